@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// runs the tests of the package it is called in, on the sources, and leaves the counts in .test/report.json
+import { spawn } from "node:child_process";
+import { mkdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const require = createRequire(import.meta.url);
+const report = ".test/report.json";
+rmSync(report, { force: true });
+mkdirSync(".test", { recursive: true });
+
+const child = spawn(
+  process.execPath,
+  [
+    "--experimental-vm-modules",
+    "--disable-warning=ExperimentalWarning",
+    require.resolve("jest/bin/jest.js"),
+    "--config",
+    fileURLToPath(new URL("jest.config.mjs", import.meta.url)),
+    "--rootDir",
+    process.cwd(),
+    "--json",
+    "--outputFile",
+    report,
+    "--passWithNoTests",
+    ...process.argv.slice(2),
+  ],
+  { stdio: ["inherit", "ignore", "inherit"] },
+);
+child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

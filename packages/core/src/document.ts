@@ -1,0 +1,212 @@
+import { z } from "zod";
+import { TesseraError } from "./errors.js";
+import type { Json } from "./passage.js";
+import { type PortType, portType } from "./ports.js";
+
+/** Limits that keep a hostile document from costing more than an error. */
+export const limits = { depth: 32, nodes: 10_000, nesting: 256 } as const;
+
+/** `"node.port"`; a list of them; the first that was not skipped; several by name; or a constant. */
+export type Source =
+  | string
+  | string[]
+  | { first: (string | { value: Json })[] }
+  | { named: Record<string, string> }
+  | { value: Json };
+
+export interface Policy {
+  /** For each attempt. */
+  timeoutMs?: number | undefined;
+  /** `attempts` counts all of them; the pause doubles from `backoffMs` on. */
+  retry?: { attempts: number; backoffMs?: number | undefined } | undefined;
+  onError?: "fail" | "skip" | undefined;
+}
+
+export interface Each {
+  /** The input port that receives one element at a time. */
+  over: string;
+  /** How many run at once; by default all. */
+  concurrency?: number | undefined;
+  /** More elements than this are an error. */
+  max: number;
+}
+
+export interface Repeat {
+  /** Flags of the body; any of them ends the loop. */
+  until?: string | string[] | undefined;
+  /** A list of the body; the loop ends when it is empty. */
+  while?: string | undefined;
+  /** Input port ← output port, from one turn to the next. Inputs not carried keep their value. */
+  carry: Record<string, string>;
+  max: number;
+}
+
+export interface NodeDocument {
+  /** The name of an operator, or a flow: a flow is an operator. */
+  run: string | FlowDocument;
+  with?: Json | undefined;
+  in: Record<string, Source>;
+  /** Runs only where every port named has (one of) the values given. */
+  when?: Record<string, Json> | undefined;
+  each?: Each | undefined;
+  repeat?: Repeat | undefined;
+  policy?: Policy | undefined;
+}
+
+export interface FlowDocument {
+  $schema?: string | undefined;
+  version: 1;
+  name: string;
+  input: Record<string, PortType>;
+  nodes: Record<string, NodeDocument>;
+  output: Record<string, Source>;
+}
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "a name has letters, digits, - and _, and begins with a letter");
+const reference = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z][A-Za-z0-9_-]*$/, 'a source is written "node.port"');
+const constant = z.strictObject({ value: z.json() });
+
+export const source: z.ZodType<Source> = z.union([
+  reference,
+  z.array(reference),
+  z.strictObject({ first: z.array(z.union([reference, constant])).min(1) }),
+  z.strictObject({ named: z.record(name, reference) }),
+  constant,
+]);
+
+const nodeDocument: z.ZodType<NodeDocument> = z.lazy(() =>
+  z.strictObject({
+    run: z.union([z.string(), flowDocument]),
+    with: z.json().optional(),
+    in: z.record(name, source),
+    when: z.record(reference, z.json()).optional(),
+    each: z
+      .strictObject({ over: name, concurrency: z.int().positive().optional(), max: z.int().positive() })
+      .optional(),
+    repeat: z
+      .strictObject({
+        until: z.union([name, z.array(name).min(1)]).optional(),
+        while: name.optional(),
+        carry: z.record(name, name),
+        max: z.int().positive(),
+      })
+      .optional(),
+    policy: z
+      .strictObject({
+        timeoutMs: z.number().positive().optional(),
+        retry: z
+          .strictObject({ attempts: z.int().min(1).max(100), backoffMs: z.number().nonnegative().optional() })
+          .optional(),
+        onError: z.enum(["fail", "skip"]).optional(),
+      })
+      .optional(),
+  }),
+);
+
+/** The schema of a flow document, version 1. */
+export const flowDocument: z.ZodType<FlowDocument> = z.lazy(() =>
+  z.strictObject({
+    $schema: z.string().optional(),
+    version: z.literal(1),
+    name,
+    input: z.record(name, portType),
+    nodes: z.record(
+      name.refine((id) => id !== "input", '"input" is the name of the flow\'s own input'),
+      nodeDocument,
+    ),
+    output: z.record(name, source),
+  }),
+);
+
+/**
+ * Reads a value as a flow document. It is measured before it is parsed, so that a hostile one costs only an error.
+ * @throws TesseraError BAD_DOCUMENT (with one finding a place), DOCUMENT_TOO_LARGE.
+ */
+export function parseDocument(value: unknown): FlowDocument {
+  measure(value);
+  const parsed = flowDocument.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const findings = issues(parsed.error.issues as Issue[], []).map(
+    ({ path, message }) => new TesseraError("BAD_DOCUMENT", message, { path: path.join(".") || "document" }),
+  );
+  throw new TesseraError("BAD_DOCUMENT", `not a flow document: ${findings[0]!.path}: ${findings[0]!.message}`, {
+    findings,
+    hint: "a flow has version, name, input, nodes and output",
+  });
+}
+
+interface Issue {
+  code: string;
+  path: PropertyKey[];
+  message: string;
+  errors?: Issue[][];
+  keys?: string[];
+  issues?: Issue[];
+}
+
+/** Zod hides what is wrong inside a union; the alternative that came furthest says it. */
+function issues(list: readonly Issue[], prefix: PropertyKey[]): { path: string[]; message: string }[] {
+  return list.flatMap((issue) => {
+    const path = [...prefix, ...issue.path];
+    if (issue.code === "invalid_union" && issue.errors?.length) {
+      const deepest = issue.errors.reduce((best, next) => (depthOf(next) > depthOf(best) ? next : best));
+      if (depthOf(deepest) > 0) return issues(deepest, path);
+    }
+    const inner = issue.code === "invalid_key" ? issue.issues?.[0]?.message : undefined;
+    return [{ path: path.map(String), message: inner ?? issue.message }];
+  });
+}
+
+const depthOf = (list: readonly Issue[]): number => Math.max(0, ...list.map((issue) => issue.path.length));
+
+/** Refuses what is nested too deeply or holds too many nodes; walks without recursion. */
+function measure(value: unknown): void {
+  const stack: { value: unknown; nesting: number; depth: number }[] = [{ value, nesting: 0, depth: 0 }];
+  const seen = new Set<unknown>();
+  let nodes = 0;
+  while (stack.length > 0) {
+    const { value: next, nesting, depth } = stack.pop()!;
+    if (typeof next !== "object" || next === null) continue;
+    if (nesting > limits.nesting || depth > limits.depth)
+      throw new TesseraError(
+        "DOCUMENT_TOO_LARGE",
+        `flows may be nested ${limits.depth} deep, values ${limits.nesting}`,
+      );
+    if (seen.has(next) && nesting > limits.nesting / 2)
+      throw new TesseraError("BAD_DOCUMENT", "the value refers to itself, or holds the same part many times over");
+    seen.add(next);
+    const isFlow = Object.hasOwn(next, "nodes") && Object.hasOwn(next, "version");
+    if (isFlow) nodes += Object.keys((next as { nodes: object }).nodes ?? {}).length;
+    if (nodes > limits.nodes) throw new TesseraError("DOCUMENT_TOO_LARGE", `a document may hold ${limits.nodes} nodes`);
+    for (const key of Object.keys(next))
+      stack.push({
+        value: (next as Record<string, unknown>)[key],
+        nesting: nesting + 1,
+        depth: depth + (isFlow ? 1 : 0),
+      });
+  }
+}
+
+/** The references of a source, in order. */
+export function referencesOf(source: Source): string[] {
+  if (typeof source === "string") return [source];
+  if (Array.isArray(source)) return source;
+  if ("first" in source) return source.first.filter((member) => typeof member === "string");
+  return "named" in source ? Object.values(source.named) : [];
+}
+
+/** Splits `"node.port"`. */
+export function splitReference(reference: string): [node: string, port: string] {
+  const dot = reference.indexOf(".");
+  return [reference.slice(0, dot), reference.slice(dot + 1)];
+}
+
+/** Every node id and port that a node reads, its conditions included. */
+export const readsOf = (node: NodeDocument): string[] => [
+  ...Object.keys(node.when ?? {}),
+  ...Object.values(node.in).flatMap(referencesOf),
+];

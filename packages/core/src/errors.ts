@@ -1,0 +1,104 @@
+/** Every code that a `TesseraError` can carry, with what it means. docs/errors.md is generated from this table. */
+export const errorCodes = {
+  ABORTED: "The run was aborted by its signal, or its stream was left early.",
+  BAD_ARGUMENT: "A function of the library was called with an argument it cannot use.",
+  BAD_BUNDLE: "A model bundle is incomplete, damaged, or its config does not fit its tensors.",
+  BAD_CONDITION: "A `when` reads something that is not a flag or a choice, or names a value it cannot have.",
+  BAD_CONFIG: "The `with` of a node does not fit the operator's config schema.",
+  BAD_DOCUMENT: "The value is not a flow document.",
+  BAD_EACH: "An `each` names a port that does not exist, or the wire to it is no list.",
+  BAD_INPUT: "The input of a run does not fit the flow's declared input.",
+  BAD_JSON: "The text is not JSON.",
+  BAD_OPERATOR: "An operator is declared wrongly: its ports transform values, or its name is taken or malformed.",
+  BAD_OUTPUT: "An operator returned a value that does not fit its output ports.",
+  BAD_REPEAT: "A `repeat` names a port that does not exist or has the wrong type, or carries nothing that changes.",
+  BAD_SOURCE: "A document to index cannot be read.",
+  BAD_VALUE: "A value on a wire does not fit the port it reaches.",
+  CLOSED: "The resource or the framework object was closed before the call.",
+  CYCLE: "Nodes read each other in a circle.",
+  DEPENDENCY_MISSING: "An optional package that this feature needs is not installed or cannot be loaded.",
+  DOCUMENT_TOO_LARGE: "A flow document is nested too deeply or holds too many nodes.",
+  INDEX_CORRUPT: "An index on disk is damaged.",
+  INDEX_MISSING: "There is no index at this place.",
+  INVALID_FLOW: "A flow document has findings; each carries its own code and place.",
+  MISSING_CAPABILITY: "A model lacks an ability that an operator needs.",
+  MISSING_INPUT: "An input port of a node is not fed.",
+  MODEL_FAILED: "A model could not answer.",
+  NODE_FAILED: "An operator threw.",
+  NODE_TIMEOUT: "An attempt of a node took longer than its policy allows.",
+  RECORD_CORRUPT: "A record on disk is damaged.",
+  RECORD_MISSING: "A replay asked for a step that was not recorded.",
+  SANDBOX_REFUSED: "Untrusted code was not run: no isolating driver is available, or the driver refused it.",
+  SETUP_FAILED: "An operator could not be set up.",
+  SPACE_MISMATCH: "A query's vector space is not permitted for the index, or widths differ.",
+  STARVED_OUTPUT: "A flow output is not reached under some combination of decisions.",
+  STORE_FAILED: "A store could not read or write.",
+  TOO_MANY_COMBINATIONS: "More combinations of decisions lead to an output than are checked.",
+  TOO_MANY_ELEMENTS: "An `each` received more elements than its `max`.",
+  TYPE_MISMATCH: "A wire joins two ports whose types cannot agree.",
+  UNBOUNDED: "An operator uses a language model and declares no bound.",
+  UNKNOWN_NODE: "A source names a node that does not exist.",
+  UNKNOWN_OPERATOR: "A node runs an operator that is not registered.",
+  UNKNOWN_PORT: "A source or an input names a port that does not exist.",
+  UNKNOWN_RESOURCE: "The host has no resource of that kind and name.",
+  UNUSED_NODE: "Nothing reads a node, and it writes nothing.",
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface ErrorDetails {
+  /** Where: a path in a flow ("ask/attempt#2/rerank"), in a document, or of a file. */
+  readonly path?: string | undefined;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+  /** All findings of a check, where there can be several. */
+  readonly findings?: readonly TesseraError[];
+}
+
+const brand = Symbol.for("tessera.error");
+
+/** The one error class of the framework. */
+export class TesseraError extends Error {
+  override readonly name = "TesseraError";
+  readonly code: ErrorCode;
+  readonly path: string | undefined;
+  readonly hint: string | undefined;
+  readonly findings: readonly TesseraError[];
+  readonly [brand] = true;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.path = details.path;
+    this.hint = details.hint;
+    this.findings = details.findings ?? [];
+  }
+
+  /** Works across copies of the package, where `instanceof` does not. */
+  static is(value: unknown): value is TesseraError {
+    return typeof value === "object" && value !== null && brand in value;
+  }
+
+  /** The error as plain data: what a machine reads, and what travels. */
+  toJSON(): { code: ErrorCode; message: string; path?: string; hint?: string; findings?: object[]; cause?: string } {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.path !== undefined && { path: this.path }),
+      ...(this.hint !== undefined && { hint: this.hint }),
+      ...(this.findings.length > 0 && { findings: this.findings.map((finding) => finding.toJSON()) }),
+      ...(this.cause !== undefined && { cause: messageOf(this.cause) }),
+    };
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown);
+  } catch {
+    return "a value that cannot be printed";
+  }
+}

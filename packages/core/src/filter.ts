@@ -1,0 +1,69 @@
+import { z } from "zod";
+import type { Json, Passage } from "./passage.js";
+import type { Principal } from "./resources.js";
+
+/** Which passages a search may return. A field is a key of a passage's metadata, or "path", "symbol", "parent". */
+export type Filter =
+  | { field: string; equals: Json }
+  | { field: string; in: Json[] }
+  | { field: string; least?: number | undefined; most?: number | undefined }
+  | { all: Filter[] }
+  | { any: Filter[] }
+  | { not: Filter };
+
+const field = z.string().min(1);
+export const filter: z.ZodType<Filter> = z.lazy(() =>
+  z.union([
+    z.strictObject({ field, equals: z.json() }),
+    z.strictObject({ field, in: z.array(z.json()) }),
+    z.strictObject({ field, least: z.number().optional(), most: z.number().optional() }),
+    z.strictObject({ all: z.array(filter) }),
+    z.strictObject({ any: z.array(filter) }),
+    z.strictObject({ not: filter }),
+  ]),
+);
+
+function fieldOf(passage: Passage, name: string): Json | undefined {
+  if (name === "path") return passage.source?.path;
+  if (name === "symbol") return passage.source?.symbol;
+  if (name === "parent") return passage.parent;
+  return Object.hasOwn(passage.metadata, name) ? passage.metadata[name] : undefined;
+}
+
+const same = (a: Json | undefined, b: Json): boolean =>
+  a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
+
+// a list in the metadata matches where one of its members does
+const holds = (value: Json | undefined, wanted: Json): boolean =>
+  same(value, wanted) || (Array.isArray(value) && value.some((member) => same(member, wanted)));
+
+/** Whether a passage meets a filter. A missing field meets nothing but a `not`. */
+export function matches(passage: Passage, condition: Filter): boolean {
+  if ("all" in condition) return condition.all.every((part) => matches(passage, part));
+  if ("any" in condition) return condition.any.some((part) => matches(passage, part));
+  if ("not" in condition) return !matches(passage, condition.not);
+  const value = fieldOf(passage, condition.field);
+  if ("equals" in condition) return holds(value, condition.equals);
+  if ("in" in condition) return condition.in.some((wanted) => holds(value, wanted));
+  return (
+    typeof value === "number" &&
+    (condition.least === undefined || value >= condition.least) &&
+    (condition.most === undefined || value <= condition.most)
+  );
+}
+
+/** The metadata key that lists the principals and groups who may see a passage; without it everybody may. */
+export const accessKey = "access";
+
+/** Whether a principal may see a passage. Fails closed: a damaged list, or nobody asking, admits nobody. */
+export function permits(passage: Passage, principal: Principal | undefined): boolean {
+  if (!Object.hasOwn(passage.metadata, accessKey)) return true;
+  const access = passage.metadata[accessKey];
+  if (!Array.isArray(access) || principal === undefined) return false;
+  return access.includes(principal.id) || (principal.groups?.some((group) => access.includes(group)) ?? false);
+}
+
+/** Both: what a store applies to every candidate before it takes the best. */
+export function admits(passage: Passage, condition: Filter | undefined, principal: Principal | undefined): boolean {
+  return permits(passage, principal) && (condition === undefined || matches(passage, condition));
+}

@@ -1,0 +1,213 @@
+import { didYouMean } from "./closest.js";
+import type { Each, FlowDocument, NodeDocument, Policy, Source } from "./document.js";
+import { TesseraError } from "./errors.js";
+import type { Piece } from "./operator.js";
+import type { Json } from "./passage.js";
+import type { PortType, PortValue } from "./ports.js";
+
+declare const carried: unique symbol;
+
+/** A value that a node will write; when the flow is built it is only a name, "node.port". */
+export interface Ref<out T> {
+  readonly ref: string;
+  readonly [carried]?: T;
+}
+
+/** The refs of an activation's output ports. */
+export type Refs<O> = { readonly [K in keyof O]-?: Ref<Exclude<O[K], undefined>> };
+
+export interface Constant<out T> {
+  readonly value: T;
+}
+export interface First<out T> {
+  readonly first: readonly (Ref<T> | Constant<T>)[];
+}
+export interface Named<out T> {
+  readonly named: { readonly [name: string]: Ref<T> };
+}
+
+/** What may feed a port of type T. */
+export type Bind<T> =
+  | Ref<T>
+  | First<T>
+  | Constant<T>
+  | (T extends readonly (infer E)[] ? readonly Ref<E>[] : never)
+  | (T extends Record<string, infer E> ? Named<E> : never);
+export type Binds<I> = { readonly [K in keyof I]: Bind<Exclude<I[K], undefined>> };
+
+/** A constant. */
+export const value = <const T extends Json>(constant: T): Constant<T> => ({ value: constant });
+/** The first, in this order, that was not skipped; end with `value(…)` to make it total. */
+export const first = <T>(...members: (Ref<T> | Constant<T>)[]): First<T> => ({ first: members });
+/** Several under their names; skipped ones are left out, and weights stay aligned. */
+export const named = <T>(members: { readonly [name: string]: Ref<T> }): Named<T> => ({ named: members });
+
+export interface Condition {
+  readonly ref: string;
+  readonly values: readonly Json[];
+}
+/** Holds where a decision has (one of) these values. */
+export const is = <T extends string | boolean>(decision: Ref<T>, ...values: NoInfer<T>[]): Condition => ({
+  ref: decision.ref,
+  values,
+});
+
+export interface NodeOptions {
+  /** All of them must hold. */
+  readonly when?: Condition | readonly Condition[];
+  readonly policy?: Policy;
+}
+
+type KeysOf<O, T> = { [K in keyof O]-?: Exclude<O[K], undefined> extends T ? K : never }[keyof O] & string;
+type Elements<I, K extends keyof I> = { [P in keyof I]: P extends K ? Exclude<I[P], undefined>[] : I[P] };
+
+/** A loop: which flag or empty list of the body ends it, and what goes from one turn into the next. */
+export interface Loop<I, O> {
+  readonly until?: KeysOf<O, boolean> | readonly KeysOf<O, boolean>[];
+  readonly while?: KeysOf<O, readonly unknown[]>;
+  readonly carry: { readonly [K in keyof I]?: KeysOf<O, I[K]> };
+  readonly max: number;
+}
+export type LoopOutput = { turns: number; stopReason: "until" | "empty" | "max" | "budget" };
+
+const refs = <O>(id: string): Refs<O> =>
+  new Proxy(
+    {},
+    { get: (_, port) => (typeof port === "string" && port !== "then" ? { ref: `${id}.${port}` } : undefined) },
+  ) as Refs<O>;
+
+type AnyBind = Ref<unknown> | First<unknown> | Constant<unknown> | Named<unknown> | readonly Ref<unknown>[];
+
+function sourceOf(bind: AnyBind): Source {
+  if ("ref" in bind) return bind.ref;
+  if ("first" in bind)
+    return { first: bind.first.map((member) => ("ref" in member ? member.ref : { value: member.value as Json })) };
+  if ("named" in bind)
+    return { named: Object.fromEntries(Object.entries(bind.named).map(([name, member]) => [name, member.ref])) };
+  if ("value" in bind) return { value: bind.value as Json };
+  return bind.map((member) => member.ref);
+}
+
+const sourcesOf = (binds: object): Record<string, Source> =>
+  Object.fromEntries(
+    Object.entries(binds)
+      .filter(([, bind]) => bind !== undefined)
+      .map(([port, bind]) => [port, sourceOf(bind as AnyBind)]),
+  );
+
+function conditionsOf(when: NodeOptions["when"]): Record<string, Json> | undefined {
+  if (!when) return undefined;
+  const conditions = "ref" in when ? [when] : when;
+  return Object.fromEntries(conditions.map(({ ref, values }) => [ref, values.length === 1 ? values[0]! : [...values]]));
+}
+
+/** Writes the nodes of a flow document; every method returns the refs of the new node's outputs. */
+export class FlowBuilder {
+  readonly nodes: Record<string, NodeDocument> = {};
+
+  /** A node that runs once. */
+  node<I, O>(id: string, piece: Piece<I, O>, input: NoInfer<Binds<I>>, options: NodeOptions = {}): Refs<O> {
+    return this.add(id, piece, input, options, {});
+  }
+
+  /** A node that runs once for each element of the list that feeds the port `over`; its outputs are lists. */
+  each<I, O, K extends keyof I & string>(
+    id: string,
+    piece: Piece<I, O>,
+    each: { readonly over: K } & Omit<Each, "over">,
+    input: NoInfer<Binds<Elements<I, K>>>,
+    options: NodeOptions = {},
+  ): Refs<{ [P in keyof O]: O[P][] }> {
+    return this.add(id, piece, input, options, { each });
+  }
+
+  /** A node that runs again and again; a body that declares the input `turn` is given 1, 2, …. */
+  repeat<I, O>(
+    id: string,
+    piece: Piece<I, O>,
+    loop: NoInfer<Loop<I, O>>,
+    input: NoInfer<Binds<Omit<I, "turn">>>,
+    options: NodeOptions = {},
+  ): Refs<O & LoopOutput> {
+    return this.add(id, piece, input, options, { repeat: loop as unknown as NodeDocument["repeat"] });
+  }
+
+  private add(
+    id: string,
+    piece: Piece<never, never> | Piece<unknown, unknown>,
+    input: object,
+    { when, policy }: NodeOptions,
+    how: Pick<NodeDocument, "each" | "repeat">,
+    // biome-ignore lint/suspicious/noExplicitAny: the caller's signature says which
+  ): any {
+    if (Object.hasOwn(this.nodes, id))
+      throw new TesseraError("BAD_DOCUMENT", `two nodes are named "${id}"`, { path: id });
+    const conditions = conditionsOf(when);
+    this.nodes[id] = {
+      run: piece.run,
+      ...(piece.with !== undefined && { with: piece.with }),
+      in: sourcesOf(input),
+      ...(conditions && { when: conditions }),
+      ...how,
+      ...(policy && { policy }),
+    };
+    return refs(id);
+  }
+}
+
+export type FlowInput = Record<string, PortType>;
+type OptionalInputs<I extends FlowInput> = { [K in keyof I]: I[K] extends { optional: unknown } ? K : never }[keyof I];
+/** The values that a flow's input takes. */
+export type InputValues<I extends FlowInput> = {
+  [K in Exclude<keyof I, OptionalInputs<I>>]: PortValue<I[K]>;
+} & { [K in OptionalInputs<I>]?: PortValue<I[K]> };
+type BoundValue<B> =
+  B extends Ref<infer T>
+    ? T
+    : B extends First<infer T>
+      ? T
+      : B extends Constant<infer T>
+        ? T
+        : B extends Named<infer T>
+          ? Record<string, T>
+          : B extends readonly Ref<infer T>[]
+            ? T[]
+            : never;
+/** The values of a flow's output. */
+export type OutputValues<R> = { [K in keyof R]: BoundValue<R[K]> };
+
+/** A flow: its document, and the types of its ports. A flow is a piece, so a flow is an operator. */
+export interface Flow<I, O> extends Piece<I, O> {
+  readonly document: FlowDocument;
+}
+
+/**
+ * Composes a flow in code. What it returns holds the document that JSON would hold.
+ * @throws TesseraError BAD_DOCUMENT where two nodes have one name.
+ */
+export function flow<const I extends FlowInput, const R extends Readonly<Record<string, AnyBind>>>(
+  name: string,
+  input: I,
+  body: (builder: FlowBuilder, input: Refs<InputValues<I>>) => R,
+): Flow<InputValues<I>, OutputValues<R>> {
+  const builder = new FlowBuilder();
+  const inputs = new Proxy(refs<InputValues<I>>("input"), {
+    get(target, port, receiver) {
+      if (typeof port === "string" && port !== "then" && !Object.hasOwn(input, port))
+        throw new TesseraError("UNKNOWN_PORT", `the flow has no input "${port}"`, {
+          path: name,
+          hint: didYouMean(port, Object.keys(input)),
+        });
+      return Reflect.get(target, port, receiver);
+    },
+  });
+  const output = body(builder, inputs);
+  const document: FlowDocument = {
+    version: 1,
+    name,
+    input: JSON.parse(JSON.stringify(input)),
+    nodes: builder.nodes,
+    output: sourcesOf(output),
+  };
+  return { document, run: document };
+}

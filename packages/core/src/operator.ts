@@ -1,0 +1,130 @@
+import type { z } from "zod";
+import type { FlowDocument } from "./document.js";
+import { TesseraError } from "./errors.js";
+import type { Json } from "./passage.js";
+import type { Host, Principal } from "./resources.js";
+
+/** Named, typed ports. */
+export type Ports = Record<string, z.ZodType>;
+export type MaybePromise<T> = T | Promise<T>;
+
+type OptionalKeys<P extends Ports> = { [K in keyof P]: undefined extends z.input<P[K]> ? K : never }[keyof P];
+type Merge<T> = { [K in keyof T]: T[K] };
+
+/** The values that go into ports; a port that accepts `undefined` may be left out. */
+export type ValuesIn<P extends Ports> = Merge<
+  { [K in Exclude<keyof P, OptionalKeys<P>>]: z.output<P[K]> } & { [K in OptionalKeys<P>]?: z.output<P[K]> }
+>;
+/** The values that come out of ports; one left `undefined` at an optional port is skipped. */
+export type ValuesOut<P extends Ports> = ValuesIn<P>;
+
+/** What a run may touch besides its input. */
+export interface Context {
+  /** The address of the activation: "ask/attempt#2/rerank", "many[3]". */
+  readonly path: string;
+  readonly signal: AbortSignal;
+  /** Who asks; stores filter by it. */
+  readonly principal?: Principal | undefined;
+  /** Uniform in [0, 1), seeded by the run's seed and the path. */
+  readonly random: () => number;
+  /** Streams a part of an output; the value returned at the end stays the truth. */
+  emit(port: string, delta: unknown): void;
+  /** Reports what was used; counts against the run's budget. */
+  spend(use: Spending): void;
+}
+
+/** Model calls, tokens (prompt and completion), and cost in any one currency. */
+export interface Spending {
+  readonly tokens?: number | undefined;
+  readonly calls?: number | undefined;
+  readonly cost?: number | undefined;
+}
+
+/** The most that one activation can spend. */
+export interface Bound {
+  readonly calls: number;
+  readonly tokens: number;
+}
+
+/** Where an operator stands in the paper's three levels (arXiv 2407.21059, table and section IV). */
+export interface About {
+  readonly module:
+    | "indexing"
+    | "pre-retrieval"
+    | "retrieval"
+    | "post-retrieval"
+    | "generation"
+    | "orchestration"
+    | "data"
+    | "code";
+  readonly submodule: string;
+  /** The paper and equation it implements. */
+  readonly paper?: string;
+  /** One sentence. */
+  readonly summary: string;
+}
+
+export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
+
+export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Ports, O extends Ports = Ports> {
+  /** "fuser.rrf": the kind, a dot, a name. */
+  readonly name: string;
+  /** Raised when the same input may give another output; part of the key of a record. */
+  readonly version: number;
+  readonly about: About;
+  readonly config: C;
+  /** Fixed, or made from the config where that decides them (a router's choices). */
+  readonly ports: { readonly input: I; readonly output: O } | ((config: z.output<C>) => { input: I; output: O });
+  /** "none": a pure function; "read" (default): depends on resources; "write": changes the world, and is never cached. */
+  readonly effects?: "none" | "read" | "write";
+  /** The most that one activation can spend; an operator that uses a language model must declare it. */
+  readonly bound?: (config: z.output<C>) => Bound;
+  /** Once per compiled flow: opens what it needs, and returns the work. */
+  setup(config: z.output<C>, host: Host): MaybePromise<Work<ValuesIn<I>, ValuesOut<O>>>;
+}
+
+declare const ports: unique symbol;
+
+/** What a node holds: an operator with its config, or a flow. The types of its ports exist in TypeScript only. */
+export interface Piece<I, O> {
+  readonly run: string | FlowDocument;
+  readonly with?: Json | undefined;
+  readonly [ports]?: { input: I; output: O };
+}
+
+/** An operator that can be called with its config to make a piece. */
+export type Callable<C extends z.ZodType, I extends Ports, O extends Ports> = Operator<C, I, O> &
+  ((config?: z.input<C>) => Piece<ValuesIn<I>, ValuesOut<O>>);
+
+// biome-ignore lint/suspicious/noExplicitAny: an operator of unknown ports
+export type AnyOperator = Operator<any, any, any>;
+
+const brand = Symbol.for("tessera.operator");
+const pattern = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$/;
+
+/**
+ * Declares an operator.
+ * @throws TesseraError BAD_OPERATOR where its name is malformed.
+ */
+export function operator<C extends z.ZodType, const I extends Ports, const O extends Ports>(
+  specification: Operator<C, I, O>,
+): Callable<C, I, O> {
+  if (!pattern.test(specification.name))
+    throw new TesseraError("BAD_OPERATOR", `"${specification.name}" is not an operator's name`, {
+      hint: 'a name is "kind.name" in lower case, as in "fuser.rrf"',
+    });
+  const piece = (config?: z.input<C>): Piece<ValuesIn<I>, ValuesOut<O>> => use(specification.name, config as Json);
+  for (const [key, value] of Object.entries({ ...specification, [brand]: true }))
+    Object.defineProperty(piece, key, { value, enumerable: true });
+  Object.defineProperty(piece, brand, { value: true });
+  return piece as Callable<C, I, O>;
+}
+
+export const isOperator = (value: unknown): value is AnyOperator => typeof value === "function" && brand in value;
+
+/** A piece by name, where the operator's types are not at hand. */
+// biome-ignore lint/suspicious/noExplicitAny: nothing is known of its ports
+export const use = (name: string, config?: Json): Piece<any, any> => ({
+  run: name,
+  ...(config !== undefined && { with: config }),
+});

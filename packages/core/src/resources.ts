@@ -1,0 +1,117 @@
+import type { Filter } from "./filter.js";
+import type { Hit, Json, Passage } from "./passage.js";
+
+/** Who asks. Stores hand out only what this principal may see. */
+export interface Principal {
+  readonly id: string;
+  readonly groups?: readonly string[];
+}
+
+/** A live thing that a flow document may only name. */
+export interface Resource {
+  /** Changes when the answers of the resource may change. */
+  readonly revision: string;
+  close?(): Promise<void>;
+}
+
+/** Opens resources by kind ("encoder", "model", "store", …) and name; throws `UNKNOWN_RESOURCE`. */
+export interface Host {
+  resource<T extends Resource>(kind: string, name: string): Promise<T>;
+}
+
+/** Which of a model's embeddings: the layer it leaves by, and how many leading components are kept. */
+export interface Embedding {
+  readonly exit?: number | undefined;
+  readonly width?: number | undefined;
+}
+
+export interface Encoder extends Resource {
+  /** The name of the vector space of an embedding; vectors of different spaces must not be compared. */
+  space(embedding: Embedding): string;
+  /** The spaces whose vectors may be searched with a query vector of this embedding; by default its own alone. */
+  searches?(query: Embedding): readonly string[];
+  /** Unit vectors, one a text, in order. */
+  encode(
+    texts: readonly string[],
+    how: Embedding & { readonly kind: "query" | "code" | "text" },
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]>;
+}
+
+export interface StoreQuery {
+  readonly vector?: Float32Array | undefined;
+  readonly text?: string | undefined;
+  readonly top: number;
+  readonly filter?: Filter | undefined;
+  readonly principal?: Principal | undefined;
+}
+
+export interface Store extends Resource {
+  /** The vector space that the store holds, where it holds vectors. */
+  readonly space?: string | undefined;
+  /** The best `top` passages among those that the filter and the principal admit, by falling score. */
+  search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]>;
+  /** Passages by id, in order; what is unknown or not admitted for the principal is `undefined`. */
+  get?(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]>;
+  /** Adds passages, or replaces those of the same id. */
+  upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void>;
+  delete(ids: readonly string[]): Promise<void>;
+}
+
+export interface Message {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export type Capability = "logprobs" | "prefix" | "json" | "seed";
+
+export interface GenerateRequest {
+  readonly messages: readonly Message[];
+  /** Text that the answer must begin with; it is not repeated in the deltas. Needs "prefix". */
+  readonly prefix?: string | undefined;
+  readonly stop?: readonly string[] | undefined;
+  /** A JSON Schema that the answer must meet. Needs "json". */
+  readonly schema?: { readonly [key: string]: Json } | undefined;
+  readonly seed?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly maxTokens: number;
+  /** Asks for the log-probability of each token. Needs "logprobs". */
+  readonly logprobs?: boolean | undefined;
+}
+
+/** A part of an answer. */
+export interface Delta {
+  readonly text: string;
+  /** The tokens of `text` with their natural-log probabilities, where they were asked for. */
+  readonly tokens?: readonly { readonly text: string; readonly logprob: number }[];
+  /** On the last delta. */
+  readonly finish?: "stop" | "length";
+  /** On the last delta, in tokens. */
+  readonly usage?: { readonly prompt: number; readonly completion: number };
+}
+
+export interface LanguageModel extends Resource {
+  readonly capabilities: ReadonlySet<Capability>;
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<Delta>;
+}
+
+/** Reads a model's answer to the end. */
+export async function complete(
+  model: LanguageModel,
+  request: GenerateRequest,
+  signal?: AbortSignal,
+): Promise<{
+  text: string;
+  tokens: { text: string; logprob: number }[];
+  usage: { prompt: number; completion: number };
+}> {
+  let text = "";
+  const tokens: { text: string; logprob: number }[] = [];
+  let usage = { prompt: 0, completion: 0 };
+  for await (const delta of model.generate(request, signal)) {
+    text += delta.text;
+    if (delta.tokens) tokens.push(...delta.tokens);
+    if (delta.usage) usage = { ...delta.usage };
+  }
+  return { text, tokens, usage };
+}

@@ -1,0 +1,47 @@
+import { type Context, type Host, type Principal, type Resource, type Spending, TesseraError } from "@tessera/core";
+
+/** A host over resources written as `{ "store/docs": store, "model/judge": model }`. */
+export function hostOf(resources: Readonly<Record<string, Resource>> = {}): Host {
+  return {
+    async resource<T extends Resource>(kind: string, name: string): Promise<T> {
+      const key = `${kind}/${name}`;
+      if (!Object.hasOwn(resources, key))
+        throw new TesseraError("UNKNOWN_RESOURCE", `no ${kind} "${name}"`, { path: key });
+      return resources[key] as T;
+    },
+  };
+}
+
+/** A context that records what an operator emits and spends. */
+export interface RecordingContext extends Context {
+  readonly emitted: { port: string; delta: unknown }[];
+  readonly spent: { calls: number; tokens: number; cost: number };
+}
+
+export function contextOf(
+  options: { path?: string; signal?: AbortSignal; principal?: Principal; random?: () => number } = {},
+): RecordingContext {
+  const emitted: RecordingContext["emitted"] = [];
+  const spent = { calls: 0, tokens: 0, cost: 0 };
+  let state = 1;
+  return {
+    path: options.path ?? "test",
+    signal: options.signal ?? new AbortController().signal,
+    principal: options.principal,
+    // the minimal standard generator (Park and Miller 1988)
+    random:
+      options.random ??
+      (() => {
+        state = (state * 48271) % 2147483647;
+        return state / 2147483647;
+      }),
+    emit: (port, delta) => void emitted.push({ port, delta }),
+    spend({ calls = 0, tokens = 0, cost = 0 }: Spending) {
+      spent.calls += calls;
+      spent.tokens += tokens;
+      spent.cost += cost;
+    },
+    emitted,
+    spent,
+  };
+}

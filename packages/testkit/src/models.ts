@@ -1,0 +1,75 @@
+import {
+  type Capability,
+  type Delta,
+  type Encoder,
+  type GenerateRequest,
+  type LanguageModel,
+  TesseraError,
+} from "@tessera/core";
+
+type Script = readonly string[] | ((request: GenerateRequest, call: number) => string | Promise<string>);
+
+export interface ScriptedModel extends LanguageModel {
+  /** Every request so far, in order. */
+  readonly requests: GenerateRequest[];
+}
+
+/**
+ * A language model that says what it is told to. It is no model: no figure made with it is a measure of quality.
+ * Tokens are words with the space before them; each has the log-probability that `logprob` gives (default −0.1).
+ * @throws TesseraError MODEL_FAILED where a list of answers is used up.
+ */
+export function scriptedModel(
+  script: Script,
+  options: { capabilities?: readonly Capability[]; logprob?: (token: string) => number; revision?: string } = {},
+): ScriptedModel {
+  const requests: GenerateRequest[] = [];
+  const capabilities = new Set<Capability>(options.capabilities ?? []);
+  return {
+    revision: options.revision ?? "scripted-1",
+    capabilities,
+    requests,
+    async *generate(request, signal): AsyncIterable<Delta> {
+      signal?.throwIfAborted();
+      const call = requests.push(request) - 1;
+      const text = typeof script === "function" ? await script(request, call) : script[call];
+      if (text === undefined) throw new TesseraError("MODEL_FAILED", `the script has no answer for call ${call + 1}`);
+      const words = text.match(/\s*\S+|\s+$/g) ?? [];
+      const kept = words.slice(0, request.maxTokens);
+      for (const word of kept) {
+        signal?.throwIfAborted();
+        yield {
+          text: word,
+          ...(request.logprobs &&
+            capabilities.has("logprobs") && { tokens: [{ text: word, logprob: options.logprob?.(word) ?? -0.1 }] }),
+        };
+      }
+      const prompt = request.messages.reduce((sum, { content }) => sum + content.split(/\s+/).length, 0);
+      yield {
+        text: "",
+        finish: kept.length < words.length ? "length" : "stop",
+        usage: { prompt, completion: kept.length },
+      };
+    },
+  };
+}
+
+/** An encoder for tests: letters and letter pairs hashed into `width` buckets, so that texts with common words are near. */
+export function scriptedEncoder(width = 64): Encoder {
+  return {
+    revision: "scripted-1",
+    space: (embedding) => `scripted:${embedding.width ?? width}`,
+    async encode(texts, { width: kept = width }) {
+      return texts.map((text) => {
+        const vector = new Float32Array(kept);
+        for (const word of text.toLowerCase().match(/[a-z0-9]+/g) ?? []) {
+          let hash = 2166136261;
+          for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 16777619);
+          vector[(hash >>> 0) % kept]! += (hash & 65536) === 0 ? 1 : -1;
+        }
+        const norm = Math.hypot(...vector) || 1;
+        return vector.map((component) => component / norm);
+      });
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from "@jest/globals";
+import type { Passage, Store, StoreQuery } from "@tessera/core";
+
+export interface StoreSuite {
+  /** Opens an empty store. Vector stores are given 4 dimensions. */
+  readonly open: () => Promise<Store>;
+  /** What the store searches by. */
+  readonly by: "text" | "vector";
+}
+
+const words = ["alpha", "beta", "gamma", "delta"] as const;
+
+const passageOf = (id: string, word: (typeof words)[number], metadata: Passage["metadata"] = {}): Passage => ({
+  id,
+  text: `${word} ${word} ${id}`,
+  metadata,
+});
+
+const axis = (word: (typeof words)[number], tilt = 0): Float32Array => {
+  const vector = new Float32Array(4).fill(tilt);
+  vector[words.indexOf(word)] = 1;
+  const norm = Math.hypot(...vector);
+  return vector.map((component) => component / norm);
+};
+
+/** The conformance suite of the store contract. */
+export function testStore(name: string, { open, by }: StoreSuite): void {
+  const query = (word: (typeof words)[number], rest: Partial<StoreQuery> = {}): StoreQuery => ({
+    ...(by === "text" ? { text: word } : { vector: axis(word) }),
+    top: 10,
+    ...rest,
+  });
+  const add = (store: Store, list: [Passage, (typeof words)[number], number?][]) =>
+    store.upsert(
+      list.map(([passage]) => passage),
+      by === "vector" ? list.map(([, word, tilt]) => axis(word, tilt)) : undefined,
+    );
+  const ids = async (store: Store, asked: StoreQuery) => (await store.search(asked)).map((hit) => hit.passage.id);
+
+  describe(`${name} meets the store contract`, () => {
+    it("an empty store finds nothing", async () => {
+      expect(await (await open()).search(query("alpha"))).toEqual([]);
+    });
+
+    it("finds the nearest first, with scores that fall and a provenance", async () => {
+      const store = await open();
+      await add(store, [
+        [passageOf("a", "alpha"), "alpha"],
+        [passageOf("b", "beta"), "beta"],
+        [{ id: "c", text: "alpha beta beta beta gamma delta words", metadata: {} }, "alpha", 0.6],
+      ]);
+      const hits = await store.search(query("alpha"));
+      expect(hits[0]!.passage.id).toBe("a");
+      expect(hits.map(({ score }) => score)).toEqual([...hits.map(({ score }) => score)].sort((x, y) => y - x));
+      expect(hits[0]!.provenance).toHaveLength(1);
+      expect(hits[0]!.provenance[0]).toMatchObject({ rank: 1, score: hits[0]!.score });
+    });
+
+    it("an upsert replaces the passage of the same id", async () => {
+      const store = await open();
+      await add(store, [[passageOf("a", "alpha"), "alpha"]]);
+      await add(store, [[passageOf("a", "beta", { new: true }), "beta"]]);
+      const hits = await store.search(query("beta"));
+      expect(hits.map((hit) => hit.passage.metadata)).toEqual([{ new: true }]);
+    });
+
+    it("a deleted passage is never found again, and unknown ids are no error", async () => {
+      const store = await open();
+      await add(store, [
+        [passageOf("a", "alpha"), "alpha"],
+        [passageOf("b", "alpha"), "alpha"],
+      ]);
+      await store.delete(["a", "nobody"]);
+      expect(await ids(store, query("alpha"))).toEqual(["b"]);
+    });
+
+    it("filters before it takes the best", async () => {
+      const store = await open();
+      const many = Array.from({ length: 60 }, (_, i): [Passage, "alpha"] => [
+        passageOf(`n${i}`, "alpha", { kind: "noise" }),
+        "alpha",
+      ]);
+      await add(store, [...many, [passageOf("wanted", "alpha", { kind: "rare" }), "alpha", 0.3]]);
+      expect(await ids(store, query("alpha", { top: 1, filter: { field: "kind", equals: "rare" } }))).toEqual([
+        "wanted",
+      ]);
+    });
+
+    it("shows restricted passages only to whom they are open, and to nobody where nobody asks", async () => {
+      const store = await open();
+      await add(store, [
+        [passageOf("public", "alpha"), "alpha"],
+        [passageOf("ann", "alpha", { access: ["ann"] }), "alpha"],
+        [passageOf("team", "alpha", { access: ["team"] }), "alpha"],
+        [passageOf("broken", "alpha", { access: "ann" }), "alpha"],
+      ]);
+      const sorted = async (asked: StoreQuery) => (await ids(store, asked)).sort();
+      expect(await sorted(query("alpha"))).toEqual(["public"]);
+      expect(await sorted(query("alpha", { principal: { id: "ann" } }))).toEqual(["ann", "public"]);
+      expect(await sorted(query("alpha", { principal: { id: "bob", groups: ["team"] } }))).toEqual(["public", "team"]);
+    });
+
+    it("gives `top` hits at most, and ties in the order of ids", async () => {
+      const store = await open();
+      await add(
+        store,
+        ["d", "a", "c", "b"].map((id): [Passage, "alpha"] => [{ id, text: "alpha", metadata: {} }, "alpha"]),
+      );
+      expect(await ids(store, query("alpha", { top: 3 }))).toEqual(["a", "b", "c"]);
+    });
+
+    it("its revision changes when its content does", async () => {
+      const store = await open();
+      const before = store.revision;
+      await add(store, [[passageOf("a", "alpha"), "alpha"]]);
+      expect(store.revision).not.toBe(before);
+    });
+
+    it("after close, calls fail with CLOSED", async () => {
+      const store = await open();
+      await store.close?.();
+      if (store.close) await expect(store.search(query("alpha"))).rejects.toMatchObject({ code: "CLOSED" });
+    });
+  });
+}
