@@ -15,7 +15,7 @@ const child = spawn(
   [
     "--experimental-vm-modules",
     "--disable-warning=ExperimentalWarning",
-    require.resolve("jest/bin/jest.js"),
+    require.resolve("jest/bin/jest"),
     "--config",
     fileURLToPath(new URL("jest.config.mjs", import.meta.url)),
     "--rootDir",
