@@ -4,6 +4,7 @@ export * from "./closest.js";
 export * from "./document.js";
 export * from "./errors.js";
 export * from "./events.js";
+export * from "./fence.js";
 export * from "./filter.js";
 export * from "./flow.js";
 export * from "./operator.js";
