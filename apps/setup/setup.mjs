@@ -1,0 +1,214 @@
+// makes a checkout ready to run: pnpm in its pinned version, the dependencies, the build; a second call only looks
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { basename, delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What stops a set-up, with what to do about it. */
+export class SetupError extends Error {}
+
+const json = (path) => JSON.parse(readFileSync(path, "utf8"));
+const pinned = /^pnpm@(\d+\.\d+\.\d+)/.exec(json(join(root, "package.json")).packageManager)[1];
+const pnpmFolder = join(root, ".tessera", `pnpm-${pinned}`);
+const pnpmBin = join(pnpmFolder, "node_modules", ".bin");
+const pnpmScript = join(pnpmFolder, "node_modules", "pnpm", "bin", "pnpm.cjs");
+const installStamp = join(root, "node_modules", ".tessera-install");
+const buildStamp = join(root, ".tessera", "build");
+
+/** Progress for people; standard output belongs to the program that runs next. */
+export const say = (line) => process.stderr.write(`${line}\n`);
+
+/** The folder of Node's own headers where they are installed and fit the running version: native modules need no download. */
+export function headersFolder() {
+  const candidates = [
+    process.env.npm_config_nodedir,
+    dirname(dirname(realpathSync(process.execPath))),
+    "/usr",
+    "/usr/local",
+  ];
+  return candidates.find((folder) => {
+    const header = folder && join(folder, "include", "node", "node_version.h");
+    if (!header || !existsSync(header)) return false;
+    return (
+      /#define NODE_MAJOR_VERSION (\d+)/.exec(readFileSync(header, "utf8"))?.[1] === process.versions.node.split(".")[0]
+    );
+  });
+}
+
+/** The environment in which pnpm, turbo and the tests run: it finds this checkout's tools first, and reports to nobody. */
+export function environment() {
+  const headers = headersFolder();
+  return {
+    ...process.env,
+    PATH: [pnpmBin, dirname(process.execPath), process.env.PATH].join(delimiter),
+    TURBO_TELEMETRY_DISABLED: "1",
+    TURBO_NO_UPDATE_NOTIFIER: "1",
+    DO_NOT_TRACK: "1",
+    ...(headers && { npm_config_nodedir: headers }),
+  };
+}
+
+const advice = [
+  [
+    /OUTDATED_LOCKFILE/,
+    `package.json and pnpm-lock.yaml differ: run "npx pnpm@${pinned} install" and commit the lockfile.`,
+  ],
+  [/ENOSPC/, "The disk is full."],
+  [/EACCES|EPERM|EROFS/, "A file may not be written: check who owns this folder (nothing here needs sudo)."],
+  [
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ERR_SOCKET|META_FETCH_FAIL/,
+    "The package registry cannot be reached: check the network, and npm's registry and proxy settings (npm config list).",
+  ],
+  [/error TS\d+/, "The sources do not compile: mend the type errors above."],
+];
+
+/** Runs a command silently; its output is shown only where it fails. */
+function must(what, command, args) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd: root,
+    env: environment(),
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 1 << 28,
+    shell: process.platform === "win32" && !command.endsWith(".exe"),
+  });
+  if (status === 0) return stdout;
+  const output = `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}`.trimEnd();
+  const hint =
+    advice.find(([pattern]) => pattern.test(output))?.[1] ??
+    "Mend what is named above, then run the same command again.";
+  throw new SetupError(`${output.split("\n").slice(-40).join("\n")}\n\n${what} failed. ${hint}`);
+}
+
+function fetchPnpm() {
+  if (existsSync(pnpmScript)) return;
+  say(`fetching pnpm ${pinned} …`);
+  const npm = process.env.npm_execpath;
+  const [command, ...before] = npm && basename(npm) === "npm-cli.js" ? [process.execPath, npm] : ["npm"];
+  mkdirSync(pnpmFolder, { recursive: true });
+  writeFileSync(join(pnpmFolder, "package.json"), '{ "private": true }\n');
+  must("Fetching pnpm", command, [
+    ...before,
+    "install",
+    "--prefix",
+    pnpmFolder,
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    `pnpm@${pinned}`,
+  ]);
+}
+
+/** The folder of every package and app. */
+export const workspaces = () =>
+  ["packages", "apps"].flatMap((parent) =>
+    readdirSync(join(root, parent))
+      .map((name) => join(root, parent, name))
+      .filter((folder) => existsSync(join(folder, "package.json"))),
+  );
+
+const hash = (parts) => createHash("sha256").update(parts.join("\0")).digest("hex");
+const stamped = (path) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
+
+const installKey = () =>
+  hash([
+    `${process.platform} ${process.arch} ${process.versions.modules} ${pinned}`,
+    ...["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml"]
+      .map((name) => join(root, name))
+      .concat(workspaces().map((folder) => join(folder, "package.json")))
+      .map((path) => readFileSync(path, "utf8")),
+  ]);
+
+const notSources = new Set(["node_modules", "dist", ".test", ".turbo", "__pycache__", ".venv"]);
+
+/** Path, size and time of every source: enough to know that nothing changed, without reading it. */
+function* sourceFiles(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (!notSources.has(entry.name)) yield* sourceFiles(path);
+    } else if (/\.(ts|js|json)$/.test(entry.name) && !entry.name.endsWith(".test.ts")) {
+      const { size, mtimeMs } = statSync(path);
+      yield `${path} ${size} ${mtimeMs}`;
+    }
+  }
+}
+
+const buildKey = () => hash([installKey(), ...workspaces().flatMap((folder) => [...sourceFiles(folder)])]);
+const isBuilt = (folder) => !json(join(folder, "package.json")).scripts?.build || existsSync(join(folder, "dist"));
+
+/** Whether hnswlib-node was compiled. It is optional: the exact store serves where it was not. */
+export function hasHnsw() {
+  try {
+    createRequire(join(root, "packages", "retriever", "package.json"))("hnswlib-node");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function install() {
+  const key = installKey();
+  if (stamped(installStamp) === key) return;
+  say("installing the dependencies …");
+  rmSync(installStamp, { force: true });
+  must("Installing the dependencies", process.execPath, [
+    pnpmScript,
+    "install",
+    "--frozen-lockfile",
+    "--config.confirmModulesPurge=false",
+  ]);
+  writeFileSync(installStamp, key);
+  if (!hasHnsw())
+    say("hnswlib-node could not be compiled here (is there a C++ compiler?): the exact store serves instead.");
+}
+
+function build() {
+  const key = buildKey();
+  if (stamped(buildStamp) === key && workspaces().every(isBuilt)) return;
+  say("building …");
+  must("Building", process.execPath, [...turbo, "run", "build", "--output-logs=errors-only"]);
+  writeFileSync(buildStamp, key);
+}
+
+/** The arguments with which Node runs turbo. */
+export const turbo = [join(root, "node_modules", "turbo", "bin", "turbo")];
+
+/**
+ * Makes the checkout ready.
+ * @throws SetupError with the output of what failed and what to do about it.
+ */
+export function setup({ built = true } = {}) {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    throw new SetupError(`Tessera needs Node 20.19 or later; this is ${process.version}.`);
+  fetchPnpm();
+  install();
+  if (built) build();
+}
+
+/** Runs the main function of a command; a set-up that fails is told without a stack trace. */
+export async function main(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`\n${error.message}`);
+    process.exitCode = 1;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(() => setup());
