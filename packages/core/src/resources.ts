@@ -63,7 +63,15 @@ export interface Message {
   readonly content: string;
 }
 
-export type Capability = "logprobs" | "prefix" | "json" | "seed";
+export type Capability = "logprobs" | "prefix" | "json" | "seed" | "score";
+
+/** A token with its natural-log probability. */
+export interface Token {
+  readonly text: string;
+  readonly logprob: number;
+  /** The likeliest tokens at this place, itself among them, where they were asked for. */
+  readonly alternatives?: readonly { readonly text: string; readonly logprob: number }[] | undefined;
+}
 
 export interface GenerateRequest {
   readonly messages: readonly Message[];
@@ -77,13 +85,15 @@ export interface GenerateRequest {
   readonly maxTokens: number;
   /** Asks for the log-probability of each token. Needs "logprobs". */
   readonly logprobs?: boolean | undefined;
+  /** With `logprobs`: how many of the likeliest tokens to name at each place. A model may name fewer, or none. */
+  readonly alternatives?: number | undefined;
 }
 
 /** A part of an answer. */
 export interface Delta {
   readonly text: string;
   /** The tokens of `text` with their natural-log probabilities, where they were asked for. */
-  readonly tokens?: readonly { readonly text: string; readonly logprob: number }[];
+  readonly tokens?: readonly Token[];
   /** On the last delta. */
   readonly finish?: "stop" | "length";
   /** On the last delta, in tokens. */
@@ -92,7 +102,24 @@ export interface Delta {
 
 export interface LanguageModel extends Resource {
   readonly capabilities: ReadonlySet<Capability>;
+  /** The number of tokens of a text, where the model's tokenizer is at hand; else it is estimated (`countTokens`). */
+  count?(text: string): number;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<Delta>;
+  /** The tokens of a given text as the answer to the messages, with their log-probabilities. Needs "score". */
+  score?(
+    request: { readonly messages: readonly Message[]; readonly text: string },
+    signal?: AbortSignal,
+  ): Promise<{ tokens: Token[]; usage: { prompt: number; completion: number } }>;
+}
+
+/** A database that may be read by statements which a model wrote. */
+export interface Database extends Resource {
+  /** The language of its statements, as a parser names it. */
+  readonly dialect: "sqlite" | "postgresql" | "mysql";
+  /** Its tables as a model should see them: names, columns, types, keys. */
+  describe(signal?: AbortSignal): Promise<string>;
+  /** Runs one reading statement, and returns at most `rows` rows. A connection that cannot write is the second guard. */
+  read(statement: string, rows: number, signal?: AbortSignal): Promise<{ [column: string]: Json }[]>;
 }
 
 /** Reads a model's answer to the end. */
@@ -102,11 +129,11 @@ export async function complete(
   signal?: AbortSignal,
 ): Promise<{
   text: string;
-  tokens: { text: string; logprob: number }[];
+  tokens: Token[];
   usage: { prompt: number; completion: number };
 }> {
   let text = "";
-  const tokens: { text: string; logprob: number }[] = [];
+  const tokens: Token[] = [];
   let usage = { prompt: 0, completion: 0 };
   for await (const delta of model.generate(request, signal)) {
     text += delta.text;
