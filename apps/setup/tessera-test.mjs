@@ -15,6 +15,9 @@ const child = spawn(
   [
     "--experimental-vm-modules",
     "--disable-warning=ExperimentalWarning",
+    // jest reads the sources by its own means; these are for the threads and processes that tests start
+    "--conditions=@tessera/source",
+    `--import=${new URL("sources.mjs", import.meta.url).href}`,
     require.resolve("jest/bin/jest"),
     "--config",
     fileURLToPath(new URL("jest.config.mjs", import.meta.url)),
