@@ -45,6 +45,23 @@ export function rank(operator: string, scored: readonly { hit: Hit; score: numbe
     }));
 }
 
+/** The hits of several lists, each passage once, in the order of first sight: with its best score and everybody's provenance. */
+export function unite(lists: readonly (readonly Hit[])[]): Hit[] {
+  const seen = new Map<string, Hit>();
+  for (const hit of lists.flat()) {
+    const known = seen.get(hit.passage.id);
+    if (!known) {
+      seen.set(hit.passage.id, hit);
+      continue;
+    }
+    const marks = new Set(known.provenance.map((mark) => JSON.stringify(mark)));
+    const added = hit.provenance.filter((mark) => !marks.has(JSON.stringify(mark)));
+    const score = Math.max(known.score, hit.score);
+    seen.set(hit.passage.id, { ...known, score, provenance: [...known.provenance, ...added] });
+  }
+  return [...seen.values()];
+}
+
 export const citation = z.object({
   /** The number that stands in the answer's text, as in [2]. */
   marker: z.number(),
