@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Json, Passage } from "./passage.js";
 import type { Principal } from "./resources.js";
 
-/** Which passages a search may return. A field is a key of a passage's metadata, or "path", "symbol", "parent". */
+/** Which passages a search may return. A field is a key of a passage's metadata, or "id", "path", "symbol", "parent". */
 export type Filter =
   | { field: string; equals: Json }
   | { field: string; in: Json[] }
@@ -24,6 +24,7 @@ export const filter: z.ZodType<Filter> = z.lazy(() =>
 );
 
 function fieldOf(passage: Passage, name: string): Json | undefined {
+  if (name === "id") return passage.id;
   if (name === "path") return passage.source?.path;
   if (name === "symbol") return passage.source?.symbol;
   if (name === "parent") return passage.parent;
