@@ -21,7 +21,13 @@ export interface ScriptedModel extends LanguageModel {
  */
 export function scriptedModel(
   script: Script,
-  options: { capabilities?: readonly Capability[]; logprob?: (token: string) => number; revision?: string } = {},
+  options: {
+    capabilities?: readonly Capability[];
+    logprob?: (token: string, request?: GenerateRequest) => number;
+    /** The alternatives at a token, where a request asks for them. */
+    alternatives?: (token: string, request: GenerateRequest) => { text: string; logprob: number }[];
+    revision?: string;
+  } = {},
 ): ScriptedModel {
   const requests: GenerateRequest[] = [];
   const capabilities = new Set<Capability>(options.capabilities ?? []);
@@ -41,7 +47,16 @@ export function scriptedModel(
         yield {
           text: word,
           ...(request.logprobs &&
-            capabilities.has("logprobs") && { tokens: [{ text: word, logprob: options.logprob?.(word) ?? -0.1 }] }),
+            capabilities.has("logprobs") && {
+              tokens: [
+                {
+                  text: word,
+                  logprob: options.logprob?.(word, request) ?? -0.1,
+                  ...(request.alternatives &&
+                    options.alternatives && { alternatives: options.alternatives(word, request) }),
+                },
+              ],
+            }),
         };
       }
       const prompt = request.messages.reduce((sum, { content }) => sum + content.split(/\s+/).length, 0);
@@ -51,6 +66,14 @@ export function scriptedModel(
         usage: { prompt, completion: kept.length },
       };
     },
+    ...(capabilities.has("score") && {
+      async score({ text }: { text: string }, signal?: AbortSignal) {
+        signal?.throwIfAborted();
+        const words = text.match(/\s*\S+|\s+$/g) ?? [];
+        const tokens = words.map((word) => ({ text: word, logprob: options.logprob?.(word) ?? -0.1 }));
+        return { tokens, usage: { prompt: words.length, completion: 0 } };
+      },
+    }),
   };
 }
 
