@@ -1,0 +1,32 @@
+import { type Hit, hits, operator, unite } from "@tessera/core";
+import { z } from "zod";
+
+/** The members of the lists by place: every first one, then every second one, and so on. */
+function interleave(lists: readonly (readonly Hit[])[]): Hit[] {
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, place) => lists.flatMap((list) => list.slice(place, place + 1))).flat();
+}
+
+/**
+ * The union of lists of hits: each passage once, with its best score and the provenance of every list.
+ * "declared" keeps the order of the lists (scores of different retrievers cannot be compared), "interleaved" takes turns,
+ * "score" sorts by falling score, ties by passage id.
+ */
+export const hitsUnion = operator({
+  name: "hits.union",
+  version: 1,
+  about: { module: "data", submodule: "hits", summary: "Unites lists of hits, each passage once." },
+  config: z.strictObject({
+    order: z.enum(["declared", "interleaved", "score"]).default("declared"),
+    top: z.int().positive().optional(),
+  }),
+  ports: { input: { lists: z.array(hits) }, output: { hits } },
+  effects: "none",
+  setup:
+    ({ order, top }) =>
+    ({ lists }) => {
+      const united = unite(order === "interleaved" ? [interleave(lists)] : lists);
+      if (order === "score") united.sort((a, b) => b.score - a.score || (a.passage.id < b.passage.id ? -1 : 1));
+      return { hits: united.slice(0, top) };
+    },
+});
