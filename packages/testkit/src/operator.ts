@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { type AnyOperator, type Host, isOperator, isOptional, portTypeOf, schemaOf, TesseraError } from "@tessera/core";
+import { type AnyOperator, type Host, isOperator, isOptional, portTypeOf, schemaOf } from "@tessera/core";
 import { contextOf, hostOf, type RecordingContext } from "./host.js";
 
 export interface OperatorCase {
@@ -100,7 +100,8 @@ export function testOperator(
       const { config, input } = cases[0]!;
       const work = await operator.setup(operator.config.parse(config ?? {}), host());
       const settled = (async () => work(freeze(structuredClone(input)), contextOf({ signal: AbortSignal.abort() })))();
-      await settled.catch((error: unknown) => expect(error instanceof Error || TesseraError.is(error)).toBe(true));
+      // what a signal throws belongs to another realm than jest's, where it is no instance of Error
+      await settled.catch((error: unknown) => expect(error).toHaveProperty("message"));
     });
   });
 }
