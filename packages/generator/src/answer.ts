@@ -1,0 +1,142 @@
+import {
+  type Answer,
+  answer as answerPort,
+  asking,
+  cite,
+  clip,
+  countTokens,
+  fence,
+  fenceRule,
+  flag,
+  hits,
+  type LanguageModel,
+  type Message,
+  number,
+  operator,
+  type Passage,
+  text,
+} from "@tessera/core";
+import { z } from "zod";
+import { CitationReader } from "./citations.js";
+import { pack } from "./pack.js";
+import { RefusalReader, refusal } from "./refusal.js";
+
+const rules = `You answer questions from numbered passages.
+Use only what the passages say. After each statement put the number of the passage that supports it in square brackets, as in [1]; cite no other numbers. Write code and identifiers in backticks. Be brief.
+If the passages do not hold the answer, reply with exactly: ${refusal}
+${fenceRule}`;
+
+interface Question {
+  question: string;
+  draft?: Answer | undefined;
+  feedback?: string | undefined;
+}
+
+const messagesOf = (
+  passages: readonly Passage[],
+  { question, draft, feedback }: Question,
+  extra: string,
+): Message[] => {
+  const parts = [fence(passages)];
+  if (draft) parts.push(`An earlier answer, which was rejected:\n${fence([draft], { tag: "draft" })}`);
+  if (feedback) parts.push(`Why it was rejected:\n${fence([{ text: feedback }], { tag: "feedback" })}`);
+  return [
+    { role: "system", content: extra ? `${rules}\n${extra}` : rules },
+    { role: "user", content: `${parts.join("\n\n")}\n\nQuestion: ${question}` },
+  ];
+};
+
+/**
+ * Answers a question from the passages of its hits, with citations: y = LLM([q, D]) (equation 4).
+ * Passages are numbered by rank, and are those that fit `contextTokens` together with the question. Each citation
+ * points to one of them: a marker of no passage is removed from the text, and reported at `unknown`. Without passages
+ * the model is not asked. `draft` and `feedback` ask for another answer in place of a rejected one.
+ * Streams the clean text at `text`.
+ */
+export const answer = operator({
+  name: "generator.answer",
+  version: 1,
+  about: {
+    module: "generation",
+    submodule: "generation",
+    paper: "Modular RAG, equation 4",
+    summary: "Answers from the passages with checked citations, or refuses.",
+  },
+  config: z.strictObject({
+    model: asking.model,
+    maxTokens: asking.maxTokens,
+    /** The most tokens of question, passages, draft and feedback together. */
+    contextTokens: z.int().min(64).default(3000),
+    temperature: z.number().min(0).max(2).default(0),
+    /** More instructions: tone, language, form. */
+    instructions: z.string().max(2000).default(""),
+    /** What is said where the passages hold no answer. */
+    refusal: z.string().default("The passages that were found do not answer this question."),
+  }),
+  ports: {
+    input: { question: text, hits, draft: answerPort.optional(), feedback: text.optional() },
+    output: {
+      answer: answerPort,
+      text,
+      refused: flag,
+      unknown: z.array(number),
+      finish: z.enum(["stop", "length"]),
+    },
+  },
+  bound: ({ maxTokens, contextTokens, instructions }) => ({
+    calls: 1,
+    tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,
+  }),
+  async setup(config, host) {
+    const model = await host.resource<LanguageModel>("model", config.model);
+    const refuse = { answer: { text: config.refusal, citations: [], refused: true }, text: config.refusal };
+    return async (input, context) => {
+      const short = (text: string): string => clip(text, config.contextTokens);
+      const question: Question = {
+        question: short(input.question),
+        draft: input.draft && { ...input.draft, text: short(input.draft.text) },
+        feedback: input.feedback && short(input.feedback),
+      };
+      const asked = countTokens(messagesOf([], question, "")[1]!.content, model);
+      const passages = pack(input.hits, config.contextTokens - asked, model);
+      if (passages.length === 0) {
+        context.emit("text", config.refusal);
+        return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
+      }
+      const messages = messagesOf(passages, question, config.instructions);
+      const markers = new CitationReader(passages.length);
+      const refusals = new RefusalReader();
+      let written = "";
+      const write = (part: string): void => {
+        if (part === "") return;
+        written += part;
+        context.emit("text", part);
+      };
+      let raw = "";
+      let finish: "stop" | "length" = "stop";
+      let usage: { prompt: number; completion: number } | undefined;
+      const { maxTokens, temperature } = config;
+      for await (const delta of model.generate({ messages, maxTokens, temperature }, context.signal)) {
+        raw += delta.text;
+        finish = delta.finish ?? finish;
+        usage = delta.usage ?? usage;
+        write(markers.push(refusals.push(delta.text)));
+      }
+      write(markers.push(refusals.end()) + markers.end());
+      context.spend({
+        calls: 1,
+        tokens: usage
+          ? usage.prompt + usage.completion
+          : countTokens(raw, model) + messages.reduce((sum, { content }) => sum + countTokens(content, model), 0),
+      });
+      const unknown = [...markers.unknown];
+      if (refusals.refused || written.trim() === "") {
+        context.emit("text", config.refusal);
+        return { ...refuse, refused: true, unknown, finish };
+      }
+      const citations = [...markers.cited].sort((a, b) => a - b).map((marker) => cite(marker, passages[marker - 1]!));
+      const text = written.trim();
+      return { answer: { text, citations, refused: false }, text, refused: false, unknown, finish };
+    };
+  },
+});

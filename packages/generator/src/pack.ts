@@ -1,0 +1,45 @@
+// internal
+import { countTokens, fence, type Hit, type LanguageModel, type Passage } from "@tessera/core";
+
+/**
+ * The passages of the best hits, each once, that fit a budget of tokens when fenced. The first that does not fit whole
+ * is cut after a line, or inside its first line where nothing else would be left.
+ */
+export function pack(hits: readonly Hit[], budget: number, model?: LanguageModel): Passage[] {
+  const cost = (passage: Passage): number => countTokens(fence([passage]), model);
+  const packed: Passage[] = [];
+  const seen = new Set<string>();
+  let left = budget;
+  for (const { passage } of hits) {
+    if (seen.has(passage.id)) continue;
+    seen.add(passage.id);
+    const tokens = cost(passage);
+    if (tokens <= left) {
+      packed.push(passage);
+      left -= tokens;
+      continue;
+    }
+    const cut = (text: string): Passage => ({ ...passage, text: `${text.trimEnd()}\n…` });
+    const lines = passage.text.split("\n");
+    const kept = most(lines.length - 1, (count) => cost(cut(lines.slice(0, count).join("\n"))) <= left);
+    if (kept > 0) packed.push(cut(lines.slice(0, kept).join("\n")));
+    else if (packed.length === 0) {
+      const characters = most(passage.text.length, (count) => cost(cut(passage.text.slice(0, count))) <= left);
+      if (characters > 0) packed.push(cut(passage.text.slice(0, characters)));
+    }
+    break;
+  }
+  return packed;
+}
+
+/** The largest count from 0 to `limit` that fits, by halving; `fits` holds up to some count and not beyond. */
+function most(limit: number, fits: (count: number) => boolean): number {
+  let low = 0;
+  let high = limit;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
