@@ -68,7 +68,8 @@ export interface Loop<I, O> {
   readonly carry: { readonly [K in keyof I]?: KeysOf<O, I[K]> };
   readonly max: number;
 }
-export type LoopOutput = { turns: number; stopReason: "until" | "empty" | "max" | "budget" };
+/** What a loop adds to its body's outputs; "error" only where the policy skips a failing turn. */
+export type LoopOutput = { turns: number; stopReason: "until" | "empty" | "max" | "budget" | "error" };
 
 const refs = <O>(id: string): Refs<O> =>
   new Proxy(

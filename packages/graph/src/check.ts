@@ -1,0 +1,396 @@
+// internal
+import {
+  type AnyOperator,
+  didYouMean,
+  type ErrorCode,
+  elementOf,
+  type FlowDocument,
+  fit,
+  isOptional,
+  type Json,
+  listOf,
+  messageOf,
+  type NodeDocument,
+  type Ports,
+  type PortType,
+  portTypeOf,
+  readsOf,
+  referencesOf,
+  required,
+  type Source,
+  schemaOf,
+  show,
+  splitReference,
+  TesseraError,
+  valuesOf,
+} from "@tessera/core";
+import { z } from "zod";
+import { checkOutputs } from "./decisions.js";
+import type { FlowPlan, NodePlan, OperatorBody, PlannedPort, PlannedPorts } from "./plan.js";
+
+export type OperatorTable = ReadonlyMap<string, AnyOperator>;
+
+/**
+ * The operators by name.
+ * @throws TesseraError BAD_OPERATOR where two have one name.
+ */
+export function tableOf(operators: readonly AnyOperator[]): OperatorTable {
+  const table = new Map<string, AnyOperator>();
+  for (const operator of operators) {
+    const known = table.get(operator.name);
+    if (known && known !== operator)
+      throw new TesseraError("BAD_OPERATOR", `two operators are named "${operator.name}"`, { path: operator.name });
+    table.set(operator.name, operator);
+  }
+  return table;
+}
+
+/** Checks a whole document against the operators. Findings are collected, never thrown one by one. */
+export class Checker {
+  readonly findings: TesseraError[] = [];
+
+  constructor(private readonly table: OperatorTable) {}
+
+  private find(code: ErrorCode, path: string, message: string, hint?: string, cause?: unknown): void {
+    this.findings.push(new TesseraError(code, message, { path, hint, cause }));
+  }
+
+  flow(document: FlowDocument, path: string): FlowPlan {
+    const before = this.findings.length;
+    const input = new Map(
+      Object.entries(document.input).map(([name, type]) => [
+        name,
+        { type: required(type), optional: isOptional(type) },
+      ]),
+    );
+    const plans = new Map<string, NodePlan>();
+    const given = (reference: string): PlannedPort | undefined => {
+      const [id, port] = splitReference(reference);
+      return (id === "input" ? input : plans.get(id)?.gives)?.get(port);
+    };
+    for (const [id, node] of this.order(document, path)) {
+      const plan = this.node(id, node, `${path}/${id}`, given);
+      if (plan) plans.set(id, plan);
+    }
+    const nodes = [...plans.values()];
+    this.references(document, path, input, plans);
+    const output = new Map(
+      Object.entries(document.output).map(([name, source]) => [name, { source, type: this.typeOf(source, given) }]),
+    );
+    const plan: FlowPlan = { kind: "flow", document, path, input, nodes, output };
+    if (Object.keys(document.output).length === 0) this.find("BAD_DOCUMENT", path, "the flow has no output");
+    const whole = nodes.length === Object.keys(document.nodes).length;
+    if (whole && this.findings.length === before) {
+      this.findings.push(...checkOutputs(plan));
+      this.unused(plan);
+    }
+    return plan;
+  }
+
+  /** Nodes in an order where each comes after all it reads; what stands in a circle is reported and left out. */
+  private order(document: FlowDocument, path: string): [string, NodeDocument][] {
+    const nodes = new Map(Object.entries(document.nodes));
+    const waiting = new Map<string, number>();
+    const readers = new Map<string, string[]>();
+    for (const [id, node] of nodes) {
+      const read = new Set(readsOf(node).map((reference) => splitReference(reference)[0]));
+      read.delete("input");
+      for (const other of read) if (!nodes.has(other)) read.delete(other);
+      waiting.set(id, read.size);
+      for (const other of read) readers.set(other, [...(readers.get(other) ?? []), id]);
+    }
+    const ready = [...nodes.keys()].filter((id) => waiting.get(id) === 0);
+    for (let at = 0; at < ready.length; at++)
+      for (const reader of readers.get(ready[at]!) ?? []) {
+        waiting.set(reader, waiting.get(reader)! - 1);
+        if (waiting.get(reader) === 0) ready.push(reader);
+      }
+    if (ready.length < nodes.size) {
+      const placed = new Set(ready);
+      const stuck = [...nodes.keys()].filter((id) => !placed.has(id));
+      this.find(
+        "CYCLE",
+        `${path}/${stuck[0]}`,
+        `nodes read each other in a circle: ${stuck.slice(0, 8).join(", ")}`,
+        "a loop is written as `repeat` on a node",
+      );
+    }
+    return ready.map((id) => [id, nodes.get(id)!]);
+  }
+
+  private node(
+    id: string,
+    node: NodeDocument,
+    path: string,
+    given: (reference: string) => PlannedPort | undefined,
+  ): NodePlan | undefined {
+    const body = typeof node.run === "string" ? this.operator(node.run, node.with, path) : this.flow(node.run, path);
+    if (!body) return undefined;
+    if (body.kind === "flow" && node.with !== undefined)
+      this.find("BAD_CONFIG", path, "a flow takes no config", "put constants into `in` as { value }");
+    let input: PlannedPorts;
+    let output: PlannedPorts;
+    if (body.kind === "flow") {
+      input = body.input;
+      output = new Map([...body.output].map(([name, { type }]) => [name, { type, optional: false }]));
+    } else {
+      const ports = this.ports(body, path);
+      if (!ports) return undefined;
+      [input, output] = ports;
+    }
+    this.wires(node, path, input, given);
+    this.conditions(node, path, given);
+    if (node.each && node.repeat)
+      this.find("BAD_REPEAT", path, "a node has either `each` or `repeat`", "put one of them on a flow around it");
+    if (node.repeat) this.repeat(node.repeat, path, input, output);
+    return {
+      id,
+      path,
+      document: node,
+      body,
+      input,
+      output,
+      gives: this.gives(node, output),
+      writes: body.kind === "flow" ? body.nodes.some(({ writes }) => writes) : body.operator.effects === "write",
+    };
+  }
+
+  private operator(name: string, config: Json | undefined, path: string): OperatorBody | undefined {
+    const operator = this.table.get(name);
+    if (!operator) {
+      this.find("UNKNOWN_OPERATOR", path, `no operator "${name}"`, didYouMean(name, this.table.keys()));
+      return undefined;
+    }
+    const parsed = operator.config.safeParse(config ?? {});
+    if (!parsed.success) {
+      this.find("BAD_CONFIG", path, `${name}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, "; ")}`);
+      return undefined;
+    }
+    return { kind: "operator", operator, config: parsed.data };
+  }
+
+  private ports({ operator, config }: OperatorBody, path: string): [PlannedPorts, PlannedPorts] | undefined {
+    try {
+      const { input, output } = typeof operator.ports === "function" ? operator.ports(config) : operator.ports;
+      const plan = (ports: Ports): PlannedPorts =>
+        new Map(
+          Object.entries(ports).map(([name, schema]) => {
+            const type = portTypeOf(schema);
+            return [name, { type: required(type), optional: isOptional(type) }];
+          }),
+        );
+      return [plan(input), plan(output)];
+    } catch (cause) {
+      this.find(TesseraError.is(cause) ? cause.code : "BAD_OPERATOR", path, messageOf(cause), undefined, cause);
+      return undefined;
+    }
+  }
+
+  private gives(node: NodeDocument, output: PlannedPorts): PlannedPorts {
+    if (node.each) {
+      const gaps = node.policy?.onError === "skip";
+      return new Map(
+        [...output].map(([name, { type, optional }]) => [
+          name,
+          { type: listOf(optional || gaps ? { optional: type } : type), optional: false },
+        ]),
+      );
+    }
+    if (!node.repeat) return output;
+    return new Map<string, PlannedPort>([
+      ...output,
+      ["turns", { type: "number", optional: false }],
+      ["stopReason", { type: { choice: ["until", "empty", "max", "budget", "error"] }, optional: false }],
+    ]);
+  }
+
+  private wires(
+    node: NodeDocument,
+    path: string,
+    input: PlannedPorts,
+    given: (reference: string) => PlannedPort | undefined,
+  ): void {
+    const automatic = node.repeat && input.has("turn") ? "turn" : undefined;
+    for (const [port, { optional }] of input)
+      if (!Object.hasOwn(node.in, port) && !optional && port !== automatic)
+        this.find("MISSING_INPUT", path, `input "${port}" is not fed`, `it takes ${show(input.get(port)!.type)}`);
+    for (const [port, source] of Object.entries(node.in)) {
+      const target = input.get(port);
+      if (!target) {
+        this.find("UNKNOWN_PORT", path, `there is no input "${port}"`, didYouMean(port, input.keys()));
+        continue;
+      }
+      this.wire(source, node.each?.over === port ? listOf(target.type) : target.type, `${path}.${port}`, given);
+    }
+    if (node.each && !input.has(node.each.over))
+      this.find("BAD_EACH", path, `there is no input "${node.each.over}"`, didYouMean(node.each.over, input.keys()));
+    else if (node.each && !Object.hasOwn(node.in, node.each.over))
+      this.find("BAD_EACH", path, `nothing feeds "${node.each.over}", which \`each\` goes over`);
+  }
+
+  private wire(
+    source: Source,
+    target: PortType,
+    path: string,
+    given: (reference: string) => PlannedPort | undefined,
+  ): void {
+    const member = (reference: string, wanted: PortType): void => {
+      const port = given(reference);
+      if (port && fit(port.type, wanted) === "mismatch") {
+        const gaps = elementOf(port.type);
+        const hint =
+          gaps && isOptional(gaps)
+            ? "elements can be skipped: put list.compact between"
+            : elementOf(wanted) && fit(port.type, elementOf(wanted)!) !== "mismatch"
+              ? `write a list: ["${reference}"]`
+              : undefined;
+        this.find(
+          "TYPE_MISMATCH",
+          path,
+          `"${reference}" gives ${show(port.type)}, the port takes ${show(wanted)}`,
+          hint,
+        );
+      }
+    };
+    const constant = (value: Json): void => {
+      const checked = schemaOf(target).safeParse(value);
+      if (!checked.success)
+        this.find("TYPE_MISMATCH", path, `the constant is no ${show(target)}: ${checked.error.issues[0]?.message}`);
+    };
+    if (typeof source === "string") member(source, target);
+    else if (Array.isArray(source)) {
+      const element = elementOf(target);
+      if (element === undefined && target !== "any")
+        this.find("TYPE_MISMATCH", path, `a list of sources feeds a port that takes ${show(target)}`);
+      else for (const reference of source) member(reference, element ?? "any");
+    } else if ("first" in source) {
+      for (const one of source.first) typeof one === "string" ? member(one, target) : constant(one.value);
+    } else if ("named" in source) {
+      const inner = typeof target === "object" && "named" in target ? target.named : "any";
+      if (fit({ named: "any" }, target) === "mismatch" && inner === "any")
+        this.find("TYPE_MISMATCH", path, `named sources feed a port that takes ${show(target)}`);
+      else for (const reference of Object.values(source.named)) member(reference, inner);
+    } else constant(source.value);
+  }
+
+  private conditions(node: NodeDocument, path: string, given: (reference: string) => PlannedPort | undefined): void {
+    for (const [reference, wanted] of Object.entries(node.when ?? {})) {
+      const port = given(reference);
+      if (!port) continue; // reported by `references`
+      const known = valuesOf(port.type);
+      if (!known) {
+        this.find("BAD_CONDITION", path, `"${reference}" gives ${show(port.type)}`, "`when` reads flags and choices");
+        continue;
+      }
+      const values = Array.isArray(wanted) ? wanted : [wanted];
+      if (values.length === 0) this.find("BAD_CONDITION", path, `"${reference}" can never be one of no values`);
+      for (const value of values)
+        if (!known.includes(value as string))
+          this.find(
+            "BAD_CONDITION",
+            path,
+            `"${reference}" is never ${JSON.stringify(value)}`,
+            typeof value === "string" ? didYouMean(value, known.map(String)) : `it is one of ${known.join(", ")}`,
+          );
+    }
+  }
+
+  private repeat(
+    { until, while: list, carry }: NonNullable<NodeDocument["repeat"]>,
+    path: string,
+    input: PlannedPorts,
+    output: PlannedPorts,
+  ): void {
+    const named = (port: string): PortType | undefined => {
+      const found = output.get(port);
+      if (!found) this.find("BAD_REPEAT", path, `there is no output "${port}"`, didYouMean(port, output.keys()));
+      return found?.type;
+    };
+    for (const port of typeof until === "string" ? [until] : (until ?? [])) {
+      const type = named(port);
+      if (type && type !== "flag") this.find("BAD_REPEAT", path, `\`until\` reads flags; "${port}" is ${show(type)}`);
+    }
+    const type = list === undefined ? undefined : named(list);
+    if (type && elementOf(type) === undefined)
+      this.find("BAD_REPEAT", path, `\`while\` reads a list; "${list}" is ${show(type)}`);
+    for (const [to, from] of Object.entries(carry)) {
+      const target = input.get(to);
+      const source = named(from);
+      if (!target)
+        this.find("BAD_REPEAT", path, `there is no input "${to}" to carry into`, didYouMean(to, input.keys()));
+      else if (source && fit(source, target.type) === "mismatch")
+        this.find("BAD_REPEAT", path, `"${from}" is ${show(source)}, the input "${to}" takes ${show(target.type)}`);
+    }
+    const turn = input.get("turn");
+    if (turn && fit("number", turn.type) === "mismatch")
+      this.find("BAD_REPEAT", path, `the input "turn" is given numbers, and takes ${show(turn.type)}`);
+  }
+
+  /** Sources that name nothing. */
+  private references(
+    document: FlowDocument,
+    path: string,
+    input: PlannedPorts,
+    plans: ReadonlyMap<string, NodePlan>,
+  ): void {
+    const check = (reference: string, place: string): void => {
+      const [id, port] = splitReference(reference);
+      if (id !== "input" && !Object.hasOwn(document.nodes, id))
+        this.find(
+          "UNKNOWN_NODE",
+          place,
+          `"${reference}" reads "${id}", which is no node`,
+          didYouMean(id, ["input", ...Object.keys(document.nodes)]),
+        );
+      const ports = id === "input" ? input : plans.get(id)?.gives;
+      if (ports && !ports.has(port))
+        this.find("UNKNOWN_PORT", place, `"${id}" has no output "${port}"`, didYouMean(port, ports.keys()));
+    };
+    for (const [id, node] of Object.entries(document.nodes))
+      for (const reference of readsOf(node)) check(reference, `${path}/${id}`);
+    for (const [name, source] of Object.entries(document.output))
+      for (const reference of referencesOf(source)) check(reference, `${path}.${name}`);
+  }
+
+  /** The type of a source that has no target: that of its members, where they agree. */
+  private typeOf(source: Source, given: (reference: string) => PlannedPort | undefined): PortType {
+    const agreed = (types: PortType[]): PortType =>
+      types.length > 0 && types.every((type) => fit(type, types[0]!) === "equal") ? types[0]! : "any";
+    const of = (reference: string): PortType => given(reference)?.type ?? "any";
+    if (typeof source === "string") return of(source);
+    if (Array.isArray(source)) return listOf(agreed(source.map(of)));
+    if ("named" in source) return { named: agreed(Object.values(source.named).map(of)) };
+    if ("value" in source) return typeOfConstant(source.value);
+    const references = source.first.filter((member) => typeof member === "string");
+    const type = agreed(references.map(of));
+    const constants = source.first.filter((member) => typeof member !== "string");
+    if (references.length === 0) return agreed(constants.map(({ value }) => typeOfConstant(value)));
+    return constants.every(({ value }) => schemaOf(type).safeParse(value).success) ? type : "any";
+  }
+
+  private unused(plan: FlowPlan): void {
+    const byId = new Map(plan.nodes.map((node) => [node.id, node]));
+    const pending = [
+      ...Object.values(plan.document.output)
+        .flatMap(referencesOf)
+        .map((reference) => splitReference(reference)[0]),
+      ...plan.nodes.filter(({ writes }) => writes).map(({ id }) => id),
+    ];
+    const used = new Set<string>(["input"]);
+    while (pending.length > 0) {
+      const id = pending.pop()!;
+      if (used.has(id)) continue;
+      used.add(id);
+      for (const reference of readsOf(byId.get(id)!.document)) pending.push(splitReference(reference)[0]);
+    }
+    for (const { id, path } of plan.nodes)
+      if (!used.has(id))
+        this.find("UNUSED_NODE", path, "nothing reads this node", "wire it to an output, or remove it");
+  }
+}
+
+function typeOfConstant(value: Json): PortType {
+  if (typeof value === "string") return "text";
+  if (typeof value === "number") return "number";
+  return typeof value === "boolean" ? "flag" : "any";
+}

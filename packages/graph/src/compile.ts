@@ -1,0 +1,350 @@
+import {
+  type AnyOperator,
+  elementOf,
+  type FlowDocument,
+  fit,
+  type Host,
+  hashDocument,
+  listOf,
+  messageOf,
+  type PortType,
+  parseDocument,
+  type Records,
+  type Resource,
+  readsOf,
+  type Source,
+  schemaOf,
+  splitReference,
+  TesseraError,
+} from "@tessera/core";
+import type { z } from "zod";
+import { beginAttempts } from "./attempts.js";
+import { Checker, tableOf } from "./check.js";
+import { CompiledFlow } from "./compiled.js";
+import { boundOf } from "./decisions.js";
+import { beginEach } from "./each.js";
+import { beginFlow } from "./frame.js";
+import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
+import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
+import { beginRepeat } from "./repeat.js";
+import { beginOperator, located } from "./step.js";
+
+export interface CompileOptions {
+  readonly operators: readonly AnyOperator[];
+  readonly host?: Host | undefined;
+  /** Keeps what runs do, so that they can be resumed, replayed and asked what-if. */
+  readonly records?: Records | undefined;
+  /** Serves results of earlier runs; never those of an operator that writes. */
+  readonly cache?: Pick<Records, "get" | "put"> | undefined;
+  /** Check every value that passes, not only those on wires of unequal types. */
+  readonly validate?: boolean | undefined;
+}
+
+/** What a check finds without opening anything. */
+export interface CheckedFlow {
+  readonly document: FlowDocument;
+  readonly hash: string;
+  readonly plan: FlowPlan;
+  readonly bound: FlowBound;
+  readonly findings: readonly TesseraError[];
+}
+
+/**
+ * Checks a document: names, ports, the types of wires, config, loops, unused nodes, that every output is reached, bounds.
+ * @throws TesseraError BAD_DOCUMENT or DOCUMENT_TOO_LARGE where the value is no flow document at all.
+ */
+export function checkFlow(value: unknown, operators: readonly AnyOperator[]): CheckedFlow {
+  const document = parseDocument(value);
+  const checker = new Checker(tableOf(operators));
+  const plan = checker.flow(document, document.name);
+  const { findings } = checker;
+  return {
+    document,
+    hash: hashDocument(document),
+    plan,
+    bound: findings.length === 0 ? boundOf(plan) : { steps: 0, calls: 0, tokens: 0 },
+    findings,
+  };
+}
+
+const noResources: Host = {
+  resource: (kind, name) =>
+    Promise.reject(
+      new TesseraError("UNKNOWN_RESOURCE", `no ${kind} "${name}": no host was given`, { path: `${kind}/${name}` }),
+    ),
+};
+
+/**
+ * Checks a document wholly, opens what it names, and makes it ready to run.
+ * @throws TesseraError INVALID_FLOW with every finding; BAD_DOCUMENT, DOCUMENT_TOO_LARGE.
+ */
+export async function compile(value: unknown, options: CompileOptions): Promise<CompiledFlow> {
+  const checked = checkFlow(value, options.operators);
+  const findings = [...checked.findings];
+  const works = await setUp(checked.plan, options.host ?? noResources, findings);
+  refuse(checked.document, findings);
+  return new CompiledFlow(checked, program(checked.plan, works), options);
+}
+
+/** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
+export function compileReplay(value: unknown, options: Omit<CompileOptions, "host">): CompiledFlow {
+  const checked = checkFlow(value, options.operators);
+  refuse(checked.document, checked.findings);
+  const missing: Prepared = {
+    work: () => {
+      throw new TesseraError("RECORD_MISSING", "nothing but records was opened for this flow");
+    },
+    resources: [],
+  };
+  return new CompiledFlow(checked, program(checked.plan, { get: () => missing }), options);
+}
+
+function refuse(document: FlowDocument, findings: readonly TesseraError[]): void {
+  if (findings.length === 0) return;
+  const lines = findings.map(
+    ({ code, path, message, hint }) => `${code} at ${path}: ${message}${hint ? ` (${hint})` : ""}`,
+  );
+  throw new TesseraError("INVALID_FLOW", `"${document.name}" has ${findings.length} finding(s):\n${lines.join("\n")}`, {
+    path: document.name,
+    findings,
+  });
+}
+
+interface Prepared {
+  readonly work: OperatorProgram["work"];
+  readonly resources: readonly Resource[];
+}
+type Works = { get(node: NodePlan): Prepared | undefined };
+
+/** Sets every operator up; nodes that run the same operator with the same config share nothing but resources. */
+async function setUp(plan: FlowPlan, host: Host, findings: TesseraError[]): Promise<Works> {
+  const works = new Map<NodePlan, Prepared>();
+  const visit = async (node: NodePlan): Promise<void> => {
+    if (node.body.kind === "flow") await Promise.all(node.body.nodes.map(visit));
+    else {
+      const prepared = await prepare(node.body, node.path, host, findings);
+      if (prepared) works.set(node, prepared);
+    }
+  };
+  await Promise.all(plan.nodes.map(visit));
+  return works;
+}
+
+async function prepare(
+  { operator, config }: OperatorBody,
+  path: string,
+  host: Host,
+  findings: TesseraError[],
+): Promise<Prepared | undefined> {
+  const resources: Resource[] = [];
+  let usesModel = false;
+  const watched: Host = {
+    async resource<T extends Resource>(kind: string, name: string): Promise<T> {
+      if (kind === "model") usesModel = true;
+      const resource = await host.resource<T>(kind, name);
+      resources.push(resource);
+      return resource;
+    },
+  };
+  try {
+    const work = await operator.setup(config, watched);
+    if (usesModel && !operator.bound)
+      findings.push(
+        new TesseraError("UNBOUNDED", `${operator.name} uses a language model and declares no bound`, {
+          path,
+          hint: "declare `bound` on the operator",
+        }),
+      );
+    return { work, resources };
+  } catch (thrown) {
+    findings.push(
+      TesseraError.is(thrown)
+        ? located(thrown, path)
+        : new TesseraError("SETUP_FAILED", `${operator.name} could not be set up: ${messageOf(thrown)}`, {
+            path,
+            cause: thrown,
+          }),
+    );
+    return undefined;
+  }
+}
+
+/** Turns a plan into what the scheduler runs: names become slots. */
+function program(plan: FlowPlan, works: Works): FlowProgram {
+  const slots = new Map<string, number>();
+  const slot = (reference: string): number => {
+    const known = slots.get(reference);
+    if (known !== undefined) return known;
+    slots.set(reference, slots.size);
+    return slots.size - 1;
+  };
+  const types = new Map<string, PortType>();
+  for (const [port, { type }] of plan.input) types.set(`input.${port}`, type);
+  for (const { id, gives } of plan.nodes) for (const [port, { type }] of gives) types.set(`${id}.${port}`, type);
+
+  const sourceProgram = (source: Source): SourceProgram => {
+    if (typeof source === "string") return { kind: "slot", slot: slot(source) };
+    if (Array.isArray(source)) return { kind: "list", slots: source.map(slot) };
+    if ("named" in source)
+      return { kind: "named", names: Object.keys(source.named), slots: Object.values(source.named).map(slot) };
+    if ("value" in source) return { kind: "value", value: source.value };
+    return {
+      kind: "first",
+      members: source.first.map((member) => (typeof member === "string" ? { slot: slot(member) } : member)),
+    };
+  };
+
+  const input = [...plan.input].map(([port, { type, optional }]) => ({
+    port,
+    slot: slot(`input.${port}`),
+    optional,
+    type,
+    check: schemaOf(type),
+  }));
+  const indexes = new Map(plan.nodes.map(({ id }, index) => [id, index]));
+  const reads = plan.nodes.map(({ document }) => {
+    const read = new Set(readsOf(document).map((reference) => splitReference(reference)[0]));
+    read.delete("input");
+    return [...read].map((id) => indexes.get(id)!);
+  });
+  const readers: number[][] = plan.nodes.map(() => []);
+  reads.forEach((read, index) => {
+    for (const other of read) readers[other]!.push(index);
+  });
+
+  const nodes = plan.nodes.map((node, index): NodeProgram => {
+    const { document } = node;
+    return {
+      index,
+      id: node.id,
+      suffix: `/${node.id}`,
+      guards: Object.entries(document.when ?? {}).map(([reference, wanted]) => ({
+        slot: slot(reference),
+        allowed: Array.isArray(wanted) ? wanted : [wanted],
+      })),
+      wires: Object.entries(document.in).map(([port, source]): Wire => {
+        const { type, optional } = node.input.get(port)!;
+        const target = document.each?.over === port ? listOf(type) : type;
+        return {
+          port,
+          source: sourceProgram(source),
+          optional,
+          check: needsCheck(source, target, types) ? schemaOfPort(node, port, document.each?.over === port) : undefined,
+        };
+      }),
+      waits: reads[index]!.length,
+      readers: readers[index]!,
+      outputs: [...node.gives.keys()].map((port) => ({ port, slot: slot(`${node.id}.${port}`) })),
+      begin: beginNode(node, works),
+      streams: streamsOf(node, plan),
+    };
+  });
+
+  return {
+    name: plan.document.name,
+    input,
+    nodes,
+    waits: nodes.map(({ waits }) => waits),
+    roots: nodes.filter(({ waits }) => waits === 0).map(({ index }) => index),
+    output: [...plan.output].map(([port, { source }]) => ({ port, source: sourceProgram(source) })),
+    firsts: [...plan.output].flatMap(([output, { source }]) => {
+      const members = firstMembers(source);
+      return members ? [{ output, slots: members.map(slot) }] : [];
+    }),
+    slots: slots.size,
+  };
+}
+
+/** The references of a `first`, in order. */
+const firstMembers = (source: Source): string[] | undefined =>
+  typeof source === "object" && "first" in source ? source.first.filter((one) => typeof one === "string") : undefined;
+
+/** Which flow outputs a node's parts can be streamed into; lists of `each` cannot. */
+function streamsOf(node: NodePlan, plan: FlowPlan): NodeProgram["streams"] {
+  if (node.document.each) return [];
+  return [...plan.output].flatMap(([output, { source }]) =>
+    [...node.output.keys()].flatMap((port) => {
+      const reference = `${node.id}.${port}`;
+      if (source === reference) return [{ port, output }];
+      const member = firstMembers(source)?.indexOf(reference) ?? -1;
+      return member >= 0 ? [{ port, output, member }] : [];
+    }),
+  );
+}
+
+/** Whether some value on the wire could fail to fit its port. */
+function needsCheck(source: Source, target: PortType, types: ReadonlyMap<string, PortType>): boolean {
+  const unequal = (reference: string, wanted: PortType) => fit(types.get(reference)!, wanted) !== "equal";
+  if (typeof source === "string") return unequal(source, target);
+  if (Array.isArray(source)) return source.some((reference) => unequal(reference, elementOf(target) ?? "any"));
+  if ("named" in source)
+    return (
+      target !== "any" &&
+      (typeof target !== "object" ||
+        !("named" in target) ||
+        Object.values(source.named).some((reference) => unequal(reference, target.named)))
+    );
+  if ("value" in source) return false;
+  return source.first.some((member) => typeof member === "string" && unequal(member, target));
+}
+
+/** The schema that the operator itself declares, which can say more than a port type. */
+function schemaOfPort({ body, input }: NodePlan, port: string, list: boolean): z.ZodType {
+  if (body.kind === "flow") return schemaOf(list ? listOf(input.get(port)!.type) : input.get(port)!.type);
+  const { operator, config } = body;
+  const schema = (typeof operator.ports === "function" ? operator.ports(config) : operator.ports).input[
+    port
+  ] as z.ZodType;
+  return list ? schema.array() : schema;
+}
+
+function beginNode(node: NodePlan, works: Works): Begin {
+  const { document, body } = node;
+  let begin =
+    body.kind === "flow" ? beginFlow(program(body, works)) : beginOperator(operatorProgram(body, works.get(node)!));
+  if (document.policy) begin = beginAttempts(document.policy, begin);
+  if (document.each) return beginEach(document.each, [...node.output.keys()], begin);
+  if (document.repeat) {
+    const { until = [], carry } = document.repeat;
+    return beginRepeat(
+      {
+        ...document.repeat,
+        flags: typeof until === "string" ? [until] : until,
+        checks: carriedChecks(carry, node.output, node),
+        counts: node.input.has("turn") && !Object.hasOwn(document.in, "turn"),
+      },
+      begin,
+    );
+  }
+  return begin;
+}
+
+function carriedChecks(carry: Record<string, string>, output: PlannedPorts, node: NodePlan): Map<string, z.ZodType> {
+  return new Map(
+    Object.entries(carry)
+      .filter(
+        ([to, from]) => fit(output.get(from)!.type, node.input.get(to)!.type) !== "equal" || output.get(from)!.optional,
+      )
+      .map(([to]) => [to, schemaOfPort(node, to, false)]),
+  );
+}
+
+function operatorProgram({ operator, config }: OperatorBody, { work, resources }: Prepared): OperatorProgram {
+  const ports = typeof operator.ports === "function" ? operator.ports(config) : operator.ports;
+  const bound = operator.bound?.(config);
+  return {
+    name: operator.name,
+    version: operator.version,
+    config,
+    effects: operator.effects ?? "read",
+    bound,
+    work,
+    inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema: schema as z.ZodType })),
+    outputs: Object.entries(ports.output).map(([port, schema]) => ({
+      port,
+      schema: schema as z.ZodType,
+      optional: (schema as z.ZodType).safeParse(undefined).success,
+    })),
+    revisions: () => resources.map(({ revision }) => revision),
+  };
+}

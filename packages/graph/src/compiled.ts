@@ -1,0 +1,251 @@
+import { randomUUID } from "node:crypto";
+import {
+  type FlowDocument,
+  type FlowEvent,
+  type Json,
+  type Principal,
+  type Records,
+  type RunRecord,
+  TesseraError,
+} from "@tessera/core";
+import { EventEmitter } from "eventemitter3";
+import { Channel } from "./channel.js";
+import type { CheckedFlow, CompileOptions } from "./compile.js";
+import { beginFlow } from "./frame.js";
+import { type OutputDelta, OutputGates } from "./gates.js";
+import { Journal, type Reuse } from "./journal.js";
+import type { FlowBound } from "./plan.js";
+import type { FlowProgram, Row } from "./program.js";
+import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly principal?: Principal | undefined;
+  readonly budget?: Budget | undefined;
+  /** What `context.random` is made from; 0 by default, so that the same input gives the same answer. */
+  readonly seed?: number | undefined;
+  readonly events?: FlowEvents | undefined;
+  /** The name of the run in the records; by default a new one. */
+  readonly id?: string | undefined;
+}
+
+/** A run that is being watched: every event in order, then the result. Leaving the iteration early aborts the run. */
+export interface RunStream<O> extends AsyncIterable<FlowEvent> {
+  readonly id: string;
+  readonly result: Promise<RunResult<O>>;
+  /** Only the parts of the flow's own outputs, as a client may see them. */
+  readonly output: AsyncIterable<OutputDelta>;
+}
+
+interface Settings extends RunOptions {
+  readonly gates?: OutputGates | undefined;
+  readonly journal?: Journal | undefined;
+}
+
+/** A flow that is checked and open: it can run any number of times, at the same time too. */
+export class CompiledFlow<I extends object = Row, O = Row> {
+  readonly document: FlowDocument;
+  /** The content hash of the document. */
+  readonly hash: string;
+  /** The most that a run can spend. */
+  readonly bound: FlowBound;
+  private readonly begin;
+
+  constructor(
+    checked: CheckedFlow,
+    private readonly program: FlowProgram,
+    private readonly options: Pick<CompileOptions, "records" | "cache" | "validate">,
+  ) {
+    this.document = checked.document;
+    this.hash = checked.hash;
+    this.bound = checked.bound;
+    this.begin = beginFlow(program);
+  }
+
+  /**
+   * Runs the flow.
+   * @throws TesseraError BAD_INPUT, ABORTED, or what a node failed with: its code, path and cause.
+   */
+  run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
+    const { records, cache } = this.options;
+    if (!records && !cache) return this.start(input as Row, options);
+    return this.recorded(input as Row, options, new Map(), "none");
+  }
+
+  /** Runs the flow and shows what happens. */
+  stream(input: I, options: RunOptions = {}): RunStream<O> {
+    return this.watch(options, (watched) => this.run(input, watched as RunOptions));
+  }
+
+  /**
+   * Takes a run up where it ended: steps that were finished are not run again.
+   * @throws TesseraError RECORD_MISSING where the run is not known, BAD_ARGUMENT where it ran another flow.
+   */
+  async resume(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+    const record = await this.recordOf(id);
+    if (record.hash !== this.hash)
+      throw new TesseraError("BAD_ARGUMENT", `run "${id}" ran another version of the flow`, {
+        path: id,
+        hint: "use whatIf() to run this one on what the other left",
+      });
+    return this.recorded(
+      record.input as Row,
+      { ...options, ...origin(record), id },
+      await this.records.journal(id),
+      "matching",
+    );
+  }
+
+  /**
+   * Runs again from the records alone: no operator and no model is called.
+   * @throws TesseraError RECORD_MISSING where a step was not recorded.
+   */
+  async replay(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+    const record = await this.recordOf(id);
+    const journal = new Journal({
+      records: this.records,
+      run: id,
+      known: await this.records.journal(id),
+      reuse: "all",
+    });
+    return this.start(record.input as Row, { ...options, ...origin(record), journal });
+  }
+
+  /** A new run on what another left: only steps whose key changed, and those after them, are computed. */
+  async whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
+    const record = await this.recordOf(id);
+    return this.recorded(
+      (input ?? record.input) as Row,
+      { ...origin(record), ...options },
+      await this.records.journal(id),
+      "matching",
+    );
+  }
+
+  private get records(): Records {
+    if (!this.options.records)
+      throw new TesseraError("BAD_ARGUMENT", "no records are kept", { hint: "give compile() a `records`" });
+    return this.options.records;
+  }
+
+  private async recordOf(id: string): Promise<RunRecord> {
+    const record = await this.records.run(id);
+    if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
+    if (record.flow !== this.document.name)
+      throw new TesseraError("BAD_ARGUMENT", `run "${id}" is one of the flow "${record.flow}"`, { path: id });
+    return record;
+  }
+
+  private async recorded(
+    input: Row,
+    options: Settings,
+    known: ReadonlyMap<string, string>,
+    reuse: Reuse,
+  ): Promise<RunResult<O>> {
+    const { records, cache } = this.options;
+    const id = options.id ?? randomUUID();
+    this.checkInput(input);
+    await records?.begin({
+      id,
+      flow: this.document.name,
+      hash: this.hash,
+      seed: options.seed ?? 0,
+      input,
+      ...(options.principal && { principal: options.principal as unknown as Json }),
+    });
+    return this.start(input, { ...options, journal: new Journal({ records, cache, run: id, known, reuse }) });
+  }
+
+  private start(input: Row, settings: Settings): Promise<RunResult<O>> {
+    const run = new Run({
+      budget: settings.budget,
+      principal: settings.principal,
+      seed: settings.seed ?? 0,
+      events: settings.events,
+      gates: settings.gates,
+      journal: settings.journal,
+      validate: this.options.validate ?? false,
+    });
+    const path = this.document.name;
+    const { signal } = settings;
+    try {
+      this.checkInput(input);
+    } catch (error) {
+      run.failed(0, error as TesseraError);
+      return run.result as Promise<RunResult<O>>;
+    }
+    if (signal) {
+      const abort = () => run.abort(path, signal.reason);
+      if (signal.aborted) abort();
+      else {
+        signal.addEventListener("abort", abort, { once: true });
+        run.scope.cleanup = () => signal.removeEventListener("abort", abort);
+      }
+    }
+    if (!run.scope.over) this.begin(run, run.scope, path, input, run, 0, run.feed);
+    return run.result as Promise<RunResult<O>>;
+  }
+
+  private watch(options: RunOptions, begin: (options: Settings) => Promise<RunResult<O>>): RunStream<O> {
+    const abort = new AbortController();
+    const { signal } = options;
+    const forward = () => abort.abort(signal?.reason);
+    if (signal?.aborted) forward();
+    else signal?.addEventListener("abort", forward, { once: true });
+    const leave = () => abort.abort(new Error("the stream was left"));
+    const id = options.id ?? randomUUID();
+    const all = new Channel<FlowEvent>(leave);
+    const parts = new Channel<OutputDelta>(leave);
+    const events: FlowEvents = options.events ?? new EventEmitter();
+    const hear = (event: FlowEvent) => all.push(event);
+    events.on("event", hear);
+    const gates = new OutputGates(
+      this.program.output.map(({ port }) => port),
+      (part) => parts.push(part),
+    );
+    const result = begin({ ...options, id, signal: abort.signal, events, gates } as Settings);
+    const close = (reason?: unknown) => {
+      all.end(reason);
+      parts.end(reason);
+      events.off("event", hear);
+      signal?.removeEventListener("abort", forward);
+    };
+    result.then(() => close(), close);
+    return { id, result, output: parts, [Symbol.asyncIterator]: () => all[Symbol.asyncIterator]() };
+  }
+
+  private checkInput(input: Row): void {
+    const path = this.document.name;
+    if (typeof input !== "object" || input === null || Array.isArray(input))
+      throw new TesseraError("BAD_INPUT", "the input is an object of ports", { path });
+    let known = 0;
+    for (const { port, optional, type, check } of this.program.input) {
+      const value = Object.hasOwn(input, port) ? input[port] : undefined;
+      if (Object.hasOwn(input, port)) known++;
+      if (value === undefined) {
+        if (!optional)
+          throw new TesseraError("BAD_INPUT", `the input "${port}" is missing`, { path: `${path}.${port}` });
+      } else if (type === "text" ? typeof value !== "string" : type !== "any" && !check.safeParse(value).success)
+        throw new TesseraError("BAD_INPUT", `the input "${port}" does not fit: ${problem(check, value)}`, {
+          path: `${path}.${port}`,
+        });
+    }
+    if (known === Object.keys(input).length) return;
+    const names = this.program.input.map(({ port }) => port);
+    const stranger = Object.keys(input).find((name) => !names.includes(name));
+    throw new TesseraError("BAD_INPUT", `the flow has no input "${stranger}"`, {
+      path,
+      hint: `its inputs are ${names.join(", ") || "none"}`,
+    });
+  }
+}
+
+const problem = (
+  check: { safeParse(value: unknown): { error?: { issues: { message: string }[] } | undefined } },
+  value: unknown,
+) => check.safeParse(value).error?.issues[0]?.message ?? "wrong type";
+
+const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "principal"> => ({
+  seed,
+  ...(principal !== undefined && { principal: principal as unknown as Principal }),
+});

@@ -1,0 +1,158 @@
+// internal
+import { TesseraError } from "@tessera/core";
+import { type Feed, FirstGates, type Gate } from "./gates.js";
+import { type Begin, type FlowProgram, type NodeProgram, type Row, read, SKIPPED } from "./program.js";
+import type { Owner, Run, Startable } from "./run.js";
+import type { Scope } from "./scope.js";
+
+/** One activation of a flow: the values of its ports, and how many sources each node still waits for. */
+class Frame implements Owner, Startable {
+  private readonly values: unknown[];
+  private readonly waiting: number[];
+  private left: number;
+  private broken = false;
+  private readonly began: number;
+  private readonly gates: readonly FirstGates[];
+
+  constructor(
+    private readonly program: FlowProgram,
+    private readonly run: Run,
+    private readonly scope: Scope,
+    private readonly path: string,
+    private readonly owner: Owner,
+    private readonly key: number,
+    private readonly feed: Feed | undefined,
+  ) {
+    this.values = new Array(program.slots);
+    this.waiting = program.waits.slice();
+    this.left = program.nodes.length;
+    this.began = run.events ? performance.now() : 0;
+    this.gates = feed
+      ? program.firsts
+          .filter(({ output }) => feed[output])
+          .map(({ output, slots }) => new FirstGates(slots, feed[output]!))
+      : [];
+  }
+
+  open(input: Row): void {
+    const { program, run, path } = this;
+    if (run.events) run.emit({ type: "flow-start", path, flow: program.name, input });
+    for (const { port, slot } of program.input) this.values[slot] = input[port] === undefined ? SKIPPED : input[port];
+    for (const gate of this.gates) gate.update(this.values);
+    if (this.left === 0) this.close();
+    else for (const index of program.roots) run.ready(this, index);
+    run.drain();
+  }
+
+  start(index: number): void {
+    if (this.scope.over) return;
+    const node = this.program.nodes[index]!;
+    const { values, run } = this;
+    for (const { slot, allowed } of node.guards)
+      if (!allowed.includes(values[slot])) return this.skip(node, values[slot] === SKIPPED ? "source" : "when");
+    const input: Row = {};
+    for (const { port, source, optional, check } of node.wires) {
+      const value = source.kind === "slot" ? values[source.slot] : read(source, values);
+      if (value === SKIPPED) {
+        if (!optional) return this.skip(node, "source");
+        continue;
+      }
+      if (check !== undefined) {
+        const checked = check.safeParse(value);
+        if (!checked.success) {
+          const [issue] = checked.error.issues;
+          const place = [port, ...(issue?.path ?? [])].join(".");
+          return this.failed(
+            index,
+            new TesseraError("BAD_VALUE", `the value for "${place}" does not fit: ${issue?.message}`, {
+              path: this.path + node.suffix,
+            }),
+          );
+        }
+      }
+      input[port] = value;
+    }
+    node.begin(run, this.scope, this.path + node.suffix, input, this, index, this.feed && this.feedOf(node));
+  }
+
+  /** The gates that a node's ports stream into. */
+  private feedOf(node: NodeProgram): Feed | undefined {
+    if (node.streams.length === 0) return undefined;
+    const feed: Record<string, Gate> = {};
+    for (const { port, output, member } of node.streams) {
+      const outer = this.feed![output];
+      if (!outer) continue;
+      const first = member === undefined ? undefined : this.gates[this.firstIndex(output)];
+      feed[port] = first ? first.gate(member!) : outer;
+    }
+    return feed;
+  }
+
+  private firstIndex(output: string): number {
+    return this.program.firsts
+      .filter((candidate) => this.feed![candidate.output])
+      .findIndex((first) => first.output === output);
+  }
+
+  private skip(node: NodeProgram, reason: "when" | "source" | "error" | "budget"): void {
+    if (this.run.events) this.run.emit({ type: "node-skip", path: this.path + node.suffix, reason });
+    for (const { slot } of node.outputs) this.values[slot] = SKIPPED;
+    this.settle(node);
+  }
+
+  ended(index: number, output: Row): void {
+    const node = this.program.nodes[index]!;
+    for (const { port, slot } of node.outputs) this.values[slot] = output[port] === undefined ? SKIPPED : output[port];
+    this.settle(node);
+    this.run.drain();
+  }
+
+  skipped(index: number): void {
+    this.skip(this.program.nodes[index]!, "error");
+    this.run.drain();
+  }
+
+  refused(index: number, reached?: Row): void {
+    this.broken = true;
+    if (reached) this.ended(index, reached);
+    else {
+      this.skip(this.program.nodes[index]!, "budget");
+      this.run.drain();
+    }
+  }
+
+  failed(_: number, error: TesseraError): void {
+    this.owner.failed(this.key, error);
+  }
+
+  private settle(node: NodeProgram): void {
+    for (const gate of this.gates) gate.update(this.values);
+    for (const reader of node.readers) if (--this.waiting[reader]! === 0) this.run.ready(this, reader);
+    if (--this.left === 0) this.close();
+  }
+
+  private close(): void {
+    const { program, run, path, values } = this;
+    const output: Row = {};
+    for (const { port, source } of program.output) {
+      const value = read(source, values);
+      if (value !== SKIPPED) output[port] = value;
+    }
+    if (run.events)
+      run.emit({
+        type: "flow-end",
+        path,
+        output,
+        ms: performance.now() - this.began,
+        status: this.broken ? "budget" : "done",
+      });
+    if (this.broken) this.owner.refused(this.key, output);
+    else this.owner.ended(this.key, output);
+  }
+}
+
+/** A flow as a body. */
+export const beginFlow =
+  (program: FlowProgram): Begin =>
+  (run, scope, path, input, owner, key, feed) =>
+    new Frame(program, run, scope, path, owner, key, feed).open(input);

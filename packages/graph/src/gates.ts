@@ -1,0 +1,93 @@
+import { SKIPPED } from "./program.js";
+
+/** Where the streamed parts of a port go. */
+export interface Gate {
+  push(delta: unknown): void;
+}
+
+/** The gates of an activation's output ports; a port without one feeds no output of the flow. */
+export type Feed = Readonly<Record<string, Gate>>;
+
+/** What a client sees streamed: parts of the flow's own outputs. */
+export interface OutputDelta {
+  readonly port: string;
+  readonly delta: unknown;
+}
+
+/** The gates of a run's outputs. */
+export class OutputGates {
+  readonly feed: Feed;
+
+  constructor(ports: Iterable<string>, send: (part: OutputDelta) => void) {
+    this.feed = Object.fromEntries([...ports].map((port) => [port, { push: (delta) => send({ port, delta }) }]));
+  }
+}
+
+/** Keeps what it is given until it is known whether it counts: a turn that may not be the last, an attempt that may fail. */
+export class HoldingGate implements Gate {
+  private held: unknown[] = [];
+  private state: "holding" | "open" | "closed" = "holding";
+
+  constructor(private readonly next: Gate) {}
+
+  push(delta: unknown): void {
+    if (this.state === "open") this.next.push(delta);
+    else if (this.state === "holding") this.held.push(delta);
+  }
+
+  open(): void {
+    if (this.state !== "holding") return;
+    this.state = "open";
+    for (const delta of this.held) this.next.push(delta);
+    this.held = [];
+  }
+
+  close(): void {
+    this.state = "closed";
+    this.held = [];
+  }
+}
+
+/** A feed whose gates hold; opened or closed as one. */
+export class HeldFeed {
+  readonly feed: Record<string, HoldingGate> = {};
+
+  constructor(outer: Feed) {
+    for (const [port, gate] of Object.entries(outer)) this.feed[port] = new HoldingGate(gate);
+  }
+
+  open(): void {
+    for (const gate of Object.values(this.feed)) gate.open();
+  }
+
+  close(): void {
+    for (const gate of Object.values(this.feed)) gate.close();
+  }
+}
+
+/** The members of a `first`: each is held until all before it are known to be skipped. */
+export class FirstGates {
+  private readonly gates: HoldingGate[];
+
+  constructor(
+    private readonly slots: readonly number[],
+    outer: Gate,
+  ) {
+    this.gates = slots.map(() => new HoldingGate(outer));
+  }
+
+  gate(member: number): Gate {
+    return this.gates[member]!;
+  }
+
+  /** Looks again at what is known: `undefined` has not settled. */
+  update(values: readonly unknown[]): void {
+    for (let member = 0; member < this.slots.length; member++) {
+      this.gates[member]!.open();
+      if (values[this.slots[member]!] !== SKIPPED) {
+        if (values[this.slots[member]!] !== undefined) for (const later of this.gates.slice(member + 1)) later.close();
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,127 @@
+// internal
+import { type LoopOutput, type Repeat, TesseraError } from "@tessera/core";
+import type { z } from "zod";
+import { type Feed, HeldFeed } from "./gates.js";
+import type { Begin, Row } from "./program.js";
+import type { Owner, Run } from "./run.js";
+import type { Scope } from "./scope.js";
+
+export interface RepeatProgram extends Repeat {
+  /** The flags of `until`. */
+  readonly flags: readonly string[];
+  /** Checks what is carried, by input port, where the types are not equal. */
+  readonly checks: ReadonlyMap<string, z.ZodType>;
+  /** Whether the body takes the number of the turn. */
+  readonly counts: boolean;
+}
+
+/** A body run again and again; the output is that of the last whole turn. */
+class Turns implements Owner {
+  private turn = 0;
+  private last: Row | undefined;
+  private held: HeldFeed | undefined;
+  /** What the last whole turn streamed; it counts only if no later turn is whole. */
+  private heldBefore: HeldFeed | undefined;
+  private looping = false;
+  private again = false;
+  private input: Row;
+  private readonly began: number;
+
+  constructor(
+    private readonly program: RepeatProgram,
+    private readonly body: Begin,
+    private readonly run: Run,
+    private readonly scope: Scope,
+    private readonly path: string,
+    input: Row,
+    private readonly owner: Owner,
+    private readonly key: number,
+    private readonly feed: Feed | undefined,
+  ) {
+    this.input = input;
+    this.began = run.events ? performance.now() : 0;
+  }
+
+  begin(): void {
+    if (this.run.events) this.run.emit({ type: "node-start", path: this.path, operator: "repeat", input: this.input });
+    this.loop();
+  }
+
+  /** Starts the next turn; a body that ends at once asks for another here, without recursion. */
+  private loop(): void {
+    this.again = true;
+    if (this.looping) return;
+    this.looping = true;
+    while (this.again && !this.scope.over) {
+      this.again = false;
+      const turn = ++this.turn;
+      const input = this.program.counts ? { ...this.input, turn } : this.input;
+      this.held = this.feed && new HeldFeed(this.feed);
+      this.body(this.run, this.scope, `${this.path}#${turn}`, input, this, turn, this.held?.feed);
+    }
+    this.looping = false;
+  }
+
+  ended(turn: number, output: Row): void {
+    if (this.scope.over) return;
+    this.last = output;
+    this.heldBefore?.close();
+    this.heldBefore = this.held;
+    const { flags, while: list, carry, checks, max } = this.program;
+    if (flags.some((port) => output[port] === true)) return this.close("until");
+    if (list !== undefined && (output[list] as unknown[] | undefined)?.length === 0) return this.close("empty");
+    if (turn >= max) return this.close("max");
+    const input = { ...this.input };
+    for (const [to, from] of Object.entries(carry)) {
+      const value = output[from];
+      const checked = checks.get(to)?.safeParse(value);
+      if (checked && !checked.success)
+        return this.failed(
+          turn,
+          new TesseraError(
+            "BAD_VALUE",
+            `"${from}" cannot be carried into "${to}": ${checked.error.issues[0]?.message}`,
+            {
+              path: `${this.path}#${turn}`,
+            },
+          ),
+        );
+      input[to] = value;
+    }
+    this.input = input;
+    this.loop();
+  }
+
+  skipped(turn: number): void {
+    this.held?.close();
+    if (this.last) this.close("error", turn - 1);
+    else this.owner.skipped(this.key);
+  }
+
+  /** The turn is not whole: the loop gives the one before, or what was reached where there is none. */
+  refused(turn: number, reached?: Row): void {
+    this.held?.close();
+    this.last ??= reached;
+    if (!this.last) return this.owner.refused(this.key);
+    this.close("budget", turn - 1);
+  }
+
+  failed(_: number, error: TesseraError): void {
+    this.owner.failed(this.key, error);
+  }
+
+  private close(stopReason: LoopOutput["stopReason"], turns = this.turn): void {
+    const output: Row = { ...this.last, turns, stopReason };
+    this.heldBefore?.open();
+    if (this.run.events)
+      this.run.emit({ type: "node-end", path: this.path, output, ms: performance.now() - this.began });
+    if (stopReason === "budget") this.owner.refused(this.key, output);
+    else this.owner.ended(this.key, output);
+  }
+}
+
+/** A body in a loop. */
+export const beginRepeat =
+  (program: RepeatProgram, body: Begin): Begin =>
+  (run, scope, path, input, owner, key, feed) =>
+    new Turns(program, body, run, scope, path, input, owner, key, feed).begin();
