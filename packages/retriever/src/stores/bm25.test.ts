@@ -1,0 +1,169 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "@jest/globals";
+import type { Filter, Passage, Principal } from "@tessera/core";
+import { testStore } from "@tessera/testkit";
+import fc from "fast-check";
+import { Bm25Store } from "./bm25.js";
+import { referenceBm25 } from "./bm25.reference.js";
+
+testStore("Bm25Store", { open: async () => new Bm25Store(), by: "text" });
+
+const vocabulary = ["a", "b", "c", "d", "e", "getUser", "get_user", "user", "HTTPServer", "http"];
+const text = fc.array(fc.constantFrom(...vocabulary), { maxLength: 12 }).map((words) => words.join(" "));
+const passage: fc.Arbitrary<Passage> = fc.record(
+  {
+    id: fc.integer({ min: 0, max: 30 }).map((n) => `p${n}`),
+    text,
+    title: text,
+    metadata: fc.record(
+      { kind: fc.constantFrom("x", "y"), access: fc.constantFrom(["ann"], ["team"], []) },
+      { requiredKeys: [] },
+    ),
+  },
+  { requiredKeys: ["id", "text", "metadata"] },
+) as fc.Arbitrary<Passage>;
+const filter: fc.Arbitrary<Filter | undefined> = fc.constantFrom(
+  undefined,
+  { field: "kind", equals: "x" },
+  { not: { field: "kind", equals: "y" } },
+);
+const principal: fc.Arbitrary<Principal | undefined> = fc.constantFrom(undefined, { id: "ann", groups: ["team"] });
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ upsert: fc.array(passage, { maxLength: 8 }) }) },
+  { weight: 1, arbitrary: fc.record({ delete: fc.array(fc.integer({ min: 0, max: 30 }).map((n) => `p${n}`)) }) },
+  { weight: 1, arbitrary: fc.constant({ reload: true as const }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      search: fc.record({ text, top: fc.integer({ min: 1, max: 12 }), filter, principal }),
+    }),
+  },
+);
+
+// the minimal standard generator (Park and Miller 1988)
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+}
+
+const found = async (store: Bm25Store, query: Parameters<Bm25Store["search"]>[0]) =>
+  (await store.search(query)).map(({ passage: { id }, score }) => ({ id, score }));
+
+describe("Bm25Store", () => {
+  it("ranks and scores exactly as the formula, after any adds, deletes, replacements and reloads", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tessera-bm25-"));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 20 }),
+        fc.constantFrom({}, { k1: 0, b: 1 }, { k1: 2, b: 0 }),
+        async (steps, settings) => {
+          let store = new Bm25Store(settings);
+          const twin = new Map<string, Passage>();
+          for (const step of steps) {
+            if ("upsert" in step) {
+              await store.upsert(step.upsert);
+              for (const passage of step.upsert) twin.set(passage.id, passage);
+            } else if ("delete" in step) {
+              await store.delete(step.delete);
+              for (const id of step.delete) twin.delete(id);
+            } else if ("reload" in step) {
+              const { revision } = store;
+              await store.save(folder);
+              store = await Bm25Store.load(folder);
+              expect(store.revision).toBe(revision);
+            } else {
+              expect(await found(store, step.search)).toEqual(referenceBm25([...twin.values()], settings)(step.search));
+            }
+          }
+          expect(store.size).toBe(twin.size);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it("agrees with the formula on many documents with words of very different frequency", async () => {
+    const random = seeded(7);
+    const word = () =>
+      `w${String.fromCharCode(97 + Math.floor(10 * random()))}${"z".repeat(Math.floor(1 / (random() + 0.02)))}`;
+    const documents: Passage[] = Array.from({ length: 12_000 }, (_, i) => ({
+      id: `d${i}`,
+      text: Array.from({ length: 5 + Math.floor(30 * random()) }, word).join(" "),
+      metadata: { parity: i % 2 },
+    }));
+    const store = new Bm25Store();
+    for (let from = 0; from < documents.length; from += 5000) await store.upsert(documents.slice(from, from + 5000));
+    await store.delete(documents.slice(100, 4000).map(({ id }) => id));
+    const reference = referenceBm25([...documents.slice(0, 100), ...documents.slice(4000)]);
+    for (let i = 0; i < 60; i++) {
+      const query = {
+        text: [word(), word(), word(), word()].join(" "),
+        top: 10,
+        ...(i % 3 === 0 && { filter: { field: "parity", equals: 1 } }),
+      };
+      expect(await found(store, query)).toEqual(reference(query));
+    }
+  });
+
+  it("finds an identifier by its parts, and another spelling of it first", async () => {
+    const store = new Bm25Store();
+    await store.upsert([
+      { id: "camel", text: "function maxRetryCount() {}", metadata: {} },
+      { id: "part", text: "retry the retry of a retry", metadata: {} },
+      { id: "none", text: "nothing here", metadata: {} },
+    ]);
+    expect((await store.search({ text: "max_retry_count", top: 5 })).map((hit) => hit.passage.id)).toEqual([
+      "camel",
+      "part",
+    ]);
+    expect((await store.search({ text: "count", top: 5 })).map((hit) => hit.passage.id)).toEqual(["camel"]);
+  });
+
+  it("keeps to its size when the same passages are replaced again and again", async () => {
+    const store = new Bm25Store();
+    const passages = (round: number): Passage[] =>
+      Array.from({ length: 300 }, (_, i) => ({ id: `p${i}`, text: `round${round} word${i}`, metadata: {} }));
+    for (let round = 0; round < 20; round++) await store.upsert(passages(round));
+    expect(store.size).toBe(300);
+    expect(await store.search({ text: "round3", top: 5 })).toHaveLength(5); // its parts: round, 3
+    expect(await found(store, { text: "round word7", top: 10 })).toEqual(
+      referenceBm25(passages(19))({ text: "round word7", top: 10 }),
+    );
+  });
+
+  it("the same changes give the same revision", async () => {
+    const passages: Passage[] = [{ id: "a", text: "one", metadata: {} }];
+    const [left, right] = [new Bm25Store(), new Bm25Store()];
+    await left.upsert(passages);
+    await right.upsert(passages);
+    expect(left.revision).toBe(right.revision);
+    await left.delete(["nobody"]);
+    expect(left.revision).toBe(right.revision);
+    await left.delete(["a"]);
+    expect(left.revision).not.toBe(right.revision);
+  });
+
+  it("refuses what it cannot use, and changes nothing", async () => {
+    const store = new Bm25Store();
+    const good: Passage = { id: "a", text: "one", metadata: {} };
+    await expect(store.upsert([good, { id: "b" } as Passage])).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+      path: "passages[1]",
+    });
+    const cyclic: Passage = { id: "c", text: "one", metadata: {} };
+    (cyclic.metadata as Record<string, unknown>).self = cyclic.metadata;
+    await expect(store.upsert([good, cyclic])).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(await store.search({ text: "one", top: 5 })).toEqual([]);
+    await expect(store.search({ text: "one", top: 0 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(() => new Bm25Store({ b: 2 })).toThrow("b = 2");
+  });
+
+  it("ends with an aborted signal", async () => {
+    await expect(new Bm25Store().search({ text: "a", top: 1 }, AbortSignal.abort())).rejects.toThrow();
+  });
+});

@@ -1,0 +1,159 @@
+// internal
+import { createHash } from "node:crypto";
+import { accessKey, admits, type Filter, type Hit, type Passage, type Principal, TesseraError } from "@tessera/core";
+
+/** The passages of a store, each in a numbered slot, with what every store needs of them. */
+export class Shelf {
+  readonly #slots = new Map<string, number>();
+  readonly #passages: (Passage | undefined)[] = [];
+  #restricted = 0;
+  #open = true;
+
+  /** @param store the store's name in provenance: "store.bm25" */
+  constructor(
+    readonly store: string,
+    public revision = `${store}:0`,
+  ) {}
+
+  /** How many passages it holds. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** How many slots were ever given. */
+  get end(): number {
+    return this.#passages.length;
+  }
+
+  /** Whether every passage is open to everybody. */
+  get unrestricted(): boolean {
+    return this.#restricted === 0;
+  }
+
+  slotOf(id: string): number | undefined {
+    return this.#slots.get(id);
+  }
+
+  at(slot: number): Passage | undefined {
+    return this.#passages[slot];
+  }
+
+  readonly idAt = (slot: number): string => this.#passages[slot]!.id;
+
+  /** Puts a passage into a slot, or a new one, and returns it. */
+  put(passage: Passage, slot = this.#passages.length): number {
+    this.clear(slot);
+    this.#passages[slot] = { ...passage };
+    this.#slots.set(passage.id, slot);
+    if (isRestricted(passage)) this.#restricted++;
+    return slot;
+  }
+
+  clear(slot: number): void {
+    const passage = this.#passages[slot];
+    if (!passage) return;
+    this.#passages[slot] = undefined;
+    this.#slots.delete(passage.id);
+    if (isRestricted(passage)) this.#restricted--;
+  }
+
+  /** The revision after a change: equal for stores that saw the same changes in the same order. */
+  note(change: Iterable<string | Uint8Array>): void {
+    const hash = createHash("sha256").update(this.revision);
+    for (const part of change) hash.update(part).update("\n");
+    this.revision = `${this.store}:${hash.digest("hex").slice(0, 32)}`;
+  }
+
+  admits(slot: number, filter: Filter | undefined, principal: Principal | undefined): boolean {
+    const passage = this.#passages[slot];
+    return passage !== undefined && admits(passage, filter, principal);
+  }
+
+  /** The slots that a filter leaves, where it names passages by id; `undefined` where it does not. */
+  named(filter: Filter | undefined): number[] | undefined {
+    if (!filter) return undefined;
+    if ("all" in filter) {
+      for (const part of filter.all) {
+        const slots = this.named(part);
+        if (slots) return slots;
+      }
+      return undefined;
+    }
+    if (!("field" in filter) || filter.field !== "id") return undefined;
+    const ids = "in" in filter ? filter.in : "equals" in filter ? [filter.equals] : undefined;
+    return ids && [...new Set(ids)].flatMap((id) => this.#slots.get(id as string) ?? []);
+  }
+
+  hits(ranked: readonly { slot: number; score: number }[]): Hit[] {
+    return ranked.map(({ slot, score }, index) => ({
+      passage: this.#passages[slot]!,
+      score,
+      provenance: [{ operator: this.store, rank: index + 1, score }],
+    }));
+  }
+
+  get(ids: readonly string[], principal: Principal | undefined): (Passage | undefined)[] {
+    this.assertOpen();
+    return ids.map((id) => {
+      const slot = this.#slots.get(id);
+      return slot !== undefined && this.admits(slot, undefined, principal) ? this.#passages[slot] : undefined;
+    });
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  /** @throws TesseraError CLOSED */
+  assertOpen(): void {
+    if (!this.#open) throw new TesseraError("CLOSED", `the store "${this.store}" is closed`);
+  }
+
+  /** One line of JSON a slot. */
+  toLines(): Uint8Array {
+    const chunks: Buffer[] = [];
+    for (let from = 0; from < this.end; from += 1024) {
+      let chunk = "";
+      for (let slot = from; slot < Math.min(from + 1024, this.end); slot++)
+        chunk += `${JSON.stringify(this.#passages[slot] ?? null)}\n`;
+      chunks.push(Buffer.from(chunk));
+    }
+    return Buffer.concat(chunks);
+  }
+
+  static fromLines(store: string, revision: string, lines: Buffer): Shelf {
+    const shelf = new Shelf(store, revision);
+    for (let start = 0, end = lines.indexOf(10); end >= 0; start = end + 1, end = lines.indexOf(10, start)) {
+      const passage = JSON.parse(lines.toString("utf8", start, end)) as Passage | null;
+      if (passage) shelf.put(passage);
+      else shelf.#passages.push(undefined);
+    }
+    return shelf;
+  }
+}
+
+const isRestricted = ({ metadata }: Passage): boolean => Object.hasOwn(metadata, accessKey);
+
+/**
+ * Passages as JSON; refuses what is no passage before anything is changed.
+ * @throws TesseraError BAD_ARGUMENT
+ */
+export function passagesAsJson(passages: readonly Passage[]): string[] {
+  return passages.map((passage, index) => {
+    const { id, text, metadata } = passage;
+    const path = `passages[${index}]`;
+    if (typeof id !== "string" || typeof text !== "string" || typeof metadata !== "object" || metadata === null)
+      throw new TesseraError("BAD_ARGUMENT", "a passage has an id, a text and metadata", { path });
+    try {
+      return JSON.stringify(passage);
+    } catch (cause) {
+      throw new TesseraError("BAD_ARGUMENT", "the metadata of a passage is JSON", { path, cause });
+    }
+  });
+}
+
+/** @throws TesseraError BAD_ARGUMENT */
+export function assertTop(top: number): void {
+  if (!Number.isInteger(top) || top < 1)
+    throw new TesseraError("BAD_ARGUMENT", `top is a whole number above 0, not ${top}`);
+}
