@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf, TesseraError } from "@tessera/core";
+import { z } from "zod";
+import { readSafetensors, type Tensor } from "./safetensors.js";
+
+/** A model's folder, read and verified; docs/models/bundle.md is the format. */
+export interface Bundle {
+  readonly folder: string;
+  readonly name: string;
+  readonly architecture: string;
+  /** The first 16 hex digits of the SHA-256 of config.json, which holds the hashes of everything else. */
+  readonly revision: string;
+  /** config.json as it is; the architecture's own reader checks the rest of it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Every tensor of every shard, in memory that threads can share. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+const header = z.looseObject({
+  format: z.literal("tessera-bundle"),
+  formatVersion: z.literal(1),
+  name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
+  architecture: z.string().min(1),
+  files: z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/)),
+});
+
+const shardIndex = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
+/**
+ * Reads a bundle: every file is hashed while it is read, and every tensor is checked against its file.
+ * @throws TesseraError BAD_BUNDLE with the file, and the tensor where there is one.
+ */
+export async function readBundle(folder: string, signal?: AbortSignal): Promise<Bundle> {
+  const path = join(folder, "config.json");
+  const { value: config, hash } = await readJson(path);
+  const parsed = header.safeParse(config);
+  if (!parsed.success) throw badConfig(path, parsed.error);
+  const { name, architecture, files } = parsed.data;
+
+  const weights: string[] = [];
+  for (const file of Object.keys(files)) {
+    if (file !== "config.json" && /^[\w-]+(?:\.[\w-]+)*$/.test(file)) {
+      if (file.endsWith(".safetensors")) weights.push(file);
+      continue;
+    }
+    throw new TesseraError("BAD_BUNDLE", `"${file}" cannot be a file of a bundle`, { path });
+  }
+  const tensors = new Map<string, Tensor>();
+  const homes = new Map<string, string>();
+  for (const [file, expected] of Object.entries(files)) {
+    signal?.throwIfAborted();
+    const place = join(folder, file);
+    const isWeights = weights.includes(file);
+    const { bytes, hash: found } = await readHashed(place, isWeights, signal);
+    if (found !== expected)
+      throw new TesseraError("BAD_BUNDLE", `${file} has SHA-256 ${found}, config.json says ${expected}`, {
+        path: place,
+        hint: "the file was altered or cut short; copy the bundle again, or export it again",
+      });
+    if (!isWeights) continue;
+    for (const [tensor, value] of readSafetensors(bytes, place)) {
+      if (tensors.has(tensor))
+        throw new TesseraError("BAD_BUNDLE", `the tensor is also in ${homes.get(tensor)}`, {
+          path: `${place}#${tensor}`,
+        });
+      tensors.set(tensor, value);
+      homes.set(tensor, file);
+    }
+  }
+  if (weights.length === 0) throw new TesseraError("BAD_BUNDLE", "config.json names no .safetensors file", { path });
+  await checkShards(folder, weights, files, homes);
+  return { folder, name, architecture, revision: hash.slice(0, 16), config: parsed.data, tensors };
+}
+
+/** One file without an index is model.safetensors; several agree with the index, tensor by tensor. */
+async function checkShards(
+  folder: string,
+  weights: readonly string[],
+  files: Readonly<Record<string, string>>,
+  homes: ReadonlyMap<string, string>,
+): Promise<void> {
+  const indexFile = "model.safetensors.index.json";
+  if (!Object.hasOwn(files, indexFile)) {
+    if (weights.length === 1 && weights[0] === "model.safetensors") return;
+    throw new TesseraError("BAD_BUNDLE", `shards (${weights.join(", ")}) need an index`, {
+      path: join(folder, indexFile),
+    });
+  }
+  const path = join(folder, indexFile);
+  const parsed = shardIndex.safeParse((await readJson(path)).value);
+  if (!parsed.success) throw badConfig(path, parsed.error);
+  const map = new Map(Object.entries(parsed.data.weight_map));
+  for (const name of new Set([...map.keys(), ...homes.keys()]))
+    if (map.get(name) !== homes.get(name))
+      throw new TesseraError(
+        "BAD_BUNDLE",
+        `the index puts the tensor in ${map.get(name) ?? "no file"}, it lies in ${homes.get(name) ?? "none"}`,
+        { path: `${path}#${name}` },
+      );
+}
+
+export const badConfig = (path: string, error: z.ZodError): TesseraError =>
+  new TesseraError("BAD_BUNDLE", z.prettifyError(error), { path, cause: error });
+
+/** Parses a JSON file and hashes its bytes. */
+export async function readJson(path: string): Promise<{ value: unknown; hash: string }> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
+  }
+  try {
+    return { value: JSON.parse(bytes.toString("utf8")), hash: createHash("sha256").update(bytes).digest("hex") };
+  } catch (cause) {
+    throw new TesseraError("BAD_BUNDLE", `the file is not JSON: ${messageOf(cause)}`, { path, cause });
+  }
+}
+
+/** Reads in pieces, so that hashing never holds the event loop; keeps the bytes where they are needed. */
+export async function readHashed(
+  path: string,
+  keep: boolean,
+  signal?: AbortSignal,
+): Promise<{ bytes: Uint8Array; hash: string }> {
+  try {
+    const { size } = await stat(path);
+    const bytes = new Uint8Array(new SharedArrayBuffer(keep ? size : 0));
+    const hash = createHash("sha256");
+    let at = 0;
+    for await (const piece of createReadStream(path, { highWaterMark: 262_144, signal })) {
+      hash.update(piece as Buffer);
+      if (keep) bytes.set(piece as Buffer, at);
+      at += (piece as Buffer).length;
+    }
+    return { bytes, hash: hash.digest("hex") };
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
+  }
+}

@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type EncoderConfig, encoderModel } from "./encoder-bundle.js";
+import { quantise } from "./encoder-model.js";
+import { referenceVectors } from "./engines/reference.js";
+import { type Tensor, writeSafetensors } from "./safetensors.js";
+
+/** The sizes that the training issue names, for tests and measurements before a bundle is trained. */
+export const encoderShapes = {
+  tiny: { vocabulary: 160, hidden: 32, layers: 4, heads: 2, intermediate: 48, exits: [1, 2, 4], widths: [8, 16, 32] },
+  small: {
+    vocabulary: 16384,
+    hidden: 256,
+    layers: 6,
+    heads: 4,
+    intermediate: 704,
+    exits: [2, 4, 6],
+    widths: [64, 128, 256],
+  },
+  large: {
+    vocabulary: 16384,
+    hidden: 384,
+    layers: 12,
+    heads: 6,
+    intermediate: 1024,
+    exits: [2, 4, 6, 9, 12],
+    widths: [64, 128, 256, 384],
+  },
+} as const;
+
+export interface RandomEncoder {
+  readonly shape: keyof typeof encoderShapes;
+  readonly seed?: number;
+  /** The largest shard in bytes, header included. */
+  readonly shard?: number;
+  /** Golden cases; the reference computes them, so few for the larger shapes. */
+  readonly golden?: number;
+}
+
+/** Uniform in [0, 1): mulberry32. */
+export function randomStream(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/**
+ * Writes a whole bundle with random weights into `folder`: it computes, but it has learnt nothing.
+ * Its tokenizer.json is empty, so inputs are ids.
+ */
+export async function writeRandomEncoder(
+  folder: string,
+  { shape, seed = 1, shard = 15 * 1024 * 1024, golden = 4 }: RandomEncoder,
+): Promise<void> {
+  const { vocabulary, hidden, layers, intermediate, exits } = encoderShapes[shape];
+  const random = randomStream(seed);
+  const tensors = new Map<string, Tensor>();
+  const normal = (deviation: number): number =>
+    deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const matrix = (name: string, rows: number, columns: number): void => {
+    const values = Float32Array.from({ length: rows * columns }, () => normal(1 / Math.sqrt(columns)));
+    const quantised = quantise({ rows, columns, values });
+    tensors.set(name, { shape: [rows, columns], values: quantised.values });
+    tensors.set(`${name}.scale`, { shape: [rows], values: quantised.scale! });
+  };
+  const norm = (name: string): void => {
+    tensors.set(name, { shape: [hidden], values: Float32Array.from({ length: hidden }, () => 1 + normal(0.1)) });
+  };
+  matrix("embedding.weight", vocabulary, hidden);
+  for (let i = 0; i < layers; i++) {
+    norm(`layers.${i}.attention.norm.weight`);
+    matrix(`layers.${i}.attention.qkv.weight`, 3 * hidden, hidden);
+    matrix(`layers.${i}.attention.output.weight`, hidden, hidden);
+    norm(`layers.${i}.feedforward.norm.weight`);
+    matrix(`layers.${i}.feedforward.gate_up.weight`, 2 * intermediate, hidden);
+    matrix(`layers.${i}.feedforward.down.weight`, hidden, intermediate);
+  }
+  for (const layer of exits) {
+    norm(`exits.${layer}.norm.weight`);
+    matrix(`exits.${layer}.projection.weight`, hidden, hidden);
+  }
+
+  const last = exits.at(-1)!;
+  const config: Omit<EncoderConfig, "widths" | "exits"> & Record<string, unknown> = {
+    format: "tessera-bundle",
+    formatVersion: 1,
+    name: `random-${shape}`,
+    architecture: "tessera-encoder",
+    ...encoderShapes[shape],
+    ropeTheta: 10000,
+    normEpsilon: 1e-6,
+    maxTokens: { query: 64, code: 256, text: 256 },
+    specialTokens: { pad: 0, cls: 1, query: 4, code: 5, text: 6 },
+    pairs: exits.flatMap((query) => (query === last ? [] : [{ query, index: last }])),
+    default: { query: exits[1], index: last },
+  };
+  const files = new Map<string, Uint8Array>();
+  for (const [name, bytes] of shards(tensors, shard)) files.set(name, bytes);
+  files.set("tokenizer.json", Buffer.from("{}\n"));
+  const model = encoderModel({
+    folder,
+    name: "random",
+    architecture: "tessera-encoder",
+    revision: "",
+    config,
+    tensors,
+  });
+  const cases = Array.from({ length: golden }, (_, i) => {
+    const kind = (["query", "code", "text"] as const)[i % 3]!;
+    const length = i === 0 ? 2 : 2 + Math.floor(random() * 30);
+    const ids = [1, { query: 4, code: 5, text: 6 }[kind]];
+    while (ids.length < length) ids.push(128 + Math.floor(random() * (vocabulary - 128)));
+    const vectors = [...referenceVectors(model, Int32Array.from(ids))].map(([exit, vector]) => [exit, [...vector]]);
+    return { name: `case-${i}`, kind, text: "", ids, vectors: Object.fromEntries(vectors) };
+  });
+  files.set("golden.json", Buffer.from(JSON.stringify({ cases })));
+
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
+  const hashes = [...files].map(([name, bytes]) => [name, createHash("sha256").update(bytes).digest("hex")]);
+  await writeFile(
+    join(folder, "config.json"),
+    JSON.stringify({ ...config, files: Object.fromEntries(hashes) }, null, 2),
+  );
+}
+
+/** One file, or as many as it takes with an index. */
+function shards(tensors: ReadonlyMap<string, Tensor>, largest: number): Map<string, Uint8Array> {
+  const whole = writeSafetensors(tensors);
+  if (whole.length <= largest) return new Map([["model.safetensors", whole]]);
+  const groups: Map<string, Tensor>[] = [new Map()];
+  for (const [name, tensor] of tensors) {
+    const group = groups.at(-1)!;
+    group.set(name, tensor);
+    if (writeSafetensors(group).length <= largest || group.size === 1) continue;
+    group.delete(name);
+    groups.push(new Map([[name, tensor]]));
+  }
+  const number = (i: number): string => String(i).padStart(5, "0");
+  const files = new Map<string, Uint8Array>();
+  const weightMap: Record<string, string> = {};
+  for (const [i, group] of groups.entries()) {
+    const file = `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
+    files.set(file, writeSafetensors(group));
+    for (const name of group.keys()) weightMap[name] = file;
+  }
+  const total = [...tensors.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
+  const index = JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap });
+  return files.set("model.safetensors.index.json", Buffer.from(index));
+}

@@ -1,0 +1,112 @@
+import { messageOf, TesseraError } from "@tessera/core";
+
+/** Row-major values with their shape. `F16` and `BF16` are widened to fp32 on reading. */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly values: Int8Array | Float32Array;
+}
+
+type Stored = "I8" | "F32" | "F16" | "BF16";
+const bytesOf: Record<Stored, number> = { I8: 1, F32: 4, F16: 2, BF16: 2 };
+
+/** The largest header that is read, in bytes; the format's own limit. */
+const largestHeader = 100_000_000;
+
+/**
+ * The tensors of one safetensors file, as views of `bytes` where alignment and type allow.
+ * @throws TesseraError BAD_BUNDLE, with `path` and the tensor as the place.
+ */
+export function readSafetensors(bytes: Uint8Array, path: string): Map<string, Tensor> {
+  const bad = (message: string, tensor?: string, cause?: unknown): TesseraError =>
+    new TesseraError("BAD_BUNDLE", message, { path: tensor === undefined ? path : `${path}#${tensor}`, cause });
+  if (bytes.length < 8) throw bad("a safetensors file has at least 8 bytes");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getBigUint64(0, true);
+  if (length > BigInt(Math.min(largestHeader, bytes.length - 8)))
+    throw bad(`the header is said to have ${length} bytes, the file has ${bytes.length}`);
+  const start = 8 + Number(length);
+  let header: unknown;
+  try {
+    header = JSON.parse(Buffer.from(bytes.slice(8, start)).toString("utf8"));
+  } catch (cause) {
+    throw bad(`the header is not JSON: ${messageOf(cause)}`, undefined, cause);
+  }
+  if (typeof header !== "object" || header === null || Array.isArray(header)) throw bad("the header is no object");
+
+  const tensors = new Map<string, Tensor>();
+  const spans: [from: number, to: number][] = [];
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const { dtype, shape, data_offsets: span } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof dtype !== "string" || !Object.hasOwn(bytesOf, dtype)) throw bad(`type ${dtype} is not read`, name);
+    if (!isNaturals(shape)) throw bad("the shape is not a list of whole numbers", name);
+    if (!isNaturals(span) || span.length !== 2) throw bad("data_offsets is not a pair of whole numbers", name);
+    const [from, to] = span as [number, number];
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (to - from !== count * bytesOf[dtype as Stored])
+      throw bad(`${dtype} [${shape}] does not fit ${to - from} bytes`, name);
+    if (start + to > bytes.length)
+      throw bad(`the tensor ends at byte ${start + to}, the file at ${bytes.length}: it is cut short`, name);
+    spans.push([from, to]);
+    tensors.set(name, { shape, values: valuesOf(bytes, start + from, count, dtype as Stored) });
+  }
+  let end = 0;
+  for (const [from, to] of spans.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
+    if (from !== end) throw bad(from < end ? "tensors overlap" : "there are bytes between tensors");
+    end = to;
+  }
+  if (start + end !== bytes.length) throw bad(`${bytes.length - start - end} bytes follow the last tensor`);
+  return tensors;
+}
+
+/** Writes `I8` and `F32` tensors, in the order of the map, aligned to 8 bytes where the header ends. */
+export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
+  const header: Record<string, object> = {};
+  let offset = 0;
+  for (const [name, { shape, values }] of tensors) {
+    const dtype = values instanceof Int8Array ? "I8" : "F32";
+    header[name] = { dtype, shape, data_offsets: [offset, offset + values.byteLength] };
+    offset += values.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify(header), "utf8");
+  const padding = (8 - (json.length % 8)) % 8;
+  const bytes = new Uint8Array(8 + json.length + padding + offset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length + padding), true);
+  bytes.set(json, 8);
+  bytes.fill(0x20, 8 + json.length, 8 + json.length + padding);
+  let at = 8 + json.length + padding;
+  for (const { values } of tensors.values()) {
+    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+    at += values.byteLength;
+  }
+  return bytes;
+}
+
+const isNaturals = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+
+function valuesOf(bytes: Uint8Array, from: number, count: number, dtype: Stored): Int8Array | Float32Array {
+  const at = bytes.byteOffset + from;
+  if (dtype === "I8") return new Int8Array(bytes.buffer, at, count);
+  if (dtype === "F32") {
+    if (at % 4 === 0) return new Float32Array(bytes.buffer, at, count);
+    return new Float32Array(bytes.slice(from, from + 4 * count).buffer);
+  }
+  const values = new Float32Array(new SharedArrayBuffer(4 * count));
+  const view = new DataView(bytes.buffer, at, 2 * count);
+  if (dtype === "BF16") {
+    const words = new Uint32Array(values.buffer);
+    for (let i = 0; i < count; i++) words[i] = view.getUint16(2 * i, true) << 16;
+  } else for (let i = 0; i < count; i++) values[i] = halfToSingle(view.getUint16(2 * i, true));
+  return values;
+}
+
+/** IEEE 754 binary16 to a number. */
+function halfToSingle(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
