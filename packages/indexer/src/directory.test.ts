@@ -1,0 +1,188 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import type { Passage } from "@tessera/core";
+import { runOperator, testOperator } from "@tessera/testkit";
+import fc from "fast-check";
+import { directory } from "./directory.js";
+
+const made: string[] = [];
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
+
+function folderOf(files: Record<string, string | Uint8Array>): string {
+  const root = mkdtempSync(join(tmpdir(), "tessera-directory-"));
+  made.push(root);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+  return root;
+}
+
+async function read(root: string, config: object = {}) {
+  const { documents, skipped } = await runOperator(directory, { root, ...config }, {});
+  return {
+    documents: documents as Passage[],
+    paths: (documents as Passage[]).map(({ id }) => id),
+    skipped: skipped as { path: string; reason: string }[],
+  };
+}
+
+testOperator(directory, {
+  cases: [
+    {
+      name: "reads files in the order of their paths",
+      config: { root: folderOf({ "b.ts": "b", "a/c.md": "# c\n", "a.txt": "" }) },
+      input: {},
+      output: {
+        documents: [
+          { id: "a/c.md", text: "# c\n", source: { path: "a/c.md" }, metadata: { language: "markdown" } },
+          { id: "a.txt", text: "", source: { path: "a.txt" }, metadata: { language: "text" } },
+          { id: "b.ts", text: "b", source: { path: "b.ts" }, metadata: { language: "typescript" } },
+        ],
+        skipped: [],
+      },
+    },
+  ],
+});
+
+describe("indexer.directory", () => {
+  it("leaves out .git and node_modules, but not a root inside node_modules", async () => {
+    const root = folderOf({
+      ".git/config": "x",
+      ".gitignore": "node_modules\n",
+      "node_modules/zod/src/a.ts": "a",
+      "node_modules/zod/src/node_modules/b.ts": "b",
+      "src/c.ts": "c",
+    });
+    expect((await read(root)).paths).toEqual([".gitignore", "src/c.ts"]);
+    expect((await read(join(root, "node_modules/zod/src"))).paths).toEqual(["a.ts"]);
+  });
+
+  it("obeys the .gitignore of the repository around the root", async () => {
+    const root = folderOf({
+      ".git/info/exclude": "local\n",
+      ".gitignore": "dist\n",
+      "a/dist/x": "",
+      "a/b.ts": "",
+      "a/local": "",
+    });
+    expect((await read(join(root, "a"))).paths).toEqual(["b.ts"]);
+    expect((await read(join(root, "a/dist"))).paths).toEqual(["x"]);
+  });
+
+  it("decides as git does for any nested .gitignore files", async () => {
+    const name = fc.constantFrom("a", "b", "c", "d.ts");
+    const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
+    const pattern = fc.constantFrom(
+      "a",
+      "!a",
+      "b/",
+      "!b/",
+      "/c",
+      "*.ts",
+      "!d.ts",
+      "a/b",
+      "**/c",
+      "!*",
+      "a/**",
+      "# c",
+      "",
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(path, { minLength: 1, maxLength: 8 }),
+        fc.dictionary(fc.constantFrom("", "a/", "b/", "a/b/"), fc.array(pattern, { maxLength: 4 }), { maxKeys: 3 }),
+        async (paths, rules) => {
+          const files = new Map(paths.map((file) => [`${file}/file.txt`, ""]));
+          for (const [folder, lines] of Object.entries(rules)) files.set(`${folder}.gitignore`, lines.join("\n"));
+          const root = folderOf(Object.fromEntries(files));
+          execFileSync("git", ["init", "-q"], { cwd: root });
+          const listed = execFileSync("git", ["ls-files", "--others", "--exclude-standard", "-z"], {
+            cwd: root,
+            encoding: "utf8",
+          });
+          expect((await read(root)).paths.sort()).toEqual(listed.split("\0").filter(Boolean).sort());
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it("skips what is binary, too large or minified, and says so", async () => {
+    const root = folderOf({
+      "image.png": new Uint8Array([137, 80, 78, 71, 0, 1]),
+      "control.bin": new Uint8Array([0xff, 0x01, 0x41]),
+      "large.txt": "x".repeat(2000),
+      "bundle.js": "x;".repeat(6000),
+      "long.md": `${"word ".repeat(3000)}`,
+      "a.min.js": "a",
+      ".env": "SECRET=1",
+    });
+    const { paths, skipped } = await read(root, { maximumBytes: 20_000 });
+    expect(paths).toEqual(["large.txt", "long.md"]);
+    expect(skipped).toEqual([
+      { path: "bundle.js", reason: "minified" },
+      { path: "control.bin", reason: "binary" },
+      { path: "image.png", reason: "binary" },
+    ]);
+    expect((await read(root, { maximumBytes: 1000 })).skipped).toContainEqual({
+      path: "large.txt",
+      reason: "too-large",
+    });
+  });
+
+  it("reads UTF-8 with a mark, UTF-16 and Windows-1252", async () => {
+    const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from("né", "utf16le")]);
+    const root = folderOf({ "a.txt": "\ufeffné", "b.txt": utf16, "c.txt": Buffer.from("né\n", "latin1") });
+    expect((await read(root)).documents.map(({ text }) => text)).toEqual(["né", "né", "né\n"]);
+  });
+
+  it("does not follow links, so that a loop or a link to the outside leads nowhere", async () => {
+    const outside = folderOf({ secret: "s" });
+    const root = folderOf({ "a/b.txt": "b" });
+    symlinkSync("..", join(root, "a/loop"));
+    symlinkSync("self", join(root, "self"));
+    symlinkSync(join(outside, "secret"), join(root, "secret"));
+    const { paths, skipped } = await read(root);
+    expect(paths).toEqual(["a/b.txt"]);
+    expect(skipped.map(({ path, reason }) => `${path} ${reason}`)).toEqual(["a/loop link", "secret link", "self link"]);
+    symlinkSync(root, join(outside, "root"));
+    expect((await read(join(outside, "root"))).paths).toEqual(["a/b.txt"]);
+  });
+
+  it("never opens what is no file", async () => {
+    const root = folderOf({ "a.txt": "" });
+    execFileSync("mkfifo", [join(root, "pipe")]);
+    expect(await read(root)).toMatchObject({ paths: ["a.txt"], skipped: [{ path: "pipe", reason: "special" }] });
+  });
+
+  it("reports what it may not read, and goes on", async () => {
+    const root = folderOf({ "a.txt": "a", "b.txt": "b", "c/d.txt": "d" });
+    chmodSync(root, 0o755);
+    chmodSync(join(root, "b.txt"), 0);
+    chmodSync(join(root, "c"), 0);
+    const superuser = process.geteuid?.() === 0;
+    if (superuser) process.seteuid?.(65534); // whom permissions do not stop reads as nobody
+    try {
+      const { paths, skipped } = await read(root);
+      expect(paths).toEqual(["a.txt"]);
+      expect(skipped).toEqual([
+        { path: "b.txt", reason: "unreadable" },
+        { path: "c", reason: "unreadable" },
+      ]);
+    } finally {
+      if (superuser) process.seteuid?.(0);
+      chmodSync(join(root, "c"), 0o755);
+    }
+  });
+
+  it("a root that is not there is an error with a place and a hint", async () => {
+    await expect(read("/no/such/folder")).rejects.toMatchObject({ code: "BAD_SOURCE", path: "/no/such/folder" });
+    await expect(read(join(folderOf({ a: "" }), "a"))).rejects.toMatchObject({ code: "BAD_SOURCE" });
+  });
+});
