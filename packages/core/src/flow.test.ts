@@ -140,7 +140,7 @@ describe("the builder", () => {
         return f.node("search", search(), { query });
       }),
     ).toThrow(expect.objectContaining({ code: "BAD_DOCUMENT", path: "search" }));
-    expect(() => flow("none", { query: "text" }, (_, input) => ({ it: (input as never)["qery"] }))).toThrow(
+    expect(() => flow("none", { query: "text" }, (_, input) => ({ it: (input as never).qery }))).toThrow(
       expect.objectContaining({ code: "UNKNOWN_PORT", hint: 'did you mean "query"?' }),
     );
   });

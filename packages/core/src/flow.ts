@@ -71,11 +71,35 @@ export interface Loop<I, O> {
 /** What a loop adds to its body's outputs; "error" only where the policy skips a failing turn. */
 export type LoopOutput = { turns: number; stopReason: "until" | "empty" | "max" | "budget" | "error" };
 
+/** The refs of ports whose names TypeScript knows and the builder does not; so they can be read, and not listed. */
 const refs = <O>(id: string): Refs<O> =>
   new Proxy(
     {},
-    { get: (_, port) => (typeof port === "string" && port !== "then" ? { ref: `${id}.${port}` } : undefined) },
+    {
+      get: (_, port) => (typeof port === "string" && port !== "then" ? { ref: `${id}.${port}` } : undefined),
+      ownKeys() {
+        throw new TesseraError("BAD_ARGUMENT", `the outputs of "${id}" cannot be listed`, {
+          path: id,
+          hint: "name the ports you bind: { query: node.query }",
+        });
+      },
+    },
   ) as Refs<O>;
+
+/** The refs of a flow's own inputs. */
+function inputRefs<I extends FlowInput>(flow: string, input: I): Refs<InputValues<I>> {
+  const known = Object.fromEntries(Object.keys(input).map((port) => [port, { ref: `input.${port}` }]));
+  return new Proxy(known, {
+    get(target, port) {
+      if (typeof port !== "string" || Object.hasOwn(target, port)) return target[port as string];
+      if (port === "then") return undefined;
+      throw new TesseraError("UNKNOWN_PORT", `the flow has no input "${port}"`, {
+        path: flow,
+        hint: didYouMean(port, Object.keys(target)),
+      });
+    },
+  }) as Refs<InputValues<I>>;
+}
 
 type AnyBind = Ref<unknown> | First<unknown> | Constant<unknown> | Named<unknown> | readonly Ref<unknown>[];
 
@@ -192,17 +216,7 @@ export function flow<const I extends FlowInput, const R extends Readonly<Record<
   body: (builder: FlowBuilder, input: Refs<InputValues<I>>) => R,
 ): Flow<InputValues<I>, OutputValues<R>> {
   const builder = new FlowBuilder();
-  const inputs = new Proxy(refs<InputValues<I>>("input"), {
-    get(target, port, receiver) {
-      if (typeof port === "string" && port !== "then" && !Object.hasOwn(input, port))
-        throw new TesseraError("UNKNOWN_PORT", `the flow has no input "${port}"`, {
-          path: name,
-          hint: didYouMean(port, Object.keys(input)),
-        });
-      return Reflect.get(target, port, receiver);
-    },
-  });
-  const output = body(builder, inputs);
+  const output = body(builder, inputRefs(name, input));
   const document: FlowDocument = {
     version: 1,
     name,

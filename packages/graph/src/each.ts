@@ -26,7 +26,7 @@ class Elements implements Owner {
     private readonly owner: Owner,
     private readonly key: number,
   ) {
-    this.rows = new Array(list.length);
+    this.rows = new Array(list.length).fill(undefined);
     this.left = list.length;
     this.began = run.events ? performance.now() : 0;
   }

@@ -119,7 +119,7 @@ export function testKit(log = new Log()) {
       ports: { input: { value: text }, output: { value: text } },
       setup: () => {
         const attempts = new Map<string, number>();
-        return async ({ value }, { path, emit }) => {
+        return async ({ value }, { path }) => {
           log.started.push(path);
           const attempt = (attempts.get(value) ?? 0) + 1;
           attempts.set(value, attempt);
