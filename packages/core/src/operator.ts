@@ -120,6 +120,10 @@ export function operator<C extends z.ZodType, const I extends Ports, const O ext
   return piece as Callable<C, I, O>;
 }
 
+/** An operator whose ports follow from its config, under the type of what it makes of a literal config. */
+export const typed = <F extends (config: never) => Piece<unknown, unknown>>(operator: AnyOperator): AnyOperator & F =>
+  operator as AnyOperator & F;
+
 export const isOperator = (value: unknown): value is AnyOperator => typeof value === "function" && brand in value;
 
 /** A piece by name, where the operator's types are not at hand. */
