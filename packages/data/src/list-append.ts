@@ -1,4 +1,4 @@
-import { type AnyOperator, operator, type Piece, type PortType } from "@tessera/core";
+import { operator, type Piece, type PortType, typed } from "@tessera/core";
 import { z } from "zod";
 import { type Element, element, listOf, of } from "./element.js";
 
@@ -17,8 +17,10 @@ const specification = operator({
 });
 
 /** Adds one element to a list, at its end or its start. `of` names the type of the elements. */
-export const listAppend = specification as AnyOperator &
-  (<const T extends PortType = "any">(config?: {
-    of?: T;
-    at?: "start" | "end";
-  }) => Piece<{ list: Element<T>[]; item: Element<T> }, { list: Element<T>[] }>);
+export const listAppend =
+  typed<
+    <const T extends PortType = "any">(config?: {
+      of?: T;
+      at?: "start" | "end";
+    }) => Piece<{ list: Element<T>[]; item: Element<T> }, { list: Element<T>[] }>
+  >(specification);

@@ -1,4 +1,4 @@
-import { type AnyOperator, operator, type Piece, type PortType } from "@tessera/core";
+import { operator, type Piece, type PortType, typed } from "@tessera/core";
 import { z } from "zod";
 import { type Element, listOf, of } from "./element.js";
 
@@ -15,7 +15,9 @@ const specification = operator({
 });
 
 /** Drops what is `null`: the places of elements that an `each` skipped. `false`, 0 and "" are values and stay. */
-export const listCompact = specification as AnyOperator &
-  (<const T extends PortType = "any">(config?: {
-    of?: T;
-  }) => Piece<{ list: (Element<T> | null | undefined)[] }, { list: Element<T>[] }>);
+export const listCompact =
+  typed<
+    <const T extends PortType = "any">(config?: {
+      of?: T;
+    }) => Piece<{ list: (Element<T> | null | undefined)[] }, { list: Element<T>[] }>
+  >(specification);

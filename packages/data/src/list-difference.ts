@@ -1,4 +1,4 @@
-import { type AnyOperator, canonicalJson, operator, type Piece, type PortType } from "@tessera/core";
+import { canonicalJson, operator, type Piece, type PortType, typed } from "@tessera/core";
 import { z } from "zod";
 import { type Element, listOf, of } from "./element.js";
 
@@ -31,8 +31,10 @@ const specification = operator({
  * Keeps the elements of `list` that `without` does not hold, in their order; repeated ones stay repeated.
  * Elements are equal by value, or with `by: "id"` by their id or that of their passage, whatever their scores.
  */
-export const listDifference = specification as AnyOperator &
-  (<const T extends PortType = "any">(config?: {
-    of?: T;
-    by?: "value" | "id";
-  }) => Piece<{ list: Element<T>[]; without: Element<T>[] }, { list: Element<T>[] }>);
+export const listDifference =
+  typed<
+    <const T extends PortType = "any">(config?: {
+      of?: T;
+      by?: "value" | "id";
+    }) => Piece<{ list: Element<T>[]; without: Element<T>[] }, { list: Element<T>[] }>
+  >(specification);

@@ -1,4 +1,4 @@
-import { type AnyOperator, operator, type Piece, type PortType } from "@tessera/core";
+import { operator, type Piece, type PortType, typed } from "@tessera/core";
 import { z } from "zod";
 import { type Element, listOf, of } from "./element.js";
 
@@ -15,5 +15,7 @@ const specification = operator({
 });
 
 /** Joins lists into one, in order; it takes off one level only. `of` names the type of the elements. */
-export const listFlatten = specification as AnyOperator &
-  (<const T extends PortType = "any">(config?: { of?: T }) => Piece<{ lists: Element<T>[][] }, { list: Element<T>[] }>);
+export const listFlatten =
+  typed<
+    <const T extends PortType = "any">(config?: { of?: T }) => Piece<{ lists: Element<T>[][] }, { list: Element<T>[] }>
+  >(specification);

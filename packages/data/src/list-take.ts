@@ -1,4 +1,4 @@
-import { type AnyOperator, operator, type Piece, type PortType } from "@tessera/core";
+import { operator, type Piece, type PortType, typed } from "@tessera/core";
 import { z } from "zod";
 import { type Element, listOf, of } from "./element.js";
 
@@ -18,9 +18,11 @@ const specification = operator({
 });
 
 /** Keeps the first, or with `from: "end"` the last, `count` elements in their order. `of` names their type. */
-export const listTake = specification as AnyOperator &
-  (<const T extends PortType = "any">(config: {
-    of?: T;
-    count: number;
-    from?: "start" | "end";
-  }) => Piece<{ list: Element<T>[] }, { list: Element<T>[] }>);
+export const listTake =
+  typed<
+    <const T extends PortType = "any">(config: {
+      of?: T;
+      count: number;
+      from?: "start" | "end";
+    }) => Piece<{ list: Element<T>[] }, { list: Element<T>[] }>
+  >(specification);

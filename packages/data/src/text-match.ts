@@ -1,4 +1,4 @@
-import { type AnyOperator, flag, operator, type Piece, type Ports, text } from "@tessera/core";
+import { flag, operator, type Piece, type Ports, text, typed } from "@tessera/core";
 import { z } from "zod";
 import { namesOf, type Part, type Places, parsePattern } from "./pattern.js";
 
@@ -100,9 +100,11 @@ type Output<T extends string> = { matched: boolean } & { [P in Places<T>]?: stri
  * There are no regular expressions here: a document is data that anybody may have written, and a regular expression can
  * take exponential time. Literals in order need no backtracking, so that a match takes time linear in text and pattern.
  */
-export const textMatch = specification as AnyOperator &
-  (<const T extends string>(config: {
-    pattern: T | readonly T[];
-    within?: "line" | "text";
-    caseSensitive?: boolean;
-  }) => Piece<{ text: string }, Output<T>>);
+export const textMatch =
+  typed<
+    <const T extends string>(config: {
+      pattern: T | readonly T[];
+      within?: "line" | "text";
+      caseSensitive?: boolean;
+    }) => Piece<{ text: string }, Output<T>>
+  >(specification);

@@ -1,4 +1,4 @@
-import { type AnyOperator, operator, type Piece, text } from "@tessera/core";
+import { operator, type Piece, text, typed } from "@tessera/core";
 import { z } from "zod";
 import { namesOf, type Places, parsePattern } from "./pattern.js";
 
@@ -52,5 +52,7 @@ type Input<T extends string> = {
  * `}}` are braces. There is nothing else: no expression, no condition. A value is never read as a template again.
  * Texts that came from outside belong into a fence, not into a template for a prompt.
  */
-export const textTemplate = specification as AnyOperator &
-  (<const T extends string>(config: { template: T; separator?: string }) => Piece<Input<T>, { text: string }>);
+export const textTemplate =
+  typed<<const T extends string>(config: { template: T; separator?: string }) => Piece<Input<T>, { text: string }>>(
+    specification,
+  );
