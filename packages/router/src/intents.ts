@@ -1,0 +1,80 @@
+// internal
+import type { Encoder } from "@tessera/core";
+import { z } from "zod";
+import { routesOf } from "./choices.js";
+
+const examples = z.array(z.string().min(1)).min(1);
+
+/** Settings of routing by meaning. */
+export const intentSettings = {
+  /** The name of an "encoder" resource. */
+  encoder: z.string().min(1),
+  /** For each route its examples, or several intents by name with their examples. */
+  routes: routesOf(z.union([examples, routesOf(examples)])),
+  /** What similarities are divided by before the softmax. */
+  temperature: z.number().positive().default(0.05),
+  /** An intent is as near as the mean of this many nearest of its examples. */
+  neighbours: z.int().positive().default(3),
+};
+
+export type Routes = Readonly<Record<string, readonly string[] | Readonly<Record<string, readonly string[]>>>>;
+
+export interface Intent {
+  readonly route: string;
+  readonly name: string;
+  readonly vectors: readonly Float32Array[];
+}
+
+/** Embeds the examples of all intents. */
+export async function embedIntents(encoder: Encoder, routes: Routes): Promise<Intent[]> {
+  const intents = Object.entries(routes).flatMap(([route, value]) =>
+    Array.isArray(value)
+      ? [{ route, name: route, examples: value as readonly string[] }]
+      : Object.entries(value as Record<string, readonly string[]>).map(([name, examples]) => ({
+          route,
+          name,
+          examples,
+        })),
+  );
+  const vectors = await encoder.encode(
+    intents.flatMap(({ examples }) => examples),
+    { kind: "query" },
+  );
+  const rest = vectors[Symbol.iterator]();
+  return intents.map(({ route, name, examples }) => ({
+    route,
+    name,
+    vectors: examples.map(() => rest.next().value as Float32Array),
+  }));
+}
+
+const dot = (a: Float32Array, b: Float32Array): number => {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+};
+
+/** sim(θ, q): the mean cosine of the query and the nearest examples of an intent. */
+export function similarity(intent: Intent, query: Float32Array, neighbours: number): number {
+  const nearest = intent.vectors
+    .map((vector) => dot(vector, query))
+    .sort((a, b) => b - a)
+    .slice(0, neighbours);
+  return nearest.reduce((sum, cosine) => sum + cosine, 0) / nearest.length;
+}
+
+/** Equation 21: P(θ | q) = softmax over intents, with similarities in place of a language model's scores. */
+export function probabilities(similarities: readonly number[], temperature: number): number[] {
+  const most = Math.max(...similarities);
+  const powers = similarities.map((value) => Math.exp((value - most) / temperature));
+  const total = powers.reduce((sum, power) => sum + power, 0);
+  return powers.map((power) => power / total);
+}
+
+/** Erratum E9: score_semantic(q, F) = max over intents θ with δ(θ) = F of P(θ | q). */
+export function routeScores(intents: readonly Intent[], chances: readonly number[]): Map<string, number> {
+  const scores = new Map<string, number>();
+  for (const [index, { route }] of intents.entries())
+    scores.set(route, Math.max(scores.get(route) ?? 0, chances[index]!));
+  return scores;
+}
