@@ -1,0 +1,39 @@
+import { type AnyOperator, isOperator } from "@tessera/core";
+import * as data from "@tessera/data";
+import * as fuser from "@tessera/fuser";
+import * as generator from "@tessera/generator";
+import * as indexer from "@tessera/indexer";
+import * as query from "@tessera/query";
+import * as reranker from "@tessera/reranker";
+import * as retriever from "@tessera/retriever";
+import * as router from "@tessera/router";
+
+const packages = { data, fuser, generator, indexer, query, reranker, retriever, router };
+
+/** An operator of the framework, and how code imports it. */
+export interface CatalogueEntry {
+  readonly operator: AnyOperator;
+  readonly from: string;
+  readonly export: string;
+}
+
+/** Every operator that the packages export, by name. */
+export const catalogue: ReadonlyMap<string, CatalogueEntry> = new Map(
+  Object.entries(packages)
+    .flatMap(([name, exported]) =>
+      Object.entries(exported)
+        .filter(([, value]) => isOperator(value))
+        .map(
+          ([key, value]): CatalogueEntry => ({
+            operator: value as unknown as AnyOperator,
+            from: `@tessera/${name}`,
+            export: key,
+          }),
+        ),
+    )
+    .sort((a, b) => (a.operator.name < b.operator.name ? -1 : 1))
+    .map((entry) => [entry.operator.name, entry]),
+);
+
+/** The operators of the catalogue. */
+export const operators: readonly AnyOperator[] = [...catalogue.values()].map(({ operator }) => operator);

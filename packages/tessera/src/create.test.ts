@@ -1,0 +1,117 @@
+import { describe, expect, it } from "@jest/globals";
+import { flow, operator, type Resource, text } from "@tessera/core";
+import { z } from "zod";
+import { createTessera } from "./create.js";
+
+const about = { module: "data", submodule: "test", summary: "For tests." } as const;
+const greet = operator({
+  name: "test.greet",
+  version: 1,
+  about,
+  config: z.strictObject({ resource: z.string().default("words") }),
+  ports: { input: { name: text }, output: { greeting: text } },
+  async setup({ resource }, host) {
+    const words = await host.resource<Resource & { word: string }>("words", resource);
+    return async ({ name }, { emit }) => {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      emit("greeting", words.word);
+      return { greeting: `${words.word} ${name}` };
+    };
+  },
+});
+const hello = flow("hello", { name: "text" }, (f, input) => ({ greeting: f.node("greet", greet(), input).greeting }));
+
+function words(order: string[], name: string) {
+  return () => ({
+    revision: "1",
+    word: name,
+    close: async () => {
+      order.push(name);
+    },
+  });
+}
+
+describe("createTessera", () => {
+  it("runs flows with the types of the flow, and closes what it opened", async () => {
+    const order: string[] = [];
+    const tessera = createTessera({
+      flows: { hello },
+      operators: [greet],
+      resources: { words: { words: words(order, "hello"), unused: words(order, "unused") } },
+    });
+    const { output } = await tessera.run("hello", { name: "you" });
+    const greeting: string = output.greeting;
+    expect(greeting).toBe("hello you");
+    // @ts-expect-error there is no such flow
+    await expect(tessera.run("helo", { name: "you" })).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+      hint: 'did you mean "hello"?',
+    });
+    // @ts-expect-error the flow takes a name
+    await expect(tessera.run("hello", { nam: "you" })).rejects.toMatchObject({ code: "BAD_INPUT" });
+    await tessera.close();
+    await tessera.close();
+    expect(order).toEqual(["hello"]);
+    await expect(tessera.run("hello", { name: "you" })).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  it("takes the same flow as JSON", async () => {
+    const tessera = createTessera({
+      flows: { hello: JSON.parse(JSON.stringify(hello.document)) as typeof hello.document },
+      operators: [greet],
+      resources: { words: { words: words([], "hi") } },
+    });
+    expect((await tessera.run("hello", { name: "you" })).output).toEqual({ greeting: "hi you" });
+  });
+
+  it("drains: what runs ends, what is new is refused, and only then resources close", async () => {
+    const order: string[] = [];
+    const tessera = createTessera({
+      flows: { hello },
+      operators: [greet],
+      resources: { words: { words: words(order, "hello") } },
+    });
+    await tessera.start();
+    const run = tessera.run("hello", { name: "you" }).then(({ output }) => order.push(output.greeting));
+    await null;
+    const stream = await tessera.stream("hello", { name: "us" });
+    const closing = tessera.close();
+    await expect(tessera.run("hello", { name: "late" })).rejects.toMatchObject({ code: "CLOSED" });
+    await Promise.all([closing, run]);
+    expect((await stream.result).output).toEqual({ greeting: "hello us" });
+    expect(order).toEqual(["hello you", "hello"]);
+  });
+
+  it("reports the findings of all flows, opens a resource once, and can be started again after a failure", async () => {
+    let opened = 0;
+    let broken = true;
+    const bad = flow("bad", { name: "text" }, (f, input) => ({
+      greeting: f.node("greet", greet({ resource: "word" }), input).greeting,
+    }));
+    const tessera = createTessera({
+      flows: { hello, again: hello, bad },
+      operators: [greet],
+      resources: {
+        words: {
+          words: async () => {
+            opened++;
+            if (broken) throw new Error("no network");
+            return { revision: "1", word: "hello" } as Resource;
+          },
+        },
+      },
+    });
+    await expect(tessera.start()).rejects.toMatchObject({
+      code: "INVALID_FLOW",
+      findings: [
+        { code: "SETUP_FAILED" },
+        { code: "SETUP_FAILED" },
+        { code: "UNKNOWN_RESOURCE", hint: 'did you mean "words"?' },
+      ],
+    });
+    broken = false;
+    const before = opened;
+    await expect(tessera.start()).rejects.toMatchObject({ findings: [{ code: "UNKNOWN_RESOURCE" }] });
+    expect(opened).toBe(before + 1);
+  });
+});
