@@ -1,0 +1,199 @@
+// internal
+/**
+ * The programs that run a candidate inside a driver. Each reads one JSON task from its input,
+ * `{ nonce, code, entry?, calls?, names?, tests? }`, and writes one line for each call and one at the end, all of them
+ * beginning with the nonce. Expected values never enter the sandbox; the nonce is read before the candidate runs.
+ *
+ *     <nonce>{"value": …} | <nonce>{"error": "…"}          one for each call
+ *     <nonce>{"done": true, "assertions": 3, "failed": false, "error": null}
+ */
+export const javascriptHarness = String.raw`(() => {
+  "use strict";
+  const fs = require("fs");
+  const { nonce, code, entry, calls, names, tests } = JSON.parse(fs.readFileSync(0, "utf8"));
+  const evaluate = eval, { stringify } = JSON, { keys, is } = Object, { isArray } = Array;
+  const AsyncFunction = (async () => {}).constructor, apply = Reflect.apply, toText = String;
+  const hostRequire = require, dates = Date.prototype.getTime, write = process.stdout.write.bind(process.stdout);
+  const say = (text) => write("\n" + nonce + text + "\n");
+  const MapType = Map, SetType = Set, DateType = Date;
+  const mapEntries = Map.prototype.forEach, setEntries = Set.prototype.forEach;
+
+  // JSON with what JSON lacks: {"$": "undefined" | "NaN" | "Infinity" | "-Infinity" | "function"},
+  // {"$": "bigint" | "date", text}, {"$": "map" | "set", items}
+  const encode = (value, depth) => {
+    if (depth > 200) throw new Error("the value is nested too deeply");
+    switch (typeof value) {
+      case "undefined": return '{"$":"undefined"}';
+      case "function": return '{"$":"function"}';
+      case "symbol": return '{"$":"symbol"}';
+      case "bigint": return '{"$":"bigint","text":"' + value + '"}';
+      case "number": return value - value === 0 ? "" + value : '{"$":"' + value + '"}';
+      case "object": break;
+      default: return stringify(value);
+    }
+    if (value === null) return "null";
+    let text = "";
+    const add = (part) => { text += (text === "" ? "" : ",") + part; };
+    if (isArray(value)) {
+      for (let i = 0; i < value.length; i++) add(encode(value[i], depth + 1));
+      return "[" + text + "]";
+    }
+    if (value instanceof MapType) {
+      apply(mapEntries, value, [(member, key) => add("[" + encode(key, depth + 1) + "," + encode(member, depth + 1) + "]")]);
+      return '{"$":"map","items":[' + text + "]}";
+    }
+    if (value instanceof SetType) {
+      apply(setEntries, value, [(member) => add(encode(member, depth + 1))]);
+      return '{"$":"set","items":[' + text + "]}";
+    }
+    if (value instanceof DateType) return '{"$":"date","text":"' + apply(dates, value, []) + '"}';
+    if (typeof value.then === "function") return '{"$":"promise"}';
+    for (const key of keys(value)) add(stringify(key) + ":" + encode(value[key], depth + 1));
+    return "{" + text + "}";
+  };
+
+  const equal = (a, b, depth = 0) => {
+    if (is(a, b) || a === b) return true;
+    if (typeof a !== "object" || typeof b !== "object" || a === null || b === null || depth > 200) return false;
+    if (a instanceof SetType || a instanceof MapType || a instanceof DateType) return encode(a, 0) === encode(b, 0);
+    if (isArray(a) !== isArray(b)) return false;
+    const left = keys(a), right = keys(b);
+    if (left.length !== right.length) return false;
+    for (const key of left) if (!(key in b) || !equal(a[key], b[key], depth + 1)) return false;
+    return true;
+  };
+
+  const failure = (error) => {
+    try { return error instanceof Error ? error.name + ": " + error.message : toText(error); } catch { return "unprintable"; }
+  };
+
+  let assertions = 0, counting = false, failed = false, early = 0;
+  class AssertionError extends Error { get name() { return "AssertionError"; } }
+  const compare = (holds) => {
+    if (counting) assertions += 1;
+    failed = !holds;
+    return holds;
+  };
+  const must = (holds, message) => {
+    if (!compare(holds)) throw message instanceof Error ? message : new AssertionError(message === undefined ? "the assertion does not hold" : message);
+  };
+  const differ = (a, b) => "expected " + shown(b) + ", got " + shown(a);
+  const shown = (value) => { try { const text = encode(value, 0); return text.length > 300 ? text.slice(0, 300) + "…" : text; } catch { return "a value that cannot be printed"; } };
+  const assert = (holds, message) => must(!!holds, message);
+  const throwsIn = (work, message) => { let threw = false; try { work(); } catch { threw = true; } must(threw, typeof message === "string" ? message : "no error was thrown"); };
+  const methods = {
+    ok: assert,
+    equal: (a, b, message) => must(a == b || is(a, b), message ?? differ(a, b)),
+    notEqual: (a, b, message) => must(a != b, message),
+    strictEqual: (a, b, message) => must(is(a, b), message ?? differ(a, b)),
+    notStrictEqual: (a, b, message) => must(!is(a, b), message),
+    deepEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
+    deepStrictEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
+    notDeepEqual: (a, b, message) => must(!equal(a, b), message),
+    notDeepStrictEqual: (a, b, message) => must(!equal(a, b), message),
+    throws: throwsIn,
+    fail: (message) => must(false, message),
+  };
+  for (const key of keys(methods)) assert[key] = methods[key];
+  assert.strict = assert;
+  assert.AssertionError = AssertionError;
+  const lodash = { isEqual: (a, b) => compare(equal(a, b)) };
+  const known = { __proto__: null, assert, "node:assert": assert, "assert/strict": assert, "node:assert/strict": assert, lodash };
+  const give = (name) => known[name] ?? hostRequire(name);
+  const testConsole = { __proto__: console, assert: (holds, ...rest) => must(!!holds, rest.length > 0 ? rest.join(" ") : undefined) };
+  for (const key of keys(assert)) Object.freeze(assert[key]);
+  Object.freeze(assert); Object.freeze(lodash); Object.freeze(testConsole);
+  Object.freeze(JSON); Object.freeze(Math); Object.freeze(Object); Object.freeze(Reflect);
+  const shared = [assert, give, testConsole, JSON, Math, Object];
+
+  globalThis.require = give;
+  if (typeof globalThis.module === "undefined") {
+    globalThis.module = { exports: {} };
+    globalThis.exports = globalThis.module.exports;
+  }
+  const end = (error) => say('{"done":true,"assertions":' + assertions + ',"failed":' + failed + ',"error":' + (error === undefined ? "null" : stringify(failure(error))) + "}");
+
+  (async () => {
+    try {
+      if (calls) {
+        let work = evaluate(code + "\n;typeof " + entry.split(".")[0] + ' === "undefined" ? undefined : ' + entry);
+        if (work === undefined) work = globalThis.module.exports[entry] ?? (typeof globalThis.module.exports === "function" ? globalThis.module.exports : undefined);
+        if (typeof work !== "function") throw new Error(entry + " is not a function");
+        for (const values of calls) {
+          let text;
+          try { text = '{"value":' + encode(await work(...values), 0) + "}"; }
+          catch (error) { text = '{"error":' + stringify(failure(error)) + "}"; }
+          say(text);
+        }
+      } else {
+        let fields = "";
+        for (const name of names) fields += (fields === "" ? "" : ",") + name + ":typeof " + name + ' === "undefined" ? undefined : ' + name;
+        const found = evaluate(code + "\n;({" + fields + "})");
+        for (const name of names) {
+          const value = found[name] ?? globalThis.module.exports[name];
+          if (value !== undefined) try { Object.defineProperty(globalThis, name, { value, configurable: true, writable: true }); } catch {}
+        }
+        counting = true;
+        await new AsyncFunction("assert", "require", "console", "JSON", "Math", "Object", tests)(...shared);
+      }
+      end(undefined);
+    } catch (error) { end(error ?? "an error without a value"); }
+  })();
+})();`;
+
+export const pythonHarness = String.raw`
+import ast, json, math, sys
+def main():
+    task = json.loads(sys.stdin.read())
+    nonce, write, flush = task["nonce"], sys.stdout.write, sys.stdout.flush
+    dumps = json.dumps
+    def say(record):
+        write("\n" + nonce + dumps(record) + "\n")
+        flush()
+    def encode(value, depth=0):
+        if depth > 200: raise ValueError("the value is nested too deeply")
+        if value is None or isinstance(value, (bool, str)): return value
+        if isinstance(value, int): return value if abs(value) < 2 ** 53 else {"$": "bigint", "text": str(value)}
+        if isinstance(value, float):
+            if math.isnan(value): return {"$": "NaN"}
+            if math.isinf(value): return {"$": "Infinity" if value > 0 else "-Infinity"}
+            return value
+        if isinstance(value, (list, tuple)): return [encode(member, depth + 1) for member in value]
+        if isinstance(value, (set, frozenset)):
+            return {"$": "set", "items": sorted((encode(member, depth + 1) for member in value), key=lambda item: dumps(item))}
+        if isinstance(value, dict):
+            if all(isinstance(key, str) for key in value): return {key: encode(member, depth + 1) for key, member in value.items()}
+            return {"$": "map", "items": [[encode(key, depth + 1), encode(member, depth + 1)] for key, member in value.items()]}
+        return {"$": type(value).__name__, "text": str(value)[:1000]}
+    def failure(error): return type(error).__name__ + ": " + str(error)[:2000]
+    state = {"assertions": 0, "failed": False}
+    def end(error):
+        say({"done": True, "assertions": state["assertions"], "failed": state["failed"], "error": error})
+    space = {"__name__": "program"}
+    try:
+        exec(compile(task["code"], "program.py", "exec"), space)
+        if task.get("calls") is not None:
+            work = space
+            for position, part in enumerate(task["entry"].split(".")):
+                work = work[part] if position == 0 and part in space else getattr(work, part)
+            for values in task["calls"]:
+                try: record = {"value": encode(work(*values))}
+                except Exception as error: record = {"error": failure(error)}
+                say(record)
+        else:
+            tree = ast.parse(task["tests"], "tests.py")
+            count = "count_" + nonce
+            class Counting(ast.NodeTransformer):
+                def visit_Assert(self, node):
+                    call = ast.Expr(ast.Call(ast.Name(count, ast.Load()), [], []))
+                    return [ast.copy_location(call, node), node]
+            def step(): state["assertions"] += 1
+            space[count] = step
+            exec(compile(ast.fix_missing_locations(Counting().visit(tree)), "tests.py", "exec"), space)
+        end(None)
+    except SystemExit as error: end("SystemExit: " + str(error.code))
+    except BaseException as error:
+        state["failed"] = isinstance(error, AssertionError)
+        end(failure(error))
+main()
+`;

@@ -1,0 +1,57 @@
+import { afterAll, describe, expect, it } from "@jest/globals";
+import { defaultLimits } from "./driver.js";
+import { quickjs } from "./quickjs.js";
+
+const driver = quickjs({ workers: 2 });
+afterAll(() => driver.close());
+const run = (source: string) => driver.run({ language: "javascript", source }, defaultLimits);
+
+describe("the quickjs driver", () => {
+  it("runs 500 small programs a second on two cores", async () => {
+    await Promise.all([run("1"), run("1")]);
+    const count = 600;
+    const start = performance.now();
+    const results = await Promise.all(
+      Array.from({ length: count }, (_, n) =>
+        run(`const square = (x) => x * x; console.log([1, 2, ${n}].map(square).join());`),
+      ),
+    );
+    const perSecond = (count * 1000) / (performance.now() - start);
+    process.stderr.write(`quickjs: ${perSecond.toFixed(0)} small runs a second\n`);
+    expect(results.every(({ output }, n) => output === `1,4,${n * n}\n`)).toBe(true);
+    expect(perSecond).toBeGreaterThan(500);
+  });
+
+  it("shares nothing between runs", async () => {
+    await run("globalThis.left = 1; Array.prototype.left = 1; console.log = 0; Object.freeze(Object.prototype);");
+    expect((await run("const o = {}; o.toString = 1; console.log(typeof left, [].left, o.toString)")).output).toBe(
+      "undefined undefined 1\n",
+    );
+  });
+
+  it("serves a queue longer than its pool, aborts in the queue, and fails what waits when it is closed", async () => {
+    const small = quickjs({ workers: 1 });
+    const slow = small.run({ language: "javascript", source: "for (;;);" }, { ...defaultLimits, wallMs: 300 });
+    const abort = new AbortController();
+    const waiting = small.run({ language: "javascript", source: "1" }, defaultLimits, abort.signal);
+    abort.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "ABORTED" });
+    const many = Array.from({ length: 20 }, (_, n) =>
+      small.run({ language: "javascript", source: `console.log(${n})` }, defaultLimits),
+    );
+    expect((await slow).status).toBe("timeout");
+    expect((await Promise.all(many)).map(({ output }) => Number(output))).toEqual(
+      Array.from({ length: 20 }, (_, n) => n),
+    );
+    const last = small.run({ language: "javascript", source: "for (;;);" }, defaultLimits);
+    const next = small.run({ language: "javascript", source: "1" }, defaultLimits);
+    await Promise.all([
+      expect(last).rejects.toMatchObject({ code: "CLOSED" }),
+      expect(next).rejects.toMatchObject({ code: "CLOSED" }),
+      small.close(),
+    ]);
+    await expect(small.run({ language: "javascript", source: "1" }, defaultLimits)).rejects.toMatchObject({
+      code: "CLOSED",
+    });
+  });
+});

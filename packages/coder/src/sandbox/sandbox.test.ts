@@ -1,0 +1,176 @@
+import { isDeepStrictEqual } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { checkCases, driverOf } from "./cases.js";
+import { quickjs } from "./quickjs.js";
+import { openSandbox, type Sandbox } from "./sandbox.js";
+import { equalValues } from "./values.js";
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await openSandbox(quickjs({ workers: 2 }), { wallMs: 1000 });
+});
+afterAll(() => sandbox.close?.());
+
+describe("the sandbox", () => {
+  it("runs TypeScript: types, interfaces, generics and enums are gone", async () => {
+    const code = `interface Pair<T> { left: T; right: T }
+      enum Side { Left, Right }
+      export function pick<T>(pair: Pair<T>, side: Side = Side.Right): T { return side === Side.Left ? pair.left : pair.right; }`;
+    const tests = `import * as assert from 'assert'
+      let actual: number = pick({ left: 1, right: 2 }); assert.deepEqual(actual, 2, "first");`;
+    expect(await sandbox.check(code, tests, "typescript")).toMatchObject({ passed: true, assertions: 1 });
+    expect(await sandbox.check("function f(: number {", tests, "typescript")).toMatchObject({
+      ...{ passed: false, reason: "error", detail: expect.stringContaining("SyntaxError") },
+    });
+  });
+
+  it("finds functions however they are declared or exported", async () => {
+    for (const code of [
+      "function twice(x) { return 2 * x; }",
+      "const twice = (x) => 2 * x;",
+      "var twice = function (x) { return 2 * x; }; // no newline at the end",
+      "export const twice = (x) => 2 * x;",
+      "export default function twice(x) { return 2 * x; }",
+      "module.exports = { twice: (x) => 2 * x };",
+      "exports.twice = (x) => 2 * x;",
+      "async function twice(x) { await null; return 2 * x; }",
+    ])
+      expect(await sandbox.call(code, "twice", [[4]])).toEqual([{ value: 8 }]);
+    const method = "class Box { static twice(x) { return 2 * x; } }";
+    expect(await sandbox.call(method, "Box.twice", [[4]])).toEqual([{ value: 8 }]);
+    expect(await sandbox.call("const twice = 3;", "twice", [[4]])).toEqual([
+      { error: "Error: twice is not a function" },
+    ]);
+  });
+
+  it("tests programs that read and print", async () => {
+    const code = "const [a, b] = require('fs').readFileSync(0, 'utf8').split(' ').map(Number); console.log(a + b);";
+    expect(await sandbox.check(code, [{ input: "3 4\n", output: "7" }])).toMatchObject({ passed: true, assertions: 1 });
+    expect(await sandbox.check(code, [{ input: "3 4\n", output: "8" }])).toMatchObject({ reason: "failed" });
+  });
+
+  it("gives what JSON lacks a place of its own", async () => {
+    const code = `function give(n) { return [undefined, NaN, -Infinity, 2n ** 70n, new Set([1]), new Map([["a", 2]]), () => 1][n]; }`;
+    const values = await sandbox.call(code, "give", [[0], [1], [2], [3], [4], [5], [6]]);
+    expect(values).toEqual([
+      { value: { $: "undefined" } },
+      { value: { $: "NaN" } },
+      { value: { $: "-Infinity" } },
+      { value: { $: "bigint", text: "1180591620717411303424" } },
+      { value: { $: "set", items: [1] } },
+      { value: { $: "map", items: [["a", 2]] } },
+      { value: { $: "function" } },
+    ]);
+  });
+
+  it("tells a program that never finishes one call from those before it", async () => {
+    const code = "function wait(n) { if (n === 2) for (;;); return n; }";
+    const values = await sandbox.call(code, "wait", [[1], [2], [3]]);
+    expect(values[0]).toEqual({ value: 1 });
+    expect(values.slice(1).every((value) => "error" in value && value.error.startsWith("timeout"))).toBe(true);
+    const hangs = "async function wait() { await new Promise(() => {}); }";
+    expect(await sandbox.check(hangs, [{ call: "wait", arguments: [], expected: 1 }])).toMatchObject({
+      reason: "unfinished",
+    });
+  });
+
+  it("answers for tests that hang, break or are none", async () => {
+    const code = "function f() { return 1; }";
+    expect(await sandbox.check(code, "for (;;) f();")).toMatchObject({ passed: false, reason: "timeout" });
+    expect(await sandbox.check(code, "await new Promise(() => {})")).toMatchObject({ reason: "unfinished" });
+    expect(await sandbox.check(code, "assert.equal(f(), 1")).toMatchObject({ passed: false, reason: "error" });
+    expect(await sandbox.check(code, "throw undefined")).toMatchObject({ passed: false, reason: "error" });
+    const twice = "assert(f()); const { isEqual } = require('lodash'); if (!isEqual(f(), 2)) throw 'unequal'";
+    expect(await sandbox.check(code, twice)).toMatchObject({ passed: false, assertions: 2, reason: "failed" });
+  });
+
+  it("does not let a candidate count assertions, or replace what the tests use", async () => {
+    for (const code of [
+      "require('assert').ok(true); function f() {}",
+      "globalThis.assert = { equal() {} }; function f() {}",
+      "require('assert').equal = () => {}; function f() {}",
+      "const require = () => ({ isEqual: () => true }); function f() {}",
+      "JSON.stringify = () => '1'; Object.is = () => true; Object.keys = () => []; function f() {}",
+    ]) {
+      expect((await sandbox.check(code, "assert.equal(f(), 1)")).passed).toBe(false);
+      expect((await sandbox.check(code, "f()")).passed).toBe(false);
+      expect((await sandbox.check(code, "if (!require('lodash').isEqual([f()], [1])) throw 'no'")).passed).toBe(false);
+    }
+  });
+
+  it("counts ten megabytes and Unicode tricks as refused or failed, and goes on", async () => {
+    const test = [{ call: "f", arguments: [], expected: 1 }];
+    expect(await sandbox.check("x".repeat(10_000_000), test)).toMatchObject({ passed: false, reason: "refused" });
+    const tricks = [
+      "\u202Efunction f() { return 1; }",
+      "function \uD800() {}",
+      "function f\u200B() { return 1 }",
+      "\0",
+      "`",
+    ];
+    for (const code of tricks) expect((await sandbox.check(code, test)).passed).toBe(false);
+    expect(
+      await sandbox.check("function f() { return 'é\u2028\uD83D\uDE00'.length === 4 ? 1 : 0 }", test),
+    ).toMatchObject({
+      passed: true,
+    });
+    expect(
+      (await sandbox.check("function f() { return {}; }", [{ call: "f", arguments: [], expected: [] }])).passed,
+    ).toBe(false);
+  });
+
+  it("refuses an entry that is no name", async () => {
+    await expect(sandbox.call("1", "f(); process.exit", [[]])).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+});
+
+describe("cases", () => {
+  it("gives one result a line, in order, bad lines included", async () => {
+    const lines = [
+      JSON.stringify({ id: "right", code: "function f() { return 1 }", tests: "assert.equal(f(), 1)" }),
+      "",
+      "not json",
+      JSON.stringify({ id: "none", code: "", tests: [] }),
+      JSON.stringify({ id: "no tests", code: "1" }),
+      JSON.stringify({ id: "wrong", code: "function f() {}", tests: [{ call: "f", arguments: [], expected: 1 }] }),
+    ];
+    const results = [];
+    for await (const result of checkCases(sandbox, lines)) results.push(result);
+    expect(results.map(({ id, passed, assertions, reason }) => [id, passed, assertions, reason])).toEqual([
+      ["right", true, 1, "passed"],
+      ["line 3", false, 0, "error"],
+      ["none", false, 0, "no-code"],
+      ["line 5", false, 0, "error"],
+      ["wrong", false, 1, "failed"],
+    ]);
+  });
+
+  it("knows its drivers, and never falls back to another", async () => {
+    expect(() => driverOf("vm")).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(() => driverOf("remote")).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    await expect(openSandbox(driverOf("remote", { url: "http://127.0.0.1:9" }))).rejects.toMatchObject({
+      code: "SANDBOX_REFUSED",
+    });
+  });
+});
+
+describe("equal values", () => {
+  it("agrees with structural equality on JSON, and forgives rounding", () => {
+    const whole = fc
+      .jsonValue({ maxDepth: 3 })
+      .map((value) => JSON.parse(JSON.stringify(value, (_, x) => (typeof x === "number" ? Math.round(x % 4) : x))));
+    fc.assert(
+      fc.property(whole, whole, (a, b) => {
+        expect(equalValues(a, structuredClone(a))).toBe(true);
+        expect(equalValues(a, b)).toBe(isDeepStrictEqual(a, b));
+      }),
+      { numRuns: 500 },
+    );
+    expect(equalValues(0.1 + 0.2, 0.3)).toBe(true);
+    expect(equalValues([1, { a: -0 }], [1, { a: 0 }])).toBe(true);
+    expect(equalValues([], {})).toBe(false);
+    expect(equalValues({ a: 1 }, { b: 1 })).toBe(false);
+    expect(equalValues("1", 1)).toBe(false);
+  });
+});

@@ -1,0 +1,154 @@
+// @ts-check
+// A thread of the quickjs driver: one WebAssembly instance with a hard memory limit, a fresh runtime for each run.
+import { parentPort, workerData } from "node:worker_threads";
+import variant from "@jitl/quickjs-wasmfile-release-sync";
+import { newQuickJSWASMModuleFromVariant, newVariant } from "quickjs-emscripten-core";
+
+const page = 65_536;
+// beyond 256 kB the guest's recursion overflows the host's own stack and corrupts the instance
+const stackBytes = 256 * 1024;
+const jobsBetweenChecks = 1000;
+
+// what a program may expect of its surroundings; `host` is removed before the program runs
+const prelude = `(() => {
+  const { print, exit, readInput } = host;
+  delete globalThis.host;
+  const show = (value) => {
+    if (typeof value === "string") return value;
+    if (typeof value === "function" || typeof value === "symbol") return String(value);
+    try { return JSON.stringify(value) ?? String(value); } catch { return String(value); }
+  };
+  const line = (stream) => (...values) => print(stream, values.map(show).join(" ") + "\\n");
+  const stream = (number) => ({ write: (text) => (print(number, String(text)), true) });
+  globalThis.console = { log: line(1), info: line(1), debug: line(1), warn: line(2), error: line(2) };
+  globalThis.process = { argv: ["quickjs", "program.js"], env: {}, exit, stdout: stream(1), stderr: stream(2) };
+  const fs = { readFileSync: (path) => {
+    if (path === 0 || path === "/dev/stdin") return readInput();
+    throw new Error("there are no files");
+  } };
+  globalThis.module = { exports: {} };
+  globalThis.exports = globalThis.module.exports;
+  globalThis.require = (name) => {
+    if (name === "fs" || name === "node:fs") return fs;
+    throw new Error("there is no module " + name);
+  };
+})()`;
+
+const { memoryMb } = workerData;
+const memory = new WebAssembly.Memory({ initial: 256, maximum: Math.max(256, (memoryMb * 1024 * 1024) / page) });
+const quickjs = await newQuickJSWASMModuleFromVariant(newVariant(variant, { wasmMemory: memory }));
+const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
+
+/**
+ * @param {import("./driver.js").Program} program
+ * @param {import("./driver.js").Limits} limits
+ * @returns {import("./driver.js").Execution}
+ */
+function run(program, limits) {
+  const start = performance.now();
+  const written = ["", "", ""];
+  let room = limits.outputBytes;
+  let input = program.input ?? "";
+  /** @type {"running" | "flooded" | "late" | "left"} */
+  let state = "running";
+  let exitCode = 0;
+
+  const runtime = quickjs.newRuntime();
+  runtime.setMemoryLimit(limits.memoryMb * 1024 * 1024);
+  runtime.setMaxStackSize(stackBytes);
+  runtime.setInterruptHandler(() => {
+    if (state === "running" && performance.now() - start > limits.wallMs) state = "late";
+    return state !== "running";
+  });
+  const context = runtime.newContext();
+  const define = (/** @type {string} */ name, /** @type {any} */ work, /** @type {any} */ target) =>
+    context.newFunction(name, work).consume((handle) => context.setProp(target, name, handle));
+  const stopped = () => ({ error: context.newError("the program has ended") });
+
+  context.newObject().consume((host) => {
+    define(
+      "print",
+      (/** @type {any} */ stream, /** @type {any} */ text) => {
+        if (state !== "running") return stopped();
+        const chunk = context.getString(text);
+        const bytes = Buffer.byteLength(chunk);
+        written[context.getNumber(stream)] += bytes > room ? chunk.slice(0, room) : chunk;
+        room -= bytes;
+        if (room >= 0) return context.undefined;
+        state = "flooded";
+        return stopped();
+      },
+      host,
+    );
+    define(
+      "exit",
+      (/** @type {any} */ code) => {
+        if (state === "running") {
+          exitCode = code === undefined ? 0 : context.getNumber(code) & 255;
+          state = "left";
+        }
+        return stopped();
+      },
+      host,
+    );
+    define(
+      "readInput",
+      () => {
+        const text = input;
+        input = "";
+        return context.newString(text);
+      },
+      host,
+    );
+    context.setProp(context.global, "host", host);
+  });
+  context.unwrapResult(context.evalCode(prelude, "prelude.js")).dispose();
+
+  let outOfMemory = false;
+  const fail = (/** @type {any} */ error) => {
+    const thrown = context.dump(error);
+    error.dispose();
+    if (state !== "running") return;
+    const text = typeof thrown === "object" && thrown ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    outOfMemory ||= /^InternalError: out of memory/.test(text) || thrown === null;
+    written[2] += `${text.slice(0, limits.outputBytes)}\n`;
+    exitCode = 1;
+  };
+
+  const result = context.evalCode(program.source, "program.js");
+  if (result.error) fail(result.error);
+  while (state === "running" && runtime.hasPendingJob()) {
+    const jobs = runtime.executePendingJobs(jobsBetweenChecks);
+    if (jobs.error) fail(jobs.error);
+    if (performance.now() - start > limits.wallMs) state = "late";
+  }
+  if (!result.error) {
+    if (state === "running") {
+      const promise = context.getPromiseState(result.value);
+      if (promise.type === "rejected") fail(promise.error);
+      else if (promise.type === "fulfilled" && !promise.notAPromise) promise.value.dispose();
+    }
+    result.value.dispose();
+  }
+  context.dispose();
+  runtime.dispose();
+
+  const status = state === "late" ? "timeout" : state === "flooded" ? "output" : outOfMemory ? "memory" : "exited";
+  return {
+    status,
+    exitCode: status === "exited" ? exitCode : null,
+    output: written[1] ?? "",
+    errors: written[2] ?? "",
+    ms: performance.now() - start,
+  };
+}
+
+port.on("message", ({ program, limits }) => {
+  try {
+    port.postMessage({ execution: run(program, limits) });
+  } catch (error) {
+    // the instance may be damaged: the pool replaces this thread
+    port.postMessage({ broken: String(error) });
+  }
+});
+port.postMessage({ ready: true });
