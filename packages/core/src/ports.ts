@@ -1,20 +1,11 @@
 import { z } from "zod";
 import { TesseraError } from "./errors.js";
-import { type Answer, answer, type Hit, hit, hits, type Json, type Passage, passage, passages } from "./passage.js";
+import { type JsonSchema, jsonSchema, meets } from "./json-schema.js";
+import { type Answer, answer, type Hit, hit, hits, type Passage, passage, passages } from "./passage.js";
 
 /** The named types of ports. They are nominal: text never fits a port that wants hits, whatever it holds. */
 const named = ["text", "number", "flag", "passage", "passages", "hit", "hits", "answer", "any"] as const;
 export type NamedType = (typeof named)[number];
-
-/** The part of JSON Schema that a port may use; it is compared structurally. */
-export interface JsonSchema {
-  type?: "string" | "number" | "integer" | "boolean" | "object" | "array" | "null" | undefined;
-  enum?: Json[] | undefined;
-  const?: Json | undefined;
-  items?: JsonSchema | undefined;
-  properties?: Record<string, JsonSchema> | undefined;
-  required?: string[] | undefined;
-}
 
 /** The type of a port as it stands in a document. "hits" is `{ list: "hit" }`, "passages" is `{ list: "passage" }`. */
 export type PortType =
@@ -53,17 +44,6 @@ export type PortValue<T> = T extends "text"
                         : // biome-ignore lint/suspicious/noExplicitAny: "any" and schemas are checked at run time
                           any;
 
-const jsonSchema: z.ZodType<JsonSchema> = z.lazy(() =>
-  z.strictObject({
-    type: z.enum(["string", "number", "integer", "boolean", "object", "array", "null"]).optional(),
-    enum: z.array(z.json()).optional(),
-    const: z.json().optional(),
-    items: jsonSchema.optional(),
-    properties: z.record(z.string(), jsonSchema).optional(),
-    required: z.array(z.string()).optional(),
-  }),
-);
-
 export const portType: z.ZodType<PortType> = z.lazy(() =>
   z.union([
     z.enum(named),
@@ -92,27 +72,34 @@ const names = new WeakMap<z.ZodType, NamedType>([
 ]);
 const schemas = { text, number, flag, passage, passages, hit, hits, answer, any: z.any() };
 
+// the JSON Schemas of the zod schemas that `schemaOf` made of them
+const structures = new WeakMap<z.ZodType, JsonSchema>();
+
 /**
  * The port type of a zod schema.
- * @throws TesseraError BAD_OPERATOR where the schema would change the value it checks.
+ * @throws TesseraError BAD_OPERATOR where the schema would change the value it checks, at any depth.
  */
 export function portTypeOf(schema: z.ZodType): PortType {
-  const name = names.get(schema);
-  if (name) return name;
-  const { def } = schema._zod as unknown as { def: Definition };
+  refuseChanges(schema);
+  return typeOf(schema);
+}
+
+function typeOf(schema: z.ZodType): PortType {
+  const known = names.get(schema) ?? structures.get(schema);
+  if (known) return known;
+  const def = definitionOf(schema);
   switch (def.type) {
     case "any":
     case "unknown":
       return "any";
     case "string":
-      if (!def.checks?.length && !def.format && !def.coerce) return "text";
+      if (!def.checks?.length && !def.format) return "text";
       break;
     case "number":
-      if (!def.checks?.length && !def.format && !def.coerce) return "number";
+      if (!def.checks?.length && !def.format) return "number";
       break;
     case "boolean":
-      if (!def.coerce) return "flag";
-      break;
+      return "flag";
     case "enum":
       if (Object.values(def.entries!).every((entry) => typeof entry === "string"))
         return { choice: Object.values(def.entries!) as string[] };
@@ -121,33 +108,46 @@ export function portTypeOf(schema: z.ZodType): PortType {
       if (def.values!.every((value) => typeof value === "string")) return { choice: def.values as string[] };
       break;
     case "array":
-      return { list: portTypeOf(def.element!) };
+      return { list: typeOf(def.element!) };
     case "record":
-      return { named: portTypeOf(def.valueType!) };
+      return { named: typeOf(def.valueType!) };
     case "optional":
     case "default":
-      return { optional: portTypeOf(def.innerType!) };
-    case "pipe":
-    case "transform":
-    case "prefault":
-    case "catch":
-      throw new TesseraError("BAD_OPERATOR", `a port may not change its value (${def.type})`, {
-        hint: "transform inside the operator instead",
-      });
+      return { optional: typeOf(def.innerType!) };
   }
-  if (def.coerce) throw new TesseraError("BAD_OPERATOR", "a port may not coerce its value");
   try {
     const parsed = jsonSchema.safeParse(subset(z.toJSONSchema(schema) as Record<string, unknown>));
     return parsed.success ? parsed.data : "any";
-  } catch (cause) {
-    if (TesseraError.is(cause)) throw cause;
+  } catch {
     return "any"; // no JSON Schema exists (a typed array, a date): checked at run time alone
   }
 }
 
+const definitionOf = (schema: z.ZodType): Definition => schema._zod.def as unknown as Definition;
+const isSchema = (value: unknown): value is z.ZodType => typeof value === "object" && value !== null && "_zod" in value;
+const changing = new Set(["pipe", "transform", "prefault", "catch"]);
+
+/** Wires whose types are equal are not validated, so a schema may only look; a port's own default is the exception. */
+function refuseChanges(schema: z.ZodType, seen = new Set<z.ZodType>()): void {
+  if (seen.has(schema)) return;
+  const isPort = seen.size === 0;
+  seen.add(schema);
+  const def = definitionOf(schema);
+  const overwrites = def.checks?.some((check) => check._zod?.def.check === "overwrite");
+  if (changing.has(def.type) || def.coerce || overwrites || (def.type === "default" && !isPort))
+    throw new TesseraError(
+      "BAD_OPERATOR",
+      `a port may not change its value (${def.coerce ? "coerce" : overwrites ? "overwrite" : def.type})`,
+      { hint: "transform inside the operator instead" },
+    );
+  if (def.type === "lazy") refuseChanges(def.getter!(), seen);
+  const parts = Object.entries(def).flatMap(([key, part]) => (key === "shape" ? Object.values(part) : part));
+  for (const part of parts) if (isSchema(part)) refuseChanges(part, seen);
+}
+
 interface Definition {
   type: string;
-  checks?: unknown[];
+  checks?: { _zod?: { def: { check: string } } }[];
   format?: string;
   coerce?: boolean;
   entries?: Record<string, unknown>;
@@ -155,6 +155,7 @@ interface Definition {
   element?: z.ZodType;
   valueType?: z.ZodType;
   innerType?: z.ZodType;
+  getter?: () => z.ZodType;
 }
 
 const kept = ["type", "enum", "const", "required"] as const;
@@ -179,7 +180,9 @@ export function schemaOf(type: PortType): z.ZodType {
   if ("list" in type) return z.array(schemaOf(type.list));
   if ("named" in type) return z.record(z.string(), schemaOf(type.named));
   if ("optional" in type) return schemaOf(type.optional).optional();
-  return z.fromJSONSchema(type as Parameters<typeof z.fromJSONSchema>[0]);
+  const schema = z.custom((value) => meets(value, type), `does not fit ${show(type)}`);
+  structures.set(schema, type);
+  return schema;
 }
 
 export const isOptional = (type: PortType): type is { optional: PortType } =>
@@ -219,7 +222,10 @@ export function show(type: PortType): string {
   return JSON.stringify(type);
 }
 
-/** "equal": nothing is checked when a value passes; "check": each value is; "mismatch": no value can fit. */
+/**
+ * "equal": nothing is checked when a value passes; "check": each value is; "mismatch": no value can fit (an empty list
+ * aside), or it may be missing where it is required.
+ */
 export type Fit = "equal" | "check" | "mismatch";
 
 const worst = (fits: Fit[]): Fit =>
@@ -232,58 +238,68 @@ export function fit(source: PortType, target: PortType): Fit {
   if (isOptional(source)) return "mismatch";
   if (source === "any") return "check";
   if (typeof source === "string" && source === target) return "equal";
+  if (isUntyped(target)) return Object.keys(target).length === 0 || sameText(source, target) ? "equal" : "check";
+  if (isUntyped(source)) return "check";
 
   const [from, to] = [elementOf(source), elementOf(target)];
-  if (from !== undefined && to !== undefined) return fit(from, to);
+  if (from !== undefined && to !== undefined)
+    return sameText(source, target) ? "equal" : worst([fit(from, to), narrows(target) ? "check" : "equal"]);
   if (from !== undefined || to !== undefined) return "mismatch";
 
-  const choices = valuesOf(source);
-  if (choices && source !== "flag") {
-    if (target === "text") return "equal";
-    const wanted = valuesOf(target);
-    if (wanted && target !== "flag")
-      return worst(choices.map((value) => (wanted.includes(value) ? "equal" : "mismatch")));
+  const choices = typeof source === "object" && "choice" in source ? source.choice : undefined;
+  if (choices && target === "text") return "equal";
+  if (typeof target === "object" && "choice" in target) {
+    if (source === "text") return "check";
+    const shared = choices?.filter((choice) => target.choice.includes(choice));
+    if (shared) return shared.length === choices!.length ? "equal" : shared.length > 0 ? "check" : "mismatch";
   }
-  if (source === "text" && typeof target === "object" && "choice" in target) return "check";
-
-  if (typeof source === "object" && typeof target === "object" && "named" in source && "named" in target)
-    return fit(source.named, target.named);
 
   const [left, right] = [structureOf(source), structureOf(target)];
-  return left && right ? fitSchema(left, right) : "mismatch";
+  if (typeof target === "object" && "named" in target) {
+    if (typeof source === "object" && "named" in source) return fit(source.named, target.named);
+    return left.type === "object" ? "check" : "mismatch";
+  }
+  return fitStructure(left, right);
 }
 
-/** What of a type can be compared as JSON Schema. Two different named types are never compared. */
-function structureOf(type: PortType): (JsonSchema & { nominal?: string }) | undefined {
+const sameText = (a: PortType, b: PortType): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** A schema that admits values of several kinds. */
+const isUntyped = (type: PortType): type is JsonSchema =>
+  typeof type === "object" && !["choice", "list", "named", "optional", "type"].some((key) => Object.hasOwn(type, key));
+
+/** Whether a type admits only some of the values of its structure. */
+const narrows = (type: PortType): boolean =>
+  typeof type === "object" && (("enum" in type && !!type.enum) || ("const" in type && type.const !== undefined));
+
+type Structure = JsonSchema & { nominal?: string };
+
+/** What of a type that is no list can be compared as JSON Schema. Two different named types are never compared. */
+function structureOf(type: PortType): Structure {
   if (type === "text") return { type: "string", nominal: type };
   if (type === "number") return { type: "number", nominal: type };
   if (type === "flag") return { type: "boolean", nominal: type };
-  if (typeof type === "string") return { type: "object", nominal: type };
+  if (typeof type === "string" || "named" in type) return { type: "object", nominal: show(type) };
   if ("choice" in type) return { type: "string", enum: [...type.choice] };
-  if ("named" in type) return { type: "object" };
-  if ("list" in type || "optional" in type) return undefined;
-  return type;
+  return type as JsonSchema;
 }
 
-const scalars = ["string", "number", "boolean"];
-
-function fitSchema(source: JsonSchema & { nominal?: string }, target: JsonSchema & { nominal?: string }): Fit {
+function fitStructure(source: Structure, target: Structure): Fit {
   if (source.nominal && target.nominal) return "mismatch";
-  if (JSON.stringify(source) === JSON.stringify(target)) return "equal";
-  if (source.type && target.type && source.type !== target.type) {
-    if (source.type === "integer" && target.type === "number")
-      return target.enum || target.const !== undefined ? "check" : "equal";
+  if (sameText(source, target)) return "equal";
+  if (source.type !== target.type) {
+    if (source.type === "integer" && target.type === "number") return narrows(target) ? "check" : "equal";
     return source.type === "number" && target.type === "integer" ? "check" : "mismatch";
   }
-  const plain = Object.keys(target).every((key) => key === "type" || key === "nominal");
-  if (plain && source.type === target.type && scalars.includes(target.type ?? "")) return "equal";
-  if (source.type !== "object" || target.type !== "object" || source.nominal || target.nominal) return "check";
+  if (narrows(target)) return "check";
+  if (target.type !== "object") return "equal";
+  if (target.nominal) return "check";
+  const promises = (key: string) => source.required?.includes(key) ?? false;
+  const demands = (key: string) => target.required?.includes(key) ?? false;
   const fits = Object.entries(target.properties ?? {}).map(([key, wanted]): Fit => {
     const given = source.properties && Object.hasOwn(source.properties, key) ? source.properties[key] : undefined;
-    if (!given) return "check";
-    const inner = fitSchema(given, wanted);
-    return target.required?.includes(key) && !source.required?.includes(key) && inner === "equal" ? "check" : inner;
+    const inner = given ? fit(given, wanted) : "check";
+    return inner === "mismatch" && !promises(key) && !demands(key) ? "check" : inner;
   });
-  const promised = (target.required ?? []).every((key) => source.required?.includes(key));
-  return worst([...fits, promised && !target.enum && target.const === undefined ? "equal" : "check"]);
+  return worst([...fits, target.required?.every(promises) === false ? "check" : "equal"]);
 }
