@@ -74,7 +74,10 @@ export function testKit(log = new Log()) {
         () =>
         ({ value }, { path }) => {
           log.started.push(path);
-          return { choice: value[0] as "a", long: value.length > 3 };
+          return {
+            choice: (["a", "b"] as const).find((letter) => value.startsWith(letter)) ?? ("c" as const),
+            long: value.length > 3,
+          };
         },
     }),
     join: operator({
