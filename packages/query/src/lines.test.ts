@@ -1,0 +1,71 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { normal, readJson, readList, readOne } from "./lines.js";
+
+const wanted = ["how do retries back off", "where is the retry delay set"];
+
+describe("reading lists out of answers", () => {
+  it.each([
+    ["numbered", "1. how do retries back off\n2. where is the retry delay set"],
+    ["in parentheses, with blank lines", "(1) how do retries back off\n\n(2) where is the retry delay set\n"],
+    ["bulleted, quoted", '- "how do retries back off"\n* “where is the retry delay set”'],
+    [
+      "with words around it",
+      "Sure! Here are two:\n1) how do retries back off\n2) where is the retry delay set\n\nHope it helps!",
+    ],
+    ["labelled", "Query 1: how do retries back off\nQuery 2: where is the retry delay set"],
+    ["plain lines after an introduction", "Here you are:\nhow do retries back off\nwhere is the retry delay set"],
+    ["JSON", '["how do retries back off", "where is the retry delay set"]'],
+    ["JSON in a code fence", 'Of course:\n```json\n["how do retries back off",\n "where is the retry delay set"]\n```'],
+    ["a JSON object", '{"queries": ["how do retries back off", "where is the retry delay set"]}'],
+    ["JSON objects", '[{"query": "how do retries back off"}, {"query": "where is the retry delay set"}]'],
+    ["repeated", "1. how do retries back off\n2. How do retries back off?\n3. where is the retry delay set"],
+    ["emphasised", "1. **how do retries back off**\n2. `where is the retry delay set`"],
+  ])("%s", (_, answer) => {
+    expect(readList(answer)).toEqual(wanted);
+  });
+
+  it.each(["", "   \n\n", "[]", "{}", "```\n```", '"""', "1.", "- \n- "])("nothing out of %j", (answer) => {
+    expect(readList(answer)).toEqual([]);
+  });
+
+  it("keeps apart what differs by a sign only", () => {
+    expect(readList("- what is C++\n- what is C#\n- what is C")).toHaveLength(3);
+  });
+
+  it("drops a line that is no query but an essay", () => {
+    expect(readList(`- short\n- ${"x".repeat(2000)}`)).toEqual(["short"]);
+  });
+
+  it("never throws, never repeats, and ends soon, whatever it is given", () => {
+    const noise = fc.string({
+      unit: fc.constantFrom("[", "]", "{", "}", '"', "'", "*", "`", "\n", "1", ".", " ", "a", ":", "-"),
+    });
+    fc.assert(
+      fc.property(noise, (answer) => {
+        const list = readList(answer);
+        expect(new Set(list.map(normal)).size).toBe(list.length);
+        readOne(answer);
+        readJson(answer);
+      }),
+    );
+    const started = performance.now();
+    readList(`${"'".repeat(20_000)}a`);
+    readOne("*".repeat(20_000));
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+});
+
+describe("reading one text out of an answer", () => {
+  it.each([
+    ["plain words", "plain words"],
+    ['"quoted words"', "quoted words"],
+    ["Rewritten query: quoted words", "quoted words"],
+    ["```\nfenced words\n```", "fenced words"],
+    ["the words\n\nI chose them because …", "the words"],
+    ["two\nlines", "two lines"],
+    ["", ""],
+  ])("%j", (answer, expected) => {
+    expect(readOne(answer)).toBe(expected);
+  });
+});

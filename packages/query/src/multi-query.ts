@@ -1,0 +1,50 @@
+import { ask, asking, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { z } from "zod";
+import { normal, readList } from "./lines.js";
+import { about } from "./question.js";
+
+/**
+ * Query expansion, f_qe(q) = {q1 … qn} with no q_i equal to q (equation 7): a language model writes up to `count`
+ * other wordings. Retrieve them and the original in parallel and fuse. An answer that holds no query gives an empty
+ * list, so that the original alone is searched.
+ */
+export const multiQuery = operator({
+  name: "query.multi-query",
+  version: 1,
+  about: {
+    module: "pre-retrieval",
+    submodule: "query expansion",
+    paper: "Modular RAG, operator 6, equation 7",
+    summary: "Writes other wordings of a query.",
+  },
+  config: z.strictObject({
+    ...asking,
+    count: z.int().min(1).max(20).default(3),
+    temperature: z.number().min(0).max(2).default(0.7),
+  }),
+  ports: { input: { query: text }, output: { queries: z.array(text) } },
+  bound: (config) => boundOf(config, 1, 1),
+  setup: async ({ model: name, maxTokens, characters, count, temperature }, host) => {
+    const model = await host.resource<LanguageModel>("model", name);
+    return async ({ query }, context) => {
+      const answer = await ask(
+        model,
+        {
+          messages: about(
+            `You write search queries. Write ${count} different wordings of the user's question, each from another angle or with other terms, each complete in itself, in the language of the question. One on a line, numbered, and nothing else.`,
+            query,
+            characters,
+          ),
+          maxTokens,
+          temperature,
+        },
+        context,
+      );
+      return {
+        queries: readList(answer.text)
+          .filter((other) => normal(other) !== normal(query))
+          .slice(0, count),
+      };
+    };
+  },
+});

@@ -1,0 +1,18 @@
+// internal
+import { clip, fence, fenceRule, type Message } from "@tessera/core";
+
+/** A prompt about a question, which is quoted, and about further quoted texts. */
+export const about = (
+  instructions: string,
+  query: string,
+  characters: number,
+  others: Readonly<Record<string, string | undefined>> = {},
+): Message[] => [
+  { role: "system", content: `${instructions} ${fenceRule}` },
+  {
+    role: "user",
+    content: [...Object.entries({ question: query, ...others })]
+      .flatMap(([tag, text]) => (text === undefined ? [] : [fence([{ text: clip(text, characters) }], { tag })]))
+      .join("\n"),
+  },
+];

@@ -1,0 +1,61 @@
+import { ask, asking, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { z } from "zod";
+import { normal, readOne } from "./lines.js";
+import { about } from "./question.js";
+
+/** Cuts an answer at "**" and splits it at ";" (the protocol of Ma et al. 2023), each query once. */
+export function readRewrites(answer: string, count: number): string[] {
+  const seen = new Set<string>();
+  return answer
+    .split("**")[0]!
+    .split(/;|\r?\n/)
+    .map(readOne)
+    .filter((query) => /\p{L}|\p{N}/u.test(query) && !seen.has(normal(query)) && seen.add(normal(query)))
+    .slice(0, count);
+}
+
+/**
+ * Query transformation, f_qt(q) = q' (equation 8): one query replaces the other. With `count` above 1 the model may
+ * split a question into several queries, as rewrite-retrieve-read does; `query` is the first of them. The generator is
+ * to be given the original question (algorithm 1). What was written or said so far may be given too (algorithms 5
+ * and 7). An answer without a query gives the original back.
+ */
+export const rewrite = operator({
+  name: "query.rewrite",
+  version: 1,
+  about: {
+    module: "pre-retrieval",
+    submodule: "query transformation",
+    paper: "Modular RAG, operator 9, equation 8; Ma et al. 2023 (RRR)",
+    summary: "Rewrites a question as a search query.",
+  },
+  config: z.strictObject({ ...asking, count: z.int().min(1).max(10).default(1) }),
+  ports: {
+    input: { query: text, history: text.optional(), draft: text.optional() },
+    output: { query: text, queries: z.array(text) },
+  },
+  bound: (config) => boundOf(config, 1, 3),
+  setup: async ({ model: name, maxTokens, characters, count }, host) => {
+    const model = await host.resource<LanguageModel>("model", name);
+    const form = count === 1 ? "one search query" : `up to ${count} search queries, with ; between them,`;
+    return async ({ query, history, draft }, context) => {
+      const answer = await ask(
+        model,
+        {
+          messages: about(
+            `You turn a question into ${form} for what one must know to answer it. Name things in full: resolve what the question only points at by the history, and ask for what the draft still lacks. Write nothing else, and end with **.`,
+            query,
+            characters,
+            { history, draft },
+          ),
+          maxTokens,
+          temperature: 0,
+        },
+        context,
+      );
+      const queries = readRewrites(answer.text, count);
+      if (queries.length === 0) queries.push(query);
+      return { query: queries[0]!, queries };
+    };
+  },
+});
