@@ -19,6 +19,7 @@ export const errorCodes = {
   DEPENDENCY_MISSING: "An optional package that this feature needs is not installed or cannot be loaded.",
   DOCUMENT_TOO_LARGE: "A flow document is nested too deeply or holds too many nodes.",
   INDEX_CORRUPT: "An index on disk is damaged.",
+  INDEX_LOCKED: "Another process is writing the index.",
   INDEX_MISSING: "There is no index at this place.",
   INVALID_FLOW: "A flow document has findings; each carries its own code and place.",
   MISSING_CAPABILITY: "A model lacks an ability that an operator needs.",
