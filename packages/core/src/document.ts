@@ -4,7 +4,7 @@ import type { Json } from "./passage.js";
 import { type PortType, portType } from "./ports.js";
 
 /** Limits that keep a hostile document from costing more than an error. */
-export const limits = { depth: 32, nodes: 10_000, nesting: 256 } as const;
+export const limits = { depth: 32, nodes: 10_000, nesting: 256, values: 1_000_000, findings: 1_000 } as const;
 
 /** `"node.port"`; a list of them; the first that was not skipped; several by name; or a constant. */
 export type Source =
@@ -127,16 +127,30 @@ export const flowDocument: z.ZodType<FlowDocument> = z.lazy(() =>
  * @throws TesseraError BAD_DOCUMENT (with one finding a place), DOCUMENT_TOO_LARGE.
  */
 export function parseDocument(value: unknown): FlowDocument {
-  measure(value);
-  const parsed = flowDocument.safeParse(value);
+  const parsed = attempt(() => {
+    measure(value);
+    return flowDocument.safeParse(value);
+  });
   if (parsed.success) return parsed.data;
-  const findings = issues(parsed.error.issues as Issue[], []).map(
-    ({ path, message }) => new TesseraError("BAD_DOCUMENT", message, { path: path.join(".") || "document" }),
-  );
-  throw new TesseraError("BAD_DOCUMENT", `not a flow document: ${findings[0]!.path}: ${findings[0]!.message}`, {
+  const found = issues(parsed.error.issues as Issue[], []);
+  const findings = found
+    .slice(0, limits.findings)
+    .map(({ path, message }) => new TesseraError("BAD_DOCUMENT", message, { path: path.join(".") || "document" }));
+  const more = found.length > findings.length ? ` (and ${found.length - findings.length} more than are listed)` : "";
+  throw new TesseraError("BAD_DOCUMENT", `not a flow document: ${findings[0]!.path}: ${findings[0]!.message}${more}`, {
     findings,
     hint: "a flow has version, name, input, nodes and output",
   });
+}
+
+/** A value in memory may throw where it is read (a getter, a revoked proxy). */
+function attempt<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (TesseraError.is(cause)) throw cause;
+    throw new TesseraError("BAD_DOCUMENT", "the value cannot be read", { cause });
+  }
 }
 
 interface Issue {
@@ -161,13 +175,15 @@ function issues(list: readonly Issue[], prefix: PropertyKey[]): { path: string[]
   });
 }
 
-const depthOf = (list: readonly Issue[]): number => Math.max(0, ...list.map((issue) => issue.path.length));
+const depthOf = (list: readonly Issue[]): number =>
+  list.reduce((deepest, { path }) => Math.max(deepest, path.length), 0);
 
-/** Refuses what is nested too deeply or holds too many nodes; walks without recursion. */
+/** Refuses what is nested too deeply, is too large, or has a key that would set a prototype; walks without recursion. */
 function measure(value: unknown): void {
   const stack: { value: unknown; nesting: number; depth: number }[] = [{ value, nesting: 0, depth: 0 }];
   const seen = new Set<unknown>();
   let nodes = 0;
+  let values = 0;
   while (stack.length > 0) {
     const { value: next, nesting, depth } = stack.pop()!;
     if (typeof next !== "object" || next === null) continue;
@@ -179,10 +195,17 @@ function measure(value: unknown): void {
     if (seen.has(next) && nesting > limits.nesting / 2)
       throw new TesseraError("BAD_DOCUMENT", "the value refers to itself, or holds the same part many times over");
     seen.add(next);
+    const keys = Object.keys(next);
+    values += keys.length;
+    if (values > limits.values)
+      throw new TesseraError("DOCUMENT_TOO_LARGE", `a document may hold ${limits.values} values`);
+    if (keys.includes("__proto__"))
+      throw new TesseraError("BAD_DOCUMENT", 'a document may not use the key "__proto__"');
     const isFlow = Object.hasOwn(next, "nodes") && Object.hasOwn(next, "version");
-    if (isFlow) nodes += Object.keys((next as { nodes: object }).nodes ?? {}).length;
+    const own = isFlow ? (next as { nodes: unknown }).nodes : undefined;
+    if (typeof own === "object" && own !== null) nodes += Object.keys(own).length;
     if (nodes > limits.nodes) throw new TesseraError("DOCUMENT_TOO_LARGE", `a document may hold ${limits.nodes} nodes`);
-    for (const key of Object.keys(next))
+    for (const key of keys)
       stack.push({
         value: (next as Record<string, unknown>)[key],
         nesting: nesting + 1,
