@@ -123,7 +123,11 @@ export async function chunkCode(document: Passage, { maximum }: { maximum: numbe
 
 async function definitionsOf(text: string, language: string): Promise<Definition[]> {
   const syntax = await Syntax.open(language);
-  return syntax.read(text, (root) => definitionsIn(root));
+  try {
+    return syntax.read(text, (root) => definitionsIn(root));
+  } catch {
+    return []; // too deep for the parser or for the stack: its lines remain
+  }
 }
 
 /**

@@ -177,9 +177,9 @@ function hasLongLine(text: string): boolean {
 export const bytesOf = (file: FileEntry): Promise<Uint8Array | undefined> =>
   readFile(file.absolute).catch(() => undefined);
 
-/** A whole file as a passage; the chunkers cut it. */
+/** A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. */
 export const documentOf = (path: string, text: string) => ({
-  id: path,
+  id: path.replaceAll("#", "%23"),
   text,
   source: { path },
   metadata: { language: languageOf(path) },
