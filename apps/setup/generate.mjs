@@ -9,7 +9,7 @@ function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* sources(path);
-    else if (/(?<!\.test|\.d)\.ts$/.test(entry.name)) yield path;
+    else if (/(?<!\.test|\.fixture|\.d)\.ts$/.test(entry.name)) yield path;
   }
 }
 

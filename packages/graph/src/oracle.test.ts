@@ -9,7 +9,7 @@ import {
 } from "@tessera/core";
 import fc from "fast-check";
 import { checkFlow, compile } from "./compile.js";
-import { testKit } from "./kit.js";
+import { testKit } from "./kit.fixture.js";
 
 type Row = Record<string, unknown>;
 const missing = Symbol("missing");

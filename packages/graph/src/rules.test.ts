@@ -4,7 +4,7 @@ import { EventEmitter } from "eventemitter3";
 import { z } from "zod";
 import { checkFlow, compile } from "./compile.js";
 import type { CompiledFlow } from "./compiled.js";
-import { testKit } from "./kit.js";
+import { testKit } from "./kit.fixture.js";
 import { memoryRecords } from "./records/memory.js";
 import type { FlowEvents } from "./run.js";
 

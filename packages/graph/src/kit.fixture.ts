@@ -1,4 +1,4 @@
-// internal: operators for the tests of this package
+// operators for the tests of this package
 import { type AnyOperator, flag, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 

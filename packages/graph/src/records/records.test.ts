@@ -1,0 +1,295 @@
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import { type AnyOperator, flow, type Host, operator, type Records, text, value } from "@tessera/core";
+import fc from "fast-check";
+import { z } from "zod";
+import { compile, compileReplay } from "../compile.js";
+import { testKit } from "../kit.fixture.js";
+import { crashFlow, crashInput } from "./crash.fixture.js";
+import { diskRecords } from "./disk.js";
+import { memoryRecords } from "./memory.js";
+import { fromJson, toJson } from "./serialize.js";
+
+const folders: string[] = [];
+const fresh = () => {
+  const folder = mkdtempSync(join(tmpdir(), "tessera-records-"));
+  folders.push(folder);
+  return folder;
+};
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+describe("values of records", () => {
+  it("come back as they were: JSON, typed arrays, and keys that look like ours", () => {
+    const typed = fc.oneof(
+      fc.float32Array({ noNaN: true }),
+      fc.int32Array(),
+      fc.uint8Array(),
+      fc.double({ noDefaultInfinity: false, noNaN: false }),
+    );
+    const values = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 3 },
+        fc.jsonValue({ maxDepth: 1 }),
+        typed,
+        fc.array(tie("value")),
+        fc.dictionary(fc.constantFrom("a", "$array", "$object", "$number", "base64"), tie("value")),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(values, (given) => {
+        expect(fromJson(JSON.parse(JSON.stringify(toJson(given))))).toEqual(
+          JSON.parse(JSON.stringify(given)) === undefined ? given : withoutNegativeZero(given),
+        );
+      }),
+    );
+  });
+
+  it("refuse what cannot be kept, and say where it stands", () => {
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    for (const [given, path] of [
+      [{ a: [() => 1] }, "value.a.0"],
+      [circle, "value.self"],
+      [{ date: new Date() }, "value.date"],
+      [1n, "value"],
+    ] as const)
+      expect(() => toJson(given)).toThrow(expect.objectContaining({ code: "BAD_OUTPUT", path }));
+  });
+});
+
+/** JSON has no −0. */
+function withoutNegativeZero(given: unknown): unknown {
+  if (typeof given === "number") return Object.is(given, -0) ? 0 : given;
+  if (Array.isArray(given)) return given.map(withoutNegativeZero);
+  if (ArrayBuffer.isView(given) || typeof given !== "object" || given === null) return given;
+  return Object.fromEntries(Object.entries(given).map(([key, member]) => [key, withoutNegativeZero(member)]));
+}
+
+const stores: [string, () => Records][] = [
+  ["memory", memoryRecords],
+  ["disk", () => diskRecords(fresh())],
+];
+
+describe.each(stores)("records in %s", (_, open) => {
+  it("keep steps by key, and journals by run", async () => {
+    const records = open();
+    expect(await records.get("k")).toBeUndefined();
+    expect(await records.run("r")).toBeUndefined();
+    await records.put("k", { output: { vector: new Float32Array([1, 2.5]) }, streamed: ["vector"] });
+    expect(await records.get("k")).toEqual({ output: { vector: new Float32Array([1, 2.5]) }, streamed: ["vector"] });
+    const run = { id: "r", flow: "f", hash: "h", seed: 1, input: { a: 1 } };
+    await records.begin(run);
+    expect(await records.run("r")).toEqual(run);
+    await Promise.all(Array.from({ length: 20 }, (_, i) => records.append("r", `f/n[${i}]`, `k${i}`)));
+    expect(await records.journal("r")).toEqual(new Map(Array.from({ length: 20 }, (_, i) => [`f/n[${i}]`, `k${i}`])));
+    expect(await records.journal("other")).toEqual(new Map());
+  });
+
+  it("forget a run, and the steps that no other run needs", async () => {
+    const records = open();
+    for (const id of ["a", "b"]) await records.begin({ id, flow: "f", hash: "h", seed: 0, input: {} });
+    for (const key of ["both", "only-a"]) await records.put(key, { output: {} });
+    await records.append("a", "f/x", "both");
+    await records.append("a", "f/y", "only-a");
+    await records.append("b", "f/x", "both");
+    await records.forget("a");
+    expect(await records.get("only-a")).toBeUndefined();
+    expect(await records.get("both")).toEqual({ output: {} });
+    expect(await records.run("a")).toBeUndefined();
+  });
+
+  const line = (kit: ReturnType<typeof testKit>, add = "b") =>
+    flow("line", { value: "text" }, (f, input) => {
+      const a = f.node("a", kit.wait({ add: "a" }), { value: input.value });
+      const b = f.node("b", kit.wait({ add }), { value: a.value });
+      const other = f.node("other", kit.wait({ add: "o" }), { value: input.value });
+      return { value: f.node("c", kit.join(), { values: [b.value, other.value] }).value };
+    });
+
+  it("replay a run without calling any operator", async () => {
+    const kit = testKit();
+    const records = open();
+    const ready = await compile(line(kit).document, { operators: kit.all, records });
+    const first = await ready.run({ value: "v" }, { id: "r" });
+    const calls = kit.log.started.length;
+    expect(await ready.replay("r")).toEqual(first);
+    expect(await compileReplay(line(kit).document, { operators: kit.all, records }).replay("r")).toEqual(first);
+    expect(kit.log.started).toHaveLength(calls);
+    await expect(ready.replay("nobody")).rejects.toMatchObject({ code: "RECORD_MISSING", path: "nobody" });
+    const longer = await compile(line(kit, "B").document, { operators: kit.all, records });
+    await expect(longer.resume("r")).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("answer what-if: one operator changed, only what follows is computed", async () => {
+    const kit = testKit();
+    const records = open();
+    const ready = await compile(line(kit).document, { operators: kit.all, records });
+    await ready.run({ value: "v" }, { id: "r" });
+    kit.log.started.length = 0;
+    const changed = await compile(line(kit, "B").document, { operators: kit.all, records });
+    expect((await changed.whatIf("r")).output).toEqual({ value: "vaB,vo" });
+    expect(kit.log.started).toEqual(["line/b", "line/c"]);
+  });
+
+  it("serve a cache across runs, but never to another principal, another revision, or for a write", async () => {
+    const kit = testKit();
+    const cache = open();
+    let revision = "1";
+    const host: Host = {
+      resource: async () =>
+        ({
+          get revision() {
+            return revision;
+          },
+        }) as never,
+    };
+    const reader = operator({
+      name: "test.reader",
+      version: 1,
+      about: { module: "retrieval", submodule: "test", summary: "Reads a store." },
+      config: z.strictObject({}),
+      ports: { input: { value: text }, output: { value: text } },
+      async setup(_, host) {
+        await host.resource("store", "s");
+        return async ({ value }, { path, principal }) => {
+          kit.log.started.push(path);
+          return { value: `${value}:${principal?.id}:${revision}` };
+        };
+      },
+    });
+    const graph = flow("cached", { value: "text" }, (f, input) => {
+      const read = f.node("read", reader(), input);
+      const drawn = f.node("drawn", kit.random(), input);
+      const written = f.node("write", kit.write(), input);
+      return { read: read.value, drawn: drawn.value, written: written.value };
+    });
+    const ready = await compile(graph.document, { operators: [...kit.all, reader] as AnyOperator[], host, cache });
+    const ran = async (options: object) => {
+      kit.log.started.length = 0;
+      const { output } = await ready.run({ value: "v" }, options);
+      return [output.read, [...kit.log.started].sort()];
+    };
+    expect(await ran({ principal: { id: "ann" } })).toEqual(["v:ann:1", ["cached/read", "cached/write"]]);
+    expect(await ran({ principal: { id: "ann" } })).toEqual(["v:ann:1", ["cached/write"]]);
+    expect(await ran({ principal: { id: "bob" } })).toEqual(["v:bob:1", ["cached/read", "cached/write"]]);
+    revision = "2";
+    expect(await ran({ principal: { id: "ann" } })).toEqual(["v:ann:2", ["cached/read", "cached/write"]]);
+    const drawn = async (seed: number) => (await ready.run({ value: "v" }, { seed })).output.drawn;
+    expect(await drawn(1)).not.toBe(await drawn(2));
+  });
+
+  it("do not let a step count as finished before its record is committed", async () => {
+    const kit = testKit();
+    const records = open();
+    const order: string[] = [];
+    const slow: Records = {
+      ...records,
+      get: (key) => records.get(key),
+      async put(key, record) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await records.put(key, record);
+        order.push("committed");
+      },
+    };
+    const graph = flow("order", { value: "text" }, (f, input) => {
+      const a = f.node("a", kit.wait(), { value: input.value });
+      return { value: f.node("b", kit.wait(), { value: a.value }).value };
+    });
+    const ready = await compile(graph.document, { operators: kit.all, records: slow });
+    const stream = ready.stream({ value: "v" });
+    for await (const { type, path } of stream)
+      if (type === "node-start" || type === "node-end") order.push(`${type} ${path}`);
+    const [firstEnd, secondStart] = [order.indexOf("node-end order/a"), order.indexOf("node-start order/b")];
+    expect(order.indexOf("committed")).toBeLessThan(firstEnd);
+    expect(firstEnd).toBeLessThan(secondStart);
+  });
+
+  it("a record that cannot be written fails the step, not the process", async () => {
+    const kit = testKit();
+    const records: Records = { ...open(), put: async () => Promise.reject(new Error("disk full")) };
+    const graph = flow("full", { value: "text" }, (f, input) => ({
+      value: f.node("a", kit.wait(), { value: input.value }).value,
+    }));
+    const ready = await compile(graph.document, { operators: kit.all, records });
+    await expect(ready.run({ value: "v" })).rejects.toMatchObject({
+      code: "NODE_FAILED",
+      path: "full/a",
+      message: "disk full",
+    });
+  });
+});
+
+describe("records on disk", () => {
+  it("a torn last line of a journal does not count, and the next line is whole", async () => {
+    const folder = fresh();
+    const records = diskRecords(folder);
+    await records.begin({ id: "r", flow: "f", hash: "h", seed: 0, input: {} });
+    await records.append("r", "f/a", "ka");
+    appendFileSync(join(folder, "runs/r/journal.tsv"), "f/b\tk");
+    expect([...(await diskRecords(folder).journal("r")).keys()]).toEqual(["f/a"]);
+    const later = diskRecords(folder);
+    await later.append("r", "f/c", "kc");
+    expect([...(await later.journal("r")).keys()]).toEqual(["f/a", "f/c"]);
+  });
+
+  it("a damaged record is named; a run's id cannot leave the folder", async () => {
+    const folder = fresh();
+    const records = diskRecords(folder);
+    await records.put("abcd", { output: {} });
+    writeFileSync(join(folder, "steps/ab/abcd.json"), '{"output":');
+    await expect(records.get("abcd")).rejects.toMatchObject({ code: "RECORD_CORRUPT" });
+    await expect(records.run("../../etc")).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  it("a run that was killed is resumed: the result is the undisturbed one, and no finished step runs again", async () => {
+    const expected = (await (await crashFlow(fresh(), 0)).run(crashInput, { seed: 7 })).output;
+    for (const after of [2, 5, 8]) {
+      const folder = fresh();
+      const ran = () =>
+        existsSync(join(folder, "ran")) ? readFileSync(join(folder, "ran"), "utf8").trim().split("\n") : [];
+      const child = spawn(
+        process.execPath,
+        [
+          "--conditions=@tessera/source",
+          `--import=${new URL("../../../../apps/setup/sources.mjs", import.meta.url)}`,
+          fileURLToPath(new URL("crash.fixture.ts", import.meta.url)),
+          "crash",
+          folder,
+        ],
+        { stdio: ["ignore", "ignore", "pipe"] },
+      );
+      let complaint = "";
+      child.stderr.on("data", (part) => {
+        complaint += part;
+      });
+      const ended = new Promise((resolve) => child.on("exit", resolve));
+      while (ran().length < after && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 2));
+      child.kill("SIGKILL");
+      await ended;
+      expect(complaint.replace(/^.*ExperimentalWarning.*$|^\(Use `node.*$/gm, "").trim()).toBe("");
+      const journal = await diskRecords(`${folder}/records`).journal("run");
+      expect(journal.size).toBeGreaterThan(0);
+      rmSync(join(folder, "ran"));
+      const ready = await crashFlow(folder, 0);
+      expect((await ready.resume("run")).output).toEqual(expected);
+      for (const path of ran()) expect(journal.has(path)).toBe(false);
+      expect(
+        ran().length + [...journal.keys()].filter((path) => !path.endsWith("elements") && !path.endsWith("end")).length,
+      ).toBe(10);
+      expect(readdirSync(join(folder, "records/runs"))).toEqual(["run"]);
+    }
+  }, 60_000);
+
+  it("constants need no record", async () => {
+    const kit = testKit();
+    const graph = flow("constant", {}, () => ({ value: value("v") }));
+    const ready = await compile(graph.document, { operators: kit.all, records: diskRecords(fresh()) });
+    expect((await ready.run({})).output).toEqual({ value: "v" });
+  });
+});
