@@ -76,7 +76,7 @@ const refs = <O>(id: string): Refs<O> =>
   new Proxy(
     {},
     {
-      get: (_, port) => (typeof port === "string" && port !== "then" ? { ref: `${id}.${port}` } : undefined),
+      get: (_, port) => (typeof port === "string" ? { ref: `${id}.${port}` } : undefined),
       ownKeys() {
         throw new TesseraError("BAD_ARGUMENT", `the outputs of "${id}" cannot be listed`, {
           path: id,

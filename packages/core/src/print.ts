@@ -66,30 +66,44 @@ function ordered(document: FlowDocument): [string, NodeDocument][] {
   return result;
 }
 
+/** The names of the operators that a document and the flows in it run. */
+function operatorsOf(document: FlowDocument, found = new Set<string>()): Set<string> {
+  for (const { run } of Object.values(document.nodes))
+    if (typeof run === "string") found.add(run);
+    else operatorsOf(run, found);
+  return found;
+}
+
 /**
  * Prints a document as the builder code that makes it.
  * @returns an ES module (TypeScript and JavaScript alike) that exports the flow under its camel-case name.
  * @throws TesseraError CYCLE, UNKNOWN_NODE where the nodes have no order.
  */
 export function printFlow(document: FlowDocument, { importOf }: PrintOptions = {}): string {
-  const imports = new Map<string, Set<string>>([["@tessera/core", new Set(["flow"])]]);
-  const core = imports.get("@tessera/core")!;
+  const core = new Set(["flow"]);
+  const imports = new Map<string, Set<string>>([["@tessera/core", core]]);
   const topLevel = new Set<string>();
+  const imported = new Map<string, string>();
+  for (const operator of [...operatorsOf(document)].sort()) {
+    const found = importOf?.(operator);
+    if (!found) continue;
+    const local = variable(found.name, topLevel);
+    imported.set(operator, local);
+    if (!imports.has(found.from)) imports.set(found.from, new Set());
+    imports.get(found.from)!.add(local === found.name ? local : `${found.name} as ${local}`);
+  }
 
   const piece = (node: NodeDocument, indent: string): string => {
     if (typeof node.run !== "string") return flowCode(node.run, indent);
-    const imported = importOf?.(node.run);
-    if (imported) {
-      if (!imports.has(imported.from)) imports.set(imported.from, new Set());
-      imports.get(imported.from)!.add(imported.name);
-      topLevel.add(imported.name);
-    } else core.add("use");
     const args = node.with === undefined ? [] : [json(node.with)];
-    return imported ? `${imported.name}(${args})` : `use(${[json(node.run), ...args].join(", ")})`;
+    const constant = imported.get(node.run);
+    if (constant) return `${constant}(${args})`;
+    core.add("use");
+    return `use(${[json(node.run), ...args].join(", ")})`;
   };
 
   const flowCode = (flow: FlowDocument, indent: string): string => {
-    const taken = new Set<string>();
+    const taken = new Set(topLevel);
     const names = new Map<string, string>([["input", "input"]]);
     const inner = `${indent}  `;
     const reference = (ref: string): string => {
