@@ -269,7 +269,9 @@ describe("records on disk", () => {
         complaint += part;
       });
       const ended = new Promise((resolve) => child.on("exit", resolve));
-      while (ran().length < after && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 2));
+      const noted = async () => (await diskRecords(`${folder}/records`).journal("run")).size;
+      while ((ran().length < after || (await noted()) === 0) && child.exitCode === null)
+        await new Promise((resolve) => setTimeout(resolve, 2));
       child.kill("SIGKILL");
       await ended;
       expect(complaint.replace(/^.*ExperimentalWarning.*$|^\(Use `node.*$/gm, "").trim()).toBe("");
