@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { canonicalJson } from "./canonical.js";
 import type { Json, Passage } from "./passage.js";
 import type { Principal } from "./resources.js";
 
@@ -32,7 +33,7 @@ function fieldOf(passage: Passage, name: string): Json | undefined {
 }
 
 const same = (a: Json | undefined, b: Json): boolean =>
-  a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
+  a === b || (typeof a === "object" && typeof b === "object" && canonicalJson(a) === canonicalJson(b));
 
 // a list in the metadata matches where one of its members does
 const holds = (value: Json | undefined, wanted: Json): boolean =>

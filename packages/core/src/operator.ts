@@ -114,7 +114,7 @@ export function operator<C extends z.ZodType, const I extends Ports, const O ext
       hint: 'a name is "kind.name" in lower case, as in "fuser.rrf"',
     });
   const piece = (config?: z.input<C>): Piece<ValuesIn<I>, ValuesOut<O>> => use(specification.name, config as Json);
-  for (const [key, value] of Object.entries({ ...specification, [brand]: true }))
+  for (const [key, value] of Object.entries(specification))
     Object.defineProperty(piece, key, { value, enumerable: true });
   Object.defineProperty(piece, brand, { value: true });
   return piece as Callable<C, I, O>;
