@@ -50,7 +50,7 @@ export const directory = operator({
       for (const file of files) {
         signal.throwIfAborted();
         const bytes = await bytesOf(file);
-        const read = bytes ? textOf(file.path, bytes) : ({ reason: "unreadable" } as const);
+        const read = typeof bytes === "string" ? ({ reason: "unreadable" } as const) : textOf(file.path, bytes);
         if ("reason" in read) unread.push({ path: file.path, reason: read.reason });
         else documents.push(documentOf(file.path, read.text));
       }

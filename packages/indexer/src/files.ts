@@ -49,7 +49,10 @@ class Rules {
 
   /** Adds the patterns that stand in a file for what is below a folder; they win over those of the folders above. */
   async add(folder: string, file = ".gitignore"): Promise<void> {
-    const text = await readFile(join(folder, file), "utf8").catch(() => ""); // none, or one that cannot be read
+    const text = await readFile(join(folder, file), "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (gone.has(error.code ?? "")) return "";
+      throw error;
+    });
     const prefix = this.#from(folder).replace(/[[\]*?!#\\ ]/g, "\\$&");
     for (const line of text.split(/\r?\n/)) {
       const [, not = "", pattern = ""] = /^(!?)(.*)$/.exec(line)!;
@@ -173,9 +176,11 @@ function hasLongLine(text: string): boolean {
   return false;
 }
 
-/** The bytes of a listed file, or `undefined` where it cannot be read any more. */
-export const bytesOf = (file: FileEntry): Promise<Uint8Array | undefined> =>
-  readFile(file.absolute).catch(() => undefined);
+const gone = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR", "EPERM"]);
+
+/** The bytes of a listed file: "gone" where it is no more or may not be read, "unreadable" where reading it failed. */
+export const bytesOf = (file: FileEntry): Promise<Uint8Array | "gone" | "unreadable"> =>
+  readFile(file.absolute).catch(({ code }: NodeJS.ErrnoException) => (gone.has(code ?? "") ? "gone" : "unreadable"));
 
 /** A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. */
 export const documentOf = (path: string, text: string) => ({

@@ -68,8 +68,9 @@ export async function scan(
     }
     const bytes = await bytesOf(entry);
     signal?.throwIfAborted();
-    if (!bytes) {
+    if (typeof bytes === "string") {
       skipped.push({ path, reason: "unreadable" });
+      if (bytes === "unreadable") results[index] = before; // it may well be read next time
       return;
     }
     counts.read++;
