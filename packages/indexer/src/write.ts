@@ -1,0 +1,82 @@
+import { type Encoder, number, operator, type Passage, passages, type Store, TesseraError } from "@tessera/core";
+import { z } from "zod";
+import { languageOf } from "./languages.js";
+
+const prose = (passage: Passage): boolean =>
+  passage.source === undefined || ["markdown", "text"].includes(languageOf(passage.source.path));
+
+/** What an encoder reads of a passage: its title above its text. */
+export const embeddedText = ({ title, text }: Passage): string => (title === undefined ? text : `${title}\n${text}`);
+
+/** Vectors of passages, in order and in batches; code and prose are encoded each as its kind. */
+export async function embed(
+  encoder: Encoder,
+  list: readonly Passage[],
+  {
+    batch,
+    signal,
+    done,
+    ...embedding
+  }: {
+    readonly batch: number;
+    readonly exit?: number | undefined;
+    readonly width?: number | undefined;
+    readonly signal?: AbortSignal | undefined;
+    readonly done?: (count: number) => void;
+  },
+): Promise<Float32Array[]> {
+  const vectors: Float32Array[] = new Array(list.length);
+  let count = 0;
+  for (const kind of ["code", "text"] as const) {
+    const order = [...list.keys()].filter((index) => prose(list[index]!) === (kind === "text"));
+    for (let from = 0; from < order.length; from += batch) {
+      signal?.throwIfAborted();
+      const part = order.slice(from, from + batch);
+      const encoded = await encoder.encode(
+        part.map((index) => embeddedText(list[index]!)),
+        { ...embedding, kind },
+        signal,
+      );
+      for (const [at, index] of part.entries()) vectors[index] = encoded[at]!;
+      count += part.length;
+      done?.(count);
+    }
+  }
+  return vectors;
+}
+
+/** Writes passages into a store, with their vectors where an encoder is named. */
+export const write = operator({
+  name: "indexer.write",
+  version: 1,
+  about: {
+    module: "indexing",
+    submodule: "structure organisation",
+    summary: "Writes passages into a store, with vectors where an encoder is named.",
+  },
+  config: z.strictObject({
+    store: z.string(),
+    encoder: z.string().optional(),
+    exit: z.int().positive().optional(),
+    width: z.int().positive().optional(),
+    batch: z.int().positive().default(32),
+  }),
+  ports: { input: { passages }, output: { written: number } },
+  effects: "write",
+  async setup({ store: resource, encoder: model, ...embedding }, host) {
+    const store = await host.resource<Store>("store", resource);
+    const encoder = model === undefined ? undefined : await host.resource<Encoder>("encoder", model);
+    const space = encoder?.space(embedding);
+    if (space !== undefined && store.space !== undefined && store.space !== space)
+      throw new TesseraError("SPACE_MISMATCH", `the store holds ${store.space}, and the encoder gives ${space}`, {
+        path: resource,
+        hint: "index into a new store, or use the encoder and the width that the store was made with",
+      });
+    return async ({ passages: list }, { signal }) => {
+      const vectors = encoder && (await embed(encoder, list, { ...embedding, signal }));
+      signal.throwIfAborted();
+      await store.upsert(list, vectors);
+      return { written: list.length };
+    };
+  },
+});
