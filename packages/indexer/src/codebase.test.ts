@@ -55,6 +55,12 @@ function mirror(revision = "1"): Participant & { embedded: number; last: Generat
       for (const passage of [...changed, ...moved]) expect(kept.has(passage.id)).toBe(true);
       for (const passage of added) expect(kept.has(passage.id)).toBe(false);
       for (const passage of [...added, ...changed, ...moved]) kept.set(passage.id, passage);
+      expect([...kept.values()].map(({ id }) => id).sort()).toEqual(
+        generation
+          .passages()
+          .map(({ id }) => id)
+          .sort(),
+      );
       this.embedded += added.length + changed.length;
       this.last = generation;
       progress(kept.size, kept.size);

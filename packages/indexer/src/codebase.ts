@@ -41,6 +41,8 @@ export interface Generation extends Change {
   readonly folder: string;
   /** What it wrote last, to be read only; `undefined` where everything is in `added`. */
   readonly previous: string | undefined;
+  /** Every passage of the new generation, for what depends on all of them. */
+  passages(): Passage[];
   readonly signal: AbortSignal | undefined;
   progress(done: number, total: number): void;
 }
@@ -278,6 +280,7 @@ async function writeGeneration(
     await participant.write({
       ...(continues ? changes : { added: allOf(files), changed: [], moved: [], removed: [] }),
       folder: join(target, name),
+      passages: () => allOf(files),
       previous: continues ? join(folder, old!.generation, name) : undefined,
       signal,
       progress: (done, total) => progress({ stage: name, done, total }),

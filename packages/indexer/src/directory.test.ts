@@ -142,6 +142,13 @@ describe("indexer.directory", () => {
     expect((await read(root)).documents.map(({ text }) => text)).toEqual(["né", "né", "né\n"]);
   });
 
+  it("marks tests", async () => {
+    const tests = ["a.test.ts", "b_test.go", "src/tests/c.ts", "test/d.js", "test_e.py", "f.spec.tsx"];
+    const others = ["contest/a.ts", "latest.ts", "testing.ts", "test_e.ts", "test.ts"];
+    const { documents } = await read(folderOf(Object.fromEntries([...tests, ...others].map((path) => [path, ""]))));
+    expect(documents.filter(({ metadata }) => metadata.test).map(({ id }) => id)).toEqual(tests.sort());
+  });
+
   it("does not follow links, so that a loop or a link to the outside leads nowhere", async () => {
     const outside = folderOf({ secret: "s" });
     const root = folderOf({ "a/b.txt": "b" });

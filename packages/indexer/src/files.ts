@@ -2,7 +2,7 @@
 import type { Stats } from "node:fs";
 import { lstat, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { messageOf, type Passage, TesseraError } from "@tessera/core";
 import ignore from "ignore";
 import { languageOf } from "./languages.js";
 
@@ -182,10 +182,17 @@ const gone = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR", "EPERM"]);
 export const bytesOf = (file: FileEntry): Promise<Uint8Array | "gone" | "unreadable"> =>
   readFile(file.absolute).catch(({ code }: NodeJS.ErrnoException) => (gone.has(code ?? "") ? "gone" : "unreadable"));
 
-/** A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. */
-export const documentOf = (path: string, text: string) => ({
+// by the names that test runners look for
+const isTest = (path: string): boolean =>
+  /(?:^|\/)(?:tests?|__tests__|specs?)\/|[._-](?:test|spec)\.\w+$|(?:^|\/)test_[^/]*\.py$/.test(path);
+
+/**
+ * A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. `metadata.test` is there
+ * where the file is a test, so that a filter can leave tests out.
+ */
+export const documentOf = (path: string, text: string): Passage => ({
   id: path.replaceAll("#", "%23"),
   text,
   source: { path },
-  metadata: { language: languageOf(path) },
+  metadata: { language: languageOf(path), ...(isTest(path) && { test: true }) },
 });

@@ -6,6 +6,7 @@ export * from "./expand.js";
 export * from "./languages.js";
 export * from "./markdown.js";
 export * from "./metadata.js";
+export * from "./participant.js";
 export * from "./small-to-big.js";
 export * from "./window.js";
 export * from "./write.js";

@@ -1,4 +1,13 @@
-import { type Encoder, number, operator, type Passage, passages, type Store, TesseraError } from "@tessera/core";
+import {
+  type Embedding,
+  type Encoder,
+  number,
+  operator,
+  type Passage,
+  passages,
+  type Store,
+  TesseraError,
+} from "@tessera/core";
 import { z } from "zod";
 import { languageOf } from "./languages.js";
 
@@ -45,6 +54,16 @@ export async function embed(
   return vectors;
 }
 
+/** @throws TesseraError SPACE_MISMATCH where a store holds another vector space than an encoder gives. */
+export function assertSpace(store: Store, encoder: Encoder | undefined, embedding: Embedding, path: string): void {
+  const space = encoder?.space(embedding);
+  if (space === undefined || store.space === undefined || store.space === space) return;
+  throw new TesseraError("SPACE_MISMATCH", `the store holds ${store.space}, and the encoder gives ${space}`, {
+    path,
+    hint: "index into a new store, or use the encoder and the width that the store was made with",
+  });
+}
+
 /** Writes passages into a store, with their vectors where an encoder is named. */
 export const write = operator({
   name: "indexer.write",
@@ -66,12 +85,7 @@ export const write = operator({
   async setup({ store: resource, encoder: model, ...embedding }, host) {
     const store = await host.resource<Store>("store", resource);
     const encoder = model === undefined ? undefined : await host.resource<Encoder>("encoder", model);
-    const space = encoder?.space(embedding);
-    if (space !== undefined && store.space !== undefined && store.space !== space)
-      throw new TesseraError("SPACE_MISMATCH", `the store holds ${store.space}, and the encoder gives ${space}`, {
-        path: resource,
-        hint: "index into a new store, or use the encoder and the width that the store was made with",
-      });
+    assertSpace(store, encoder, embedding, resource);
     return async ({ passages: list }, { signal }) => {
       const vectors = encoder && (await embed(encoder, list, { ...embedding, signal }));
       signal.throwIfAborted();
