@@ -1,0 +1,57 @@
+// the floors of the house: which package may stand on which, and what each may bring from outside, with the reason
+
+const operators = ["data", "indexer", "query", "retriever", "reranker", "router", "fuser", "generator", "coder"];
+const library = ["core", "graph", "models", ...operators, "flows", "langchain"];
+
+/** The workspace packages that a package may depend on. What is not here may depend on none; an app may on all. */
+export const floors = {
+  core: [],
+  graph: ["core"],
+  models: ["core"],
+  ...Object.fromEntries(operators.map((name) => [name, ["core"]])),
+  flows: ["core", ...operators],
+  langchain: ["core", "graph"],
+  durable: ["core", "graph"],
+  eval: ["core", "graph"],
+  tessera: library,
+  testkit: ["core"],
+};
+
+/** In tests, besides: what every package may use, and what runs a flow. */
+export const forTests = ["setup", "testkit", "graph"];
+
+/** The third-party packages of each package's sources (apps are free). Native ones are optional and loaded lazily. */
+export const allowed = {
+  core: { zod: "the language of every contract" },
+  graph: { eventemitter3: "events" },
+  indexer: {
+    ignore: "the semantics of .gitignore",
+    "web-tree-sitter": "syntax trees for the code chunker",
+    "@vscode/tree-sitter-wasm": "grammars, compiled",
+  },
+  query: { "sql.js": "runs the SQL that text becomes, on a SQLite that cannot write" },
+  retriever: { "hnswlib-node": "the hnsw store" },
+  generator: { stemmer: "Porter's stems, for extractive answers" },
+  coder: {
+    "@jitl/quickjs-wasmfile-release-sync": "the engine of the sandbox for JavaScript",
+    "quickjs-emscripten-core": "its interface",
+    sucrase: "strips the types of generated TypeScript",
+    "web-tree-sitter": "syntax trees of generated code",
+    "@vscode/tree-sitter-wasm": "grammars, compiled",
+  },
+  models: { "eventsource-parser": "server-sent events of remote models", "onnxruntime-node": "the cpu engine" },
+  langchain: {
+    "@langchain/core": "the other side of the bridge",
+    "hnswlib-node": "LangChain's HNSWLib store, in tests",
+  },
+  testkit: { "@jest/globals": "the suites it offers" },
+};
+
+/** What a package's tests may use from outside, besides jest and fast-check. */
+export const allowedInTests = {
+  core: { ajv: "the oracle of JSON Schema" },
+  langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
+};
+
+/** Compiled on the machine or downloaded for it: never required. */
+export const native = ["hnswlib-node", "onnxruntime-node", "webgpu", "better-sqlite3"];

@@ -1,0 +1,122 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { describe, expect, it } from "@jest/globals";
+import { parseSync } from "@swc/core";
+import { generated } from "./generate.mjs";
+import { root, workspaces } from "./setup.mjs";
+
+const aside = new Set(["node_modules", "dist", ".test", ".turbo", "fixtures", "samples", "__pycache__", ".venv"]);
+
+function* typescriptIn(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (!aside.has(entry.name)) yield* typescriptIn(path);
+    } else if (/\.(ts|tsx|mts|mjs)$/.test(entry.name)) yield path;
+  }
+}
+
+interface Literal {
+  readonly type: string;
+  readonly value: string;
+}
+/** What is read of swc's syntax tree. */
+interface SyntaxNode {
+  readonly type: string;
+  readonly source?: Literal | null;
+  readonly callee?: { readonly type: string };
+  readonly arguments?: readonly { readonly expression: Literal }[];
+  readonly argument?: Literal;
+}
+
+/** The specifiers of everything that a source imports, types and dynamic imports included. */
+function importsOf(text: string): string[] {
+  const found: string[] = [];
+  const walk = (node: unknown): void => {
+    if (Array.isArray(node)) return node.forEach(walk);
+    if (typeof node !== "object" || node === null) return;
+    const { type, source, callee, argument, arguments: args } = node as SyntaxNode;
+    if (/^(Import|Export)/.test(type) && source) found.push(source.value);
+    if (callee?.type === "Import" && args?.[0]?.expression.type === "StringLiteral")
+      found.push(args[0].expression.value);
+    if (type === "TsImportType" && argument) found.push(argument.value);
+    Object.values(node).forEach(walk);
+  };
+  walk(parseSync(text, { syntax: "typescript", target: "es2023" }).body);
+  return found;
+}
+
+const files = workspaces().flatMap((folder) => {
+  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<
+    string,
+    Record<string, string>
+  >;
+  return [...typescriptIn(folder)].map((path) => ({
+    path,
+    place: relative(root, path),
+    folder,
+    manifest,
+    text: readFileSync(path, "utf8"),
+  }));
+});
+
+describe("imports", () => {
+  it("are all found by the reader", () => {
+    const text = `import a from "a"; import type { B } from "b"; import "c"; export * from "d"; export { e } from "e";
+      const f = await import("f"); await import(variable); type G = import("g").G; const no = 'import x from "none"'; // import "none"`;
+    expect(importsOf(text).sort()).toEqual(["a", "b", "c", "d", "e", "f", "g"]);
+  });
+
+  it("never leave the package by a path, and name only what its package.json has", () => {
+    const wrong = files.flatMap(({ path, place, folder, manifest, text }) => {
+      const isTest = /\.test\.ts$/.test(path);
+      const declared = new Set(
+        ["dependencies", "optionalDependencies", "peerDependencies", ...(isTest ? ["devDependencies"] : [])].flatMap(
+          (kind) => Object.keys(manifest[kind] ?? {}),
+        ),
+      );
+      return importsOf(text)
+        .filter((name) => {
+          if (name.startsWith("node:")) return false;
+          if (name.startsWith(".")) return !resolve(dirname(path), name).startsWith(folder + sep);
+          const own = name
+            .split("/")
+            .slice(0, name.startsWith("@") ? 2 : 1)
+            .join("/");
+          return builtinModules.includes(own) || !declared.has(own);
+        })
+        .map((name) => `${place}: ${name}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe("sources", () => {
+  it("have at most 600 lines", () => {
+    expect(files.filter(({ text }) => text.split("\n").length > 601).map(({ place }) => place)).toEqual([]);
+  });
+
+  it("are called by what they do", () => {
+    const vague = /^(utils?|helpers?|managers?|misc|common)\b|[-.](utils?|helpers?|managers?)\.[a-z]+$/i;
+    expect(
+      files.filter(({ place }) => place.split(sep).some((part) => vague.test(part))).map(({ place }) => place),
+    ).toEqual([]);
+  });
+
+  it("hide no type error and skip no test in silence", () => {
+    const silenced = files
+      .filter(({ path }) => !path.endsWith("imports.test.ts"))
+      .filter(({ text }) => /@ts-(ignore|nocheck)|\b(it|test|describe)\.(only|todo)\b/.test(text));
+    expect(silenced.map(({ place }) => place)).toEqual([]);
+  });
+});
+
+describe("what is generated", () => {
+  it("is what npm run generate would write now", () => {
+    const stale = [...(generated() as Map<string, string>)]
+      .filter(([path, text]) => !existsSync(path) || readFileSync(path, "utf8") !== text)
+      .map(([path]) => relative(root, path));
+    expect(stale).toEqual([]);
+  });
+});
