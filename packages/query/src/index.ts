@@ -5,5 +5,6 @@ export * from "./rewrite.js";
 export * from "./sqlite.js";
 export * from "./step-back.js";
 export * from "./sub-query.js";
+export * from "./text-to-cypher.js";
 export * from "./text-to-sql.js";
 export * from "./verify-chain.js";

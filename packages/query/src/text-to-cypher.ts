@@ -1,0 +1,111 @@
+import {
+  ask,
+  asking,
+  boundOf,
+  clip,
+  didYouMean,
+  fence,
+  fenceRule,
+  flag,
+  type LanguageModel,
+  operator,
+  text,
+} from "@tessera/core";
+import { z } from "zod";
+import { readCypher } from "./cypher.js";
+
+const properties = z.array(z.string());
+
+/** What a graph holds: the properties of each label and of each relation's type, and which labels a type joins. */
+export const graphSchema = z.strictObject({
+  nodes: z.record(z.string(), properties),
+  relations: z.record(
+    z.string(),
+    z.strictObject({
+      properties: properties.default([]),
+      joins: z.array(z.tuple([z.string(), z.string()])).default([]),
+    }),
+  ),
+});
+export type GraphSchema = z.infer<typeof graphSchema>;
+
+/** What is wrong with a Cypher query, or `undefined` where it only reads and names nothing that the schema lacks. */
+export function cypherFault(query: string, schema: GraphSchema): string | undefined {
+  const use = readCypher(query);
+  if (typeof use === "string") return use;
+  const missing = (kind: string, names: Iterable<string>, known: object) => {
+    for (const name of names)
+      if (!Object.hasOwn(known, name)) return `there is no ${kind} ${name}; ${didYouMean(name, Object.keys(known))}`;
+    return undefined;
+  };
+  const fault = missing("label", use.labels, schema.nodes) ?? missing("relation", use.types, schema.relations);
+  if (fault) return fault;
+  for (const { owner, property } of use.properties) {
+    const bound = [...(use.variables.get(owner) ?? [])];
+    const own = bound.flatMap((name) => [
+      ...(Object.hasOwn(schema.nodes, name) ? schema.nodes[name]! : []),
+      ...(Object.hasOwn(schema.relations, name) ? schema.relations[name]!.properties : []),
+    ]);
+    if (bound.length > 0 && !own.includes(property))
+      return `${bound.join(" and ")} has no property ${property}; ${didYouMean(property, own)}`;
+  }
+  return undefined;
+}
+
+/** The schema as a model reads it. */
+function show({ nodes, relations }: GraphSchema): string {
+  const lines = Object.entries(nodes).map(([label, own]) => `(:${label} {${own.join(", ")}})`);
+  for (const [type, { properties, joins }] of Object.entries(relations)) {
+    const relation = `[:${type}${properties.length > 0 ? ` {${properties.join(", ")}}` : ""}]`;
+    for (const [from, to] of joins) lines.push(`(:${from})-${relation}->(:${to})`);
+    if (joins.length === 0) lines.push(`()-${relation}->()`);
+  }
+  return lines.join("\n");
+}
+
+/** The query that an answer holds: in a code fence, or from its first reading clause on. */
+export function readQuery(answer: string): string {
+  const fenced = /```(?:[a-z]*)\s*\n?([\s\S]*?)```/i.exec(answer)?.[1];
+  return (fenced ?? /\b(?:OPTIONAL MATCH|MATCH|WITH|UNWIND|RETURN)\b[\s\S]*/.exec(answer)?.[0] ?? answer).trim();
+}
+
+/**
+ * Query construction, f_qc(q) = q*, q* in Cypher (equation 9): a model writes one reading query for a graph whose schema
+ * it is shown. The query is parsed, and every label, relation and property of a labelled variable must be the schema's;
+ * what is wrong is shown to the model again, at most `repairs` times. Writing clauses, procedures and what the parser
+ * does not know are refused. Without a right query `valid` is false and `error` says why: the flow goes on.
+ */
+export const textToCypher = operator({
+  name: "query.text-to-cypher",
+  version: 1,
+  about: {
+    module: "pre-retrieval",
+    submodule: "query construction",
+    paper: "Modular RAG, operator 14, equation 9",
+    summary: "Writes a reading Cypher query for a question, checked against a schema.",
+  },
+  config: z.strictObject({ ...asking, schema: graphSchema, repairs: z.int().min(0).max(2).default(2) }),
+  ports: { input: { query: text }, output: { cypher: text, valid: flag, error: text.optional() } },
+  bound: (config) => boundOf(config, 1 + config.repairs, 4),
+  setup: async ({ model: name, maxTokens, characters, schema, repairs }, host) => {
+    const model = await host.resource<LanguageModel>("model", name);
+    const instructions = `You answer questions from a graph database. Write one Cypher query over the given labels, relations and properties that reads and ends with RETURN, and nothing else. ${fenceRule}`;
+    const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, characters) }], { tag });
+    return async ({ query }, context) => {
+      const question = `${quote("schema", show(schema))}\n${quote("question", query)}`;
+      let [prompt, cypher]: [string, string] = [question, ""];
+      let error: string | undefined;
+      for (let attempt = 0; attempt <= repairs; attempt++) {
+        const messages = [
+          { role: "system", content: instructions },
+          { role: "user", content: prompt },
+        ] as const;
+        cypher = readQuery((await ask(model, { messages, maxTokens, temperature: 0 }, context)).text);
+        error = cypherFault(cypher, schema);
+        if (error === undefined) return { cypher, valid: true };
+        prompt = `${question}\n${quote("query", cypher)}\n${quote("error", error)}\nThe query is wrong. Write it again, right.`;
+      }
+      return { cypher, valid: false, ...(error !== undefined && { error }) };
+    };
+  },
+});
