@@ -35,8 +35,11 @@ const prelude = `(() => {
 })()`;
 
 const { memoryMb } = workerData;
-const memory = new WebAssembly.Memory({ initial: 256, maximum: Math.max(256, (memoryMb * 1024 * 1024) / page) });
-const quickjs = await newQuickJSWASMModuleFromVariant(newVariant(variant, { wasmMemory: memory }));
+const memory = new /** @type {any} */ (globalThis).WebAssembly.Memory({
+  initial: 256,
+  maximum: Math.max(256, (memoryMb * 1024 * 1024) / page),
+});
+const quickjs = await newQuickJSWASMModuleFromVariant(newVariant(/** @type {any} */ (variant), { wasmMemory: memory }));
 const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
 
 /**
@@ -49,8 +52,8 @@ function run(program, limits) {
   const written = ["", "", ""];
   let room = limits.outputBytes;
   let input = program.input ?? "";
-  /** @type {"running" | "flooded" | "late" | "left"} */
-  let state = "running";
+  // "running", "flooded", "late" or "left"
+  let state = /** @type {string} */ ("running");
   let exitCode = 0;
 
   const runtime = quickjs.newRuntime();

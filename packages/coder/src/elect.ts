@@ -1,0 +1,105 @@
+import { operator } from "@tessera/core";
+import { z } from "zod";
+import { behaviours } from "./behaviour.js";
+import { examplesOf } from "./examples.js";
+import { type Cluster, type CodeModule, codeCluster, codeModules, problem } from "./problem.js";
+import type { Sandbox } from "./sandbox/sandbox.js";
+import { equalValues } from "./sandbox/values.js";
+
+/** The share of the given places where two lists of outputs agree. Errors agree with nothing, not even with errors. */
+export const agreement = (a: readonly string[], b: readonly string[], places: readonly number[]): number =>
+  places.length === 0 ? 0 : places.filter((place) => a[place] !== "!" && a[place] === b[place]).length / places.length;
+
+/** The inputs that most candidates take: what a function does with arguments it was not made for tells nothing. */
+export const accepted = (outputs: readonly (readonly string[])[]): number[] =>
+  [...(outputs[0]?.keys() ?? [])].filter(
+    (place) => outputs.filter((own) => own[place] !== "!").length * 2 > outputs.length,
+  );
+
+/**
+ * Functional consensus: of the candidates for a function, the one whose outputs agree most with all of them, on the
+ * inputs that most of them take (FunCoder, equation 2: the argument of the largest Σ similarity). `alike` are the
+ * candidates that agree with the winner on more than half; `undefined` where all candidates only throw.
+ */
+export function consensus(outputs: readonly (readonly string[])[]): { index: number; alike: number[] } | undefined {
+  const places = accepted(outputs);
+  let best: { index: number; votes: number } | undefined;
+  for (const [index, own] of outputs.entries()) {
+    const votes = outputs.reduce((sum, other) => sum + agreement(own, other, places), 0);
+    if (votes > 0 && (!best || votes > best.votes)) best = { index, votes };
+  }
+  if (!best) return undefined;
+  const winner = outputs[best.index]!;
+  const alike = [...outputs.keys()].filter((index) => agreement(outputs[index]!, winner, places) > 0.5);
+  return { index: best.index, alike };
+}
+
+/**
+ * Elects modules one by one, by behaviour, from all samples: the right parts of wrong programs count. The candidates for a
+ * module are the functions of its name and number of parameters; they are given the most voted for first.
+ */
+export const elect = operator({
+  name: "coder.elect",
+  version: 1,
+  about: {
+    module: "code",
+    submodule: "clustering",
+    paper: "FunCoder (Chen et al. 2024), functional consensus",
+    summary: "Elects modules by behavioural consensus and by the examples in their docstrings.",
+  },
+  config: z.strictObject({
+    sandbox: z.string().min(1).default("code"),
+    /** How many modules are elected at most. */
+    modules: z.int().min(1).max(16).default(5),
+    inputs: z.int().min(1).max(256).default(24),
+    /** Whether candidates are run on the examples of their docstrings first. */
+    examples: z.boolean().default(true),
+  }),
+  ports: {
+    input: { problem, modules: codeModules },
+    output: { representatives: codeModules, clusters: z.array(codeCluster) },
+  },
+  setup: async (config, host) => {
+    const sandbox = await host.resource<Sandbox>("sandbox", config.sandbox);
+    return async ({ problem, modules }, { signal }) => {
+      const fits = async (module: CodeModule): Promise<boolean> => {
+        const examples = examplesOf(module.name, module.header);
+        const lists = examples.map((example) => example.arguments);
+        const outcomes = await sandbox.call(module.program, module.name, lists, problem.language, signal);
+        return examples.every(({ expected }, index) => {
+          const outcome = outcomes[index]!;
+          return "value" in outcome && equalValues(outcome.value, expected);
+        });
+      };
+      const groups = new Map<string, CodeModule[]>();
+      for (const module of modules) {
+        const key = `${module.name}/${module.parameters}`;
+        groups.set(key, [...(groups.get(key) ?? []), module]);
+      }
+      const clusters = await Promise.all(
+        [...groups.values()].map(async (candidates): Promise<Cluster | undefined> => {
+          const fitting = config.examples ? await keep(candidates, fits) : candidates;
+          const outputs = await behaviours(sandbox, fitting, problem, config.inputs, signal);
+          const winner = consensus(outputs);
+          if (!winner) return undefined;
+          const alike = winner.alike.map((index) => fitting[index]!);
+          return {
+            representative: fitting[winner.index]!,
+            size: alike.length,
+            samples: [...new Set(alike.map(({ sample }) => sample))],
+          };
+        }),
+      );
+      const elected = clusters
+        .filter((cluster) => cluster !== undefined)
+        .sort((a, b) => b.size - a.size)
+        .slice(0, config.modules);
+      return { representatives: elected.map(({ representative }) => representative), clusters: elected };
+    };
+  },
+});
+
+async function keep<T>(list: readonly T[], holds: (member: T) => Promise<boolean>): Promise<T[]> {
+  const held = await Promise.all(list.map(holds));
+  return list.filter((_, index) => held[index]);
+}
