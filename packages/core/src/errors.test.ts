@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
 import { errorCodes, messageOf, TesseraError } from "./errors.js";
 
@@ -43,6 +44,12 @@ describe("TesseraError", () => {
       expect(code).toMatch(/^[A-Z]+(_[A-Z]+)*$/);
       expect(meaning).toMatch(/^[A-Z].*\.$/);
     }
+  });
+
+  it("has every code and its meaning in docs/errors.md, and no other", () => {
+    const page = readFileSync(new URL("../../../docs/errors.md", import.meta.url), "utf8");
+    const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (.*) \|$/gm)].map(([, code, meaning]) => [code, meaning]);
+    expect(rows).toEqual(Object.entries(errorCodes));
   });
 });
 

@@ -1,0 +1,10 @@
+import { it } from "@jest/globals";
+
+/**
+ * `it` for a test that needs something which not every machine has. Where it is absent the test is skipped, and its
+ * name ends with the reason: `needs(existsSync(path), "no data set")("reads every row", () => …)`.
+ */
+export const needs =
+  (present: boolean, reason: string) =>
+  (name: string, work: () => void | Promise<void>, timeoutMs?: number): void =>
+    present ? it(name, work, timeoutMs) : it.skip(`${name} (${reason})`, work, timeoutMs);
