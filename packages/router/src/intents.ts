@@ -9,8 +9,8 @@ const examples = z.array(z.string().min(1)).min(1);
 export const intentSettings = {
   /** The name of an "encoder" resource. */
   encoder: z.string().min(1),
-  /** For each route its examples, or several intents by name with their examples. */
-  routes: routesOf(z.union([examples, routesOf(examples)])),
+  /** The examples of a route, or several intents by name with their examples. */
+  intents: z.union([examples, routesOf(examples)]),
   /** What similarities are divided by before the softmax. */
   temperature: z.number().positive().default(0.05),
   /** An intent is as near as the mean of this many nearest of its examples. */

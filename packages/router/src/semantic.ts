@@ -1,6 +1,6 @@
 import { type Encoder, number, operator, type Piece, text, typed } from "@tessera/core";
 import { z } from "zod";
-import { choiceOf } from "./choices.js";
+import { choiceOf, routesOf } from "./choices.js";
 import { embedIntents, intentSettings, probabilities, type Routes, routeScores, similarity } from "./intents.js";
 import { highest } from "./keywords.js";
 
@@ -14,7 +14,10 @@ const specification = operator({
     summary: "Chooses a route by the meaning of the query.",
   },
   config: z.strictObject({
-    ...intentSettings,
+    encoder: intentSettings.encoder,
+    routes: routesOf(intentSettings.intents),
+    temperature: intentSettings.temperature,
+    neighbours: intentSettings.neighbours,
     /** Below this similarity to every intent the query is out of scope, and the choice is `otherwise`. */
     least: z.number().min(-1).max(1).default(-1),
     otherwise: z.string().min(1),
