@@ -1,0 +1,142 @@
+import {
+  type Capability,
+  countTokens,
+  type Delta,
+  type GenerateRequest,
+  type LanguageModel,
+  type Message,
+  messageOf,
+  TesseraError,
+} from "@tessera/core";
+
+/** A message chunk of a LangChain chat model, by its shape. */
+export interface ChunkLike {
+  /** A text, or blocks of which those of type "text" are read. */
+  readonly content: string | readonly unknown[];
+  readonly usage_metadata?: { readonly input_tokens: number; readonly output_tokens: number } | undefined;
+  readonly response_metadata?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** What is used of a LangChain BaseChatModel. */
+export interface ChatModelLike {
+  stream(
+    messages: [role: Message["role"], content: string][],
+    options?: Record<string, unknown>,
+  ): Promise<AsyncIterable<ChunkLike>>;
+  _llmType?(): string;
+}
+
+export interface ChatModelOptions {
+  /** Changes when the model's answers may change: its name and settings. */
+  readonly revision?: string;
+  /** The call options of this provider for a request, such as its names for temperature, seed or a response format. */
+  readonly options?: (request: GenerateRequest) => Record<string, unknown>;
+  /** What `options` teaches the model beyond plain text: "json", "seed". */
+  readonly capabilities?: readonly Extract<Capability, "json" | "seed">[];
+}
+
+const textOf = (content: ChunkLike["content"]): string =>
+  typeof content === "string"
+    ? content
+    : content
+        .map((block) => {
+          const { type, text } = block as { type?: unknown; text?: unknown };
+          return type === "text" && typeof text === "string" ? text : "";
+        })
+        .join("");
+
+const isCut = (metadata: ChunkLike["response_metadata"]): boolean =>
+  [metadata?.finish_reason, metadata?.stop_reason, metadata?.finishReason].some(
+    (reason) => typeof reason === "string" && /^(?:length|max_tokens)$/i.test(reason),
+  );
+
+/** The longest end of a text that a stop string may begin with. */
+function heldBack(text: string, stops: readonly string[]): number {
+  for (let length = Math.min(text.length, Math.max(0, ...stops.map((stop) => stop.length - 1))); length > 0; length--)
+    if (stops.some((stop) => stop.startsWith(text.slice(-length)))) return length;
+  return 0;
+}
+
+/**
+ * A LangChain chat model as a language model.
+ *
+ * It streams, aborts with the signal, and closes the model's stream when it is left early. Stop strings and `maxTokens`
+ * go to the model as `stop` and by `options`, and are enforced here as well, because many chat models take neither with
+ * a call; tokens are then estimated. Usage is what the model reports, or else an estimate. Chat models continue no
+ * prefix and give no log-probabilities in a common form, so that it claims neither.
+ * @throws TesseraError MISSING_CAPABILITY where a request needs what it does not claim; MODEL_FAILED with the cause.
+ */
+export function fromChatModel(model: ChatModelLike, options: ChatModelOptions = {}): LanguageModel {
+  const capabilities: ReadonlySet<Capability> = new Set(options.capabilities);
+  return {
+    revision: options.revision ?? `langchain:${model._llmType?.() ?? "chat"}`,
+    capabilities,
+    async *generate(request, signal): AsyncIterable<Delta> {
+      signal?.throwIfAborted();
+      if (request.prefix) throw missing("prefix");
+      if (request.schema && !capabilities.has("json")) throw missing("json");
+      const stops = (request.stop ?? []).filter((stop) => stop !== "");
+      let text = "";
+      let shown = 0;
+      let recount = request.maxTokens; // a token has a character at least, so that no count is needed before
+      let finish: "stop" | "length" = "stop";
+      let reported: { prompt: number; completion: number } | undefined;
+      try {
+        const chunks = await model.stream(
+          request.messages.map(({ role, content }) => [role, content]),
+          { ...(signal && { signal }), ...(stops.length > 0 && { stop: stops }), ...options.options?.(request) },
+        );
+        for await (const chunk of chunks) {
+          signal?.throwIfAborted();
+          if (chunk.usage_metadata) {
+            const { input_tokens, output_tokens } = chunk.usage_metadata;
+            reported = {
+              prompt: (reported?.prompt ?? 0) + input_tokens,
+              completion: (reported?.completion ?? 0) + output_tokens,
+            };
+          }
+          if (isCut(chunk.response_metadata)) finish = "length";
+          const part = textOf(chunk.content);
+          if (part === "") continue;
+          text += part;
+          const ends = stops.map((stop) => text.indexOf(stop, Math.max(0, shown))).filter((at) => at >= 0);
+          const end = Math.min(...ends, text.length);
+          const stopped = ends.length > 0;
+          const until = stopped ? end : text.length - heldBack(text, stops);
+          if (until > shown) yield { text: text.slice(shown, until) };
+          shown = Math.max(shown, until);
+          if (stopped) {
+            text = text.slice(0, end);
+            break;
+          }
+          if (text.length >= recount) {
+            const left = request.maxTokens - countTokens(text);
+            recount = text.length + left;
+            if (left <= 0) {
+              finish = "length";
+              break;
+            }
+          }
+        }
+      } catch (cause) {
+        signal?.throwIfAborted();
+        if (TesseraError.is(cause)) throw cause;
+        throw new TesseraError("MODEL_FAILED", `the chat model failed: ${messageOf(cause)}`, { cause });
+      }
+      signal?.throwIfAborted();
+      yield {
+        text: text.slice(shown),
+        finish,
+        usage: reported ?? {
+          prompt: request.messages.reduce((sum, { content }) => sum + countTokens(content), 0),
+          completion: countTokens(text),
+        },
+      };
+    },
+  };
+}
+
+const missing = (capability: Capability): TesseraError =>
+  new TesseraError("MISSING_CAPABILITY", `a LangChain chat model does not offer "${capability}"`, {
+    ...(capability === "json" && { hint: 'give fromChatModel `options` and the capability "json"' }),
+  });
