@@ -1,0 +1,46 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const folder = fileURLToPath(new URL("../../peers/", import.meta.url));
+const require = createRequire(join(folder, "package.json"));
+
+const resolved = (name: string): string | undefined => {
+  try {
+    return require.resolve(name);
+  } catch {
+    return undefined;
+  }
+};
+
+function install(): void {
+  if (existsSync(join(folder, "node_modules"))) return;
+  console.error("Installing what this bench measures beside us, once (some of it is compiled; this takes minutes) …");
+  const { packageManager } = JSON.parse(readFileSync(join(folder, "../../../package.json"), "utf8"));
+  const pnpm = /^pnpm@[\d.]+/.exec(packageManager)![0];
+  const { status, error } = spawnSync(
+    "npx",
+    ["--yes", pnpm, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=silent"],
+    { cwd: folder, stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" },
+  );
+  if (status !== 0)
+    console.error(`The peers could not be installed: ${error?.message ?? `pnpm ended with ${status}`}.`);
+}
+
+/**
+ * A package that is measured beside us. It is no dependency of the workspace: it lives in apps/bench/peers, and is
+ * installed on first use.
+ * @throws Error where it cannot be had, with the reason in one line
+ */
+export async function peer<T>(name: string): Promise<T> {
+  if (!resolved(name)) install();
+  const path = resolved(name);
+  if (!path) throw new Error(`${name} could not be installed in apps/bench/peers`);
+  try {
+    return (await import(pathToFileURL(path).href)) as T;
+  } catch (error) {
+    throw new Error(`${name} could not be loaded: ${(error as Error).message.split("\n")[0]}`);
+  }
+}

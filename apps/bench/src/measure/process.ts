@@ -1,0 +1,78 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** What a system of a bench can do; every method may be called from the process that compares. */
+export type System = Record<string, (argument: never) => unknown>;
+
+/** A system in a process of its own: its heap, its collector and its crashes are nobody else's. */
+export class SystemProcess {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /**
+   * Starts `systems[name]()` of a module.
+   * @throws Error with the reason, where it cannot be set up
+   */
+  static async start(module: string, name: string): Promise<SystemProcess> {
+    const child = fork(fileURLToPath(import.meta.url), [module, name], {
+      execArgv: [...process.execArgv, "--expose-gc"],
+      serialization: "advanced",
+    });
+    const system = new SystemProcess(child);
+    await system.#reply();
+    return system;
+  }
+
+  async call<T>(method: string, argument?: unknown): Promise<T> {
+    this.#child.send({ method, argument });
+    return (await this.#reply()) as T;
+  }
+
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const exit = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.disconnect();
+    await exit;
+  }
+
+  #reply(): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const ended = (code: number | null) => reject(new Error(`its process ended with ${code}`));
+      this.#child.once("exit", ended);
+      this.#child.once("message", ({ value, error }: { value?: unknown; error?: string }) => {
+        this.#child.off("exit", ended);
+        if (error === undefined) resolve(value);
+        else reject(new Error(error));
+      });
+    });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
+  const [module, name] = process.argv.slice(2) as [string, string];
+  const reply = async (work: () => unknown) => {
+    try {
+      process.send!({ value: await work() });
+    } catch (error) {
+      process.send!({ error: (error as Error).message });
+    }
+  };
+  let system: Record<string, (argument: unknown) => unknown> = {};
+  process.on("message", ({ method, argument }: { method: string; argument: unknown }) => {
+    void reply(() => system[method]!(argument));
+  });
+  void reply(async () => {
+    const { systems } = (await import(module)) as { systems: Record<string, () => Promise<typeof system>> };
+    system = await systems[name]!();
+  });
+}
+
+/** Megabytes that this process holds after a collection: JavaScript's memory, and all of it. */
+export function memory(): { heap: number; resident: number } {
+  for (let i = 0; i < 3; i++) (globalThis as { gc?: () => void }).gc?.();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { heap: (heapUsed + external) / 1e6, resident: rss / 1e6 };
+}

@@ -1,0 +1,40 @@
+/**
+ * Measures systems in interleaved rounds: each once a round, beginning with another one each time, so that a change of
+ * the machine's load meets all of them. Gives what each returned, round by round.
+ */
+export async function interleave<T>(
+  systems: Readonly<Record<string, () => T | Promise<T>>>,
+  rounds: number,
+): Promise<Record<string, T[]>> {
+  const names = Object.keys(systems);
+  const results: Record<string, T[]> = Object.fromEntries(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(i + round) % names.length]!;
+      results[name]!.push(await systems[name]!());
+    }
+  }
+  return results;
+}
+
+/** The sample below which a share of the samples lies: 0.5 is the median. */
+export function percentile(samples: readonly number[], share: number): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** Milliseconds that a call takes. */
+export async function milliseconds(call: () => unknown): Promise<number> {
+  const start = performance.now();
+  await call();
+  return performance.now() - start;
+}
+
+/** Uniform in [0, 1): the minimal standard generator (Park and Miller 1988). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647;
+  };
+}
