@@ -70,7 +70,7 @@ describe("imports", () => {
 
   it("never leave the package by a path, and name only what its package.json has", () => {
     const wrong = files.flatMap(({ path, place, folder, manifest, text }) => {
-      const isTest = /\.test\.ts$/.test(path);
+      const isTest = /\.(test|fixture)\.ts$/.test(path);
       const declared = new Set(
         ["dependencies", "optionalDependencies", "peerDependencies", ...(isTest ? ["devDependencies"] : [])].flatMap(
           (kind) => Object.keys(manifest[kind] ?? {}),
