@@ -235,6 +235,25 @@ describe("Codebase", () => {
   });
 });
 
+it("an empty file that goes away leaves the passages of others where they are", async () => {
+  const { root, index } = fresh();
+  put(root, "a.py", "");
+  put(root, "b.ts", functionOf("one", 1));
+  await Codebase.update(index, { root });
+  rmSync(join(root, "a.py"));
+  await Codebase.update(index, { root });
+  put(root, "b.ts", functionOf("two", 1));
+  const { codebase } = await Codebase.update(index, { root });
+  expect((await codebase.passages()).map(({ id }) => id)).toEqual(["b.ts#two"]);
+  put(root, "b.ts", "");
+  expect((await Codebase.update(index, { root })).report.passages).toEqual({
+    added: 0,
+    changed: 0,
+    moved: 0,
+    removed: 1,
+  });
+});
+
 describe("a damaged index", () => {
   async function built() {
     const { root, index } = fresh();

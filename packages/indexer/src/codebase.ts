@@ -130,11 +130,11 @@ export class Codebase {
 
   /** The paths of the files that have passages. */
   get files(): string[] {
-    return this.#manifest.files.filter(({ skipped }) => !skipped).map(({ path }) => path);
+    return this.#manifest.files.filter(({ row }) => row !== undefined).map(({ path }) => path);
   }
 
   async passages(): Promise<Passage[]> {
-    return (await linesOf(this.folder, this.#manifest)).flatMap((line) => JSON.parse(line.toString()) as Passage[]);
+    return allOf([...(await knownOf(this.folder, this.#manifest)).values()]);
   }
 
   /**
@@ -180,15 +180,6 @@ export class Codebase {
   }
 }
 
-/** The passages of each file that has any, as JSON. */
-async function linesOf(folder: string, { generation }: Manifest): Promise<Buffer[]> {
-  const bytes = await readFile(join(folder, generation, "passages.jsonl"));
-  const lines: Buffer[] = [];
-  for (let from = 0, end = bytes.indexOf(10); end >= 0; from = end + 1, end = bytes.indexOf(10, from))
-    lines.push(bytes.subarray(from, end));
-  return lines;
-}
-
 async function bringUpToDate(
   folder: string,
   { root: asked, participants = [], rebuild = false, signal, progress = () => {}, ...settings }: UpdateSettings,
@@ -224,11 +215,10 @@ async function bringUpToDate(
     skipped,
   };
   const parts = participants.map(({ name, revision }) => ({ name, revision }));
-  const files = known.map(({ file }) => file);
   const kept = old && changes.isEmpty && canonicalJson(old.participants) === canonicalJson(parts);
-  const head = { root, settings: wanted, files, participants: parts };
+  const head = { root, settings: wanted, participants: parts };
   if (kept) {
-    const manifest = { ...old, ...head };
+    const manifest = { ...old, ...head, files: known.map(({ file }) => file) };
     if (JSON.stringify(manifest) !== JSON.stringify(old))
       await writeManifest(folder, manifest, () => lock.assertHeld());
     return { manifest, report };
@@ -238,7 +228,9 @@ async function bringUpToDate(
   const target = join(folder, generation);
   try {
     await writeGeneration(target, scanned, participants, { old, folder, signal, progress });
-    const manifest = { ...head, generation, sums: await seal(target) };
+    let rows = 0;
+    const files = known.map(({ file, line }) => ({ ...file, row: line && rows++ }));
+    const manifest = { ...head, generation, files, sums: await seal(target) };
     signal?.throwIfAborted();
     await writeManifest(folder, manifest, () => lock.assertHeld());
     // whoever opened the old index a moment ago may still be reading it
@@ -291,11 +283,14 @@ async function writeGeneration(
 const allOf = (files: readonly Known[]): Passage[] =>
   files.flatMap(({ line }) => (line ? (JSON.parse(line.toString()) as Passage[]) : []));
 
-async function knownOf(folder: string, manifest: Manifest): Promise<Map<string, Known>> {
-  const lines = await linesOf(folder, manifest);
-  let next = 0;
+/** The files of an index by path; row by row, `passages.jsonl` holds the passages of those that have any. */
+async function knownOf(folder: string, { generation, files }: Manifest): Promise<Map<string, Known>> {
+  const bytes = await readFile(join(folder, generation, "passages.jsonl"));
+  const lines: Buffer[] = [];
+  for (let from = 0, end = bytes.indexOf(10); end >= 0; from = end + 1, end = bytes.indexOf(10, from))
+    lines.push(bytes.subarray(from, end));
   return new Map(
-    manifest.files.map((file) => [file.path, { file, line: file.skipped ? undefined : lines[next++] }] as const),
+    files.map((file) => [file.path, { file, line: file.row === undefined ? undefined : lines[file.row] }]),
   );
 }
 

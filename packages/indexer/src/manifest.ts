@@ -25,6 +25,8 @@ const content = z.object({
       modified: z.number(),
       changed: z.number(),
       hash: z.string(),
+      /** Where its passages stand in the generation, where it has any. */
+      row: z.number().optional(),
       skipped: z.enum(reasons).optional(),
     }),
   ),

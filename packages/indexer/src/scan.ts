@@ -88,10 +88,10 @@ export async function scan(
     }
     const after = await chunker.chunk(documentOf(path, read.text));
     counts.chunked++;
-    const line = Buffer.from(JSON.stringify(after));
-    if (!before?.line?.equals(line)) counts.changed++;
+    const line = after.length > 0 ? Buffer.from(JSON.stringify(after)) : undefined;
+    if (String(before?.line) !== String(line)) counts.changed++;
     cut[index] = { before: passagesIn(before?.line), after };
-    results[index] = { file, line };
+    results[index] = { file: { ...file, row: before?.file.row }, line };
   }
 
   let next = 0;
@@ -110,10 +110,10 @@ export async function scan(
   const found = results.filter((result) => result !== undefined);
   const changes = new Changes();
   for (const { before, after } of cut.filter(Boolean)) changes.add(before, after);
-  const withPassages = new Set(found.filter(({ line }) => line).map(({ file }) => file.path));
+  const kept = new Set(found.filter(({ file }) => !file.skipped).map(({ file }) => file.path));
   let removed = 0;
   for (const [path, { line }] of known)
-    if (line && !withPassages.has(path)) {
+    if (line && !kept.has(path)) {
       removed++;
       changes.add(passagesIn(line), []);
     }
