@@ -16,22 +16,21 @@ const documentOf = (path: string, text: string, metadata: Passage["metadata"] = 
 const chunk = (path: string, text: string, maximum = 400) => chunkCode(documentOf(path, text), { maximum });
 const symbols = (passages: Passage[]) => passages.map(({ source, metadata }) => `${metadata.kind} ${source?.symbol}`);
 
-/** What every chunking of a file must keep, whatever the file. */
+/** What every chunking of a file must keep, whatever the file: exact text, each line with words once, known parents. */
 function checkInvariants(text: string, passages: Passage[]): void {
   const lines = text.split("\n");
-  const covered = new Set<number>();
-  for (const { text: body, source } of passages) {
+  const covered = new Map<number, number>();
+  const wrong = passages.filter(({ text: body, source }) => {
     const [from, to] = source!.lines!;
-    expect(body).toBe(lines.slice(from - 1, to).join("\n"));
-    for (let line = from; line <= to; line++) {
-      expect(covered.has(line)).toBe(false);
-      covered.add(line);
-    }
-  }
-  for (const [row, line] of lines.entries()) if (/[\p{L}\p{N}]/u.test(line)) expect(covered).toContain(row + 1);
+    for (let line = from; line <= to; line++) covered.set(line, (covered.get(line) ?? 0) + 1);
+    return body !== lines.slice(from - 1, to).join("\n");
+  });
+  expect(wrong).toEqual([]);
+  expect([...covered].filter(([, times]) => times > 1)).toEqual([]);
+  expect(lines.filter((line, row) => /[\p{L}\p{N}]/u.test(line) && !covered.has(row + 1))).toEqual([]);
   const ids = new Set(passages.map(({ id }) => id));
   expect(ids.size).toBe(passages.length);
-  for (const { parent } of passages) if (parent !== undefined) expect(ids).toContain(parent);
+  expect(passages.filter(({ parent }) => parent !== undefined && !ids.has(parent))).toEqual([]);
 }
 
 const source = `/* licence */

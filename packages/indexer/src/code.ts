@@ -1,19 +1,9 @@
-import { operator, type Passage, passages } from "@tessera/core";
+import { estimateTokens, operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { type Definition, definitionsIn } from "./definitions.js";
 import { languageOf } from "./languages.js";
 import { sectionsOf } from "./markdown.js";
-import {
-  hasWords,
-  isBlank,
-  linesOf,
-  type Piece,
-  passagesOf,
-  type Rows,
-  splitRows,
-  tokensOf,
-  trimmed,
-} from "./pieces.js";
+import { hasWords, isBlank, linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";
 import { hasGrammar, Syntax } from "./syntax.js";
 
 // a definition of another kind and of fewer lines goes with its neighbours
@@ -43,7 +33,7 @@ class Outline {
   constructor(path: string, lines: readonly string[], maximum: number) {
     this.#path = path;
     this.#lines = lines;
-    this.#sizes = lines.map(tokensOf);
+    this.#sizes = lines.map(estimateTokens);
     this.#maximum = maximum;
   }
 

@@ -9,6 +9,7 @@ export * from "./languages.js";
 export * from "./markdown.js";
 export * from "./metadata.js";
 export * from "./participant.js";
+export * from "./reverse-hyde.js";
 export * from "./small-to-big.js";
 export * from "./window.js";
 export * from "./write.js";

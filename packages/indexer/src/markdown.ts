@@ -1,16 +1,6 @@
-import { operator, type Passage, passages } from "@tessera/core";
+import { estimateTokens, operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
-import {
-  hasWords,
-  isBlank,
-  linesOf,
-  type Piece,
-  passagesOf,
-  type Rows,
-  splitRows,
-  tokensOf,
-  trimmed,
-} from "./pieces.js";
+import { hasWords, isBlank, linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";
 
 interface Heading {
   readonly row: number;
@@ -78,7 +68,7 @@ const anchorOf = (path: readonly string[]): string =>
  */
 export function sectionsOf(lines: readonly string[], { maximum }: { maximum: number }): Piece[] {
   const { headings, inside } = scan(lines);
-  const sizes = lines.map(tokensOf);
+  const sizes = lines.map(estimateTokens);
   const penalty = (row: number) =>
     inside[row] ? 100 : isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
   const pieces: Piece[] = [];

@@ -20,9 +20,6 @@ export function linesOf(text: string): string[] {
   return lines;
 }
 
-/** The size of a text in tokens: words and punctuation marks, each counted once. */
-export const tokensOf = (text: string): number => text.match(/[\p{L}\p{N}_$]+|[^\s\p{L}\p{N}_$]/gu)?.length ?? 0;
-
 export const isBlank = (line: string): boolean => line.trim() === "";
 
 /** Whether a line says anything: a letter or a digit, not brackets alone. */
