@@ -1,0 +1,175 @@
+// internal
+import { type Json, messageOf, TesseraError } from "@tessera/core";
+
+/** Where an OpenAI-compatible service is, and how patiently it is asked. */
+export interface Endpoint {
+  /** Up to and with the version: "http://127.0.0.1:8000/v1". */
+  readonly baseUrl: string;
+  /** The name of the model there. */
+  readonly model: string;
+  readonly apiKey?: string | (() => string | Promise<string>);
+  readonly headers?: Readonly<Record<string, string>>;
+  /** More fields of every request, as the service documents them. */
+  readonly parameters?: { readonly [field: string]: Json };
+  readonly revision?: string;
+  /** How often a request is repeated that was refused for now (408, 409, 429, 5xx) or did not get through; 3 by default. */
+  readonly retries?: number;
+  /** The wait before the first repetition; it doubles, half of it at random, up to 30 s. A Retry-After of the service counts. */
+  readonly backoffMs?: number;
+  /** The longest silence, before an answer and within it; a minute by default. */
+  readonly timeoutMs?: number;
+}
+
+const longestWait = 30_000;
+const passing = new Set([408, 409, 429]);
+
+/** What the service says that it waits for, in milliseconds. */
+function retryAfter(response: Response): number | undefined {
+  const milliseconds = Number(response.headers.get("retry-after-ms") ?? Number.NaN);
+  if (Number.isFinite(milliseconds)) return milliseconds;
+  const after = response.headers.get("retry-after");
+  if (after === null) return undefined;
+  const wait = Number.isFinite(Number(after)) ? Number(after) * 1000 : Date.parse(after) - Date.now();
+  return Number.isFinite(wait) ? wait : undefined;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", end);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+/** The message in an error's body, whatever its shape; at most 500 characters. */
+async function reasonOf(response: Response): Promise<string> {
+  const text = (await response.text().catch(() => "")).trim();
+  let message = text;
+  try {
+    const body = JSON.parse(text) as { error?: { message?: unknown } | string; message?: unknown; detail?: unknown };
+    const found = typeof body.error === "object" ? body.error.message : (body.error ?? body.message ?? body.detail);
+    if (typeof found === "string") message = found;
+  } catch {} // a page or a plain text
+  return message.slice(0, 500) || response.statusText;
+}
+
+const hints: Record<number, string> = {
+  400: "the service refuses a field: check the capabilities and parameters",
+  401: "check the API key",
+  403: "check the API key and what it may do",
+  404: "check baseUrl, which ends in /v1 on most services, and the model's name",
+  429: "ask less often, or raise `retries`",
+};
+
+/** A signal that aborts when the caller's does, when the endpoint is closed, or after a silence. */
+export class Patience {
+  readonly signal: AbortSignal;
+  private readonly silence = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly ms: number,
+    signals: readonly (AbortSignal | undefined)[],
+  ) {
+    this.signal = AbortSignal.any([...signals.filter((signal) => signal !== undefined), this.silence.signal]);
+    this.heard();
+  }
+
+  /** Something came: the wait begins anew. */
+  heard(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(
+      () => this.silence.abort(new TesseraError("MODEL_FAILED", `the model was silent for ${this.ms} ms`)),
+      this.ms,
+    );
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+/** Asks an endpoint; what was refused for now is asked again, until the answer begins. */
+export class Client {
+  private readonly closing = new AbortController();
+
+  constructor(readonly endpoint: Endpoint) {
+    if (!/^https?:\/\//.test(endpoint.baseUrl) || !URL.canParse(endpoint.baseUrl))
+      throw new TesseraError("BAD_ARGUMENT", `"${endpoint.baseUrl}" is not the URL of a service`, {
+        hint: 'as in "http://127.0.0.1:8000/v1"',
+      });
+  }
+
+  get revision(): string {
+    const { baseUrl, model, revision, parameters } = this.endpoint;
+    return revision ?? `${baseUrl} ${model}${parameters ? ` ${JSON.stringify(parameters)}` : ""}`;
+  }
+
+  patience(signal: AbortSignal | undefined): Patience {
+    if (this.closing.signal.aborted)
+      throw new TesseraError("CLOSED", "the model is closed", { path: this.endpoint.model });
+    return new Patience(this.endpoint.timeoutMs ?? 60_000, [signal, this.closing.signal]);
+  }
+
+  /**
+   * Posts a request and returns the answer whose body has not been read.
+   * @throws TesseraError MODEL_FAILED; what the signal was aborted with.
+   */
+  async post(path: string, body: object, patience: Patience): Promise<Response> {
+    const { baseUrl, apiKey, headers, parameters, retries = 3, backoffMs = 500 } = this.endpoint;
+    const url = new URL(path, baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`);
+    const key = typeof apiKey === "function" ? await apiKey() : apiKey;
+    for (let attempt = 0; ; attempt++) {
+      let failure: TesseraError;
+      let wait: number | undefined;
+      try {
+        const response = await fetch(url, {
+          method: "POST",
+          headers: {
+            "content-type": "application/json",
+            ...(key !== undefined && { authorization: `Bearer ${key}` }),
+            ...headers,
+          },
+          body: JSON.stringify({ ...body, ...parameters }),
+          signal: patience.signal,
+        });
+        patience.heard();
+        if (response.ok) return response;
+        const { status } = response;
+        wait = retryAfter(response);
+        failure = new TesseraError("MODEL_FAILED", `the model answered ${status}: ${await reasonOf(response)}`, {
+          path: this.endpoint.model,
+          hint: hints[status],
+        });
+        if (!passing.has(status) && status < 500) throw failure;
+      } catch (cause) {
+        patience.signal.throwIfAborted();
+        if (TesseraError.is(cause)) throw cause;
+        const inner = (cause as { cause?: unknown }).cause ?? cause; // fetch says only that it failed
+        failure = new TesseraError("MODEL_FAILED", `the model cannot be reached: ${messageOf(inner)}`, {
+          path: this.endpoint.model,
+          hint: `is there a service at ${url.origin}?`,
+          cause,
+        });
+      }
+      if (attempt >= retries) throw failure;
+      const longest = Math.min(longestWait, backoffMs * 2 ** attempt);
+      patience.end();
+      await pause(
+        wait === undefined ? longest * (0.5 + Math.random() / 2) : Math.min(longestWait, Math.max(0, wait)),
+        patience.signal,
+      );
+      patience.heard();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort(new TesseraError("CLOSED", "the model was closed", { path: this.endpoint.model }));
+  }
+}

@@ -1,0 +1,226 @@
+import {
+  type Capability,
+  type Delta,
+  type Encoder,
+  type GenerateRequest,
+  type LanguageModel,
+  messageOf,
+  TesseraError,
+  type Token,
+} from "@tessera/core";
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import { z } from "zod";
+import { Client, type Endpoint, type Patience } from "./openai-endpoint.js";
+
+export type { Endpoint } from "./openai-endpoint.js";
+
+export interface OpenAiModelOptions extends Endpoint {
+  /**
+   * What the service can do; nothing is assumed. "logprobs", "seed" and "json" (by `response_format`) are OpenAI's
+   * fields. "prefix" sends the beginning as an open message of the assistant, as vLLM and SGLang continue it.
+   */
+  readonly capabilities?: readonly Exclude<Capability, "score">[];
+  /** The field that bounds an answer; OpenAI's newer models want "max_completion_tokens". */
+  readonly tokensField?: "max_tokens" | "max_completion_tokens";
+}
+
+const count = z.number().nonnegative().nullish();
+const logprob = z.object({ token: z.string(), logprob: z.number() });
+const part = z.object({
+  error: z.unknown().optional(),
+  choices: z
+    .array(
+      z.object({
+        delta: z.object({ content: z.string().nullish() }).nullish(),
+        message: z.object({ content: z.string().nullish() }).nullish(), // where a service does not stream
+        finish_reason: z.string().nullish(),
+        logprobs: z
+          .object({ content: z.array(logprob.extend({ top_logprobs: z.array(logprob).nullish() })).nullish() })
+          .nullish(),
+      }),
+    )
+    .nullish(),
+  usage: z.object({ prompt_tokens: count, completion_tokens: count }).nullish(),
+});
+
+function bodyOf(request: GenerateRequest, { model, tokensField = "max_tokens" }: OpenAiModelOptions): object {
+  const { messages, prefix, stop, schema, seed, temperature, maxTokens, logprobs, alternatives } = request;
+  return {
+    model,
+    messages: prefix ? [...messages, { role: "assistant", content: prefix }] : messages,
+    ...(prefix && { continue_final_message: true, add_generation_prompt: false }),
+    [tokensField]: maxTokens,
+    ...(stop && stop.length > 0 && { stop }),
+    ...(seed !== undefined && { seed }),
+    ...(temperature !== undefined && { temperature }),
+    ...(schema && { response_format: { type: "json_schema", json_schema: { name: "answer", schema, strict: true } } }),
+    ...(logprobs && { logprobs: true, ...(alternatives && { top_logprobs: alternatives }) }),
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+}
+
+/** The messages of an answer: events of a stream, or one whole answer. */
+async function* messagesOf(response: Response, patience: Patience): AsyncGenerator<unknown> {
+  if (response.headers.get("content-type")?.includes("application/json")) {
+    yield await response.json();
+    return;
+  }
+  if (!response.body) throw new TesseraError("MODEL_FAILED", "the model's answer has no body");
+  const events = response.body.pipeThrough(new TextDecoderStream() as never).pipeThrough(new EventSourceParserStream());
+  for await (const { data } of events as unknown as AsyncIterable<{ data: string }>) {
+    patience.heard();
+    if (data === "[DONE]") return;
+    yield JSON.parse(data);
+  }
+}
+
+/** What one message of an answer adds; an error that came in the middle is thrown. */
+function deltaOf(message: unknown): Partial<Delta> & { done: boolean } {
+  const { error, choices, usage } = part.parse(message);
+  if (error) throw new TesseraError("MODEL_FAILED", `the model broke off: ${JSON.stringify(error).slice(0, 500)}`);
+  const choice = choices?.[0];
+  const tokens = choice?.logprobs?.content?.map(({ token, logprob, top_logprobs }): Token => {
+    const alternatives = top_logprobs?.map((other) => ({ text: other.token, logprob: other.logprob }));
+    return { text: token, logprob, ...(alternatives && alternatives.length > 0 && { alternatives }) };
+  });
+  return {
+    text: choice?.delta?.content ?? choice?.message?.content ?? "",
+    ...(tokens && tokens.length > 0 && { tokens }),
+    ...(choice?.finish_reason && { finish: choice.finish_reason === "length" ? "length" : "stop" }),
+    ...(usage && { usage: { prompt: usage.prompt_tokens ?? 0, completion: usage.completion_tokens ?? 0 } }),
+    done: Boolean(choice?.finish_reason),
+  };
+}
+
+/**
+ * A language model behind any service that speaks OpenAI's chat completions: OpenAI, vLLM, llama.cpp, Ollama, LM Studio.
+ * Requests are repeated with backoff until the answer begins, never after. A stream that ends without a finish is an
+ * error, and not a short answer.
+ * @throws TesseraError BAD_ARGUMENT; and from `generate` MODEL_FAILED, MISSING_CAPABILITY, CLOSED.
+ */
+export function openAiModel(options: OpenAiModelOptions): LanguageModel {
+  const client = new Client(options);
+  const capabilities: ReadonlySet<Capability> = new Set(options.capabilities);
+  return {
+    revision: client.revision,
+    capabilities,
+    close: () => client.close(),
+    async *generate(request, signal): AsyncIterable<Delta> {
+      for (const [asked, capability] of [
+        [request.prefix, "prefix"],
+        [request.schema, "json"],
+        [request.logprobs, "logprobs"],
+      ] as const)
+        if (asked && !capabilities.has(capability))
+          throw new TesseraError("MISSING_CAPABILITY", `"${options.model}" is not known to offer "${capability}"`, {
+            path: options.model,
+            hint: "name it in `capabilities` where the service offers it",
+          });
+      signal?.throwIfAborted();
+      const { seed, ...rest } = request;
+      const asked = capabilities.has("seed") ? request : rest;
+      const patience = client.patience(signal);
+      let done = false;
+      let last: Pick<Delta, "finish" | "usage"> = {};
+      try {
+        const response = await client.post("chat/completions", bodyOf(asked, options), patience);
+        for await (const message of messagesOf(response, patience)) {
+          const { text = "", tokens, finish, usage, ...delta } = deltaOf(message);
+          done ||= delta.done;
+          last = { ...last, ...(finish && { finish }), ...(usage && { usage }) };
+          if (text !== "" || tokens) yield { text, ...(tokens && { tokens }) };
+        }
+      } catch (cause) {
+        patience.signal.throwIfAborted();
+        if (TesseraError.is(cause)) throw cause;
+        throw new TesseraError("MODEL_FAILED", `the model's answer cannot be read: ${messageOf(cause)}`, {
+          path: options.model,
+          cause,
+        });
+      } finally {
+        patience.end();
+      }
+      if (!done)
+        throw new TesseraError("MODEL_FAILED", "the model's answer ended in the middle", { path: options.model });
+      yield { text: "", ...last };
+    },
+  };
+}
+
+export interface OpenAiEncoderOptions extends Endpoint {
+  /** The most texts of one request. */
+  readonly batch?: number;
+  /** Whether the service can shorten vectors, by its field `dimensions`. */
+  readonly shortens?: boolean;
+  /** What the model wants before each kind of text, as in "query: ". */
+  readonly prefixes?: Partial<Record<"query" | "code" | "text", string>>;
+}
+
+const embeddings = z.object({ data: z.array(z.object({ index: z.int(), embedding: z.array(z.number()).min(1) })) });
+
+/**
+ * An encoder behind any service that speaks OpenAI's embeddings. Vectors are brought to length 1.
+ * @throws TesseraError BAD_ARGUMENT; and from `encode` MODEL_FAILED, MISSING_CAPABILITY, CLOSED.
+ */
+export function openAiEncoder(options: OpenAiEncoderOptions): Encoder {
+  const client = new Client(options);
+  const { model, batch = 64, prefixes = {} } = options;
+  const space = (width: number | undefined): string => `${model}${width === undefined ? "" : `:${width}`}`;
+
+  async function encodeBatch(input: string[], width: number | undefined, signal: AbortSignal | undefined) {
+    const patience = client.patience(signal);
+    try {
+      const body = { model, input, encoding_format: "float", ...(width !== undefined && { dimensions: width }) };
+      const response = await client.post("embeddings", body, patience);
+      const { data } = embeddings.parse(await response.json());
+      data.sort((a, b) => a.index - b.index);
+      const size = width ?? data[0]?.embedding.length;
+      if (
+        data.length !== input.length ||
+        data.some(({ index, embedding }, at) => index !== at || embedding.length !== size)
+      )
+        throw new TesseraError(
+          "MODEL_FAILED",
+          `the encoder gave ${data.length} vectors for ${input.length} texts, or of unequal width`,
+        );
+      return data.map(({ embedding }) => {
+        const norm = Math.hypot(...embedding);
+        return Float32Array.from(embedding, (component) => (norm === 0 ? 0 : component / norm));
+      });
+    } catch (cause) {
+      patience.signal.throwIfAborted();
+      if (TesseraError.is(cause)) throw cause;
+      throw new TesseraError("MODEL_FAILED", `the encoder's answer cannot be read: ${messageOf(cause)}`, {
+        path: model,
+        cause,
+      });
+    } finally {
+      patience.end();
+    }
+  }
+
+  return {
+    revision: client.revision,
+    space: ({ width }) => space(width),
+    close: () => client.close(),
+    async encode(texts, { kind, exit, width }, signal) {
+      if (exit !== undefined || (width !== undefined && !options.shortens))
+        throw new TesseraError(
+          "MISSING_CAPABILITY",
+          `"${model}" has one exit, and ${options.shortens ? "" : "one width"}`,
+          {
+            path: model,
+            hint: "set `shortens` where the service has the field `dimensions`",
+          },
+        );
+      signal?.throwIfAborted();
+      const vectors: Float32Array[] = [];
+      for (let from = 0; from < texts.length; from += batch) {
+        const input = texts.slice(from, from + batch).map((text) => (prefixes[kind] ?? "") + text);
+        vectors.push(...(await encodeBatch(input, width, signal)));
+      }
+      return vectors;
+    },
+  };
+}
