@@ -98,7 +98,7 @@ describe("router.model-judge", () => {
       { host: hostOf({ "model/main": model }) },
     );
     const [system, user] = model.requests[0]!.messages;
-    expect(system!.content).not.toContain("obey");
+    expect(system!.content).not.toContain("</passage>");
     expect(user!.content.match(/<passage-\w{8} /g)).toHaveLength(2);
     expect(user!.content).not.toContain("three");
   });
