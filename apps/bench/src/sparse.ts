@@ -10,6 +10,7 @@ const wordsPerDocument = 40;
 const vocabulary = 50_000;
 const termsPerQuery = 4;
 const queriesPerRound = 100;
+const indexings = 3;
 const rounds = 4;
 const top = 10;
 
@@ -60,35 +61,45 @@ function queriesOf(round: number): string[] {
   return Array.from({ length: queriesPerRound }, () => sentence(word, termsPerQuery));
 }
 
+interface Indexing {
+  readonly seconds: number;
+  readonly heap: number;
+  readonly resident: number;
+}
+
 interface Index {
   add(passages: Passage[]): unknown;
   search(query: string): unknown;
 }
 
 /** What each process answers: the time and memory of indexing, and the time of each query. */
-const measured = (index: Index) => ({
-  async index(): Promise<{ seconds: number; heap: number; resident: number }> {
-    const before = memory();
-    let passages: Passage[] = corpus();
-    const start = performance.now();
-    await index.add(passages);
-    await index.search("nothing"); // what is left for the first search is paid here
-    const seconds = (performance.now() - start) / 1000;
-    passages = [];
-    const after = memory();
-    return { seconds, heap: after.heap - before.heap, resident: after.resident - before.resident };
-  },
-  async round(queries: string[]): Promise<number[]> {
-    const times: number[] = [];
-    for (const query of queries) {
+function measured(create: () => Index) {
+  let index: Index = create();
+  return {
+    async index(): Promise<Indexing> {
+      index = create();
+      const before = memory();
+      let passages: Passage[] = corpus();
       const start = performance.now();
-      await index.search(query);
-      times.push(performance.now() - start);
-    }
-    return times;
-  },
-  answers: async (queries: string[]): Promise<unknown[]> => Promise.all(queries.map((query) => index.search(query))),
-});
+      await index.add(passages);
+      await index.search("nothing"); // what is left for the first search is paid here
+      const seconds = (performance.now() - start) / 1000;
+      passages = [];
+      const after = memory();
+      return { seconds, heap: after.heap - before.heap, resident: after.resident - before.resident };
+    },
+    async round(queries: string[]): Promise<number[]> {
+      const times: number[] = [];
+      for (const query of queries) {
+        const start = performance.now();
+        await index.search(query);
+        times.push(performance.now() - start);
+      }
+      return times;
+    },
+    answers: async (queries: string[]): Promise<unknown[]> => Promise.all(queries.map((query) => index.search(query))),
+  };
+}
 
 interface MiniSearchModule {
   default: new (options: object) => { addAll(documents: object[]): void; search(query: string): { id: string }[] };
@@ -104,40 +115,47 @@ interface SqliteModule {
 
 export const systems = {
   async tessera() {
-    const store = new Bm25Store();
-    return measured({
-      add: (passages) => store.upsert(passages),
-      search: async (text) => (await store.search({ text, top })).map(({ passage: { id }, score }) => ({ id, score })),
+    return measured(() => {
+      const store = new Bm25Store();
+      return {
+        add: (passages) => store.upsert(passages),
+        search: async (text) =>
+          (await store.search({ text, top })).map(({ passage: { id }, score }) => ({ id, score })),
+      };
     });
   },
   async minisearch() {
     const { default: MiniSearch } = await peer<MiniSearchModule>("minisearch");
-    const index = new MiniSearch({ fields: ["text"] });
-    return measured({ add: (passages) => index.addAll(passages), search: (text) => index.search(text).slice(0, top) });
+    return measured(() => {
+      const index = new MiniSearch({ fields: ["text"] });
+      return { add: (passages) => index.addAll(passages), search: (text) => index.search(text).slice(0, top) };
+    });
   },
   async "sqlite-fts5"() {
     const { default: Database } = await peer<SqliteModule>("better-sqlite3");
-    const database = new Database(":memory:");
-    database.exec("CREATE VIRTUAL TABLE documents USING fts5(id UNINDEXED, text)");
-    const insert = database.prepare("INSERT INTO documents (id, text) VALUES (?, ?)");
-    const search = database.prepare(`SELECT id FROM documents WHERE documents MATCH ? ORDER BY rank LIMIT ${top}`);
-    return measured({
-      add(passages) {
-        database.exec("BEGIN");
-        for (const { id, text } of passages) insert.run(id, text);
-        database.exec("COMMIT");
-      },
-      search: (text) => search.all(text.split(" ").join(" OR ")),
+    return measured(() => {
+      const database = new Database(":memory:");
+      database.exec("CREATE VIRTUAL TABLE documents USING fts5(id UNINDEXED, text)");
+      const insert = database.prepare("INSERT INTO documents (id, text) VALUES (?, ?)");
+      const search = database.prepare(`SELECT id FROM documents WHERE documents MATCH ? ORDER BY rank LIMIT ${top}`);
+      return {
+        add(passages) {
+          database.exec("BEGIN");
+          for (const { id, text } of passages) insert.run(id, text);
+          database.exec("COMMIT");
+        },
+        search: (text) => search.all(text.split(" ").join(" OR ")),
+      };
     });
   },
   async reference() {
-    let answer: ReturnType<typeof referenceBm25>;
-    return measured({
+    let answer = referenceBm25([]);
+    return measured(() => ({
       add: (passages) => {
         answer = referenceBm25(passages);
       },
       search: (text) => answer({ text, top }),
-    });
+    }));
   },
 };
 
@@ -153,14 +171,20 @@ export default async function sparse(report: Report): Promise<void> {
         report.miss(name, (error as Error).message);
       }
     }
-    report.say(`${documents} documents of ${wordsPerDocument} words, indexed by one system after the other …`);
-    for (const [name, system] of running) {
-      const { seconds, heap, resident } = await system.call<{ seconds: number; heap: number; resident: number }>(
-        "index",
-      );
-      report.add(name, "index", seconds, "s");
-      report.add(name, "memory, JavaScript's", heap, "MB");
-      report.add(name, "memory, resident", resident, "MB");
+    report.say(`${documents} documents of ${wordsPerDocument} words, indexed in ${indexings} interleaved rounds …`);
+    const indexed = await interleave(
+      Object.fromEntries([...running].map(([name, system]) => [name, () => system.call<Indexing>("index")])),
+      indexings,
+    );
+    for (const [name, samples] of Object.entries(indexed)) {
+      const median = (of: keyof Indexing) =>
+        percentile(
+          samples.map((sample) => sample[of]),
+          0.5,
+        );
+      report.add(name, "index", median("seconds"), "s");
+      report.add(name, "memory, JavaScript's", median("heap"), "MB");
+      report.add(name, "memory, resident", samples[0]!.resident, "MB");
     }
 
     report.say(`${rounds} interleaved rounds of ${queriesPerRound} queries of ${termsPerQuery} terms …`);

@@ -6,6 +6,7 @@ import { accessKey, admits, type Filter, type Hit, type Passage, type Principal,
 export class Shelf {
   readonly #slots = new Map<string, number>();
   readonly #passages: (Passage | undefined)[] = [];
+  readonly #vacant: number[] = [];
   #restricted = 0;
   #open = true;
 
@@ -38,11 +39,17 @@ export class Shelf {
     return this.#passages[slot];
   }
 
+  /** A slot that was cleared, or the next new one. Only for stores that keep nothing else of a cleared slot. */
+  vacancy(): number {
+    return this.#vacant.pop() ?? this.#passages.length;
+  }
+
   readonly idAt = (slot: number): string => this.#passages[slot]!.id;
 
-  /** Puts a passage into a slot, or a new one, and returns it. */
+  /** Puts a passage into its own slot, a vacant one or a new one, and returns the slot. */
   put(passage: Passage, slot = this.#passages.length): number {
-    this.clear(slot);
+    const before = this.#passages[slot];
+    if (before && isRestricted(before)) this.#restricted--;
     this.#passages[slot] = { ...passage };
     this.#slots.set(passage.id, slot);
     if (isRestricted(passage)) this.#restricted++;
@@ -54,7 +61,15 @@ export class Shelf {
     if (!passage) return;
     this.#passages[slot] = undefined;
     this.#slots.delete(passage.id);
+    this.#vacant.push(slot);
     if (isRestricted(passage)) this.#restricted--;
+  }
+
+  /** Clears the slot of a passage, and returns the slot where there was one. */
+  remove(id: string): number | undefined {
+    const slot = this.#slots.get(id);
+    if (slot !== undefined) this.clear(slot);
+    return slot;
   }
 
   /** The revision after a change: equal for stores that saw the same changes in the same order. */
@@ -126,7 +141,7 @@ export class Shelf {
     for (let start = 0, end = lines.indexOf(10); end >= 0; start = end + 1, end = lines.indexOf(10, start)) {
       const passage = JSON.parse(lines.toString("utf8", start, end)) as Passage | null;
       if (passage) shelf.put(passage);
-      else shelf.#passages.push(undefined);
+      else shelf.#vacant.push(shelf.#passages.push(undefined) - 1);
     }
     return shelf;
   }

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { TesseraError } from "@tessera/core";
+import { canonicalJson, sha256, TesseraError } from "@tessera/core";
 import { z } from "zod";
 
 /** What a file of a snapshot holds, or a function that writes it at a path. */
@@ -13,6 +13,8 @@ const manifestSchema = z.object({
   version: z.number(),
   header: z.record(z.string(), z.json()),
   files: z.record(z.string(), z.object({ file: z.string().regex(/^[a-z]+\.[0-9a-f]{16}$/), sha256: z.string() })),
+  /** Of the canonical JSON of the rest. */
+  sha256: z.string(),
 });
 type Manifest = z.infer<typeof manifestSchema>;
 
@@ -74,8 +76,9 @@ export async function writeSnapshot(
       files[name] = { file, sha256: await write(join(folder, file), content) };
     }
     written.push(temporary);
-    const manifest: Manifest = { format, version, header, files };
-    await write(temporary, Buffer.from(JSON.stringify(manifest)));
+    const manifest = { format, version, header, files };
+    const signed: Manifest = { ...manifest, sha256: sha256(canonicalJson(manifest)) };
+    await write(temporary, Buffer.from(JSON.stringify(signed)));
     await rename(temporary, join(folder, manifestName));
     written.length = 0;
     await flush(folder).catch(() => {}); // some systems cannot open a folder
@@ -102,14 +105,14 @@ async function readManifest(folder: string): Promise<Manifest> {
     throw new TesseraError("STORE_FAILED", "the index could not be read", { path: folder, cause });
   }
   try {
-    return manifestSchema.parse(JSON.parse(text));
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    const { sha256: signature, ...rest } = manifest;
+    if (sha256(canonicalJson(rest)) === signature) return manifest;
   } catch (cause) {
     throw corrupt(folder, "the manifest is damaged", cause);
   }
+  throw corrupt(folder, "the manifest is damaged");
 }
-
-/** The format of the snapshot in a folder. */
-export const formatOf = async (folder: string): Promise<string> => (await readManifest(folder)).format;
 
 /**
  * Reads a snapshot, and checks every byte of it before anything uses it.
@@ -127,7 +130,7 @@ export async function readSnapshot<Header>(
   if (!head.success) throw corrupt(folder, "the manifest is damaged", head.error);
 
   const files: Record<string, { bytes: Buffer; path: string }> = {};
-  for (const [name, { file, sha256 }] of Object.entries(manifest.files)) {
+  for (const [name, { file, sha256: expected }] of Object.entries(manifest.files)) {
     const path = join(folder, file);
     let bytes: Buffer;
     try {
@@ -139,7 +142,7 @@ export async function readSnapshot<Header>(
       if (isMissing(cause)) throw corrupt(folder, `${file} is missing`, cause);
       throw new TesseraError("STORE_FAILED", "the index could not be read", { path, cause });
     }
-    if (digest(bytes) !== sha256) throw corrupt(folder, `${file} is damaged`);
+    if (digest(bytes) !== expected) throw corrupt(folder, `${file} is damaged`);
     files[name] = { bytes, path };
   }
   return { header: head.data, files };

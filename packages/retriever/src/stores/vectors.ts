@@ -1,0 +1,159 @@
+// internal
+import { type Filter, type Hit, type Passage, type Principal, type StoreQuery, TesseraError } from "@tessera/core";
+import { z } from "zod";
+import { Best } from "./best.js";
+import { passagesAsJson, Shelf } from "./shelf.js";
+import { alignedBuffer, bytesOf, type Content, readSnapshot, writeSnapshot } from "./snapshot.js";
+
+/** What the vectors of a store are. */
+export interface VectorSpace {
+  /** The space's name, as the encoder gives it. */
+  readonly space: string;
+  /** How many components a vector has. */
+  readonly width: number;
+}
+
+const format = { format: "tessera.vectors", version: 1 } as const;
+const header = z.object({ space: z.string(), width: z.int().positive(), revision: z.string() });
+
+/** Passages with their vectors, each of length 1 in a row of one matrix: what all vector stores hold, and save alike. */
+export class Vectors {
+  #rows: Float32Array;
+
+  private constructor(
+    readonly shelf: Shelf,
+    readonly space: string,
+    readonly width: number,
+    rows: Float32Array,
+  ) {
+    this.#rows = rows;
+  }
+
+  /** @throws TesseraError BAD_ARGUMENT */
+  static empty(store: string, { space, width }: VectorSpace): Vectors {
+    if (!Number.isInteger(width) || width < 1)
+      throw new TesseraError("BAD_ARGUMENT", `a width is a whole number above 0, not ${width}`);
+    return new Vectors(new Shelf(store), space, width, new Float32Array(64 * width));
+  }
+
+  /** The vector of a slot. */
+  row(slot: number): Float32Array {
+    return this.#rows.subarray(slot * this.width, (slot + 1) * this.width);
+  }
+
+  /**
+   * A vector of length 1 in the same direction; the zero vector stays.
+   * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT
+   */
+  unit(vector: Float32Array | undefined, path: string): Float32Array {
+    if (!vector) throw new TesseraError("BAD_ARGUMENT", "a vector store needs vectors", { path });
+    if (vector.length !== this.width)
+      throw new TesseraError("SPACE_MISMATCH", `a vector of width ${vector.length} for a store of ${this.width}`, {
+        path,
+        hint: `the store holds the space "${this.space}"`,
+      });
+    let squares = 0;
+    for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
+    if (!Number.isFinite(squares))
+      throw new TesseraError("BAD_ARGUMENT", "a vector has a component that is no number", { path });
+    const unit = new Float32Array(vector.length);
+    const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
+    for (let i = 0; i < vector.length; i++) unit[i] = vector[i]! * scale;
+    return unit;
+  }
+
+  /** What an upsert changes, checked before anything is. */
+  check(
+    passages: readonly Passage[],
+    vectors: readonly Float32Array[] = [],
+  ): { units: Float32Array[]; json: string[] } {
+    const json = passagesAsJson(passages);
+    if (vectors.length !== passages.length)
+      throw new TesseraError("BAD_ARGUMENT", `${passages.length} passages with ${vectors.length} vectors`);
+    return { json, units: vectors.map((vector, index) => this.unit(vector, `vectors[${index}]`)) };
+  }
+
+  note({ units, json }: { units: readonly Float32Array[]; json: readonly string[] }): void {
+    this.shelf.note([...json, ...units.map(bytesOf)]);
+  }
+
+  /** Puts a passage into the slot of its id, or a vacant one, and returns the slot. */
+  put(passage: Passage, unit: Float32Array): number {
+    const slot = this.shelf.put(passage, this.shelf.slotOf(passage.id) ?? this.shelf.vacancy());
+    if ((slot + 1) * this.width > this.#rows.length) {
+      const larger = new Float32Array(2 * this.#rows.length);
+      larger.set(this.#rows);
+      this.#rows = larger;
+    }
+    this.#rows.set(unit, slot * this.width);
+    return slot;
+  }
+
+  /** The cosine of a unit vector and the vector of a slot. */
+  cosine(slot: number, unit: Float32Array): number {
+    const rows = this.#rows;
+    const { width } = this;
+    let at = slot * width;
+    let [a, b, c, d] = [0, 0, 0, 0];
+    let i = 0;
+    for (; i + 4 <= width; i += 4, at += 4) {
+      a += unit[i]! * rows[at]!;
+      b += unit[i + 1]! * rows[at + 1]!;
+      c += unit[i + 2]! * rows[at + 2]!;
+      d += unit[i + 3]! * rows[at + 3]!;
+    }
+    for (; i < width; i++, at++) a += unit[i]! * rows[at]!;
+    return a + b + (c + d);
+  }
+
+  /** The nearest of all that the query admits, by looking at every vector. */
+  exact(unit: Float32Array, { top, filter, principal }: StoreQuery): Hit[] {
+    const best = new Best(top, this.shelf.idAt);
+    const offer = (slot: number) => {
+      const score = this.cosine(slot, unit);
+      if (score >= best.threshold && this.shelf.admits(slot, filter, principal)) best.offer(slot, score);
+    };
+    const named = this.shelf.named(filter);
+    if (named) for (const slot of named) offer(slot);
+    else for (let slot = 0; slot < this.shelf.end; slot++) offer(slot);
+    return this.shelf.hits(best.ranked());
+  }
+
+  /** The share of the slots that are admitted, from at most 256 of them, evenly spread. */
+  admitted(filter: Filter | undefined, principal: Principal | undefined): number {
+    const { end } = this.shelf;
+    const stride = Math.max(1, Math.floor(end / 256));
+    let asked = 0;
+    let admitted = 0;
+    for (let slot = 0; slot < end; slot += stride, asked++) if (this.shelf.admits(slot, filter, principal)) admitted++;
+    return asked === 0 ? 0 : admitted / asked;
+  }
+
+  async save(folder: string, contents: Readonly<Record<string, Content>> = {}): Promise<void> {
+    const { space, width, shelf } = this;
+    await writeSnapshot(
+      folder,
+      { ...format, header: { space, width, revision: shelf.revision } },
+      {
+        passages: shelf.toLines(),
+        vectors: bytesOf(this.#rows.subarray(0, shelf.end * width)),
+        ...contents,
+      },
+    );
+  }
+
+  /** What any vector store saved, and where its graph lies, if it saved one. */
+  static async load(folder: string, store: string): Promise<{ vectors: Vectors; graph: string | undefined }> {
+    const { header: head, files } = await readSnapshot(folder, { ...format, header });
+    const shelf = Shelf.fromLines(store, head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    const rows = new Float32Array(alignedBuffer(files.vectors?.bytes ?? Buffer.alloc(0)));
+    if (rows.length !== shelf.end * head.width)
+      throw new TesseraError("INDEX_CORRUPT", "the parts of the index do not fit", {
+        path: folder,
+        hint: "index again",
+      });
+    const room = new Float32Array(Math.max(rows.length, 64 * head.width));
+    room.set(rows);
+    return { vectors: new Vectors(shelf, head.space, head.width, room), graph: files.graph?.path };
+  }
+}
