@@ -1,0 +1,169 @@
+import {
+  answer as answerPort,
+  ask,
+  asking,
+  boundOf,
+  type Context,
+  cite,
+  clip,
+  fence,
+  fenceRule,
+  type Hit,
+  hits,
+  type LanguageModel,
+  type Message,
+  number,
+  operator,
+  TesseraError,
+  text,
+} from "@tessera/core";
+import { z } from "zod";
+import { lambdas } from "./lambda.js";
+import { vote } from "./votes.js";
+
+const settings = z.strictObject({
+  ...asking,
+  maxTokens: asking.maxTokens.unwrap().default(64),
+  /** The most hits that take part (k). */
+  hits: z.int().positive().default(10),
+  temperature: z.number().positive().default(1),
+  /** "token" refuses a model that cannot name the likeliest tokens or go on from a beginning; "auto" then falls back. */
+  level: z.enum(["auto", "token", "answer"]).default("auto"),
+});
+type Settings = z.output<typeof settings>;
+
+const prompt = (query: string, { passage }: Hit, characters: number): Message[] => [
+  {
+    role: "system",
+    content: `Answer the question from the passage in as few words as possible, with no explanation. ${fenceRule}`,
+  },
+  {
+    role: "user",
+    content: `${fence([{ ...passage, text: clip(passage.text, characters) }])}\n${fence([{ text: clip(query, characters) }], { tag: "question" })}`,
+  },
+];
+
+/** One shared greedy decoding: p(next) = Σ_d λ_d · p(next | d, q, y<t) over the likeliest tokens that each prompt names. */
+async function decode(
+  model: LanguageModel,
+  prompts: Message[][],
+  weights: readonly number[],
+  maxTokens: number,
+  context: Context,
+) {
+  let [said, logprob, length] = ["", 0, 0];
+  for (; length < maxTokens; length++) {
+    const parts = await Promise.all(
+      prompts.map((messages) =>
+        ask(
+          model,
+          {
+            messages,
+            ...(said !== "" && { prefix: said }),
+            maxTokens: 1,
+            logprobs: true,
+            alternatives: 20,
+            temperature: 0,
+          },
+          context,
+        ),
+      ),
+    );
+    const mixture = new Map<string, number>();
+    for (const [index, { tokens }] of parts.entries()) {
+      // a prompt that says nothing more votes for the end
+      const named = tokens[0] ? (tokens[0].alternatives ?? [tokens[0]]) : [{ text: "", logprob: 0 }];
+      for (const { text, logprob } of named)
+        mixture.set(text, (mixture.get(text) ?? 0) + weights[index]! * Math.exp(logprob));
+    }
+    const [next, chance] = [...mixture].reduce((best, other) => (other[1] > best[1] ? other : best));
+    if (next === "") break;
+    said += next;
+    logprob += Math.log(chance);
+  }
+  return { said: said.trim(), confidence: length === 0 ? 0 : Math.exp(logprob / length) };
+}
+
+/** An answer from each passage, weighted by λ_d · exp(mean log-probability), equal ones added up. */
+async function elect(
+  model: LanguageModel,
+  prompts: Message[][],
+  weights: readonly number[],
+  maxTokens: number,
+  context: Context,
+) {
+  const logprobs = model.capabilities.has("logprobs");
+  const answers = await Promise.all(
+    prompts.map((messages) =>
+      ask(model, { messages, maxTokens, temperature: 0, ...(logprobs && { logprobs }) }, context),
+    ),
+  );
+  const weighted = answers.map(({ tokens }, index) => {
+    const mean = tokens.reduce((sum, { logprob }) => sum + logprob, 0) / (tokens.length || 1);
+    return weights[index]! * Math.exp(mean);
+  });
+  const { winner, share } = vote(
+    answers.map((answer) => answer.text),
+    weighted,
+  );
+  return { said: answers[winner]!.text.trim(), confidence: share };
+}
+
+const bound = (config: Settings) =>
+  config.level === "answer"
+    ? boundOf(config, config.hits, 2)
+    : boundOf({ ...config, maxTokens: 1 + config.maxTokens }, config.hits * config.maxTokens, 2);
+
+/**
+ * Weighted ensemble over passages (REPLUG): p(y | q, D) = Σ_d p(y | d, q) · λ(d, q), λ = softmax of the hits' scores
+ * (equations 23 and 24). At the token level all prompts share one greedy decoding; that needs a model that names the
+ * likeliest tokens and goes on from a beginning ("logprobs" and "prefix"), and costs a call for each passage and token;
+ * what a prompt does not name counts as 0. At the answer level each passage answers once and answers are added up.
+ * `level` says which it was. The answer cites the passage of the greatest weight that contains it, if one does.
+ * @throws TesseraError MISSING_CAPABILITY at compile where the token level is demanded of a model that cannot.
+ */
+export const ensemble = operator({
+  name: "fuser.ensemble",
+  version: 1,
+  about: {
+    module: "orchestration",
+    submodule: "fusion",
+    paper: "Modular RAG, operator 38, equations 23-24; REPLUG (Shi et al. 2023)",
+    summary: "Answers from each passage at once, weighted by its score.",
+  },
+  config: settings,
+  ports: {
+    input: { query: text, hits },
+    output: { answer: answerPort, confidence: number, level: z.enum(["token", "answer", "none"]) },
+  },
+  bound,
+  setup: async (config, host) => {
+    const model = await host.resource<LanguageModel>("model", config.model);
+    const able = model.capabilities.has("logprobs") && model.capabilities.has("prefix");
+    if (config.level === "token" && !able)
+      throw new TesseraError("MISSING_CAPABILITY", `the model "${config.model}" lacks "logprobs" or "prefix"`, {
+        hint: 'take the level "auto" or "answer"',
+      });
+    const level: "token" | "answer" = able && config.level !== "answer" ? "token" : "answer";
+    return async ({ query, hits: found }, context) => {
+      const used = found.slice(0, config.hits);
+      if (used.length === 0)
+        return { answer: { text: "", citations: [], refused: true }, confidence: 0, level: "none" as const };
+      const weights = lambdas(used, config.temperature);
+      const prompts = used.map((hit) => prompt(query, hit, config.characters));
+      const fuse = level === "token" ? decode : elect;
+      const { said, confidence } = await fuse(model, prompts, weights, config.maxTokens, context);
+      const source = used.find(({ passage }) => passage.text.toLowerCase().includes(said.toLowerCase()));
+      const cited = said !== "" && source !== undefined;
+      return {
+        answer: {
+          text: cited ? `${said} [1]` : said,
+          citations: cited ? [cite(1, source.passage)] : [],
+          refused: said === "",
+        },
+        confidence,
+        level,
+      };
+    };
+  },
+});
