@@ -160,7 +160,7 @@ describe("Codebase", () => {
     put(
       root,
       "b.ts",
-      `class A {\n${Array.from({ length: 30 }, (_, i) => `  m${i}() {\n    return ${i};\n  }`).join("\n")}\n}\n`,
+      `class A {\n${Array.from({ length: 15 }, (_, i) => `  m${i}() {\n    return ${i};\n  }`).join("\n")}\n}\n`,
     );
     await settle();
     await Codebase.update(index, { root, participants: [mirror()] });
@@ -171,7 +171,7 @@ describe("Codebase", () => {
     });
     expect(smaller.report.read).toBe(2);
     expect(smaller.report.passages).toMatchObject({ removed: 0 });
-    expect(smaller.report.passages.added).toBeGreaterThan(20);
+    expect(smaller.report.passages.added).toBe(15);
     const next = mirror("2");
     await Codebase.update(index, { root, participants: [next], chunker: codeChunker({ maximum: 32 }) });
     expect(next.last!.previous).toBeUndefined();
@@ -233,6 +233,16 @@ describe("Codebase", () => {
       { numRuns: 40 },
     );
   });
+});
+
+it("does not index itself where it is kept inside the folder", async () => {
+  const { root } = fresh();
+  put(root, "a.ts", functionOf("one", 1));
+  const index = join(root, "[x] #1/index");
+  await Codebase.update(index, { root });
+  const { codebase, report } = await Codebase.update(index, { root });
+  expect(report.seen).toBe(1);
+  expect(codebase.files).toEqual(["a.ts"]);
 });
 
 it("an empty file that goes away leaves the passages of others where they are", async () => {

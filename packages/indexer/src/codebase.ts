@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError } from "@tessera/core";
 import type { z } from "zod";
 import { chunkCode } from "./code.js";
@@ -193,7 +193,7 @@ async function bringUpToDate(
   if (old) await sweep(folder, [old.generation]);
   const wanted = canonicalJson({ list, chunker: chunker.revision });
   const scanned = await scan(root, old ? await knownOf(folder, old) : new Map(), {
-    list,
+    list: { ...list, exclude: [...list.exclude, ...within(root, folder)] },
     chunker,
     trustTimes: old?.root === root,
     trustContent: old?.settings === wanted,
@@ -299,6 +299,14 @@ const readIfThere = (folder: string): Promise<Manifest | undefined> =>
     if (TesseraError.is(error) && error.code === "INDEX_MISSING") return undefined;
     throw error;
   });
+
+/** The pattern of an index that is kept inside the folder it is of. */
+function within(root: string, folder: string): string[] {
+  const path = relative(root, resolve(folder)).split(sep).join("/");
+  return path === "" || path.startsWith("../") || isAbsolute(path)
+    ? []
+    : [`/${path.replace(/[[\]*?!#\\ ]/g, "\\$&")}/`];
+}
 
 function assertNames(participants: readonly Participant[]): void {
   for (const [index, { name }] of participants.entries())
