@@ -27,6 +27,34 @@ describe("asking a model", () => {
     expect(spent).toEqual([{ calls: 1, tokens: 7 }]);
   });
 
+  it("lets the answer be heard as it comes, and estimates what the model does not report", async () => {
+    const spent: { tokens?: number | undefined }[] = [];
+    const heard: string[] = [];
+    const model: LanguageModel = {
+      revision: "1",
+      capabilities: new Set(),
+      count: (text) => text.length,
+      async *generate() {
+        yield { text: "ab" };
+        yield { text: "c", finish: "length" };
+      },
+    };
+    const context: Context = {
+      path: "test",
+      signal: new AbortController().signal,
+      random: () => 0,
+      emit: () => {},
+      spend: (use) => void spent.push(use),
+    };
+    const request = { messages: [{ role: "user", content: "12345" }], maxTokens: 9 } as const;
+    expect(await ask(model, request, context, (part) => heard.push(part))).toMatchObject({
+      text: "abc",
+      finish: "length",
+    });
+    expect(heard).toEqual(["ab", "c"]);
+    expect(spent).toEqual([{ calls: 1, tokens: 8 }]);
+  });
+
   it("cuts what is too long and says so", () => {
     expect(clip("abcdef", 6)).toBe("abcdef");
     expect(clip("abcdefg", 6)).toBe("abcde…");

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Bound, Context } from "./operator.js";
-import { complete, type GenerateRequest, type LanguageModel } from "./resources.js";
+import { type Completion, complete, type GenerateRequest, type LanguageModel } from "./resources.js";
+import { countTokens } from "./tokens.js";
 
 /** The settings that every operator which asks a language model shares; spread them into its config. */
 export const asking = {
@@ -12,10 +13,24 @@ export const asking = {
   characters: z.int().positive().default(4000),
 };
 
-/** Reads one answer to the end; passes the run's signal on and reports what was spent. */
-export async function ask(model: LanguageModel, request: GenerateRequest, context: Context) {
-  const answer = await complete(model, request, context.signal);
-  context.spend({ calls: 1, tokens: answer.usage.prompt + answer.usage.completion });
+/**
+ * Reads one answer to the end; passes the run's signal on and reports what was spent: the usage that the model reports,
+ * or else an estimate. `hear` gets each part of the answer as it comes.
+ */
+export async function ask(
+  model: LanguageModel,
+  request: GenerateRequest,
+  context: Context,
+  hear?: (text: string) => void,
+): Promise<Completion> {
+  const answer = await complete(model, request, context.signal, hear);
+  const tokens = answer.usage
+    ? answer.usage.prompt + answer.usage.completion
+    : [...request.messages.map(({ content }) => content), answer.text].reduce(
+        (sum, text) => sum + countTokens(text, model),
+        0,
+      );
+  context.spend({ calls: 1, tokens });
   return answer;
 }
 

@@ -122,23 +122,32 @@ export interface Database extends Resource {
   read(statement: string, rows: number, signal?: AbortSignal): Promise<{ [column: string]: Json }[]>;
 }
 
-/** Reads a model's answer to the end. */
+/** A model's whole answer. */
+export interface Completion {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+  readonly finish: "stop" | "length";
+  /** Undefined where the model does not report it. */
+  readonly usage: { readonly prompt: number; readonly completion: number } | undefined;
+}
+
+/** Reads a model's answer to the end; `hear` gets each part as it comes. */
 export async function complete(
   model: LanguageModel,
   request: GenerateRequest,
   signal?: AbortSignal,
-): Promise<{
-  text: string;
-  tokens: Token[];
-  usage: { prompt: number; completion: number };
-}> {
+  hear?: (text: string) => void,
+): Promise<Completion> {
   let text = "";
   const tokens: Token[] = [];
-  let usage = { prompt: 0, completion: 0 };
+  let finish: Completion["finish"] = "stop";
+  let usage: Completion["usage"];
   for await (const delta of model.generate(request, signal)) {
     text += delta.text;
+    hear?.(delta.text);
     if (delta.tokens) tokens.push(...delta.tokens);
-    if (delta.usage) usage = { ...delta.usage };
+    finish = delta.finish ?? finish;
+    usage = delta.usage ?? usage;
   }
-  return { text, tokens, usage };
+  return { text, tokens, finish, usage };
 }
