@@ -6,6 +6,7 @@ export * from "./elect.js";
 export * from "./extract.js";
 export * from "./filter.js";
 export * from "./kmeans.js";
+export * from "./mbxp.js";
 export * from "./problem.js";
 export * from "./represent.js";
 export * from "./revise.js";

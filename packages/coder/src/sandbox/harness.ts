@@ -18,6 +18,12 @@ export const javascriptHarness = String.raw`(() => {
   const MapType = Map, SetType = Set, DateType = Date;
   const mapEntries = Map.prototype.forEach, setEntries = Set.prototype.forEach;
 
+  const insert = (items, item) => {
+    let place = items.length;
+    while (place > 0 && items[place - 1] > item) { items[place] = items[place - 1]; place -= 1; }
+    items[place] = item;
+  };
+
   // JSON with what JSON lacks: {"$": "undefined" | "NaN" | "Infinity" | "-Infinity" | "function"},
   // {"$": "bigint" | "date", text}, {"$": "map" | "set", items}
   const encode = (value, depth) => {
@@ -38,13 +44,15 @@ export const javascriptHarness = String.raw`(() => {
       for (let i = 0; i < value.length; i++) add(encode(value[i], depth + 1));
       return "[" + text + "]";
     }
-    if (value instanceof MapType) {
-      apply(mapEntries, value, [(member, key) => add("[" + encode(key, depth + 1) + "," + encode(member, depth + 1) + "]")]);
-      return '{"$":"map","items":[' + text + "]}";
-    }
-    if (value instanceof SetType) {
-      apply(setEntries, value, [(member) => add(encode(member, depth + 1))]);
-      return '{"$":"set","items":[' + text + "]}";
+    // members of maps and sets in the order of their texts: two that hold the same are written the same
+    if (value instanceof MapType || value instanceof SetType) {
+      const map = value instanceof MapType, items = [];
+      apply(map ? mapEntries : setEntries, value, [(member, key) => {
+        const own = encode(member, depth + 1);
+        insert(items, map ? "[" + encode(key, depth + 1) + "," + own + "]" : own);
+      }]);
+      for (let i = 0; i < items.length; i++) add(items[i]);
+      return '{"$":"' + (map ? "map" : "set") + '","items":[' + text + "]}";
     }
     if (value instanceof DateType) return '{"$":"date","text":"' + apply(dates, value, []) + '"}';
     if (typeof value.then === "function") return '{"$":"promise"}';
