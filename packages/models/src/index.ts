@@ -4,6 +4,7 @@ export * from "./cassette.js";
 export * from "./encoder-bundle.js";
 export * from "./encoder-model.js";
 export * from "./engine.js";
+export * from "./engines/cpu.js";
 export * from "./engines/reference.js";
 export * from "./openai.js";
 export * from "./random-encoder.js";

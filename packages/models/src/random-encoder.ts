@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type EncoderConfig, encoderModel } from "./encoder-bundle.js";
-import { quantise } from "./encoder-model.js";
 import { referenceVectors } from "./engines/reference.js";
 import { type Tensor, writeSafetensors } from "./safetensors.js";
 
@@ -38,13 +37,15 @@ export interface RandomEncoder {
   readonly golden?: number;
 }
 
+const { imul } = Math;
+
 /** Uniform in [0, 1): mulberry32. */
 export function randomStream(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    let mixed = imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 }
@@ -60,16 +61,18 @@ export async function writeRandomEncoder(
   const { vocabulary, hidden, layers, intermediate, exits } = encoderShapes[shape];
   const random = randomStream(seed);
   const tensors = new Map<string, Tensor>();
-  const normal = (deviation: number): number =>
-    deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const matrix = (name: string, rows: number, columns: number): void => {
-    const values = Float32Array.from({ length: rows * columns }, () => normal(1 / Math.sqrt(columns)));
-    const quantised = quantise({ rows, columns, values });
-    tensors.set(name, { shape: [rows, columns], values: quantised.values });
-    tensors.set(`${name}.scale`, { shape: [rows], values: quantised.scale! });
+    const bytes = new Int8Array(rows * columns);
+    const words = new Int32Array(bytes.buffer, 0, Math.floor(bytes.length / 4));
+    for (let i = 0; i < words.length; i++) words[i] = random() * 4294967296;
+    for (let i = 0; i < bytes.length; i++) if (bytes[i] === -128) bytes[i] = 127;
+    // whole numbers uniform in −127 … 127 deviate by 73.3; a row's outputs then deviate by about 1
+    const scale = Float32Array.from({ length: rows }, () => (0.5 + random()) / (73.3 * Math.sqrt(columns)));
+    tensors.set(name, { shape: [rows, columns], values: bytes });
+    tensors.set(`${name}.scale`, { shape: [rows], values: scale });
   };
   const norm = (name: string): void => {
-    tensors.set(name, { shape: [hidden], values: Float32Array.from({ length: hidden }, () => 1 + normal(0.1)) });
+    tensors.set(name, { shape: [hidden], values: Float32Array.from({ length: hidden }, () => 0.8 + 0.4 * random()) });
   };
   matrix("embedding.weight", vocabulary, hidden);
   for (let i = 0; i < layers; i++) {

@@ -1,0 +1,210 @@
+// internal
+import {
+  type Block,
+  dequantise,
+  type EncoderModel,
+  type ExitHead,
+  longestInput,
+  type Matrix,
+  type Norm,
+  quantise,
+} from "../encoder-model.js";
+import { GraphBuilder } from "./onnx.js";
+
+export type Precision = "int8" | "fp32";
+
+/** The blocks that one session runs: those after layer `from` up to the exit at layer `exit`, its head included. */
+export interface Segment {
+  readonly from: number;
+  readonly exit: number;
+}
+
+export const segmentsOf = (model: EncoderModel): Segment[] =>
+  model.exits.map(({ layer }, i) => ({ from: model.exits[i - 1]?.layer ?? 0, exit: layer }));
+
+/**
+ * One segment as an ONNX model. All texts of a run have the same length, so there is no padding and no mask.
+ *
+ * Inputs: `ids` int32 [tokens] in the first segment, `trunk` float [tokens, hidden] in the others;
+ * `shape` int64 [3] = texts, tokens of each, hidden.
+ * Outputs: `trunk` (but in the last segment), and `embedding` float [texts, hidden], not yet of unit length.
+ */
+export function segmentGraph(model: EncoderModel, segment: Segment, precision: Precision): Uint8Array {
+  const graph = new EncoderGraph(model, precision);
+  let x = segment.from === 0 ? graph.embed() : graph.input("trunk_in", "float", ["tokens", model.hidden]);
+  for (const block of model.blocks.slice(segment.from, segment.exit)) x = graph.block(block, x);
+  const head = model.exits.find(({ layer }) => layer === segment.exit)!;
+  graph.output(graph.leave(head, x), "embedding", "float", ["texts", model.hidden]);
+  if (segment.exit !== model.blocks.length) graph.output(x, "trunk", "float", ["tokens", model.hidden]);
+  return graph.finish();
+}
+
+/** Activations ready for a matrix: fp32, or bytes with one scale a row. */
+type Rows = { readonly values: string; readonly scale?: string };
+
+class EncoderGraph extends GraphBuilder {
+  private readonly shape = this.input("shape", "int64", [3]);
+  private readonly made = new Map<string, string>();
+
+  constructor(
+    private readonly model: EncoderModel,
+    private readonly precision: Precision,
+  ) {
+    super();
+  }
+
+  /** A constant that several nodes read; it is made when the first one asks. */
+  private shared(key: string, make: () => string): string {
+    const name = this.made.get(key) ?? make();
+    this.made.set(key, name);
+    return name;
+  }
+
+  private integers(...values: number[]): string {
+    return this.shared(`integers ${values}`, () => this.constant(BigInt64Array.from(values, BigInt), [values.length]));
+  }
+
+  private number(value: number): string {
+    return this.shared(`number ${value}`, () => this.constant(Float32Array.of(value), []));
+  }
+
+  private zeroPoint(): string {
+    return this.shared("zero point", () => this.constant(Uint8Array.of(128), []));
+  }
+
+  /** cos or sin of position · θ^(−2j/s), [positions, s / 2]. */
+  private angles(turn: "cos" | "sin"): string {
+    const half = this.model.hidden / this.model.heads / 2;
+    const positions = longestInput(this.model);
+    const value = (_: unknown, i: number): number =>
+      Math[turn](Math.floor(i / half) * this.model.ropeTheta ** (-(i % half) / half));
+    return this.shared(turn, () =>
+      this.constant(Float32Array.from({ length: positions * half }, value), [positions, half]),
+    );
+  }
+
+  embed(): string {
+    const ids = this.input("ids", "int32", ["tokens"]);
+    const matrix = this.precision === "int8" ? quantise(this.model.embedding) : this.model.embedding;
+    const { rows, columns, values, scale } = matrix;
+    const table = this.constant(values, [rows, columns]);
+    if (!scale) return this.node("Gather", [table, ids]);
+    const bytes = this.node("Cast", [this.node("Gather", [table, ids])], { to: 1 });
+    return this.node("Mul", [bytes, this.node("Gather", [this.constant(scale, [rows, 1]), ids])]);
+  }
+
+  block(block: Block, x: string): string {
+    const normed = this.rows(this.norm(block.attentionNorm, x));
+    const query = this.rotate(this.multiply(normed, this.allHeads(block.query)));
+    const key = this.rotate(this.multiply(normed, this.allHeads(block.key)));
+    const value = this.texts(this.multiply(normed, this.allHeads(block.value)));
+    const heads = this.node("com.microsoft:MultiHeadAttention", [query, key, value], { num_heads: this.model.heads });
+    const mixed = this.multiply(this.rows(this.flat(heads)), block.output);
+    const y = this.node("Add", [x, mixed]);
+
+    const input = this.rows(this.norm(block.feedforwardNorm, y));
+    const up = this.multiply(input, block.up);
+    const inner = block.gate
+      ? this.node("Mul", [this.silu(this.multiply(input, block.gate)), up])
+      : this.node("com.microsoft:FastGelu", [up]);
+    return this.node("Add", [y, this.multiply(this.rows(inner), block.down)]);
+  }
+
+  leave({ norm, projection }: ExitHead, x: string): string {
+    const texts = this.texts(norm ? this.norm(norm, x) : x);
+    const pooled =
+      this.model.pooling === "mean"
+        ? this.node("ReduceMean", [texts, this.integers(1)], { keepdims: 0 })
+        : this.node("Gather", [texts, this.constant(BigInt64Array.of(-1n), [])], { axis: 1 });
+    return this.multiply(this.rows(pooled), projection);
+  }
+
+  private norm(norm: Norm, x: string): string {
+    const weight = this.constant(norm.weight, [norm.weight.length]);
+    const attributes = { axis: -1, epsilon: { float: norm.epsilon } };
+    if (norm.kind === "rms") return this.node("SimplifiedLayerNormalization", [x, weight], attributes);
+    const bias = norm.bias ?? new Float32Array(norm.weight.length);
+    return this.node("LayerNormalization", [x, weight, this.constant(bias, [bias.length])], attributes);
+  }
+
+  /** z · sigmoid(z) */
+  private silu(z: string): string {
+    return this.node("com.microsoft:QuickGelu", [z], { alpha: { float: 1 } });
+  }
+
+  /** [tokens, hidden] → [texts, length, hidden] */
+  private texts(x: string): string {
+    return this.node("Reshape", [x, this.shape]);
+  }
+
+  /** [texts, length, hidden] → [tokens, hidden] */
+  private flat(x: string): string {
+    return this.node("Reshape", [x, this.integers(-1, this.model.hidden)]);
+  }
+
+  private rotate(x: string): string {
+    const inputs = [this.texts(x), this.integers(0), this.angles("cos"), this.angles("sin")];
+    return this.node("com.microsoft:RotaryEmbedding", inputs);
+  }
+
+  /** Rows as bytes round(x / a) + 128 with a = max|x| / 127, each row by itself. */
+  private rows(x: string): Rows {
+    if (this.precision === "fp32") return { values: x };
+    const most = this.node("ReduceMax", [this.node("Abs", [x]), this.integers(-1)], { keepdims: 1 });
+    const scale = this.node("Max", [this.node("Mul", [most, this.number(1 / 127)]), this.number(2 ** -100)]);
+    const scaled = this.node("Div", [x, scale]);
+    return { values: this.node("QuantizeLinear", [scaled, this.number(1), this.zeroPoint()]), scale };
+  }
+
+  /** x Wᵀ + bias */
+  private multiply(x: Rows, matrix: Matrix): string {
+    const { rows: outputs, columns: inputs, bias } = matrix;
+    let y: string;
+    if (x.scale) {
+      const { values, scale } = quantise(matrix);
+      const weights = this.constant(transpose(values as Int8Array, outputs, inputs), [inputs, outputs]);
+      const unscaled = this.node("com.microsoft:MatMulIntegerToFloat", [
+        x.values,
+        weights,
+        this.number(1),
+        this.constant(scale!, [outputs]),
+        this.zeroPoint(),
+      ]);
+      y = this.node("Mul", [unscaled, x.scale]);
+    } else {
+      const weights = this.constant(transpose(dequantise(matrix), outputs, inputs), [inputs, outputs]);
+      y = this.node("MatMul", [x.values, weights]);
+    }
+    return bias ? this.node("Add", [y, this.constant(bias, [outputs])]) : y;
+  }
+
+  /** Repeats the rows of shared key and value heads, so that every query head has its own. */
+  private allHeads(matrix: Matrix): Matrix {
+    const { hidden, heads } = this.model;
+    if (matrix.rows === hidden) return matrix;
+    const size = hidden / heads;
+    const shared = hidden / matrix.rows;
+    const repeat = <T extends Int8Array | Float32Array>(values: T, width: number): T => {
+      const all = new (values.constructor as new (length: number) => T)(hidden * width);
+      for (let head = 0; head < heads; head++) {
+        const from = Math.floor(head / shared) * size * width;
+        all.set(values.subarray(from, from + size * width), head * size * width);
+      }
+      return all;
+    };
+    return {
+      rows: hidden,
+      columns: matrix.columns,
+      values: repeat(matrix.values, matrix.columns),
+      scale: matrix.scale && repeat(matrix.scale, 1),
+      bias: matrix.bias && repeat(matrix.bias, 1),
+    };
+  }
+}
+
+function transpose<T extends Int8Array | Float32Array>(values: T, rows: number, columns: number): T {
+  const turned = new (values.constructor as new (length: number) => T)(values.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column]!;
+  return turned;
+}
