@@ -14,7 +14,7 @@ const context = [
   hitOf("a", "function retry() { wait(); }", { path: "src/retry.ts", lines: [3, 9], symbol: "retry" }),
   hitOf("b", "Retries wait twice as long each time."),
 ];
-const input = { question: "How long do retries wait?", hits: context };
+const input = { query: "How long do retries wait?", hits: context };
 const saying = (text: string) => hostOf({ "model/writer": scriptedModel(() => text) });
 
 const cases: { name: string; said: string; output: Record<string, unknown> }[] = [
@@ -107,7 +107,7 @@ describe("generator.answer", () => {
     const mark = /<passage-([0-9a-f]{8})/.exec(user!.content)![1];
     const end = user!.content.indexOf(`</passage-${mark}>`);
     expect(end).toBeGreaterThan(user!.content.indexOf("PWNED"));
-    expect(user!.content.slice(end)).toMatch(/Question: How long do retries wait\?$/);
+    expect(user!.content.slice(end)).toMatch(/<question-[0-9a-f]{8} number="1">\nHow long do retries wait\?\n/);
   });
 
   it("gives a rejected draft and the reason to the model, fenced", async () => {
@@ -122,6 +122,16 @@ describe("generator.answer", () => {
     expect((await run("one two three four", { maxTokens: 2 })).output).toMatchObject({
       text: "one two",
       finish: "length",
+    });
+  });
+
+  it("gives log-probabilities where it is asked to, and refuses a model that has none", async () => {
+    const able = scriptedModel(() => "They wait [2].", { capabilities: ["logprobs"] });
+    const config = { model: "writer", logprobs: true };
+    const output = await runOperator(answer, config, input, { host: hostOf({ "model/writer": able }) });
+    expect(output.tokens).toHaveLength(3);
+    await expect(runOperator(answer, config, input, { host: saying("x") })).rejects.toMatchObject({
+      code: "MISSING_CAPABILITY",
     });
   });
 
@@ -154,7 +164,7 @@ describe("generator.answer", () => {
           await runOperator(
             answer,
             config,
-            { question: question.join(" "), hits: texts.map((text, i) => hitOf(`p${i}`, text.join(" "))) },
+            { query: question.join(" "), hits: texts.map((text, i) => hitOf(`p${i}`, text.join(" "))) },
             { host: hostOf({ "model/writer": model }) },
           );
           const bound = answer.bound!(answer.config.parse(config));

@@ -1,6 +1,7 @@
 import {
   type Answer,
   answer as answerPort,
+  ask,
   asking,
   cite,
   clip,
@@ -20,29 +21,27 @@ import { z } from "zod";
 import { CitationReader } from "./citations.js";
 import { pack } from "./pack.js";
 import { RefusalReader, refusal } from "./refusal.js";
+import { needLogprobs, tokens } from "./tokens.js";
 
 const rules = `You answer questions from numbered passages.
 Use only what the passages say. After each statement put the number of the passage that supports it in square brackets, as in [1]; cite no other numbers. Write code and identifiers in backticks. Be brief.
 If the passages do not hold the answer, reply with exactly: ${refusal}
 ${fenceRule}`;
 
-interface Question {
-  question: string;
+interface Asked {
+  query: string;
   draft?: Answer | undefined;
   feedback?: string | undefined;
 }
 
-const messagesOf = (
-  passages: readonly Passage[],
-  { question, draft, feedback }: Question,
-  extra: string,
-): Message[] => {
-  const parts = [fence(passages)];
+const messagesOf = (passages: readonly Passage[], { query, draft, feedback }: Asked, extra: string): Message[] => {
+  const parts = passages.length > 0 ? [fence(passages)] : [];
   if (draft) parts.push(`An earlier answer, which was rejected:\n${fence([draft], { tag: "draft" })}`);
   if (feedback) parts.push(`Why it was rejected:\n${fence([{ text: feedback }], { tag: "feedback" })}`);
+  parts.push(fence([{ text: query }], { tag: "question" }));
   return [
     { role: "system", content: extra ? `${rules}\n${extra}` : rules },
-    { role: "user", content: `${parts.join("\n\n")}\n\nQuestion: ${question}` },
+    { role: "user", content: parts.join("\n\n") },
   ];
 };
 
@@ -70,17 +69,20 @@ export const answer = operator({
     temperature: z.number().min(0).max(2).default(0),
     /** More instructions: tone, language, form. */
     instructions: z.string().max(2000).default(""),
+    /** Gives the answer's tokens with their log-probabilities at `tokens`; needs a model that has them. */
+    logprobs: z.boolean().default(false),
     /** What is said where the passages hold no answer. */
     refusal: z.string().default("The passages that were found do not answer this question."),
   }),
   ports: {
-    input: { question: text, hits, draft: answerPort.optional(), feedback: text.optional() },
+    input: { query: text, hits, draft: answerPort.optional(), feedback: text.optional() },
     output: {
       answer: answerPort,
       text,
       refused: flag,
       unknown: z.array(number),
       finish: z.enum(["stop", "length"]),
+      tokens,
     },
   },
   bound: ({ maxTokens, contextTokens, instructions }) => ({
@@ -89,21 +91,23 @@ export const answer = operator({
   }),
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
+    needLogprobs(config, model);
+    const { maxTokens, temperature, logprobs } = config;
     const refuse = { answer: { text: config.refusal, citations: [], refused: true }, text: config.refusal };
     return async (input, context) => {
       const short = (text: string): string => clip(text, config.contextTokens);
-      const question: Question = {
-        question: short(input.question),
+      const asked: Asked = {
+        query: short(input.query),
         draft: input.draft && { ...input.draft, text: short(input.draft.text) },
         feedback: input.feedback && short(input.feedback),
       };
-      const asked = countTokens(messagesOf([], question, "")[1]!.content, model);
-      const passages = pack(input.hits, config.contextTokens - asked, model);
+      const size = countTokens(messagesOf([], asked, "")[1]!.content, model);
+      const passages = pack(input.hits, config.contextTokens - size, model);
       if (passages.length === 0) {
         context.emit("text", config.refusal);
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
       }
-      const messages = messagesOf(passages, question, config.instructions);
+      const messages = messagesOf(passages, asked, config.instructions);
       const markers = new CitationReader(passages.length);
       const refusals = new RefusalReader();
       let written = "";
@@ -112,31 +116,22 @@ export const answer = operator({
         written += part;
         context.emit("text", part);
       };
-      let raw = "";
-      let finish: "stop" | "length" = "stop";
-      let usage: { prompt: number; completion: number } | undefined;
-      const { maxTokens, temperature } = config;
-      for await (const delta of model.generate({ messages, maxTokens, temperature }, context.signal)) {
-        raw += delta.text;
-        finish = delta.finish ?? finish;
-        usage = delta.usage ?? usage;
-        write(markers.push(refusals.push(delta.text)));
-      }
+      const { finish, ...said } = await ask(
+        model,
+        { messages, maxTokens, temperature, ...(logprobs && { logprobs }) },
+        context,
+        (part) => write(markers.push(refusals.push(part))),
+      );
       write(markers.push(refusals.end()) + markers.end());
-      context.spend({
-        calls: 1,
-        tokens: usage
-          ? usage.prompt + usage.completion
-          : countTokens(raw, model) + messages.reduce((sum, { content }) => sum + countTokens(content, model), 0),
-      });
+      const rest = { finish, ...(logprobs && { tokens: said.tokens.map(({ text, logprob }) => ({ text, logprob })) }) };
       const unknown = [...markers.unknown];
       if (refusals.refused || written.trim() === "") {
         context.emit("text", config.refusal);
-        return { ...refuse, refused: true, unknown, finish };
+        return { ...refuse, ...rest, refused: true, unknown };
       }
       const citations = [...markers.cited].sort((a, b) => a - b).map((marker) => cite(marker, passages[marker - 1]!));
       const text = written.trim();
-      return { answer: { text, citations, refused: false }, text, refused: false, unknown, finish };
+      return { ...rest, answer: { text, citations, refused: false }, text, refused: false, unknown };
     };
   },
 });

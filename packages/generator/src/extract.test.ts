@@ -47,7 +47,7 @@ testOperator(extract, {
     {
       name: "answers where something is done in code",
       config: { passages: 1 },
-      input: { question: "where are retries backed off?", hits },
+      input: { query: "where are retries backed off?", hits },
       output: {
         answer: {
           text: "`backoff` in src/retry.ts:10-13 [1]: How long a retry waits: twice as long each time.\n\n    export function backoff(attempt: number): number",
@@ -64,7 +64,7 @@ testOperator(extract, {
       name: "quotes sentences of prose",
       config: { passages: 1, quotes: 1 },
       input: {
-        question: "Who won the first Nobel Prize in Physics?",
+        query: "Who won the first Nobel Prize in Physics?",
         hits: [
           prose("b", "Nobel Prize", "The prizes are given in Stockholm. They began in 1901."),
           prose(
@@ -86,7 +86,7 @@ testOperator(extract, {
     },
     {
       name: "refuses where nothing covers the question",
-      input: { question: "How do I bake sourdough bread?", hits },
+      input: { query: "How do I bake sourdough bread?", hits },
       output: {
         answer: { text: "Nothing that was found answers this question.", citations: [], refused: true },
         text: "Nothing that was found answers this question.",
@@ -95,7 +95,7 @@ testOperator(extract, {
     },
     {
       name: "refuses where nothing was found",
-      input: { question: "anything", hits: [] },
+      input: { query: "anything", hits: [] },
       output: ({ refused }) => expect(refused).toBe(true),
     },
   ],
@@ -104,7 +104,7 @@ testOperator(extract, {
 describe("generator.extract", () => {
   const run = async (question: string, from: Hit[] = hits, config: object = {}) => {
     const context = contextOf();
-    const output = (await runOperator(extract, config, { question, hits: from }, { context })) as {
+    const output = (await runOperator(extract, config, { query: question, hits: from }, { context })) as {
       answer: Answer;
       text: string;
     };

@@ -146,10 +146,10 @@ export const extract = operator({
     least: z.number().min(0).max(1).default(0.4),
     refusal: z.string().default("Nothing that was found answers this question."),
   }),
-  ports: { input: { question: text, hits }, output: { answer, text, refused: flag } },
+  ports: { input: { query: text, hits }, output: { answer, text, refused: flag } },
   effects: "none",
   setup: (config) => (input, context) => {
-    const question = new Question(input.question);
+    const question = new Question(input.query);
     const found = input.hits.map(({ passage }) => look(passage, question));
     const weights = question.weights(found.map(({ all }) => all));
     const ranked = found
