@@ -230,7 +230,7 @@ describe("Codebase", () => {
         }
         expect(readdirSync(index).filter((name) => name.startsWith("generation-")).length).toBeLessThanOrEqual(2);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });
