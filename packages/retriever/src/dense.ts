@@ -1,0 +1,37 @@
+import { filter, hits, operator, text } from "@tessera/core";
+import { z } from "zod";
+import { both } from "./filters.js";
+import { openDense } from "./spaces.js";
+
+/**
+ * Searches a vector store with the embedding of the query. Which of the encoder's embeddings is used (the layer `exit`,
+ * the first `width` components) is left to the encoder where it is not set; passages may be embedded by another exit,
+ * where the encoder says that both share a space.
+ * @throws TesseraError SPACE_MISMATCH at set-up, where the store's space may not be searched with such queries.
+ */
+export const dense = operator({
+  name: "retriever.dense",
+  version: 1,
+  about: {
+    module: "retrieval",
+    submodule: "retriever selection",
+    paper: "Modular RAG, operator 16",
+    summary: "Retrieves passages by the vector of a query.",
+  },
+  config: z.strictObject({
+    store: z.string(),
+    encoder: z.string(),
+    exit: z.int().nonnegative().optional(),
+    width: z.int().positive().optional(),
+    top: z.int().positive().default(10),
+    filter: filter.optional(),
+  }),
+  ports: { input: { query: text, filter: filter.optional() }, output: { hits } },
+  setup: async ({ top, filter: fixed, ...settings }, host) => {
+    const { store, encode } = await openDense(settings, host);
+    return async ({ query, filter: asked }, { signal, principal }) => {
+      const vector = await encode(query, signal);
+      return { hits: await store.search({ vector, top, filter: both(fixed, asked), principal }, signal) };
+    };
+  },
+});
