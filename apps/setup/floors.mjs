@@ -39,7 +39,11 @@ export const allowed = {
     "web-tree-sitter": "syntax trees of generated code",
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
-  models: { "eventsource-parser": "server-sent events of remote models", "onnxruntime-node": "the cpu engine" },
+  models: {
+    "@huggingface/tokenizers": "reads tokenizer.json",
+    "eventsource-parser": "server-sent events of remote models",
+    "onnxruntime-node": "the cpu engine",
+  },
   langchain: {
     "@langchain/core": "the other side of the bridge",
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
