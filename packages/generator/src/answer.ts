@@ -1,49 +1,23 @@
 import {
-  type Answer,
   answer as answerPort,
   ask,
   asking,
   cite,
   clip,
   countTokens,
-  fence,
-  fenceRule,
   flag,
   hits,
   type LanguageModel,
-  type Message,
   number,
   operator,
-  type Passage,
   text,
 } from "@tessera/core";
 import { z } from "zod";
 import { CitationReader } from "./citations.js";
 import { pack } from "./pack.js";
-import { RefusalReader, refusal } from "./refusal.js";
+import { type Asked, messagesOf, rules } from "./prompt.js";
+import { RefusalReader } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
-
-const rules = `You answer questions from numbered passages.
-Use only what the passages say. After each statement put the number of the passage that supports it in square brackets, as in [1]; cite no other numbers. Write code and identifiers in backticks. Be brief.
-If the passages do not hold the answer, reply with exactly: ${refusal}
-${fenceRule}`;
-
-interface Asked {
-  query: string;
-  draft?: Answer | undefined;
-  feedback?: string | undefined;
-}
-
-const messagesOf = (passages: readonly Passage[], { query, draft, feedback }: Asked, extra: string): Message[] => {
-  const parts = passages.length > 0 ? [fence(passages)] : [];
-  if (draft) parts.push(`An earlier answer, which was rejected:\n${fence([draft], { tag: "draft" })}`);
-  if (feedback) parts.push(`Why it was rejected:\n${fence([{ text: feedback }], { tag: "feedback" })}`);
-  parts.push(fence([{ text: query }], { tag: "question" }));
-  return [
-    { role: "system", content: extra ? `${rules}\n${extra}` : rules },
-    { role: "user", content: parts.join("\n\n") },
-  ];
-};
 
 /**
  * Answers a question from the passages of its hits, with citations: y = LLM([q, D]) (equation 4).
