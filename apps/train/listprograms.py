@@ -1,0 +1,338 @@
+"""The domain of the CodeChain experiment: typed list and string programs in JavaScript, with what they are asked for.
+
+A problem is a chain of primitives, described in English (a vague description leaves a step out) and by two or three public
+examples; twenty hidden tests decide. Splits after ExeDec (Shi et al. 2024): `none` is like the training set, `length` has
+longer chains, `compose` has neighbours that training never saw together, `new_op` chains primitives that training showed
+only alone. Problems are different by behaviour, not by text: no two give the same outputs on the probes, and none gives what
+a training program gives. Every step matters: no program behaves like itself with a step left out.
+
+    python listprograms.py OUT --train 200000 --problems 300
+
+writes OUT/train.jsonl ({kind, prompt, answer}) and OUT/{development,none,length,compose,new_op}.jsonl (problems as
+`problem` of @tessera/coder reads them, with `hidden` tests and `solution`). The same seed writes the same files.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listprimitives import Primitive, primitives
+
+TRAINING_STEPS = (1, 2, 3)
+LONG_STEPS = (4, 5)
+PROBES = 24
+HIDDEN = 20
+VAGUE = 0.35
+PUBLIC = (2, 3)
+SPLITS = ("none", "length", "compose", "new_op")
+LARGEST = 10_000
+KINDS = {"modular": 0.4, "direct": 0.2, "revise": 0.3, "debug": 0.1}
+
+WORDS = "a ab the cat sat on level noon apple kiwi stone tree book moon eve balloon hello red green odd".split(" ")
+
+
+@dataclass(frozen=True)
+class Program:
+    steps: tuple[Primitive, ...]
+
+    def run(self, value: Any) -> Any:
+        for step in self.steps:
+            value = step.meaning(value)
+        return value
+
+    @property
+    def takes(self) -> str:
+        return self.steps[0].takes
+
+
+def an_input(kind: str, rng: random.Random) -> Any:
+    match kind:
+        case "L":
+            high = rng.choice((3, 9, 20))
+            return [rng.randint(-high, high) for _ in range(rng.randint(0, 8))]
+        case "I":
+            return rng.randint(0, 9) if rng.random() < 0.5 else rng.randint(-50, 9999)
+        case "S":
+            return " ".join(rng.choice(WORDS) for _ in range(rng.randint(0, 5)))
+        case _:
+            return [rng.choice(WORDS) for _ in range(rng.randint(0, 6))]
+
+
+def probes(kind: str) -> list[Any]:
+    rng = random.Random(f"probes {kind}")
+    return [an_input(kind, rng) for _ in range(PROBES)]
+
+
+_PROBES = {kind: probes(kind) for kind in "LISW"}
+
+
+def small(value: Any) -> bool:
+    if isinstance(value, int):
+        return abs(value) <= LARGEST
+    return len(value) <= 24 and (isinstance(value, str) or all(not isinstance(x, int) or abs(x) <= LARGEST for x in value))
+
+
+def behaviour(program: Program) -> str | None:
+    """A hash of what a program gives on the probes of its type; None where it gives too little or too much."""
+    outputs = [program.run(value) for value in _PROBES[program.takes]]
+    written = [json.dumps(output) for output in outputs]
+    if not all(map(small, outputs)) or len(set(written)) < 4 or written.count("[]") > PROBES // 2:
+        return None
+    return program.takes + hashlib.sha256("\n".join(written).encode()).hexdigest()[:16]
+
+
+def every_step_matters(program: Program, own: str) -> bool:
+    """Whether leaving out a step that keeps the type changes the behaviour, and the whole does something."""
+    for index, step in enumerate(program.steps):
+        rest = program.steps[:index] + program.steps[index + 1 :]
+        if step.takes != step.gives:
+            continue
+        if not rest or behaviour(Program(rest)) == own:
+            if rest or all(program.run(value) == value for value in _PROBES[program.takes]):
+                return False
+    return True
+
+
+class Space:
+    """Which compositions training may see."""
+
+    def __init__(self, seed: int):
+        self.all = primitives()
+        rng = random.Random(f"space {seed}")
+        keys = sorted({step.key.rstrip("0123456789") for step in self.all})
+        self.alone = set(rng.sample(keys, 6))
+        # one neighbourhood in eight is kept from training
+        self.apart = {(a.key, b.key) for a in self.all for b in self.all if rng.random() < 0.125}
+        self.by_type: dict[str, list[Primitive]] = {}
+        for step in self.all:
+            self.by_type.setdefault(step.takes, []).append(step)
+
+    def is_new(self, step: Primitive) -> bool:
+        return step.key.rstrip("0123456789") in self.alone
+
+    def split_of(self, program: Program) -> str:
+        steps = program.steps
+        if len(steps) > 1 and any(map(self.is_new, steps)):
+            return "new_op"
+        if any((a.key, b.key) in self.apart for a, b in zip(steps, steps[1:])):
+            return "compose"
+        return "length" if len(steps) in LONG_STEPS else "none"
+
+    def draw(self, rng: random.Random, lengths: tuple[int, ...]) -> Program:
+        length = rng.choice(lengths)
+        while True:
+            kind = rng.choices("LSWI", (8, 2, 2, 1))[0]
+            steps: list[Primitive] = []
+            for _ in range(length):
+                options = self.by_type.get(kind, [])
+                if not options:
+                    break
+                steps.append(rng.choice(options))
+                kind = steps[-1].gives
+            if len(steps) == length:
+                return Program(tuple(steps))
+
+    def programs(self, rng: random.Random, split: str, taken: set[str]) -> Iterator[tuple[Program, str]]:
+        """Programs of a split whose behaviour is not taken yet; each takes its own."""
+        lengths = LONG_STEPS if split == "length" else (2, 3, 4) if split in ("compose", "new_op") else TRAINING_STEPS
+        while True:
+            program = self.draw(rng, lengths)
+            if self.split_of(program) != split:
+                continue
+            own = behaviour(program)
+            if own is None or own in taken or not every_step_matters(program, own):
+                continue
+            taken.add(own)
+            yield program, own
+
+
+def module(step: Primitive, rng: random.Random, code: int | None = None) -> tuple[str, str]:
+    """(name, code) of a primitive as a function with its docstring."""
+    name = rng.choice(step.names)
+    body = step.code[rng.randrange(2) if code is None else code]
+    return name, f"// {step.words}\nfunction {name}(v) {{ return {body}; }}"
+
+
+def modular(program: Program, rng: random.Random) -> tuple[str, list[str]]:
+    """A program of one function a step, and the functions. A step that comes twice is written once."""
+    written: dict[str, tuple[str, str]] = {}
+    for step in program.steps:
+        while step.key not in written:
+            name, code = module(step, rng)
+            if all(name != other for other, _ in written.values()):
+                written[step.key] = (name, code)
+    call = "v"
+    for step in program.steps:
+        call = f"{written[step.key][0]}({call})"
+    parts = [code for _, code in written.values()]
+    return "\n".join([*parts, f"function solve(v) {{ return {call}; }}"]), parts
+
+
+def direct(program: Program, rng: random.Random) -> str:
+    lines = [f"v = {step.code[rng.randrange(2)]};" for step in program.steps[:-1]]
+    return "\n".join(["function solve(v) {", *lines, f"return {program.steps[-1].code[rng.randrange(2)]};", "}"])
+
+
+def fenced(code: str) -> str:
+    return f"```javascript\n{code}\n```"
+
+
+def written(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def tests(program: Program, rng: random.Random, count: int, avoid: set[str]) -> list[dict]:
+    """Different inputs that tell something, not those in `avoid`, which grows by them."""
+    result: list[dict] = []
+    for _ in range(count * 60):
+        value = an_input(program.takes, rng)
+        key = json.dumps(value)
+        output = program.run(value)
+        if key in avoid or not small(output):
+            continue
+        avoid.add(key)
+        result.append({"call": "solve", "arguments": [value], "expected": output})
+        if len(result) == count:
+            break
+    return result
+
+
+def problem(program: Program, rng: random.Random) -> dict | None:
+    """What is asked for, without an answer."""
+    steps = [step.words for step in program.steps]
+    if len(steps) > 1 and rng.random() < VAGUE:
+        steps[rng.randrange(len(steps))] = "do something"
+    avoid: set[str] = set()
+    public = tests(program, rng, rng.choice(PUBLIC), avoid)
+    hidden = tests(program, rng, HIDDEN, avoid)
+    if len(public) < PUBLIC[0] or len(hidden) < HIDDEN:
+        return None
+    takes = {"L": "numbers", "I": "a number", "S": "a text", "W": "words"}[program.takes]
+    examples = [f"solve({written(one['arguments'][0])}) -> {written(one['expected'])}" for one in public]
+    text = "\n".join([f"Given {takes}: {', then '.join(steps)}.", *examples])
+    return {"text": text, "language": "javascript", "entry": "solve", "tests": public, "hidden": hidden}
+
+
+def prompt(mode: str, text: str, parts: list[str] | None = None) -> str:
+    """The brief form of the prompts in packages/coder/src/prompts.ts."""
+    return "\n".join([f"[{mode}]", text, *(parts or [])])
+
+
+def other_step(space: Space, program: Program, rng: random.Random) -> Program | None:
+    """The program with one step replaced by another of its type: what a wrong program looks like."""
+    index = rng.randrange(len(program.steps))
+    step = program.steps[index]
+    options = [one for one in space.by_type[step.takes] if one.gives == step.gives and one != step]
+    if not options:
+        return None
+    return Program(program.steps[:index] + (rng.choice(options),) + program.steps[index + 1 :])
+
+
+def training_example(space: Space, program: Program, rng: random.Random) -> dict | None:
+    """One prompt with its answer: modular, direct, a revision with modules of mixed worth, or a repair."""
+    asked = problem(program, rng)
+    if asked is None:
+        return None
+    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    answer, parts = modular(program, rng)
+    if kind == "modular":
+        return {"kind": kind, "prompt": prompt(kind, asked["text"]), "answer": fenced(answer)}
+    if kind == "direct":
+        return {"kind": kind, "prompt": prompt(kind, asked["text"]), "answer": fenced(direct(program, rng))}
+    if kind == "revise":
+        # true ones, ones of a nearly right program, unrelated ones: copying blindly does not pay
+        shown: list[str] = []
+        for _ in range(rng.randint(1, 5)):
+            source = rng.randrange(3)
+            if source == 0:
+                shown.append(rng.choice(parts))
+            elif source == 1 and (near := other_step(space, program, rng)):
+                shown.append(module(rng.choice(near.steps), rng)[1])
+            else:
+                shown.append(module(rng.choice(space.all), rng)[1])
+        shown = list(dict.fromkeys(shown))
+        return {"kind": kind, "prompt": prompt(kind, asked["text"], shown), "answer": fenced(answer)}
+    wrong = other_step(space, program, rng)
+    if wrong is None:
+        return None
+    for one in asked["tests"]:
+        value = one["arguments"][0]
+        got = wrong.run(value)
+        if got != one["expected"]:
+            said = f"solve({written(value)}) gave {written(got)}, not {written(one['expected'])}"
+            shown = [modular(wrong, rng)[0], said]
+            return {"kind": kind, "prompt": prompt(kind, asked["text"], shown), "answer": fenced(answer)}
+    return None
+
+
+def problems_of(space: Space, split: str, count: int, seed: int, taken: set[str]) -> Iterator[dict]:
+    rng = random.Random(f"{split} {seed}")
+    made = 0
+    for program, own in space.programs(rng, "none" if split == "development" else split, taken):
+        asked = problem(program, rng)
+        if asked is None:
+            continue
+        solution, modules = modular(program, rng)
+        yield {
+            "id": f"{split}-{made}",
+            **asked,
+            "split": split,
+            "steps": [step.key for step in program.steps],
+            "behaviour": own,
+            "solution": solution,
+            "modules": modules,
+        }
+        made += 1
+        if made == count:
+            return
+
+
+def training_of(space: Space, count: int, seed: int, held: set[str]) -> Iterator[dict]:
+    """Training examples; behaviours may come again in other words, but never those of a held problem."""
+    rng = random.Random(f"train {seed}")
+    made = 0
+    while made < count:
+        program = space.draw(rng, TRAINING_STEPS)
+        alone = len(program.steps) == 1
+        if space.split_of(program) != "none" or (not alone and any(map(space.is_new, program.steps))):
+            continue
+        own = behaviour(program)
+        if own is None or own in held or not every_step_matters(program, own):
+            continue
+        example = training_example(space, program, rng)
+        if example is not None:
+            yield example
+            made += 1
+
+
+def write(path: Path, rows: Iterator[dict]) -> None:
+    with path.open("w") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--train", type=int, default=200_000)
+    parser.add_argument("--problems", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    space = Space(arguments.seed)
+    taken: set[str] = set()
+    for split in ("development", *SPLITS):
+        write(
+            arguments.out / f"{split}.jsonl",
+            problems_of(space, split, arguments.problems, arguments.seed, taken),
+        )
+    write(arguments.out / "train.jsonl", training_of(space, arguments.train, arguments.seed, taken))
+
+
+if __name__ == "__main__":
+    main()
