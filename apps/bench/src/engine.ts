@@ -55,6 +55,14 @@ export default async function engine(report: Report): Promise<void> {
       report.miss(name, (error as Error).message);
     }
   }
+  try {
+    await measure(report, running);
+  } finally {
+    for (const system of Object.values(running)) await system.close();
+  }
+}
+
+async function measure(report: Report, running: Readonly<Record<string, SystemProcess>>): Promise<void> {
   const medians: Record<string, Record<string, number>> = {};
   for (const [method, metric, unit, rounds] of metrics) {
     report.say(metric);
@@ -73,5 +81,4 @@ export default async function engine(report: Report): Promise<void> {
     const [ours, theirs] = [medians.tessera?.line, medians[peer]?.line];
     if (ours && theirs) report.add(peer, "line: times our cost", theirs / ours, "×");
   }
-  for (const system of Object.values(running)) await system.close();
 }

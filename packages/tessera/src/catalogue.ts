@@ -1,3 +1,4 @@
+import * as coder from "@tessera/coder";
 import { type AnyOperator, isOperator } from "@tessera/core";
 import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
@@ -8,7 +9,7 @@ import * as reranker from "@tessera/reranker";
 import * as retriever from "@tessera/retriever";
 import * as router from "@tessera/router";
 
-const packages = { data, fuser, generator, indexer, query, reranker, retriever, router };
+const packages = { coder, data, fuser, generator, indexer, query, reranker, retriever, router };
 
 /** An operator of the framework, and how code imports it. */
 export interface CatalogueEntry {

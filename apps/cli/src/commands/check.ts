@@ -1,0 +1,57 @@
+import { flowSchema, printFlow } from "@tessera/core";
+import { checkFlow, mermaid } from "@tessera/graph";
+import { catalogue, operators } from "@tessera/tessera";
+import colors from "picocolors";
+import { readFlow } from "../documents.js";
+import type { Terminal } from "../terminal.js";
+
+export interface CheckOptions {
+  readonly mermaid?: boolean;
+  readonly code?: boolean;
+}
+
+/** Checks a flow without opening what it names: its findings, the most it can spend, a drawing, the same flow as code. */
+export async function check(terminal: Terminal, nameOrFile: string, options: CheckOptions): Promise<number> {
+  const { document, hash, bound, findings } = checkFlow(await readFlow(nameOrFile), operators);
+  const drawing = options.mermaid ? mermaid(document) : undefined;
+  const code = options.code
+    ? printFlow(document, {
+        importOf: (name) => {
+          const entry = catalogue.get(name);
+          return entry && { from: entry.from, name: entry.export };
+        },
+      })
+    : undefined;
+  terminal.result({
+    name: document.name,
+    hash,
+    bound,
+    findings,
+    ...(drawing && { mermaid: drawing }),
+    ...(code && { code }),
+  });
+  if (drawing || code) {
+    if (drawing) terminal.say(drawing);
+    if (code) terminal.say(code);
+  } else if (findings.length === 0) {
+    terminal.say(`${colors.green("ok")} ${document.name}  ${colors.dim(hash.slice(0, 12))}`);
+    terminal.table(
+      ["it can spend at most", ""],
+      [
+        ["operator calls", bound.steps],
+        ["model calls", bound.calls],
+        ["tokens", bound.tokens],
+      ],
+    );
+  }
+  if (findings.length > 0 && !terminal.json) for (const finding of findings) terminal.error(finding);
+  return findings.length > 0 ? 2 : 0;
+}
+
+/** Prints the JSON Schema of flow documents, for editors. */
+export function schema(terminal: Terminal): number {
+  const text = JSON.stringify(flowSchema(operators), undefined, 2);
+  process.stdout.write(`${text}\n`);
+  terminal.clear();
+  return 0;
+}

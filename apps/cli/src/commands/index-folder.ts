@@ -1,0 +1,38 @@
+import { resolve } from "node:path";
+import colors from "picocolors";
+import { indexFolder, openSource } from "../codebase.js";
+import type { Terminal } from "../terminal.js";
+
+/** Makes or updates the index of a folder. */
+export async function indexSource(
+  terminal: Terminal,
+  source: string,
+  options: { rebuild?: boolean; signal?: AbortSignal },
+): Promise<number> {
+  const began = performance.now();
+  const { report, vectors } = await openSource(terminal, source, options);
+  const ms = Math.round(performance.now() - began);
+  const { seen, read, changed, removed, passages, skipped } = report!;
+  terminal.result({
+    root: resolve(source),
+    index: indexFolder(source),
+    files: { seen, read, changed, removed },
+    passages,
+    skipped,
+    vectors,
+    ms,
+  });
+  terminal.say(`${colors.green("indexed")} ${resolve(source)} in ${(ms / 1000).toFixed(1)} s`);
+  terminal.table(
+    ["", "files", "", "passages"],
+    [
+      ["seen", seen, "added", passages.added],
+      ["read", read, "changed", passages.changed],
+      ["changed", changed, "moved", passages.moved],
+      ["removed", removed, "removed", passages.removed],
+    ],
+  );
+  for (const { path, reason } of skipped.slice(0, 10)) terminal.note(`left out: ${path} (${reason})`);
+  if (skipped.length > 10) terminal.note(`left out: ${skipped.length - 10} more (--json lists them)`);
+  return 0;
+}

@@ -1,0 +1,25 @@
+import { openSource } from "../codebase.js";
+import { parseJson, readFlow } from "../documents.js";
+import { runFlow } from "../run.js";
+import { type Terminal, UsageError } from "../terminal.js";
+
+export interface RunCommandOptions {
+  readonly input: string;
+  /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
+  readonly source?: string;
+  readonly trace?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs a flow on an input. */
+export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
+  const document = await readFlow(nameOrFile);
+  const input = parseJson(options.input, "--input");
+  if (typeof input !== "object" || input === null || Array.isArray(input))
+    throw new UsageError("--input is a JSON object of the flow's inputs");
+  const resources = options.source === undefined ? {} : (await openSource(terminal, options.source)).resources;
+  const { result, events } = await runFlow(terminal, document, input as Record<string, unknown>, resources, options);
+  terminal.result({ ...result, events });
+  if (!terminal.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+  return 0;
+}

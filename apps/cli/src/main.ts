@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { ask } from "./commands/ask.js";
+import { check, schema } from "./commands/check.js";
+import { indexSource } from "./commands/index-folder.js";
+import { flows, operators } from "./commands/list.js";
+import { run } from "./commands/run.js";
+import { exitCodeOf, Terminal } from "./terminal.js";
+
+const stop = new AbortController();
+process.once("SIGINT", () => stop.abort(new Error("interrupted")));
+// a reader that has had enough, as in `| head`, is no failure
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+const program = new Command("tessera")
+  .description("Modular RAG: index a folder, ask it, run and check flows.")
+  .configureHelp({ showGlobalOptions: true })
+  .option("--json", "print one JSON value and nothing else", false)
+  .option("--stack", "show stack traces of errors", false)
+  .exitOverride();
+
+/** Runs a command with a terminal; its result is the exit code. */
+const action =
+  (work: (terminal: Terminal, ...args: never[]) => number | Promise<number>) =>
+  async (...args: unknown[]): Promise<void> => {
+    const terminal = new Terminal(program.opts<{ json: boolean; stack: boolean }>());
+    try {
+      process.exitCode = await work(terminal, ...(args as never[]));
+    } catch (error) {
+      terminal.error(error);
+      process.exitCode = exitCodeOf(error);
+    }
+  };
+
+program
+  .command("index")
+  .description("make or update the index of a folder")
+  .argument("<folder>")
+  .option("--rebuild", "write everything anew")
+  .action(
+    action((terminal, folder: string, options: { rebuild?: boolean }) =>
+      indexSource(terminal, folder, { ...options, signal: stop.signal }),
+    ),
+  );
+program
+  .command("ask")
+  .description("answer a question about a folder, with citations")
+  .argument("<question>")
+  .option("--source <folder>", "what the question is about", ".")
+  .option("--flow <name or file>", "the flow that answers", "hybrid")
+  .option("--trace", "show every step")
+  .action(
+    action((terminal, question: string, options: { source: string; flow: string; trace?: boolean }) =>
+      ask(terminal, question, { ...options, signal: stop.signal }),
+    ),
+  );
+program
+  .command("run")
+  .description("run a flow on an input")
+  .argument("<name or file>")
+  .option("--input <json>", "the flow's inputs", "{}")
+  .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
+  .option("--trace", "show every step")
+  .action(
+    action((terminal, flow: string, options: { input: string; source?: string; trace?: boolean }) =>
+      run(terminal, flow, { ...options, signal: stop.signal }),
+    ),
+  );
+program
+  .command("check")
+  .description("check a flow: findings, and the most it can spend")
+  .argument("<name or file>")
+  .option("--mermaid", "print a drawing")
+  .option("--code", "print the flow as builder code")
+  .action(
+    action((terminal, flow: string, options: { mermaid?: boolean; code?: boolean }) => check(terminal, flow, options)),
+  );
+program
+  .command("flows")
+  .description("list the named flows")
+  .action(action((terminal) => flows(terminal)));
+program
+  .command("operators")
+  .description("list the operators")
+  .action(action((terminal) => operators(terminal)));
+program
+  .command("schema")
+  .description("print the JSON Schema of flow documents")
+  .action(action((terminal) => schema(terminal)));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // commander has printed its own message
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}

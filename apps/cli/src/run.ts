@@ -1,0 +1,80 @@
+import type { FlowDocument, FlowEvent } from "@tessera/core";
+import { compile, type RunResult } from "@tessera/graph";
+import { operators, ResourceHost, type Resources } from "@tessera/tessera";
+import colors from "picocolors";
+import type { Terminal } from "./terminal.js";
+
+export interface Ran {
+  readonly result: RunResult;
+  readonly events: FlowEvent[];
+}
+
+/** Runs a flow, writes the parts of one of its outputs as they come, and shows what happens if asked to. */
+export async function runFlow(
+  terminal: Terminal,
+  document: FlowDocument,
+  input: Record<string, unknown>,
+  resources: Resources,
+  options: { trace?: boolean; streamed?: string; signal?: AbortSignal },
+): Promise<Ran & { wrote: boolean }> {
+  const host = new ResourceHost(resources);
+  try {
+    const flow = await compile(document, { operators, host });
+    const stream = flow.stream(input, { signal: options.signal });
+    const events: FlowEvent[] = [];
+    let wrote = false;
+    const writing = (async () => {
+      for await (const { port, delta } of stream.output)
+        if (port === options.streamed && typeof delta === "string" && !options.trace) {
+          terminal.write(delta);
+          wrote = true;
+        }
+    })();
+    for await (const event of stream) {
+      events.push(event);
+      if (options.trace) trace(terminal, event);
+    }
+    await writing;
+    if (wrote) terminal.say();
+    return { result: await stream.result, events, wrote };
+  } finally {
+    await host.close();
+  }
+}
+
+const depthOf = (path: string): number => path.split("/").length - 1;
+
+/** One line an event, indented by its depth. */
+function trace(terminal: Terminal, event: FlowEvent): void {
+  const indent = "  ".repeat(depthOf(event.path));
+  const name = event.path.slice(event.path.lastIndexOf("/") + 1);
+  switch (event.type) {
+    case "node-end":
+      return terminal.say(
+        `${indent}${colors.green("✓")} ${name} ${colors.dim(`${event.ms.toFixed(1)} ms${event.from ? `, from ${event.from}` : ""}  ${summary(event.output)}`)}`,
+      );
+    case "node-skip":
+      return terminal.say(`${indent}${colors.yellow("–")} ${name} ${colors.dim(`skipped: ${event.reason}`)}`);
+    case "node-error":
+      return terminal.say(`${indent}${colors.red("✗")} ${name} ${event.error.code}: ${event.error.message}`);
+    case "flow-start":
+      return terminal.say(`${indent}${colors.bold(name)}`);
+    case "flow-end":
+      return terminal.say(`${indent}${colors.bold(name)} ${colors.dim(`${event.ms.toFixed(1)} ms, ${event.status}`)}`);
+    default:
+      return;
+  }
+}
+
+/** What an output holds, short enough for a line. */
+function summary(output: unknown): string {
+  if (typeof output !== "object" || output === null) return "";
+  return Object.entries(output)
+    .map(([port, value]) => {
+      if (Array.isArray(value)) return `${port}: ${value.length}`;
+      if (typeof value === "object" && value !== null) return `${port}: {…}`;
+      const text = String(value).replace(/\s+/g, " ");
+      return `${port}: ${text.length > 40 ? `${text.slice(0, 39)}…` : text}`;
+    })
+    .join(", ");
+}

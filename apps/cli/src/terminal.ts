@@ -1,0 +1,147 @@
+import { type ErrorCode, messageOf, TesseraError } from "@tessera/core";
+import cliProgress from "cli-progress";
+import Table from "cli-table3";
+import colors from "picocolors";
+
+/** Thrown for what the caller got wrong on the command line; exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export interface TerminalOptions {
+  /** One JSON value on standard output, and nothing else. */
+  readonly json: boolean;
+  /** Show stack traces of errors. */
+  readonly stack: boolean;
+}
+
+/** Where the commands print: tables and colours for people, JSON for machines, progress only on a terminal. */
+export class Terminal {
+  private bar: cliProgress.SingleBar | undefined;
+  private stage = "";
+
+  constructor(
+    readonly options: TerminalOptions,
+    private readonly out: NodeJS.WritableStream & { isTTY?: boolean } = process.stdout,
+    private readonly err: NodeJS.WritableStream & { isTTY?: boolean } = process.stderr,
+  ) {}
+
+  get json(): boolean {
+    return this.options.json;
+  }
+
+  /** For people; nothing under --json. */
+  say(text = ""): void {
+    if (!this.json) this.out.write(`${text}\n`);
+  }
+
+  /** A part of a line, as it comes. */
+  write(text: string): void {
+    if (!this.json) this.out.write(text);
+  }
+
+  /** A remark beside the result: on standard error, so that results can be piped. */
+  note(text: string): void {
+    this.clear();
+    if (!this.json) this.err.write(`${colors.dim(text)}\n`);
+  }
+
+  /** For machines; nothing without --json. */
+  result(value: unknown): void {
+    if (this.json) this.out.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  }
+
+  table(head: string[], rows: (string | number)[][]): void {
+    if (this.json) return;
+    const plain = {
+      top: "",
+      "top-mid": "",
+      "top-left": "",
+      "top-right": "",
+      bottom: "",
+      "bottom-mid": "",
+      "bottom-left": "",
+      "bottom-right": "",
+      left: "",
+      "left-mid": "",
+      mid: "",
+      "mid-mid": "",
+      right: "",
+      "right-mid": "",
+      middle: "  ",
+    };
+    const table = new Table({
+      head: head.map((name) => colors.bold(name)),
+      chars: plain,
+      style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+    });
+    table.push(...rows.map((row) => row.map(String)));
+    this.say(table.toString().replace(/[ \t]+$/gm, ""));
+  }
+
+  /** Shows how far long work is; on no terminal, nothing. */
+  progress(stage: string, done: number, total: number | undefined): void {
+    if (this.json || !this.err.isTTY) return;
+    if (stage !== this.stage) {
+      this.clear();
+      this.stage = stage;
+      this.bar = new cliProgress.SingleBar(
+        {
+          format: `${stage.padEnd(8)} {bar} {value}${total === undefined ? "" : "/{total}"}`,
+          stream: this.err,
+          clearOnComplete: true,
+          hideCursor: true,
+        },
+        cliProgress.Presets.shades_classic,
+      );
+      this.bar.start(total ?? done, done);
+    }
+    if (total !== undefined) this.bar?.setTotal(total);
+    this.bar?.update(done);
+  }
+
+  clear(): void {
+    this.bar?.stop();
+    this.bar = undefined;
+    this.stage = "";
+  }
+
+  /** Prints an error: its code, place and hint; never a stack unless it was asked for. */
+  error(error: unknown): void {
+    this.clear();
+    if (this.json) {
+      const { code, ...rest } = jsonOf(error);
+      this.out.write(`${JSON.stringify({ error: { code, ...rest } }, undefined, 2)}\n`);
+      return;
+    }
+    this.err.write(`${describe(error)}\n`);
+    if (this.options.stack && error instanceof Error) this.err.write(`${error.stack}\n`);
+  }
+}
+
+const jsonOf = (error: unknown): { code: ErrorCode | "USAGE" | "FAILED"; message: string } =>
+  TesseraError.is(error)
+    ? error.toJSON()
+    : { code: error instanceof UsageError ? "USAGE" : "FAILED", message: messageOf(error) };
+
+function describe(error: unknown): string {
+  if (!TesseraError.is(error)) return `${colors.red("error")} ${messageOf(error)}`;
+  const lines = error.findings.length > 0 ? error.findings.map(one) : [one(error)];
+  return lines.join("\n");
+}
+
+const one = ({ code, path, message, hint }: TesseraError): string =>
+  [
+    `${colors.red(code)}${path ? ` ${colors.bold(path)}` : ""}: ${message}`,
+    ...(hint ? [`  ${colors.dim("hint:")} ${hint}`] : []),
+  ].join("\n");
+
+/** 2 for a wrong call or a wrong document, 1 for what failed while it ran. */
+export const exitCodeOf = (error: unknown): 1 | 2 =>
+  error instanceof UsageError ||
+  (TesseraError.is(error) &&
+    ["BAD_JSON", "BAD_DOCUMENT", "DOCUMENT_TOO_LARGE", "INVALID_FLOW", "BAD_INPUT", "BAD_ARGUMENT"].includes(
+      error.code,
+    ))
+    ? 2
+    : 1;

@@ -1,0 +1,29 @@
+// writes what is derived by running the sources: the JSON of every flow, and the JSON Schema of flow documents
+//   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/setup/documents.mjs
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Every such file and its text. */
+export async function documents() {
+  const { flowSchema } = await import("../../packages/core/src/index.ts");
+  const { flows } = await import("../../packages/flows/src/index.ts");
+  const { operators } = await import("../../packages/tessera/src/index.ts");
+  const files = new Map();
+  const print = (value) => `${JSON.stringify(value, undefined, 2)}\n`;
+  for (const [name, { flow }] of flows) {
+    const path = join(root, "packages/flows/src", name, "flow.json");
+    files.set(path, print({ $schema: "../../../../docs/flow.schema.json", ...flow.document }));
+  }
+  files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
+  return files;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [path, text] of await documents()) {
+    if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
+    writeFileSync(path, text);
+    console.log(`wrote ${relative(root, path)}`);
+  }

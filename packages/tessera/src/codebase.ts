@@ -1,0 +1,91 @@
+import { join } from "node:path";
+import {
+  Codebase,
+  type Participant,
+  type Progress,
+  type Report,
+  storeFolder,
+  storeParticipant,
+} from "@tessera/indexer";
+import { HashEncoder } from "@tessera/models";
+import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/retriever";
+import type { Resources } from "./resources.js";
+
+export interface CodebaseSettings {
+  /** The folder to index. */
+  readonly root: string;
+  /** Where the index is kept. */
+  readonly folder: string;
+  /** Write everything anew, whatever is there. */
+  readonly rebuild?: boolean | undefined;
+  readonly progress?: ((progress: Progress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface OpenedCodebase {
+  readonly codebase: Codebase;
+  /** What the update did; `undefined` where the index was only opened. */
+  readonly report: Report | undefined;
+  /** How vectors are searched here, and why, in one line. */
+  readonly vectors: { readonly kind: "hnsw" | "exact"; readonly reason: string };
+  /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
+  readonly resources: Resources;
+}
+
+const sparse = storeParticipant({ name: "sparse", create: () => new Bm25Store(), load: Bm25Store.load });
+
+const encoderFolder = (participant: string): string => join(participant, "encoder");
+
+/** The vector store and the encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
+const dense: Participant = {
+  name: "dense",
+  revision: "hash:1",
+  async write(generation) {
+    const { previous, added, folder } = generation;
+    const encoder = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));
+    if (previous === undefined) encoder.fit(added.map(({ title = "", text }) => `${title}\n${text}`));
+    await storeParticipant({
+      name: "dense",
+      create: async () => (await openVectorStore({ space: encoder.space(), width: encoder.width })).store,
+      load: async (saved) => (await loadVectorStore(saved)).store,
+      encoder,
+    }).write(generation);
+    await encoder.save(encoderFolder(folder));
+  },
+};
+
+/**
+ * Brings the index of a folder of code and Markdown up to date and opens it.
+ * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED
+ */
+export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
+  const { codebase, report } = await Codebase.update(settings.folder, {
+    root: settings.root,
+    participants: [sparse, dense],
+    rebuild: settings.rebuild,
+    progress: settings.progress,
+    signal: settings.signal,
+  });
+  return openStores(codebase, report);
+}
+
+/**
+ * Opens an index as it is.
+ * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT
+ */
+export const openCodebase = async (folder: string): Promise<OpenedCodebase> =>
+  openStores(await Codebase.open(folder), undefined);
+
+async function openStores(codebase: Codebase, report: Report | undefined): Promise<OpenedCodebase> {
+  const [words, vectors, encoder] = await Promise.all([
+    Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
+    loadVectorStore(storeFolder(codebase.folderOf("dense"))),
+    HashEncoder.load(encoderFolder(codebase.folderOf("dense"))),
+  ]);
+  return {
+    codebase,
+    report,
+    vectors: { kind: vectors.kind, reason: vectors.reason },
+    resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
+  };
+}
