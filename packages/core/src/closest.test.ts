@@ -31,11 +31,12 @@ describe("didYouMean", () => {
   });
 
   it("is quick on hostile names", () => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     didYouMean(
       "x".repeat(1e6),
-      Array.from({ length: 1000 }, (_, i) => "y".repeat(1000) + i),
+      Array.from({ length: 10_000 }, (_, i) => "y".repeat(1000) + i),
     );
-    expect(performance.now() - start).toBeLessThan(1000);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(1000);
   });
 });

@@ -51,6 +51,11 @@ export class Checker {
 
   constructor(private readonly table: OperatorTable) {}
 
+  /** Only the first findings are worth the search for a similar name: nobody reads a thousand hints. */
+  private similar(name: string, known: Iterable<string>): string | undefined {
+    return this.findings.length < 100 ? didYouMean(name, known) : undefined;
+  }
+
   private find(code: ErrorCode, path: string, message: string, hint?: string, cause?: unknown): void {
     this.findings.push(new TesseraError(code, message, { path, hint, cause }));
   }
@@ -158,7 +163,7 @@ export class Checker {
   private operator(name: string, config: Json | undefined, path: string): OperatorBody | undefined {
     const operator = this.table.get(name);
     if (!operator) {
-      this.find("UNKNOWN_OPERATOR", path, `no operator "${name}"`, didYouMean(name, this.table.keys()));
+      this.find("UNKNOWN_OPERATOR", path, `no operator "${name}"`, this.similar(name, this.table.keys()));
       return undefined;
     }
     const parsed = operator.config.safeParse(config ?? {});
@@ -217,13 +222,13 @@ export class Checker {
     for (const [port, source] of Object.entries(node.in)) {
       const target = input.get(port);
       if (!target) {
-        this.find("UNKNOWN_PORT", path, `there is no input "${port}"`, didYouMean(port, input.keys()));
+        this.find("UNKNOWN_PORT", path, `there is no input "${port}"`, this.similar(port, input.keys()));
         continue;
       }
       this.wire(source, node.each?.over === port ? listOf(target.type) : target.type, `${path}.${port}`, given);
     }
     if (node.each && !input.has(node.each.over))
-      this.find("BAD_EACH", path, `there is no input "${node.each.over}"`, didYouMean(node.each.over, input.keys()));
+      this.find("BAD_EACH", path, `there is no input "${node.each.over}"`, this.similar(node.each.over, input.keys()));
     else if (node.each && !Object.hasOwn(node.in, node.each.over))
       this.find("BAD_EACH", path, `nothing feeds "${node.each.over}", which \`each\` goes over`);
   }
@@ -290,7 +295,7 @@ export class Checker {
             "BAD_CONDITION",
             path,
             `"${reference}" is never ${JSON.stringify(value)}`,
-            typeof value === "string" ? didYouMean(value, known.map(String)) : `it is one of ${known.join(", ")}`,
+            typeof value === "string" ? this.similar(value, known.map(String)) : `it is one of ${known.join(", ")}`,
           );
     }
   }
@@ -303,7 +308,7 @@ export class Checker {
   ): void {
     const named = (port: string): PortType | undefined => {
       const found = output.get(port);
-      if (!found) this.find("BAD_REPEAT", path, `there is no output "${port}"`, didYouMean(port, output.keys()));
+      if (!found) this.find("BAD_REPEAT", path, `there is no output "${port}"`, this.similar(port, output.keys()));
       return found?.type;
     };
     for (const port of typeof until === "string" ? [until] : (until ?? [])) {
@@ -317,7 +322,7 @@ export class Checker {
       const target = input.get(to);
       const source = named(from);
       if (!target)
-        this.find("BAD_REPEAT", path, `there is no input "${to}" to carry into`, didYouMean(to, input.keys()));
+        this.find("BAD_REPEAT", path, `there is no input "${to}" to carry into`, this.similar(to, input.keys()));
       else if (source && fit(source, target.type) === "mismatch")
         this.find("BAD_REPEAT", path, `"${from}" is ${show(source)}, the input "${to}" takes ${show(target.type)}`);
     }
@@ -333,18 +338,14 @@ export class Checker {
     input: PlannedPorts,
     plans: ReadonlyMap<string, NodePlan>,
   ): void {
+    const nodes = ["input", ...Object.keys(document.nodes)];
     const check = (reference: string, place: string): void => {
       const [id, port] = splitReference(reference);
       if (id !== "input" && !Object.hasOwn(document.nodes, id))
-        this.find(
-          "UNKNOWN_NODE",
-          place,
-          `"${reference}" reads "${id}", which is no node`,
-          didYouMean(id, ["input", ...Object.keys(document.nodes)]),
-        );
+        this.find("UNKNOWN_NODE", place, `"${reference}" reads "${id}", which is no node`, this.similar(id, nodes));
       const ports = id === "input" ? input : plans.get(id)?.gives;
       if (ports && !ports.has(port))
-        this.find("UNKNOWN_PORT", place, `"${id}" has no output "${port}"`, didYouMean(port, ports.keys()));
+        this.find("UNKNOWN_PORT", place, `"${id}" has no output "${port}"`, this.similar(port, ports.keys()));
     };
     for (const [id, node] of Object.entries(document.nodes))
       for (const reference of readsOf(node)) check(reference, `${path}/${id}`);
