@@ -125,7 +125,7 @@ const stamped = (path) => (existsSync(path) ? readFileSync(path, "utf8") : undef
 
 const installKey = () =>
   hash([
-    `${process.platform} ${process.arch} ${process.versions.modules} ${pinned}`,
+    `${process.platform} ${process.arch} ${process.versions.modules} ${pinned} ${hasCompiler()}`,
     ...["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml"]
       .map((name) => join(root, name))
       .concat(workspaces().map((folder) => join(folder, "package.json")))
@@ -160,6 +160,21 @@ export function hasHnsw() {
   }
 }
 
+/** Whether a C++ compiler is here: where one arrives later, the next set-up compiles what it could not before. */
+const hasCompiler = () =>
+  (process.env.PATH ?? "")
+    .split(delimiter)
+    .some((folder) => [process.env.CXX ?? "c++", "g++", "clang++"].some((name) => existsSync(join(folder, name))));
+
+/** Tries again to compile an optional package that pnpm holds for installed. */
+function rebuild(name) {
+  try {
+    must(`Compiling ${name}`, process.execPath, [pnpmScript, "rebuild", "--recursive", name]);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+  }
+}
+
 function install() {
   const key = installKey();
   if (stamped(installStamp) === key) return;
@@ -172,6 +187,7 @@ function install() {
     "--config.confirmModulesPurge=false",
   ]);
   writeFileSync(installStamp, key);
+  if (!hasHnsw()) rebuild("hnswlib-node");
   if (!hasHnsw())
     say("hnswlib-node could not be compiled here (is there a C++ compiler?): the exact store serves instead.");
 }
