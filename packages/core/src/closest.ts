@@ -25,7 +25,7 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   if (names.length === 0) return "there is none";
   const short = name.slice(0, 64);
   let nearest: string | undefined;
-  let most = Math.max(2, Math.floor(short.length / 3));
+  let most = Math.min(6, Math.max(2, Math.floor(short.length / 3)));
   for (const candidate of names) {
     const edits = distance(short, candidate.slice(0, 64), most);
     if (edits > most) continue;
