@@ -1,0 +1,215 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { contextOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
+import fc from "fast-check";
+import { seeded } from "../kmeans.js";
+import { modularPrompt } from "../prompts.js";
+import { quickjs } from "../sandbox/quickjs.js";
+import { openSandbox, type Sandbox } from "../sandbox/sandbox.js";
+import { type Arm, arms, runArm, sampled } from "./arms.js";
+import { bestRound, compareArms, reportArms } from "./report.js";
+import { figuresOf, type LoggedSample, type ScoredSample, scoreSamples, task } from "./score.js";
+import { pairedBootstrap, passAtK } from "./statistics.js";
+
+describe("pass@k", () => {
+  it("agrees with counting every choice of k", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.nat(8), fc.integer({ min: 1, max: 8 }), (n, c, k) => {
+        fc.pre(c <= n && k <= n);
+        let [hit, all] = [0, 0];
+        for (let mask = 0; mask < 2 ** n; mask++) {
+          const chosen = Array.from({ length: n }, (_, i) => (mask >> i) & 1);
+          if (chosen.reduce((sum, one) => sum + one, 0) !== k) continue;
+          all += 1;
+          if (chosen.some((one, i) => one && i < c)) hit += 1;
+        }
+        expect(passAtK(n, c, k)).toBeCloseTo(hit / all, 10);
+      }),
+    );
+    expect(() => passAtK(2, 1, 3)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});
+
+describe("the paired bootstrap", () => {
+  it("covers the true difference about as often as it says", () => {
+    const random = seeded(11);
+    let covered = 0;
+    const trials = 200;
+    for (let trial = 0; trial < trials; trial++) {
+      const right = Array.from({ length: 60 }, () => Number(random() < 0.4));
+      const left = right.map((value) => (random() < 0.2 ? 1 : value));
+      // E[left − right] = 0.2 × 0.6
+      const { low, high } = pairedBootstrap(left, right, { resamples: 400, seed: trial });
+      if (low <= 0.12 && 0.12 <= high) covered += 1;
+    }
+    // two standard errors of 95 % over 200 trials are 3 points; small samples undercover a little
+    expect(covered / trials).toBeGreaterThan(0.89);
+    expect(covered / trials).toBeLessThan(1);
+  });
+
+  it("is exact where nothing varies, gives ratios, and refuses lists that do not pair", () => {
+    expect(pairedBootstrap([1, 1, 1], [0, 0, 0])).toEqual({ value: 1, low: 1, high: 1 });
+    expect(pairedBootstrap([0.5, 0.5], [0.25, 0.25], { kind: "relative" }).value).toBeCloseTo(1);
+    expect(pairedBootstrap([1, 0, 1], [0, 1, 1], { seed: 4 })).toEqual(
+      pairedBootstrap([1, 0, 1], [0, 1, 1], { seed: 4 }),
+    );
+    expect(() => pairedBootstrap([1], [])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});
+
+const scoredOf = (problem: string, arm: string, round: number, hidden: boolean, seen = hidden): ScoredSample => ({
+  ...{
+    problem,
+    arm,
+    round,
+    seed: 0,
+    code: "x",
+    tokens: 10,
+    extractable: true,
+    passesPublic: seen,
+    passesHidden: hidden,
+  },
+  behaviour: String(hidden),
+});
+
+describe("figures", () => {
+  it("are what the definitions say", () => {
+    const samples = [
+      ...[scoredOf("p", "a", 0, true), scoredOf("p", "a", 0, false, true), scoredOf("p", "a", 0, false, true)],
+      { ...scoredOf("p", "a", 0, false), extractable: false },
+    ];
+    expect(figuresOf(samples, 0)).toEqual({
+      ...{ passAt1: 0.25, selectConsensus: 0, coverage: 1, extractable: 0.75, tokens: 40, samples: 4 },
+      ...{ selectOne: expect.closeTo(1 / 3), hiddenFail: expect.closeTo(2 / 3) },
+    });
+    expect(figuresOf([], 0)).toMatchObject({ passAt1: 0, selectOne: 0, coverage: 0, hiddenFail: undefined });
+    // nothing passes the public tests: one of all programs is handed in
+    expect(figuresOf([scoredOf("p", "a", 0, false), scoredOf("p", "a", 0, true, false)], 0).selectOne).toBe(0.5);
+  });
+
+  it("give the best round, means by arm, and intervals of a comparison", () => {
+    const scored = ["p", "q", "r"].flatMap((problem) => [
+      ...[
+        scoredOf(problem, "a", 0, false),
+        scoredOf(problem, "a", 1, true),
+        scoredOf(problem, "a", 2, problem === "p"),
+      ],
+      ...[scoredOf(problem, "b", 0, problem === "p"), scoredOf(problem, "b", 1, problem === "p")],
+    ]);
+    expect(bestRound(scored, "a")).toBe(1);
+    const report = reportArms(scored, 1);
+    expect(report.map(({ arm, passAt1 }) => [arm, passAt1])).toEqual([
+      ["a", 1],
+      ["b", expect.closeTo(1 / 3)],
+    ]);
+    expect(report[0]!.passAt1ByRound).toEqual([0, 1]);
+    const { difference, relative } = compareArms(scored, "a", "b", "passAt1", 1);
+    expect(difference.value).toBeCloseTo(2 / 3);
+    expect(difference.low).toBeLessThanOrEqual(difference.value);
+    expect(relative.value).toBeCloseTo(2);
+  });
+});
+
+const example = task.parse({
+  id: "example",
+  text: "Given numbers: keep the even numbers, then give the sum.",
+  language: "javascript",
+  entry: "solve",
+  tests: [
+    { call: "solve", arguments: [[1, 2, 4]], expected: 6 },
+    { call: "solve", arguments: [[-1, 2]], expected: 2 },
+  ],
+  hidden: [
+    { call: "solve", arguments: [[8, 3]], expected: 8 },
+    { call: "solve", arguments: [[]], expected: 0 },
+  ],
+  modules: [
+    "function evens(v) { return v.filter((x) => x % 2 === 0); }",
+    "function total(v) { return v.reduce((s, x) => s + x, 0); }",
+  ],
+});
+const right = `${example.modules.join("\n")}\nfunction solve(v) { return total(evens(v)); }`;
+const wrong = right.replace("=== 0", "!== 0");
+const lucky = "function solve(v) { return v.length === 3 ? 6 : 2; }";
+
+describe("scoring and arms", () => {
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    sandbox = await openSandbox(quickjs({ workers: 2 }), { wallMs: 1000 });
+  });
+  afterAll(() => sandbox.close?.());
+
+  it("scores a log without any model: public and hidden tests, behaviour, what has no code", async () => {
+    const log = [right, wrong, lucky, "", `${right} // again`].map(
+      (code, n): LoggedSample => ({ problem: "example", arm: "direct", round: 0, seed: 0, code, tokens: n }),
+    );
+    const scored = await scoreSamples(sandbox, [example], log);
+    expect(
+      scored.map(({ extractable, passesPublic, passesHidden }) => [extractable, passesPublic, passesHidden]),
+    ).toEqual([
+      [true, true, true],
+      [true, false, false],
+      [true, true, false],
+      [false, false, false],
+      [true, true, true],
+    ]);
+    expect(scored[4]!.behaviour).toBe(scored[0]!.behaviour);
+    expect(scored[1]!.behaviour).not.toBe(scored[0]!.behaviour);
+    expect(await scoreSamples(sandbox, [], log)).toHaveLength(5);
+  });
+
+  it("every arm spends the same samples, and shows what its name says", async () => {
+    const shown = new Map<Arm, string>();
+    for (const arm of arms) {
+      const model = scriptedModel((_, call) => `\`\`\`js\n${call % 2 ? wrong : right}\n\`\`\``, {
+        capabilities: ["seed"],
+      });
+      const context = contextOf();
+      const settings = {
+        ...{ model, sandbox, encoder: scriptedEncoder(), clusters: [4, 2, 1], count: 4 },
+        ...{ maxTokens: 200, temperature: 1, style: "brief" as const, characters: 4000 },
+        foreign: [
+          {
+            sample: "f",
+            name: "foreign",
+            parameters: 1,
+            header: "",
+            code: "function foreign(v) { return 7; }",
+            program: "",
+          },
+        ],
+      };
+      const prompts = Array(4).fill(modularPrompt(example, "brief", 4000));
+      const first = await sampled(prompts, example, model, sandbox, settings, context);
+      const rounds = await runArm(arm, example, first, settings, context);
+      expect(rounds.map(({ samples }) => samples.length)).toEqual([4, 4, 4]);
+      expect(model.requests).toHaveLength(16);
+      expect(context.spent.calls).toBe(16);
+      expect(first.tokens + rounds.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(context.spent.tokens);
+      shown.set(
+        arm,
+        model.requests
+          .slice(4)
+          .map(({ messages }) => messages[0]!.content)
+          .join("\n"),
+      );
+    }
+    expect(shown.get("direct")).toMatch(/^\[direct\]/);
+    expect(shown.get("modular")).not.toContain("[revise]");
+    expect(shown.get("placebo")).toContain("function foreign");
+    expect(shown.get("placebo")).not.toContain("function evens");
+    expect(shown.get("whole")).toContain("function solve");
+    for (const arm of ["codechain", "no-clustering", "behaviour", "oracle", "modules"] as const) {
+      expect(shown.get(arm)).toContain("[revise]");
+      expect(shown.get(arm)).not.toContain("function solve");
+    }
+    // the filter keeps the wrong module away; without it, it can be shown
+    expect(shown.get("codechain")).not.toContain("!== 0");
+    expect(shown.get("no-filter")).toContain("function evens");
+    expect(shown.get("self-debug")).toContain("[debug]");
+    await expect(
+      runArm("else" as Arm, example, { samples: [], tokens: 0 }, {} as never, contextOf()),
+    ).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+    });
+  });
+});
