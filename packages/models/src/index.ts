@@ -6,6 +6,7 @@ export * from "./encoder-model.js";
 export * from "./engine.js";
 export * from "./engines/cpu.js";
 export * from "./engines/reference.js";
+export * from "./hash.js";
 export * from "./openai.js";
 export * from "./random-encoder.js";
 export * from "./safetensors.js";

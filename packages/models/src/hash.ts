@@ -1,0 +1,199 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Embedding, type Encoder, messageOf, sha256, TesseraError, WordReader } from "@tessera/core";
+import { z } from "zod";
+
+const features = 1 << 17; // buckets in which document frequencies are counted
+const shortest = 3; // of the n-grams, in characters with the marks of a word's ends
+const longest = 5;
+const gramShare = 0.5; // of a word's weight that its n-grams have together
+const [startMark, endMark] = [2, 3]; // control characters, which no word holds
+
+const fileName = "hash-encoder.json";
+const saved = z.object({
+  format: z.literal("tessera.hash-encoder"),
+  version: z.literal(1),
+  width: z.int().positive(),
+  documents: z.int().nonnegative(),
+  /** How many documents hold each feature: unsigned 32-bit little-endian integers as base64. */
+  counts: z.string(),
+  sha256: z.string(),
+});
+
+const signatureOf = ({ width, documents, counts }: { width: number; documents: number; counts: string }): string =>
+  sha256(`${width} ${documents} ${counts}`);
+
+/**
+ * Not a trained model: signed feature hashing (Weinberger et al. 2009) of words and their character n-grams
+ * (3 to 5, as in Bojanowski et al. 2017), each weighted by (1 + ln tf) · idf, at length 1. Texts that share words, parts
+ * of identifiers or stems are near; texts that only mean the same are not. It stands in where no trained encoder is at
+ * hand. The same on every platform: integer hashes, and sums in double precision in a fixed order.
+ *
+ * idf(f) = 1 + ln((N + 1) / (df(f) + 1)), from the corpus it was last fitted to; 1 for all before. A fit changes the
+ * space, whose name holds the width and the revision of the idf: vectors of before cannot be compared with those of
+ * after.
+ */
+export class HashEncoder implements Encoder {
+  readonly width: number;
+  readonly #counts: Uint32Array; // by feature: how many documents hold it
+  #documents = 0;
+  #revision = "unfitted";
+  readonly #reader = new WordReader();
+
+  /** @param width how many components a vector has; 768. @throws TesseraError BAD_ARGUMENT */
+  constructor({ width = 768 }: { width?: number } = {}) {
+    if (!Number.isInteger(width) || width < 8)
+      throw new TesseraError("BAD_ARGUMENT", `a width is a whole number of at least 8, not ${width}`);
+    this.width = width;
+    this.#counts = new Uint32Array(features);
+  }
+
+  get revision(): string {
+    return `hash:${this.width}:${this.#revision}`;
+  }
+
+  /** "hash:768:<revision of the idf>"; the first components of a wider vector are a space of their own. */
+  space(embedding: Embedding = {}): string {
+    const kept = this.#kept(embedding);
+    return kept === this.width ? this.revision : `${this.revision}/${kept}`;
+  }
+
+  /** Counts in how many texts each feature occurs, in place of what was counted before. */
+  fit(texts: Iterable<string>): void {
+    this.#counts.fill(0);
+    this.#documents = 0;
+    for (const text of texts) {
+      for (const feature of this.#featuresOf(text).keys()) this.#counts[feature]!++;
+      this.#documents++;
+    }
+    this.#revise();
+  }
+
+  /** @throws TesseraError BAD_ARGUMENT for an exit, or a width beyond its own. */
+  async encode(
+    texts: readonly string[],
+    how: Embedding & { readonly kind: "query" | "code" | "text" },
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const kept = this.#kept(how);
+    return texts.map((text) => {
+      signal?.throwIfAborted();
+      return this.#vector(text, kept);
+    });
+  }
+
+  /** @throws TesseraError STORE_FAILED */
+  async save(folder: string): Promise<void> {
+    const { width } = this;
+    const documents = this.#documents;
+    const counts = Buffer.from(this.#counts.buffer).toString("base64");
+    const content = { format: "tessera.hash-encoder", version: 1, width, documents, counts };
+    const temporary = join(folder, `${fileName}.${randomBytes(8).toString("hex")}`);
+    try {
+      await mkdir(folder, { recursive: true });
+      const handle = await open(temporary, "w");
+      try {
+        await handle.writeFile(JSON.stringify({ ...content, sha256: signatureOf(content) }));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, join(folder, fileName));
+    } catch (cause) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw new TesseraError("STORE_FAILED", "the encoder could not be written", { path: folder, cause });
+    }
+  }
+
+  /** @throws TesseraError BAD_BUNDLE */
+  static async load(folder: string): Promise<HashEncoder> {
+    const path = join(folder, fileName);
+    try {
+      const content = saved.parse(JSON.parse(await readFile(path, "utf8")));
+      if (signatureOf(content) !== content.sha256) throw new Error("its signature differs");
+      const counts = Buffer.from(content.counts, "base64");
+      if (counts.length !== 4 * features) throw new Error(`it counts ${counts.length / 4} features, not ${features}`);
+      const encoder = new HashEncoder({ width: content.width });
+      encoder.#counts.set(new Uint32Array(counts.buffer.slice(counts.byteOffset, counts.byteOffset + counts.length)));
+      encoder.#documents = content.documents;
+      encoder.#revise();
+      return encoder;
+    } catch (cause) {
+      throw new TesseraError(
+        "BAD_BUNDLE",
+        `the saved hash encoder cannot be read: ${messageOf(cause).split("\n")[0]}`,
+        {
+          path,
+          hint: "fit it again, which makes a new space: index again too",
+          cause,
+        },
+      );
+    }
+  }
+
+  #revise(): void {
+    this.#revision =
+      this.#documents === 0 ? "unfitted" : sha256(`${this.#documents} ${this.#counts.join(",")}`).slice(0, 16);
+  }
+
+  #kept({ exit, width = this.width }: Embedding): number {
+    if (exit !== undefined) throw new TesseraError("BAD_ARGUMENT", `the hash encoder has no exit ${exit}`);
+    if (!Number.isInteger(width) || width < 1 || width > this.width)
+      throw new TesseraError("BAD_ARGUMENT", `the hash encoder has ${this.width} components, not ${width}`);
+    return width;
+  }
+
+  /** The features of a text by bucket, with how much they occur, and which component and sign they have. */
+  #featuresOf(text: string): Map<number, { weight: number; hash: number }> {
+    const found = new Map<number, { weight: number; hash: number }>();
+    const note = (hash: number, weight: number) => {
+      const feature = (hash >>> 0) % features;
+      const known = found.get(feature);
+      if (known) known.weight += weight;
+      else found.set(feature, { weight, hash });
+    };
+    const count = this.#reader.read(text);
+    const { codes, ends } = this.#reader;
+    for (let i = 0; i < count; i++) {
+      const word = [startMark, ...codes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!), endMark];
+      note(hashOf(word, 0, word.length), 1);
+      const lengths = Math.min(longest, word.length - 1) - shortest + 1;
+      if (lengths < 1) continue;
+      let grams = 0;
+      for (let length = shortest; length < shortest + lengths; length++) grams += word.length - length + 1;
+      for (let length = shortest; length < shortest + lengths; length++)
+        for (let from = 0; from + length <= word.length; from++)
+          note(hashOf(word, from, from + length), gramShare / Math.sqrt(grams));
+    }
+    return found;
+  }
+
+  #vector(text: string, kept: number): Float32Array {
+    const sums = new Float64Array(this.width);
+    for (const [feature, { weight, hash }] of this.#featuresOf(text)) {
+      const idf = this.#documents === 0 ? 1 : 1 + Math.log((this.#documents + 1) / (this.#counts[feature]! + 1));
+      const mixed = mix(hash);
+      sums[(mixed >>> 1) % this.width]! += (mixed & 1 ? 1 : -1) * Math.log1p(weight) * idf;
+    }
+    let squares = 0;
+    for (let i = 0; i < kept; i++) squares += sums[i]! * sums[i]!;
+    const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
+    return Float32Array.from(sums.subarray(0, kept), (sum) => sum * scale);
+  }
+}
+
+/** FNV-1a over code units. */
+function hashOf(codes: readonly number[], from: number, to: number): number {
+  let hash = -2128831035;
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ codes[i]!, 16777619);
+  return mix(hash);
+}
+
+/** The finalizer of MurmurHash3: every bit of the input decides every bit of the output. */
+function mix(hash: number): number {
+  let mixed = hash;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), -2048144789);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), -1028477387);
+  return mixed ^ (mixed >>> 16);
+}
