@@ -5,6 +5,7 @@ export * from "./debug.js";
 export * from "./elect.js";
 export * from "./experiment/arms.js";
 export * from "./experiment/report.js";
+export * from "./experiment/run.js";
 export * from "./experiment/score.js";
 export * from "./experiment/statistics.js";
 export * from "./extract.js";

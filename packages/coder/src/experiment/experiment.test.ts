@@ -7,6 +7,7 @@ import { quickjs } from "../sandbox/quickjs.js";
 import { openSandbox, type Sandbox } from "../sandbox/sandbox.js";
 import { type Arm, arms, runArm, sampled } from "./arms.js";
 import { bestRound, compareArms, reportArms } from "./report.js";
+import { runExperiment } from "./run.js";
 import { figuresOf, type LoggedSample, type ScoredSample, scoreSamples, task } from "./score.js";
 import { pairedBootstrap, passAtK } from "./statistics.js";
 
@@ -211,5 +212,36 @@ describe("scoring and arms", () => {
     ).rejects.toMatchObject({
       code: "BAD_ARGUMENT",
     });
+  });
+
+  it("logs every sample of every arm once, with pools that arms share, and the log alone scores", async () => {
+    // a simulation, not a model: right in one of three, always right with a module shown
+    const model = scriptedModel(
+      ({ messages, seed }) =>
+        `\`\`\`js\n${messages[0]!.content.includes("v.filter((x) => x % 2 === 0)") || seeded(seed!)() < 1 / 3 ? right : wrong}\n\`\`\``,
+      { capabilities: ["seed"] },
+    );
+    const tasks = [example, { ...example, id: "other" }];
+    const settings = {
+      ...{ model, sandbox, encoder: scriptedEncoder(), clusters: [2, 1], count: 6, seeds: [0, 1] },
+      ...{ maxTokens: 200, temperature: 1, style: "brief" as const, characters: 4000 },
+      context: (id: string, arm: string, seed: number) =>
+        contextOf({ path: `${id}/${arm}/${seed}`, random: seeded(id.length * 1000 + arm.length * 10 + seed) }),
+    };
+    const log: LoggedSample[] = [];
+    for await (const one of runExperiment(tasks, settings)) log.push(one);
+    expect(log).toHaveLength(tasks.length * 2 * arms.length * 3 * 6);
+    const firstOf = (arm: Arm) => log.filter((one) => one.arm === arm && one.round === 0).map(({ code }) => code);
+    expect(firstOf("codechain")).toEqual(firstOf("modular"));
+    expect(firstOf("self-debug")).toEqual(firstOf("direct"));
+    const scored = await scoreSamples(sandbox, tasks, JSON.parse(JSON.stringify(log)));
+    const report = reportArms(scored, 2);
+    const of = (arm: Arm) => report.find((one) => one.arm === arm)!;
+    for (const one of report) expect(one.samples).toBe(18);
+    expect(of("codechain").passAt1ByRound[2]!).toBeGreaterThan(of("modular").passAt1ByRound[2]!);
+    // both true modules are shown in the first revision
+    expect(of("oracle").passAt1ByRound[1]).toBe(1);
+    const { difference } = compareArms(scored, "codechain", "modular", "selectOne", 2);
+    expect(difference.low).toBeLessThanOrEqual(difference.high);
   });
 });
