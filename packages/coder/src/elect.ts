@@ -99,7 +99,7 @@ export const elect = operator({
     summary: "Elects modules by behavioural consensus and by the examples in their docstrings.",
   },
   config: z.strictObject({
-    sandbox: z.string().min(1).default("code"),
+    sandbox: z.string().min(1).default("sandbox"),
     modules: z.int().min(1).max(16).default(5),
     inputs: z.int().min(1).max(256).default(24),
     examples: z.boolean().default(true),

@@ -58,7 +58,7 @@ const moduleOf = (name: string, code: string, id = "a"): CodeModule => ({
 
 const hostWith = (script: readonly string[] | (() => string) = () => `\`\`\`js\n${right.code}\n\`\`\``) => {
   const model = scriptedModel(script, { capabilities: ["seed"] });
-  const host = hostOf({ "sandbox/code": sandbox, "model/m": model, "encoder/e": scriptedEncoder() });
+  const host = hostOf({ "sandbox/sandbox": sandbox, "model/m": model, "encoder/e": scriptedEncoder() });
   return { host, model };
 };
 // suites are declared before the sandbox is open

@@ -41,7 +41,7 @@ export const represent = operator({
     z.strictObject({
       by: z.literal("behaviour"),
       /** A "sandbox" resource. */
-      sandbox: z.string().min(1).default("code"),
+      sandbox: z.string().min(1).default("sandbox"),
       /** How many inputs the modules are compared on. */
       inputs: z.int().min(1).max(256).default(24),
     }),

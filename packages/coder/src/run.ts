@@ -15,7 +15,7 @@ export const run = operator({
   },
   config: z.strictObject({
     /** The name of a "sandbox" resource. */
-    sandbox: z.string().min(1).default("code"),
+    sandbox: z.string().min(1).default("sandbox"),
   }),
   ports: {
     input: { problem, samples: codeSamples },

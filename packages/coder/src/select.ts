@@ -57,7 +57,7 @@ export const select = operator({
   },
   config: z.strictObject({
     by: z.enum(["passing", "consensus"]).default("passing"),
-    sandbox: z.string().min(1).default("code"),
+    sandbox: z.string().min(1).default("sandbox"),
     inputs: z.int().min(1).max(256).default(32),
   }),
   ports: {

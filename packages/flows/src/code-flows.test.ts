@@ -71,7 +71,7 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close?.());
 const hostWith = (model: LanguageModel): Host =>
-  hostOf({ "model/coder": model, "encoder/code": scriptedEncoder(), "sandbox/code": sandbox });
+  hostOf({ "model/model": model, "encoder/encoder": scriptedEncoder(), "sandbox/sandbox": sandbox });
 
 type Round = coder.Sample[];
 const share = (round: Round) => round.filter(({ verdict }) => verdict!.passed).length / round.length;

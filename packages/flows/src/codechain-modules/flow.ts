@@ -3,7 +3,7 @@ import { flow, value } from "@tessera/core";
 import { listFlatten } from "@tessera/data";
 import { problemType, programs } from "../problem.js";
 
-const model = { model: "coder", count: 20 } as const;
+const model = { model: "model", count: 20 } as const;
 
 const revision = flow(
   "revision",

@@ -3,7 +3,7 @@ import { first, flow, is, value } from "@tessera/core";
 import { listAppend } from "@tessera/data";
 import { problemType, programs } from "../problem.js";
 
-const model = { model: "coder", count: 20 } as const;
+const model = { model: "model", count: 20 } as const;
 
 const revision = flow(
   "revision",
@@ -12,7 +12,7 @@ const revision = flow(
     const tested = f.node("test", run(), { problem, samples });
     const filtered = f.node("filter", filter(), { samples: tested.samples, past });
     const { modules } = f.node("extract", extract(), { problem, samples: filtered.kept });
-    const represented = f.node("represent", represent({ by: "encoder", encoder: "code" }), { problem, modules });
+    const represented = f.node("represent", represent({ by: "encoder", encoder: "encoder" }), { problem, modules });
     const { representatives } = f.node("cluster", cluster({ clusters: 5 }), {
       ...{ modules: represented.modules, vectors: represented.vectors, turn },
     });
