@@ -21,83 +21,15 @@ export interface NamedFlow {
 
 /** The named flows. */
 export const flows: ReadonlyMap<string, NamedFlow> = new Map<string, NamedFlow>([
-  [
-    "best-of-n",
-    {
-      flow: bestOfN,
-      summary: "As many samples as CodeChain spends (20 × 6), of which one that passes the public tests is drawn.",
-    },
-  ],
-  [
-    "branching",
-    {
-      flow: branching,
-      summary:
-        "Branching before retrieval: a model writes other wordings of the question, each is retrieved on a branch of its own, and the rankings are fused into one context for the answer.",
-    },
-  ],
-  [
-    "codechain",
-    {
-      flow: codechain,
-      summary:
-        "CodeChain as published: 20 modular samples, then five revisions with the representatives of 5, 4, 3, 2, 1 clusters of the modules of samples that pass the public tests; a problem that no sample passes is frozen.",
-    },
-  ],
-  [
-    "codechain-modules",
-    {
-      flow: codechainModules,
-      summary:
-        "CodeChain with modules tested and voted for one by one: candidates of all samples run on their docstrings' examples and are elected by behaviour, so that the good parts of partly wrong samples are kept, and no problem is frozen.",
-    },
-  ],
-  [
-    "conditional",
-    {
-      flow: conditional,
-      summary:
-        "Conditional: where the words of the question find a strong passage, that is enough; where they do not, vectors are searched too.",
-    },
-  ],
-  [
-    "consensus",
-    {
-      flow: consensus,
-      summary:
-        "As many samples as CodeChain spends (20 × 6); of those that pass, one of the largest group that behaves alike.",
-    },
-  ],
-  [
-    "funcoder",
-    {
-      flow: funcoder,
-      summary:
-        "Functions by consensus: each sub-function of twenty plans is elected by its behaviour, without any test; twenty more programs are composed of the elected ones, and their own consensus is the answer.",
-    },
-  ],
-  [
-    "hybrid",
-    {
-      flow: hybrid,
-      summary:
-        "Hybrid: retrieve by words and by vectors at the same time, fuse both rankings by rank, and answer without a model.",
-    },
-  ],
+  ["best-of-n", { flow: bestOfN, summary: "As many samples as CodeChain spends (20 × 6), of which one that passes the public tests is drawn." }],
+  ["branching", { flow: branching, summary: "Branching before retrieval: a model writes other wordings of the question, each is retrieved on a branch of its own, and the rankings are fused into one context for the answer." }],
+  ["codechain", { flow: codechain, summary: "CodeChain as published: 20 modular samples, then five revisions with the representatives of 5, 4, 3, 2, 1 clusters of the modules of samples that pass the public tests; a problem that no sample passes is frozen." }],
+  ["codechain-modules", { flow: codechainModules, summary: "CodeChain with modules tested and voted for one by one: candidates of all samples run on their docstrings' examples and are elected by behaviour, so that the good parts of partly wrong samples are kept, and no problem is frozen." }],
+  ["conditional", { flow: conditional, summary: "Conditional: where the words of the question find a strong passage, that is enough; where they do not, vectors are searched too." }],
+  ["consensus", { flow: consensus, summary: "As many samples as CodeChain spends (20 × 6); of those that pass, one of the largest group that behaves alike." }],
+  ["funcoder", { flow: funcoder, summary: "Functions by consensus: each sub-function of twenty plans is elected by its behaviour, without any test; twenty more programs are composed of the elected ones, and their own consensus is the answer." }],
+  ["hybrid", { flow: hybrid, summary: "Hybrid: retrieve by words and by vectors at the same time, fuse both rankings by rank, and answer without a model." }],
   ["linear", { flow: linear, summary: "Linear: retrieve by words, then answer with what was found, without a model." }],
-  [
-    "loop",
-    {
-      flow: loop,
-      summary:
-        "Loop: answer, let a judge examine the answer against the passages, and answer again with its remarks, three times at most.",
-    },
-  ],
-  [
-    "self-debug",
-    {
-      flow: selfDebug,
-      summary: "Twenty samples; each that fails is repaired up to five times from what its tests said.",
-    },
-  ],
+  ["loop", { flow: loop, summary: "Loop: answer, let a judge examine the answer against the passages, and answer again with its remarks, three times at most." }],
+  ["self-debug", { flow: selfDebug, summary: "Twenty samples; each that fails is repaired up to five times from what its tests said." }],
 ]);

@@ -1,5 +1,5 @@
 // writes what is derived by running the sources: the JSON of every flow, and the JSON Schema of flow documents
-//   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/setup/documents.mjs
+//   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,9 +8,9 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Every such file and its text. */
 export async function documents() {
-  const { flowSchema } = await import("../../packages/core/src/index.ts");
-  const { flows } = await import("../../packages/flows/src/index.ts");
-  const { operators } = await import("../../packages/tessera/src/index.ts");
+  const { flowSchema } = await import("@tessera/core");
+  const { flows } = await import("@tessera/flows");
+  const { operators } = await import("@tessera/tessera");
   const files = new Map();
   const print = (value) => `${JSON.stringify(value, undefined, 2)}\n`;
   for (const [name, { flow }] of flows) {
