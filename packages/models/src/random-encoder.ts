@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type EncoderConfig, encoderModel } from "./encoder-bundle.js";
 import { referenceVectors } from "./engines/reference.js";
@@ -33,6 +33,8 @@ export interface RandomEncoder {
   readonly seed?: number;
   /** The largest shard in bytes, header included. */
   readonly shard?: number;
+  /** A tokenizer.json to copy, which makes the vocabulary 16,384; without one, inputs are ids. */
+  readonly tokenizer?: string;
   /** Golden cases; the reference computes them, so few for the larger shapes. */
   readonly golden?: number;
 }
@@ -52,13 +54,13 @@ export function randomStream(seed: number): () => number {
 
 /**
  * Writes a whole bundle with random weights into `folder`: it computes, but it has learnt nothing.
- * Its tokenizer.json is empty, so inputs are ids.
  */
 export async function writeRandomEncoder(
   folder: string,
-  { shape, seed = 1, shard = 15 * 1024 * 1024, golden = 4 }: RandomEncoder,
+  { shape, seed = 1, shard = 15 * 1024 * 1024, golden = 4, tokenizer }: RandomEncoder,
 ): Promise<void> {
-  const { vocabulary, hidden, layers, intermediate, exits } = encoderShapes[shape];
+  const { hidden, layers, intermediate, exits } = encoderShapes[shape];
+  const vocabulary = tokenizer === undefined ? encoderShapes[shape].vocabulary : encoderShapes.small.vocabulary;
   const random = randomStream(seed);
   const tensors = new Map<string, Tensor>();
   const matrix = (name: string, rows: number, columns: number): void => {
@@ -95,6 +97,7 @@ export async function writeRandomEncoder(
     name: `random-${shape}`,
     architecture: "tessera-encoder",
     ...encoderShapes[shape],
+    vocabulary,
     ropeTheta: 10000,
     normEpsilon: 1e-6,
     maxTokens: { query: 64, code: 256, text: 256 },
@@ -104,7 +107,7 @@ export async function writeRandomEncoder(
   };
   const files = new Map<string, Uint8Array>();
   for (const [name, bytes] of shards(tensors, shard)) files.set(name, bytes);
-  files.set("tokenizer.json", Buffer.from("{}\n"));
+  files.set("tokenizer.json", tokenizer === undefined ? Buffer.from("{}\n") : await readFile(tokenizer));
   const model = encoderModel({
     folder,
     name: "random",
