@@ -119,7 +119,8 @@ describe("reranker.mmr", () => {
         // @ts-expect-error an encoder needs the query
         f.node("c", mmr({ encoder: "main" }), { hits: found });
         // @ts-expect-error without an encoder there are vectors
-        return f.node("d", mmr(), { query, hits: found });
+        f.node("d", mmr(), { query, hits: found });
+        return { found };
       },
     );
   });
