@@ -3,7 +3,8 @@
     python pack.py pack OUTPUT FILE.tar.xz [--megabytes 45] [--seed 1]
     python pack.py unpack FILE.tar.xz OUTPUT
 
-All splits of pairs go in whole, then raw files of the train split, drawn at random over repositories until it is full.
+First 5,000 docstring pairs of each of the other splits; then pairs of the train split up to two thirds of the budget, those
+from docstrings before others drawn at random; then raw files of the train split, drawn at random, until it is full.
 """
 
 import argparse
@@ -12,10 +13,14 @@ import json
 import lzma
 import random
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 PRESET = 4
-DROPPED = ("path", "lines")  # of a pair: no training reads them
+MOST_CHARACTERS = {"text": 1_000, "code": 2_400, "documented": 2_400}  # of a pair; no training reads further
+DROPPED = ("path", "lines")  # no training reads them
+MEMBER = 2_000_000  # characters of one member of the archive
+MARGIN = 2_000_000  # bytes that the compressor may still hold back
 
 
 class Budgeted(io.RawIOBase):
@@ -40,41 +45,58 @@ class Budgeted(io.RawIOBase):
 
 
 def pack(output: Path, path: Path, megabytes: float, seed: int) -> dict[str, int]:
-    """Writes the archive; returns how many lines of each member went in.
-
-    The compressor holds back some megabytes, and a member's size stands before it, so raw text is added in members of
-    4 MB while a margin of 2 MB is left.
-    """
+    """Writes the archive; returns how many lines of each file went in, and its bytes."""
     limit = int(megabytes * 1e6)
     target = Budgeted(path)
     archive = tarfile.open(fileobj=target, mode="w|")
+    generator = random.Random(seed)
     counts = {}
-    for split in ("train", "development", "held-out"):
-        with open(output / "pairs" / f"{split}.jsonl") as lines:
-            slim = [json.dumps({key: value for key, value in json.loads(line).items() if key not in DROPPED}) for line in lines]
-        counts[f"pairs/{split}.jsonl"] = len(slim)
-        add(archive, f"pairs/{split}.jsonl", slim)
+    for split in ("development", "held-out"):
+        pairs = [pair for pair in read_slim(output / "pairs" / f"{split}.jsonl") if pair["kind"] == "docstring"]
+        generator.shuffle(pairs)
+        counts[f"pairs/{split}.jsonl"] = fill(archive, target, f"pairs/{split}", map(json.dumps, pairs[:5_000]), limit)
+    pairs = read_slim(output / "pairs" / "train.jsonl")
+    generator.shuffle(pairs)
+    pairs.sort(key=lambda pair: pair["kind"] != "docstring")
+    counts["pairs/train.jsonl"] = fill(archive, target, "pairs/train", map(json.dumps, pairs), limit * 2 // 3)
     with open(output / "raw" / "train.jsonl") as lines:
         raw = [line.rstrip("\n") for line in lines]
-    random.Random(seed).shuffle(raw)
-    part, size, number = [], 0, 0
-    for line in raw:
-        part.append(line)
-        size += len(line)
-        if size >= 4_000_000:
-            if target.size > limit - 2_000_000:
-                break
-            add(archive, f"raw/train.{number:04d}.jsonl", part)
-            counts["raw/train.jsonl"] = counts.get("raw/train.jsonl", 0) + len(part)
-            part, size, number = [], 0, number + 1
-    else:
-        add(archive, f"raw/train.{number:04d}.jsonl", part)
-        counts["raw/train.jsonl"] = counts.get("raw/train.jsonl", 0) + len(part)
+    generator.shuffle(raw)
+    counts["raw/train.jsonl"] = fill(archive, target, "raw/train", raw, limit)
     archive.close()
     target.finish()
     if target.size > limit:
-        raise SystemExit(f"{path} has {target.size:,} bytes, more than {limit:,}: the pairs alone do not fit")
+        raise SystemExit(f"{path} has {target.size:,} bytes, more than {limit:,}")
     return {**counts, "bytes": target.size}
+
+
+def read_slim(path: Path) -> list[dict]:
+    """Pairs without what no training reads."""
+    with open(path) as lines:
+        pairs = [json.loads(line) for line in lines]
+    for pair in pairs:
+        for name in DROPPED:
+            pair.pop(name)
+        for name, most in MOST_CHARACTERS.items():
+            pair[name] = pair[name][:most]
+    return pairs
+
+
+def fill(archive: tarfile.TarFile, target: Budgeted, name: str, lines: Iterable[str], limit: int) -> int:
+    """Adds lines in members NAME.0000.jsonl … while the archive is surely below `limit` bytes; returns how many."""
+    added, part, size, number = 0, [], 0, 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if size >= MEMBER:
+            if target.size > limit - MARGIN:
+                return added
+            add(archive, f"{name}.{number:04d}.jsonl", part)
+            added, part, size, number = added + len(part), [], 0, number + 1
+    if part and target.size <= limit - MARGIN:
+        add(archive, f"{name}.{number:04d}.jsonl", part)
+        added += len(part)
+    return added
 
 
 def add(archive: tarfile.TarFile, name: str, lines: list[str]) -> None:
@@ -88,13 +110,12 @@ def unpack(path: Path, output: Path) -> None:
     """Lays out what encoder.py reads: pairs/SPLIT.jsonl and raw/train.jsonl."""
     for folder in ("pairs", "raw"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    with open(output / "raw" / "train.jsonl", "wb") as raw, tarfile.open(path, "r|xz") as archive:
+    with tarfile.open(path, "r|xz") as archive:
         for member in archive:
-            content = archive.extractfile(member).read()
-            if member.name.startswith("raw/"):
-                raw.write(content)
-            else:
-                (output / "pairs" / Path(member.name).name).write_bytes(content)
+            folder, file = member.name.split("/")
+            split, number, _ = file.split(".")
+            with open(output / folder / f"{split}.jsonl", "wb" if int(number) == 0 else "ab") as target:
+                target.write(archive.extractfile(member).read())
 
 
 def main() -> None:

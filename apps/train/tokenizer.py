@@ -1,7 +1,8 @@
 """The tokenizer of both models: byte-level BPE over 16,384 ids, trained once on the mine and frozen since.
 
     python tokenizer.py train OUTPUT      trains on OUTPUT/raw/train.jsonl; refuses to replace the frozen one
-    python tokenizer.py lines OUTPUT FILE  writes 100,000 mined lines with their ids, for the TypeScript side
+    python tokenizer.py lines OUTPUT FILE writes 100,000 mined lines with their ids; agree.mjs compares TypeScript's
+    python tokenizer.py cases             writes the cases that the TypeScript tests compare
 
 Ids 0–127 are reserved for marks such as <query>. They are entries of the vocabulary only and no merge makes them,
 so that no text can spell one: "<end>" inside a document is five ordinary characters.
@@ -12,8 +13,10 @@ U+FFFD.
 """
 
 import argparse
+import hashlib
 import json
 import random
+import struct
 import sys
 from pathlib import Path
 
@@ -21,6 +24,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 PATH = Path(__file__).parent.parent.parent / "packages" / "models" / "tokenizer" / "tokenizer.json"
+CASES = PATH.parent.parent / "src" / "fixtures" / "tokenizer-cases.json"
 SIZE = 16_384
 LANGUAGES = (
     "python", "javascript", "typescript", "go", "java", "markdown", "json", "html", "css", "bash", "sql", "c", "cpp",
@@ -103,6 +107,34 @@ def lines_of(output: Path, count: int, seed: int = 3) -> list[str]:
     return generator.sample(kept, min(count, len(kept)))
 
 
+def write_cases(tokenizer: tokenizers.Tokenizer) -> None:
+    """Texts with their ids; and for every 4,096 code points the SHA-256 of their ids, little-endian int32."""
+    texts = [
+        "", "a", " ", "\n", "def parseHTTPResponse(x, y2):\n    return x[12:3] != y2  # done\n", "\tif (a  &&  b) {\r\n\t\t}\r\n",
+        "const naïve = `café ${x}`;", "你好，世界", "مرحبا بالعالم", "नमस्ते दुनिया", "สวัสดีชาวโลก", "Здравствуй, мир", "🚀👩‍👩‍👧‍👦 e\u0301",
+        "<query> <end> <pad><mask>", "\u0000\u0001\u007f\u0080\u00ad\ufeff\uffff", "x" * 100, "(" * 50, " " * 70, "_" * 33 + "A" * 40 + "b",
+    ]  # fmt: skip
+    generator = random.Random(5)
+    alphabet = [chr(code) for code in range(128)] + list("éß漢🚀\u2028")
+    texts += ["".join(generator.choices(alphabet, k=generator.randrange(1, 120))) for _ in range(120)]
+    document = {
+        "texts": [{"text": text, "ids": ids} for text, ids in zip(texts, encode(tokenizer, texts), strict=True)],
+        "surrogates": [{"units": [0x61, 0xD800, 0x62], "ids": encode(tokenizer, ["a\ud800b"])[0]}, {"units": [0xDC00], "ids": encode(tokenizer, ["\udc00"])[0]}, {"units": [0xD83D, 0xDE80], "ids": encode(tokenizer, ["🚀"])[0]}],
+        "codePoints": [hashlib.sha256(struct.pack(f"<{len(ids)}i", *ids)).hexdigest() for ids in encode(tokenizer, blocks())],
+    }  # fmt: skip
+    CASES.parent.mkdir(parents=True, exist_ok=True)
+    CASES.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{len(texts)} texts and {len(document['codePoints'])} blocks in {CASES.name}")
+
+
+def blocks() -> list[str]:
+    """The code points but surrogates, 4,096 at a time, joined by "a": all of planes 0 and 1, every 64th of the rest."""
+    return [
+        "a".join(chr(code) for code in range(start, start + 4_096, 1 if start < 0x20000 else 64) if not 0xD800 <= code < 0xE000)
+        for start in range(0, 0x110000, 4_096)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -113,8 +145,11 @@ def main() -> None:
     sampling.add_argument("output", type=Path)
     sampling.add_argument("file", type=Path)
     sampling.add_argument("--count", type=int, default=100_000)
+    commands.add_parser("cases")
     chosen = parser.parse_args()
-    if chosen.command == "train":
+    if chosen.command == "cases":
+        write_cases(load())
+    elif chosen.command == "train":
         if PATH.exists() and not chosen.replace:
             sys.exit(f"{PATH} is frozen: every bundle was made with it. --replace voids them all.")
         with open(chosen.output / "raw" / "train.jsonl") as files:
