@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";
-import type { Driver, Limits, Program, Runnable } from "./driver.js";
+import { admit, type Driver, type Limits, type Program, type Runnable } from "./driver.js";
 import { namespaces, seccompFilter } from "./isolation.js";
+import { lanes } from "./lanes.js";
 import { admitArgument, commandOf, runProcess } from "./process.js";
 
 const python = "/usr/bin/python3";
@@ -12,7 +14,15 @@ const mebibyte = 1024 * 1024;
  * memory, file size and processor time by resource limits. Memory is RLIMIT_DATA, since V8 reserves far more address
  * space than it uses; Node itself needs about 100 MiB of it, so a lower limit counts as that.
  */
-export function bwrap({ path = "bwrap" }: { path?: string } = {}): Driver {
+export function bwrap({
+  path = "bwrap",
+  workers = availableParallelism(),
+}: {
+  path?: string;
+  /** Processes at once. */
+  workers?: number;
+} = {}): Driver {
+  const lane = lanes(workers);
   const languages: Runnable[] = existsSync(python) ? ["javascript", "python"] : ["javascript"];
   const filter = seccompFilter();
   let reason: Promise<string | undefined> | undefined;
@@ -56,7 +66,10 @@ export function bwrap({ path = "bwrap" }: { path?: string } = {}): Driver {
           path: "bwrap",
           hint: "install the package bubblewrap and allow unprivileged user namespaces",
         });
-      return start(program, limits, signal);
+      return lane(async () => {
+        admit(driver, program, signal);
+        return start(program, limits, signal);
+      });
     },
     close: async () => undefined,
   };

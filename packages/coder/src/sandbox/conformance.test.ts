@@ -64,12 +64,16 @@ async function serve(inner: Driver): Promise<{ url: string; close: () => void }>
 }
 
 const limits: Limits = { wallMs: 1000, memoryMb: 64, outputBytes: 20_000 };
+// what ends by itself, or by another limit, may take its time on a busy machine
+const patient: Limits = { ...limits, wallMs: 15_000 };
 
 interface Attack {
   readonly name: string;
   /** The program in each language; `PORT` and `FILE` stand for what the host would lose. */
   readonly javascript: string;
   readonly python: string;
+  /** Whether it goes on until its time is up. */
+  readonly endless?: boolean;
   readonly holds: (execution: Execution) => void;
 }
 
@@ -87,15 +91,17 @@ const secretKept = ({ output, errors }: Execution): void => {
 };
 
 const attacks: Attack[] = [
-  { name: "an infinite loop", javascript: "for (;;);", python: "while True: pass", holds: timedOut },
+  { name: "an infinite loop", endless: true, javascript: "for (;;);", python: "while True: pass", holds: timedOut },
   {
     name: "a loop inside a native function",
+    endless: true,
     javascript: "const a = []; a.length = 2 ** 32 - 1; a.indexOf(1); Array(2 ** 32 - 1).join(); for (;;);",
     python: "sum(range(10 ** 15))",
     holds: timedOut,
   },
   {
     name: "an endless chain of promises",
+    endless: true,
     javascript: "const again = () => void Promise.resolve().then(again); again();",
     python: "import time\nwhile True: time.sleep(0.01)",
     holds: timedOut,
@@ -114,6 +120,7 @@ const attacks: Attack[] = [
   },
   {
     name: "a memory bomb that catches its errors",
+    endless: true,
     javascript:
       "let all = []; for (;;) { try { all.push('x'.repeat(1e5) + all.length); } catch { all = [all]; } if (all.length > 1e7) break; }",
     python:
@@ -225,6 +232,7 @@ import builtins; builtins.print = None; builtins.len = None`,
   },
   {
     name: "a promise that never settles",
+    endless: true,
     javascript: "(async () => { console.log('before'); await new Promise(() => {}); console.log('after'); })();",
     python: "import asyncio\nprint('before', flush=True)\nasyncio.run(asyncio.Event().wait())\nprint('after')",
     holds: ({ output }) => expect(output).toBe("before\n"),
@@ -318,19 +326,26 @@ for (const driver of drivers) {
     afterAll(() => driver.close());
 
     for (const language of driver.languages) {
-      for (const { name, holds, ...sources } of attacks) {
+      for (const { name, holds, endless, ...sources } of attacks) {
         it(`holds against ${name} (${language})`, async () => {
           const { port } = listener.address() as AddressInfo;
           const source = sources[language]
             .replaceAll("PORT", String(port))
             .replaceAll("FILE", JSON.stringify(secretFile));
-          holds(await driver.run({ language, source }, limits));
+          holds(await driver.run({ language, source }, endless ? limits : patient));
           // and what comes after it runs as if nothing had happened
           const next = language === "python" ? "print(6 * 7)" : "console.log([6 * 7].map(String).join())";
-          expect((await driver.run({ language, source: next }, limits)).output).toBe("42\n");
+          expect((await driver.run({ language, source: next }, patient)).output).toBe("42\n");
         });
       }
     }
+
+    it("serves more runs than it has workers, each with its whole time", async () => {
+      const language = driver.languages[0]!;
+      const source = language === "python" ? "print('done')" : "console.log('done')";
+      const all = await Promise.all(Array.from({ length: 24 }, () => driver.run({ language, source }, patient)));
+      expect(all.map(({ output }) => output)).toEqual(Array(24).fill("done\n"));
+    });
 
     it("can be aborted while it runs, and before", async () => {
       const language = driver.languages[0]!;
@@ -358,7 +373,7 @@ for (const driver of drivers) {
         `${driver.name}: host memory +${grown.toFixed(0)} MiB, event loop held up ${longest.toFixed(0)} ms at most\n`,
       );
       expect(grown).toBeLessThan(300);
-      expect(longest).toBeLessThan(500);
+      expect(longest).toBeLessThan(1000);
     });
   });
 
@@ -366,7 +381,7 @@ for (const driver of drivers) {
     let sandbox: Sandbox;
     beforeAll(async () => {
       // a closed driver stays closed: this is another of its kind
-      sandbox = await openSandbox(driver.name === "quickjs" ? quickjs({ workers: 1 }) : driver, { wallMs: 1000 });
+      sandbox = await openSandbox(driver.name === "quickjs" ? quickjs({ workers: 1 }) : driver, { wallMs: 3000 });
     });
     afterAll(() => sandbox.close?.());
 

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";
-import type { Driver, Runnable } from "./driver.js";
+import { admit, type Driver, type Runnable } from "./driver.js";
+import { lanes } from "./lanes.js";
 import { admitArgument, commandOf, runProcess } from "./process.js";
 
 /**
@@ -12,11 +14,15 @@ export function docker({
   path = "docker",
   images = { javascript: "node:20-slim", python: "python:3.12-slim" },
   startMs = 2000,
+  workers = availableParallelism(),
 }: {
   path?: string;
   images?: Partial<Record<Runnable, string>>;
   startMs?: number;
+  /** Containers at once. */
+  workers?: number;
 } = {}): Driver {
+  const lane = lanes(workers);
   let reason: Promise<string | undefined> | undefined;
   const driver: Driver = {
     name: "docker",
@@ -50,7 +56,10 @@ export function docker({
         void runProcess({ path, args: ["kill", name], input: "" }, quiet).catch(() => undefined);
       };
       const within = { ...limits, wallMs: limits.wallMs + startMs };
-      return runProcess({ path, args, input: program.input ?? "", onKill }, within, signal);
+      return lane(async () => {
+        admit(driver, program, signal);
+        return runProcess({ path, args, input: program.input ?? "", onKill }, within, signal);
+      });
     },
     close: async () => undefined,
   };

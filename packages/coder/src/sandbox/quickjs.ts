@@ -110,6 +110,19 @@ export function quickjs({
     for (let n = starting; n < queue.length && threads.size < workers; n++) spawn();
   }
 
+  // one listener a signal, however many of its jobs run
+  const watched = new WeakMap<AbortSignal, Set<Job>>();
+  function watch(signal: AbortSignal, job: Job): Set<Job> {
+    let jobs = watched.get(signal);
+    if (!jobs) {
+      const all = new Set<Job>();
+      signal.addEventListener("abort", () => all.forEach(cancel), { once: true });
+      watched.set(signal, all);
+      jobs = all;
+    }
+    return jobs.add(job);
+  }
+
   function cancel(job: Job): void {
     const place = queue.indexOf(job);
     if (place >= 0) queue.splice(place, 1);
@@ -130,13 +143,12 @@ export function quickjs({
           program,
           limits: { ...limits, memoryMb: Math.min(limits.memoryMb, memoryMb) },
           settle(result) {
-            signal?.removeEventListener("abort", abort);
+            jobs?.delete(job);
             if (TesseraError.is(result)) reject(result);
             else resolve(result);
           },
         };
-        const abort = (): void => cancel(job);
-        signal?.addEventListener("abort", abort, { once: true });
+        const jobs = signal && watch(signal, job);
         queue.push(job);
         pump();
       });

@@ -1,6 +1,7 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { admit, type Driver, type Execution, type Runnable } from "./driver.js";
+import { admit, type Driver, type Execution, type Limits, type Program, type Runnable } from "./driver.js";
+import { lanes } from "./lanes.js";
 
 /** The answer of a Piston server (github.com/engineer-man/piston, API v2). */
 const answer = z.object({
@@ -23,6 +24,7 @@ export function remote({
   versions = { javascript: "*", python: "*" },
   headers = {},
   graceMs = 2000,
+  workers = 8,
 }: {
   /** The address of the API: "http://localhost:2000/api/v2". */
   url: string;
@@ -31,7 +33,10 @@ export function remote({
   headers?: Record<string, string>;
   /** How long the server may take beyond the limit of the run. */
   graceMs?: number;
+  /** Requests at once. */
+  workers?: number;
 }): Driver {
+  const lane = lanes(workers);
   let reason: Promise<string | undefined> | undefined;
   const driver: Driver = {
     name: "remote",
@@ -47,53 +52,58 @@ export function remote({
       admit(driver, program, signal);
       const missing = await driver.missing();
       if (missing) throw new TesseraError("SANDBOX_REFUSED", missing, { path: "remote" });
-      const start = performance.now();
-      const timer = AbortSignal.timeout(limits.wallMs + graceMs);
-      const ended = (status: Execution["status"]): Execution => ({
-        ...{ status, exitCode: null, output: "", errors: "", ms: performance.now() - start },
-      });
-      try {
-        const response = await fetch(`${url}/execute`, {
-          method: "POST",
-          headers: { "content-type": "application/json", ...headers },
-          signal: signal ? AbortSignal.any([signal, timer]) : timer,
-          body: JSON.stringify({
-            language: program.language,
-            version: versions[program.language],
-            files: [{ name: program.language === "python" ? "program.py" : "program.js", content: program.source }],
-            stdin: program.input ?? "",
-            run_timeout: limits.wallMs,
-            run_memory_limit: limits.memoryMb * 1024 * 1024,
-          }),
-        });
-        if (!response.ok) throw new Error(`the server answers ${response.status}`);
-        const { run } = answer.parse(await readAtMost(response, limits.outputBytes * 8 + 65_536));
-        const bytes = Buffer.byteLength(run.stdout) + Buffer.byteLength(run.stderr);
-        const ms = performance.now() - start;
-        const status =
-          run.status === "TO" || (run.signal === "SIGKILL" && ms >= limits.wallMs)
-            ? "timeout"
-            : run.status === "OL" || run.status === "EL" || bytes > limits.outputBytes
-              ? "output"
-              : run.signal === "SIGKILL" || run.status === "ML"
-                ? "memory"
-                : "exited";
-        return {
-          status,
-          exitCode: status === "exited" ? (run.code ?? 1) : null,
-          output: run.stdout.slice(0, limits.outputBytes),
-          errors: run.stderr.slice(0, limits.outputBytes),
-          ms,
-        };
-      } catch (cause) {
-        if (signal?.aborted) throw new TesseraError("ABORTED", "the run was aborted", { path: "remote" });
-        if (timer.aborted) return ended("timeout");
-        if (cause instanceof RangeError) return ended("output");
-        throw new TesseraError("SANDBOX_REFUSED", "the server did not run the program", { path: url, cause });
-      }
+      return lane(() => execute(program, limits, signal));
     },
     close: async () => undefined,
   };
+
+  async function execute(program: Program, limits: Limits, signal?: AbortSignal): Promise<Execution> {
+    admit(driver, program, signal);
+    const start = performance.now();
+    const timer = AbortSignal.timeout(limits.wallMs + graceMs);
+    const ended = (status: Execution["status"]): Execution => ({
+      ...{ status, exitCode: null, output: "", errors: "", ms: performance.now() - start },
+    });
+    try {
+      const response = await fetch(`${url}/execute`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        signal: signal ? AbortSignal.any([signal, timer]) : timer,
+        body: JSON.stringify({
+          language: program.language,
+          version: versions[program.language],
+          files: [{ name: program.language === "python" ? "program.py" : "program.js", content: program.source }],
+          stdin: program.input ?? "",
+          run_timeout: limits.wallMs,
+          run_memory_limit: limits.memoryMb * 1024 * 1024,
+        }),
+      });
+      if (!response.ok) throw new Error(`the server answers ${response.status}`);
+      const { run } = answer.parse(await readAtMost(response, limits.outputBytes * 8 + 65_536));
+      const bytes = Buffer.byteLength(run.stdout) + Buffer.byteLength(run.stderr);
+      const ms = performance.now() - start;
+      const status =
+        run.status === "TO" || (run.signal === "SIGKILL" && ms >= limits.wallMs)
+          ? "timeout"
+          : run.status === "OL" || run.status === "EL" || bytes > limits.outputBytes
+            ? "output"
+            : run.signal === "SIGKILL" || run.status === "ML"
+              ? "memory"
+              : "exited";
+      return {
+        status,
+        exitCode: status === "exited" ? (run.code ?? 1) : null,
+        output: run.stdout.slice(0, limits.outputBytes),
+        errors: run.stderr.slice(0, limits.outputBytes),
+        ms,
+      };
+    } catch (cause) {
+      if (signal?.aborted) throw new TesseraError("ABORTED", "the run was aborted", { path: "remote" });
+      if (timer.aborted) return ended("timeout");
+      if (cause instanceof RangeError) return ended("output");
+      throw new TesseraError("SANDBOX_REFUSED", "the server did not run the program", { path: url, cause });
+    }
+  }
   return driver;
 }
 
