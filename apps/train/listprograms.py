@@ -87,13 +87,17 @@ def behaviour(program: Program) -> str | None:
 
 
 def every_step_matters(program: Program, own: str) -> bool:
-    """Whether leaving out a step that keeps the type changes the behaviour, and the whole does something."""
-    for index, step in enumerate(program.steps):
-        rest = program.steps[:index] + program.steps[index + 1 :]
-        if step.takes != step.gives:
-            continue
-        if not rest or behaviour(Program(rest)) == own:
-            if rest or all(program.run(value) == value for value in _PROBES[program.takes]):
+    """Whether leaving out any neighbouring steps that keep the type together changes the behaviour: no step is idle, and
+    no steps cancel each other."""
+    steps = program.steps
+    for start in range(len(steps)):
+        for end in range(start + 1, len(steps) + 1):
+            if steps[start].takes != steps[end - 1].gives:
+                continue
+            rest = steps[:start] + steps[end:]
+            if rest and behaviour(Program(rest)) == own:
+                return False
+            if not rest and all(program.run(value) == value for value in _PROBES[program.takes]):
                 return False
     return True
 

@@ -133,6 +133,10 @@ def test_a_step_without_effect_is_found():
     by_key = {step.key: step for step in primitives()}
     idle = Program((by_key["sort"], by_key["reverse"], by_key["sort"]))
     assert not every_step_matters(idle, behaviour(idle))
+    cancelling = Program((by_key["reverse"], by_key["reverse"]))
+    assert not every_step_matters(cancelling, behaviour(cancelling))
+    inside = Program((by_key["square"], by_key["reverse"], by_key["reverse"]))
+    assert not every_step_matters(inside, behaviour(inside))
     useful = Program((by_key["sort"], by_key["differences"]))
     assert every_step_matters(useful, behaviour(useful))
 
