@@ -166,13 +166,12 @@ const hasCompiler = () =>
     .split(delimiter)
     .some((folder) => [process.env.CXX ?? "c++", "g++", "clang++"].some((name) => existsSync(join(folder, name))));
 
-/** Tries again to compile an optional package that pnpm holds for installed. */
-function rebuild(name) {
-  try {
-    must(`Compiling ${name}`, process.execPath, [pnpmScript, "rebuild", "--recursive", name]);
-  } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-  }
+/** Compiles hnswlib-node once more: pnpm does not try again where it failed before. */
+function compileHnsw() {
+  const folder = join(root, "packages", "retriever", "node_modules", "hnswlib-node");
+  const gyp = join(pnpmFolder, "node_modules", "pnpm", "dist", "node_modules", "node-gyp", "bin", "node-gyp.js");
+  if (existsSync(folder) && existsSync(gyp))
+    spawnSync(process.execPath, [gyp, "rebuild"], { cwd: realpathSync(folder), env: environment(), stdio: "ignore" });
 }
 
 function install() {
@@ -187,7 +186,7 @@ function install() {
     "--config.confirmModulesPurge=false",
   ]);
   writeFileSync(installStamp, key);
-  if (!hasHnsw()) rebuild("hnswlib-node");
+  if (!hasHnsw()) compileHnsw();
   if (!hasHnsw())
     say("hnswlib-node could not be compiled here (is there a C++ compiler?): the exact store serves instead.");
 }
