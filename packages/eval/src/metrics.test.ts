@@ -1,0 +1,140 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, normalAnswer } from "./answers.js";
+import { allAt, averagePrecision, ndcgAt, precisionAt, recallAt, reciprocalRank } from "./ranking.js";
+import { merged, type Span, spanIou, spanPrecision, spanRecall } from "./spans.js";
+import { bootstrap, pairedBootstrap } from "./statistics.js";
+
+describe("measures of a ranking", () => {
+  // relevant at ranks 1, 3 and 6 of ten, one relevant not found
+  const ranked = ["r1", "x1", "r2", "x2", "x3", "r3", "x4", "x5", "x6", "x7"];
+  const relevant = new Set(["r1", "r2", "r3", "r4"]);
+
+  it("agree with the figures worked out by hand", () => {
+    expect(recallAt(5, ranked, relevant)).toBe(2 / 4);
+    expect(precisionAt(5, ranked, relevant)).toBe(2 / 5);
+    expect(precisionAt(20, ranked, relevant)).toBe(3 / 20);
+    expect(reciprocalRank(ranked.slice(1), relevant)).toBe(1 / 2);
+    expect(reciprocalRank(["x"], relevant)).toBe(0);
+    expect(averagePrecision(ranked, relevant)).toBeCloseTo((1 + 2 / 3 + 3 / 6) / 4, 12);
+    const dcg = 1 + 1 / Math.log2(4) + 1 / Math.log2(7);
+    const ideal = 1 + 1 / Math.log2(3) + 1 / Math.log2(4) + 1 / Math.log2(5);
+    expect(ndcgAt(10, ranked, relevant)).toBeCloseTo(dcg / ideal, 12);
+    expect(allAt(10, ranked, relevant)).toBe(0);
+    expect(allAt(6, ranked, new Set(["r1", "r3"]))).toBe(1);
+  });
+
+  it("a perfect ranking has 1 everywhere, and nothing relevant gives no number", () => {
+    const perfect = ["r1", "r2", "r3", "r4", "x"];
+    for (const measure of [recallAt, ndcgAt, allAt, precisionAt]) expect(measure(4, perfect, relevant)).toBe(1);
+    expect(averagePrecision(perfect, relevant)).toBe(1);
+    for (const measure of [recallAt, precisionAt, allAt, ndcgAt]) expect(measure(4, perfect, new Set())).toBeNaN();
+    expect(reciprocalRank(perfect, new Set())).toBeNaN();
+  });
+
+  it("never fall when a relevant one moves up, and stay within 0 and 1", () => {
+    const ids = Array.from({ length: 8 }, (_, i) => `d${i}`);
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray(ids, { minLength: 8 }),
+        fc.subarray(ids, { minLength: 1 }),
+        fc.nat(6),
+        (order, gold, at) => {
+          const relevant = new Set(gold);
+          const swapped = [...order];
+          [swapped[at], swapped[at + 1]] = [swapped[at + 1]!, swapped[at]!];
+          if (relevant.has(order[at]!) || !relevant.has(order[at + 1]!)) return;
+          for (const measure of [
+            (list: string[]) => ndcgAt(5, list, relevant),
+            (list: string[]) => recallAt(3, list, relevant),
+            (list: string[]) => averagePrecision(list, relevant),
+            (list: string[]) => reciprocalRank(list, relevant),
+          ]) {
+            expect(measure(swapped)).toBeGreaterThanOrEqual(measure(order) - 1e-12);
+            expect(measure(order)).toBeGreaterThanOrEqual(0);
+            expect(measure(order)).toBeLessThanOrEqual(1);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("measures of an answer", () => {
+  it("normalise as SQuAD's script does", () => {
+    expect(normalAnswer("The  Eiffel-Tower, (Paris)!")).toBe("eiffeltower paris");
+    expect(normalAnswer("an answer to a theory")).toBe("answer to theory");
+  });
+
+  it("match exactly, by words held, and by the bag of words", () => {
+    expect(exactMatch("The Beatles", ["Rolling Stones", "beatles"])).toBe(1);
+    expect(containsAnswer("It was written by the Beatles in 1965.", ["beatles"])).toBe(1);
+    expect(containsAnswer("beatlesque", ["beatles"])).toBe(0);
+    // given 4 words, wanted 3, 2 in common: P = 1/2, R = 2/3
+    expect(answerF1("red fish blue fish", ["one red fish"])).toBeCloseTo((2 * (1 / 2) * (2 / 3)) / (1 / 2 + 2 / 3), 12);
+    expect(answerF1("", [""])).toBe(1);
+    expect(answerF1("word", [""])).toBe(0);
+    expect(answerF1("no", ["yes", "no"])).toBe(1);
+  });
+
+  it("count citations as sets", () => {
+    expect(citationPrecision(["a", "a", "b"], new Set(["a"]))).toBe(1 / 2);
+    expect(citationRecall(["a", "a", "b"], new Set(["a", "c"]))).toBe(1 / 2);
+    expect(citationPrecision([], new Set(["a"]))).toBeNaN();
+    expect(citationRecall(["a"], new Set())).toBeNaN();
+  });
+});
+
+describe("measures of spans", () => {
+  const span = fc.tuple(fc.nat(30), fc.nat(10)).map(([start, size]): Span => ({ start, end: start + size + 1 }));
+  const spans = fc.array(span, { minLength: 1, maxLength: 5 });
+  const cells = (list: readonly Span[]) =>
+    list.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+
+  it("agree with counting every position", () => {
+    fc.assert(
+      fc.property(spans, spans, (retrieved, wanted) => {
+        const [given, gold] = [cells(retrieved), new Set(cells(wanted))];
+        const common = [...new Set(given)].filter((cell) => gold.has(cell)).length;
+        expect(spanRecall(retrieved, wanted)).toBeCloseTo(common / gold.size, 12);
+        expect(spanPrecision(retrieved, wanted)).toBeCloseTo(common / given.length, 12);
+        expect(spanIou(retrieved, wanted)).toBeCloseTo(common / (given.length + gold.size - common), 12);
+        expect(cells(merged(retrieved)).sort((a, b) => a - b)).toEqual([...new Set(given)].sort((a, b) => a - b));
+      }),
+    );
+  });
+});
+
+describe("intervals", () => {
+  it("hold the true mean about as often as they say", () => {
+    // 200 samples of 40 coins that fall on heads with probability 0.3
+    let state = 7;
+    const random = () => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    let held = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const { low, high } = bootstrap(
+        Array.from({ length: 40 }, () => Number(random() < 0.3)),
+        { resamples: 400, seed: trial + 1 },
+      );
+      if (low <= 0.3 && 0.3 <= high) held++;
+    }
+    expect(held / 200).toBeGreaterThan(0.88);
+    expect(held / 200).toBeLessThan(0.99);
+  });
+
+  it("are narrow for pairs that differ alike, and the same for the same seed", () => {
+    const left = Array.from({ length: 50 }, (_, i) => i % 7);
+    const right = left.map((value) => value - 0.5);
+    expect(pairedBootstrap(left, right)).toEqual({ mean: 0.5, low: 0.5, high: 0.5, count: 50 });
+    expect(bootstrap(left, { seed: 3 })).toEqual(bootstrap(left, { seed: 3 }));
+  });
+
+  it("refuse what has no mean", () => {
+    expect(() => bootstrap([])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(() => bootstrap([1, Number.NaN])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(() => pairedBootstrap([1], [1, 2])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+});
