@@ -103,11 +103,22 @@ class EncoderGraph extends GraphBuilder {
     const y = this.node("Add", [x, mixed]);
 
     const input = this.rows(this.norm(block.feedforwardNorm, y));
-    const up = this.multiply(input, block.up);
-    const inner = block.gate
-      ? this.node("Mul", [this.silu(this.multiply(input, block.gate)), up])
-      : this.node("com.microsoft:FastGelu", [up]);
-    return this.node("Add", [y, this.multiply(this.rows(inner), block.down)]);
+    return this.node("Add", [y, block.gate ? this.gated(input, block.gate, block) : this.plain(input, block)]);
+  }
+
+  /**
+   * down(silu(gate(x)) ⊙ up(x)). The row scales of up(x) cancel in the quantisation of the product, so they are
+   * multiplied into its scales instead of into its rows.
+   */
+  private gated(x: Rows, gate: Matrix, { up, down }: Block): string {
+    const gates = this.silu(this.multiply(x, gate));
+    if (!x.scale || up.bias) return this.multiply(this.rows(this.node("Mul", [gates, this.multiply(x, up)])), down);
+    const { values, scale } = this.rows(this.node("Mul", [gates, this.unscaled(x, up)]));
+    return this.multiply({ values, scale: this.node("Mul", [scale!, x.scale]) }, down);
+  }
+
+  private plain(x: Rows, { up, down }: Block): string {
+    return this.multiply(this.rows(this.node("com.microsoft:FastGelu", [this.multiply(x, up)])), down);
   }
 
   leave({ norm, projection }: ExitHead, x: string): string {
@@ -116,7 +127,7 @@ class EncoderGraph extends GraphBuilder {
       this.model.pooling === "mean"
         ? this.node("ReduceMean", [texts, this.integers(1)], { keepdims: 0 })
         : this.node("Gather", [texts, this.constant(BigInt64Array.of(-1n), [])], { axis: 1 });
-    return this.multiply(this.rows(pooled), projection);
+    return this.multiply(this.rows(pooled, "texts"), projection);
   }
 
   private norm(norm: Norm, x: string): string {
@@ -147,35 +158,44 @@ class EncoderGraph extends GraphBuilder {
     return this.node("com.microsoft:RotaryEmbedding", inputs);
   }
 
-  /** Rows as bytes round(x / a) + 128 with a = max|x| / 127, each row by itself. */
-  private rows(x: string): Rows {
+  /**
+   * Rows as bytes round(x / a) + 128 with a = max|x| / 127, each row by itself. A row of zeros gets a = 0, and whatever
+   * its bytes are, a · Σ is zero. `among` says how many rows there are: those of all tokens, or of all texts.
+   */
+  private rows(x: string, among: "tokens" | "texts" = "tokens"): Rows {
     if (this.precision === "fp32") return { values: x };
-    const most = this.node("ReduceMax", [this.node("Abs", [x]), this.integers(-1)], { keepdims: 1 });
-    const scale = this.node("Max", [this.node("Mul", [most, this.number(1 / 127)]), this.number(2 ** -100)]);
-    const scaled = this.node("Div", [x, scale]);
-    return { values: this.node("QuantizeLinear", [scaled, this.number(1), this.zeroPoint()]), scale };
+    const most = this.node("ReduceMax", [this.node("Abs", [x]), this.integers(-1)], { keepdims: 0 });
+    const scales = this.node("Mul", [most, this.number(1 / 127)]);
+    const zeroPoints = this.shared(`zero points of ${among}`, () =>
+      this.node("Expand", [this.zeroPoint(), this.node("Shape", [scales])]),
+    );
+    const values = this.node("QuantizeLinear", [x, scales, zeroPoints], { axis: 0 });
+    return { values, scale: this.node("Unsqueeze", [scales, this.integers(1)]) };
   }
 
   /** x Wᵀ + bias */
   private multiply(x: Rows, matrix: Matrix): string {
-    const { rows: outputs, columns: inputs, bias } = matrix;
-    let y: string;
-    if (x.scale) {
-      const { values, scale } = quantise(matrix);
-      const weights = this.constant(transpose(values as Int8Array, outputs, inputs), [inputs, outputs]);
-      const unscaled = this.node("com.microsoft:MatMulIntegerToFloat", [
-        x.values,
-        weights,
-        this.number(1),
-        this.constant(scale!, [outputs]),
-        this.zeroPoint(),
-      ]);
-      y = this.node("Mul", [unscaled, x.scale]);
-    } else {
+    const y = x.scale ? this.node("Mul", [this.unscaled(x, matrix), x.scale]) : this.unscaled(x, matrix);
+    return matrix.bias ? this.node("Add", [y, this.constant(matrix.bias, [matrix.rows])]) : y;
+  }
+
+  /** x Wᵀ, where the scales of the rows of x are still to be multiplied in. */
+  private unscaled(x: Rows, matrix: Matrix): string {
+    const { rows: outputs, columns: inputs } = matrix;
+    if (!x.scale) {
       const weights = this.constant(transpose(dequantise(matrix), outputs, inputs), [inputs, outputs]);
-      y = this.node("MatMul", [x.values, weights]);
+      return this.node("MatMul", [x.values, weights]);
     }
-    return bias ? this.node("Add", [y, this.constant(bias, [outputs])]) : y;
+    const { values, scale } = quantise(matrix);
+    const weights = this.constant(transpose(values as Int8Array, outputs, inputs), [inputs, outputs]);
+    const scales = this.constant(scale!, [outputs]);
+    return this.node("com.microsoft:MatMulIntegerToFloat", [
+      x.values,
+      weights,
+      this.number(1),
+      scales,
+      this.zeroPoint(),
+    ]);
   }
 
   /** Repeats the rows of shared key and value heads, so that every query head has its own. */
