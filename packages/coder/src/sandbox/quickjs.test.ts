@@ -8,23 +8,14 @@ afterAll(() => driver.close());
 const run = (source: string) => driver.run({ language: "javascript", source }, defaultLimits);
 
 describe("the quickjs driver", () => {
-  it("runs 500 small programs a second on two cores", async () => {
-    await Promise.all([run("1"), run("1")]);
-    const count = 600;
-    let best = 0;
-    // a busy machine gets three tries
-    for (let attempt = 0; attempt < 3 && best < 500; attempt++) {
-      const start = performance.now();
-      const results = await Promise.all(
-        Array.from({ length: count }, (_, n) =>
-          run(`const square = (x) => x * x; console.log([1, 2, ${n}].map(square).join());`),
-        ),
-      );
-      best = Math.max(best, (count * 1000) / (performance.now() - start));
-      expect(results.every(({ output }, n) => output === `1,4,${n * n}\n`)).toBe(true);
-    }
-    process.stderr.write(`quickjs: ${best.toFixed(0)} small runs a second\n`);
-    expect(best).toBeGreaterThan(500);
+  // how many it runs a second is measured by `npm run bench -- sandbox`
+  it("runs many small programs at once, each with its own answer", async () => {
+    const results = await Promise.all(
+      Array.from({ length: 600 }, (_, n) =>
+        run(`const square = (x) => x * x; console.log([1, 2, ${n}].map(square).join());`),
+      ),
+    );
+    expect(results.map(({ output }) => output)).toEqual(Array.from({ length: 600 }, (_, n) => `1,4,${n * n}\n`));
   });
 
   it("shares nothing between runs", async () => {
