@@ -7,7 +7,7 @@ import { z } from "zod";
 const features = 1 << 17; // buckets in which document frequencies are counted
 const shortest = 3; // of the n-grams, in characters with the marks of a word's ends
 const longest = 5;
-const gramShare = 0.5; // of a word's weight that its n-grams have together
+const gramWeight = 2; // of a word's n-grams together, in the Euclidean norm, where the word itself weighs 1
 const [startMark, endMark] = [2, 3]; // control characters, which no word holds
 
 const fileName = "hash-encoder.json";
@@ -164,7 +164,7 @@ export class HashEncoder implements Encoder {
       for (let length = shortest; length < shortest + lengths; length++) grams += word.length - length + 1;
       for (let length = shortest; length < shortest + lengths; length++)
         for (let from = 0; from + length <= word.length; from++)
-          note(hashOf(word, from, from + length), gramShare / Math.sqrt(grams));
+          note(hashOf(word, from, from + length), gramWeight / Math.sqrt(grams));
     }
     return found;
   }
