@@ -29,6 +29,7 @@ from views import Snippets, plain_view, read_pairs, read_questions, view
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("TESSERA_DATA", HERE.parent.parent.parent / "shared" / "data"))
 SCALE = 20.0  # 1 / temperature of every softmax over similarities
+EVALUATED = ("javascript", "typescript", "python")
 STAGES = ("bag", "language", "pairs", "hard")
 
 
@@ -444,8 +445,8 @@ def reciprocal_ranks(queries: Tensor, codes: Tensor, width: int, pool_size: int)
 
 
 def evaluate(model: Encoder, pairs: list[dict], pool_size: int = 1_000, limit: int = 5_000) -> dict[str, float]:
-    """MRR of docstring pairs among `pool_size`: for every exit and width, and for every query exit on the last exit's index."""
-    pairs = [pair for pair in pairs if pair["kind"] == "docstring"]
+    """MRR of docstring pairs of EVALUATED languages among `pool_size`: every exit and width; every exit on the last one's index."""
+    pairs = [pair for pair in pairs if pair["kind"] == "docstring" and pair["language"] in EVALUATED]
     random.Random(1).shuffle(pairs)
     pairs = pairs[:limit]
     pool_size = min(pool_size, len(pairs))

@@ -54,7 +54,7 @@ def export(run: Path, folder: Path, evaluated: list[dict], corpus_note: str) -> 
     exits, last = shape["exits"], shape["exits"][-1]
     pairs = [{"query": exit, "index": index} for exit in exits for index in dict.fromkeys((exit, last))]
     config = {
-        "name": size["name"], "architecture": "tessera-encoder", "vocabulary": tokens.SIZE, **shape,
+        "name": folder.name, "architecture": "tessera-encoder", "vocabulary": tokens.SIZE, **shape,
         "specialTokens": {mark: tokens.ID[mark] for mark in ("pad", "cls", "query", "code", "text")},
         "pairs": pairs, "default": {"query": 4 if 4 in exits else exits[0], "index": last},
         "training": {"stages": size["stages"], "seed": size["seed"], "without": size["without"], "stage": size["stage"]},
@@ -90,7 +90,7 @@ def write_card(config: dict, state: dict[str, Tensor], cosines: dict[int, float]
     ]  # fmt: skip
     before, after = figures
     if before:
-        lines += ["", f"MRR of {before['queries']:,} first sentences of docstrings of held-out repositories against code without docstrings, each among {before['pool']:,}:", "", "| | training weights | stored int8 weights |", "|---|---:|---:|"]  # fmt: skip
+        lines += ["", f"MRR of {before['queries']:,} first sentences of docstrings (JavaScript, TypeScript, Python) of held-out repositories against code without docstrings, each among {before['pool']:,}:", "", "| | training weights | stored int8 weights |", "|---|---:|---:|"]  # fmt: skip
         lines += [f"| {name} | {value:.4f} | {after[name]:.4f} |" for name, value in before.items() if name not in ("queries", "pool")]
     return "\n".join([*lines, "", "Limits: mostly English, and the languages of the corpus. Licence: MIT.", ""])
 
