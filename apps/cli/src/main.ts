@@ -1,9 +1,11 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
+import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { indexSource } from "./commands/index-folder.js";
 import { flows, operators } from "./commands/list.js";
+import * as models from "./commands/models.js";
 import { run } from "./commands/run.js";
 import { exitCodeOf, Terminal } from "./terminal.js";
 
@@ -90,6 +92,50 @@ program
   .command("schema")
   .description("print the JSON Schema of flow documents")
   .action(action((terminal) => schema(terminal)));
+
+const model = program.command("models").description("our models: list, inspect, verify, encode");
+model
+  .command("list")
+  .description("list the models that are here")
+  .action(action((terminal) => models.list(terminal)));
+model
+  .command("inspect")
+  .description("layers, exits and sizes of a model")
+  .argument("[model]")
+  .action(action((terminal, name?: string) => models.inspect(terminal, name)));
+model
+  .command("verify")
+  .description("compare every engine of this machine with the golden vectors")
+  .argument("[model]")
+  .action(action((terminal, name?: string) => models.verify(terminal, name)));
+model
+  .command("encode")
+  .description('encode {"text"} lines into row-major little-endian float32')
+  .option("--model <name>", "the encoder")
+  .option("--exit <layer>", "the layer to leave by", Number)
+  .option("--width <components>", "how many leading components are kept", Number)
+  .addOption(new Option("--kind <kind>", "what the texts are").choices(["query", "code", "text"]).default("text"))
+  .requiredOption("--input <file>", "texts.jsonl")
+  .requiredOption("--output <file>", "vectors.f32")
+  .action(
+    action((terminal, options: Parameters<typeof models.encode>[1]) =>
+      models.encode(terminal, { ...options, signal: stop.signal }),
+    ),
+  );
+
+program
+  .command("coder")
+  .description("code that models wrote")
+  .command("run")
+  .description("run cases ({id, code, tests} a line) in the sandbox; one JSON line a result")
+  .addOption(
+    new Option("--driver <name>", "what isolates them")
+      .choices(["quickjs", "bwrap", "docker", "remote"])
+      .default("quickjs"),
+  )
+  .option("--url <address>", 'the server of the driver "remote"')
+  .requiredOption("--input <file>", "cases.jsonl")
+  .action(action((_, options: CoderRunOptions) => runCases({ ...options, signal: stop.signal })));
 
 try {
   await program.parseAsync();

@@ -1,0 +1,76 @@
+import { type EncodeFile, encodeFile, inspectModel, listModels, verifyModel } from "@tessera/models";
+import colors from "picocolors";
+import type { Terminal } from "../terminal.js";
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
+
+/** The bundles that can be named. */
+export async function list(terminal: Terminal): Promise<number> {
+  const models = await listModels();
+  terminal.result(models);
+  if (models.length === 0) terminal.say("No model is here. Name a folder of bundles in TESSERA_MODELS.");
+  else
+    terminal.table(
+      ["model", "architecture", "size"],
+      models.map(({ name, architecture, size }) => [name, architecture, megabytes(size)]),
+    );
+  return 0;
+}
+
+/** What a model is made of: layers, exits, sizes, and which queries may search which index. */
+export async function inspect(terminal: Terminal, name: string | undefined): Promise<number> {
+  const model = await inspectModel(name);
+  terminal.result(model);
+  terminal.table(
+    [model.name, ""],
+    [
+      ["architecture", model.architecture],
+      ["layers × width, heads", `${model.layers} × ${model.hidden}, ${model.heads}`],
+      ["vocabulary", model.vocabulary],
+      ["parameters", millions(model.parameters)],
+      ["size", megabytes(model.size)],
+      ["widths", model.widths.join(", ")],
+      ["default", `query at exit ${model.default.query}, index at exit ${model.default.index}`],
+    ],
+  );
+  terminal.say();
+  terminal.table(
+    ["exit", "parameters until there"],
+    model.exits.map(({ layer, parameters }) => [layer, millions(parameters)]),
+  );
+  return 0;
+}
+
+/** Compares every engine of this machine with the model's golden vectors; exit code 1 where one differs. */
+export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
+  const verdicts = await verifyModel(name);
+  terminal.result(verdicts);
+  const state = ({ passed, missing }: (typeof verdicts)[number]): string => {
+    if (missing !== undefined) return colors.yellow(`missing: ${missing}`);
+    return passed ? colors.green("ok") : colors.red("differs");
+  };
+  terminal.table(
+    ["engine", "", "exit", "largest difference", "least cosine"],
+    verdicts.flatMap((verdict) => {
+      const engine = `${verdict.engine.kind} ${verdict.engine.dtype}`;
+      if (verdict.exits.length === 0) return [[engine, state(verdict), "", "", ""]];
+      return verdict.exits.map(({ layer, difference, cosine }, row) => [
+        row === 0 ? engine : "",
+        row === 0 ? state(verdict) : "",
+        layer,
+        difference.toExponential(1),
+        cosine.toFixed(6),
+      ]);
+    }),
+  );
+  return verdicts.every(({ passed }) => passed) ? 0 : 1;
+}
+
+/** Encodes a file of `{"text"}` lines into row-major little-endian float32. */
+export async function encode(terminal: Terminal, request: EncodeFile): Promise<number> {
+  const { texts, width, space } = await encodeFile(request);
+  terminal.result({ texts, width, space, output: request.output });
+  terminal.say(`${texts} vectors of width ${width} in ${request.output}  ${colors.dim(space)}`);
+  return 0;
+}
