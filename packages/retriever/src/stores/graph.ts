@@ -46,16 +46,15 @@ export class Graph {
     this.#index.markDelete(slot);
   }
 
-  /** Slots near a vector, nearest first: `wide` of them where there are so many. */
+  /** The nearest `count` slots to a vector, nearest first, of `ef` candidates. */
   near(
     vector: Float32Array,
-    wide: number,
-    admits?: (slot: number) => boolean,
+    { count, ef, admits }: { count: number; ef: number; admits: ((slot: number) => boolean) | undefined },
   ): { slots: number[]; distances: number[] } {
-    const count = Math.min(wide, this.#index.getCurrentCount());
-    if (count === 0) return { slots: [], distances: [] };
-    this.#index.setEf(wide);
-    const { neighbors, distances } = this.#index.searchKnn(this.#numbers(vector), count, admits);
+    const most = Math.min(count, this.#index.getCurrentCount());
+    if (most === 0) return { slots: [], distances: [] };
+    this.#index.setEf(Math.max(ef, most));
+    const { neighbors, distances } = this.#index.searchKnn(this.#numbers(vector), most, admits);
     return { slots: neighbors, distances };
   }
 

@@ -13,6 +13,7 @@ export interface HnswSettings {
 /** Measured by `npm run bench -- dense`: recall@10 is at least 0.99 on 30,000 vectors of 256 components. */
 const defaultEf = 128;
 const selective = 0.1; // below this share of admitted passages every one of them is compared
+const ties = 16; // more than `top` that are looked at where the last places are equal
 const patience = 10; // milliseconds of adding before others get their turn
 
 /**
@@ -88,7 +89,7 @@ export class HnswStore implements Store {
       return this.#vectors.exact(unit, query);
 
     const admits = open ? undefined : (slot: number) => shelf.admits(slot, filter, principal);
-    const { slots, distances } = this.#graph.near(unit, Math.max(this.#ef, top), admits);
+    const { slots, distances } = this.#graph.near(unit, { count: top + ties, ef: this.#ef, admits });
     if (slots.length < Math.min(top, shelf.size)) return this.#vectors.exact(unit, query);
     const best = new Best(top, shelf.idAt);
     for (let i = 0; i < slots.length && (i < top || distances[i] === distances[top - 1]); i++)
