@@ -17,6 +17,12 @@ interface Expected {
   readonly ran: Readonly<Record<string, number>>;
 }
 
+interface Script {
+  readonly rules: readonly Rule[];
+  /** The probabilities of some words; others have 0.95. Without it the model has no log-probabilities. */
+  readonly probabilities?: Readonly<Record<string, number>>;
+}
+
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const read = (path: string): unknown => JSON.parse(readFileSync(folder(path), "utf8"));
 
@@ -44,10 +50,17 @@ describe("samples: a small corpus, real stores, a scripted model", () => {
   it.each(cases)("%s: %s", async (name, sample) => {
     const at = `./${name}/samples/${sample}`;
     const expected = read(`${at}/expected.json`) as Expected;
-    const { rules } = existsSync(folder(`${at}/model.json`))
-      ? (read(`${at}/model.json`) as { rules: Rule[] })
+    const script: Script = existsSync(folder(`${at}/model.json`))
+      ? (read(`${at}/model.json`) as Script)
       : { rules: [] };
-    const model = modelOf(rules);
+    const { probabilities } = script;
+    const model = modelOf(
+      script.rules,
+      probabilities && {
+        capabilities: ["logprobs"],
+        logprob: (token) => Math.log(probabilities[token.trim()] ?? 0.95),
+      },
+    );
     const { output, status, spent, ran, bound } = await trace(
       flows.get(name)!.flow,
       read(`${at}/input.json`) as object,

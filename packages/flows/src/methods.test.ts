@@ -1,0 +1,151 @@
+import { describe, expect, it } from "@jest/globals";
+import type { Hit, Passage } from "@tessera/core";
+import { compile } from "@tessera/graph";
+import { Bm25Store } from "@tessera/retriever";
+import { hostOf, scriptedModel } from "@tessera/testkit";
+import { hostOver, modelOf } from "./corpus.fixture.js";
+import { flare } from "./flare/flow.js";
+import { ircot } from "./ircot/flow.js";
+import { iterRetgen } from "./iter-retgen/flow.js";
+import { operators } from "./operators.fixture.js";
+import { postBranching } from "./post-branching/flow.js";
+import { recursive } from "./recursive/flow.js";
+import { rrr } from "./rrr/flow.js";
+import { selfAsk } from "./self-ask/flow.js";
+import { ids, trace } from "./trace.fixture.js";
+
+const query = "harbour builder";
+
+describe("rrr", () => {
+  it("gives the rewritten queries to the retriever, and the question as it was asked to the reader", async () => {
+    const model = modelOf([
+      { asked: "search queries", says: "harbour built; Brandt born**" },
+      { asked: "You answer questions", says: "Ada Brandt [1]." },
+    ]);
+    const { inputsOf } = await trace(rrr, { query }, model);
+    expect(inputsOf("]").map((input) => input.query)).toEqual(["harbour built", "Brandt born"]);
+    expect(inputsOf("rrr/read").map((input) => input.query)).toEqual([query]);
+  });
+
+  it("searches with the question itself where the model writes no query", async () => {
+    const model = modelOf([
+      { asked: "search queries", says: "**" },
+      { asked: "You answer questions", says: "Ada Brandt [1]." },
+    ]);
+    const { output } = await trace(rrr, { query }, model);
+    expect(output.queries).toEqual([query]);
+  });
+});
+
+describe("iter-retgen", () => {
+  it("retrieves at turn t with y_{t-1} before q, and reads the passages of that turn only", async () => {
+    const model = scriptedModel(["Rye bread [1].", "A bakery [1]."]);
+    const { inputsOf, output } = await trace(iterRetgen, { query }, model);
+    expect(inputsOf("/retrieve").map((input) => input.query)).toEqual([` ${query}`, `Rye bread [1]. ${query}`]);
+    const [first, second] = inputsOf("/answer").map(({ hits }) => ids(hits as Hit[]));
+    expect(first).toEqual(["harbour"]);
+    expect(second).toContain("bakery");
+    expect(output).toMatchObject({ text: "A bakery [1].", turns: 2 });
+  });
+});
+
+describe("ircot", () => {
+  it("stops once 15 passages are gathered", async () => {
+    // the question finds 6, and each thought 6 others
+    const words = ["alpha", "beta", "gamma", "delta"];
+    const passages = words.flatMap((word) =>
+      Array.from({ length: 6 }, (_, n): Passage => ({ id: `${word}${n}`, text: word, metadata: {} })),
+    );
+    const store = new Bm25Store();
+    await store.upsert(passages);
+    const model = scriptedModel(["Beta.", "Gamma.", "Delta.", "NO ANSWER"]);
+    const host = hostOf({ "store/sparse": store, "model/model": model });
+    const { output } = await trace(ircot, { query: "alpha" }, model, Promise.resolve(host));
+    expect(output.stopReason).toBe("until");
+    expect(output.turns).toBe(2);
+    expect(output.hits).toHaveLength(15);
+  });
+});
+
+describe("self-ask", () => {
+  it("ends after five turns, and then shows what was said", async () => {
+    const model = scriptedModel(({ messages }, call) =>
+      messages[0]!.content.includes("Follow up:") ? `Follow up: What of lantern ${call}?` : "It is red.",
+    );
+    const { output, ran } = await trace(selfAsk, { query }, model);
+    expect(output).toMatchObject({ turns: 5, stopReason: "max" });
+    expect(output.text).toBe(output.thoughts);
+    expect(ran["retriever.sparse"]).toBe(5);
+  });
+});
+
+describe("flare", () => {
+  const answers = ["The keeper lives in Velden.", "Every keeper lives in Kolm.", "END"];
+  const withProbability = (least: number) =>
+    scriptedModel(answers, {
+      capabilities: ["logprobs"],
+      logprob: (token) => Math.log(token === " Velden." ? least : 0.99),
+    });
+
+  it("retrieves if and only if a token is less probable than θ = 0.8", async () => {
+    expect((await trace(flare, { query }, withProbability(0.79))).ran["retriever.sparse"]).toBe(2);
+    expect((await trace(flare, { query }, withProbability(0.81))).ran["retriever.sparse"]).toBe(1);
+  });
+
+  it("leaves tokens of at most β = 0.4 out of the query", async () => {
+    const queryAt = async (probability: number) =>
+      (await trace(flare, { query }, withProbability(probability))).inputsOf("#1/retrieve")[0]!.query;
+    expect(await queryAt(0.39)).toBe("The keeper lives in");
+    expect(await queryAt(0.41)).toBe("The keeper lives in Velden.");
+  });
+
+  it("is refused at compile with a model that has no log-probabilities", async () => {
+    const compiling = compile(flare.document, { operators, host: await hostOver(scriptedModel([])) });
+    await expect(compiling).rejects.toMatchObject({
+      findings: expect.arrayContaining([expect.objectContaining({ code: "MISSING_CAPABILITY" })]),
+    });
+  });
+});
+
+describe("post-branching", () => {
+  it("reports a branch that fails, and fuses the others", async () => {
+    const model = scriptedModel(({ messages }) => {
+      if (messages[1]!.content.includes("in 1871")) throw new Error("out of order");
+      return "An engineer [1].";
+    });
+    const { output, events } = await trace(postBranching, { query: "Ada Brandt" }, model);
+    expect(ids(output.hits)).toEqual(["brandt", "harbour"]);
+    expect(output.answer.text).toBe("An engineer [1].");
+    expect(output.answers).toHaveLength(1);
+    expect(events).toContainEqual(
+      expect.objectContaining({ type: "node-skip", path: "post-branching/read[1]", reason: "error", index: 1 }),
+    );
+  });
+});
+
+describe("recursive", () => {
+  it("asks no more than ten questions on three levels, and none twice", async () => {
+    let asked = 0;
+    const model = scriptedModel(({ messages }) => {
+      const system = messages[0]!.content;
+      if (system.includes("search queries")) return [1, 2, 3].map(() => `harbour ${++asked}`).join(";");
+      return system.includes("Write one answer") ? "All [1]." : "Some [1].";
+    });
+    const { output, inputsOf } = await trace(recursive, { query }, model);
+    const questions = inputsOf("/retrieve").map((input) => input.query);
+    // 1 + 3 leave room for 6 of the 9 of the third level
+    expect(questions).toHaveLength(10);
+    expect(new Set(questions).size).toBe(10);
+    expect(output.stop).toBe("depth");
+  });
+
+  it("ends when nothing new is derived", async () => {
+    const model = modelOf([
+      { asked: "search queries", says: "Harbour builder?**" },
+      { asked: "You answer questions", says: "Ada Brandt [1]." },
+    ]);
+    const { output } = await trace(recursive, { query }, model);
+    expect(output).toMatchObject({ stop: "empty", answer: { text: "Ada Brandt [1]." } });
+    expect(model.requests).toHaveLength(2);
+  });
+});
