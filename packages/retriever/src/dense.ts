@@ -1,4 +1,4 @@
-import { filter, hits, operator, text } from "@tessera/core";
+import { filter, hits, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";
 import { openDense } from "./spaces.js";
@@ -6,7 +6,7 @@ import { openDense } from "./spaces.js";
 /**
  * Searches a vector store with the embedding of the query. Which of the encoder's embeddings is used (the layer `exit`,
  * the first `width` components) is left to the encoder where it is not set; passages may be embedded by another exit,
- * where the encoder says that both share a space.
+ * where the encoder says that both share a space. A given `vector` (HyDE's mean, say) is searched in place of the query's.
  * @throws TesseraError SPACE_MISMATCH at set-up, where the store's space may not be searched with such queries.
  */
 export const dense = operator({
@@ -26,11 +26,14 @@ export const dense = operator({
     top: z.int().positive().default(10),
     filter: filter.optional(),
   }),
-  ports: { input: { query: text, filter: filter.optional() }, output: { hits } },
+  ports: {
+    input: { query: text, vector: z.array(number).optional(), filter: filter.optional() },
+    output: { hits },
+  },
   setup: async ({ top, filter: fixed, ...settings }, host) => {
     const { store, encode } = await openDense(settings, host);
-    return async ({ query, filter: asked }, { signal, principal }) => {
-      const vector = await encode(query, signal);
+    return async ({ query, vector: given, filter: asked }, { signal, principal }) => {
+      const vector = given ? Float32Array.from(given) : await encode(query, signal);
       return { hits: await store.search({ vector, top, filter: both(fixed, asked), principal }, signal) };
     };
   },

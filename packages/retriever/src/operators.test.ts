@@ -59,6 +59,15 @@ testOperator(dense, {
       output: (output) => expect(ids(output)[0]).toBe("parser"),
     },
     {
+      name: "takes a given vector in place of the query's",
+      config: { ...denseConfig, top: 1 },
+      input: {
+        query: "the parser reads tokens",
+        vector: [...(await encoder.encode([texts.backoff!], { kind: "text" }))[0]!],
+      },
+      output: (output) => expect(ids(output)).toEqual(["backoff"]),
+    },
+    {
       name: "filters before it takes the best",
       config: { ...denseConfig, top: 1, filter: { field: "kind", equals: "code" } },
       input: { query },
