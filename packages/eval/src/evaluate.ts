@@ -1,0 +1,165 @@
+import {
+  type Answer,
+  answer,
+  didYouMean,
+  type FlowDocument,
+  type Hit,
+  hits,
+  isOptional,
+  messageOf,
+  type Principal,
+  TesseraError,
+} from "@tessera/core";
+import type { CompiledFlow } from "@tessera/graph";
+import type { Question } from "./dataset.js";
+import { answerMeasures, foundIds, rankingMeasures } from "./measures.js";
+import { type QuestionResult, ResultFile } from "./results.js";
+
+export interface EvaluationProgress {
+  /** Questions with a result, those of an earlier run among them. */
+  readonly done: number;
+  readonly failed: number;
+}
+
+export interface EvaluationOptions {
+  /** Of what results depend on beside the flow: the data set and the resources. A result of another is not reused. */
+  readonly revision: string;
+  /** Where results are kept as they come; what stands there already is not run again, unless it failed. */
+  readonly out?: string | undefined;
+  /** How many questions are under way at a time; 1. With more, milliseconds count the waiting for each other too. */
+  readonly concurrency?: number | undefined;
+  /** The flow's input that takes the question; by default `query`, `question`, or its only text. */
+  readonly input?: string | undefined;
+  /** Whether an id is one of the corpus; where it is not, a found part counts as its parent. By default all are. */
+  readonly corpusHas?: ((id: string) => boolean) | undefined;
+  readonly principal?: Principal | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((progress: EvaluationProgress) => void) | undefined;
+}
+
+/** The input of a flow that takes a question. @throws TesseraError BAD_ARGUMENT */
+function questionInput({ name, input }: FlowDocument, wanted: string | undefined): string {
+  const texts = Object.keys(input).filter((port) => input[port] === "text");
+  if (wanted !== undefined && !texts.includes(wanted))
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" has no text input "${wanted}"`, {
+      hint: didYouMean(wanted, texts),
+    });
+  const chosen = wanted ?? ["query", "question"].find((port) => texts.includes(port));
+  const port = chosen ?? (texts.length === 1 ? texts[0] : undefined);
+  const others = Object.keys(input).filter((other) => other !== port && !isOptional(input[other]!));
+  if (port === undefined || others.length > 0)
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" does not take a question alone`, {
+      hint: `its inputs are ${Object.keys(input).join(", ") || "none"}`,
+    });
+  return port;
+}
+
+/**
+ * Runs a flow on questions and measures each: the ranking where the flow has an output `hits`, the answer where it has
+ * an output `answer`, and always calls, tokens and milliseconds. A question whose run fails becomes a result with an
+ * `error`. With `out`, a kill loses at most the questions under way.
+ * @returns the results in the order of the questions.
+ * @throws TesseraError BAD_ARGUMENT where the flow cannot be measured, ABORTED, STORE_FAILED, and what the questions throw.
+ */
+export async function evaluate(
+  flow: CompiledFlow,
+  questions: Iterable<Question> | AsyncIterable<Question>,
+  options: EvaluationOptions,
+): Promise<QuestionResult[]> {
+  const { revision, concurrency = 1, signal, progress } = options;
+  const { name, output } = flow.document;
+  const port = questionInput(flow.document, options.input);
+  if (!("hits" in output) && !("answer" in output))
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" has no output to measure`, { hint: "name one hits or answer" });
+  if (!Number.isInteger(concurrency) || concurrency < 1)
+    throw new TesseraError("BAD_ARGUMENT", `a concurrency is a whole number above 0, not ${concurrency}`);
+
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const measure = async (question: Question): Promise<QuestionResult> => {
+    const result = { flow: name, hash: flow.hash, revision, id: question.id, question: question.question };
+    const start = performance.now();
+    try {
+      const ran = await flow.run({ [port]: question.question }, { signal: either, principal: options.principal });
+      const milliseconds = performance.now() - start;
+      return { ...result, ...read(ran.output, question, ran.spent, milliseconds, options.corpusHas) };
+    } catch (error) {
+      either.throwIfAborted();
+      const { code, path } = TesseraError.is(error) ? error : { code: "NODE_FAILED", path: undefined };
+      return { ...result, measures: {}, error: { code, message: messageOf(error), path } };
+    }
+  };
+
+  const file = options.out === undefined ? undefined : await ResultFile.open(options.out);
+  const results: QuestionResult[] = [];
+  let [done, failed] = [0, 0];
+  const source = (async function* () {
+    yield* questions;
+  })();
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (;;) {
+      either.throwIfAborted();
+      // the generator queues those who ask, so that places are given in its order
+      const place = next++;
+      const { value: question, done: ended } = await source.next();
+      if (ended) return;
+      let result = file?.finished({ hash: flow.hash, revision, id: question.id });
+      if (!result) {
+        result = await measure(question);
+        await file?.append(result);
+      }
+      results[place] = result;
+      if (result.error) failed++;
+      progress?.({ done: ++done, failed });
+    }
+  };
+  try {
+    const working = Array.from({ length: concurrency }, work);
+    // the first failure stops the others, and all have ended before the file is closed
+    for (const one of working) one.catch((error) => stop.abort(error));
+    await Promise.allSettled(working);
+    await Promise.all(working);
+  } catch (error) {
+    if (!signal?.aborted) throw stop.signal.reason ?? error;
+    throw new TesseraError("ABORTED", messageOf(signal.reason), { path: name, cause: signal.reason });
+  } finally {
+    await source.return(undefined);
+    await file?.close();
+  }
+  return results;
+}
+
+function read(
+  output: Readonly<Record<string, unknown>>,
+  question: Question,
+  { calls, tokens }: { calls: number; tokens: number },
+  milliseconds: number,
+  corpusHas: (id: string) => boolean = () => true,
+): Pick<QuestionResult, "measures" | "found" | "answer"> {
+  const ranking = output.hits === undefined ? undefined : outputOf<Hit[]>(hits, output.hits, "hits");
+  const given = output.answer === undefined ? undefined : outputOf<Answer>(answer, output.answer, "answer");
+  const found = ranking && foundIds(ranking, corpusHas);
+  return {
+    measures: {
+      ...(found && rankingMeasures(found, question)),
+      ...(given && answerMeasures(given, question)),
+      calls,
+      tokens,
+      milliseconds: Number(milliseconds.toFixed(3)),
+    },
+    ...(found && { found }),
+    ...(given && {
+      answer: { text: given.text, cited: given.citations.map(({ passage }) => passage), refused: given.refused },
+    }),
+  };
+}
+
+function outputOf<T>(schema: typeof hits | typeof answer, value: unknown, port: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data as T;
+  throw new TesseraError("BAD_OUTPUT", `the output ${port} holds something else`, {
+    path: port,
+    hint: "an evaluation reads hits and answer as the framework's own port types",
+  });
+}
