@@ -53,7 +53,7 @@ export const modelFusion = operator({
     summary: "Lets a language model fuse the answers of branches.",
   },
   config,
-  ports: { input: { query: text, answers: z.array(z.any()) }, output: { answer } },
+  ports: { input: { query: text, answers: z.array(answer.nullable()) }, output: { answer } },
   bound: (config) => {
     const summaries = boundOf(config, config.answers, 2);
     const last = boundOf({ ...config, characters: config.budget + config.characters }, 1, 1);
@@ -72,9 +72,7 @@ export const modelFusion = operator({
       return (await ask(model, { messages, maxTokens: tokens, temperature: 0 }, context)).text.trim();
     };
     return async ({ query, answers: branches }, context) => {
-      const given = branches
-        .flatMap((value) => answer.safeParse(value).data ?? [])
-        .filter(({ refused, text }) => !refused && text !== "");
+      const given = branches.filter((branch) => branch !== null && !branch.refused && branch.text !== "") as Answer[];
       if (given.length === 0) return { answer: { text: "", citations: [], refused: true } };
       if (given.length === 1) return { answer: given[0]! };
       const { texts, citations } = renumber(given.slice(0, most));

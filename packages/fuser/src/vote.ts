@@ -26,10 +26,11 @@ export const vote = operator({
   }),
   ports: {
     input: {
-      answers: z.array(z.any()),
+      /** `null` stands where a branch failed. */
+      answers: z.array(answer.nullable()),
       hits,
       /** The mean log-probability of each answer's tokens. */
-      logprobs: z.array(z.any()).optional(),
+      logprobs: z.array(number.nullable()).optional(),
     },
     output: { answer, share: number },
   },
@@ -39,15 +40,13 @@ export const vote = operator({
     ({ answers, hits: found, logprobs }) => {
       if (answers.length !== found.length || (logprobs && logprobs.length !== answers.length))
         throw new TesseraError("BAD_VALUE", `${answers.length} answers came from ${found.length} hits`);
-      const given = answers.map((value) => answer.safeParse(value).data);
       const scale = weights === "softmax" ? lambdas(found, temperature) : found.map(({ score }) => Math.max(0, score));
-      const votes = given.flatMap((member, index) => {
+      const votes = answers.flatMap((member, index) => {
         if (!member || member.refused) return [];
-        const logprob = logprobs?.[index];
-        return [{ member, weight: scale[index]! * Math.exp(typeof logprob === "number" ? logprob : 0) }];
+        return [{ member, weight: scale[index]! * Math.exp(logprobs?.[index] ?? 0) }];
       });
       if (votes.length === 0)
-        return { answer: given.find((member) => member) ?? { text: "", citations: [], refused: true }, share: 0 };
+        return { answer: answers.find((member) => member) ?? { text: "", citations: [], refused: true }, share: 0 };
       const { winner, share } = count(
         votes.map(({ member }) => member.text),
         votes.map(({ weight }) => weight),
