@@ -1,0 +1,351 @@
+import { join, resolve } from "node:path";
+import { didYouMean, type FlowDocument, sha256, TesseraError } from "@tessera/core";
+import {
+  compare,
+  converters,
+  convertFrom,
+  type DataSet,
+  type Difference,
+  evaluate,
+  type Interval,
+  type QuestionResult,
+  readDataSet,
+  readResults,
+  revisionOf,
+  type Summary,
+  summarise,
+  writeDataSet,
+} from "@tessera/eval";
+import { flows } from "@tessera/flows";
+import { compile } from "@tessera/graph";
+import { HashEncoder } from "@tessera/models";
+import { operators, ResourceHost } from "@tessera/tessera";
+import { type Command, InvalidArgumentError } from "commander";
+import colors from "picocolors";
+import { corpusResources } from "../corpus.js";
+import { readFlow } from "../documents.js";
+import type { Terminal } from "../terminal.js";
+
+interface Evaluation {
+  /** The first so many questions; all by default. */
+  readonly limit?: number;
+  readonly concurrency?: number;
+  readonly signal?: AbortSignal;
+}
+
+const extractive = { run: "generator.extract", in: { query: "input.query", hits: "retrieve.hits" } } as const;
+
+/** Parts of the flows of the catalogue, alone, as rows to compare with. */
+const denseAlone: FlowDocument = {
+  version: 1,
+  name: "dense",
+  input: { query: "text" },
+  nodes: {
+    retrieve: {
+      run: "retriever.dense",
+      with: { store: "dense", encoder: "encoder", top: 20 },
+      in: { query: "input.query" },
+    },
+    answer: extractive,
+  },
+  output: { answer: "answer.answer", hits: "retrieve.hits" },
+};
+
+/** A walk over the given triples, from the entities that the question names and what words find. */
+const walk: FlowDocument = {
+  ...denseAlone,
+  name: "walk",
+  nodes: {
+    words: { run: "retriever.sparse", with: { store: "sparse", top: 20 }, in: { query: "input.query" } },
+    retrieve: {
+      run: "indexer.graph-walk",
+      with: { graph: "graph", top: 20 },
+      in: { query: "input.query", hits: "words.hits" },
+    },
+    answer: extractive,
+  },
+};
+
+/** What the figures of a data set are about; every other measure is in `--json` and in the files of results. */
+const headline = [
+  "recall@5",
+  "all-gold@5",
+  "MRR",
+  "cites gold first",
+  "cites gold",
+  "refuses",
+  "milliseconds",
+] as const;
+
+const compared = ["recall@5", "all-gold@5", "MRR"] as const;
+
+const line = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+
+const show = ({ mean, low, high }: Interval): string => {
+  const digits = Math.abs(mean) >= 10 ? 1 : 3;
+  return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+};
+
+/** Runs flows over one data set, one after the other, on the same resources. */
+async function run(
+  terminal: Terminal,
+  documents: readonly FlowDocument[],
+  { passages, questions }: DataSet,
+  { limit, concurrency, signal, outOf }: Evaluation & { outOf: (flow: string) => string | undefined },
+): Promise<QuestionResult[][]> {
+  const asked = questions.slice(0, limit);
+  // what is in memory follows from the data set and from how these encode it
+  const revision = sha256(`${revisionOf({ passages, questions })} ${new HashEncoder().space()}`);
+  const ids = new Set(passages.map(({ id }) => id));
+  const host = new ResourceHost(
+    corpusResources(passages, { signal, progress: (done) => terminal.progress("embed", done, passages.length) }),
+  );
+  try {
+    const all: QuestionResult[][] = [];
+    for (const document of documents) {
+      const flow = await compile(document, { operators, host });
+      const options = { revision, concurrency, signal, corpusHas: (id: string) => ids.has(id) };
+      all.push(
+        await evaluate(flow, asked, {
+          ...options,
+          out: outOf(document.name),
+          progress: ({ done }) => terminal.progress(document.name, done, asked.length),
+        }),
+      );
+      terminal.clear();
+    }
+    return all;
+  } finally {
+    await host.close();
+  }
+}
+
+/** Says how many questions failed, and of what. */
+function noteFailures(terminal: Terminal, results: readonly QuestionResult[]): void {
+  const reasons = new Map<string, number>();
+  for (const { error } of results)
+    if (error) {
+      const reason = `${error.code}${error.path ? ` at ${error.path}` : ""}: ${error.message}`;
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
+  if (reasons.size === 0) return;
+  const failed = [...reasons.values()].reduce((sum, count) => sum + count, 0);
+  terminal.say(colors.red(`${failed} of ${results.length} questions failed and are in no mean:`));
+  for (const [reason, count] of reasons) terminal.say(`  ${count} × ${reason}`);
+}
+
+const printLines = (data: string, { questions, failed, figures }: Summary): void => {
+  for (const figure of figures) line({ data, ...figure, questions, failed });
+};
+
+/** Measures one flow on one folder; exit code 1 where every question failed. */
+async function evaluateFolder(
+  terminal: Terminal,
+  { flow, data, out, ...options }: Evaluation & { flow: string; data: string; out?: string },
+): Promise<number> {
+  const document = await readFlow(flow);
+  const [results] = await run(terminal, [document], await readDataSet(data), { ...options, outOf: () => out });
+  const summary = summarise(results!);
+  if (terminal.json) printLines(data, summary);
+  else {
+    terminal.say(`${summary.flow} on ${data}, ${summary.questions} questions; 95 % intervals by bootstrap`);
+    terminal.table(
+      ["metric", "mean", "questions"],
+      summary.figures.map((figure) => [figure.metric, show(figure), figure.count]),
+    );
+    noteFailures(terminal, results!);
+  }
+  return summary.failed === summary.questions ? 1 : 0;
+}
+
+const dataFolder = (): string => resolve(process.env.TESSERA_DATA ?? "../shared/data");
+
+function converterOf(name: string) {
+  const converter = converters.get(name);
+  if (converter) return converter;
+  throw new TesseraError("BAD_ARGUMENT", `there is no converter "${name}"`, {
+    hint: didYouMean(name, converters.keys()),
+  });
+}
+
+/** Writes a published data set as a folder that any flow can be measured on. */
+async function convert(terminal: Terminal, name: string, folder: string): Promise<number> {
+  const dataSet = await convertFrom(dataFolder(), converterOf(name));
+  await writeDataSet(folder, dataSet);
+  const counts = { passages: dataSet.passages.length, questions: dataSet.questions.length };
+  terminal.result({ name, folder, ...counts });
+  terminal.say(`${name}: ${counts.passages} passages and ${counts.questions} questions in ${folder}`);
+  return 0;
+}
+
+/** Measures the flows without a model on a published data set, beside each other and their parts. */
+async function evaluatePublished(
+  terminal: Terminal,
+  name: string,
+  { out, ...options }: Evaluation & { out?: string },
+): Promise<number> {
+  const converter = converterOf(name);
+  const dataSet = await convertFrom(dataFolder(), converter);
+  const catalogue = ["linear", "hybrid"].map((flow) => flows.get(flow)!.flow.document);
+  const documents = [...catalogue, denseAlone, ...(name === "musique" ? [walk] : [])];
+  const results = await run(terminal, documents, dataSet, {
+    ...options,
+    outOf: (flow) => (out === undefined ? undefined : join(out, `${name}-${flow}.jsonl`)),
+  });
+  const summaries = results.map((list) => summarise(list));
+  const pairs = results
+    .filter((_, index) => documents[index]!.name !== "hybrid")
+    .map((list) => compare(list, results[1]!));
+  if (terminal.json) {
+    for (const summary of summaries) printLines(name, summary);
+    for (const { left, right, differences } of pairs)
+      for (const { metric, difference, larger, smaller, equal } of differences)
+        line({ data: name, left, right, metric: `difference of ${metric}`, ...difference, larger, smaller, equal });
+    return 0;
+  }
+
+  const count = `${summaries[0]!.questions} questions over ${dataSet.passages.length} passages`;
+  terminal.say(`${converter.about}\n${count}; 95 % intervals by bootstrap\n`);
+  terminal.table(
+    ["", ...summaries.map(({ flow }) => flow)],
+    headline.map((metric) => [
+      metric,
+      ...summaries.map(({ figures }) => {
+        const figure = figures.find((one) => one.metric === metric);
+        return figure ? show(figure) : "–";
+      }),
+    ]),
+  );
+  for (const list of results) noteFailures(terminal, list);
+  terminal.say("\nhybrid against the others, question by question (paired bootstrap)\n");
+  terminal.table(
+    ["", "metric", "difference", "better", "worse", "same"],
+    pairs.flatMap(({ left, differences }) =>
+      differences
+        .filter(({ metric }) => compared.some((one) => one === metric))
+        .map(({ metric, difference, larger, smaller, equal }) => [
+          `hybrid − ${left}`,
+          metric,
+          show(difference),
+          larger,
+          smaller,
+          equal,
+        ]),
+    ),
+  );
+  return 0;
+}
+
+/** What changes from one file of results to another: by measure, and by question. */
+async function compareFiles(
+  terminal: Terminal,
+  left: string,
+  right: string,
+  { metric, top }: { metric?: string; top: number },
+): Promise<number> {
+  const comparison = compare(await readResults(left), await readResults(right));
+  const { differences, unpaired } = comparison;
+  if (terminal.json) {
+    for (const { questions, ...difference } of differences) {
+      line(difference);
+      if (metric === undefined || metric === difference.metric)
+        for (const question of questions) line({ metric: difference.metric, ...question });
+    }
+    return 0;
+  }
+  terminal.say(`${comparison.left} (${left}) → ${comparison.right} (${right}); 95 % intervals by paired bootstrap\n`);
+  terminal.table(
+    ["metric", "left", "right", "difference", "larger", "smaller", "same"],
+    differences.map(({ metric, left, right, difference, larger, smaller, equal }) => [
+      metric,
+      left.toFixed(3),
+      right.toFixed(3),
+      show(difference),
+      larger,
+      smaller,
+      equal,
+    ]),
+  );
+  if (unpaired > 0) terminal.say(colors.yellow(`${unpaired} questions lack a result on one side and are in no pair.`));
+  const chosen = differenceOf(differences, metric);
+  if (!chosen) return 0;
+  terminal.say(`\n${chosen.metric}: ${chosen.questions.length} questions differ\n`);
+  terminal.table(
+    ["question", "left", "right", ""],
+    chosen.questions
+      .slice(0, top)
+      .map(({ id, question, left, right }) => [id, left.toFixed(3), right.toFixed(3), question.slice(0, 90)]),
+  );
+  return 0;
+}
+
+/** The measure whose questions are listed: the named one, or the first of which flows are compared by. */
+function differenceOf(differences: readonly Difference[], metric: string | undefined): Difference | undefined {
+  const find = (name: string) => differences.find((one) => one.metric === name);
+  if (metric === undefined) return find("MRR") ?? find("F1") ?? differences[0];
+  const found = find(metric);
+  if (found) return found;
+  throw new TesseraError("BAD_ARGUMENT", `"${metric}" was not measured in both files`, {
+    hint: didYouMean(
+      metric,
+      differences.map((one) => one.metric),
+    ),
+  });
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It is a whole number above 0.");
+  return value;
+}
+
+type Action = (
+  work: (terminal: Terminal, ...args: never[]) => number | Promise<number>,
+) => (...args: unknown[]) => Promise<void>;
+
+/** Adds the commands below `tessera eval`. */
+export function evaluationCommands(command: Command, action: Action, signal: AbortSignal): void {
+  command.description("measure flows on data sets: folders of corpus.jsonl and questions.jsonl");
+  command
+    .command("run", { isDefault: true })
+    .description("measure a flow on a folder; with --json one line a metric")
+    .requiredOption("--flow <name or file>", "the flow")
+    .requiredOption("--data <folder>", "the data set")
+    .option("--out <file>", "keeps a line a question, and takes up from there when run again")
+    .option("--concurrency <number>", "questions under way at a time", positive, 1)
+    .option("--limit <number>", "only the first questions", positive)
+    .action(
+      action((terminal, options: Parameters<typeof evaluateFolder>[1]) =>
+        evaluateFolder(terminal, { ...options, signal }),
+      ),
+    );
+  command
+    .command("diff")
+    .description("compare two files of results, question by question")
+    .argument("<left>")
+    .argument("<right>")
+    .option("--metric <name>", "whose questions are listed")
+    .option("--top <number>", "how many questions are listed", positive, 20)
+    .action(
+      action((terminal, left: string, right: string, options: Parameters<typeof compareFiles>[3]) =>
+        compareFiles(terminal, left, right, options),
+      ),
+    );
+  command
+    .command("convert")
+    .description(`write a published data set of $TESSERA_DATA as a folder: ${[...converters.keys()].join(", ")}`)
+    .argument("<name>")
+    .argument("<folder>")
+    .action(action((terminal, name: string, folder: string) => convert(terminal, name, folder)));
+  for (const { name, about } of converters.values())
+    command
+      .command(name)
+      .description(about)
+      .option("--out <folder>", "keeps a file of results a flow, and takes up from there when run again")
+      .option("--limit <number>", "only the first questions", positive)
+      .action(
+        action((terminal, options: Parameters<typeof evaluatePublished>[2]) =>
+          evaluatePublished(terminal, name, { ...options, signal }),
+        ),
+      );
+}

@@ -1,0 +1,36 @@
+import type { Passage } from "@tessera/core";
+import { embed, KnowledgeGraph } from "@tessera/indexer";
+import { HashEncoder } from "@tessera/models";
+import { Bm25Store, openVectorStore } from "@tessera/retriever";
+import type { Resources } from "@tessera/tessera";
+
+export interface CorpusSettings {
+  readonly progress?: ((done: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Passages as what flows may name, in memory, each made when a flow first asks for it: the stores "sparse" and "dense"
+ * and the encoder "encoder", as the index of a codebase has them, and the graph "graph" of `metadata.triples`.
+ */
+export function corpusResources(passages: readonly Passage[], { progress, signal }: CorpusSettings = {}): Resources {
+  let fitted: HashEncoder | undefined;
+  const encoder = (): HashEncoder => {
+    if (!fitted) {
+      fitted = new HashEncoder();
+      fitted.fit(passages.map(({ title = "", text }) => `${title}\n${text}`));
+    }
+    return fitted;
+  };
+  const sparse = async () => {
+    const store = new Bm25Store();
+    await store.upsert(passages);
+    return store;
+  };
+  const dense = async () => {
+    const { store } = await openVectorStore({ space: encoder().space(), width: encoder().width });
+    await store.upsert(passages, await embed(encoder(), passages, { batch: 32, signal, done: progress }));
+    return store;
+  };
+  return { store: { sparse, dense }, encoder: { encoder }, graph: { graph: () => new KnowledgeGraph(passages) } };
+}
