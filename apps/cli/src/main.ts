@@ -3,11 +3,12 @@ import { Command, CommanderError, Option } from "commander";
 import { ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
+import { evaluationCommands } from "./commands/evaluate.js";
 import { indexSource } from "./commands/index-folder.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
 import { run } from "./commands/run.js";
-import { exitCodeOf, Terminal } from "./terminal.js";
+import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
 
 const stop = new AbortController();
 process.once("SIGINT", () => stop.abort(new Error("interrupted")));
@@ -17,11 +18,17 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const asksForJson = (): boolean => process.argv.includes("--json");
+
 const program = new Command("tessera")
   .description("Modular RAG: index a folder, ask it, run and check flows.")
   .configureHelp({ showGlobalOptions: true })
   .option("--json", "print one JSON value and nothing else", false)
   .option("--stack", "show stack traces of errors", false)
+  .configureOutput({
+    // under --json what is wrong with the call is told there
+    writeErr: (text) => void (asksForJson() || process.stderr.write(text)),
+  })
   .exitOverride();
 
 /** Runs a command with a terminal; its result is the exit code. */
@@ -137,10 +144,14 @@ program
   .requiredOption("--input <file>", "cases.jsonl")
   .action(action((_, options: CoderRunOptions) => runCases({ ...options, signal: stop.signal })));
 
+evaluationCommands(program.command("eval"), action, stop.signal);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  // commander has printed its own message
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? 0 : 2;
+  // for people, commander has printed its own message
+  if (asksForJson() && error.exitCode !== 0)
+    new Terminal({ json: true, stack: false }).error(new UsageError(error.message.replace(/^error: /, "")));
 }
