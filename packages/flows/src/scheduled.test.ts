@@ -1,0 +1,181 @@
+import { describe, expect, it } from "@jest/globals";
+import type { Database, FlowDocument, Hit, Json } from "@tessera/core";
+import { hostOf, scriptedModel } from "@tessera/testkit";
+import { flows } from "./catalogue.js";
+import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
+import { drRag } from "./dr-rag/flow.js";
+import { hyde } from "./hyde/flow.js";
+import { operators } from "./operators.fixture.js";
+import { planrag } from "./planrag/flow.js";
+import { ids, trace } from "./trace.fixture.js";
+import { treeOfClarifications } from "./tree-of-clarifications/flow.js";
+
+/** The operators that a document and the flows in it run. */
+const operatorsOf = ({ nodes }: FlowDocument): string[] => [
+  ...new Set(Object.values(nodes).flatMap(({ run }) => (typeof run === "string" ? [run] : operatorsOf(run)))),
+];
+
+describe("the paper's claims of extensibility", () => {
+  const aboutOf = (name: string) => operators.find((operator) => operator.name === name)!.about;
+
+  it.each(["dr-rag", "planrag"])("%s has only operators of the paper, none made for it, and plumbing", (name) => {
+    for (const { module, paper } of operatorsOf(flows.get(name)!.flow.document).map(aboutOf)) {
+      if (module === "data") continue;
+      expect(paper).toMatch(/Modular RAG, (operator|equation)/);
+      expect(paper).not.toMatch(/DR-RAG|PlanRAG/);
+    }
+  });
+
+  it("tree-of-clarifications has one scheduler that no other flow has", () => {
+    const others = [...flows].flatMap(([name, { flow }]) =>
+      name === "tree-of-clarifications" ? [] : operatorsOf(flow.document),
+    );
+    const known = new Set(others);
+    const schedulers = operatorsOf(treeOfClarifications.document).filter(
+      (operator) => operator.startsWith("router.") && !known.has(operator),
+    );
+    expect(schedulers).toEqual(["router.tree"]);
+  });
+});
+
+describe("hyde", () => {
+  it("searches with the mean of eight invented vectors and the question's own", async () => {
+    const model = scriptedModel(Array.from({ length: 9 }, () => "Rye bread [1]."));
+    const { inputsOf } = await trace(hyde, { query: "lantern" }, model);
+    const [input] = inputsOf("hyde/retrieve") as { query: string; vector: number[] }[];
+    expect(input!.query).toBe("lantern");
+    // eight times (rye, bread, 1) / √3 and once lantern, scaled to length 1
+    const parts = input!.vector
+      .map(Math.abs)
+      .filter((component) => component > 0)
+      .sort();
+    const [invented, own] = [8 / Math.sqrt(3), 1];
+    const length = Math.hypot(invented, invented, invented, own);
+    expect(parts).toHaveLength(4);
+    expect(parts[0]).toBeCloseTo(own / length, 6);
+    for (const part of parts.slice(1)) expect(part).toBeCloseTo(invented / length, 6);
+  });
+});
+
+describe("dr-rag", () => {
+  it("asks the model once, and never twice for a passage", async () => {
+    const model = modelOf([{ asked: "You answer questions", says: "By Ada Brandt [1]." }]);
+    const { output, spent } = await trace(drRag, { query: "Ada Brandt harbour" }, model);
+    expect(spent.calls).toBe(1);
+    expect(new Set(ids(output.hits)).size).toBe(output.hits.length);
+    expect(ids(output.hits).slice(0, 2)).toEqual(["harbour", "brandt"]);
+    expect(output.hits.length).toBeLessThanOrEqual(6);
+  });
+});
+
+describe("planrag", () => {
+  /** A database that knows the rows of some statements. It is none: it only stands where one would. */
+  const databaseOf = (tables: Readonly<Record<string, { [column: string]: Json }[]>>): Database => ({
+    revision: "tables-1",
+    dialect: "sqlite",
+    describe: async () => "towns(name, river)\nrivers(name, sea)",
+    async read(statement) {
+      const rows = tables[statement];
+      if (!rows) throw new Error(`no such statement: ${statement}`);
+      return rows;
+    },
+  });
+  const database = databaseOf({
+    "SELECT river FROM towns WHERE name = 'Kolm'": [{ river: "Isna" }],
+    "SELECT sea FROM rivers WHERE name = 'Isna'": [{ sea: "northern" }],
+  });
+  const over = async (model: ReturnType<typeof modelOf>) =>
+    hostOf({ "model/model": model, "database/database": database });
+
+  it("asks what depends on an observation after it, with the observation in its place", async () => {
+    const model = modelOf([
+      { asked: "You split a question", says: "1. Which river is at Kolm?\n2. Which sea does #1 reach?" },
+      { asked: ["SELECT statement", "Which river is at Kolm?"], says: "SELECT river FROM towns WHERE name = 'Kolm'" },
+      { asked: ["SELECT statement", "Which sea does Isna"], says: "SELECT sea FROM rivers WHERE name = 'Isna'" },
+      { asked: ["You answer questions", "Which river is at Kolm?"], says: "Isna" },
+      { asked: ["You answer questions", "Which sea does Isna reach?"], says: "northern" },
+      { asked: ["You answer questions", "northern"], says: "The northern sea [2]." },
+      { asked: "You examine an answer", says: "A" },
+    ]);
+    const { output, inputsOf } = await trace(planrag, { query: "Which sea is below Kolm?" }, model, over(model));
+    expect(inputsOf("/rows").map(({ query }) => query)).toEqual([
+      "Which river is at Kolm?",
+      "Which sea does Isna reach?",
+    ]);
+    expect(output).toMatchObject({ text: "The northern sea [2].", turns: 1, stopReason: "until" });
+    expect(output.hits).toHaveLength(2);
+  });
+
+  it("plans again from the observations where the answer is not confirmed, three times at most", async () => {
+    const model = modelOf([
+      { asked: "You split a question", says: "1. Which river is at Kolm?" },
+      { asked: "SELECT statement", says: "SELECT river FROM towns WHERE name = 'Kolm'" },
+      { asked: ["You answer questions", "Which river"], says: "Isna" },
+      { asked: "You answer questions", says: "Unknown [1]." },
+      { asked: "You examine an answer", says: "B Name the sea." },
+    ]);
+    const { output, inputsOf } = await trace(planrag, { query: "Which sea is below Kolm?" }, model, over(model));
+    expect(output).toMatchObject({ turns: 3, stopReason: "max" });
+    const [first, second] = inputsOf("/plan").map(({ query }) => String(query));
+    expect(first!.trim()).toBe("Which sea is below Kolm?");
+    expect(second).toContain("Which river is at Kolm? Isna");
+    expect(second).toContain("Name the sea.");
+    // the same rows are one passage, however often they are read
+    expect(output.hits).toHaveLength(1);
+  });
+
+  it("goes on where no statement runs, after two repairs", async () => {
+    const model = modelOf([
+      { asked: "You split a question", says: "1. Which river is at Kolm?" },
+      { asked: "SELECT statement", says: "DROP TABLE towns" },
+      { asked: "You examine an answer", says: "A" },
+    ]);
+    const { output, ran } = await trace(planrag, { query: "Which sea is below Kolm?" }, model, over(model));
+    expect(output.answer.refused).toBe(true);
+    expect(model.requests.filter(({ messages }) => messages[0]!.content.includes("SELECT"))).toHaveLength(3);
+    expect(ran["query.text-to-sql"]).toBe(1);
+  });
+});
+
+describe("tree-of-clarifications", () => {
+  const query = "Ada Brandt";
+  const growing = (verdict: string) => {
+    let count = 0;
+    return scriptedModel(({ messages }) => {
+      const [system, user] = messages.map(({ content }) => content) as [string, string];
+      if (system.includes("Do not answer the question"))
+        return [1, 2, 3].map(() => `Is Ada Brandt number ${++count}?`).join(" ");
+      if (system.includes("narrower question")) return verdict;
+      return system.includes("Write one answer") ? "All of them [1]." : `Some [1] of ${user.length}.`;
+    });
+  };
+
+  it("stops at ten questions, and asks none twice", async () => {
+    const model = growing("yes");
+    const { output } = await trace(treeOfClarifications, { query }, model);
+    expect(output.stop).toBe("nodes");
+    expect(output.questions).toHaveLength(10);
+    expect(new Set(output.questions).size).toBe(10);
+  });
+
+  it("gives up after three restarts where no child passes, and still answers the root", async () => {
+    const model = growing("no");
+    const { inputsOf, output } = await trace(treeOfClarifications, { query }, model);
+    // the root alone is expanded, again after each of three restarts, and then there is nothing left
+    expect(inputsOf("/clarify")).toHaveLength(4);
+    expect(output).toMatchObject({ stop: "restarts", questions: [] });
+    expect(output.answer.refused).toBe(false);
+  });
+
+  it("judges every child against the root, with the passages nearest to its parent", async () => {
+    const model = growing("yes");
+    const { inputsOf } = await trace(treeOfClarifications, { query }, model, hostOver(model));
+    const judged = inputsOf("/judge");
+    expect(judged.length).toBeGreaterThan(0);
+    for (const input of judged) {
+      expect(input.query).toBe(query);
+      expect((input.hits as Hit[]).length).toBeLessThanOrEqual(5);
+      expect(corpus.map(({ id }) => id)).toEqual(expect.arrayContaining(ids(input.hits as Hit[])));
+    }
+  });
+});
