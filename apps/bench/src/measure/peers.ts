@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -15,15 +15,22 @@ const resolved = (name: string): string | undefined => {
   }
 };
 
-function install(): void {
-  if (existsSync(join(folder, "node_modules"))) return;
+let tried = false;
+
+async function install(): Promise<void> {
+  if (tried) return;
+  tried = true;
   console.error("Installing what this bench measures beside us, once (some of it is compiled; this takes minutes) …");
+  // Node's own headers where they are installed, as for the workspace
+  const { environment } = (await import(new URL("../../../setup/setup.mjs", import.meta.url).href)) as {
+    environment: () => NodeJS.ProcessEnv;
+  };
   const { packageManager } = JSON.parse(readFileSync(join(folder, "../../../package.json"), "utf8"));
   const pnpm = /^pnpm@[\d.]+/.exec(packageManager)![0];
   const { status, error } = spawnSync(
     "npx",
     ["--yes", pnpm, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=silent"],
-    { cwd: folder, stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" },
+    { cwd: folder, env: environment(), stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" },
   );
   if (status !== 0)
     console.error(`The peers could not be installed: ${error?.message ?? `pnpm ended with ${status}`}.`);
@@ -35,7 +42,7 @@ function install(): void {
  * @throws Error where it cannot be had, with the reason in one line
  */
 export async function peer<T>(name: string): Promise<T> {
-  if (!resolved(name)) install();
+  if (!resolved(name)) await install();
   const path = resolved(name);
   if (!path) throw new Error(`${name} could not be installed in apps/bench/peers`);
   try {

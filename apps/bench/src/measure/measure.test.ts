@@ -1,0 +1,42 @@
+import { afterEach, describe, expect, it, jest } from "@jest/globals";
+import { Report } from "./report.js";
+import { interleave, percentile } from "./rounds.js";
+
+afterEach(() => jest.restoreAllMocks());
+
+describe("interleave", () => {
+  it("runs each system once a round, and begins with another one each time", async () => {
+    const order: string[] = [];
+    const system = (name: string) => () => order.push(name);
+    const results = await interleave({ a: system("a"), b: system("b"), c: async () => order.push("c") }, 3);
+    expect(order.join("")).toBe("abcbcacab");
+    expect(results).toEqual({ a: [1, 6, 8], b: [2, 4, 9], c: [3, 5, 7] });
+  });
+});
+
+describe("percentile", () => {
+  it("is the sample below which that share lies", () => {
+    const samples = [5, 1, 4, 2, 3];
+    expect([percentile(samples, 0.5), percentile(samples, 0.95), percentile(samples, 0)]).toEqual([3, 5, 1]);
+    expect(percentile([], 0.5)).toBeNaN();
+  });
+});
+
+describe("Report", () => {
+  it("prints a line of JSON a figure, a table, and loudly what is missing", () => {
+    const lines: string[] = [];
+    const errors: string[] = [];
+    jest.spyOn(console, "log").mockImplementation((line: string) => void lines.push(line));
+    jest.spyOn(console, "error").mockImplementation((line: string) => void errors.push(line));
+    const report = new Report("demo");
+    report.add("ours", "time", 1.23456, "ms");
+    report.miss("theirs", "not to be had");
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { bench: "demo", system: "ours", metric: "time", value: 1.235, unit: "ms" },
+      { bench: "demo", system: "theirs", metric: "missing", value: null, unit: "not to be had" },
+    ]);
+    expect(errors).toEqual(["NOT MEASURED: theirs: not to be had"]);
+    expect(report.table()).toContain("| time | ms | 1.235 |");
+    expect(report.table()).toContain("Not measured: theirs (not to be had).");
+  });
+});
