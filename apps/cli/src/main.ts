@@ -153,5 +153,7 @@ try {
   process.exitCode = error.exitCode === 0 ? 0 : 2;
   // for people, commander has printed its own message
   if (asksForJson() && error.exitCode !== 0)
-    new Terminal({ json: true, stack: false }).error(new UsageError(error.message.replace(/^error: /, "")));
+    new Terminal({ json: true, stack: false }).error(
+      new UsageError(error.code === "commander.help" ? "there is no command" : error.message.replace(/^error: /, "")),
+    );
 }

@@ -22,7 +22,7 @@ export class Terminal {
 
   constructor(
     readonly options: TerminalOptions,
-    private readonly out: NodeJS.WritableStream & { isTTY?: boolean } = process.stdout,
+    private readonly out: NodeJS.WritableStream & { isTTY?: boolean; columns?: number } = process.stdout,
     private readonly err: NodeJS.WritableStream & { isTTY?: boolean } = process.stderr,
   ) {}
 
@@ -51,8 +51,17 @@ export class Terminal {
     if (this.json) this.out.write(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
+  /** A table; what its last column has beyond the terminal's width (or 100 columns) is cut. */
   table(head: string[], rows: (string | number)[][]): void {
     if (this.json) return;
+    const last = head.length - 1;
+    const widths = head
+      .slice(0, last)
+      .map((name, column) => Math.max(name.length, ...rows.map((row) => String(row[column]).length)) + 2);
+    const room = Math.max(
+      20,
+      widths.reduce((left, width) => left - width, this.out.columns || 100),
+    );
     const plain = {
       top: "",
       "top-mid": "",
@@ -75,7 +84,9 @@ export class Terminal {
       chars: plain,
       style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
     });
-    table.push(...rows.map((row) => row.map(String)));
+    table.push(
+      ...rows.map((row) => row.map((cell, column) => (column === last ? cut(String(cell), room) : String(cell)))),
+    );
     this.say(table.toString().replace(/[ \t]+$/gm, ""));
   }
 
@@ -119,6 +130,8 @@ export class Terminal {
   }
 }
 
+const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+
 const jsonOf = (error: unknown): { code: ErrorCode | "USAGE" | "FAILED"; message: string } =>
   TesseraError.is(error)
     ? error.toJSON()
@@ -140,8 +153,14 @@ const one = ({ code, path, message, hint }: TesseraError): string =>
 export const exitCodeOf = (error: unknown): 1 | 2 =>
   error instanceof UsageError ||
   (TesseraError.is(error) &&
-    ["BAD_JSON", "BAD_DOCUMENT", "DOCUMENT_TOO_LARGE", "INVALID_FLOW", "BAD_INPUT", "BAD_ARGUMENT"].includes(
-      error.code,
-    ))
+    [
+      "BAD_JSON",
+      "BAD_DOCUMENT",
+      "DOCUMENT_TOO_LARGE",
+      "INVALID_FLOW",
+      "BAD_INPUT",
+      "BAD_ARGUMENT",
+      "BAD_SOURCE",
+    ].includes(error.code))
     ? 2
     : 1;

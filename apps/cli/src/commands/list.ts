@@ -14,8 +14,8 @@ export function flows(terminal: Terminal): number {
   }));
   terminal.result(list);
   terminal.table(
-    ["flow", "takes", "gives", ""],
-    list.map(({ name, input, output, summary }) => [name, Object.keys(input).join(", "), output.join(", "), summary]),
+    ["flow", "takes", ""],
+    list.map(({ name, input, summary }) => [name, Object.keys(input).join(", "), summary]),
   );
   return 0;
 }
