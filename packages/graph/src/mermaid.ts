@@ -1,9 +1,10 @@
 import { type FlowDocument, type NodeDocument, readsOf, type Source, splitReference } from "@tessera/core";
 
-const quote = (text: string): string =>
-  `"${text.replace(/"/g, "#quot;").replace(/[<>]/g, (c) => (c === "<" ? "#lt;" : "#gt;"))}"`;
+const escaped = (text: string): string => text.replace(/"/g, "#quot;").replace(/</g, "#lt;").replace(/>/g, "#gt;");
 
-const describe = (id: string, node: NodeDocument): string => {
+const quote = (...lines: string[]): string => `"${lines.map(escaped).join("<br>")}"`;
+
+const describe = (id: string, node: NodeDocument): string[] => {
   const lines = [id, typeof node.run === "string" ? node.run : `flow ${node.run.name}`];
   if (node.each) lines.push(`each ${node.each.over}, at most ${node.each.max}`);
   if (node.repeat) {
@@ -12,7 +13,7 @@ const describe = (id: string, node: NodeDocument): string => {
       `repeat${ends ? ` until ${ends}` : ""}${node.repeat.while ? ` while ${node.repeat.while}` : ""}, at most ${node.repeat.max}`,
     );
   }
-  return lines.join("<br>");
+  return lines;
 };
 
 /** The references of a source with what is said on their arrows. */
@@ -35,9 +36,9 @@ export function mermaid(document: FlowDocument): string {
     for (const [id, node] of Object.entries(flow.nodes)) {
       if (typeof node.run === "string") {
         const [open, close] = readsAsDecision(flow, id) ? ["{{", "}}"] : ["[", "]"];
-        lines.push(`${indent}${name(id)}${open}${quote(describe(id, node))}${close}`);
+        lines.push(`${indent}${name(id)}${open}${quote(...describe(id, node))}${close}`);
       } else {
-        lines.push(`${indent}subgraph ${name(id)} [${quote(describe(id, node))}]`);
+        lines.push(`${indent}subgraph ${name(id)} [${quote(...describe(id, node))}]`);
         draw(node.run, `${name(id)}_`, `${indent}  `);
         lines.push(`${indent}end`);
       }
