@@ -4,11 +4,14 @@ import { sha256, TesseraError } from "@tessera/core";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import type { Terminal } from "./terminal.js";
 
-/** Where a folder's index is kept: `$TESSERA_HOME` or `.tessera` of the working directory. */
-export function indexFolder(source: string): string {
+/** What makes vectors where nothing else is said. */
+export const defaultEncoder = "hash";
+
+/** Where a folder's index is kept, one for each encoder: `$TESSERA_HOME` or `.tessera` of the working directory. */
+export function indexFolder(source: string, encoder: string = defaultEncoder): string {
   const root = resolve(source);
   const home = process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera");
-  return join(home, "indexes", `${basename(root)}-${sha256(root).slice(0, 8)}`);
+  return join(home, "indexes", `${basename(root)}-${sha256(`${root}\n${encoder}`).slice(0, 8)}`);
 }
 
 /**
@@ -18,14 +21,15 @@ export function indexFolder(source: string): string {
 export async function openSource(
   terminal: Terminal,
   source: string,
-  { rebuild, signal }: { rebuild?: boolean; signal?: AbortSignal } = {},
+  { encoder, rebuild, signal }: { encoder?: string; rebuild?: boolean; signal?: AbortSignal } = {},
 ): Promise<OpenedCodebase> {
   const root = resolve(source);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
   const opened = await updateCodebase({
     root,
-    folder: indexFolder(source),
+    folder: indexFolder(source, encoder),
+    encoder,
     rebuild,
     signal,
     progress: ({ stage, done, total }) => terminal.progress(stage, done, total),

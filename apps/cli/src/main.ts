@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from "commander";
+import { defaultEncoder } from "./codebase.js";
 import { ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
@@ -48,9 +49,10 @@ program
   .command("index")
   .description("make or update the index of a folder")
   .argument("<folder>")
+  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .option("--rebuild", "write everything anew")
   .action(
-    action((terminal, folder: string, options: { rebuild?: boolean }) =>
+    action((terminal, folder: string, options: { encoder: string; rebuild?: boolean }) =>
       indexSource(terminal, folder, { ...options, signal: stop.signal }),
     ),
   );
@@ -60,9 +62,10 @@ program
   .argument("<question>")
   .option("--source <folder>", "what the question is about", ".")
   .option("--flow <name or file>", "the flow that answers", "hybrid")
+  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .option("--trace", "show every step")
   .action(
-    action((terminal, question: string, options: { source: string; flow: string; trace?: boolean }) =>
+    action((terminal, question: string, options: { source: string; flow: string; encoder: string; trace?: boolean }) =>
       ask(terminal, question, { ...options, signal: stop.signal }),
     ),
   );
@@ -72,9 +75,10 @@ program
   .argument("<name or file>")
   .option("--input <json>", "the flow's inputs", "{}")
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
+  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .option("--trace", "show every step")
   .action(
-    action((terminal, flow: string, options: { input: string; source?: string; trace?: boolean }) =>
+    action((terminal, flow: string, options: { input: string; source?: string; encoder: string; trace?: boolean }) =>
       run(terminal, flow, { ...options, signal: stop.signal }),
     ),
   );

@@ -7,7 +7,7 @@ import {
   storeFolder,
   storeParticipant,
 } from "@tessera/indexer";
-import { HashEncoder } from "@tessera/models";
+import { type CodeEncoder, findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/retriever";
 import type { Resources } from "./resources.js";
 
@@ -16,6 +16,8 @@ export interface CodebaseSettings {
   readonly root: string;
   /** Where the index is kept. */
   readonly folder: string;
+  /** What makes the vectors: "hash" (the default), or the name or folder of a model. Another one writes them anew. */
+  readonly encoder?: string | undefined;
   /** Write everything anew, whatever is there. */
   readonly rebuild?: boolean | undefined;
   readonly progress?: ((progress: Progress) => void) | undefined;
@@ -30,14 +32,25 @@ export interface OpenedCodebase {
   readonly vectors: { readonly kind: "hnsw" | "exact"; readonly reason: string };
   /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
   readonly resources: Resources;
+  /** Ends what runs for it: the threads of a model. */
+  close(): Promise<void>;
 }
 
 const sparse = storeParticipant({ name: "sparse", create: () => new Bm25Store(), load: Bm25Store.load });
 
 const encoderFolder = (participant: string): string => join(participant, "encoder");
 
-/** The vector store and the encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
-const dense: Participant = {
+/** The vector store of a model. */
+const denseBy = (encoder: CodeEncoder): Participant =>
+  storeParticipant({
+    name: "dense",
+    create: async () => (await openVectorStore({ space: encoder.space({}), width: encoder.model.hidden })).store,
+    load: async (saved) => (await loadVectorStore(saved)).store,
+    encoder,
+  });
+
+/** The vector store and the hash encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
+const denseByHash: Participant = {
   name: "dense",
   revision: "hash:1",
   async write(generation) {
@@ -54,38 +67,53 @@ const dense: Participant = {
   },
 };
 
+const openEncoder = async (name = "hash"): Promise<CodeEncoder | undefined> =>
+  name === "hash" ? undefined : openCodeEncoder(await findModel(name));
+
 /**
  * Brings the index of a folder of code and Markdown up to date and opens it.
- * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED
+ * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
-  const { codebase, report } = await Codebase.update(settings.folder, {
-    root: settings.root,
-    participants: [sparse, dense],
-    rebuild: settings.rebuild,
-    progress: settings.progress,
-    signal: settings.signal,
-  });
-  return openStores(codebase, report);
+  const model = await openEncoder(settings.encoder);
+  try {
+    const { codebase, report } = await Codebase.update(settings.folder, {
+      root: settings.root,
+      participants: [sparse, model ? denseBy(model) : denseByHash],
+      rebuild: settings.rebuild,
+      progress: settings.progress,
+      signal: settings.signal,
+    });
+    return await openStores(codebase, report, model);
+  } catch (error) {
+    await model?.close();
+    throw error;
+  }
 }
 
 /**
- * Opens an index as it is.
- * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT
+ * Opens an index as it is; `encoder` is the one that it was made with.
+ * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
-export const openCodebase = async (folder: string): Promise<OpenedCodebase> =>
-  openStores(await Codebase.open(folder), undefined);
+export async function openCodebase(folder: string, encoder?: string): Promise<OpenedCodebase> {
+  return openStores(await Codebase.open(folder), undefined, await openEncoder(encoder));
+}
 
-async function openStores(codebase: Codebase, report: Report | undefined): Promise<OpenedCodebase> {
+async function openStores(
+  codebase: Codebase,
+  report: Report | undefined,
+  model: CodeEncoder | undefined,
+): Promise<OpenedCodebase> {
   const [words, vectors, encoder] = await Promise.all([
     Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
     loadVectorStore(storeFolder(codebase.folderOf("dense"))),
-    HashEncoder.load(encoderFolder(codebase.folderOf("dense"))),
+    model ?? HashEncoder.load(encoderFolder(codebase.folderOf("dense"))),
   ]);
   return {
     codebase,
     report,
     vectors: { kind: vectors.kind, reason: vectors.reason },
     resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
+    close: async () => model?.close(),
   };
 }

@@ -8,6 +8,7 @@ import { type Terminal, UsageError } from "../terminal.js";
 export interface AskOptions {
   readonly source: string;
   readonly flow: string;
+  readonly encoder?: string;
   readonly trace?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -21,13 +22,13 @@ const placeOf = ({ path, lines, symbol, passage }: Answer["citations"][number]):
 export async function ask(terminal: Terminal, question: string, options: AskOptions): Promise<number> {
   if (question.trim() === "") throw new UsageError("the question is empty");
   const document = await readFlow(options.flow);
-  const { resources } = await openSource(terminal, options.source, { signal: options.signal });
+  const opened = await openSource(terminal, options.source, options);
   terminal.say(`${colors.bold(question)}\n`);
-  const { result, events, wrote } = await runFlow(terminal, document, { query: question }, resources, {
+  const { result, events, wrote } = await runFlow(terminal, document, { query: question }, opened.resources, {
     trace: options.trace,
     streamed: "text",
     signal: options.signal,
-  });
+  }).finally(() => opened.close());
   const parsed = answerPort.safeParse(result.output.answer);
   if (!parsed.success)
     throw new UsageError(`the flow "${document.name}" has no output "answer" of type answer; use \`tessera run\``);

@@ -7,15 +7,17 @@ import type { Terminal } from "../terminal.js";
 export async function indexSource(
   terminal: Terminal,
   source: string,
-  options: { rebuild?: boolean; signal?: AbortSignal },
+  options: { encoder?: string; rebuild?: boolean; signal?: AbortSignal },
 ): Promise<number> {
   const began = performance.now();
-  const { report, vectors } = await openSource(terminal, source, options);
+  const opened = await openSource(terminal, source, options);
+  await opened.close();
+  const { report, vectors } = opened;
   const ms = Math.round(performance.now() - began);
   const { seen, read, changed, removed, passages, skipped } = report!;
   terminal.result({
     root: resolve(source),
-    index: indexFolder(source),
+    index: indexFolder(source, options.encoder),
     files: { seen, read, changed, removed },
     passages,
     skipped,

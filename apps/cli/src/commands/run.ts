@@ -7,6 +7,7 @@ export interface RunCommandOptions {
   readonly input: string;
   /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
   readonly source?: string;
+  readonly encoder?: string;
   readonly trace?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -17,7 +18,7 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
   const input = parseJson(options.input, "--input");
   if (typeof input !== "object" || input === null || Array.isArray(input))
     throw new UsageError("--input is a JSON object of the flow's inputs");
-  const resources = options.source === undefined ? {} : (await openSource(terminal, options.source)).resources;
+  const resources = options.source === undefined ? {} : (await openSource(terminal, options.source, options)).resources;
   const { result, events } = await runFlow(terminal, document, input as Record<string, unknown>, resources, options);
   terminal.result({ ...result, events });
   if (!terminal.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
