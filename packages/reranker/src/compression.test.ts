@@ -1,0 +1,138 @@
+import { describe, expect, it } from "@jest/globals";
+import { type AnyOperator, type Hit, words } from "@tessera/core";
+import { hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
+import fc from "fast-check";
+import { compress } from "./compress.js";
+import { extractive } from "./extractive.js";
+import { selectiveContext } from "./selective-context.js";
+
+const hit = (id: string, text: string): Hit => ({ passage: { id, text, metadata: {} }, score: 1, provenance: [] });
+const texts = (output: Record<string, unknown>) => (output.hits as Hit[]).map(({ passage }) => passage.text);
+// common words are expected, rare ones surprise
+const surprise: Record<string, number> = { the: 0.1, is: 0.2, of: 0.1, capital: 3, Bern: 8, Switzerland: 6 };
+const scorer = () =>
+  scriptedModel([], { capabilities: ["score"], logprob: (token) => -(surprise[token.trim().replace(/\W/g, "")] ?? 1) });
+const host = () => hostOf({ "model/main": scorer() });
+const config = { model: "main" };
+const sentence = "the capital of Switzerland is Bern";
+
+testOperator(compress, {
+  host,
+  cases: [
+    {
+      // 34 characters, half are 17: " Bern" 5, " Switzerland" 12; then nothing fits
+      name: "row 30: compression keeps the tokens that surprise most, up to the ratio",
+      config,
+      input: { query: "q", hits: [hit("a", sentence)] },
+      output: (output, context) => {
+        expect(texts(output)).toEqual(["Switzerland Bern"]);
+        expect(context.spent.calls).toBe(1);
+      },
+    },
+    {
+      name: "hits beyond those scored are cut",
+      config: { ...config, hits: 1 },
+      input: { query: "q", hits: [hit("a", sentence), hit("b", "0123456789")] },
+      output: (output) => expect(texts(output)[1]).toBe("01234"),
+    },
+  ],
+});
+
+testOperator(selectiveContext, {
+  host,
+  cases: [
+    {
+      // sums: "the is of," 1.4 (of, is 0.1 with its comma), " Bern," 8, " the the." 0.2
+      name: "row 31: selective context drops the units of the lowest self-information by ratio",
+      config: { ...config, ratio: 0.6 },
+      input: { hits: [hit("a", "the is of, Bern, the the.")] },
+      output: (output) => expect(texts(output)).toEqual(["Bern,"]),
+    },
+    {
+      name: "row 31: selective context by token",
+      config: { ...config, unit: "token" },
+      input: { hits: [hit("a", sentence)] },
+      output: (output) => expect(texts(output)).toEqual(["capital Switzerland Bern"]),
+    },
+  ],
+});
+
+testOperator(extractive, {
+  cases: [
+    {
+      name: "keeps the sentences that the query shares words with, in order and wording",
+      config: { ratio: 0.6 },
+      input: {
+        query: "When was the tower of Pisa built?",
+        hits: [hit("a", "Pizza is nice. The tower of Pisa was built in 1173. Cats sleep a lot of the time each day.")],
+      },
+      output: (output) => expect(texts(output)).toEqual(["Pizza is nice. The tower of Pisa was built in 1173."]),
+    },
+    {
+      name: "of a sentence that does not fit it keeps the part around the query's words",
+      config: { ratio: 0.5 },
+      input: { query: "needle", hits: [hit("a", `${"hay ".repeat(20)}needle ${"hay ".repeat(20)}end`)] },
+      output: (output) => expect(texts(output)[0]).toContain("needle"),
+    },
+  ],
+});
+
+describe("compression", () => {
+  const text = fc.string({ unit: fc.constantFrom("a", "the ", "Bern", ". ", ", ", "\n", " ", "é"), maxLength: 30 });
+  const operators: [AnyOperator, object][] = [
+    [compress, config],
+    [selectiveContext, config],
+    [selectiveContext, { ...config, unit: "sentence" }],
+    [extractive, {}],
+  ];
+
+  it.each(operators)("row 30: every passage becomes strictly shorter (equation 13): %p", async (operator, settings) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { maxLength: 4 }), fc.constantFrom(0.1, 0.5, 0.95), async (given, ratio) => {
+        const found = given.map((value, index) => hit(String(index), value));
+        const output = await runOperator(
+          operator,
+          { ...settings, ratio },
+          { query: "Bern", hits: found },
+          { host: host() },
+        );
+        expect(texts(output)).toHaveLength(given.length);
+        for (const [index, short] of texts(output).entries())
+          expect(short.length).toBeLessThan(Math.max(given[index]!.length, 1));
+      }),
+    );
+  });
+
+  it("row 30: the ratio is met within 5 % on text of many tokens", async () => {
+    const long = Array.from({ length: 400 }, (_, i) => `word${i % 37}`).join(" ");
+    for (const ratio of [0.3, 0.5, 0.8]) {
+      const output = await runOperator(
+        compress,
+        { ...config, ratio },
+        { query: "q", hits: [hit("a", long)] },
+        { host: host() },
+      );
+      expect(Math.abs(texts(output)[0]!.length / long.length - ratio)).toBeLessThan(0.05 * ratio);
+    }
+  });
+
+  it("extraction invents no word", async () => {
+    await fc.assert(
+      fc.asyncProperty(text, async (value) => {
+        const [short] = texts(await runOperator(extractive, {}, { query: "Bern the", hits: [hit("a", value)] }));
+        expect(value).toContain(short!.slice(0, 1));
+        expect(words(short!).length).toBeLessThanOrEqual(words(value).length);
+      }),
+    );
+  });
+
+  it.each([compress, selectiveContext])(
+    "row 31: a model that cannot score a text is refused at set-up",
+    async (operator) => {
+      const silent = hostOf({ "model/main": scriptedModel([], { capabilities: ["logprobs"] }) });
+      await expect(
+        runOperator(operator as AnyOperator, config, { query: "q", hits: [] }, { host: silent }),
+      ).rejects.toMatchObject({ code: "MISSING_CAPABILITY" });
+    },
+  );
+});

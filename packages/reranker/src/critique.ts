@@ -1,0 +1,46 @@
+import { asking, boundOf, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { z } from "zod";
+import { judge } from "./verdict.js";
+
+/**
+ * Selection by critique, {d | not P(d)} (equation 14): a language model judges each passage, and those judged no help are
+ * dropped. What is kept stays as it is, in its order. At least `keep` hits stay: the best judged, the first on a tie. A
+ * passage whose verdict cannot be read is kept, and so are hits beyond `hits`, which are not judged.
+ */
+export const critique = operator({
+  name: "reranker.critique",
+  version: 1,
+  about: {
+    module: "post-retrieval",
+    submodule: "selection",
+    paper: "Modular RAG, operator 25, equation 14",
+    summary: "Drops the passages that a language model judges no help.",
+  },
+  config: z.strictObject({
+    ...asking,
+    maxTokens: asking.maxTokens.unwrap().default(8),
+    /** The most hits that are judged. */
+    hits: z.int().positive().default(20),
+    keep: z.int().positive().default(1),
+    /** A passage is dropped where its chance to help is below this. */
+    least: z.number().min(0).max(1).default(0.5),
+  }),
+  ports: { input: { query: text, hits }, output: { hits, dropped: hits } },
+  bound: (config) => boundOf(config, config.hits, 2),
+  setup: async (config, host) => {
+    const model = await host.resource<LanguageModel>("model", config.model);
+    const question = "Does the passage say something true and relevant that helps to answer the question?";
+    return async ({ query, hits: found }, context) => {
+      const chances = await Promise.all(
+        found.slice(0, config.hits).map(({ passage }) => judge(model, question, query, passage, config, context)),
+      );
+      const chance = (place: number) => chances[place] ?? 1;
+      const best = [...found.keys()].sort((a, b) => chance(b) - chance(a) || a - b).slice(0, config.keep);
+      const kept = new Set([...best, ...[...found.keys()].filter((place) => chance(place) >= config.least)]);
+      return {
+        hits: found.filter((_, place) => kept.has(place)),
+        dropped: found.filter((_, place) => !kept.has(place)),
+      };
+    };
+  },
+});

@@ -1,0 +1,69 @@
+import { type Hit, hits, operator, text, words } from "@tessera/core";
+import { z } from "zod";
+import { sentencesOf } from "./sentences.js";
+import { cut, shorter, withText } from "./shorten.js";
+
+/** log(1 + N / n) for the words of the sentences of all passages. */
+function rarities(parts: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const part of parts) for (const word of new Set(words(part))) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return new Map([...counts].map(([word, count]) => [word, Math.log(1 + parts.length / count)]));
+}
+
+/** The part of a text of at most `length` characters that begins near the first of the wanted words. */
+function excerpt(part: string, wanted: ReadonlySet<string>, length: number): string {
+  const matches = [...part.matchAll(/[\p{L}\p{N}_]+/gu)].filter(([word]) => words(word).some((own) => wanted.has(own)));
+  const from = Math.max(0, Math.min((matches[0]?.index ?? 0) - Math.floor(length / 4), part.length - length));
+  const start = from === 0 ? 0 : from + Math.max(0, part.slice(from).search(/\s/));
+  return cut(part.slice(start).trimStart(), length);
+}
+
+/**
+ * Extractive compression, the one that needs no model: each passage keeps whole sentences (lines of code) of at most
+ * `ratio` of its characters, those whose words the query shares, weighted by their rarity among all the sentences; where
+ * the best does not fit, the part of it around the query's words. Sentences keep their order and their wording. Every
+ * passage becomes strictly shorter (equation 13). It is not LLMLingua: that is `reranker.compress`.
+ */
+export const extractive = operator({
+  name: "reranker.extractive",
+  version: 1,
+  about: {
+    module: "post-retrieval",
+    submodule: "compression",
+    paper: "Modular RAG, equation 13",
+    summary: "Keeps of each passage the sentences that share words with the query.",
+  },
+  config: z.strictObject({ ratio: z.number().gt(0).lt(1).default(0.5) }),
+  ports: { input: { query: text, hits }, output: { hits } },
+  effects: "none",
+  setup:
+    ({ ratio }) =>
+    ({ query, hits: found }) => {
+      const wanted = new Set(words(query));
+      const split = found.map(({ passage }) => sentencesOf(passage.text));
+      const rarity = rarities(split.flat());
+      const compress = (hit: Hit, parts: readonly string[]): Hit => {
+        const { text } = hit.passage;
+        const worth = parts.map((part) =>
+          [...new Set(words(part))].reduce((sum, word) => sum + (wanted.has(word) ? rarity.get(word)! : 0), 0),
+        );
+        const order = [...parts.keys()].sort((a, b) => worth[b]! - worth[a]! || a - b);
+        let room = Math.floor(text.length * ratio);
+        const kept = new Set<number>();
+        for (const place of order) {
+          if (parts[place]!.trimEnd().length > room) continue;
+          kept.add(place);
+          room -= parts[place]!.length;
+        }
+        const whole = parts
+          .filter((_, place) => kept.has(place))
+          .join("")
+          .trim();
+        const best = order[0];
+        const missed = best !== undefined && !kept.has(best) && worth[best]! > 0;
+        const part = missed ? excerpt(parts[best]!, wanted, Math.floor(text.length * ratio)) : whole;
+        return withText(hit, shorter(text, part));
+      };
+      return { hits: found.map((hit, index) => compress(hit, split[index]!)) };
+    },
+});
