@@ -79,6 +79,10 @@ const headline = [
 
 const compared = ["recall@5", "all-gold@5", "MRR"] as const;
 
+/** Where every question has one gold passage, all of them are found as often as one. */
+const telling = (metric: string, { questions }: DataSet): boolean =>
+  metric !== "all-gold@5" || questions.some(({ gold = [] }) => gold.length > 1);
+
 const line = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const show = ({ mean, low, high }: Interval): string => {
@@ -208,13 +212,15 @@ async function evaluatePublished(
   terminal.say(`${converter.about}\n${count}; 95 % intervals by bootstrap\n`);
   terminal.table(
     ["", ...summaries.map(({ flow }) => flow)],
-    headline.map((metric) => [
-      metric,
-      ...summaries.map(({ figures }) => {
-        const figure = figures.find((one) => one.metric === metric);
-        return figure ? show(figure) : "–";
-      }),
-    ]),
+    headline
+      .filter((metric) => telling(metric, dataSet))
+      .map((metric) => [
+        metric,
+        ...summaries.map(({ figures }) => {
+          const figure = figures.find((one) => one.metric === metric);
+          return figure ? show(figure) : "–";
+        }),
+      ]),
   );
   for (const list of results) noteFailures(terminal, list);
   terminal.say("\nhybrid against the others, question by question (paired bootstrap)\n");
@@ -222,7 +228,7 @@ async function evaluatePublished(
     ["", "metric", "difference", "better", "worse", "same"],
     pairs.flatMap(({ left, differences }) =>
       differences
-        .filter(({ metric }) => compared.some((one) => one === metric))
+        .filter(({ metric }) => compared.some((one) => one === metric) && telling(metric, dataSet))
         .map(({ metric, difference, larger, smaller, equal }) => [
           `hybrid − ${left}`,
           metric,

@@ -1,0 +1,135 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
+import { writeDataSet } from "@tessera/eval";
+import { linear } from "@tessera/flows";
+import { Command } from "commander";
+import { Terminal } from "../terminal.js";
+import { evaluationCommands } from "./evaluate.js";
+
+const passages = [
+  { id: "heron", title: "Heron", text: "The heron stands in shallow water and eats fish.", metadata: {} },
+  { id: "owl", title: "Owl", text: "The owl hunts mice at night.", metadata: {} },
+  { id: "wren", title: "Wren", text: "The wren builds several nests.", metadata: {} },
+];
+const questions = [
+  { id: "1", question: "Which bird eats fish?", gold: ["heron"] },
+  { id: "2", question: "What hunts mice at night?", gold: ["owl"] },
+  { id: "3", question: "Which bird builds several nests?", gold: ["wren"] },
+];
+
+let folder: string;
+const home = process.env.TESSERA_DATA;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tessera-cli-eval-"));
+  await writeDataSet(folder, { passages, questions });
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  if (home === undefined) delete process.env.TESSERA_DATA;
+  else process.env.TESSERA_DATA = home;
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Runs `tessera eval …`: what it printed, its lines of JSON where it prints them, and what it threw. */
+async function evaluation(...words: string[]) {
+  const json = words.includes("--json");
+  const out = new PassThrough();
+  const terminal = new Terminal({ json, stack: false }, out, new PassThrough());
+  let direct = "";
+  jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
+    direct += chunk;
+    return true;
+  });
+  let code: number | undefined;
+  const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  evaluationCommands(
+    program.command("eval").exitOverride(),
+    (work) =>
+      async (...given) => {
+        code = await work(terminal, ...(given as never[]));
+      },
+    new AbortController().signal,
+  );
+  try {
+    await program.parseAsync(["eval", ...words.filter((word) => word !== "--json")], { from: "user" });
+  } finally {
+    jest.restoreAllMocks();
+  }
+  const text = `${out.read() ?? ""}`;
+  return {
+    code,
+    text,
+    lines: direct
+      .split("\n")
+      .filter(Boolean)
+      .map((one) => JSON.parse(one)),
+  };
+}
+
+describe("tessera eval", () => {
+  it("prints one JSON line a metric, with its interval, and keeps a line a question", async () => {
+    const out = join(folder, "linear.jsonl");
+    // "run" may be left out
+    const { code, lines } = await evaluation("--flow", "linear", "--data", folder, "--out", out, "--json");
+    expect(code).toBe(0);
+    expect(lines.find(({ metric }) => metric === "recall@1")).toEqual({
+      data: folder,
+      flow: "linear",
+      metric: "recall@1",
+      mean: 1,
+      low: 1,
+      high: 1,
+      count: 3,
+      questions: 3,
+      failed: 0,
+    });
+    expect((await readFile(out, "utf8")).trimEnd().split("\n")).toHaveLength(3);
+  });
+
+  it("shows per question what one changed line of a flow does", async () => {
+    const changed = structuredClone(linear.document);
+    changed.nodes.retrieve!.run = "retriever.dense";
+    changed.nodes.retrieve!.with = { store: "dense", encoder: "encoder", top: 1 };
+    await writeFile(join(folder, "changed.json"), JSON.stringify(changed));
+    await evaluation("run", "--flow", "linear", "--data", folder, "--out", join(folder, "a.jsonl"));
+    const file = join(folder, "changed.json");
+    await evaluation("run", "--flow", file, "--data", folder, "--out", join(folder, "b.jsonl"));
+    const { code, text } = await evaluation("diff", join(folder, "a.jsonl"), join(folder, "b.jsonl"));
+    expect(code).toBe(0);
+    expect(text).toMatch(/linear .* → linear .*paired bootstrap/);
+    expect(text).toMatch(/recall@5 +1\.000 +\d\.\d{3} /);
+    const { lines } = await evaluation("diff", join(folder, "a.jsonl"), join(folder, "b.jsonl"), "--json");
+    const recall = lines.find(({ metric, larger }) => metric === "recall@5" && larger !== undefined);
+    expect(recall.larger + recall.smaller + recall.equal).toBe(3);
+    await expect(
+      evaluation("diff", join(folder, "a.jsonl"), join(folder, "b.jsonl"), "--metric", "recal@5"),
+    ).rejects.toMatchObject({ code: "BAD_ARGUMENT", hint: expect.stringContaining("recall@5") });
+  });
+
+  it("measures a published data set with the flows beside each other, and says loudly where it is missing", async () => {
+    process.env.TESSERA_DATA = folder;
+    await expect(evaluation("nq")).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: join(folder, "nq", "corpus.json"),
+      hint: expect.stringContaining("TESSERA_DATA"),
+    });
+    process.env.TESSERA_DATA = new URL("../../../../packages/eval/fixtures", import.meta.url).pathname;
+    const { text } = await evaluation("musique");
+    expect(text).toMatch(/^ +linear +hybrid +dense +walk$/m);
+    expect(text).toMatch(/^all-gold@5( +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]){4}$/m);
+    expect(text).toMatch(/^hybrid − dense +MRR/m);
+    const converted = join(folder, "converted");
+    await evaluation("convert", "nq", converted);
+    expect((await readFile(join(converted, "questions.jsonl"), "utf8")).trimEnd()).toBe(
+      '{"id":"4","question":"what lifts boats","answers":["a lock","Lock"],"gold":["7"]}',
+    );
+  });
+
+  it("refuses a flow whose resources are missing before it asks anything", async () => {
+    await expect(evaluation("run", "--flow", "loop", "--data", folder)).rejects.toMatchObject({ code: "INVALID_FLOW" });
+  });
+});
