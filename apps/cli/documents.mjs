@@ -1,8 +1,9 @@
-// writes what is derived by running the sources: the JSON of every flow, and the JSON Schema of flow documents
+// writes what is derived by running the sources: the JSON of every flow, its page, and the JSON Schema of flow documents
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { flowPages } from "./flow-pages.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,6 +18,8 @@ export async function documents() {
     const path = join(root, "packages/flows/src", name, "flow.json");
     files.set(path, print({ $schema: "../../../../docs/flow.schema.json", ...flow.document }));
   }
+  for (const [name, text] of await flowPages(join(root, "packages/flows/src")))
+    files.set(join(root, "docs/flows", name), text);
   files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
   return files;
 }
@@ -24,6 +27,7 @@ export async function documents() {
 if (process.argv[1] === fileURLToPath(import.meta.url))
   for (const [path, text] of await documents()) {
     if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
     console.log(`wrote ${relative(root, path)}`);
   }

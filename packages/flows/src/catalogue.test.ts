@@ -14,7 +14,7 @@ import {
   use,
   value,
 } from "@tessera/core";
-import { checkFlow } from "@tessera/graph";
+import { checkFlow, mermaid } from "@tessera/graph";
 import { flows } from "./catalogue.js";
 import { importOf, modules, operators } from "./operators.fixture.js";
 
@@ -52,6 +52,12 @@ describe.each([...flows])("the flow %s", (name, { flow: { document }, summary })
 
   it("stands in flow.json as the code composes it", () => {
     expect(hashDocument(read(name))).toBe(hashDocument(document));
+  });
+
+  it("has a page with its drawing, and a line in the list", () => {
+    const page = (file: string) => readFileSync(new URL(`../../../docs/flows/${file}`, import.meta.url), "utf8");
+    expect(page(`${name}.md`)).toContain(mermaid(document));
+    expect(page("README.md")).toContain(`[${name}](${name}.md)`);
   });
 
   it.each([
