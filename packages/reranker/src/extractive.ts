@@ -3,6 +3,9 @@ import { z } from "zod";
 import { sentencesOf } from "./sentences.js";
 import { cut, shorter, withText } from "./shorten.js";
 
+/** Less than this many characters of a sentence say nothing. */
+const shortest = 40;
+
 /** log(1 + N / n) for the words of the sentences of all passages. */
 function rarities(parts: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
@@ -19,9 +22,9 @@ function excerpt(part: string, wanted: ReadonlySet<string>, length: number): str
 }
 
 /**
- * Extractive compression, the one that needs no model: each passage keeps whole sentences (lines of code) of at most
- * `ratio` of its characters, those whose words the query shares, weighted by their rarity among all the sentences; where
- * the best does not fit, the part of it around the query's words. Sentences keep their order and their wording. Every
+ * Extractive compression, the one that needs no model: each passage keeps sentences (lines of code) of at most `ratio` of
+ * its characters together, those whose words the query shares, weighted by their rarity among all the sentences; of the
+ * first that does not fit, the part around the query's words. Sentences keep their order and their wording. Every
  * passage becomes strictly shorter (equation 13). It is not LLMLingua: that is `reranker.compress`.
  */
 export const extractive = operator({
@@ -49,19 +52,18 @@ export const extractive = operator({
         );
         const order = [...parts.keys()].sort((a, b) => worth[b]! - worth[a]! || a - b);
         let room = Math.floor(text.length * ratio);
-        const kept = new Set<number>();
+        const kept = new Map<number, string>();
         for (const place of order) {
-          if (parts[place]!.trimEnd().length > room) continue;
-          kept.add(place);
-          room -= parts[place]!.length;
+          const part = parts[place]!;
+          const fits = part.trimEnd().length <= room;
+          if (!fits && kept.size > 0 && room < shortest) continue;
+          kept.set(place, fits ? part : excerpt(part, wanted, room));
+          room -= part.length;
         }
-        const whole = parts
-          .filter((_, place) => kept.has(place))
+        const part = parts
+          .map((_, place) => kept.get(place) ?? "")
           .join("")
           .trim();
-        const best = order[0];
-        const missed = best !== undefined && !kept.has(best) && worth[best]! > 0;
-        const part = missed ? excerpt(parts[best]!, wanted, Math.floor(text.length * ratio)) : whole;
         return withText(hit, shorter(text, part));
       };
       return { hits: found.map((hit, index) => compress(hit, split[index]!)) };
