@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it, jest } from "@jest/globals";
 import { Report } from "./report.js";
 import { interleave, percentile } from "./rounds.js";
 
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 describe("interleave", () => {
   it("runs each system once a round, and begins with another one each time", async () => {

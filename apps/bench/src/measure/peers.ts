@@ -29,8 +29,8 @@ async function install(): Promise<void> {
   const pnpm = /^pnpm@[\d.]+/.exec(packageManager)![0];
   const { status, error } = spawnSync(
     "npx",
-    ["--yes", pnpm, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=silent"],
-    { cwd: folder, env: environment(), stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" },
+    ["--yes", pnpm, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=append-only", "--loglevel=error"],
+    { cwd: folder, env: environment(), stdio: ["ignore", 2, 2], shell: process.platform === "win32" },
   );
   if (status !== 0)
     console.error(`The peers could not be installed: ${error?.message ?? `pnpm ended with ${status}`}.`);
