@@ -30,13 +30,16 @@ export async function runFlow(
           wrote = true;
         }
     })();
-    for await (const event of stream) {
-      events.push(event);
-      if (options.trace) trace(terminal, event);
-    }
-    await writing;
+    const watching = (async () => {
+      for await (const event of stream) {
+        events.push(event);
+        if (options.trace) trace(terminal, event);
+      }
+    })();
+    // together: where the run fails, all three do
+    const [result] = await Promise.all([stream.result, writing, watching]);
     if (wrote) terminal.say();
-    return { result: await stream.result, events, wrote };
+    return { result, events, wrote };
   } finally {
     await host.close();
   }

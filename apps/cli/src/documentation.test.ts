@@ -1,0 +1,85 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { hashDocument, parseDocument } from "@tessera/core";
+import { checkFlow } from "@tessera/graph";
+import { operators } from "@tessera/tessera";
+import { ended, root, start } from "./program.fixture.js";
+
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+const example = (name: string): string => join(root, "docs/examples", name);
+
+/** The fenced blocks of a page in one language. */
+const blocks = (page: string, language: string): string[] =>
+  [...read(page).matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+    .filter(([, name]) => name === language)
+    .map(([, , code]) => code!);
+
+const work = mkdtempSync(join(tmpdir(), "tessera-examples-"));
+beforeAll(() => {
+  mkdirSync(join(work, "service"));
+  writeFileSync(
+    join(work, "service/retry.js"),
+    "/** Retries are backed off: every wait is twice the one before. */\nexport const delay = (attempt) => 100 * 2 ** attempt;\n",
+  );
+});
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+describe("the README", () => {
+  it("shows the programs of docs/examples as they are", () => {
+    expect(blocks("README.md", "js")).toEqual([read("docs/examples/ask.mjs"), read("docs/examples/service.mjs")]);
+    expect(blocks("README.md", "json")).toEqual([read("docs/examples/ask.json")]);
+  });
+});
+
+describe("the examples", () => {
+  it("compose one flow, in code and in JSON, and answer with it", async () => {
+    // runs the program, then prints the hash of the flow that it composed
+    const probe = join(work, "probe.mjs");
+    const core = pathToFileURL(join(root, "packages/core/src/index.ts"));
+    writeFileSync(
+      probe,
+      `import { hashDocument } from "${core}";
+const { ask } = await import("${pathToFileURL(example("ask.mjs"))}");
+console.log("hash", hashDocument(ask.document));
+`,
+    );
+    const { code, out, err } = await ended(start(probe, ["where are retries backed off?", "service"], { cwd: work }));
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain("Retries are backed off: every wait is twice the one before.");
+    expect(out).toContain("path: 'retry.js'");
+    expect(out).toContain(`hash ${hashDocument(parseDocument(JSON.parse(read("docs/examples/ask.json"))))}\n`);
+  });
+
+  it("serve it over HTTP: answers stream, bad questions get a message, and the service closes", async () => {
+    const child = start(example("service.mjs"), ["service", "0"], { cwd: work });
+    const ending = ended(child);
+    try {
+      const address = await new Promise<string>((resolve, reject) => {
+        child.stdout.once("data", (text: string) => resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(text)![0]));
+        void ending.then(({ err }) => reject(new Error(err)));
+      });
+      const ask = (path: string) => fetch(`${address}${path}`, { headers: { connection: "close" } });
+      const answered = await ask("/?q=where+are+retries+backed+off");
+      expect(answered.status).toBe(200);
+      expect(answered.headers.get("transfer-encoding")).toBe("chunked");
+      expect(await answered.text()).toContain("Retries are backed off: every wait is twice the one before.");
+      const refused = await ask("/");
+      expect(refused.status).toBe(400);
+      expect(await refused.text()).toContain('"query"');
+    } finally {
+      child.kill("SIGTERM");
+    }
+    expect(await ending).toMatchObject({ code: 0, err: "" });
+  });
+});
+
+describe("the pages", () => {
+  it("hold flows without findings", () => {
+    const flows = ["docs/design.md", "README.md"].flatMap((page) => blocks(page, "json"));
+    expect(flows.length).toBeGreaterThan(1);
+    for (const text of flows) expect(checkFlow(parseDocument(JSON.parse(text)), operators).findings).toEqual([]);
+  });
+});
