@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -31,6 +31,16 @@ describe("the README", () => {
   it("shows the programs of docs/examples as they are", () => {
     expect(blocks("README.md", "js")).toEqual([read("docs/examples/ask.mjs"), read("docs/examples/service.mjs")]);
     expect(blocks("README.md", "json")).toEqual([read("docs/examples/ask.json")]);
+  });
+
+  it("names only folders and pages that are there", () => {
+    const [, packages, apps] = /^ {4}packages\/\n(.*?)^ {4}apps\/\n(.*?)^$/ms.exec(read("README.md"))!;
+    const folders = (lines: string, parent: string) =>
+      [...lines.matchAll(/(?:^ {6}| {2,})([a-z]+) {2,}(?=\S)/gm)].map(([, name]) => `${parent}/${name}`);
+    const pages = [...read("README.md").matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
+    const named = [...folders(packages!, "packages"), ...folders(apps!, "apps"), ...pages];
+    expect(named).toEqual(expect.arrayContaining(["packages/core", "apps/setup", "docs/design.md"]));
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 });
 
