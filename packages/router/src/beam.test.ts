@@ -48,6 +48,11 @@ describe("router.beam", () => {
     expect(best).toBe("a");
   });
 
+  it("a segment without text ends a path and adds nothing to its text", async () => {
+    const { best, done } = await drive({}, [[[segment("a", 1)]], [[segment("", 0, true)]]]);
+    expect({ best, done }).toEqual({ best: "a", done: true });
+  });
+
   it("candidates are for every open path", async () => {
     const { state } = await runOperator(beam, {}, {});
     await expect(runOperator(beam, {}, { state, candidates: [] })).rejects.toMatchObject({ code: "BAD_VALUE" });

@@ -45,7 +45,7 @@ export const beam = operator({
         const own = candidates[index]!;
         if (own.length === 0) return [{ ...path, finished: true }];
         return own.map(({ text, score, finished = false }) => ({
-          text: path.text === "" ? text : `${path.text}${separator}${text}`,
+          text: [path.text, text].filter((part) => part !== "").join(separator),
           score: path.score + score,
           finished,
         }));

@@ -6,6 +6,7 @@ export * from "./knowledge-guide.js";
 export * from "./metadata.js";
 export * from "./model-judge.js";
 export * from "./plan.js";
+export * from "./reflection.js";
 export * from "./rule-judge.js";
 export * from "./semantic.js";
 export * from "./threshold.js";

@@ -25,7 +25,12 @@ testOperator(modelJudge, {
       name: "row 43: the model judge reads a verdict",
       config,
       input: { query: "q", draft: "d", hits: [hit("x")] },
-      output: { choice: "continue", confidence: 1, by: "text" },
+      output: {
+        choice: "continue",
+        confidence: 1,
+        chances: { continue: 1, stop: 0, "stop now": 0 },
+        by: "text",
+      },
     },
   ],
 });
@@ -39,13 +44,18 @@ describe("router.model-judge", () => {
     ["I think we should continue", "continue"],
     ['{"choice": "stop now"}', "stop now"],
   ])("reads %j as %s", async (answer, choice) => {
-    expect(await judge(answer)).toEqual({ choice, confidence: 1, by: "text" });
+    expect(await judge(answer)).toMatchObject({ choice, confidence: 1, chances: { [choice]: 1 }, by: "text" });
   });
 
   it.each(["", "maybe", "we could continue or stop", "discontinued", "nonstop", "\u0000"])(
     "row 43: the malformed verdict %j gives the declared default",
     async (answer) => {
-      expect(await judge(answer)).toEqual({ choice: "stop", confidence: 0, by: "default" });
+      expect(await judge(answer)).toEqual({
+        choice: "stop",
+        confidence: 0,
+        chances: { continue: 0, stop: 0, "stop now": 0 },
+        by: "default",
+      });
     },
   );
 
@@ -74,6 +84,7 @@ describe("router.model-judge", () => {
     expect(await run(0.25, 0.6)).toEqual({
       choice: "yes",
       confidence: expect.closeTo(0.25 / 0.85, 12),
+      chances: { yes: expect.closeTo(0.25 / 0.85, 12), no: expect.closeTo(0.6 / 0.85, 12) },
       by: "probability",
     });
     expect(await run(0.1, 0.5)).toMatchObject({ choice: "no", confidence: expect.closeTo(5 / 6, 12) });
@@ -84,6 +95,7 @@ describe("router.model-judge", () => {
     expect(await runOperator(modelJudge, { ...config, ...labelled }, { query: "q" }, { host })).toEqual({
       choice: "no",
       confidence: 1,
+      chances: { yes: 0, no: 1 },
       by: "text",
     });
   });

@@ -77,7 +77,7 @@ function readChances(token: Token | undefined, labels: ReadonlyMap<string, strin
 
 const specification = operator({
   name: "router.model-judge",
-  version: 1,
+  version: 2,
   about: {
     module: "orchestration",
     submodule: "scheduling",
@@ -90,6 +90,7 @@ const specification = operator({
     output: {
       choice: choiceOf(...Object.keys(choices)),
       confidence: number,
+      chances: z.record(z.string(), number),
       by: z.enum(["probability", "text", "default"]),
     },
   }),
@@ -128,12 +129,18 @@ const specification = operator({
         const favoured = favour && chances.get(favour.choice)! > favour.above ? favour.choice : undefined;
         const rest = [...chances].filter(([choice]) => choice !== favour?.choice);
         const choice = favoured ?? rest.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
-        return { choice, confidence: chances.get(choice)!, by: "probability" as const };
+        return {
+          choice,
+          confidence: chances.get(choice)!,
+          chances: Object.fromEntries(chances),
+          by: "probability" as const,
+        };
       }
       const choice = readChoice(answer.text, labels);
+      const said = Object.fromEntries([...labels.keys()].map((name) => [name, name === choice ? 1 : 0]));
       return choice === undefined
-        ? { choice: otherwise, confidence: 0, by: "default" as const }
-        : { choice, confidence: 1, by: "text" as const };
+        ? { choice: otherwise, confidence: 0, chances: said, by: "default" as const }
+        : { choice, confidence: 1, chances: said, by: "text" as const };
     };
   },
 });
@@ -142,7 +149,8 @@ const specification = operator({
  * A language model's verdict (the paper's prompt-based judge; with `labels` of a tuned model's own tokens its
  * token-based one). Where the model names the likeliest tokens, P(choice) is the share of the first tokens with which
  * its label begins, as in Self-RAG's p(retrieve) / (p(retrieve) + p(not)), and `favour` is its threshold. Otherwise the
- * verdict is read from the text; one that cannot be read gives `otherwise`. `by` says which it was.
+ * verdict is read from the text; one that cannot be read gives `otherwise`. `by` says which it was. `chances` has every
+ * choice: P(choice), or 1 for the one that was said, and 0 for all where none could be read.
  */
 export const modelJudge =
   typed<
@@ -158,6 +166,6 @@ export const modelJudge =
       passages?: number;
     }) => Piece<
       { query: string; draft?: string; hits?: Hit[] },
-      { choice: C; confidence: number; by: "probability" | "text" | "default" }
+      { choice: C; confidence: number; chances: Record<string, number>; by: "probability" | "text" | "default" }
     >
   >(specification);
