@@ -27,5 +27,6 @@ export * from "./replug/flow.js";
 export * from "./rrr/flow.js";
 export * from "./self-ask/flow.js";
 export * from "./self-debug/flow.js";
+export * from "./self-rag/flow.js";
 export * from "./step-back/flow.js";
 export * from "./tree-of-clarifications/flow.js";
