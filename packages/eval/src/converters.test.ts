@@ -37,6 +37,7 @@ describe("converters", () => {
             { question: "Who built the mill?", answer: "Ada Stone" },
             { question: "Where was #1 born?", answer: "Ambleford" },
           ],
+          steps: ["Who built the mill?", "Where was Ada Stone born?"],
         },
       },
     ]);

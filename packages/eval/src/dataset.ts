@@ -21,7 +21,7 @@ const questionRecord = z.strictObject({
   answers: z.array(z.string()).optional(),
   /** The ids of the passages that answer it. */
   gold: z.array(z.string()).optional(),
-  /** What belongs to no measure: a gold decomposition, for one. */
+  /** What belongs to no measure, a gold decomposition for one; a flow's inputs of the same names take it. */
   metadata: metadata.optional(),
 });
 

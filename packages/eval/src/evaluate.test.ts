@@ -204,7 +204,24 @@ describe("evaluate", () => {
     await expect(evaluate(await compiled(), broken(), { revision: "r", concurrency: 3 })).rejects.toThrow("line 2");
   });
 
-  it("refuses flows that do not take a question alone, or give nothing to measure", async () => {
+  it("feeds other inputs from the metadata of the question, and fails those that lack it", async () => {
+    const document = structuredClone(find);
+    document.input = { query: "text", hint: "text" };
+    document.nodes.find!.in.query = "input.hint";
+    document.output.question = "input.query";
+    const [given, lacking] = await evaluate(
+      await compiled(undefined, document),
+      [
+        { id: "1", question: "a", metadata: { hint: "z", other: 1 } },
+        { id: "2", question: "a" },
+      ],
+      { revision: "r", input: "query" },
+    );
+    expect(given!.found).toEqual(["z"]);
+    expect(lacking!.error).toMatchObject({ code: "BAD_INPUT" });
+  });
+
+  it("refuses flows that take no question, or give nothing to measure", async () => {
     const refused = async (change: (document: FlowDocument) => void, input?: string) => {
       const document = structuredClone(find);
       change(document);
@@ -217,9 +234,11 @@ describe("evaluate", () => {
     ).toMatchObject({ code: "BAD_ARGUMENT", message: expect.stringContaining("no output") });
     await (
       await refused((document) => {
-        document.input = { query: "text", size: "number" };
+        document.input = { words: { list: "text" } };
+        document.nodes.find!.in.query = { value: "a" };
+        document.output.words = "input.words";
       })
-    ).toMatchObject({ code: "BAD_ARGUMENT", hint: "its inputs are query, size" });
+    ).toMatchObject({ code: "BAD_ARGUMENT", hint: expect.stringContaining("its inputs are words") });
     await (await refused(() => {}, "qury")).toMatchObject({
       code: "BAD_ARGUMENT",
       hint: expect.stringContaining("query"),

@@ -5,7 +5,6 @@ import {
   type FlowDocument,
   type Hit,
   hits,
-  isOptional,
   messageOf,
   type Principal,
   TesseraError,
@@ -28,7 +27,10 @@ export interface EvaluationOptions {
   readonly out?: string | undefined;
   /** How many questions are under way at a time; 1. With more, milliseconds count the waiting for each other too. */
   readonly concurrency?: number | undefined;
-  /** The flow's input that takes the question; by default `query`, `question`, or its only text. */
+  /**
+   * The flow's input that takes the question; by default `query`, `question`, or its only text. Other inputs take what
+   * the question's metadata holds under their names.
+   */
   readonly input?: string | undefined;
   /** Whether an id is one of the corpus; where it is not, a found part counts as its parent. By default all are. */
   readonly corpusHas?: ((id: string) => boolean) | undefined;
@@ -37,8 +39,8 @@ export interface EvaluationOptions {
   readonly progress?: ((progress: EvaluationProgress) => void) | undefined;
 }
 
-/** The input of a flow that takes a question. @throws TesseraError BAD_ARGUMENT */
-function questionInput({ name, input }: FlowDocument, wanted: string | undefined): string {
+/** Makes a flow's input of a question. @throws TesseraError BAD_ARGUMENT where no input can take it */
+function inputOf({ name, input }: FlowDocument, wanted: string | undefined): (question: Question) => object {
   const texts = Object.keys(input).filter((port) => input[port] === "text");
   if (wanted !== undefined && !texts.includes(wanted))
     throw new TesseraError("BAD_ARGUMENT", `"${name}" has no text input "${wanted}"`, {
@@ -46,12 +48,17 @@ function questionInput({ name, input }: FlowDocument, wanted: string | undefined
     });
   const chosen = wanted ?? ["query", "question"].find((port) => texts.includes(port));
   const port = chosen ?? (texts.length === 1 ? texts[0] : undefined);
-  const others = Object.keys(input).filter((other) => other !== port && !isOptional(input[other]!));
-  if (port === undefined || others.length > 0)
-    throw new TesseraError("BAD_ARGUMENT", `"${name}" does not take a question alone`, {
-      hint: `its inputs are ${Object.keys(input).join(", ") || "none"}`,
+  if (port === undefined)
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" has no input for a question`, {
+      hint: `name one query or question; its inputs are ${Object.keys(input).join(", ") || "none"}`,
     });
-  return port;
+  const others = Object.keys(input).filter((other) => other !== port);
+  return ({ question, metadata = {} }) => ({
+    [port]: question,
+    ...Object.fromEntries(
+      others.filter((other) => Object.hasOwn(metadata, other)).map((other) => [other, metadata[other]]),
+    ),
+  });
 }
 
 /**
@@ -68,7 +75,7 @@ export async function evaluate(
 ): Promise<QuestionResult[]> {
   const { revision, concurrency = 1, signal, progress } = options;
   const { name, output } = flow.document;
-  const port = questionInput(flow.document, options.input);
+  const input = inputOf(flow.document, options.input);
   if (!("hits" in output) && !("answer" in output))
     throw new TesseraError("BAD_ARGUMENT", `"${name}" has no output to measure`, { hint: "name one hits or answer" });
   if (!Number.isInteger(concurrency) || concurrency < 1)
@@ -80,7 +87,7 @@ export async function evaluate(
     const result = { flow: name, hash: flow.hash, revision, id: question.id, question: question.question };
     const start = performance.now();
     try {
-      const ran = await flow.run({ [port]: question.question }, { signal: either, principal: options.principal });
+      const ran = await flow.run(input(question) as never, { signal: either, principal: options.principal });
       const milliseconds = performance.now() - start;
       return { ...result, ...read(ran.output, question, ran.spent, milliseconds, options.corpusHas) };
     } catch (error) {

@@ -119,8 +119,8 @@ describe("tessera eval", () => {
     });
     process.env.TESSERA_DATA = new URL("../../../../packages/eval/fixtures", import.meta.url).pathname;
     const { text } = await evaluation("musique");
-    expect(text).toMatch(/^ +linear +hybrid +dense +walk$/m);
-    expect(text).toMatch(/^all-gold@5( +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]){4}$/m);
+    expect(text).toMatch(/^ +linear +hybrid +dense +walk +gold-steps$/m);
+    expect(text).toMatch(/^all-gold@5( +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]){5}$/m);
     expect(text).toMatch(/^hybrid − dense +MRR/m);
     const converted = join(folder, "converted");
     await evaluation("convert", "nq", converted);

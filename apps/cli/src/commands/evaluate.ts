@@ -66,6 +66,27 @@ const walk: FlowDocument = {
   },
 };
 
+/**
+ * An oracle, no flow to use: each step of the gold decomposition, with the gold answers of the steps before it, is
+ * searched by words, and the rankings are fused.
+ */
+const goldSteps: FlowDocument = {
+  version: 1,
+  name: "gold-steps",
+  input: { query: "text", steps: { list: "text" } },
+  nodes: {
+    words: {
+      run: "retriever.sparse",
+      with: { store: "sparse", top: 20 },
+      in: { query: "input.steps" },
+      each: { over: "query", max: 4 },
+    },
+    retrieve: { run: "fuser.rrf", with: { k: 2, top: 20 }, in: { lists: "words.hits" } },
+    answer: extractive,
+  },
+  output: { answer: "answer.answer", hits: "retrieve.hits" },
+};
+
 /** What the figures of a data set are about; every other measure is in `--json` and in the files of results. */
 const headline = [
   "recall@5",
@@ -191,7 +212,7 @@ async function evaluatePublished(
   const converter = converterOf(name);
   const dataSet = await convertFrom(dataFolder(), converter);
   const catalogue = ["linear", "hybrid"].map((flow) => flows.get(flow)!.flow.document);
-  const documents = [...catalogue, denseAlone, ...(name === "musique" ? [walk] : [])];
+  const documents = [...catalogue, denseAlone, ...(name === "musique" ? [walk, goldSteps] : [])];
   const results = await run(terminal, documents, dataSet, {
     ...options,
     outOf: (flow) => (out === undefined ? undefined : join(out, `${name}-${flow}.jsonl`)),

@@ -19,12 +19,16 @@ const extraction = z.object({
 });
 const files = ["musique/corpus.json", "musique/questions.json", "musique/openie.json"] as const;
 
+/** The sub-questions with the gold answers of earlier steps in place of "#1", "#2", … */
+const resolved = (steps: readonly { question: string; answer: string }[]): string[] =>
+  steps.map(({ question }) => question.replace(/#(\d+)/g, (mark, step) => steps[Number(step) - 1]?.answer ?? mark));
+
 const keyOf = (title: string, content: string): string => `${title}\n${content}`;
 
 /**
  * MuSiQue (Trivedi et al. 2022): questions of two to four hops. Each passage carries the triples that were extracted
  * from it as `metadata.triples`; each question its gold decomposition as `metadata.decomposition`, in which "#1" stands
- * for the answer of the first step. A triple that has not three members is left out.
+ * for the answer of the first step, and as `metadata.steps`, in which the gold answers stand themselves. A triple that has not three members is left out.
  */
 export const musique: Converter = {
   name: "musique",
@@ -66,7 +70,7 @@ export const musique: Converter = {
         gold: one.paragraphs
           .filter((paragraph) => paragraph.is_supporting)
           .map((paragraph) => goldOf(paragraph.title, paragraph.paragraph_text, one.id)),
-        metadata: { decomposition: one.question_decomposition },
+        metadata: { decomposition: one.question_decomposition, steps: resolved(one.question_decomposition) },
       })),
     };
   },
