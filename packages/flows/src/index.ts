@@ -29,4 +29,5 @@ export * from "./self-ask/flow.js";
 export * from "./self-debug/flow.js";
 export * from "./self-rag/flow.js";
 export * from "./step-back/flow.js";
+export * from "./sure/flow.js";
 export * from "./tree-of-clarifications/flow.js";
