@@ -63,7 +63,7 @@ console.log("hash", hashDocument(ask.document));
     expect(out).toContain(`hash ${hashDocument(parseDocument(JSON.parse(read("docs/examples/ask.json"))))}\n`);
   });
 
-  it("serve it over HTTP: answers stream, bad questions get a message, and the service closes", async () => {
+  it("serve it over HTTP: answers with citations, bad questions get an error, and the service closes", async () => {
     const child = start(example("service.mjs"), ["service", "0"], { cwd: work });
     const ending = ended(child);
     try {
@@ -74,11 +74,13 @@ console.log("hash", hashDocument(ask.document));
       const ask = (path: string) => fetch(`${address}${path}`, { headers: { connection: "close" } });
       const answered = await ask("/?q=where+are+retries+backed+off");
       expect(answered.status).toBe(200);
-      expect(answered.headers.get("transfer-encoding")).toBe("chunked");
-      expect(await answered.text()).toContain("Retries are backed off: every wait is twice the one before.");
+      expect(await answered.json()).toMatchObject({
+        text: expect.stringContaining("Retries are backed off: every wait is twice the one before."),
+        citations: [{ path: "retry.js", symbol: "delay" }],
+      });
       const refused = await ask("/");
       expect(refused.status).toBe(400);
-      expect(await refused.text()).toContain('"query"');
+      expect(await refused.json()).toMatchObject({ code: "BAD_INPUT", path: "ask.query" });
     } finally {
       child.kill("SIGTERM");
     }
