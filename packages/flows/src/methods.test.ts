@@ -1,9 +1,11 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Hit, Passage } from "@tessera/core";
+import type { Hit, Passage, Store } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { Bm25Store } from "@tessera/retriever";
 import { hostOf, scriptedModel } from "@tessera/testkit";
-import { hostOver, modelOf } from "./corpus.fixture.js";
+import { adaptiveRag } from "./adaptive-rag/flow.js";
+import { branching } from "./branching/flow.js";
+import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
 import { flare } from "./flare/flow.js";
 import { ircot } from "./ircot/flow.js";
 import { iterRetgen } from "./iter-retgen/flow.js";
@@ -17,7 +19,7 @@ import { ids, trace } from "./trace.fixture.js";
 const query = "harbour builder";
 
 describe("rrr", () => {
-  it("gives the rewritten queries to the retriever, and the question as it was asked to the reader", async () => {
+  it("row 48: gives the rewritten queries to the retriever, and the question as it was asked to the reader", async () => {
     const model = modelOf([
       { asked: "search queries", says: "harbour built; Brandt born**" },
       { asked: "You answer questions", says: "Ada Brandt [1]." },
@@ -38,7 +40,7 @@ describe("rrr", () => {
 });
 
 describe("iter-retgen", () => {
-  it("retrieves at turn t with y_{t-1} before q, and reads the passages of that turn only", async () => {
+  it("row 52: retrieves at turn t with y_{t-1} before q, and reads the passages of that turn only", async () => {
     const model = scriptedModel(["Rye bread [1].", "A bakery [1]."]);
     const { inputsOf, output } = await trace(iterRetgen, { query }, model);
     expect(inputsOf("/retrieve").map((input) => input.query)).toEqual([` ${query}`, `Rye bread [1]. ${query}`]);
@@ -50,7 +52,7 @@ describe("iter-retgen", () => {
 });
 
 describe("ircot", () => {
-  it("stops once 15 passages are gathered", async () => {
+  it("row 52: stops once 15 passages are gathered", async () => {
     // the question finds 6, and each thought 6 others
     const words = ["alpha", "beta", "gamma", "delta"];
     const passages = words.flatMap((word) =>
@@ -87,12 +89,12 @@ describe("flare", () => {
       logprob: (token) => Math.log(token === " Velden." ? least : 0.99),
     });
 
-  it("retrieves if and only if a token is less probable than θ = 0.8", async () => {
+  it("row 54: retrieves if and only if a token is less probable than θ = 0.8", async () => {
     expect((await trace(flare, { query }, withProbability(0.79))).ran["retriever.sparse"]).toBe(2);
     expect((await trace(flare, { query }, withProbability(0.81))).ran["retriever.sparse"]).toBe(1);
   });
 
-  it("leaves tokens of at most β = 0.4 out of the query", async () => {
+  it("row 54: leaves tokens of at most β = 0.4 out of the query", async () => {
     const queryAt = async (probability: number) =>
       (await trace(flare, { query }, withProbability(probability))).inputsOf("#1/retrieve")[0]!.query;
     expect(await queryAt(0.39)).toBe("The keeper lives in");
@@ -107,8 +109,60 @@ describe("flare", () => {
   });
 });
 
+describe("adaptive-rag", () => {
+  it.each([
+    ["none", ["none"]],
+    ["single", ["single"]],
+    ["multiple", ["multiple"]],
+    ["gibberish", ["single"]],
+  ])("row 49: for the verdict %j exactly the target %j runs, and the others are skipped", async (verdict, targets) => {
+    const model = modelOf([
+      { asked: "How is the question to be answered?", says: verdict },
+      { asked: "You write an answer", says: "So the answer is Kolm." },
+      { asked: "You answer questions", says: "Kolm [1]." },
+    ]);
+    const { events, status } = await trace(adaptiveRag, { query: "Ada Brandt" }, model);
+    const skipped = events.flatMap(({ type, path }) =>
+      type === "node-skip" ? [path.replace("adaptive-rag/", "")] : [],
+    );
+    expect(["none", "single", "multiple"].filter((target) => !skipped.includes(target))).toEqual(targets);
+    expect(status).toBe("done");
+  });
+});
+
+describe("branching", () => {
+  it("row 50: merges once over all branches, which are retrieved at the same time", async () => {
+    const model = modelOf([
+      { asked: "You write search queries", says: "rye bread\nold clocks\nred lantern" },
+      { asked: "You answer questions", says: "This and that [1]." },
+    ]);
+    const store = new Bm25Store();
+    await store.upsert(corpus);
+    let [running, most] = [0, 0];
+    const slow: Store = {
+      revision: store.revision,
+      upsert: (passages) => store.upsert(passages),
+      delete: (ids) => store.delete(ids),
+      async search(query) {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        running--;
+        return store.search(query);
+      },
+    };
+    const { inputsOf, output } = await trace(branching, { query }, model, hostOver(model, { "store/sparse": slow }));
+    const [merged, ...more] = inputsOf("branching/fuse");
+    expect(more).toEqual([]);
+    expect((merged!.lists as Hit[][]).map((list) => ids(list)[0])).toEqual([
+      ...["bakery", "clocks", "lighthouse", "harbour"],
+    ]);
+    expect(ids(output.hits)).toEqual(expect.arrayContaining(["bakery", "clocks", "lighthouse", "harbour"]));
+    expect(most).toBe(4);
+  });
+});
+
 describe("post-branching", () => {
-  it("reports a branch that fails, and fuses the others", async () => {
+  it("row 51: reports a branch that fails, and fuses the others", async () => {
     const model = scriptedModel(({ messages }) => {
       if (messages[1]!.content.includes("in 1871")) throw new Error("out of order");
       return "An engineer [1].";
@@ -124,7 +178,7 @@ describe("post-branching", () => {
 });
 
 describe("recursive", () => {
-  it("asks no more than ten questions on three levels, and none twice", async () => {
+  it("row 53: asks no more than ten questions on three levels, and none twice", async () => {
     let asked = 0;
     const model = scriptedModel(({ messages }) => {
       const system = messages[0]!.content;

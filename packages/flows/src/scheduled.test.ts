@@ -18,13 +18,16 @@ const operatorsOf = ({ nodes }: FlowDocument): string[] => [
 describe("the paper's claims of extensibility", () => {
   const aboutOf = (name: string) => operators.find((operator) => operator.name === name)!.about;
 
-  it.each(["dr-rag", "planrag"])("%s has only operators of the paper, none made for it, and plumbing", (name) => {
-    for (const { module, paper } of operatorsOf(flows.get(name)!.flow.document).map(aboutOf)) {
-      if (module === "data") continue;
-      expect(paper).toMatch(/Modular RAG, (operator|equation)/);
-      expect(paper).not.toMatch(/DR-RAG|PlanRAG/);
-    }
-  });
+  it.each(["dr-rag", "planrag"])(
+    "row 57: %s has only operators of the paper, none made for it, and plumbing",
+    (name) => {
+      for (const { module, paper } of operatorsOf(flows.get(name)!.flow.document).map(aboutOf)) {
+        if (module === "data") continue;
+        expect(paper).toMatch(/Modular RAG, (operator|equation)/);
+        expect(paper).not.toMatch(/DR-RAG|PlanRAG/);
+      }
+    },
+  );
 
   it("tree-of-clarifications has one scheduler that no other flow has", () => {
     const others = [...flows].flatMap(([name, { flow }]) =>
@@ -58,7 +61,7 @@ describe("hyde", () => {
 });
 
 describe("dr-rag", () => {
-  it("asks the model once, and never twice for a passage", async () => {
+  it("row 57: asks the model once, and never twice for a passage", async () => {
     const model = modelOf([{ asked: "You answer questions", says: "By Ada Brandt [1]." }]);
     const { output, spent } = await trace(drRag, { query: "Ada Brandt harbour" }, model);
     expect(spent.calls).toBe(1);
@@ -150,7 +153,7 @@ describe("tree-of-clarifications", () => {
     });
   };
 
-  it("stops at ten questions, and asks none twice", async () => {
+  it("row 53: stops at ten questions, and asks none twice", async () => {
     const model = growing("yes");
     const { output } = await trace(treeOfClarifications, { query }, model);
     expect(output.stop).toBe("nodes");
@@ -158,7 +161,7 @@ describe("tree-of-clarifications", () => {
     expect(new Set(output.questions).size).toBe(10);
   });
 
-  it("gives up after three restarts where no child passes, and still answers the root", async () => {
+  it("row 53: gives up after three restarts where no child passes, and still answers the root", async () => {
     const model = growing("no");
     const { inputsOf, output } = await trace(treeOfClarifications, { query }, model);
     // the root alone is expanded, again after each of three restarts, and then there is nothing left

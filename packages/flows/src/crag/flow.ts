@@ -33,7 +33,7 @@ const assess = flow("assess", { query: "text", hit: "hit" }, (f, { query, hit })
  * Corrective RAG: each passage is judged, irrelevant ones are dropped, and where none is right another source is searched
  * with a rewritten query. Yan et al. 2024; Modular RAG, algorithm 2 with the route after retrieval. One right passage is
  * enough; where all are wrong only the other source counts, and else both do. A prompted judge stands in for the authors'
- * trained evaluator, and the vector store for their web search.
+ * trained evaluator, whole passages for their strips, and the vector store for their web search.
  */
 export const crag = flow("crag", { query: "text" }, (f, { query }) => {
   const found = f.node("retrieve", sparse({ store: "sparse", top: 10 }), { query });
