@@ -129,6 +129,15 @@ describe("tessera eval", () => {
     );
   });
 
+  it("asks the questions of another data set, and measures no gold passages there", async () => {
+    const other = join(folder, "other");
+    const strange = [{ id: "1", question: "How do turbines spin?", gold: ["heron"] }];
+    await writeDataSet(other, { passages, questions: strange });
+    const { lines } = await evaluation("--flow", "linear", "--data", folder, "--questions", other, "--json");
+    expect(lines.map(({ metric }) => metric)).not.toContain("recall@5");
+    expect(lines.find(({ metric }) => metric === "refuses")).toMatchObject({ mean: 1, questions: 1 });
+  });
+
   it("refuses a flow whose resources are missing before it asks anything", async () => {
     await expect(evaluation("run", "--flow", "loop", "--data", folder)).rejects.toMatchObject({ code: "INVALID_FLOW" });
   });

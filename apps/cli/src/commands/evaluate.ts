@@ -163,13 +163,28 @@ const printLines = (data: string, { questions, failed, figures }: Summary): void
   for (const figure of figures) line({ data, ...figure, questions, failed });
 };
 
+/** A folder, or its corpus with the questions of another, which have neither gold passages nor answers there. */
+async function dataSetOf(data: string, strange: string | undefined): Promise<DataSet> {
+  const dataSet = await readDataSet(data);
+  if (strange === undefined) return dataSet;
+  const { questions } = await readDataSet(strange);
+  return { passages: dataSet.passages, questions: questions.map(({ id, question }) => ({ id, question })) };
+}
+
 /** Measures one flow on one folder; exit code 1 where every question failed. */
 async function evaluateFolder(
   terminal: Terminal,
-  { flow, data, out, ...options }: Evaluation & { flow: string; data: string; out?: string },
+  {
+    flow,
+    data,
+    questions,
+    out,
+    ...options
+  }: Evaluation & { flow: string; data: string; questions?: string; out?: string },
 ): Promise<number> {
   const document = await readFlow(flow);
-  const [results] = await run(terminal, [document], await readDataSet(data), { ...options, outOf: () => out });
+  const dataSet = await dataSetOf(data, questions);
+  const [results] = await run(terminal, [document], dataSet, { ...options, outOf: () => out });
   const summary = summarise(results!);
   if (terminal.json) printLines(data, summary);
   else {
@@ -338,6 +353,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .description("measure a flow on a folder; with --json one line a metric")
     .requiredOption("--flow <name or file>", "the flow")
     .requiredOption("--data <folder>", "the data set")
+    .option("--questions <folder>", "asks the questions of another data set, which this one should refuse")
     .option("--out <file>", "keeps a line a question, and takes up from there when run again")
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
