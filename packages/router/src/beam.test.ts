@@ -48,6 +48,16 @@ describe("router.beam", () => {
     expect(best).toBe("a");
   });
 
+  it("scores a path by its leaf where it is told to, and an end leaves the leaf's score", async () => {
+    const { best, score } = await drive({ score: "last", width: 9 }, [
+      [[segment("a", 9), segment("b", 1)]],
+      [[segment("x", 2)], [segment("y", 3)]],
+      [[segment("z", 1)], [segment("", 0, true)]],
+    ]);
+    // "b y" leads with 3 and falls to 1 with z; "a x" ends with 2, although its sum is 11
+    expect({ best, score }).toEqual({ best: "a x", score: 2 });
+  });
+
   it("a segment without text ends a path and adds nothing to its text", async () => {
     const { best, done } = await drive({}, [[[segment("a", 1)]], [[segment("", 0, true)]]]);
     expect({ best, done }).toEqual({ best: "a", done: true });

@@ -9,7 +9,7 @@ const candidate = z.object({ text: z.string(), score: z.number(), finished: z.bo
 /**
  * The scheduler of a search over segments (Self-RAG, Asai et al. 2023; with `width` above the number of candidates a
  * tree, as in RQ-RAG): each call takes, for each text of the last `next` in its order, the candidates that continue it.
- * A path's score is the sum of its segments' scores; the best `width` paths are kept, those that are finished or have no
+ * A path's score is the sum of its segments' scores, or its last one's; the best `width` paths are kept, those that are finished or have no
  * continuation as they are. It is done when all are finished or after `depth` segments; `best` is the best path so far.
  * @throws TesseraError BAD_VALUE where the lists of candidates are not as many as the paths that were to be continued.
  */
@@ -25,6 +25,8 @@ export const beam = operator({
   config: z.strictObject({
     width: z.int().positive().default(2),
     depth: z.int().positive().default(7),
+    /** A path's score: the sum of its segments' scores (Self-RAG), or that of its last one, its leaf (RQ-RAG). */
+    score: z.enum(["sum", "last"]).default("sum"),
     /** Stands between two segments. */
     separator: z.string().default(" "),
   }),
@@ -34,7 +36,7 @@ export const beam = operator({
   },
   effects: "none",
   setup:
-    ({ width, depth, separator }) =>
+    ({ width, depth, score: scoring, separator }) =>
     ({ state: given, candidates = [] }) => {
       const before = state.read(given);
       const paths = before?.beams ?? [{ text: "", score: 0, finished: false }];
@@ -46,7 +48,7 @@ export const beam = operator({
         if (own.length === 0) return [{ ...path, finished: true }];
         return own.map(({ text, score, finished = false }) => ({
           text: [path.text, text].filter((part) => part !== "").join(separator),
-          score: path.score + score,
+          score: scoring === "sum" ? path.score + score : text === "" ? path.score : score,
           finished,
         }));
       });
