@@ -52,6 +52,7 @@ export async function flowPages(folder) {
     ];
     const bodies = bodiesOf(plan);
     const resources = unique(bodies.flatMap(resourcesOf));
+    const stores = resources.some((resource) => resource.startsWith("store"));
     pages.set(
       `${name}.md`,
       `# ${name}
@@ -61,7 +62,7 @@ ${about}
 [\`flow.ts\`](${source}/flow.ts) composes it, [\`flow.json\`](${source}/flow.json) is the same flow as data.${
         sample ? ` Its [samples](${source}/samples) run in the tests.` : ""
       }
-${sample ? `\n    npx tessera run ${name} --input '${sample.replaceAll("'", "'\\''")}'\n` : ""}
+${sample ? `\n    npx tessera run ${name} ${stores ? "--source <folder> " : ""}--input '${sample.replaceAll("'", "'\\''")}'\n` : ""}
 ${table(["", "port", "type"], ports)}
 
 A run spends at most ${number(bound.calls)} model calls and ${number(bound.tokens)} tokens, in ${number(bound.steps)} steps.

@@ -24,6 +24,7 @@ export * from "./planrag/flow.js";
 export * from "./post-branching/flow.js";
 export * from "./recursive/flow.js";
 export * from "./replug/flow.js";
+export * from "./rq-rag/flow.js";
 export * from "./rrr/flow.js";
 export * from "./self-ask/flow.js";
 export * from "./self-debug/flow.js";
