@@ -1,4 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -136,6 +138,39 @@ describe("tessera eval", () => {
     const { lines } = await evaluation("--flow", "linear", "--data", folder, "--questions", other, "--json");
     expect(lines.map(({ metric }) => metric)).not.toContain("recall@5");
     expect(lines.find(({ metric }) => metric === "refuses")).toMatchObject({ mean: 1, questions: 1 });
+  });
+
+  it("records what a service answers, and replays it offline to the same figures", async () => {
+    let requests = 0;
+    const service = createServer((request, response) => {
+      requests++;
+      request.resume().on("end", () => {
+        response.setHeader("content-type", "application/json");
+        const message = { content: "The owl hunts mice [1]." };
+        const usage = { prompt_tokens: 90, completion_tokens: 8 };
+        response.end(JSON.stringify({ choices: [{ message, finish_reason: "stop" }], usage }));
+      });
+    });
+    await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
+    const { port } = service.address() as AddressInfo;
+    const file = join(folder, "written.json");
+    const written = structuredClone(linear.document);
+    written.nodes.answer!.run = "generator.answer";
+    written.nodes.answer!.with = { model: "model" };
+    written.output = { answer: "answer.answer", hits: "retrieve.hits" };
+    await writeFile(file, JSON.stringify(written));
+    const asked = ["--flow", file, "--data", folder, "--cassette", join(folder, "cassette.jsonl"), "--json"];
+    const figures = ({ lines }: Awaited<ReturnType<typeof evaluation>>) =>
+      lines.filter(({ metric }) => metric !== "milliseconds");
+    const address = `http://127.0.0.1:${port}/v1`;
+    const recorded = await evaluation(...asked, "--endpoint", address, "--model", "small");
+    expect(requests).toBe(3);
+    await new Promise((resolve) => service.close(resolve));
+    const replayed = await evaluation(...asked);
+    expect(figures(replayed)).toEqual(figures(recorded));
+    expect(figures(replayed)).toContainEqual(expect.objectContaining({ metric: "calls", mean: 1, failed: 0 }));
+    expect(requests).toBe(3);
+    await expect(evaluation(...asked, "--model", "small")).rejects.toThrow("--endpoint and --model");
   });
 
   it("refuses a flow whose resources are missing before it asks anything", async () => {

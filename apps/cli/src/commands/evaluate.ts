@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { didYouMean, type FlowDocument, sha256, TesseraError } from "@tessera/core";
+import { didYouMean, type FlowDocument, type LanguageModel, sha256, TesseraError } from "@tessera/core";
 import {
   compare,
   converters,
@@ -18,18 +18,24 @@ import {
 } from "@tessera/eval";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { HashEncoder } from "@tessera/models";
+import { findModel, HashEncoder, openAiModel, openCassette, openCodeEncoder } from "@tessera/models";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { type Command, InvalidArgumentError } from "commander";
 import colors from "picocolors";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
-import type { Terminal } from "../terminal.js";
+import { type Terminal, UsageError } from "../terminal.js";
 
 interface Evaluation {
   /** The first so many questions; all by default. */
   readonly limit?: number;
   readonly concurrency?: number;
+  /** One of our encoders for the store "dense"; the hash encoder by default. */
+  readonly encoder?: string;
+  /** The model "model": recorded answers, a service that answers (and is recorded where there is a file), or none. */
+  readonly cassette?: string;
+  readonly endpoint?: string;
+  readonly model?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -111,20 +117,36 @@ const show = ({ mean, low, high }: Interval): string => {
   return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 };
 
+/** The language model that flows name "model", where one was asked for. */
+async function modelOf({ cassette, endpoint, model }: Evaluation): Promise<LanguageModel | undefined> {
+  if ((endpoint === undefined) !== (model === undefined)) throw new UsageError("--endpoint and --model go together");
+  const service =
+    endpoint === undefined || model === undefined
+      ? undefined
+      : openAiModel({ baseUrl: endpoint, model, apiKey: () => process.env.OPENAI_API_KEY ?? "" });
+  return cassette === undefined ? service : openCassette(cassette, { model: service });
+}
+
 /** Runs flows over one data set, one after the other, on the same resources. */
 async function run(
   terminal: Terminal,
   documents: readonly FlowDocument[],
   { passages, questions }: DataSet,
-  { limit, concurrency, signal, outOf }: Evaluation & { outOf: (flow: string) => string | undefined },
+  { outOf, ...settings }: Evaluation & { outOf: (flow: string) => string | undefined },
 ): Promise<QuestionResult[][]> {
+  const { limit, concurrency, signal } = settings;
   const asked = questions.slice(0, limit);
-  // what is in memory follows from the data set and from how these encode it
-  const revision = sha256(`${revisionOf({ passages, questions })} ${new HashEncoder().space()}`);
   const ids = new Set(passages.map(({ id }) => id));
-  const host = new ResourceHost(
-    corpusResources(passages, { signal, progress: (done) => terminal.progress("embed", done, passages.length) }),
-  );
+  const encoder = settings.encoder === undefined ? undefined : await openCodeEncoder(await findModel(settings.encoder));
+  const model = await modelOf(settings);
+  // the stores follow from the data set and from how these encode it
+  const space = encoder ? encoder.space({}) : new HashEncoder().space();
+  const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));
+  const progress = (done: number): void => terminal.progress("embed", done, passages.length);
+  const host = new ResourceHost({
+    ...corpusResources(passages, { encoder, signal, progress }),
+    ...(model && { model: { model } }),
+  });
   try {
     const all: QuestionResult[][] = [];
     for (const document of documents) {
@@ -142,6 +164,8 @@ async function run(
     return all;
   } finally {
     await host.close();
+    await model?.close?.();
+    await encoder?.close?.();
   }
 }
 
@@ -355,6 +379,10 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .requiredOption("--data <folder>", "the data set")
     .option("--questions <folder>", "asks the questions of another data set, which this one should refuse")
     .option("--out <file>", "keeps a line a question, and takes up from there when run again")
+    .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
+    .option("--model <name>", "which of the service's models")
+    .option("--cassette <file>", "answers recorded before; with --endpoint, records")
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
     .action(
@@ -386,6 +414,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
       .description(about)
       .option("--out <folder>", "keeps a file of results a flow, and takes up from there when run again")
       .option("--limit <number>", "only the first questions", positive)
+      .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
       .action(
         action((terminal, options: Parameters<typeof evaluatePublished>[2]) =>
           evaluatePublished(terminal, name, { ...options, signal }),
