@@ -1,7 +1,7 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
 import { compile, type RunResult } from "@tessera/graph";
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
-import colors from "picocolors";
+import { colors } from "./colors.js";
 import type { Terminal } from "./terminal.js";
 
 export interface Ran {

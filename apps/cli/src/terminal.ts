@@ -1,7 +1,7 @@
 import { type ErrorCode, messageOf, TesseraError } from "@tessera/core";
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
-import colors from "picocolors";
+import { colors } from "./colors.js";
 
 /** Thrown for what the caller got wrong on the command line; exit code 2. */
 export class UsageError extends Error {

@@ -1,6 +1,6 @@
 import { type Answer, answer as answerPort } from "@tessera/core";
-import colors from "picocolors";
 import { openSource } from "../codebase.js";
+import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";

@@ -1,7 +1,7 @@
 import { flowSchema, printFlow } from "@tessera/core";
 import { checkFlow, mermaid } from "@tessera/graph";
 import { catalogue, operators } from "@tessera/tessera";
-import colors from "picocolors";
+import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";
 import type { Terminal } from "../terminal.js";
 

@@ -21,7 +21,7 @@ import { compile } from "@tessera/graph";
 import { findModel, HashEncoder, openAiModel, openCassette, openCodeEncoder } from "@tessera/models";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { type Command, InvalidArgumentError } from "commander";
-import colors from "picocolors";
+import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
 import { type Terminal, UsageError } from "../terminal.js";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import colors from "picocolors";
 import { indexFolder, openSource } from "../codebase.js";
+import { colors } from "../colors.js";
 import type { Terminal } from "../terminal.js";
 
 /** Makes or updates the index of a folder. */

@@ -1,5 +1,5 @@
 import { type EncodeFile, encodeFile, inspectModel, listModels, verifyModel } from "@tessera/models";
-import colors from "picocolors";
+import { colors } from "../colors.js";
 import type { Terminal } from "../terminal.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
