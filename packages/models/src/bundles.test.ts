@@ -15,7 +15,8 @@ const encoders = existsSync(shipped)
   : [];
 
 describe("the encoders that ship", () => {
-  if (encoders.length === 0) it.skip("give their golden vectors (packages/models/bundles holds no encoder yet)", () => {});
+  if (encoders.length === 0)
+    it.skip("give their golden vectors (packages/models/bundles holds no encoder yet)", () => {});
   for (const { name, folder } of encoders) {
     it(`${name} reaches its golden vectors on every engine`, async () => {
       for (const verdict of await verifyModel(name, undefined, [shipped]))
