@@ -250,16 +250,15 @@ async function evaluatePublished(
 ): Promise<number> {
   const converter = converterOf(name);
   const dataSet = await convertFrom(dataFolder(), converter);
-  const catalogue = ["linear", "hybrid"].map((flow) => flows.get(flow)!.flow.document);
-  const documents = [...catalogue, denseAlone, ...(name === "musique" ? [walk, goldSteps] : [])];
+  const [words, hybrid] = ["linear", "hybrid"].map((flow) => flows.get(flow)!.flow.document);
+  const documents = [words!, hybrid!, denseAlone, ...(name === "musique" ? [walk, goldSteps] : [])];
   const results = await run(terminal, documents, dataSet, {
     ...options,
     outOf: (flow) => (out === undefined ? undefined : join(out, `${name}-${flow}.jsonl`)),
   });
   const summaries = results.map((list) => summarise(list));
-  const pairs = results
-    .filter((_, index) => documents[index]!.name !== "hybrid")
-    .map((list) => compare(list, results[1]!));
+  const [, fused] = results;
+  const pairs = results.filter((list) => list !== fused).map((list) => compare(list, fused!));
   if (terminal.json) {
     for (const summary of summaries) printLines(name, summary);
     for (const { left, right, differences } of pairs)
