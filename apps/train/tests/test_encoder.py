@@ -1,8 +1,11 @@
 """The encoder: its trunk and losses against plain derivations, and a toy training through export and golden check."""
 
+import itertools
 import json
 import math
+import os
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -200,3 +203,25 @@ def test_a_toy_goes_through_training_export_and_golden_check(tmp_path, monkeypat
     for case in cases:
         assert case["ids"][:2] == [tokens.ID["cls"], tokens.ID[case["kind"]]] and len(case["ids"]) <= TOY.maxTokens[case["kind"]]
     assert "What quantisation lost" in (tmp_path / "bundle" / "CARD.md").read_text()
+
+
+@pytest.mark.skipif("TESSERA_MINE" not in os.environ, reason="TESSERA_MINE names no folder that mine.py wrote")
+def test_a_toy_learns_from_the_mined_corpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder, "DATA", tmp_path / "none")
+    torch.set_num_threads(1)
+    mine = Path(os.environ["TESSERA_MINE"])
+    for name, count in (("pairs/train", 3000), ("pairs/held-out", 40_000), ("raw/train", 100)):
+        path = tmp_path / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with (mine / f"{name}.jsonl").open() as lines:
+            path.write_text("".join(itertools.islice(lines, count)))
+    held_out = [json.loads(line) for line in (tmp_path / "pairs/held-out.jsonl").read_text().splitlines()]
+    pairs = [pair for pair in held_out if pair["kind"] == "docstring" and pair["language"] == "typescript"][:300]
+    arguments = ("toy", tmp_path, tmp_path / "run")
+    assert encoder.train(*arguments, minutes=2, seed=1, precision="fp32", device="cpu", left_out=frozenset())
+    trained = encoder.evaluate(encoder.load_run(tmp_path / "run")[0], pairs)["exit 2 width 32"]
+    chance = sum(1 / rank for rank in range(1, len(pairs) + 1)) / len(pairs)
+    print(f"MRR {trained:.4f}, by chance {chance:.4f}")
+    assert trained > chance
+    export_encoder.export(tmp_path / "run", tmp_path / "bundle", pairs, "A toy.")
+    assert bundle.check(tmp_path / "bundle", export_encoder.golden_of) <= bundle.TOLERANCE
