@@ -1,5 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import type { EncoderModel } from "./encoder-model.js";
+import type { GeneratorModel } from "./generator-model.js";
 
 /** Token-packed inputs: text i is ids[offsets[i]] … ids[offsets[i + 1] − 1]; there is no padding. */
 export interface Ragged {
@@ -22,11 +23,70 @@ export interface EncoderSession {
   close(): Promise<void>;
 }
 
+/** How the next token is drawn. */
+export interface Sampling {
+  /** 0 takes the likeliest, of equal ones the lower id. */
+  readonly temperature: number;
+  /** Draws among the fewest likeliest tokens whose probabilities sum to this; 1 is all. */
+  readonly topP: number;
+  /** Uniform in [0, 1), from the caller's seed: the same for every engine and every batch. */
+  readonly random: number;
+  /** One bit an id (id i is bit i & 31 of word i >> 5): only these may be drawn, and log-probabilities are among these. */
+  readonly allowed?: Uint32Array | undefined;
+  /** How many of the likeliest tokens to report. */
+  readonly alternatives?: number | undefined;
+}
+
+/** Work for some sequences at once: a piece of a prompt, or the one token drawn last. */
+export interface GeneratorBatch extends Ragged {
+  /** [sequences]: tokens that are in the cache before this step. */
+  readonly cached: Int32Array;
+  /** The cache blocks of each sequence, in order: token t lies in blocks[t / blockTokens]; there is room for the new ones. */
+  readonly blocks: readonly Int32Array[];
+  /** What to draw after the last new token of each sequence; undefined where more of the prompt follows. */
+  readonly sampling: readonly (Sampling | undefined)[];
+  /** Sequences whose new tokens are to be scored: log-probability of each new token but the first, by the one before. */
+  readonly scored?: readonly boolean[] | undefined;
+}
+
+export interface GeneratorResult {
+  /** [sequences]: the token drawn, −1 where none was asked for. */
+  readonly next: Int32Array;
+  /** [sequences]: its natural-log probability at temperature 1. */
+  readonly logprob: Float32Array;
+  /** By sequence, where asked for: the likeliest tokens, best first. */
+  readonly alternatives?: readonly (readonly { readonly id: number; readonly logprob: number }[] | undefined)[];
+  /** By sequence, where asked for: one number a new token but the first. */
+  readonly scores?: readonly (Float32Array | undefined)[];
+}
+
+/** A generator loaded by an engine, with a paged cache of `blocks` blocks of `blockTokens` tokens. */
+export interface GeneratorSession {
+  readonly blocks: number;
+  readonly blockTokens: number;
+  /**
+   * Runs the model on the new tokens of every sequence and appends them to their cache blocks. What a sequence gets does
+   * not depend on the others in the batch. One step runs at a time; a second call waits for the first.
+   * @throws TesseraError BAD_ARGUMENT, ABORTED, CLOSED, MODEL_FAILED
+   */
+  step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult>;
+  close(): Promise<void>;
+}
+
+/** The memory of a generator's cache. */
+export interface CacheSize {
+  readonly blocks: number;
+  /** Tokens in a block. */
+  readonly blockTokens: number;
+}
+
 /** One way to compute. All engines reach the same golden vectors, each to its own precision. */
 export interface Engine {
   readonly info: { readonly kind: "reference" | "cpu" | "gpu"; readonly device: string; readonly dtype: string };
   /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
   loadEncoder(model: EncoderModel): Promise<EncoderSession>;
+  /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
+  loadGenerator?(model: GeneratorModel, cache: CacheSize): Promise<GeneratorSession>;
 }
 
 /** Packs inputs, one a text. */

@@ -8,6 +8,7 @@ export * from "./encoder-model.js";
 export * from "./engine.js";
 export * from "./engines/cpu.js";
 export * from "./engines/reference.js";
+export * from "./generator-model.js";
 export * from "./hash.js";
 export * from "./open-model.js";
 export * from "./openai.js";
