@@ -30,7 +30,7 @@ export const allowed = {
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
   query: { "sql.js": "runs the SQL that text becomes, on a SQLite that cannot write" },
-  retriever: { "hnswlib-node": "the hnsw store" },
+  retriever: { "hnswlib-node": "the hnsw store", pg: "the postgres store's connections" },
   generator: { stemmer: "Porter's stems, for extractive answers" },
   coder: {
     "@jitl/quickjs-wasmfile-release-sync": "the engine of the sandbox for JavaScript",
@@ -48,6 +48,7 @@ export const allowed = {
     "@langchain/core": "the other side of the bridge",
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
   },
+  durable: { "@dbos-inc/dbos-sdk": "queues, ownership and recovery", pg: "records in PostgreSQL" },
   testkit: { "@jest/globals": "the suites it offers" },
 };
 
@@ -55,6 +56,12 @@ export const allowed = {
 export const allowedInTests = {
   core: { ajv: "the oracle of JSON Schema" },
   langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
+  retriever: {
+    "@electric-sql/pglite": "a PostgreSQL within the process",
+    "@electric-sql/pglite-pgvector": "its vectors",
+    "@types/pg": "its types",
+  },
+  durable: { "@electric-sql/pglite": "a PostgreSQL within the process", "@types/pg": "its types" },
 };
 
 /** Compiled on the machine or downloaded for it: never required. */
