@@ -24,6 +24,7 @@ import { CompiledFlow } from "./compiled.js";
 import { boundOf } from "./decisions.js";
 import { beginEach } from "./each.js";
 import { beginFlow } from "./frame.js";
+import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
 import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
 import { beginRepeat } from "./repeat.js";
@@ -38,6 +39,8 @@ export interface CompileOptions {
   readonly cache?: Pick<Records, "get" | "put"> | undefined;
   /** Check every value that passes, not only those on wires of unequal types. */
   readonly validate?: boolean | undefined;
+  /** Is told of every run. */
+  readonly observer?: Observer | undefined;
 }
 
 /** What a check finds without opening anything. */
@@ -81,7 +84,7 @@ const noResources: Host = {
 export async function compile(value: unknown, options: CompileOptions): Promise<CompiledFlow> {
   const checked = checkFlow(value, options.operators);
   const findings = [...checked.findings];
-  const works = await setUp(checked.plan, options.host ?? noResources, findings);
+  const works = await setUp(checked.plan, watchedBy(options.observer, options.host ?? noResources), findings);
   refuse(checked.document, findings);
   return new CompiledFlow(checked, program(checked.plan, works), options);
 }
@@ -98,6 +101,15 @@ export function compileReplay(value: unknown, options: Omit<CompileOptions, "hos
   };
   return new CompiledFlow(checked, program(checked.plan, { get: () => missing }), options);
 }
+
+/** A host whose resources the observer watches. */
+const watchedBy = (observer: Observer | undefined, host: Host): Host =>
+  observer?.resource
+    ? {
+        resource: async <T extends Resource>(kind: string, name: string) =>
+          observer.resource!<T>(kind, name, await host.resource<T>(kind, name)),
+      }
+    : host;
 
 function refuse(document: FlowDocument, findings: readonly TesseraError[]): void {
   if (findings.length === 0) return;

@@ -3,6 +3,7 @@ import {
   type FlowDocument,
   type FlowEvent,
   type Json,
+  messageOf,
   type Principal,
   type Records,
   type RunRecord,
@@ -14,6 +15,7 @@ import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { beginFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { Journal, type Reuse } from "./journal.js";
+import type { Observation, ObservedRun, Observer } from "./observer.js";
 import type { FlowBound } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
@@ -54,7 +56,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   constructor(
     checked: CheckedFlow,
     private readonly program: FlowProgram,
-    private readonly options: Pick<CompileOptions, "records" | "cache" | "validate">,
+    private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer">,
   ) {
     this.document = checked.document;
     this.hash = checked.hash;
@@ -108,7 +110,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       known: await this.records.journal(id),
       reuse: "all",
     });
-    return this.start(record.input as Row, { ...options, ...origin(record), journal });
+    return this.start(record.input as Row, { ...options, ...origin(record), id, journal });
   }
 
   /** A new run on what another left: only steps whose key changed, and those after them, are computed. */
@@ -153,15 +155,32 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       input,
       ...(options.principal && { principal: options.principal as unknown as Json }),
     });
-    return this.start(input, { ...options, journal: new Journal({ records, cache, run: id, known, reuse }) });
+    return this.start(input, { ...options, id, journal: new Journal({ records, cache, run: id, known, reuse }) });
   }
 
   private start(input: Row, settings: Settings): Promise<RunResult<O>> {
+    const { observer } = this.options;
+    if (!observer) return this.begun(input, settings, settings.events);
+    const events: FlowEvents = settings.events ?? new EventEmitter();
+    const observation = observed(observer, { id: settings.id, document: this.document, hash: this.hash, events });
+    const result = this.begun(input, settings, events, observation);
+    const ended = (failure?: TesseraError) => observation.ended(failure);
+    result.then(() => ended(), ended);
+    return result;
+  }
+
+  private begun(
+    input: Row,
+    settings: Settings,
+    events: FlowEvents | undefined,
+    observation?: Observation,
+  ): Promise<RunResult<O>> {
     const run = new Run({
       budget: settings.budget,
       principal: settings.principal,
       seed: settings.seed ?? 0,
-      events: settings.events,
+      events,
+      within: observation?.within,
       gates: settings.gates,
       journal: settings.journal,
       validate: this.options.validate ?? false,
@@ -249,3 +268,22 @@ const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "prin
   seed,
   ...(principal !== undefined && { principal: principal as unknown as Principal }),
 });
+
+const nothing: Observation = { ended: () => {} };
+
+/** An observer that throws is reported, and changes nothing. */
+function observed(observer: Observer, run: ObservedRun): Observation {
+  const guarded = <T>(work: () => T, otherwise: T): T => {
+    try {
+      return work();
+    } catch (thrown) {
+      process.emitWarning(`an observer threw: ${messageOf(thrown)}`, "TesseraWarning");
+      return otherwise;
+    }
+  };
+  const observation = guarded(() => observer.run(run), nothing);
+  return {
+    ended: (failure) => guarded(() => observation.ended(failure), undefined),
+    ...(observation.within && { within: observation.within.bind(observation) }),
+  };
+}

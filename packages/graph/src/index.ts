@@ -3,6 +3,7 @@ export * from "./compile.js";
 export * from "./compiled.js";
 export * from "./gates.js";
 export * from "./mermaid.js";
+export * from "./observer.js";
 export * from "./plan.js";
 export * from "./random.js";
 export * from "./records/disk.js";

@@ -2,6 +2,7 @@ import { type FlowEvent, messageOf, type Principal, type Spending, type Spent, T
 import type { EventEmitter } from "eventemitter3";
 import type { Feed, OutputGates } from "./gates.js";
 import type { Journal } from "./journal.js";
+import type { Observation } from "./observer.js";
 import type { FlowBound } from "./plan.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
@@ -51,6 +52,7 @@ export interface RunSettings {
   readonly events?: FlowEvents | undefined;
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
+  readonly within?: Observation["within"] | undefined;
   /** Whether every value is checked, not only those on wires of unequal types. */
   readonly validate: boolean;
 }
@@ -64,6 +66,7 @@ export class Run implements Owner {
   readonly events: FlowEvents | undefined;
   readonly journal: Journal | undefined;
   readonly validate: boolean;
+  readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
   readonly spent = { steps: 0, calls: 0, tokens: 0, cost: 0 };
   private readonly reserved = { calls: 0, tokens: 0 };
@@ -85,6 +88,7 @@ export class Run implements Owner {
     this.events = settings.events;
     this.journal = settings.journal;
     this.validate = settings.validate;
+    this.within = settings.within;
     this.feed = settings.gates?.feed;
   }
 

@@ -85,7 +85,7 @@ class Step implements Context {
   private work(): void {
     let output: unknown;
     try {
-      output = this.program.work(this.input, this);
+      output = this.call();
     } catch (thrown) {
       return this.fail(thrown);
     }
@@ -95,6 +95,11 @@ class Step implements Context {
         (thrown) => this.fail(thrown),
       );
     else this.finish(output as Row);
+  }
+
+  private call(): unknown {
+    const work = () => this.program.work(this.input, this);
+    return this.run.within ? this.run.within(this.path, work) : work();
   }
 
   /** Takes the result from the journal or the cache, or works and commits the record before the step counts as finished. */
@@ -108,7 +113,7 @@ class Step implements Context {
         this.reported = true;
         return this.finish({ ...found.record.output }, found.from);
       }
-      const output = (await this.program.work(this.input, this)) as Row;
+      const output = (await this.call()) as Row;
       if (this.scope.over || !this.checkOutput(output)) return;
       await journal.commit(this.program, this.path, this.input, this.run, this.usedRandom, {
         output,
