@@ -12,6 +12,7 @@ export const floors = {
   flows: ["core", ...operators],
   langchain: ["core", "graph"],
   durable: ["core", "graph"],
+  telemetry: ["core", "graph"],
   eval: ["core", "graph"],
   tessera: library,
   testkit: ["core"],
@@ -49,12 +50,20 @@ export const allowed = {
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
   },
   durable: { "@dbos-inc/dbos-sdk": "queues, ownership and recovery", pg: "records in PostgreSQL" },
+  telemetry: { "@opentelemetry/api": "traces; the SDK and the exporter are the service's own" },
   testkit: { "@jest/globals": "the suites it offers" },
 };
 
 /** What a package's tests may use from outside, besides jest and fast-check. */
 export const allowedInTests = {
   core: { ajv: "the oracle of JSON Schema" },
+  tessera: { eventemitter3: "what a caller listens to" },
+  telemetry: {
+    "@opentelemetry/exporter-trace-otlp-http": "the official exporter",
+    "@opentelemetry/sdk-trace-node": "the official SDK",
+    eventemitter3: "what a caller listens to",
+    zod: "config of the operators under test",
+  },
   langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
   retriever: {
     "@electric-sql/pglite": "a PostgreSQL within the process",
