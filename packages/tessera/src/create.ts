@@ -1,14 +1,17 @@
-import { type AnyOperator, didYouMean, type Flow, type FlowDocument, type Records, TesseraError } from "@tessera/core";
-import { type CompiledFlow, compile, type RunOptions, type RunResult, type RunStream } from "@tessera/graph";
+import { AsyncResource } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+import { type AnyOperator, didYouMean, type Flow, messageOf, type Records, TesseraError } from "@tessera/core";
+import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
+import { type AnyFlow, Generation } from "./generation.js";
+import { PendingRecords } from "./pending.js";
 import { ResourceHost, type Resources } from "./resources.js";
 
-// biome-ignore lint/suspicious/noExplicitAny: any flow
-type AnyFlow = Flow<any, any> | FlowDocument;
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
+type Flows = Readonly<Record<string, AnyFlow>>;
 
-export interface TesseraOptions<F extends Readonly<Record<string, AnyFlow>>> {
+export interface TesseraOptions<F extends Flows> {
   /** By the names under which they are run; composed in code or read from JSON. */
   readonly flows: F;
   /** What flows may name: `{ store: { docs: () => openStore() }, model: { … }, encoder: { … } }`. */
@@ -20,17 +23,46 @@ export interface TesseraOptions<F extends Readonly<Record<string, AnyFlow>>> {
   readonly cache?: Pick<Records, "get" | "put">;
   /** Check every value that passes between nodes. */
   readonly validate?: boolean;
+  /** Is told of every run: `openTelemetry()` of @tessera/telemetry, say. */
+  readonly observer?: Observer;
 }
 
-/** Flows and what they need, as one object of a service. */
-export class Tessera<F extends Readonly<Record<string, AnyFlow>>> {
-  private readonly host: ResourceHost;
-  private starting: Promise<Map<string, CompiledFlow>> | undefined;
-  private readonly running = new Set<Promise<unknown>>();
-  private state: "open" | "draining" | "closed" = "open";
+export interface CloseOptions {
+  /** How long runs may still take, in milliseconds; by default as long as they need. */
+  readonly within?: number;
+}
+
+/** A run that did not end in time. Where records are kept, `resume(id)` takes it up behind its last finished step. */
+export interface InterruptedRun {
+  readonly id: string;
+  readonly flow: string;
+}
+
+interface Running extends InterruptedRun {
+  readonly result: Promise<unknown>;
+  abort(reason: unknown): void;
+}
+
+/**
+ * Flows and what they need, as one object of a service. Runs may be begun from anywhere at once; each keeps the
+ * asynchronous context (`AsyncLocalStorage`) of its caller, in operators and in listeners. Resources are opened in the
+ * context in which the object was made, so that no request's context lives on in a connection.
+ */
+export class Tessera<F extends Flows> {
+  readonly #outside = new AsyncResource("Tessera");
+  readonly #records: PendingRecords | undefined;
+  readonly #running = new Set<Running>();
+  readonly #generations = new Set<Generation>(); // the current one, and those whose runs have not ended
+  #current: Generation | undefined;
+  #starting: Promise<Generation> | undefined;
+  #host: ResourceHost;
+  #changes: Promise<unknown> = Promise.resolve();
+  #draining = false;
+  #closing: Promise<readonly InterruptedRun[]> | undefined;
 
   constructor(private readonly options: TesseraOptions<F>) {
-    this.host = new ResourceHost(options.resources ?? {});
+    this.#host = new ResourceHost(options.resources ?? {});
+    this.#records = options.records && new PendingRecords(options.records);
   }
 
   /**
@@ -39,106 +71,220 @@ export class Tessera<F extends Readonly<Record<string, AnyFlow>>> {
    * @throws TesseraError INVALID_FLOW with the findings of all flows.
    */
   async start(): Promise<this> {
-    await this.compiled();
+    await this.#ready("start");
     return this;
   }
 
-  private compiled(): Promise<Map<string, CompiledFlow>> {
-    if (!this.starting) {
-      this.starting = this.compile();
+  async #ready(path: string): Promise<Generation> {
+    this.#assertOpen(path);
+    if (this.#current) return this.#current;
+    if (!this.#starting) {
+      this.#starting = this.#compile(this.options.flows, this.#host).then((generation) => this.#install(generation));
       // a start that failed may be tried again
-      this.starting.catch(() => {
-        this.starting = undefined;
+      this.#starting.catch(() => {
+        this.#starting = undefined;
       });
     }
-    return this.starting;
+    return this.#starting;
   }
 
-  private async compile(): Promise<Map<string, CompiledFlow>> {
-    const { flows, operators = [], records, cache, validate } = this.options;
-    const settings = { operators: [...all, ...operators], host: this.host, records, cache, validate };
-    const compiled = new Map<string, CompiledFlow>();
-    const findings: TesseraError[] = [];
-    for (const [name, flow] of Object.entries(flows)) {
-      try {
-        compiled.set(name, await compile("document" in flow ? flow.document : flow, settings));
-      } catch (error) {
-        if (!TesseraError.is(error)) throw error;
-        findings.push(...(error.findings.length > 0 ? error.findings : [error]));
-      }
-    }
-    if (findings.length > 0)
-      throw new TesseraError(
-        "INVALID_FLOW",
-        findings
-          .map(({ code, path, message, hint }) => `${code} at ${path}: ${message}${hint ? ` (${hint})` : ""}`)
-          .join("\n"),
-        { findings },
-      );
-    return compiled;
+  #compile(flows: Flows, host: ResourceHost): Promise<Generation> {
+    const { operators = [], cache, validate, observer } = this.options;
+    return this.#outside.runInAsyncScope(() =>
+      Generation.compile(flows, host, {
+        operators: [...all, ...operators],
+        records: this.#records,
+        cache,
+        validate,
+        observer,
+      }),
+    );
+  }
+
+  #install(generation: Generation): Generation {
+    this.#current = generation;
+    this.#host = generation.host;
+    this.#generations.add(generation);
+    return generation;
+  }
+
+  #assertOpen(path: string): void {
+    if (this.#draining)
+      throw new TesseraError("CLOSED", "no new runs are taken", { path, hint: "the framework object is closing" });
   }
 
   /**
-   * A flow, ready to run.
+   * Puts other flows or resources in place of those there are, without a restart: `resources` one by one, `flows` all
+   * together (by default they stay). Runs under way end on what they began with, new ones see the new; what is
+   * no longer used is closed when the last of those runs has ended. Reloads happen one after another.
+   * @throws TesseraError INVALID_FLOW with all findings, or what a resource could not be opened for: nothing has changed
+   * then. CLOSED.
+   */
+  reload(change: {
+    readonly flows?: { readonly [N in keyof F]: AnyFlow } & Flows;
+    readonly resources?: Resources;
+  }): Promise<void> {
+    const result = this.#changes.then(async () => {
+      const before = await this.#ready("reload");
+      const host = before.host.replacing(change.resources ?? {});
+      let next: Generation;
+      try {
+        next = await this.#compile(change.flows ?? before.given, host);
+        this.#assertOpen("reload");
+      } catch (error) {
+        await host.close().catch(() => {});
+        throw error;
+      }
+      this.#install(next);
+      void this.#retire(before);
+    });
+    this.#changes = result.catch(() => {});
+    return result;
+  }
+
+  async #retire(generation: Generation): Promise<void> {
+    await generation.drain();
+    this.#generations.delete(generation);
+    await generation.host
+      .close()
+      .catch((thrown) => process.emitWarning(`what was replaced could not be closed: ${messageOf(thrown)}`));
+  }
+
+  /** The names of the flows there are now. */
+  get flows(): readonly string[] {
+    return Object.keys(this.#current?.given ?? this.options.flows);
+  }
+
+  /**
+   * A flow as it is now; after a `reload` there may be another of that name.
    * @throws TesseraError BAD_ARGUMENT where there is none of that name, CLOSED.
    */
   async flow<N extends keyof F & string>(name: N): Promise<CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>>> {
-    if (this.state !== "open")
-      throw new TesseraError("CLOSED", "no new runs are taken", {
-        path: name,
-        hint: "the framework object is closing",
-      });
-    const compiled = await this.compiled();
-    const flow = compiled.get(name);
+    this.#assertOpen(name);
+    return this.#flowOf(await this.#ready(name), name);
+  }
+
+  #flowOf<N extends keyof F & string>(generation: Generation, name: N): CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>> {
+    const flow = generation.flows.get(name);
     if (!flow)
-      throw new TesseraError("BAD_ARGUMENT", `there is no flow "${name}"`, { hint: didYouMean(name, compiled.keys()) });
+      throw new TesseraError("BAD_ARGUMENT", `there is no flow "${name}"`, {
+        hint: didYouMean(name, generation.flows.keys()),
+      });
     return flow as unknown as CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>>;
   }
 
   /** Runs a flow. */
-  run<N extends keyof F & string>(
+  async run<N extends keyof F & string>(
     name: N,
     input: InputOf<F[N]>,
     options?: RunOptions,
   ): Promise<RunResult<OutputOf<F[N]>>> {
-    return this.follow(this.flow(name).then((flow) => flow.run(input, options)));
+    const { result } = await this.#begin(name, options, (generation, options) => ({
+      result: this.#flowOf(generation, name).run(input, options),
+    }));
+    return result;
   }
 
   /** Runs a flow and shows what happens; leaving the iteration early aborts the run. */
-  async stream<N extends keyof F & string>(
+  stream<N extends keyof F & string>(
     name: N,
     input: InputOf<F[N]>,
     options?: RunOptions,
   ): Promise<RunStream<OutputOf<F[N]>>> {
-    const stream = (await this.flow(name)).stream(input, options);
-    void this.follow(stream.result).catch(() => {});
-    return stream;
+    return this.#begin(name, options, (generation, options) => this.#flowOf(generation, name).stream(input, options));
   }
 
-  private follow<T>(run: Promise<T>): Promise<T> {
-    this.running.add(run);
-    const forget = () => void this.running.delete(run);
-    run.then(forget, forget);
-    return run;
+  /**
+   * Takes up a run that was interrupted: finished steps are not run again.
+   * @throws TesseraError RECORD_MISSING where it is not known, BAD_ARGUMENT where its flow is no more or another by now.
+   */
+  async resume(id: string, options?: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult> {
+    this.#assertOpen(id);
+    const record = await this.#records?.run(id);
+    if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
+    const { result } = await this.#begin(record.flow, { ...options, id }, (generation, options) => {
+      const flows = [...generation.flows.values()].filter(({ document }) => document.name === record.flow);
+      const flow = flows.find(({ hash }) => hash === record.hash) ?? flows[0];
+      if (!flow) throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}" to resume`, { path: id });
+      return { result: flow.resume(id, options) };
+    });
+    return result;
+  }
+
+  /** Begins a run that can be ended from here. */
+  async #begin<T extends { readonly result: Promise<RunResult<unknown>> }>(
+    flow: string,
+    options: RunOptions = {},
+    start: (generation: Generation, options: RunOptions) => T,
+  ): Promise<T> {
+    const { signal, id = randomUUID() } = options;
+    const controller = new AbortController();
+    const abort = (reason: unknown) => controller.abort(reason);
+    const forward = () => abort(signal?.reason);
+    if (signal?.aborted) forward();
+    else signal?.addEventListener("abort", forward, { once: true });
+
+    const beginning = this.#ready(flow).then((generation) => {
+      const begun = start(generation, { ...options, id, signal: controller.signal });
+      generation.follow(begun.result);
+      return begun;
+    });
+    const run: Running = { id, flow, abort, result: beginning.then(({ result }) => result) };
+    this.#running.add(run);
+    const forget = () => {
+      this.#running.delete(run);
+      signal?.removeEventListener("abort", forward);
+    };
+    run.result.then(forget, forget);
+    return beginning;
   }
 
   /** Takes no new runs, and waits for those under way. */
   async drain(): Promise<void> {
-    if (this.state === "open") this.state = "draining";
-    await Promise.allSettled([...this.running]);
+    this.#draining = true;
+    await Promise.allSettled([...this.#running].map(({ result }) => result));
   }
 
-  /** Drains, then closes every resource that was opened. */
-  async close(): Promise<void> {
-    if (this.state === "closed") return;
+  /**
+   * Takes no new runs, waits for those under way, and closes every resource that was opened. Runs that take longer than
+   * `within` are aborted, behind the last step whose record is committed.
+   * @returns the runs that were aborted
+   * @throws TesseraError STORE_FAILED where something could not be closed; everything else is, all the same.
+   */
+  close(options: CloseOptions = {}): Promise<readonly InterruptedRun[]> {
+    this.#draining = true;
+    this.#closing ??= this.#close(options);
+    return this.#closing;
+  }
+
+  async #close({ within }: CloseOptions): Promise<readonly InterruptedRun[]> {
+    const interrupted: InterruptedRun[] = [];
+    const timer =
+      within === undefined
+        ? undefined
+        : setTimeout(
+            () => interrupted.push(...this.#interrupt().map(({ id, flow }) => ({ id, flow }))),
+            Math.max(0, within),
+          );
     await this.drain();
-    this.state = "closed";
-    await this.host.close();
-    await this.options.records?.close?.();
+    clearTimeout(timer);
+    await Promise.allSettled([this.#starting, this.#changes]);
+    const failures: unknown[] = [];
+    for (const host of new Set([this.#host, ...[...this.#generations].map(({ host }) => host)]))
+      await host.close().catch((thrown) => failures.push(thrown));
+    await this.#records?.close();
+    if (failures.length > 0) throw failures[0];
+    return interrupted;
+  }
+
+  #interrupt(): Running[] {
+    const late = [...this.#running];
+    const hint = this.#records ? "resume(id) takes it up behind its last finished step" : "it may be run again";
+    for (const { id, abort } of late)
+      abort(new TesseraError("CLOSED", "the service closed before the run ended", { path: id, hint }));
+    return late;
   }
 }
 
 /** Makes the one object that a service holds: flows, and the resources they name. Nothing is opened before it starts. */
-export const createTessera = <const F extends Readonly<Record<string, AnyFlow>>>(
-  options: TesseraOptions<F>,
-): Tessera<F> => new Tessera(options);
+export const createTessera = <const F extends Flows>(options: TesseraOptions<F>): Tessera<F> => new Tessera(options);

@@ -3,50 +3,106 @@ import { didYouMean, type Host, type MaybePromise, messageOf, type Resource, Tes
 /** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;
 
-/** A host that opens each resource once, when it is first asked for, and closes what it opened. */
-export class ResourceHost implements Host {
-  private readonly opened = new Map<string, Promise<Resource>>();
-  private closed = false;
+/** A resource that is opened once, when it is first asked for, and closed when no host holds it any more. */
+class Slot {
+  holders = 0;
+  #opening: Promise<Resource> | undefined;
 
-  constructor(private readonly resources: Resources) {}
+  constructor(
+    readonly given: Resource | (() => MaybePromise<Resource>),
+    readonly path: string,
+  ) {}
+
+  get(): Promise<Resource> {
+    if (!this.#opening) {
+      this.#opening = this.#open();
+      // one that failed may be tried again
+      this.#opening.catch(() => {
+        this.#opening = undefined;
+      });
+    }
+    return this.#opening;
+  }
+
+  async #open(): Promise<Resource> {
+    if (typeof this.given !== "function") return this.given;
+    try {
+      return await this.given();
+    } catch (cause) {
+      if (TesseraError.is(cause)) throw cause;
+      throw new TesseraError("SETUP_FAILED", `cannot open: ${messageOf(cause)}`, { path: this.path, cause });
+    }
+  }
+
+  async release(): Promise<void> {
+    if (--this.holders > 0) return;
+    const resource = await this.#opening?.catch(() => undefined);
+    await resource?.close?.();
+  }
+}
+
+/**
+ * A host that opens each resource once, when it is first asked for, and closes what it opened. Hosts that follow one
+ * another share what was not replaced; it is closed with the last of them.
+ */
+export class ResourceHost implements Host {
+  readonly #slots = new Map<string, Slot>();
+  readonly #asked: Slot[] = [];
+  #closed = false;
+
+  constructor(resources: Resources) {
+    this.#take(resources);
+  }
+
+  #take(resources: Resources): void {
+    for (const [kind, names] of Object.entries(resources))
+      for (const [name, given] of Object.entries(names)) {
+        const path = `${kind}/${name}`;
+        this.#slots.set(path, new Slot(given, path));
+      }
+  }
+
+  /** A host with some resources in place of its own, or beside them. */
+  replacing(resources: Resources): ResourceHost {
+    const next = new ResourceHost({});
+    for (const [path, slot] of this.#slots) next.#slots.set(path, slot);
+    next.#take(resources);
+    // what this one opened stays open for the next, asked for or not
+    for (const slot of this.#asked) if (next.#slots.get(slot.path) === slot) next.#hold(slot);
+    return next;
+  }
+
+  #hold(slot: Slot): void {
+    if (this.#asked.includes(slot)) return;
+    slot.holders++;
+    this.#asked.push(slot);
+  }
 
   /** @throws TesseraError UNKNOWN_RESOURCE, CLOSED, SETUP_FAILED where it cannot be opened. */
   async resource<T extends Resource>(kind: string, name: string): Promise<T> {
     const path = `${kind}/${name}`;
-    if (this.closed) throw new TesseraError("CLOSED", "the framework object was closed", { path });
-    const names = Object.hasOwn(this.resources, kind) ? this.resources[kind]! : {};
-    if (!Object.hasOwn(names, name))
+    if (this.#closed) throw new TesseraError("CLOSED", "the framework object was closed", { path });
+    const slot = this.#slots.get(path);
+    if (!slot) {
+      const names = [...this.#slots.keys()].filter((known) => known.startsWith(`${kind}/`));
       throw new TesseraError("UNKNOWN_RESOURCE", `there is no ${kind} "${name}"`, {
         path,
-        hint: didYouMean(name, Object.keys(names)),
+        hint: didYouMean(
+          name,
+          names.map((known) => known.slice(kind.length + 1)),
+        ),
       });
-    let opening = this.opened.get(path);
-    if (!opening) {
-      opening = this.open(names[name]!, path);
-      this.opened.set(path, opening);
-      // one that failed may be tried again
-      opening.catch(() => this.opened.delete(path));
     }
-    return opening as Promise<T>;
+    this.#hold(slot);
+    return (await slot.get()) as T;
   }
 
-  private async open(given: Resource | (() => MaybePromise<Resource>), path: string): Promise<Resource> {
-    if (typeof given !== "function") return given;
-    try {
-      return await given();
-    } catch (cause) {
-      if (TesseraError.is(cause)) throw cause;
-      throw new TesseraError("SETUP_FAILED", `cannot open: ${messageOf(cause)}`, { path, cause });
-    }
-  }
-
-  /** Closes what was opened, the last first; every one is closed, whatever another throws. */
+  /** Closes what was opened and nobody else holds, the last first; every one is closed, whatever another throws. */
   async close(): Promise<void> {
-    this.closed = true;
+    if (this.#closed) return;
+    this.#closed = true;
     const failures: unknown[] = [];
-    for (const opening of [...this.opened.values()].reverse())
-      await opening.then((resource) => resource.close?.()).catch((thrown) => failures.push(thrown));
-    this.opened.clear();
+    for (const slot of this.#asked.reverse()) await slot.release().catch((thrown) => failures.push(thrown));
     if (failures.length > 0)
       throw new TesseraError("STORE_FAILED", `not everything could be closed: ${messageOf(failures[0])}`, {
         cause: failures[0],
