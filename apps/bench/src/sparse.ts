@@ -3,47 +3,16 @@ import { Bm25Store, referenceBm25 } from "@tessera/retriever";
 import { peer } from "./measure/peers.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
-import { interleave, percentile, seeded } from "./measure/rounds.js";
+import { interleave, percentile } from "./measure/rounds.js";
+import { vocabulary, zipf } from "./measure/words.js";
 
 const documents = 100_000;
 const wordsPerDocument = 40;
-const vocabulary = 50_000;
 const termsPerQuery = 4;
 const queriesPerRound = 100;
 const indexings = 3;
 const rounds = 4;
 const top = 10;
-
-const syllables = [..."bdfgklmnprstvz"].flatMap((consonant) => [..."aeiou"].map((vowel) => consonant + vowel));
-
-/** Pronounceable and letters alone, so that every tokenizer sees the same words. */
-function wordOf(rank: number): string {
-  let word = "";
-  for (let rest = rank + syllables.length; rest > 0; rest = Math.floor(rest / syllables.length))
-    word += syllables[rest % syllables.length]!;
-  return word;
-}
-
-/** Words by Zipf's law: the word of rank r comes with probability proportional to 1 / r. */
-function zipf(seed: number): () => string {
-  const random = seeded(seed);
-  const sums = new Float64Array(vocabulary);
-  for (let rank = 0, sum = 0; rank < vocabulary; rank++) {
-    sum += 1 / (rank + 1);
-    sums[rank] = sum;
-  }
-  const list = Array.from({ length: vocabulary }, (_, rank) => wordOf(rank));
-  return () => {
-    const wanted = random() * sums[vocabulary - 1]!;
-    let low = 0;
-    for (let high = vocabulary - 1; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (sums[middle]! < wanted) low = middle + 1;
-      else high = middle;
-    }
-    return list[low]!;
-  };
-}
 
 const sentence = (word: () => string, length: number): string => Array.from({ length }, word).join(" ");
 
@@ -161,7 +130,7 @@ export const systems = {
 
 /** BM25 beside MiniSearch and SQLite FTS5, each in its own process. */
 export default async function sparse(report: Report): Promise<void> {
-  if (words(wordOf(0)).length !== 1) throw new Error("a word of the corpus is split");
+  if (words(vocabulary[0]!).length !== 1) throw new Error("a word of the corpus is split");
   const running = new Map<string, SystemProcess>();
   try {
     for (const name of ["tessera", "minisearch", "sqlite-fts5"]) {
