@@ -33,10 +33,11 @@ export interface Context {
   spend(use: Spending): void;
 }
 
-/** Model calls, tokens (prompt and completion), and cost in any one currency. */
+/** Model calls, tokens (prompt and completion), layers of an encoder (one a text), and cost in any one currency. */
 export interface Spending {
   readonly tokens?: number | undefined;
   readonly calls?: number | undefined;
+  readonly layers?: number | undefined;
   readonly cost?: number | undefined;
 }
 
@@ -44,6 +45,8 @@ export interface Spending {
 export interface Bound {
   readonly calls: number;
   readonly tokens: number;
+  /** Layers of an encoder that texts pass, one a text and layer; 0 where it is left out. */
+  readonly layers?: number | undefined;
 }
 
 /** Where an operator stands in the paper's three levels (arXiv 2407.21059, table and section IV). */

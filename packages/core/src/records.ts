@@ -6,7 +6,9 @@ export interface StepRecord {
   readonly output: Readonly<Record<string, unknown>>;
   /** The ports that were streamed. A replay sends each as one delta. */
   readonly streamed?: readonly string[] | undefined;
-  readonly spent?: { readonly calls: number; readonly tokens: number; readonly cost: number } | undefined;
+  readonly spent?:
+    | { readonly calls: number; readonly tokens: number; readonly layers?: number; readonly cost: number }
+    | undefined;
 }
 
 /** What a run was started with; needed to resume it. */

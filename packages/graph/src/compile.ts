@@ -65,7 +65,7 @@ export function checkFlow(value: unknown, operators: readonly AnyOperator[]): Ch
     document,
     hash: hashDocument(document),
     plan,
-    bound: findings.length === 0 ? boundOf(plan) : { steps: 0, calls: 0, tokens: 0 },
+    bound: findings.length === 0 ? boundOf(plan) : { steps: 0, calls: 0, tokens: 0, layers: 0 },
     findings,
   };
 }

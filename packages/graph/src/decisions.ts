@@ -180,21 +180,24 @@ function describe(choices: Choices): string {
   return parts.join(" and ") || "it runs at all";
 }
 
-const none: FlowBound = { steps: 0, calls: 0, tokens: 0 };
+const none: FlowBound = { steps: 0, calls: 0, tokens: 0, layers: 0 };
 const plus = (a: FlowBound, b: FlowBound): FlowBound => ({
   steps: a.steps + b.steps,
   calls: a.calls + b.calls,
   tokens: a.tokens + b.tokens,
+  layers: a.layers + b.layers,
 });
 const times = (a: FlowBound, n: number): FlowBound => ({
   steps: a.steps * n,
   calls: a.calls * n,
   tokens: a.tokens * n,
+  layers: a.layers * n,
 });
 const most = (a: FlowBound, b: FlowBound): FlowBound => ({
   steps: Math.max(a.steps, b.steps),
   calls: Math.max(a.calls, b.calls),
   tokens: Math.max(a.tokens, b.tokens),
+  layers: Math.max(a.layers, b.layers),
 });
 
 /** The most that one run of the flow can spend: over every combination of decisions, each figure at its largest. */
@@ -212,6 +215,6 @@ export function boundOf(plan: FlowPlan): FlowBound {
 
 function nodeBound({ body, document: { each, repeat, policy } }: NodePlan): FlowBound {
   const own: FlowBound =
-    body.kind === "flow" ? boundOf(body) : { steps: 1, calls: 0, tokens: 0, ...body.operator.bound?.(body.config) };
+    body.kind === "flow" ? boundOf(body) : { ...none, steps: 1, ...body.operator.bound?.(body.config) };
   return times(own, (policy?.retry?.attempts ?? 1) * (each?.max ?? repeat?.max ?? 1));
 }

@@ -39,7 +39,8 @@ export interface FlowPlan {
   readonly output: ReadonlyMap<string, { readonly source: Source; readonly type: PortType }>;
 }
 
-/** The most that a flow can spend: activations of operators, model calls, tokens. */
+/** The most that a flow can spend: activations of operators, model calls, tokens, layers of encoders. */
 export interface FlowBound extends Bound {
   readonly steps: number;
+  readonly layers: number;
 }

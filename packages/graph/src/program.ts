@@ -1,8 +1,7 @@
 // internal
-import type { Json, PortType, Work } from "@tessera/core";
+import type { Bound, Json, PortType, Work } from "@tessera/core";
 import type { z } from "zod";
 import type { Feed } from "./gates.js";
-import type { FlowBound } from "./plan.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -78,7 +77,7 @@ export interface OperatorProgram {
   readonly version: number;
   readonly config: unknown;
   readonly effects: "none" | "read" | "write";
-  readonly bound: Omit<FlowBound, "steps"> | undefined;
+  readonly bound: Bound | undefined;
   readonly work: Work<Row, Row>;
   readonly inputs: readonly { readonly port: string; readonly schema: z.ZodType }[];
   readonly outputs: readonly { readonly port: string; readonly optional: boolean; readonly schema: z.ZodType }[];

@@ -270,7 +270,7 @@ describe("rule 5: bounds compose, and a budget is never exceeded by what starts"
       return { value: first(one.value, joined.value), loop: loop.value };
     });
     // choose 1, the dearer branch 4 + 1 for its join, the loop 3 × 2
-    expect(checkFlow(graph.document, kit.all).bound).toEqual({ steps: 1 + 5 + 6, calls: 10, tokens: 100 });
+    expect(checkFlow(graph.document, kit.all).bound).toEqual({ steps: 1 + 5 + 6, calls: 10, tokens: 100, layers: 0 });
   });
 
   const loop = (config: object, kit = testKit()) =>
@@ -286,7 +286,7 @@ describe("rule 5: bounds compose, and a budget is never exceeded by what starts"
     expect(result).toEqual({
       status: "budget",
       output: { value: "v$$$", turns: 3, why: "budget" },
-      spent: { steps: 3, calls: 3, tokens: 30, cost: 0 },
+      spent: { steps: 3, calls: 3, tokens: 30, layers: 0, cost: 0 },
     });
   });
 
@@ -317,7 +317,7 @@ describe("rule 5: bounds compose, and a budget is never exceeded by what starts"
     expect(await ready.run({ value: "v" }, { budget: { calls: 1 } })).toEqual({
       status: "budget",
       output: { one: "v$" },
-      spent: { steps: 1, calls: 1, tokens: 10, cost: 0 },
+      spent: { steps: 1, calls: 1, tokens: 10, layers: 0, cost: 0 },
     });
   });
 

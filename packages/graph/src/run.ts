@@ -1,9 +1,16 @@
-import { type FlowEvent, messageOf, type Principal, type Spending, type Spent, TesseraError } from "@tessera/core";
+import {
+  type Bound,
+  type FlowEvent,
+  messageOf,
+  type Principal,
+  type Spending,
+  type Spent,
+  TesseraError,
+} from "@tessera/core";
 import type { EventEmitter } from "eventemitter3";
 import type { Feed, OutputGates } from "./gates.js";
 import type { Journal } from "./journal.js";
 import type { Observation } from "./observer.js";
-import type { FlowBound } from "./plan.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
 
@@ -17,6 +24,7 @@ export interface Budget {
   readonly steps?: number | undefined;
   readonly calls?: number | undefined;
   readonly tokens?: number | undefined;
+  readonly layers?: number | undefined;
   readonly cost?: number | undefined;
 }
 
@@ -68,8 +76,8 @@ export class Run implements Owner {
   readonly validate: boolean;
   readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
-  readonly spent = { steps: 0, calls: 0, tokens: 0, cost: 0 };
-  private readonly reserved = { calls: 0, tokens: 0 };
+  readonly spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
+  private readonly reserved = { calls: 0, tokens: 0, layers: 0 };
   private status: "done" | "budget" = "done";
   private readonly frames: Startable[] = [];
   private readonly indexes: number[] = [];
@@ -131,7 +139,7 @@ export class Run implements Owner {
   }
 
   /** Sets a bound aside before its step starts; false where the budget does not cover it. */
-  reserve({ calls, tokens }: Omit<FlowBound, "steps">): boolean {
+  reserve({ calls, tokens, layers = 0 }: Bound): boolean {
     const { budget, spent, reserved } = this;
     if (budget) {
       const over = (limit: number | undefined, sum: number) => limit !== undefined && sum > limit;
@@ -139,6 +147,7 @@ export class Run implements Owner {
         over(budget.steps, spent.steps + 1) ||
         over(budget.calls, spent.calls + reserved.calls + calls) ||
         over(budget.tokens, spent.tokens + reserved.tokens + tokens) ||
+        over(budget.layers, spent.layers + reserved.layers + layers) ||
         ((calls > 0 || tokens > 0) && budget.cost !== undefined && spent.cost >= budget.cost)
       ) {
         this.status = "budget";
@@ -148,17 +157,20 @@ export class Run implements Owner {
     spent.steps++;
     reserved.calls += calls;
     reserved.tokens += tokens;
+    reserved.layers += layers;
     return true;
   }
 
-  release({ calls, tokens }: Omit<FlowBound, "steps">): void {
+  release({ calls, tokens, layers = 0 }: Bound): void {
     this.reserved.calls -= calls;
     this.reserved.tokens -= tokens;
+    this.reserved.layers -= layers;
   }
 
-  spend({ calls = 0, tokens = 0, cost = 0 }: Spending): void {
+  spend({ calls = 0, tokens = 0, layers = 0, cost = 0 }: Spending): void {
     this.spent.calls += calls;
     this.spent.tokens += tokens;
+    this.spent.layers += layers;
     this.spent.cost += cost;
   }
 

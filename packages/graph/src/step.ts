@@ -15,7 +15,7 @@ class Step implements Context {
   private done = false;
   private draw: (() => number) | undefined;
   private usedRandom = false;
-  private use = { calls: 0, tokens: 0, cost: 0 };
+  private use = { calls: 0, tokens: 0, layers: 0, cost: 0 };
   private streamed: Set<string> | undefined;
 
   constructor(
@@ -65,6 +65,7 @@ class Step implements Context {
     this.reported = true;
     this.use.calls += use.calls ?? 0;
     this.use.tokens += use.tokens ?? 0;
+    this.use.layers += use.layers ?? 0;
     this.use.cost += use.cost ?? 0;
     this.run.spend(use);
   }

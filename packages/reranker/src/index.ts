@@ -5,4 +5,5 @@ export * from "./extractive.js";
 export * from "./late-interaction.js";
 export * from "./mmr.js";
 export * from "./model.js";
+export * from "./multi-exit.js";
 export * from "./selective-context.js";

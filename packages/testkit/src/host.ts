@@ -15,14 +15,14 @@ export function hostOf(resources: Readonly<Record<string, Resource>> = {}): Host
 /** A context that records what an operator emits and spends. */
 export interface RecordingContext extends Context {
   readonly emitted: { port: string; delta: unknown }[];
-  readonly spent: { calls: number; tokens: number; cost: number };
+  readonly spent: { calls: number; tokens: number; layers: number; cost: number };
 }
 
 export function contextOf(
   options: { path?: string; signal?: AbortSignal; principal?: Principal; random?: () => number } = {},
 ): RecordingContext {
   const emitted: RecordingContext["emitted"] = [];
-  const spent = { calls: 0, tokens: 0, cost: 0 };
+  const spent = { calls: 0, tokens: 0, layers: 0, cost: 0 };
   let state = 1;
   return {
     path: options.path ?? "test",
@@ -36,9 +36,10 @@ export function contextOf(
         return state / 2147483647;
       }),
     emit: (port, delta) => void emitted.push({ port, delta }),
-    spend({ calls = 0, tokens = 0, cost = 0 }: Spending) {
+    spend({ calls = 0, tokens = 0, layers = 0, cost = 0 }: Spending) {
       spent.calls += calls;
       spent.tokens += tokens;
+      spent.layers += layers;
       spent.cost += cost;
     },
     emitted,

@@ -41,6 +41,7 @@ export async function check(terminal: Terminal, nameOrFile: string, options: Che
         ["operator calls", bound.steps],
         ["model calls", bound.calls],
         ["tokens", bound.tokens],
+        ["encoder layers", bound.layers],
       ],
     );
   }
