@@ -268,14 +268,23 @@ def contrastive(
     return parts
 
 
+def single(queries: dict[int, Tensor], codes: dict[int, Tensor], widths: tuple[int, ...], exit: int) -> dict[str, Tensor]:
+    """The loss of a model with one exit, for ablations: InfoNCE(q_i, c_i), mean over widths."""
+    return {"exits": sum(info_nce(similarities(queries[exit], codes[exit], width)) for width in widths) / len(widths)}
+
+
 # ---------------------------------------------------------------- stages
 
 
 class Pairs(Task):
-    """Stages "bag" (embeddings and exits only, plain views) and "pairs" (the whole model, drawn views)."""
+    """Stages "bag" (embeddings and exits only, plain views) and "pairs" (the whole model, drawn views).
 
-    def __init__(self, model: Encoder, pairs: list[dict], batch: int, seed: int, bag: bool = False, left_out=frozenset(), longest: int | None = None) -> None:  # fmt: skip
+    `alone` trains one exit as if it were the only one.
+    """
+
+    def __init__(self, model: Encoder, pairs: list[dict], batch: int, seed: int, bag: bool = False, left_out=frozenset(), longest: int | None = None, alone: int | None = None) -> None:  # fmt: skip
         self.model, self.pairs, self.size, self.seed, self.bag, self.left_out = model, pairs, batch, seed, bag, left_out
+        self.alone = alone
         self.longest = longest or max(model.shape.maxTokens.values())
         self.tokenizer = tokens.load()
         self.per_epoch = max(1, len(pairs) // batch)
@@ -310,7 +319,8 @@ class Pairs(Task):
 
     def loss(self, batch: tuple[Packed, Packed]) -> tuple[Tensor, dict[str, float], int]:
         queries, codes = map(self.model.bag if self.bag else self.model, batch)
-        parts = contrastive(queries, codes, self.model.shape.widths, self.left_out)
+        widths = self.model.shape.widths
+        parts = contrastive(queries, codes, widths, self.left_out) if self.alone is None else single(queries, codes, widths, self.alone)
         return sum(parts.values()), {name: part.item() for name, part in parts.items()}, sum(len(side.ids) for side in batch)
 
 
@@ -444,21 +454,33 @@ def reciprocal_ranks(queries: Tensor, codes: Tensor, width: int, pool_size: int)
     return 1.0 / torch.cat(ranks)
 
 
-def evaluate(model: Encoder, pairs: list[dict], pool_size: int = 1_000, limit: int = 5_000) -> dict[str, float]:
-    """MRR of docstring pairs of EVALUATED languages among `pool_size`: every exit and width; every exit on the last one's index."""
+def evaluated_pairs(pairs: list[dict], limit: int) -> list[dict]:
+    """Docstring pairs of the EVALUATED languages, the same at every call."""
     pairs = [pair for pair in pairs if pair["kind"] == "docstring" and pair["language"] in EVALUATED]
     random.Random(1).shuffle(pairs)
-    pairs = pairs[:limit]
+    return pairs[:limit]
+
+
+def ranks_by_exit(model: Encoder, pairs: list[dict], pool_size: int = 1_000, limit: int = 5_000) -> dict[str, Tensor]:
+    """Reciprocal ranks [queries] among `pool_size`: of every exit and width, and of every exit on the last one's index."""
+    pairs = evaluated_pairs(pairs, limit)
     pool_size = min(pool_size, len(pairs))
     queries, codes = embed_pairs(model, pairs)
     last = max(queries)
-    figures = {}
+    ranks = {}
     for exit in queries:
         for width in model.shape.widths:
-            figures[f"exit {exit} width {width}"] = reciprocal_ranks(queries[exit], codes[exit], width, pool_size).mean().item()
+            ranks[f"exit {exit} width {width}"] = reciprocal_ranks(queries[exit], codes[exit], width, pool_size)
         if exit != last:
-            figures[f"exit {exit} on {last}"] = reciprocal_ranks(queries[exit], codes[last], model.shape.hidden, pool_size).mean().item()
-    return {"queries": len(pairs) // pool_size * pool_size, "pool": pool_size, **figures}
+            ranks[f"exit {exit} on {last}"] = reciprocal_ranks(queries[exit], codes[last], model.shape.hidden, pool_size)
+    return ranks
+
+
+def evaluate(model: Encoder, pairs: list[dict], pool_size: int = 1_000, limit: int = 5_000) -> dict[str, float]:
+    """The means of `ranks_by_exit`: MRR."""
+    ranks = ranks_by_exit(model, pairs, pool_size, limit)
+    queries = len(next(iter(ranks.values())))
+    return {"queries": queries, "pool": min(pool_size, queries), **{name: found.mean().item() for name, found in ranks.items()}}
 
 
 # ---------------------------------------------------------------- commands
@@ -490,6 +512,7 @@ def train(size_name: str, corpus: Path, run: Path, minutes: float, seed: int, pr
         if settings["steps"] == 0:
             continue
         batch = settings["batch"]
+        model.embedding.requires_grad_(settings.get("embedding") != "frozen")
         if stage in ("bag", "pairs"):
             task = Pairs(model, pairs, batch, seed, stage == "bag", left_out, settings.get("longest"))
         elif stage == "language":

@@ -25,6 +25,7 @@ import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
 import { type Terminal, UsageError } from "../terminal.js";
+import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
 
 interface Evaluation {
   /** The first so many questions; all by default. */
@@ -401,6 +402,15 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
         compareFiles(terminal, left, right, options),
       ),
     );
+  command
+    .command("encoder")
+    .description("measure an encoder on functions of repositories that no training saw")
+    .option("--encoder <name>", "the encoder; by default the one that ships")
+    .option("--pairs <file>", "mined pairs; by default $TESSERA_MINE/pairs/held-out.jsonl")
+    .option("--development <file>", "pairs of other repositories, on which the weight of the fusion is chosen")
+    .option("--plot <file>", "draws quality against cost (SVG)")
+    .option("--limit <number>", "so many pairs", positive, 5000)
+    .action(action((terminal, options: EncoderEvaluation) => evaluateEncoder(terminal, { ...options, signal })));
   command
     .command("convert")
     .description(`write a published data set of $TESSERA_DATA as a folder: ${[...converters.keys()].join(", ")}`)
