@@ -21,7 +21,12 @@ export async function load(url, context, next) {
   const path = fileURLToPath(url);
   const { code } = transformSync(readFileSync(path, "utf8"), {
     filename: path,
-    jsc: { parser: { syntax: "typescript" }, target: "es2023" },
+    // Nest's decorators are those of TypeScript before the standard's
+    jsc: {
+      parser: { syntax: "typescript", decorators: true },
+      transform: { legacyDecorator: true, decoratorMetadata: true },
+      target: "es2023",
+    },
     module: { type: "es6" },
     sourceMaps: "inline",
   });

@@ -11,4 +11,7 @@ const server = createServer(async ({ url }, response) => {
   await answered.catch((error) => response.writeHead(400).end(JSON.stringify(error)));
 });
 server.listen(process.argv[3] ?? 8080, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
-process.once("SIGTERM", () => server.close(() => tessera.close()));
+process.once("SIGTERM", () => {
+  server.close();
+  void tessera.close({ within: 10_000 }); // what runs may end first
+});

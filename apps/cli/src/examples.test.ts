@@ -1,0 +1,72 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { ended, root, start } from "./program.fixture.js";
+
+const work = mkdtempSync(join(tmpdir(), "tessera-services-"));
+const source = (name: string, sentence: string) =>
+  writeFileSync(join(work, "service", `${name}.js`), `/** ${sentence} */\nexport const ${name} = 1;\n`);
+beforeAll(() => {
+  mkdirSync(join(work, "service"));
+  source("retry", "Retries are backed off: every wait is twice the one before.");
+});
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+/** Starts a service of docs/examples, asks it, and stops it. */
+async function serving(name: string, ask: (get: typeof fetch) => Promise<void>): Promise<void> {
+  const child = start(join(root, "docs/examples", name), ["service", "0"], { cwd: work });
+  const ending = ended(child);
+  try {
+    const address = await new Promise<string>((resolve, reject) => {
+      child.stdout.once("data", (text: string) => resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(text)![0]));
+      void ending.then(({ err }) => reject(new Error(err)));
+    });
+    await ask((path, init) => fetch(`${address}${path}`, { ...init, headers: { connection: "close" } }));
+  } finally {
+    child.kill("SIGTERM");
+  }
+  const { code, err } = await ending;
+  expect({ ended: code === 0 || child.signalCode === "SIGTERM", err }).toEqual({ ended: true, err: "" });
+}
+
+async function answers(get: typeof fetch): Promise<void> {
+  const answered = await get("/ask?q=where+are+retries+backed+off");
+  expect(answered.status).toBe(200);
+  expect(await answered.json()).toMatchObject({ citations: [{ path: "retry.js" }] });
+  const refused = await get("/ask");
+  expect(refused.status).toBe(400);
+  expect(await refused.json()).toMatchObject({ code: "BAD_INPUT", path: "ask.query" });
+}
+
+describe("the services of docs/examples", () => {
+  it("fastify.mjs answers, streams, takes in what changed, and stops", async () => {
+    await serving("fastify.mjs", async (get) => {
+      await answers(get);
+      const events = await (await get("/events?q=retries")).text();
+      expect([...events.matchAll(/^event: (.*)$/gm)].map(([, type]) => type)).toEqual(
+        expect.arrayContaining(["flow-start", "node-start", "node-end", "flow-end"]),
+      );
+      const question = "/ask?q=who+warms+the+cache";
+      expect(JSON.stringify(await (await get(question)).json())).not.toContain("warm.js");
+      source("warm", "The cache is warmed by the nightly job.");
+      const reloaded = await get("/reload", { method: "POST" });
+      expect(await reloaded.json()).toMatchObject({ added: expect.any(Number) });
+      expect(JSON.stringify(await (await get(question)).json())).toContain("warm.js");
+    });
+  });
+
+  it("nest.ts answers and stops, and its types hold", async () => {
+    await serving("nest.ts", answers);
+    // rejects with the findings
+    await promisify(execFile)(
+      process.execPath,
+      [join(root, "node_modules/typescript/bin/tsc"), "-p", "docs/examples"],
+      {
+        cwd: root,
+      },
+    );
+  });
+});
