@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type AnyOperator, didYouMean, type Flow, messageOf, type Records, TesseraError } from "@tessera/core";
 import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
+import { forward } from "./forward.js";
 import { type AnyFlow, Generation } from "./generation.js";
 import { PendingRecords } from "./pending.js";
 import { ResourceHost, type Resources } from "./resources.js";
@@ -220,9 +221,7 @@ export class Tessera<F extends Flows> {
     const { signal, id = randomUUID() } = options;
     const controller = new AbortController();
     const abort = (reason: unknown) => controller.abort(reason);
-    const forward = () => abort(signal?.reason);
-    if (signal?.aborted) forward();
-    else signal?.addEventListener("abort", forward, { once: true });
+    const release = signal && forward(signal, abort);
 
     const beginning = this.#ready(flow).then((generation) => {
       const begun = start(generation, { ...options, id, signal: controller.signal });
@@ -233,7 +232,7 @@ export class Tessera<F extends Flows> {
     this.#running.add(run);
     const forget = () => {
       this.#running.delete(run);
-      signal?.removeEventListener("abort", forward);
+      release?.();
     };
     run.result.then(forget, forget);
     return beginning;

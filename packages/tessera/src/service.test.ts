@@ -334,3 +334,36 @@ describe("an observer", () => {
     expect((await bad.run("line", { value: "v" })).output).toEqual({ value: "v" });
   });
 });
+
+describe("a signal that many runs share", () => {
+  it("ends all of them, without a warning of Node's, and is let go of by those that have ended", async () => {
+    const warnings: string[] = [];
+    const hear = (warning: Error) => warnings.push(warning.name);
+    process.on("warning", hear);
+    const step = witness([]);
+    const line = flow("line", { value: "text" }, (f, input) => ({ value: f.node("a", step({ ms: 20 }), input).value }));
+    const tessera = createTessera({ flows: { line }, operators: [step] });
+    const controller = new AbortController();
+    const { signal } = controller;
+    let listening = 0;
+    const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+    signal.addEventListener = (...given: unknown[]) => {
+      listening++;
+      add.apply(signal, given as never);
+    };
+    signal.removeEventListener = (...given: unknown[]) => {
+      listening--;
+      remove.apply(signal, given as never);
+    };
+    const run = () => tessera.run("line", { value: "v" }, { signal });
+    await Promise.all(Array.from({ length: 50 }, run));
+    expect(listening).toBe(0);
+    const runs = Array.from({ length: 50 }, run);
+    await sleep(2);
+    controller.abort("enough");
+    for (const run of runs) await expect(run).rejects.toMatchObject({ code: "ABORTED", cause: "enough" });
+    await expect(run()).rejects.toMatchObject({ code: "ABORTED" });
+    process.off("warning", hear);
+    expect(warnings).toEqual([]);
+  });
+});
