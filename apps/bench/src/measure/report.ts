@@ -14,13 +14,25 @@ const rounded = (value: number): number => Number(value.toPrecision(4));
 
 /** The figures of a bench. */
 export class Report {
-  readonly figures: Figure[] = [];
+  readonly #figures: Figure[] = [];
+  readonly #parts: Report[] = [];
 
   constructor(readonly bench: string) {}
 
+  /** A report within this one, with a table of its own. */
+  part(bench: string): Report {
+    const part = new Report(bench);
+    this.#parts.push(part);
+    return part;
+  }
+
+  get figures(): readonly Figure[] {
+    return [...this.#figures, ...this.#parts.flatMap(({ figures }) => figures)];
+  }
+
   add(system: string, metric: string, value: number | null, unit: string): void {
     const figure = { bench: this.bench, system, metric, value: value === null ? null : rounded(value), unit };
-    this.figures.push(figure);
+    this.#figures.push(figure);
     console.log(JSON.stringify(figure));
   }
 
@@ -41,6 +53,7 @@ export class Report {
 
   /** A Markdown table, one row a metric and one column a system, with the machine above it. */
   table(): string {
+    if (this.#parts.length > 0) return this.#parts.map((part) => part.table()).join("\n\n");
     const measured = this.figures.filter(({ value }) => value !== null);
     const systems = [...new Set(measured.map(({ system }) => system))];
     const metrics = [...new Map(measured.map(({ metric, unit }) => [metric, unit]))];
