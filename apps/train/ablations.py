@@ -1,6 +1,6 @@
 """What each part of the encoder's training brings: arms of equal steps from one bag stage, paired by seed.
 
-    python ablations.py CORPUS RUN FOLDER [--steps 100] [--seeds 3]
+    python ablations.py CORPUS RUN FOLDER [--steps 60] [--seeds 3]
 
 RUN is a run of encoder.py whose stage "bag" has ended; every arm goes on from it with the same batches. Arms: all parts;
 without distillation; without the cross terms; one model for each exit alone; and, for the stage "language" before the
@@ -17,7 +17,6 @@ import numpy
 import torch
 
 from encoder import DATA, HERE, Encoder, Language, Pairs, Shape, ranks_by_exit
-
 from trainer import Schedule, Trainer
 from views import read_pairs, read_questions
 
@@ -41,7 +40,7 @@ def train(arm: str, seed: int, steps: int, corpus: Path, pairs: list[dict], bag:
     alone = int(arm.removeprefix("alone-")) if arm.startswith("alone-") else None
     task = Pairs(model, pairs, 64, seed, left_out=frozenset({arm} & {"distillation", "cross"}), longest=96, alone=alone)
     Trainer(task, Schedule(steps, 3e-4, warmup=10), folder / f"{arm}-{seed}" / "pairs").run(60)
-    ranks = ranks_by_exit(model, read_pairs(corpus / "pairs" / "development.jsonl"), limit=3_000)
+    ranks = ranks_by_exit(model, read_pairs(corpus / "pairs" / "development.jsonl"), limit=2_000)
     found = {name: values.numpy() for name, values in ranks.items()}
     numpy.savez(path, **found)
     return found
@@ -63,7 +62,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="CPU threads")
     chosen = parser.parse_args()
