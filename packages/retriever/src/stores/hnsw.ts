@@ -88,7 +88,7 @@ export class HnswStore implements Store {
     if (!open && (shelf.named(filter) || this.#vectors.admitted(filter, principal) < selective))
       return this.#vectors.exact(unit, query);
 
-    const admits = open ? undefined : (slot: number) => shelf.admits(slot, filter, principal);
+    const admits = open ? undefined : shelf.admission(filter, principal);
     const { slots, distances } = this.#graph.near(unit, { count: top + ties, ef: this.#ef, admits });
     if (slots.length < Math.min(top, shelf.size)) return this.#vectors.exact(unit, query);
     const best = new Best(top, shelf.idAt);

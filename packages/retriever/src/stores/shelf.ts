@@ -1,13 +1,14 @@
 // internal
 import { createHash } from "node:crypto";
-import { accessKey, admits, type Filter, type Hit, type Passage, type Principal, TesseraError } from "@tessera/core";
+import { admits, type Filter, type Hit, matches, type Passage, type Principal, TesseraError } from "@tessera/core";
+import { Access } from "./access.js";
 
 /** The passages of a store, each in a numbered slot, with what every store needs of them. */
 export class Shelf {
   readonly #slots = new Map<string, number>();
   readonly #passages: (Passage | undefined)[] = [];
   readonly #vacant: number[] = [];
-  #restricted = 0;
+  readonly #access = new Access();
   #open = true;
 
   /** @param store the store's name in provenance: "store.bm25" */
@@ -28,7 +29,7 @@ export class Shelf {
 
   /** Whether every passage is open to everybody. */
   get unrestricted(): boolean {
-    return this.#restricted === 0;
+    return this.#access.isOpen;
   }
 
   slotOf(id: string): number | undefined {
@@ -49,10 +50,10 @@ export class Shelf {
   /** Puts a passage into its own slot, a vacant one or a new one, and returns the slot. */
   put(passage: Passage, slot = this.#passages.length): number {
     const before = this.#passages[slot];
-    if (before && isRestricted(before)) this.#restricted--;
+    if (before) this.#access.clear(slot);
     this.#passages[slot] = { ...passage };
     this.#slots.set(passage.id, slot);
-    if (isRestricted(passage)) this.#restricted++;
+    this.#access.put(slot, passage);
     return slot;
   }
 
@@ -62,7 +63,7 @@ export class Shelf {
     this.#passages[slot] = undefined;
     this.#slots.delete(passage.id);
     this.#vacant.push(slot);
-    if (isRestricted(passage)) this.#restricted--;
+    this.#access.clear(slot);
   }
 
   /** Clears the slot of a passage, and returns the slot where there was one. */
@@ -77,6 +78,20 @@ export class Shelf {
     const hash = createHash("sha256").update(this.revision);
     for (const part of change) hash.update(part).update("\n");
     this.revision = `${this.store}:${hash.digest("hex").slice(0, 32)}`;
+  }
+
+  /** How many slots a principal may see. */
+  permitted(principal: Principal | undefined): number {
+    return this.unrestricted ? this.size : this.#access.of(principal).count;
+  }
+
+  /** What a query admits, for use until the next change. */
+  admission(filter: Filter | undefined, principal: Principal | undefined): (slot: number) => boolean {
+    const passages = this.#passages;
+    const meets = (slot: number) => filter === undefined || matches(passages[slot]!, filter);
+    if (this.unrestricted) return (slot) => passages[slot] !== undefined && meets(slot);
+    const { mask } = this.#access.of(principal);
+    return (slot) => mask[slot] === 1 && meets(slot);
   }
 
   admits(slot: number, filter: Filter | undefined, principal: Principal | undefined): boolean {
@@ -146,8 +161,6 @@ export class Shelf {
     return shelf;
   }
 }
-
-const isRestricted = ({ metadata }: Passage): boolean => Object.hasOwn(metadata, accessKey);
 
 /**
  * Passages as JSON; refuses what is no passage before anything is changed.

@@ -109,11 +109,13 @@ export class Vectors {
   /** The nearest of all that the query admits, by looking at every vector. */
   exact(unit: Float32Array, { top, filter, principal }: StoreQuery): Hit[] {
     const best = new Best(top, this.shelf.idAt);
+    const admits = this.shelf.admission(filter, principal);
+    const narrow = filter !== undefined || !this.shelf.unrestricted;
     const offer = (slot: number) => {
-      // a filter costs less than a cosine
-      if (filter && !this.shelf.admits(slot, filter, principal)) return;
+      // a mask or a filter costs less than a cosine
+      if (narrow && !admits(slot)) return;
       const score = this.cosine(slot, unit);
-      if (score >= best.threshold && this.shelf.admits(slot, undefined, principal)) best.offer(slot, score);
+      if (score >= best.threshold && (narrow || admits(slot))) best.offer(slot, score);
     };
     const named = this.shelf.named(filter);
     if (named) for (const slot of named) offer(slot);
@@ -121,14 +123,16 @@ export class Vectors {
     return this.shelf.hits(best.ranked());
   }
 
-  /** The share of the slots that are admitted, from at most 256 of them, evenly spread. */
+  /** The share of the passages that are admitted; with a filter it is guessed from at most 256 of them, evenly spread. */
   admitted(filter: Filter | undefined, principal: Principal | undefined): number {
-    const { end } = this.shelf;
+    const { end, size } = this.shelf;
+    const permitted = size === 0 ? 0 : this.shelf.permitted(principal) / size;
+    if (filter === undefined) return permitted;
     const stride = Math.max(1, Math.floor(end / 256));
     let asked = 0;
     let admitted = 0;
     for (let slot = 0; slot < end; slot += stride, asked++) if (this.shelf.admits(slot, filter, principal)) admitted++;
-    return asked === 0 ? 0 : admitted / asked;
+    return Math.min(permitted, asked === 0 ? 0 : admitted / asked);
   }
 
   async save(folder: string, contents: Readonly<Record<string, Content>> = {}): Promise<void> {
