@@ -1,5 +1,14 @@
 import { fileURLToPath } from "node:url";
-import { type Encoder, type Filter, flow, type Hit, type Host, type Passage, type Store } from "@tessera/core";
+import {
+  type Encoder,
+  type Filter,
+  flow,
+  type Hit,
+  type Host,
+  type Passage,
+  type Principal,
+  type Store,
+} from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { Bm25Store, dense, HnswStore, hybrid, sparse } from "@tessera/retriever";
 import { memory, SystemProcess } from "./measure/process.js";
@@ -77,140 +86,165 @@ class Language {
   }
 }
 
-const passageOf = (language: Language, number: number): Passage => ({
+const passageOf = (language: Language, number: number, restricted: boolean): Passage => ({
   id: `p${number}`,
   text: language.text(number, wordsPerPassage),
-  metadata: { tenant: number % tenants },
+  metadata: { tenant: number % tenants, ...(restricted && { access: [`tenant ${number % tenants}`] }) },
 });
 
 interface Grown {
   readonly words: number;
   readonly vectors: number;
 }
-type Way = "hybrid" | "sparse" | "dense" | "hybrid, one tenant of 100";
+const openWays = ["hybrid", "sparse", "dense", "hybrid, a filter that 1 % meet"] as const;
+const restrictedWays = ["hybrid, who may see 1 %", "hybrid, who may see 50 %"] as const;
+type Way = (typeof openWays | typeof restrictedWays)[number];
 
-export const systems = {
-  async tessera() {
-    const language = new Language();
-    const before = memory();
-    const encoder: Encoder = {
-      revision: "1",
-      space: () => "synthetic",
-      encode: async (texts) => texts.map((text) => language.vector(text)),
-    };
-    const stores = { sparse: new Bm25Store(), dense: await HnswStore.open({ space: "synthetic", width }) };
-    const host = {
-      resource: async (kind: string, name: string) => (kind === "encoder" ? encoder : stores[name as "sparse"]),
-    } as unknown as Host;
-    const retrieve = async (piece: ReturnType<typeof hybrid>) =>
-      compile(
-        flow("retrieve", { query: "text" }, (f, { query }) => ({ hits: f.node("retrieve", piece, { query }).hits }))
-          .document,
-        { operators: [hybrid, sparse, dense], host },
-      );
-    const names = { sparse: "sparse", dense: "dense", encoder: "encoder", top };
-    const own: Filter = { field: "tenant", equals: 7 };
-    const ways = {
-      hybrid: await retrieve(hybrid(names)),
-      sparse: await retrieve(sparse({ store: "sparse", top })),
-      dense: await retrieve(dense({ store: "dense", encoder: "encoder", top })),
-      "hybrid, one tenant of 100": await retrieve(hybrid({ ...names, filter: own })),
-    };
-    const question = (number: number) => language.text(-number - 1, wordsPerQuery);
-    let size = 0;
+/** Both stores and flows over them; where passages are restricted, each belongs to one of 100 tenants. */
+async function opened(restricted: boolean) {
+  const language = new Language();
+  const before = memory();
+  const encoder: Encoder = {
+    revision: "1",
+    space: () => "synthetic",
+    encode: async (texts) => texts.map((text) => language.vector(text)),
+  };
+  const stores = { sparse: new Bm25Store(), dense: await HnswStore.open({ space: "synthetic", width }) };
+  const host = {
+    resource: async (kind: string, name: string) => (kind === "encoder" ? encoder : stores[name as "sparse"]),
+  } as unknown as Host;
+  const retrieve = async (piece: ReturnType<typeof hybrid>) =>
+    compile(
+      flow("retrieve", { query: "text" }, (f, { query }) => ({ hits: f.node("retrieve", piece, { query }).hits }))
+        .document,
+      { operators: [hybrid, sparse, dense], host },
+    );
+  const names = { sparse: "sparse", dense: "dense", encoder: "encoder", top };
+  const own: Filter = { field: "tenant", equals: 7 };
+  const ways = {
+    hybrid: await retrieve(hybrid(names)),
+    sparse: await retrieve(sparse({ store: "sparse", top })),
+    dense: await retrieve(dense({ store: "dense", encoder: "encoder", top })),
+    "hybrid, a filter that 1 % meet": await retrieve(hybrid({ ...names, filter: own })),
+  };
+  const group = (number: number) => `tenant ${number}`;
+  const principals: Partial<Record<Way, Principal>> = {
+    "hybrid, who may see 1 %": { id: "ann", groups: [group(7)] },
+    "hybrid, who may see 50 %": {
+      id: "bob",
+      groups: Array.from({ length: tenants / 2 }, (_, number) => group(number)),
+    },
+  };
+  const question = (number: number) => language.text(-number - 1, wordsPerQuery);
+  let size = 0;
 
-    return {
-      /** Grows both stores to a size; seconds of processor time of each. */
-      async grow(wanted: number): Promise<Grown> {
-        const spent = { words: 0, vectors: 0 };
-        const timed = async (part: keyof Grown, work: () => Promise<unknown>) => {
-          const start = process.cpuUsage();
-          await work();
-          const { user, system } = process.cpuUsage(start);
-          spent[part] += (user + system) / 1e6;
-        };
-        while (size < wanted) {
-          const passages = Array.from({ length: Math.min(batch, wanted - size) }, (_, i) =>
-            passageOf(language, size + i),
-          );
-          const vectors = passages.map(({ text }) => language.vector(text));
-          await timed("words", () => stores.sparse.upsert(passages));
-          await timed("vectors", () => stores.dense.upsert(passages, vectors));
-          size += passages.length;
+  return {
+    /** Grows both stores to a size; seconds of processor time of each. */
+    async grow(wanted: number): Promise<Grown> {
+      const spent = { words: 0, vectors: 0 };
+      const timed = async (part: keyof Grown, work: () => Promise<unknown>) => {
+        const start = process.cpuUsage();
+        await work();
+        const { user, system } = process.cpuUsage(start);
+        spent[part] += (user + system) / 1e6;
+      };
+      while (size < wanted) {
+        const passages = Array.from({ length: Math.min(batch, wanted - size) }, (_, i) =>
+          passageOf(language, size + i, restricted),
+        );
+        const vectors = passages.map(({ text }) => language.vector(text));
+        await timed("words", () => stores.sparse.upsert(passages));
+        await timed("vectors", () => stores.dense.upsert(passages, vectors));
+        size += passages.length;
+      }
+      await timed("words", () => stores.sparse.search({ text: "nothing", top })); // what is left for it is paid here
+      return spent;
+    },
+    memory() {
+      const now = memory();
+      return { heap: now.heap - before.heap, resident: now.resident - before.resident };
+    },
+    async ask(way: Way): Promise<number[]> {
+      const flow = way in ways ? ways[way as keyof typeof ways] : ways.hybrid;
+      const principal = principals[way];
+      const times: number[] = [];
+      for (let number = 0; number < queries; number++) {
+        const query = question(number);
+        const start = performance.now();
+        await flow.run({ query }, { principal });
+        times.push(performance.now() - start);
+      }
+      return times;
+    },
+    /** The share of the true nearest passages that the graph finds. */
+    async recall(): Promise<number> {
+      const asked = Array.from({ length: compared }, (_, number) => language.vector(question(number)));
+      const nearest = asked.map(() => [] as { id: string; cosine: number }[]);
+      for (let number = 0; number < size; number++) {
+        const { id, text } = passageOf(language, number, restricted);
+        const vector = language.vector(text);
+        for (const [index, query] of asked.entries()) {
+          const found = nearest[index]!;
+          let cosine = 0;
+          for (let j = 0; j < width; j++) cosine += query[j]! * vector[j]!;
+          if (found.length === top && cosine <= found.at(-1)!.cosine) continue;
+          found.push({ id, cosine });
+          found.sort((a, b) => b.cosine - a.cosine);
+          found.length = Math.min(top, found.length);
         }
-        await timed("words", () => stores.sparse.search({ text: "nothing", top })); // what is left for it is paid here
-        return spent;
-      },
-      memory() {
-        const now = memory();
-        return { heap: now.heap - before.heap, resident: now.resident - before.resident };
-      },
-      async ask(way: Way): Promise<number[]> {
-        const times: number[] = [];
-        for (let number = 0; number < queries; number++) {
-          const query = question(number);
-          const start = performance.now();
-          await ways[way].run({ query });
-          times.push(performance.now() - start);
-        }
-        return times;
-      },
-      /** The share of the true nearest passages that the graph finds. */
-      async recall(): Promise<number> {
-        const asked = Array.from({ length: compared }, (_, number) => language.vector(question(number)));
-        const nearest = asked.map(() => [] as { id: string; cosine: number }[]);
-        for (let number = 0; number < size; number++) {
-          const { id, text } = passageOf(language, number);
-          const vector = language.vector(text);
-          for (const [index, query] of asked.entries()) {
-            const found = nearest[index]!;
-            let cosine = 0;
-            for (let j = 0; j < width; j++) cosine += query[j]! * vector[j]!;
-            if (found.length === top && cosine <= found.at(-1)!.cosine) continue;
-            found.push({ id, cosine });
-            found.sort((a, b) => b.cosine - a.cosine);
-            found.length = Math.min(top, found.length);
-          }
-        }
-        let same = 0;
-        for (const [index, vector] of asked.entries()) {
-          const hits = await (stores.dense as Store).search({ vector, top });
-          same += hits.filter(({ passage }: Hit) => nearest[index]!.some(({ id }) => id === passage.id)).length;
-        }
-        return same / (compared * top);
-      },
-    };
-  },
-};
+      }
+      let same = 0;
+      for (const [index, vector] of asked.entries()) {
+        const hits = await (stores.dense as Store).search({ vector, top });
+        same += hits.filter(({ passage }: Hit) => nearest[index]!.some(({ id }) => id === passage.id)).length;
+      }
+      return same / (compared * top);
+    },
+  };
+}
+
+export const systems = { open: () => opened(false), restricted: () => opened(true) };
 
 /**
  * Hybrid retrieval as it grows on one machine, in one process: words and vectors are added, and questions asked at each
- * size. TESSERA_PASSAGES sets the last size; 1,000,000 take about half an hour of one core.
+ * size; then once more over passages that belong to tenants. TESSERA_PASSAGES sets the last size; with 1,000,000 it takes
+ * about half an hour of one core.
  */
 export default async function retrieval(report: Report): Promise<void> {
   const last = Number(process.env.TESSERA_PASSAGES ?? 100_000);
-  const process_ = await SystemProcess.start(fileURLToPath(import.meta.url), "tessera");
+  const reached = sizes.filter((size) => size <= last);
+  await grow(report, "open", reached, openWays);
+  await grow(report, "restricted", reached.slice(-1), restrictedWays);
+}
+
+async function grow(
+  report: Report,
+  kind: keyof typeof systems,
+  reached: readonly number[],
+  ways: readonly Way[],
+): Promise<void> {
+  const stores = await SystemProcess.start(fileURLToPath(import.meta.url), kind);
   try {
     let before = 0;
-    for (const size of sizes.filter((size) => size <= last)) {
-      const name = size.toLocaleString("en");
-      report.say(`growing to ${name} passages …`);
-      const grown = await process_.call<Grown>("grow", size);
+    for (const size of reached) {
+      const name = `${size.toLocaleString("en")}${kind === "open" ? "" : ", restricted"}`;
+      report.say(`growing to ${name} …`);
+      const grown = await stores.call<Grown>("grow", size);
       report.add(name, "ingest, words", (size - before) / grown.words, "passages a CPU second");
       report.add(name, "ingest, vectors", (size - before) / grown.vectors, "passages a CPU second");
       before = size;
-      const held = await process_.call<{ heap: number; resident: number }>("memory");
+      const held = await stores.call<{ heap: number; resident: number }>("memory");
       report.add(name, "memory, JavaScript's", held.heap, "MB");
       report.add(name, "memory, resident", held.resident, "MB");
       report.say(`${queries} questions each way …`);
-      for (const way of ["hybrid", "sparse", "dense", "hybrid, one tenant of 100"] as const) {
-        const times = await process_.call<number[]>("ask", way);
+      for (const way of ways) {
+        const times = await stores.call<number[]>("ask", way);
         report.add(name, `${way}, p50`, percentile(times, 0.5), "ms");
         report.add(name, `${way}, p99`, percentile(times, 0.99), "ms");
       }
-      report.add(name, `recall@${top} of the graph`, await process_.call<number>("recall"), "share");
+      if (kind === "open") report.add(name, `recall@${top} of the graph`, await stores.call<number>("recall"), "share");
     }
   } finally {
-    await process_.close();
+    await stores.close();
   }
 }
