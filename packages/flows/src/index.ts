@@ -19,6 +19,7 @@ export * from "./iter-retgen/flow.js";
 export * from "./iterative/flow.js";
 export * from "./linear/flow.js";
 export * from "./loop/flow.js";
+export * from "./multi-head-rag/flow.js";
 export * from "./multi-query/flow.js";
 export * from "./planrag/flow.js";
 export * from "./post-branching/flow.js";

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Database, FlowDocument, Hit, Json } from "@tessera/core";
-import { hostOf, scriptedModel } from "@tessera/testkit";
+import type { Database, FlowDocument, Hit, Json, Resource } from "@tessera/core";
+import { ExactStore, headOf } from "@tessera/retriever";
+import { hostOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import { flows } from "./catalogue.js";
 import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
 import { drRag } from "./dr-rag/flow.js";
 import { hyde } from "./hyde/flow.js";
+import { multiHeadRag } from "./multi-head-rag/flow.js";
 import { operators } from "./operators.fixture.js";
 import { planrag } from "./planrag/flow.js";
 import { ids, trace } from "./trace.fixture.js";
@@ -38,6 +40,31 @@ describe("the paper's claims of extensibility", () => {
       (operator) => operator.startsWith("router.") && !known.has(operator),
     );
     expect(schedulers).toEqual(["router.tree"]);
+  });
+
+  it("row 24: multi-head-rag adds one retriever, and nothing else", () => {
+    const known = new Set(
+      [...flows].flatMap(([name, { flow }]) => (name === "multi-head-rag" ? [] : operatorsOf(flow.document))),
+    );
+    expect(operatorsOf(multiHeadRag.document).filter((operator) => !known.has(operator))).toEqual([
+      "retriever.multi-vector",
+    ]);
+  });
+
+  it("row 24: multi-head-rag runs, and finds passages of both aspects of a question", async () => {
+    const resources: Record<string, Resource> = {};
+    for (const index of [0, 1, 2, 3]) {
+      const encoder = headOf(scriptedEncoder(4096), index, 4);
+      const store = new ExactStore({ space: encoder.space({}), width: 1024 });
+      const texts = corpus.map(({ text }) => text);
+      await store.upsert(corpus, await encoder.encode(texts, { kind: "text" }));
+      Object.assign(resources, { [`store/head-${index}`]: store, [`encoder/head-${index}`]: encoder });
+    }
+    const model = modelOf([{ asked: "You answer questions", says: "Red [1]." }]);
+    const asked = { query: "red lantern, rye bread" };
+    const { output } = await trace(multiHeadRag, asked, model, hostOver(model, resources));
+    expect(new Set(ids(output.hits).slice(0, 2))).toEqual(new Set(["lighthouse", "bakery"]));
+    expect(output.text).toBe("Red [1].");
   });
 });
 
