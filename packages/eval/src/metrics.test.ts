@@ -10,7 +10,7 @@ describe("measures of a ranking", () => {
   const ranked = ["r1", "x1", "r2", "x2", "x3", "r3", "x4", "x5", "x6", "x7"];
   const relevant = new Set(["r1", "r2", "r3", "r4"]);
 
-  it("agree with the figures worked out by hand", () => {
+  it("row 60: agree with the figures worked out by hand", () => {
     expect(recallAt(5, ranked, relevant)).toBe(2 / 4);
     expect(precisionAt(5, ranked, relevant)).toBe(2 / 5);
     expect(precisionAt(20, ranked, relevant)).toBe(3 / 20);
@@ -61,7 +61,7 @@ describe("measures of a ranking", () => {
 });
 
 describe("measures of an answer", () => {
-  it("normalise as SQuAD's script does", () => {
+  it("row 60: normalise as SQuAD's script does", () => {
     expect(normalAnswer("The  Eiffel-Tower, (Paris)!")).toBe("eiffeltower paris");
     expect(normalAnswer("an answer to a theory")).toBe("answer to theory");
   });
@@ -91,7 +91,7 @@ describe("measures of spans", () => {
   const cells = (list: readonly Span[]) =>
     list.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
 
-  it("agree with counting every position", () => {
+  it("row 60: agree with counting every position", () => {
     fc.assert(
       fc.property(spans, spans, (retrieved, wanted) => {
         const [given, gold] = [cells(retrieved), new Set(cells(wanted))];

@@ -59,7 +59,7 @@ describe("model verification with regeneration", () => {
     expect(second).toMatch(/<draft-[\s\S]*Attempt 1[\s\S]*<feedback-[\s\S]*it is 30 s\./);
   });
 
-  it("writes no more often than it may, and says why it stopped", async () => {
+  it("row 38: writes no more often than it may, and says why it stopped", async () => {
     const { output, writer, spent, bound } = await run(["D", "D", "D", "D"], 3);
     expect(output).toMatchObject({ answer: { text: "Attempt 3 [1]." }, stopReason: "max", turns: 3 });
     expect(writer.requests).toHaveLength(3);

@@ -36,7 +36,7 @@ const scoring: LanguageModel = {
 testOperator(instruct, {
   cases: [
     {
-      name: "a chat with the prompt of generator.answer",
+      name: "row 34: a chat with the prompt of generator.answer",
       input,
       output: {
         records: [
@@ -79,7 +79,7 @@ testOperator(instruct, {
 testOperator(prefer, {
   cases: [
     {
-      name: "pairs the best with each that is worse by the margin",
+      name: "row 35: pairs the best with each that is worse by the margin",
       config: { margin: 0.3 },
       input: {
         query,
@@ -111,7 +111,7 @@ testOperator(dual, {
   host: () => hostOf({ "model/large": scoring }),
   cases: [
     {
-      name: "records of both, from the same retrieval, by equation 11",
+      name: "row 36: records of both, from the same retrieval, by equation 11",
       config: { model: "large", temperature: 0.5 },
       input,
       output: ({ generator, retriever }, context) => {
@@ -144,7 +144,7 @@ describe("tuning records", () => {
     });
   });
 
-  it("train and test share no question, however it is written, and the share is about what was asked for", () => {
+  it("row 34: train and test share no question, however it is written, and the share is about what was asked for", () => {
     fc.assert(
       fc.property(fc.string(), fc.double({ min: 0, max: 1, noNaN: true }), (question, test) => {
         const variants = [question, ` ${question.toUpperCase().toLowerCase()}`, `${question}?`];

@@ -54,7 +54,7 @@ testOperator(verify, {
     ),
   cases: [
     {
-      name: "each claim has its verdict and evidence, and one refuted refutes all",
+      name: "row 37: each claim has its verdict and evidence, and one refuted refutes all",
       config: { model: "judge" },
       input: { claims: ["The tower is in Paris.", "The tower was finished in 1900.", "The bridge is long."], hits },
       output: {

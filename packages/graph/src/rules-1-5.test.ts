@@ -279,7 +279,7 @@ describe("rule 5: bounds compose, and a budget is never exceeded by what starts"
       return { value: again.value, turns: again.turns, why: again.stopReason };
     });
 
-  it("stops a loop at its last whole turn", async () => {
+  it("row 62: stops a loop at its last whole turn", async () => {
     const kit = testKit();
     const ready = await compile(loop({ report: 10 }, kit).document, { operators: kit.all });
     const result = await ready.run({ value: "v" }, { budget: { tokens: 39 } });

@@ -247,7 +247,7 @@ describe("rule 8: results never depend on timing", () => {
 });
 
 describe("rule 9: everything is checked before anything runs", () => {
-  it("gives all findings at once, each with code, path and a hint", async () => {
+  it("row 2: gives all findings at once, each with code, path and a hint", async () => {
     const document = {
       version: 1,
       name: "wrong",

@@ -68,7 +68,7 @@ testOperator(dense, {
       output: (output) => expect(ids(output)).toEqual(["backoff"]),
     },
     {
-      name: "filters before it takes the best",
+      name: "row 7: filters before it takes the best",
       config: { ...denseConfig, top: 1, filter: { field: "kind", equals: "code" } },
       input: { query },
       output: (output) => expect(ids(output)).toEqual(["parser"]),
@@ -80,7 +80,7 @@ testOperator(hybrid, {
   host,
   cases: [
     {
-      name: "fuses both lists by reciprocal rank, and keeps both ranks and scores",
+      name: "row 23: fuses both lists by reciprocal rank, and keeps both ranks and scores",
       config: hybridConfig,
       input: { query },
       output: (output) => {
@@ -104,7 +104,7 @@ testOperator(hybrid, {
       },
     },
     {
-      name: "ranks by vector only what the words found first",
+      name: "row 23: ranks by vector only what the words found first",
       config: { ...hybridConfig, screen: 1, weight: 0 },
       input: { query: "the delay grows after each failure" },
       output: (output) => {

@@ -92,7 +92,7 @@ describe("tessera eval", () => {
     expect((await readFile(out, "utf8")).trimEnd().split("\n")).toHaveLength(3);
   });
 
-  it("shows per question what one changed line of a flow does", async () => {
+  it("row 4: shows per question what one changed line of a flow does", async () => {
     const changed = structuredClone(linear.document);
     changed.nodes.retrieve!.run = "retriever.dense";
     changed.nodes.retrieve!.with = { store: "dense", encoder: "encoder", top: 1 };

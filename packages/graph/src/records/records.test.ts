@@ -112,7 +112,7 @@ describe.each(stores)("records in %s", (_, open) => {
       return { value: f.node("c", kit.join(), { values: [b.value, other.value] }).value };
     });
 
-  it("replay a run without calling any operator", async () => {
+  it("row 3: replay a run without calling any operator", async () => {
     const kit = testKit();
     const records = open();
     const ready = await compile(line(kit).document, { operators: kit.all, records });

@@ -55,7 +55,7 @@ const found = async (store: Bm25Store, query: Parameters<Bm25Store["search"]>[0]
   (await store.search(query)).map(({ passage: { id }, score }) => ({ id, score }));
 
 describe("Bm25Store", () => {
-  it("ranks and scores exactly as the formula, after any adds, deletes, replacements and reloads", async () => {
+  it("row 21: ranks and scores exactly as the formula, after any adds, deletes, replacements and reloads", async () => {
     const folder = await mkdtemp(join(tmpdir(), "tessera-bm25-"));
     await fc.assert(
       fc.asyncProperty(

@@ -48,7 +48,7 @@ function nearest(entries: Iterable<[Passage, Float32Array]>, { vector, top, filt
 }
 
 describe("ExactStore", () => {
-  it("finds what its naive twin finds, after any adds, deletes, replacements and reloads", async () => {
+  it("row 22: finds what its naive twin finds, after any adds, deletes, replacements and reloads", async () => {
     const folder = await mkdtemp(join(tmpdir(), "tessera-exact-"));
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {

@@ -67,7 +67,7 @@ describe("HnswStore", () => {
     await oracle.upsert(passages, vectors);
   });
 
-  it("finds what the exact store finds, with the same scores", async () => {
+  it("row 22: finds what the exact store finds, with the same scores", async () => {
     expect(await recall(store, oracle)).toBeGreaterThan(0.99);
     const query = { vector: point(), top: 5 };
     const scores = (hits: { score: number }[]) => hits.map(({ score }) => score);
