@@ -17,6 +17,7 @@ import { zipf } from "./measure/words.js";
 const passages = 10_000;
 const requests = 500; // a round
 const rounds = 5;
+const clients = 32;
 const streams = 1000;
 const parts = 20; // of an answer
 const pause = 100; // milliseconds between them
@@ -78,6 +79,11 @@ export const systems = {
     });
     server.listen({ port: 0, host: "127.0.0.1", backlog: 2 * streams });
     await once(server, "listening");
+    process.once("disconnect", () => {
+      server.close();
+      server.closeAllConnections();
+      void tessera.close();
+    });
     const delay = monitorEventLoopDelay({ resolution: 1 });
     let most = 0;
     const watch = setInterval(() => {
@@ -153,6 +159,20 @@ export default async function http(report: Report): Promise<void> {
       samples.map((sample, index) => sample - times["direct call"]![round]![index]!),
     );
     report.add("overhead", "p50", percentile(overhead, 0.5), "ms");
+
+    report.say(`${clients} clients at once …`);
+    const start = performance.now();
+    await Promise.all(
+      Array.from({ length: clients }, async () => {
+        for (const query of queries.slice(0, 200)) await post(port, "/find", { query });
+      }),
+    );
+    report.add(
+      "HTTP and JSON",
+      `throughput, ${clients} clients`,
+      (clients * 200 * 1000) / (performance.now() - start),
+      "runs a second",
+    );
 
     report.say(`${streams} streams at once, ${parts} parts each, one every ${pause} ms …`);
     const before = await service.call<{ heap: number; resident: number }>("watch");
