@@ -10,3 +10,7 @@ export * from "./stores/bm25.js";
 export * from "./stores/exact.js";
 export * from "./stores/hnsw.js";
 export * from "./stores/nearest.js";
+export * from "./tuning/adapt.js";
+export * from "./tuning/adapter.js";
+export * from "./tuning/supervise-by-model.js";
+export * from "./tuning/supervise.js";
