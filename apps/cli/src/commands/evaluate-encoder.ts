@@ -129,6 +129,11 @@ export async function evaluateEncoder(terminal: Terminal, options: EncoderEvalua
       ),
     );
     add(`exit ${exit}, int8 less fp32`, "recall@10", paired(int8!, fp32!));
+    const [lists, exact] = encoded.map(({ queries, codes }) =>
+      searchVectors(queries.get(exit)!.slice(0, pool), codes.get(exit)!.slice(0, pool), pool, 10),
+    );
+    const shared = lists!.map((list, i) => list.filter((place) => exact![i]!.includes(place)).length / list.length);
+    add(`exit ${exit}, int8 and fp32`, "share of the first ten alike", interval(shared));
   }
 
   const [shallow, deep] = [exits[Math.min(1, exits.length - 1)]!, exits.at(-1)!];
