@@ -27,6 +27,7 @@ export const errorCodes = {
   MODEL_FAILED: "A model could not answer.",
   NODE_FAILED: "An operator threw.",
   NODE_TIMEOUT: "An attempt of a node took longer than its policy allows.",
+  OVERLOADED: "Too much work waits already; nothing of this call was done, and it may be made again later.",
   RECORD_CORRUPT: "A record on disk is damaged.",
   RECORD_MISSING: "A replay asked for a step that was not recorded.",
   SANDBOX_REFUSED: "Untrusted code was not run: no isolating driver is available, or the driver refused it.",
@@ -53,6 +54,8 @@ export interface ErrorDetails {
   /** What to do about it. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
+  /** With OVERLOADED: when it may be worth while to ask again, in milliseconds. */
+  readonly retryAfterMs?: number | undefined;
   /** All findings of a check, where there can be several. */
   readonly findings?: readonly TesseraError[];
 }
@@ -65,6 +68,7 @@ export class TesseraError extends Error {
   readonly code: ErrorCode;
   readonly path: string | undefined;
   readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
   readonly findings: readonly TesseraError[];
   readonly [brand] = true;
 
@@ -73,6 +77,7 @@ export class TesseraError extends Error {
     this.code = code;
     this.path = details.path;
     this.hint = details.hint;
+    this.retryAfterMs = details.retryAfterMs;
     this.findings = details.findings ?? [];
   }
 
