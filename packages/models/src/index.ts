@@ -14,6 +14,8 @@ export * from "./open-model.js";
 export * from "./openai.js";
 export * from "./random-encoder.js";
 export * from "./safetensors.js";
+export * from "./serving/clock.js";
+export * from "./serving/generator-scheduler.js";
 export * from "./star-encoder.js";
 export * from "./tokenizer-threads.js";
 export * from "./tokenizer.js";
