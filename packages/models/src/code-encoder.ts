@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 import { type EncoderModel, type Kind, unit } from "./encoder-model.js";
-import { type Engine, type Ragged, ragged } from "./engine.js";
+import { type EncoderSession, type Engine, type Ragged, ragged } from "./engine.js";
 import { cpuEngine } from "./engines/cpu.js";
 import { openEncoderModel } from "./open-model.js";
 import { TokenizerThreads } from "./tokenizer-threads.js";
@@ -42,7 +42,16 @@ export async function openCodeEncoder(folder: string, engine: Engine = cpuEngine
  * `space`, `searches` and `encode` throw BAD_ARGUMENT for an exit or a width that the model does not have.
  */
 export async function codeEncoder(model: EncoderModel, engine: Engine, tokenizer: TextTokenizer): Promise<CodeEncoder> {
-  const session = await engine.loadEncoder(model);
+  return encoderOver(await engine.loadEncoder(model), model, engine.info, tokenizer);
+}
+
+/** The same over a session that is loaded already. */
+export function encoderOver(
+  session: EncoderSession,
+  model: EncoderModel,
+  { kind, dtype }: Engine["info"],
+  tokenizer: TextTokenizer,
+): CodeEncoder {
   const frames = new Map<Kind, Promise<TokenFrame>>();
   const frameOf = (kind: Kind): Promise<TokenFrame> => {
     const frame = frames.get(kind) ?? readFrame(model, kind, tokenizer);
@@ -64,7 +73,7 @@ export async function codeEncoder(model: EncoderModel, engine: Engine, tokenizer
 
   return {
     model,
-    revision: `${model.revision}-${engine.info.kind}-${engine.info.dtype}`,
+    revision: `${model.revision}-${kind}-${dtype}`,
     space: ({ exit, width }) => spaceOf(exitOf(exit ?? model.default.index), widthOf(width)),
     searches({ exit, width }) {
       const query = exitOf(exit ?? model.default.query);

@@ -15,6 +15,8 @@ export * from "./openai.js";
 export * from "./random-encoder.js";
 export * from "./safetensors.js";
 export * from "./serving/clock.js";
+export * from "./serving/encoder-batcher.js";
+export * from "./serving/encoder-service.js";
 export * from "./serving/generator-scheduler.js";
 export * from "./star-encoder.js";
 export * from "./tokenizer-threads.js";

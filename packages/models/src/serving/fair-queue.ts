@@ -44,6 +44,11 @@ export class FairQueue<T extends { readonly caller: string; readonly arrival: nu
     return true;
   }
 
+  /** The first of each caller. */
+  *heads(): Generator<T> {
+    for (const line of this.lines.values()) yield line[0]!;
+  }
+
   *[Symbol.iterator](): Iterator<T> {
     for (const line of this.lines.values()) yield* line;
   }

@@ -1,0 +1,62 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type CodeEncoder, encoderOver, type TextTokenizer } from "../code-encoder.js";
+import { type EncoderModel, longestInput } from "../encoder-model.js";
+import { checkBatch, type Engine } from "../engine.js";
+import { cpuEngine } from "../engines/cpu.js";
+import { openEncoderModel } from "../open-model.js";
+import { TokenizerThreads } from "../tokenizer-threads.js";
+import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
+
+export type EncoderServiceSettings = Omit<BatcherSettings, "name" | "check">;
+
+/** An encoder that many callers share: their texts meet in batches, and each gets an equal part. */
+export interface EncoderService extends CodeEncoder {
+  readonly batcher: EncoderBatcher;
+  /** The encoder as one caller sees it: the same vectors, on his own account. */
+  as(caller: string): CodeEncoder;
+}
+
+/**
+ * The encoder of a bundle as a service; texts are tokenised in worker threads.
+ * @throws TesseraError BAD_BUNDLE; DEPENDENCY_MISSING where the engine cannot run
+ */
+export async function openEncoderService(
+  folder: string,
+  {
+    engine = cpuEngine(),
+    tokenizerThreads = 1,
+    ...settings
+  }: EncoderServiceSettings & {
+    readonly engine?: Engine | undefined;
+    readonly tokenizerThreads?: number | undefined;
+  } = {},
+): Promise<EncoderService> {
+  const model = await openEncoderModel(folder);
+  const path = join(folder, "tokenizer.json");
+  const tokenizer = new TokenizerThreads({ document: await readFile(path, "utf8"), path }, tokenizerThreads);
+  return encoderService(model, engine, tokenizer, settings);
+}
+
+export async function encoderService(
+  model: EncoderModel,
+  engine: Engine,
+  tokenizer: TextTokenizer,
+  settings: EncoderServiceSettings = {},
+): Promise<EncoderService> {
+  const longest = longestInput(model);
+  const batcher = new EncoderBatcher(await engine.loadEncoder(model), {
+    ...settings,
+    name: model.name,
+    check: (batch, exit) => checkBatch(batch, exit, model, longest),
+  });
+  const as = (caller: string): CodeEncoder => encoderOver(batcher.as(caller), model, engine.info, tokenizer);
+  return {
+    ...as(""),
+    batcher,
+    as,
+    async close() {
+      await Promise.all([batcher.close(), tokenizer.close?.()]);
+    },
+  };
+}
