@@ -1,9 +1,12 @@
-// writes what is derived by running the sources: the JSON of every flow, its page, and the JSON Schema of flow documents
+// writes what is derived by running the sources: the JSON of every flow, its page, the pages of operators, the table of
+// rows and their tests, and the JSON Schema of flow documents
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { flowPages } from "./flow-pages.mjs";
+import { modularRagPage } from "./modular-rag-page.mjs";
+import { operatorPages } from "./operator-pages.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -20,6 +23,8 @@ export async function documents() {
   }
   for (const [name, text] of await flowPages(join(root, "packages/flows/src")))
     files.set(join(root, "docs/flows", name), text);
+  for (const [name, text] of await operatorPages()) files.set(join(root, "docs/operators", name), text);
+  files.set(join(root, "docs/modular-rag.md"), modularRagPage(root));
   files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
   return files;
 }

@@ -16,9 +16,11 @@ const kinds = {
 
 /** The resources that an operator's config names. */
 const resourcesOf = ({ config }) =>
-  Object.entries(config).flatMap(([key, name]) =>
-    Object.hasOwn(kinds, key) && typeof name === "string" ? [`${kinds[key]} \`${name}\``] : [],
-  );
+  Object.entries(config).flatMap(([key, value]) => {
+    if (Array.isArray(value))
+      return value.flatMap((member) => (typeof member === "object" && member ? resourcesOf({ config: member }) : []));
+    return Object.hasOwn(kinds, key) && typeof value === "string" ? [`${kinds[key]} \`${value}\``] : [];
+  });
 
 const unique = (list) => [...new Set(list)].sort();
 

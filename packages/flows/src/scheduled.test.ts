@@ -1,5 +1,7 @@
-import { describe, expect, it } from "@jest/globals";
-import type { Database, FlowDocument, Hit, Json, Resource } from "@tessera/core";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import type { FlowDocument, Hit, Resource } from "@tessera/core";
+import { SqliteDatabase } from "@tessera/query";
 import { ExactStore, headOf } from "@tessera/retriever";
 import { hostOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import { flows } from "./catalogue.js";
@@ -99,21 +101,8 @@ describe("dr-rag", () => {
 });
 
 describe("planrag", () => {
-  /** A database that knows the rows of some statements. It is none: it only stands where one would. */
-  const databaseOf = (tables: Readonly<Record<string, { [column: string]: Json }[]>>): Database => ({
-    revision: "tables-1",
-    dialect: "sqlite",
-    describe: async () => "towns(name, river)\nrivers(name, sea)",
-    async read(statement) {
-      const rows = tables[statement];
-      if (!rows) throw new Error(`no such statement: ${statement}`);
-      return rows;
-    },
-  });
-  const database = databaseOf({
-    "SELECT river FROM towns WHERE name = 'Kolm'": [{ river: "Isna" }],
-    "SELECT sea FROM rivers WHERE name = 'Isna'": [{ sea: "northern" }],
-  });
+  const database = SqliteDatabase.open(fileURLToPath(new URL("./planrag/samples/towns.db", import.meta.url)));
+  afterAll(() => database.close());
   const over = async (model: ReturnType<typeof modelOf>) =>
     hostOf({ "model/model": model, "database/database": database });
 
@@ -152,6 +141,39 @@ describe("planrag", () => {
     expect(second).toContain("Name the sea.");
     // the same rows are one passage, however often they are read
     expect(output.hits).toHaveLength(1);
+  });
+
+  it.each([
+    ["Kolm", "Isna", "northern"],
+    ["Velden", "Tarle", "western"],
+    ["Sarn", "Orm", "eastern"],
+    ["Hagby", "Lude", "northern"],
+    ["Monte", "Vey", "southern"],
+  ])("row 56: plans, asks SQLite, observes and plans again: the sea below %s", async (town, river, sea) => {
+    let verdicts = 0;
+    const model = scriptedModel(({ messages }) => {
+      const [system, user] = messages.map(({ content }) => content) as [string, string];
+      // the first plan stops at the river, and the judge wants the sea
+      if (system.includes("You split a question"))
+        return `1. Which river is at ${town}?${user.includes("Name the sea.") ? "\n2. Which sea does #1 reach?" : ""}`;
+      if (system.includes("SELECT statement")) {
+        const reached = /Which sea does (\w+) reach/.exec(user)?.[1];
+        return reached
+          ? `SELECT sea FROM rivers WHERE name = '${reached}'`
+          : `SELECT river FROM towns WHERE name = '${town}'`;
+      }
+      if (system.includes("You examine an answer")) return ++verdicts === 1 ? "B Name the sea." : "A";
+      // a reader that only quotes what the database gave it
+      return /sea\n(\w+)/.exec(user)?.[1] ?? /river\n(\w+)/.exec(user)?.[1] ?? "NO ANSWER";
+    });
+    const { output, inputsOf } = await trace(planrag, { query: `Which sea is below ${town}?` }, model, over(model));
+    expect(inputsOf("/rows").map((input) => input.query)).toEqual([
+      `Which river is at ${town}?`,
+      `Which river is at ${town}?`,
+      `Which sea does ${river} reach?`,
+    ]);
+    expect(output).toMatchObject({ turns: 2, stopReason: "until" });
+    expect(output.text).toContain(sea);
   });
 
   it("goes on where no statement runs, after two repairs", async () => {
