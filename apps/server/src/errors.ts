@@ -1,0 +1,75 @@
+import { type ErrorCode, errorCodes, TesseraError } from "@tessera/core";
+
+const failures: Partial<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  INDEX_MISSING: 404,
+  RECORD_MISSING: 404,
+  ABORTED: 409,
+  CONFLICT: 409,
+  INDEX_LOCKED: 409,
+  REQUEST_TOO_LARGE: 413,
+  DOCUMENT_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA: 415,
+  OVERLOADED: 429,
+  QUOTA_EXHAUSTED: 429,
+  BAD_BUNDLE: 500,
+  BAD_OPERATOR: 500,
+  BAD_OUTPUT: 500,
+  BAD_VALUE: 500,
+  INDEX_CORRUPT: 500,
+  INTERNAL: 500,
+  NODE_FAILED: 500,
+  RECORD_CORRUPT: 500,
+  SANDBOX_REFUSED: 500,
+  SETUP_FAILED: 500,
+  STORE_FAILED: 500,
+  DEPENDENCY_MISSING: 501,
+  MODEL_FAILED: 502,
+  CLOSED: 503,
+  NODE_TIMEOUT: 504,
+};
+
+/** The HTTP status of each code: what the caller can mend is 4xx, by default 400. */
+export const statuses = Object.fromEntries(
+  Object.keys(errorCodes).map((code) => [code, failures[code as ErrorCode] ?? 400]),
+) as Readonly<Record<ErrorCode, number>>;
+
+/** The body of an error: a `TesseraError` without its cause, which may speak of the machine. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly path?: string;
+  readonly hint?: string;
+  readonly findings?: readonly ErrorBody[];
+}
+
+export const bodyOf = ({ code, message, path, hint, findings }: TesseraError): ErrorBody => ({
+  code,
+  message,
+  ...(path !== undefined && { path }),
+  ...(hint !== undefined && { hint }),
+  ...(findings.length > 0 && { findings: findings.map(bodyOf) }),
+});
+
+const byStatus: Readonly<Record<number, ErrorCode>> = {
+  404: "NOT_FOUND",
+  413: "REQUEST_TOO_LARGE",
+  415: "UNSUPPORTED_MEDIA",
+  429: "OVERLOADED",
+};
+
+/** Anything that was thrown while a request was answered, as a `TesseraError` that a client may see. */
+export function asTesseraError(thrown: unknown): TesseraError {
+  if (TesseraError.is(thrown)) return thrown;
+  const {
+    statusCode = 500,
+    code,
+    message,
+  } = (thrown ?? {}) as { statusCode?: number; code?: string; message?: string };
+  if (statusCode < 400 || statusCode >= 500)
+    return new TesseraError("INTERNAL", "the service failed", { hint: "its log says why", cause: thrown });
+  const bad = thrown instanceof SyntaxError || code?.includes("JSON") ? "BAD_JSON" : "BAD_ARGUMENT";
+  return new TesseraError(byStatus[statusCode] ?? bad, message ?? "the request cannot be read");
+}
