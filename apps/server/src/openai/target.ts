@@ -1,0 +1,28 @@
+import type { Capability, Delta, GenerateRequest, MaybePromise, Principal } from "@tessera/core";
+
+/** Who makes a request of the OpenAI routes. */
+export interface Caller {
+  /** Whose share of the models is used: the id of a key. */
+  readonly key: string;
+  readonly principal?: Principal | undefined;
+}
+
+/** Something that answers chats under the name of a model: a language model, or a flow. */
+export interface ChatTarget {
+  /** What `/v1/models` calls its owner. */
+  readonly ownedBy: string;
+  /** Changes when the answers may change; clients see it as `system_fingerprint`. */
+  readonly revision: string;
+  readonly capabilities: ReadonlySet<Capability>;
+  /**
+   * The answer as it comes. Until the first delta an error becomes an HTTP status; after it, an event of the stream.
+   * Reading that stops early, or the signal, ends the work.
+   */
+  answer(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<Delta>;
+}
+
+/** Targets that are not models of this process: what a caller may see is theirs to decide. */
+export interface ExtraModels {
+  list(caller: Caller): MaybePromise<readonly { readonly name: string; readonly ownedBy: string }[]>;
+  open(name: string, caller: Caller): MaybePromise<ChatTarget | undefined>;
+}
