@@ -82,6 +82,8 @@ export interface GenerateRequest {
   readonly schema?: { readonly [key: string]: Json } | undefined;
   readonly seed?: number | undefined;
   readonly temperature?: number | undefined;
+  /** Draws among the fewest likeliest tokens whose probabilities sum to this; 1 is all. A model may not know it. */
+  readonly topP?: number | undefined;
   readonly maxTokens: number;
   /** Asks for the log-probability of each token. Needs "logprobs". */
   readonly logprobs?: boolean | undefined;

@@ -44,7 +44,7 @@ const part = z.object({
 });
 
 function bodyOf(request: GenerateRequest, { model, tokensField = "max_tokens" }: OpenAiModelOptions): object {
-  const { messages, prefix, stop, schema, seed, temperature, maxTokens, logprobs, alternatives } = request;
+  const { messages, prefix, stop, schema, seed, temperature, topP, maxTokens, logprobs, alternatives } = request;
   return {
     model,
     messages: prefix ? [...messages, { role: "assistant", content: prefix }] : messages,
@@ -53,6 +53,7 @@ function bodyOf(request: GenerateRequest, { model, tokensField = "max_tokens" }:
     ...(stop && stop.length > 0 && { stop }),
     ...(seed !== undefined && { seed }),
     ...(temperature !== undefined && { temperature }),
+    ...(topP !== undefined && { top_p: topP }),
     ...(schema && { response_format: { type: "json_schema", json_schema: { name: "answer", schema, strict: true } } }),
     ...(logprobs && { logprobs: true, ...(alternatives && { top_logprobs: alternatives }) }),
     stream: true,
