@@ -1,5 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyOperator, didYouMean, type Flow, messageOf, type Records, TesseraError } from "@tessera/core";
 import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
@@ -223,7 +224,8 @@ export class Tessera<F extends Flows> {
     const abort = (reason: unknown) => controller.abort(reason);
     const release = signal && forward(signal, abort);
 
-    const beginning = this.#ready(flow).then((generation) => {
+    const ready = this.#current ? this.#ready(flow) : unlessAborted(this.#ready(flow), flow, controller.signal);
+    const beginning = ready.then((generation) => {
       const begun = start(generation, { ...options, id, signal: controller.signal });
       generation.follow(begun.result);
       return begun;
@@ -267,10 +269,13 @@ export class Tessera<F extends Flows> {
           );
     await this.drain();
     clearTimeout(timer);
-    await Promise.allSettled([this.#starting, this.#changes]);
+    const changing = Promise.allSettled([this.#starting, this.#changes]);
+    // what hangs while it opens must not hang the end
+    const late = within === undefined ? [] : [sleep(within, "late", { ref: false })];
+    const patient = (await Promise.race([changing, ...late])) !== "late";
     const failures: unknown[] = [];
     for (const host of new Set([this.#host, ...[...this.#generations].map(({ host }) => host)]))
-      await host.close().catch((thrown) => failures.push(thrown));
+      await host.close({ patient }).catch((thrown) => failures.push(thrown));
     await this.#records?.close();
     if (failures.length > 0) throw failures[0];
     return interrupted;
@@ -284,6 +289,16 @@ export class Tessera<F extends Flows> {
     return late;
   }
 }
+
+/** Settles at once when the signal aborts, whatever is waited for. */
+const unlessAborted = <T>(promise: Promise<T>, path: string, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const abort = () =>
+      reject(new TesseraError("ABORTED", "the run was aborted before it began", { path, cause: signal.reason }));
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject);
+  });
 
 /** Makes the one object that a service holds: flows, and the resources they name. Nothing is opened before it starts. */
 export const createTessera = <const F extends Flows>(options: TesseraOptions<F>): Tessera<F> => new Tessera(options);

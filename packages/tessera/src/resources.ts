@@ -6,6 +6,7 @@ export type Resources = Readonly<Record<string, Readonly<Record<string, Resource
 /** A resource that is opened once, when it is first asked for, and closed when no host holds it any more. */
 class Slot {
   holders = 0;
+  opened = false;
   #opening: Promise<Resource> | undefined;
 
   constructor(
@@ -25,9 +26,10 @@ class Slot {
   }
 
   async #open(): Promise<Resource> {
-    if (typeof this.given !== "function") return this.given;
     try {
-      return await this.given();
+      const resource = typeof this.given === "function" ? await this.given() : this.given;
+      this.opened = true;
+      return resource;
     } catch (cause) {
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("SETUP_FAILED", `cannot open: ${messageOf(cause)}`, { path: this.path, cause });
@@ -97,12 +99,18 @@ export class ResourceHost implements Host {
     return (await slot.get()) as T;
   }
 
-  /** Closes what was opened and nobody else holds, the last first; every one is closed, whatever another throws. */
-  async close(): Promise<void> {
+  /**
+   * Closes what was opened and nobody else holds, the last first; every one is closed, whatever another throws. What is
+   * still being opened is waited for, or with `patient` false closed when it comes.
+   */
+  async close({ patient = true }: { patient?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     const failures: unknown[] = [];
-    for (const slot of this.#asked.reverse()) await slot.release().catch((thrown) => failures.push(thrown));
+    for (const slot of this.#asked.reverse()) {
+      const released = slot.release().catch((thrown) => failures.push(thrown));
+      if (patient || slot.opened) await released;
+    }
     if (failures.length > 0)
       throw new TesseraError("STORE_FAILED", `not everything could be closed: ${messageOf(failures[0])}`, {
         cause: failures[0],

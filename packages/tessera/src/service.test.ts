@@ -8,6 +8,7 @@ import { type FlowEvent, flow, type Hit, operator, type Resource, type Store, te
 import { diskRecords, type FlowEvents } from "@tessera/graph";
 import { Bm25Store, sparse } from "@tessera/retriever";
 import { EventEmitter } from "eventemitter3";
+import fc from "fast-check";
 import { z } from "zod";
 import { createTessera } from "./create.js";
 
@@ -332,6 +333,104 @@ describe("an observer", () => {
     );
     const bad = createTessera({ flows: { line }, operators: [step], observer: observer(true) });
     expect((await bad.run("line", { value: "v" })).output).toEqual({ value: "v" });
+  });
+});
+
+describe("whatever happens at the same time", () => {
+  const act = fc.oneof(
+    fc.record({ run: fc.integer({ min: 0, max: 4 }) }),
+    fc.record({ stream: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({ reload: fc.constantFrom("flows", "resources", "both", "broken") }),
+    fc.record({ wait: fc.integer({ min: 0, max: 3 }) }),
+  );
+
+  it("no run uses what is closed, every run settles, and everything that was opened is closed once", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(act, { maxLength: 14 }),
+        fc.option(fc.integer({ min: 0, max: 5 })),
+        async (acts, within) => {
+          const made: { closed: number }[] = [];
+          const used: boolean[] = [];
+          const open = () => {
+            const resource = { revision: "1", closed: 0, close: async () => void resource.closed++ };
+            made.push(resource);
+            return resource;
+          };
+          const use = operator({
+            name: "test.use",
+            version: 1,
+            about,
+            config: z.strictObject({ kind: z.string() }),
+            ports: texts,
+            async setup({ kind }, host) {
+              const resource = await host.resource<Resource & { closed: number }>(kind, "r");
+              return async ({ value }, { signal }) => {
+                used.push(resource.closed === 0);
+                await sleep(Number(value), undefined, { signal });
+                used.push(resource.closed === 0);
+                return { value };
+              };
+            },
+          });
+          const two = (salt: string) =>
+            flow("two", { value: "text" }, (f, input) => {
+              const a = f.node(`a${salt}`, use({ kind: "kept" }), input);
+              return { value: f.node("b", use({ kind: "swapped" }), { value: a.value }).value };
+            });
+          const broken = { ...two("").document, output: { value: "nowhere.value" } };
+          const tessera = createTessera({
+            flows: { two: two("0") },
+            operators: [use],
+            resources: { kept: { r: open }, swapped: { r: open } },
+          });
+          const all: Promise<unknown>[] = [];
+          for (const [index, given] of acts.entries()) {
+            if ("run" in given) all.push(tessera.run("two", { value: `${given.run}` }));
+            else if ("stream" in given)
+              all.push(
+                tessera.stream("two", { value: `${given.stream}` }).then(async (stream) => {
+                  void stream.result.catch(() => {});
+                  let left = given.stream;
+                  for await (const _ of stream) if (left-- === 0) break;
+                }),
+              );
+            else if ("wait" in given) await sleep(given.wait);
+            else
+              all.push(
+                tessera.reload({
+                  ...(given.reload === "broken" && { flows: { two: broken } }),
+                  ...((given.reload === "flows" || given.reload === "both") && { flows: { two: two(`${index}`) } }),
+                  ...(given.reload !== "flows" && { resources: { swapped: { r: open } } }),
+                }),
+              );
+          }
+          await tessera.close(within === null ? {} : { within });
+          const settled = await Promise.allSettled(all);
+          await sleep(2);
+          for (const end of settled)
+            if (end.status === "rejected") expect(["INVALID_FLOW", "ABORTED", "CLOSED"]).toContain(end.reason.code);
+          if (within === null) expect(used).not.toContain(false);
+          expect(made.map(({ closed }) => closed)).toEqual(made.map(() => 1));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  it("a start that hangs hangs no run that is aborted, and no end", async () => {
+    const find = flow("find", { query: "text" }, (f, input) => ({
+      hits: f.node("find", sparse({ store: "docs" }), input).hits,
+    }));
+    const tessera = createTessera({
+      flows: { find },
+      resources: { store: { docs: () => new Promise<Store>(() => {}) } },
+    });
+    const signal = AbortSignal.timeout(5);
+    await expect(tessera.run("find", { query: "q" }, { signal })).rejects.toMatchObject({ code: "ABORTED" });
+    const waiting = expect(tessera.run("find", { query: "q" })).rejects.toMatchObject({ code: "ABORTED" });
+    expect(await tessera.close({ within: 5 })).toMatchObject([{ flow: "find" }]);
+    await waiting;
   });
 });
 
