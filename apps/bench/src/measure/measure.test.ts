@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
 import { Report } from "./report.js";
-import { interleave, percentile } from "./rounds.js";
+import { interleave, percentile, seeded } from "./rounds.js";
+import { vocabulary, zipfRanks } from "./words.js";
 
 afterEach(() => {
   jest.restoreAllMocks();
@@ -40,5 +41,31 @@ describe("Report", () => {
     expect(errors).toEqual(["NOT MEASURED: theirs: not to be had"]);
     expect(report.table()).toContain("| time | ms | 1.235 |");
     expect(report.table()).toContain("Not measured: theirs (not to be had).");
+  });
+
+  it("of several parts has a table each, and all their figures", () => {
+    jest.spyOn(console, "log").mockImplementation(() => {});
+    const report = new Report("all");
+    report.part("one").add("ours", "time", 1, "ms");
+    report.part("two").add("ours", "memory", 2, "MB");
+    expect(report.figures.map(({ bench, value }) => [bench, value])).toEqual([
+      ["one", 1],
+      ["two", 2],
+    ]);
+    expect(report.table()).toMatch(/one .*\| time \| ms \| 1 \|.*\n\ntwo .*\| memory \| MB \| 2 \|/s);
+  });
+});
+
+describe("the synthetic words", () => {
+  it("are all different and come by Zipf's law: the first twice as often as the second", () => {
+    expect(new Set(vocabulary).size).toBe(vocabulary.length);
+    const rank = zipfRanks(seeded(5));
+    const counts = [0, 0];
+    for (let i = 0; i < 200_000; i++) {
+      const drawn = rank();
+      if (drawn < 2) counts[drawn]!++;
+    }
+    expect(counts[0]! / counts[1]!).toBeGreaterThan(1.9);
+    expect(counts[0]! / counts[1]!).toBeLessThan(2.1);
   });
 });
