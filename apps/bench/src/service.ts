@@ -1,11 +1,14 @@
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { Report } from "./measure/report.js";
-import access from "./service-access.js";
-import http from "./service-http.js";
-import retrieval from "./service-retrieval.js";
 
-/** All figures of a service, each part with its own table; every part is a bench of its own too. */
+/** All figures of a service: every bench whose name begins with "service-", each with a table of its own. */
 export default async function service(report: Report): Promise<void> {
-  await http(report.part("service-http"));
-  await access(report.part("service-access"));
-  await retrieval(report.part("service-retrieval"));
+  const names = readdirSync(fileURLToPath(new URL(".", import.meta.url)))
+    .map((file) => /^(service-[a-z-]+)\.[jt]s$/.exec(file)?.[1])
+    .filter((name) => name !== undefined);
+  for (const name of names) {
+    const { default: run } = (await import(`./${name}.js`)) as { default: (report: Report) => Promise<void> };
+    await run(report.part(name));
+  }
 }
