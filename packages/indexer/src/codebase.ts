@@ -7,7 +7,7 @@ import { chunkCode } from "./code.js";
 import { directorySettings } from "./directory.js";
 import type { Skipped } from "./files.js";
 import { WriterLock } from "./lock.js";
-import { type Manifest, readChecked, seal, sweep, writeManifest } from "./manifest.js";
+import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
 import { type Known, type Scan, scan } from "./scan.js";
 
 export type { Skipped };
@@ -116,6 +116,11 @@ export class Codebase {
   /** @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED */
   static async open(folder: string): Promise<Codebase> {
     return new Codebase(folder, await readChecked(folder));
+  }
+
+  /** The file of an index that is replaced, last and in one step, when the index changes. */
+  static file(folder: string): string {
+    return join(folder, manifestFile);
   }
 
   /** The folder that was indexed, as an absolute path. */

@@ -9,7 +9,7 @@ import { reasons } from "./files.js";
 
 /** Raised when an index written before can no longer be read. */
 const format = 1;
-const file = "index.json";
+export const manifestFile = "index.json";
 
 const content = z.object({
   /** The folder that was indexed. */
@@ -46,7 +46,7 @@ const corrupt = (path: string, reason: string, cause?: unknown) =>
 
 /** @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED */
 export async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, file);
+  const path = join(folder, manifestFile);
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -78,7 +78,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
 
 /** Replaces the manifest: the moment at which a new index takes the place of the old one. */
 export async function writeManifest(folder: string, manifest: Manifest, ready: () => Promise<void>): Promise<void> {
-  const path = join(folder, file);
+  const path = join(folder, manifestFile);
   const beside = `${path}.new`;
   const handle = await open(beside, "w");
   try {
@@ -142,7 +142,7 @@ export async function sweep(folder: string, kept: readonly (string | undefined)[
   for (const name of await readdir(folder).catch(() => []))
     if (
       (name.startsWith("generation-") && !kept.includes(name)) ||
-      name.startsWith(`${file}.`) ||
+      name.startsWith(`${manifestFile}.`) ||
       name.startsWith("lock.")
     )
       await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
