@@ -4,3 +4,4 @@ export * from "./catalogue.js";
 export * from "./codebase.js";
 export * from "./create.js";
 export * from "./resources.js";
+export * from "./watch.js";

@@ -1,0 +1,53 @@
+import { unwatchFile, watchFile } from "node:fs";
+import { type MaybePromise, messageOf } from "@tessera/core";
+import { Codebase } from "@tessera/indexer";
+import { type OpenedCodebase, openCodebase } from "./codebase.js";
+
+export interface WatchSettings {
+  /** What the index was made with, as for `openCodebase`. */
+  readonly encoder?: string | undefined;
+  /** How often the index is looked at, in milliseconds; 1,000. */
+  readonly interval?: number | undefined;
+  /** Takes in the index that has come: `({ resources }) => tessera.reload({ resources })`. */
+  readonly changed: (opened: OpenedCodebase) => MaybePromise<unknown>;
+  /** Hears why an index could not be taken in; what is served stays. By default a warning of the process. */
+  readonly failed?: ((error: unknown) => void) | undefined;
+}
+
+/**
+ * Opens an index again whenever another process has put a new one in its place. One index after another is taken in, and
+ * of several that come quickly perhaps only the last.
+ * @returns what ends it; an index that is being taken in is waited for
+ */
+export function watchCodebase(opened: OpenedCodebase, settings: WatchSettings): () => Promise<void> {
+  const { folder } = opened.codebase;
+  const { encoder, interval = 1000, changed } = settings;
+  const failed =
+    settings.failed ?? ((error) => process.emitWarning(`the index in ${folder} was not taken in: ${messageOf(error)}`));
+  let { revision } = opened.codebase;
+  let ended = false;
+  let work: Promise<void> = Promise.resolve();
+
+  const look = async () => {
+    if (ended || (await Codebase.open(folder)).revision === revision) return;
+    const next = await openCodebase(folder, encoder);
+    try {
+      await changed(next);
+      revision = next.codebase.revision;
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
+  };
+  const hear = () => {
+    work = work.then(look).catch(failed);
+  };
+  const file = Codebase.file(folder);
+  watchFile(file, { interval, persistent: false }, hear);
+  hear(); // it may have changed since it was opened
+  return async () => {
+    ended = true;
+    unwatchFile(file, hear);
+    await work;
+  };
+}
