@@ -1,0 +1,55 @@
+// internal
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import type { FastifyReply } from "fastify";
+import { asTesseraError, statuses } from "../errors.js";
+
+/** An error in the shape that OpenAI's clients read. */
+export interface OpenAiError {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** The place of a field of a request; OpenAI's `param` is the field. */
+export const fieldPath = (field: string): string => `body.${field}`;
+
+/** A field of a request that is wrong. */
+export const refusal = (field: string | undefined, message: string, hint?: string): TesseraError =>
+  new TesseraError("BAD_ARGUMENT", message, { path: field === undefined ? undefined : fieldPath(field), hint });
+
+const types: Readonly<Record<number, string>> = {
+  401: "authentication_error",
+  403: "permission_error",
+  429: "rate_limit_error",
+};
+
+const codes: Partial<Record<ErrorCode, string>> = {
+  UNAUTHENTICATED: "invalid_api_key",
+  UNKNOWN_RESOURCE: "model_not_found",
+  OVERLOADED: "rate_limit_exceeded",
+  QUOTA_EXHAUSTED: "insufficient_quota",
+};
+
+export function openAiError(error: TesseraError): OpenAiError {
+  const status = statusOf(error);
+  return {
+    error: {
+      message: error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
+      type: types[status] ?? (status < 500 ? "invalid_request_error" : "server_error"),
+      param: /^body\.(.+)$/.exec(error.path ?? "")?.[1] ?? null,
+      code: codes[error.code] ?? error.code.toLowerCase(),
+    },
+  };
+}
+
+const statusOf = ({ code }: TesseraError): number => (code === "UNKNOWN_RESOURCE" ? 404 : statuses[code]);
+
+/** Answers with an error: status, the time to ask again, and the body. */
+export function sendError(thrown: unknown, reply: FastifyReply): FastifyReply {
+  const error = asTesseraError(thrown);
+  if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
+  return reply.code(statusOf(error)).type("application/json; charset=utf-8").send(openAiError(error));
+}
