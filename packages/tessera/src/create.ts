@@ -225,7 +225,8 @@ export class Tessera<F extends Flows> {
     const release = signal && forward(signal, abort);
 
     const ready = this.#current ? this.#ready(flow) : unlessAborted(this.#ready(flow), flow, controller.signal);
-    const beginning = ready.then((generation) => {
+    const beginning = ready.then((before) => {
+      const generation = this.#current ?? before; // a reload may have come in between
       const begun = start(generation, { ...options, id, signal: controller.signal });
       generation.follow(begun.result);
       return begun;
