@@ -44,6 +44,7 @@ export const allowed = {
     "@huggingface/tokenizers": "reads tokenizer.json",
     "eventsource-parser": "server-sent events of remote models",
     "onnxruntime-node": "the cpu engine",
+    webgpu: "the gpu engine",
   },
   langchain: {
     "@langchain/core": "the other side of the bridge",

@@ -1,0 +1,238 @@
+// internal
+import { messageOf, TesseraError } from "@tessera/core";
+import type {} from "webgpu";
+import type { Kernel } from "./kernels/kernel.js";
+
+// off by default for NVIDIA: half precision there, and the memory model that matrix units need
+const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model"];
+const wanted = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"] as const;
+
+export interface DeviceInfo {
+  readonly device: string;
+  /** Computed by the processor: for tests, never chosen by itself. */
+  readonly software: boolean;
+  readonly features: readonly string[];
+}
+
+type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array;
+
+/** One step of a command list: a kernel over `groups` workgroups, or as many as lie at `at` in `dispatch`. */
+export type Groups = readonly [x: number, y?: number] | { readonly dispatch: GPUBuffer; readonly at: number };
+
+/** A device with its compiled kernels, and buffers within a budget. */
+export class Device {
+  private readonly pipelines = new Map<string, GPUComputePipeline>();
+  private readonly bindings = new Map<string, GPUBindGroup>();
+  private readonly numbers = new WeakMap<GPUBuffer, number>();
+  private buffers = 0;
+  private failure: string | undefined;
+  /** Bytes in buffers. */
+  used = 0;
+
+  constructor(
+    private readonly device: GPUDevice,
+    readonly info: DeviceInfo,
+    private readonly budget: number,
+  ) {
+    device.addEventListener("uncapturederror", (event) => {
+      this.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+    });
+  }
+
+  get lost(): Promise<GPUDeviceLostInfo> {
+    return this.device.lost;
+  }
+
+  /** @throws TesseraError OVERLOADED beyond the budget, before anything is allocated. */
+  admit(bytes: number, what: string): void {
+    if (this.used + bytes <= this.budget) return;
+    const mega = (count: number): string => `${Math.ceil(count / 2 ** 20)} MiB`;
+    throw new TesseraError(
+      "OVERLOADED",
+      `${what} needs ${mega(bytes)} of the GPU's memory; ${mega(this.budget - this.used)} of ${mega(this.budget)} are free`,
+      { hint: "raise the engine's memory, make the cache smaller, or close another model" },
+    );
+  }
+
+  /** A buffer that kernels read and write. */
+  buffer(bytes: number, what: string, indirect = false): GPUBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    this.admit(size, what);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const buffer = this.device.createBuffer({
+      label: what,
+      size,
+      usage: indirect ? usage | GPUBufferUsage.INDIRECT : usage,
+    });
+    this.used += size;
+    this.numbers.set(buffer, this.buffers++);
+    return buffer;
+  }
+
+  from(values: Bytes, what: string): GPUBuffer {
+    const buffer = this.buffer(values.byteLength, what);
+    this.write(buffer, values);
+    return buffer;
+  }
+
+  write(buffer: GPUBuffer, values: Bytes): void {
+    if (values.byteLength === 0) return;
+    this.device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
+  }
+
+  release(buffers: Iterable<GPUBuffer>): void {
+    const gone = new Set<number>();
+    for (const buffer of buffers) {
+      this.used -= buffer.size;
+      gone.add(this.numbers.get(buffer)!);
+      buffer.destroy();
+    }
+    for (const key of this.bindings.keys())
+      if (
+        key
+          .split(" ")
+          .slice(1)
+          .some((number) => gone.has(Number(number)))
+      )
+        this.bindings.delete(key);
+  }
+
+  commands(): Commands {
+    return new Commands(this, this.device.createCommandEncoder());
+  }
+
+  pipeline(kernel: Kernel): GPUComputePipeline {
+    let pipeline = this.pipelines.get(kernel.name);
+    if (pipeline === undefined) {
+      const module = this.device.createShaderModule({ label: kernel.name, code: kernel.wgsl });
+      pipeline = this.device.createComputePipeline({ label: kernel.name, layout: "auto", compute: { module } });
+      this.pipelines.set(kernel.name, pipeline);
+    }
+    return pipeline;
+  }
+
+  bind(kernel: Kernel, buffers: readonly GPUBuffer[]): GPUBindGroup {
+    const key = `${kernel.name} ${buffers.map((buffer) => this.numbers.get(buffer)).join(" ")}`;
+    let group = this.bindings.get(key);
+    if (group === undefined) {
+      const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+      group = this.device.createBindGroup({ layout: this.pipeline(kernel).getBindGroupLayout(0), entries });
+      this.bindings.set(key, group);
+    }
+    return group;
+  }
+
+  /** Submits, and reads the buffers back in one wait. @throws TesseraError MODEL_FAILED */
+  async finish(
+    encoder: GPUCommandEncoder,
+    wanted: readonly { buffer: GPUBuffer; bytes: number }[],
+  ): Promise<ArrayBuffer[]> {
+    const total = wanted.reduce((sum, { bytes }) => sum + Math.max(4, bytes), 0);
+    const staging = this.device.createBuffer({ size: total, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    try {
+      let at = 0;
+      for (const { buffer, bytes } of wanted) {
+        encoder.copyBufferToBuffer(buffer, 0, staging, at, Math.max(4, bytes));
+        at += Math.max(4, bytes);
+      }
+      this.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      const copy = staging.getMappedRange().slice(0);
+      at = 0;
+      return wanted.map(({ bytes }) => {
+        const part = copy.slice(at, at + bytes);
+        at += Math.max(4, bytes);
+        return part;
+      });
+    } catch (cause) {
+      throw new TesseraError("MODEL_FAILED", `the GPU failed: ${this.failure ?? messageOf(cause)}`, { cause });
+    } finally {
+      staging.destroy();
+      this.check();
+    }
+  }
+
+  /** @throws TesseraError MODEL_FAILED where the driver refused anything before. */
+  check(): void {
+    if (this.failure === undefined) return;
+    const message = this.failure;
+    this.failure = undefined;
+    throw new TesseraError("MODEL_FAILED", `the GPU refused a command: ${message}`);
+  }
+
+  destroy(): void {
+    this.device.destroy();
+  }
+}
+
+/** A command list: kernels run one after another, each sees what those before it wrote. */
+export class Commands {
+  private pass: GPUComputePassEncoder | undefined;
+
+  constructor(
+    private readonly owner: Device,
+    private readonly encoder: GPUCommandEncoder,
+  ) {}
+
+  run(kernel: Kernel, buffers: readonly GPUBuffer[], groups: Groups): this {
+    this.pass ??= this.encoder.beginComputePass();
+    this.pass.setPipeline(this.owner.pipeline(kernel));
+    this.pass.setBindGroup(0, this.owner.bind(kernel, buffers));
+    if ("dispatch" in groups) this.pass.dispatchWorkgroupsIndirect(groups.dispatch, groups.at);
+    else if (groups[0] > 0) this.pass.dispatchWorkgroups(groups[0], groups[1] ?? 1);
+    return this;
+  }
+
+  clear(buffer: GPUBuffer): this {
+    this.end();
+    this.encoder.clearBuffer(buffer);
+    return this;
+  }
+
+  read(...wanted: { buffer: GPUBuffer; bytes: number }[]): Promise<ArrayBuffer[]> {
+    this.end();
+    return this.owner.finish(this.encoder, wanted);
+  }
+
+  private end(): void {
+    this.pass?.end();
+    this.pass = undefined;
+  }
+}
+
+/**
+ * Opens this machine's GPU by the `webgpu` package (Dawn). Only for a process that ends by process.exit: Dawn aborts
+ * where its instance is collected, and keeps a process alive where it is not.
+ * @throws TesseraError DEPENDENCY_MISSING without the package, without a driver, or without an adapter.
+ */
+export async function openDevice(budget: number): Promise<Device> {
+  const missing = (message: string, hint: string, cause?: unknown): TesseraError =>
+    new TesseraError("DEPENDENCY_MISSING", message, { hint, cause });
+  let webgpu: typeof import("webgpu");
+  try {
+    webgpu = await import("webgpu");
+  } catch (cause) {
+    throw missing(`webgpu cannot be loaded: ${messageOf(cause)}`, "install webgpu 0.6.2, or use the CPU engine", cause);
+  }
+  Object.assign(globalThis, webgpu.globals);
+  const gpu = webgpu.create([`enable-dawn-features=${toggles.join(",")}`]);
+  // a module-local reference is not enough: the process aborts when the instance is collected
+  Object.assign(globalThis, { tesseraGpu: gpu });
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw missing("no GPU was found", "install a Vulkan driver, or use the CPU engine");
+  const features = wanted.filter((feature) => adapter.features.has(feature as GPUFeatureName));
+  const { limits, info } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features as unknown as GPUFeatureName[],
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: Math.min(limits.maxStorageBuffersPerShaderStage, 10),
+    },
+  });
+  const name = info.device || info.description || info.architecture || info.vendor;
+  const software =
+    info.isFallbackAdapter ||
+    /swiftshader|llvmpipe|lavapipe|\bcpu\b/i.test(`${info.architecture} ${name} ${info.description}`);
+  return new Device(device, { device: name, software, features }, budget);
+}

@@ -1,0 +1,314 @@
+// internal
+import { type EncoderModel, longestInput, type Norm } from "../../encoder-model.js";
+import type { Ragged } from "../../engine.js";
+import type { Commands, Device } from "./device.js";
+import { softmaxAttention } from "./kernels/attention.js";
+import { compact, decide, moveRows } from "./kernels/compact.js";
+import { type MatmulShape, matmul, tile } from "./kernels/matmul.js";
+import { embedding, norm, pool, rope, unitRows } from "./kernels/rows.js";
+import { interleave, stack, Weights } from "./weights.js";
+
+/** Tokens of one command list; a longer batch runs in parts. */
+const tokensPerRun = { software: 1024, hardware: 16384 };
+
+interface Layer {
+  readonly attentionNorm: GPUBuffer[];
+  readonly qkv: GPUBuffer[];
+  readonly output: GPUBuffer[];
+  readonly feedforwardNorm: GPUBuffer[];
+  readonly up: GPUBuffer[];
+  readonly down: GPUBuffer[];
+}
+
+/** How a text may leave early: at a checkpoint whose vector has a cosine of at least 1 − margin with the one before. */
+export interface MarginPolicy {
+  readonly margin: number;
+  /** Layers of exits, rising; what has not left leaves at the last. */
+  readonly layers: readonly number[];
+}
+
+/** An encoder on the device: its weights, and room for one run. */
+export class DeviceEncoder {
+  private readonly layers: Layer[];
+  private readonly exits: Map<number, { norm: GPUBuffer[]; projection: GPUBuffer[] }>;
+  private readonly weights: Weights;
+  private readonly room: Room;
+  private readonly table: GPUBuffer;
+  private readonly angles: GPUBuffer;
+  private readonly most: number;
+
+  constructor(
+    private readonly device: Device,
+    private readonly model: EncoderModel,
+    half: boolean,
+  ) {
+    const { blocks, hidden, heads } = model;
+    this.most = Math.max(longestInput(model), device.info.software ? tokensPerRun.software : tokensPerRun.hardware);
+    this.weights = new Weights(device, half);
+    const widest = Math.max(...blocks.map(({ up }) => up.rows));
+    const parameters = [model.embedding, ...blocks.flatMap((block) => Object.values(block))].reduce(
+      (sum: number, value) => sum + (value && "rows" in value ? value.rows * value.columns : 0),
+      0,
+    );
+    device.admit((half ? 2 : 4) * parameters + Room.bytes(model, this.most, widest), `the encoder ${model.name}`);
+    try {
+      this.table = this.weights.matrix(model.embedding, "embedding")[0]!;
+      this.layers = blocks.map((block, i) => ({
+        attentionNorm: this.norm(block.attentionNorm, `layer ${i}`),
+        qkv: this.weights.matrix(stack([block.query, block.key, block.value]), `layer ${i} qkv`),
+        output: this.weights.matrix(block.output, `layer ${i} output`),
+        feedforwardNorm: this.norm(block.feedforwardNorm, `layer ${i}`),
+        up: this.weights.matrix(block.gate ? interleave(block.gate, block.up) : block.up, `layer ${i} up`),
+        down: this.weights.matrix(block.down, `layer ${i} down`),
+      }));
+      this.exits = new Map(
+        model.exits.map((exit) => [
+          exit.layer,
+          {
+            norm: exit.norm ? this.norm(exit.norm, `exit ${exit.layer}`) : [],
+            projection: this.weights.matrix(exit.projection, `exit ${exit.layer}`),
+          },
+        ]),
+      );
+      this.angles = this.weights.keep(
+        device.from(anglesOf(longestInput(model), hidden / heads, model.ropeTheta), "angles"),
+      );
+      this.room = new Room(this.weights, model, this.most, widest);
+      device.check();
+    } catch (error) {
+      this.weights.release();
+      throw error;
+    }
+  }
+
+  /** Unit vectors, a row a text, all leaving after layer `exit`: a shorter command list. */
+  async encode(batch: Ragged, exit: number): Promise<Float32Array> {
+    const vectors = new Float32Array((batch.offsets.length - 1) * this.model.hidden);
+    for (const { first, part } of this.parts(batch)) {
+      const { texts, tokens, commands } = this.begin(part);
+      for (let layer = 0; layer < exit; layer++) this.block(commands, layer, tokens);
+      this.leave(commands, exit, tokens, texts);
+      const [bytes] = await commands.read({ buffer: this.room.vectors, bytes: 4 * texts * this.model.hidden });
+      vectors.set(new Float32Array(bytes!), first * this.model.hidden);
+    }
+    return vectors;
+  }
+
+  /** Texts leave where their vector has settled; the rest move together on the device, and nothing is read in between. */
+  async encodeByMargin(
+    batch: Ragged,
+    { margin, layers }: MarginPolicy,
+  ): Promise<{ vectors: Float32Array; exits: Uint8Array }> {
+    const { hidden } = this.model;
+    const vectors = new Float32Array((batch.offsets.length - 1) * hidden);
+    const exits = new Uint8Array(batch.offsets.length - 1);
+    for (const { first, part } of this.parts(batch)) {
+      const { texts, tokens, commands } = this.begin(part);
+      const room = this.room;
+      this.device.write(
+        room.origin[0]!,
+        Uint32Array.from({ length: texts }, (_, i) => i),
+      );
+      this.device.write(room.margin, Float32Array.of(margin));
+      for (let layer = 0; layer < layers.at(-1)!; layer++) {
+        this.block(commands, layer, tokens);
+        if (!layers.includes(layer + 1)) continue;
+        this.leave(commands, layer + 1, tokens, texts);
+        const [origin, other] = room.origin as [GPUBuffer, GPUBuffer];
+        commands.run(
+          decide(hidden, layer + 1, layer + 1 === layers[0]),
+          [room.counts, room.margin, origin, room.vectors, room.results, room.exits, room.keep],
+          [texts],
+        );
+        if (layer + 1 === layers.at(-1)) break;
+        const [offsets, newOffsets] = room.offsets as [GPUBuffer, GPUBuffer];
+        commands.run(compact(), [room.keep, offsets, origin, room.counts, newOffsets, other, room.from], [1]);
+        commands.run(
+          moveRows(hidden),
+          [room.counts, newOffsets, room.from, room.x[0]!, room.x[1]!, room.text],
+          [texts],
+        );
+        for (const pair of [room.offsets, room.origin, room.x]) pair.reverse();
+      }
+      const [bytes, left] = await commands.read(
+        { buffer: room.results, bytes: 4 * texts * hidden },
+        { buffer: room.exits, bytes: 4 * texts },
+      );
+      vectors.set(new Float32Array(bytes!), first * hidden);
+      exits.set(new Uint8Array(new Uint32Array(left!)), first);
+    }
+    return { vectors, exits };
+  }
+
+  release(): void {
+    this.weights.release();
+  }
+
+  private norm(value: Norm, what: string): GPUBuffer[] {
+    return this.weights.vectors(`${what} norm`, value.weight, value.bias);
+  }
+
+  private *parts({ ids, offsets }: Ragged): Iterable<{ first: number; part: Ragged }> {
+    const texts = offsets.length - 1;
+    for (let first = 0, last = 0; first < texts; first = last) {
+      const start = offsets[first]!;
+      while (last < texts && offsets[last + 1]! - start <= this.most) last += 1;
+      const part = offsets.slice(first, last + 1).map((offset) => offset - start);
+      yield { first, part: { ids: ids.subarray(start, offsets[last]), offsets: part } };
+    }
+  }
+
+  private begin({ ids, offsets }: Ragged): { texts: number; tokens: number; commands: Commands } {
+    const texts = offsets.length - 1;
+    const text = new Uint32Array(ids.length);
+    for (let i = 0; i < texts; i++) text.fill(i, offsets[i], offsets[i + 1]);
+    const { device, room, model } = this;
+    device.write(room.counts, Uint32Array.of(ids.length, texts));
+    device.write(room.ids, Int32Array.from(ids));
+    device.write(room.text, text);
+    device.write(room.offsets[0]!, offsets);
+    const commands = device.commands();
+    commands.run(
+      embedding(model.hidden, this.weights.type),
+      [room.counts, room.ids, this.table, room.x[0]!],
+      [ids.length],
+    );
+    return { texts, tokens: ids.length, commands };
+  }
+
+  private product(
+    shape: Omit<MatmulShape, "rows" | "weights" | "bias">,
+    matrix: GPUBuffer[],
+    x: GPUBuffer,
+    y: GPUBuffer,
+    rows: number,
+    commands: Commands,
+    by: "tokens" | "texts" = "tokens",
+  ): void {
+    commands.run(
+      matmul({ ...shape, rows: by, weights: this.weights.type, bias: matrix.length > 1 }),
+      [this.room.counts, x, ...matrix, y],
+      [Math.ceil(rows / tile), Math.ceil(shape.outputs / tile)],
+    );
+  }
+
+  private block(commands: Commands, index: number, tokens: number): void {
+    const { room, model } = this;
+    const { hidden, heads, keyValueHeads } = model;
+    const block = model.blocks[index]!;
+    const layer = this.layers[index]!;
+    const size = hidden / heads;
+    const width = hidden + 2 * keyValueHeads * size;
+    const x = room.x[0]!;
+    commands.run(
+      norm(hidden, block.attentionNorm, "tokens"),
+      [room.counts, x, ...layer.attentionNorm, room.a],
+      [tokens],
+    );
+    this.product({ inputs: hidden, outputs: width }, layer.qkv, room.a, room.wide, tokens, commands);
+    commands.run(
+      rope(width, heads + keyValueHeads, size),
+      [room.counts, room.text, room.offsets[0]!, this.angles, room.wide],
+      [tokens],
+    );
+    commands.run(
+      softmaxAttention(heads, keyValueHeads, size),
+      [room.counts, room.text, room.offsets[0]!, room.wide, room.a],
+      [tokens, heads],
+    );
+    this.product({ inputs: hidden, outputs: hidden, residual: true }, layer.output, room.a, x, tokens, commands);
+    commands.run(
+      norm(hidden, block.feedforwardNorm, "tokens"),
+      [room.counts, x, ...layer.feedforwardNorm, room.a],
+      [tokens],
+    );
+    const inner = block.up.rows;
+    const up = block.gate
+      ? ({ outputs: 2 * inner, activation: "gated" } as const)
+      : ({ outputs: inner, activation: "gelu-tanh" } as const);
+    this.product({ inputs: hidden, ...up }, layer.up, room.a, room.wide, tokens, commands);
+    this.product({ inputs: inner, outputs: hidden, residual: true }, layer.down, room.wide, x, tokens, commands);
+  }
+
+  private leave(commands: Commands, layer: number, tokens: number, texts: number): void {
+    const { room, model } = this;
+    const exit = this.exits.get(layer)!;
+    const head = model.exits.find((candidate) => candidate.layer === layer)!;
+    let x = room.x[0]!;
+    if (head.norm) {
+      commands.run(norm(model.hidden, head.norm, "tokens"), [room.counts, x, ...exit.norm, room.a], [tokens]);
+      x = room.a;
+    }
+    commands.run(pool(model.hidden, model.pooling), [room.counts, room.offsets[0]!, x, room.pooled], [texts]);
+    this.product(
+      { inputs: model.hidden, outputs: model.hidden },
+      exit.projection,
+      room.pooled,
+      room.projected,
+      texts,
+      commands,
+      "texts",
+    );
+    commands.run(unitRows(model.hidden), [room.counts, room.projected, room.vectors], [texts]);
+  }
+}
+
+/** Buffers of one run of at most `tokens` tokens; pairs are swapped where texts leave. */
+class Room {
+  readonly counts: GPUBuffer;
+  readonly ids: GPUBuffer;
+  readonly text: GPUBuffer;
+  readonly keep: GPUBuffer;
+  readonly from: GPUBuffer;
+  readonly exits: GPUBuffer;
+  readonly margin: GPUBuffer;
+  readonly a: GPUBuffer;
+  readonly wide: GPUBuffer;
+  readonly pooled: GPUBuffer;
+  readonly projected: GPUBuffer;
+  readonly vectors: GPUBuffer;
+  readonly results: GPUBuffer;
+  readonly x: GPUBuffer[];
+  readonly offsets: GPUBuffer[];
+  readonly origin: GPUBuffer[];
+
+  constructor(weights: Weights, { hidden }: EncoderModel, tokens: number, widest: number) {
+    const floats = (columns: number): GPUBuffer => weights.buffer(4 * tokens * columns, "activations");
+    this.counts = weights.buffer(32, "counts");
+    [this.ids, this.text, this.keep, this.from, this.exits] = Array.from({ length: 5 }, () => floats(1)) as [
+      GPUBuffer,
+      GPUBuffer,
+      GPUBuffer,
+      GPUBuffer,
+      GPUBuffer,
+    ];
+    this.margin = weights.buffer(4, "margin");
+    this.a = floats(hidden);
+    this.wide = floats(Math.max(3 * hidden, widest));
+    [this.pooled, this.projected, this.vectors, this.results] = Array.from({ length: 4 }, () => floats(hidden)) as [
+      GPUBuffer,
+      GPUBuffer,
+      GPUBuffer,
+      GPUBuffer,
+    ];
+    this.x = [floats(hidden), floats(hidden)];
+    this.offsets = [weights.buffer(4 * (tokens + 1), "offsets"), weights.buffer(4 * (tokens + 1), "offsets")];
+    this.origin = [floats(1), floats(1)];
+  }
+
+  static bytes({ hidden }: EncoderModel, tokens: number, widest: number): number {
+    return 4 * tokens * (9 + 7 * hidden + Math.max(3 * hidden, widest)) + 128;
+  }
+}
+
+/** cos and sin of position · θ^(−2j/s), beside each other. */
+function anglesOf(positions: number, size: number, theta: number): Float32Array {
+  const angles = new Float32Array(positions * size);
+  for (let p = 0; p < positions; p++)
+    for (let j = 0; j < size / 2; j++) {
+      const angle = p * theta ** ((-2 * j) / size);
+      angles[p * size + 2 * j] = Math.cos(angle);
+      angles[p * size + 2 * j + 1] = Math.sin(angle);
+    }
+  return angles;
+}

@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { needs } from "@tessera/testkit";
+import { readBundle } from "../../bundle.js";
+import { encoderModel, type GoldenCase, readGolden } from "../../encoder-bundle.js";
+import type { EncoderModel } from "../../encoder-model.js";
+import { ragged } from "../../engine.js";
+import { randomStream, writeRandomEncoder } from "../../random-encoder.js";
+import { referenceVectors } from "../reference.js";
+import { softwareDriver, withoutDriver } from "./driver.fixture.js";
+import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
+
+const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+
+let folder: string;
+let model: EncoderModel;
+let golden: readonly GoldenCase[];
+let engine: GpuEngine;
+let session: GpuEncoderSession;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tessera-gpu-"));
+  await writeRandomEncoder(folder, { shape: "tiny", golden: 4 });
+  model = encoderModel(await readBundle(folder));
+  golden = await readGolden(folder, model);
+  if (softwareDriver === undefined) return;
+  engine = await gpuEngine({ driver: softwareDriver });
+  session = await engine.loadEncoder(model);
+});
+afterAll(async () => {
+  await engine?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  let [dot, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i]! * b[i]!;
+    aa += a[i]! ** 2;
+    bb += b[i]! ** 2;
+  }
+  return dot / Math.sqrt(aa * bb);
+};
+const row = (vectors: Float32Array, i: number): Float32Array => vectors.slice(i * model.hidden, (i + 1) * model.hidden);
+const inputs = (count: number, longest: number, seed = 1): number[][] => {
+  const random = randomStream(seed);
+  return Array.from({ length: count }, () =>
+    Array.from({ length: 1 + Math.floor(random() * longest) }, () => Math.floor(random() * 160)),
+  );
+};
+
+describe("an encoder on the GPU engine", () => {
+  onDevice("says that the driver is software", () => {
+    expect(engine.software).toBe(true);
+    expect(engine.info).toMatchObject({ kind: "gpu", dtype: "fp32" });
+  });
+
+  onDevice("reaches the golden vectors at every exit", async () => {
+    for (const exit of session.exits) {
+      const vectors = await session.encode(ragged(golden.map(({ ids }) => ids)), exit);
+      for (const [i, { vectors: expected }] of golden.entries())
+        expect(cosine(row(vectors, i), expected[exit]!)).toBeGreaterThan(1 - 1e-6);
+    }
+  });
+
+  onDevice("computes each text as if it were alone, in batches of any mixture", async () => {
+    const texts = inputs(9, 70);
+    const vectors = await session.encode(ragged(texts), 4);
+    for (const [i, ids] of texts.entries()) {
+      const expected = referenceVectors(model, Int32Array.from(ids)).get(4)!;
+      for (const [j, value] of row(vectors, i).entries()) expect(Math.abs(value - expected[j]!)).toBeLessThan(1e-5);
+    }
+    expect(await session.encode(ragged([]), 4)).toHaveLength(0);
+  });
+
+  onDevice("lets texts leave by margin and computes the rest as if they were alone", async () => {
+    const texts = inputs(12, 30, 2);
+    const layers = [1, 2, 4];
+    const all = texts.map((ids) => referenceVectors(model, Int32Array.from(ids)));
+    const cosines = all.map((vectors) => cosine(vectors.get(1)!, vectors.get(2)!)).sort((a, b) => a - b);
+    // between two texts, so that about half of them leave in the middle
+    const margin = 1 - (cosines[5]! + cosines[6]!) / 2;
+    const { vectors, exits } = await session.encodeByMargin(ragged(texts), { margin, layers });
+    expect([...exits].filter((exit) => exit === 2)).toHaveLength(6);
+    for (const [i, reference] of all.entries()) {
+      const exit = cosine(reference.get(1)!, reference.get(2)!) >= 1 - margin ? 2 : 4;
+      expect(exits[i]).toBe(exit);
+      expect(cosine(row(vectors, i), reference.get(exit)!)).toBeGreaterThan(1 - 1e-6);
+    }
+    // nobody, and everybody
+    const none = await session.encodeByMargin(ragged(texts), { margin: 0, layers });
+    expect(new Set(none.exits)).toEqual(new Set([4]));
+    const everybody = await session.encodeByMargin(ragged(texts), { margin: 2, layers });
+    expect(new Set(everybody.exits)).toEqual(new Set([2]));
+    await expect(session.encodeByMargin(ragged(texts), { margin: 0.1, layers: [2, 1] })).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+    });
+  });
+
+  onDevice("refuses what does not fit the model", async () => {
+    await expect(session.encode(ragged([[1, 160]]), 4)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await expect(session.encode(ragged([[1]]), 3)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+
+  onDevice("settles an aborted call at once", async () => {
+    const controller = new AbortController();
+    const call = session.encode(ragged(inputs(4, 60)), 4, controller.signal);
+    controller.abort();
+    await expect(call).rejects.toMatchObject({ code: "ABORTED" });
+  });
+
+  onDevice("fits the models of its budget and refuses the next, which costs the others nothing", async () => {
+    const small = await gpuEngine({ driver: softwareDriver, memory: 2 * 2 ** 20 });
+    try {
+      const first = await small.loadEncoder(model);
+      const used = await small.memory();
+      await expect(small.loadEncoder(model)).rejects.toMatchObject({ code: "OVERLOADED" });
+      expect(await small.memory()).toBe(used);
+      expect(await first.encode(ragged([[1, 4, 7]]), 1)).toHaveLength(model.hidden);
+      await first.close();
+      expect(await small.memory()).toBe(0);
+      await expect(first.encode(ragged([[1]]), 1)).rejects.toMatchObject({ code: "CLOSED" });
+      await (await small.loadEncoder(model)).close();
+    } finally {
+      expect(await small.close()).toBe(0);
+    }
+  });
+
+  onDevice("lives on when its process is killed: calls in flight fail, the next are served", async () => {
+    const before = await session.encode(ragged([[1, 4, 7]]), 4);
+    const process_ = engine.process!;
+    const call = session.encode(ragged(inputs(12, 60)), 4);
+    const failed = expect(call).rejects.toMatchObject({ code: "MODEL_FAILED" });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.kill(process_, "SIGKILL");
+    await failed;
+    expect(await session.encode(ragged([[1, 4, 7]]), 4)).toEqual(before);
+    expect(engine.process).not.toBe(process_);
+  });
+});
+
+it("says what is missing where there is no GPU", async () => {
+  await expect(gpuEngine({ driver: "/nowhere/driver.json" })).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
+});

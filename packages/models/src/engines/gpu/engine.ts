@@ -1,0 +1,338 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import { type EncoderModel, longestInput } from "../../encoder-model.js";
+import {
+  checkBatch,
+  type EncoderSession,
+  type Engine,
+  type GeneratorBatch,
+  type GeneratorResult,
+  type GeneratorSession,
+  type Ragged,
+} from "../../engine.js";
+import type { MarginPolicy } from "./encoder.js";
+import { checkGeneratorBatch } from "./generator-batch.js";
+import type { Reply, Request, Requests } from "./protocol.js";
+
+export type { MarginPolicy } from "./encoder.js";
+
+export interface GpuEngineSettings {
+  /** Bytes of the GPU's memory that models and caches may take together; more is refused. Default: 4 GiB. */
+  readonly memory?: number | undefined;
+  /** "fp16" weights where the GPU has them (sums stay fp32); "fp32" everywhere. Default: fp16. */
+  readonly precision?: "fp16" | "fp32" | undefined;
+  /** The JSON file of a Vulkan driver to use instead of the machine's own, as for a driver in software. */
+  readonly driver?: string | undefined;
+}
+
+/** An encoder on the GPU, which can also let each text leave when its vector has settled. */
+export interface GpuEncoderSession extends EncoderSession {
+  /** @throws TesseraError as `encode`; BAD_ARGUMENT where the layers are no rising exits. */
+  encodeByMargin(
+    batch: Ragged,
+    policy: MarginPolicy,
+    signal?: AbortSignal,
+  ): Promise<{ vectors: Float32Array; exits: Uint8Array }>;
+}
+
+/** The GPU engine, which owns a process. */
+export interface GpuEngine extends Engine {
+  readonly software: boolean;
+  readonly features: readonly string[];
+  /** The id of the process that owns the GPU, while there is one. */
+  readonly process: number | undefined;
+  loadEncoder(model: EncoderModel): Promise<GpuEncoderSession>;
+  loadGenerator: NonNullable<Engine["loadGenerator"]>;
+  /** Bytes in the GPU's buffers. */
+  memory(): Promise<number>;
+  /** Ends the process; every call in flight fails with CLOSED. Resolves to the exit code. */
+  close(): Promise<number | null>;
+}
+
+/**
+ * Own WGSL kernels through Dawn (Vulkan, Metal, D3D12), in a process of their own. If that process dies, the calls in
+ * flight fail with MODEL_FAILED and the next one starts another and loads the models again.
+ * @throws TesseraError DEPENDENCY_MISSING without the package `webgpu`, a driver or a GPU.
+ */
+export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEngine> {
+  const memory = settings.memory ?? 4 * 2 ** 30;
+  if (!Number.isSafeInteger(memory) || memory < 1)
+    throw new TesseraError("BAD_ARGUMENT", `${memory} is no number of bytes`, { hint: "use 1 or more" });
+  const owner = new Owner({ memory, half: (settings.precision ?? "fp16") === "fp16" }, settings.driver);
+  const { device, software, features, dtype } = await owner.ready();
+  let sessions = 0;
+  return {
+    info: { kind: "gpu", device, dtype },
+    software,
+    features,
+    get process() {
+      return owner.process;
+    },
+    async loadEncoder(model) {
+      const session = sessions++;
+      await owner.load(session, "encoder", { session, model });
+      return new GpuEncoder(owner, session, model);
+    },
+    async loadGenerator(model, cache) {
+      const session = sessions++;
+      await owner.load(session, "generator", { session, model, cache });
+      return new GpuGenerator(owner, session, (batch) => checkGeneratorBatch(batch, model, cache), cache);
+    },
+    memory: () => owner.ask("memory", {}),
+    close: () => owner.close(),
+  };
+}
+
+type Ask<K extends keyof Requests> = Requests[K]["ask"];
+type Answer<K extends keyof Requests> = Requests[K]["answer"];
+interface Call {
+  resolve(answer: unknown): void;
+  reject(error: TesseraError): void;
+}
+
+/** Starts the process, asks it, and starts it again. */
+class Owner {
+  private child: ChildProcess | undefined;
+  private opening: Promise<Answer<"open">> | undefined;
+  private readonly calls = new Map<number, Call>();
+  private readonly models = new Map<number, { kind: "encoder" | "generator"; ask: Ask<"encoder" | "generator"> }>();
+  private numbers = 0;
+  private closed = false;
+  /** How often the process was started. */
+  starts = 0;
+
+  constructor(
+    private readonly settings: Ask<"open">,
+    private readonly driver: string | undefined,
+  ) {}
+
+  get process(): number | undefined {
+    return this.child?.pid;
+  }
+
+  /** A process with every model loaded. */
+  ready(): Promise<Answer<"open">> {
+    if (this.closed) return Promise.reject(new TesseraError("CLOSED", "the GPU engine is closed"));
+    this.opening ??= this.open().catch((error: unknown) => {
+      this.opening = undefined;
+      this.child?.kill();
+      throw error;
+    });
+    return this.opening;
+  }
+
+  async load(session: number, kind: "encoder" | "generator", ask: Ask<"encoder" | "generator">): Promise<void> {
+    await this.ask(kind, ask as Ask<typeof kind>);
+    this.models.set(session, { kind, ask });
+  }
+
+  async unload(session: number): Promise<void> {
+    this.models.delete(session);
+    if (this.child && !this.closed) await this.ask("release", { session });
+  }
+
+  async ask<K extends keyof Requests>(kind: K, ask: Ask<K>, signal?: AbortSignal): Promise<Answer<K>> {
+    const aborted = (): TesseraError => new TesseraError("ABORTED", "the call was aborted", { cause: signal?.reason });
+    if (signal?.aborted) throw aborted();
+    await this.ready();
+    if (signal?.aborted) throw aborted();
+    return this.send(kind, ask, signal && { signal, aborted });
+  }
+
+  async close(): Promise<number | null> {
+    this.closed = true;
+    const { child } = this;
+    for (const call of this.calls.values()) call.reject(new TesseraError("CLOSED", "the GPU engine is closed"));
+    this.calls.clear();
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? 0;
+    child.ref();
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    child.disconnect();
+    return ended;
+  }
+
+  private async open(): Promise<Answer<"open">> {
+    this.starts += 1;
+    const source = import.meta.url.endsWith(".ts") ? "./process.ts" : "./process.js";
+    const child = fork(fileURLToPath(new URL(source, import.meta.url)), {
+      serialization: "advanced",
+      env: { ...process.env, ...environment(this.driver) },
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    this.child = child;
+    let said = "";
+    child.stderr!.on("data", (text: Buffer) => {
+      said = `${said}${text}`.slice(-2000);
+    });
+    child.on("message", (reply: Reply) => this.receive(reply));
+    child.on("exit", (code, signal) => this.lose(child, `${signal ?? `code ${code}`}${said && `: ${said.trim()}`}`));
+    child.on("error", (error) => this.lose(child, error.message));
+    const info = await this.send("open", this.settings);
+    for (const { kind, ask } of this.models.values()) await this.send(kind, ask as Ask<typeof kind>);
+    return info;
+  }
+
+  private send<K extends keyof Requests>(
+    kind: K,
+    ask: Ask<K>,
+    abort?: { signal: AbortSignal; aborted(): TesseraError },
+  ): Promise<Answer<K>> {
+    const child = this.child;
+    if (child === undefined || !child.connected)
+      return Promise.reject(new TesseraError("MODEL_FAILED", "the GPU's process has ended", { hint: "ask again" }));
+    const number = this.numbers++;
+    this.hold(true);
+    return new Promise((resolve, reject) => {
+      const stop = (): void => settle(() => reject(abort!.aborted()));
+      const settle = (end: () => void): void => {
+        abort?.signal.removeEventListener("abort", stop);
+        this.calls.delete(number);
+        this.hold(this.calls.size > 0);
+        end();
+      };
+      abort?.signal.addEventListener("abort", stop, { once: true });
+      this.calls.set(number, {
+        resolve: (answer) => settle(() => resolve(answer as Answer<K>)),
+        reject: (error) => settle(() => reject(error)),
+      });
+      child.send({ ...ask, number, kind } as Request);
+    });
+  }
+
+  /** A process without work does not keep its owner alive. */
+  private hold(busy: boolean): void {
+    const channel = this.child?.channel;
+    const stderr = this.child?.stderr as { ref?(): void; unref?(): void } | null | undefined;
+    for (const handle of [this.child, channel, stderr]) {
+      if (busy) handle?.ref?.();
+      else handle?.unref?.();
+    }
+  }
+
+  private receive(reply: Reply): void {
+    const call = this.calls.get(reply.number);
+    if (call === undefined) return;
+    if ("answer" in reply) call.resolve(reply.answer);
+    else call.reject(new TesseraError(reply.error.code as ErrorCode, reply.error.message, { hint: reply.error.hint }));
+  }
+
+  private lose(child: ChildProcess, how: string): void {
+    if (this.child !== child) return;
+    this.child = undefined;
+    this.opening = undefined;
+    for (const call of [...this.calls.values()])
+      call.reject(new TesseraError("MODEL_FAILED", `the GPU's process ended (${how})`, { hint: "ask again" }));
+  }
+}
+
+/** A driver's own loader lies beside it where the machine has none. */
+const environment = (driver: string | undefined): NodeJS.ProcessEnv =>
+  driver === undefined
+    ? {}
+    : {
+        VK_DRIVER_FILES: driver,
+        VK_ICD_FILENAMES: driver,
+        LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, dirname(driver)].filter(Boolean).join(":"),
+      };
+
+class GpuEncoder implements GpuEncoderSession {
+  readonly exits: readonly number[];
+  readonly hidden: number;
+  private closed = false;
+
+  constructor(
+    private readonly owner: Owner,
+    private readonly session: number,
+    private readonly model: EncoderModel,
+  ) {
+    this.exits = model.exits.map(({ layer }) => layer);
+    this.hidden = model.hidden;
+  }
+
+  async encode(batch: Ragged, exit: number, signal?: AbortSignal): Promise<Float32Array> {
+    this.check(batch, exit);
+    return this.owner.ask("encode", { session: this.session, batch, exit }, signal);
+  }
+
+  async encodeByMargin(
+    batch: Ragged,
+    policy: MarginPolicy,
+    signal?: AbortSignal,
+  ): Promise<{ vectors: Float32Array; exits: Uint8Array }> {
+    if (policy.layers.length === 0 || policy.layers.some((layer, i) => i > 0 && layer <= policy.layers[i - 1]!))
+      throw new TesseraError("BAD_ARGUMENT", `${policy.layers} are no rising layers`, { path: this.model.name });
+    if (!(policy.margin >= 0 && policy.margin <= 2))
+      throw new TesseraError("BAD_ARGUMENT", `${policy.margin} is no margin`, {
+        path: this.model.name,
+        hint: "0 to 2",
+      });
+    for (const layer of policy.layers) this.check(batch, layer);
+    return this.owner.ask("margin", { session: this.session, batch, policy }, signal);
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.owner.unload(this.session);
+  }
+
+  private check(batch: Ragged, exit: number): void {
+    checkBatch(batch, exit, this.model, longestInput(this.model));
+    if (this.closed) throw new TesseraError("CLOSED", "the encoder is closed", { path: this.model.name });
+  }
+}
+
+class GpuGenerator implements GeneratorSession {
+  readonly blocks: number;
+  readonly blockTokens: number;
+  private closed = false;
+  private steps: Promise<unknown> = Promise.resolve();
+  /** The process that holds the cache, and the blocks written in it. */
+  private start: number;
+  private readonly written = new Set<number>();
+
+  constructor(
+    private readonly owner: Owner,
+    private readonly session: number,
+    private readonly check: (batch: GeneratorBatch) => void,
+    { blocks, blockTokens }: { blocks: number; blockTokens: number },
+  ) {
+    this.blocks = blocks;
+    this.blockTokens = blockTokens;
+    this.start = owner.starts;
+  }
+
+  async step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
+    if (this.closed) throw new TesseraError("CLOSED", "the generator is closed");
+    this.check(batch);
+    const step = this.steps.then(() => this.run(batch, signal));
+    this.steps = step.catch(() => {});
+    return step;
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.owner.unload(this.session);
+  }
+
+  private async run(batch: GeneratorBatch, signal: AbortSignal | undefined): Promise<GeneratorResult> {
+    await this.owner.ready();
+    if (this.start !== this.owner.starts) {
+      this.start = this.owner.starts;
+      this.written.clear();
+    }
+    for (const [i, blocks] of batch.blocks.entries())
+      for (const [place, block] of blocks.entries()) {
+        if (place * this.blockTokens < batch.cached[i]! && !this.written.has(block))
+          throw new TesseraError("MODEL_FAILED", `the cache of sequence ${i} was lost with the GPU's process`, {
+            hint: "begin the sequence again",
+          });
+        const end = batch.cached[i]! + batch.offsets[i + 1]! - batch.offsets[i]!;
+        if (place * this.blockTokens < end) this.written.add(block);
+      }
+    return this.owner.ask("step", { session: this.session, batch }, signal);
+  }
+}

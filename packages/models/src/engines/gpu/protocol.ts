@@ -1,0 +1,31 @@
+// internal
+import type { EncoderModel } from "../../encoder-model.js";
+import type { CacheSize, GeneratorBatch, GeneratorResult, Ragged } from "../../engine.js";
+import type { GeneratorModel } from "../../generator-model.js";
+import type { DeviceInfo } from "./device.js";
+import type { MarginPolicy } from "./encoder.js";
+
+/** What the engine asks of its process, with the type of each answer. */
+export interface Requests {
+  open: { ask: { memory: number; half: boolean }; answer: DeviceInfo & { dtype: "fp32" | "fp16" } };
+  encoder: { ask: { session: number; model: EncoderModel }; answer: undefined };
+  encode: { ask: { session: number; batch: Ragged; exit: number }; answer: Float32Array };
+  margin: {
+    ask: { session: number; batch: Ragged; policy: MarginPolicy };
+    answer: { vectors: Float32Array; exits: Uint8Array };
+  };
+  generator: { ask: { session: number; model: GeneratorModel; cache: CacheSize }; answer: undefined };
+  step: { ask: { session: number; batch: GeneratorBatch }; answer: GeneratorResult };
+  release: { ask: { session: number }; answer: undefined };
+  /** Bytes in buffers now. */
+  memory: { ask: Record<never, never>; answer: number };
+  /** Ends the process as a driver's fault would: for tests. */
+  abort: { ask: Record<never, never>; answer: undefined };
+}
+
+export type Request = {
+  [K in keyof Requests]: { readonly number: number; readonly kind: K } & Requests[K]["ask"];
+}[keyof Requests];
+export type Reply =
+  | { readonly number: number; readonly answer: unknown }
+  | { readonly number: number; readonly error: { code: string; message: string; hint?: string | undefined } };
