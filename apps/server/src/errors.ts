@@ -1,4 +1,5 @@
 import { type ErrorCode, errorCodes, TesseraError } from "@tessera/core";
+import type { FastifyReply, FastifyRequest } from "fastify";
 
 const failures: Partial<Record<ErrorCode, number>> = {
   UNAUTHENTICATED: 401,
@@ -72,4 +73,14 @@ export function asTesseraError(thrown: unknown): TesseraError {
     return new TesseraError("INTERNAL", "the service failed", { hint: "its log says why", cause: thrown });
   const bad = thrown instanceof SyntaxError || code?.includes("JSON") ? "BAD_JSON" : "BAD_ARGUMENT";
   return new TesseraError(byStatus[statusCode] ?? bad, message ?? "the request cannot be read");
+}
+
+/** Answers a request with what was thrown; what the caller cannot mend is logged. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = asTesseraError(thrown);
+  const status = statuses[error.code];
+  if (status >= 500) request.log.error({ code: error.code, path: error.path, cause: String(error.cause) }, "failed");
+  if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
+  if (status === 401) reply.header("www-authenticate", "Bearer");
+  return reply.code(status).send(bodyOf(error));
 }

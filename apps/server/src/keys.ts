@@ -144,6 +144,11 @@ export class KeyRing {
     return [...this.#keys.values()];
   }
 
+  /** The key of an id, revoked ones too, as they were when last looked at. */
+  find(id: string): Key | undefined {
+    return this.#keys.get(id);
+  }
+
   /** @throws TesseraError NOT_FOUND */
   revoke(id: string): Promise<Key> {
     return this.#change(() => {

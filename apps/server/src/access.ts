@@ -1,0 +1,51 @@
+import { TesseraError } from "@tessera/core";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { sendError } from "./errors.js";
+import type { Key, KeyRing } from "./keys.js";
+import type { Meter } from "./meter.js";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who asks; there is one on every route that is not open. */
+    key: Key;
+  }
+}
+
+/** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
+export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: Meter): void {
+  server.decorateRequest("key", null as unknown as Key);
+  const check = async (request: FastifyRequest): Promise<void> => {
+    // what says nothing about itself is for those who run things; an address that is none is told from none
+    const { scope = request.is404 ? "none" : "run" } = request.routeOptions.config ?? {};
+    if (scope === "open") return;
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+    const key = token === undefined ? undefined : await keys.verify(token);
+    if (!key)
+      throw new TesseraError("UNAUTHENTICATED", "this address needs a key", {
+        hint: "send `Authorization: Bearer tsr_…`; `tessera keys create` makes one",
+      });
+    meter.request(key);
+    if (scope !== "none" && !key.scopes.includes(scope))
+      throw new TesseraError("FORBIDDEN", `the key lacks the scope "${scope}"`, {
+        hint: "tessera keys create --scope",
+      });
+    request.key = key;
+    if (request.is404) throw new TesseraError("NOT_FOUND", `there is no ${request.method} at this address`);
+  };
+  server.addHook("onRequest", async (request, reply) => {
+    if (request.method === "OPTIONS" && request.headers["access-control-request-method"]) return;
+    try {
+      await check(request);
+    } catch (thrown) {
+      // an address that is none belongs to no plugin, whose error handler would answer in its own shape
+      if (request.is404) return sendError(thrown, request, reply);
+      throw thrown;
+    }
+  });
+}
+
+/** @throws TesseraError FORBIDDEN where a key is for other flows. */
+export function assertMayRun(key: Key, flow: string): void {
+  if (key.flows && !key.flows.includes(flow))
+    throw new TesseraError("FORBIDDEN", `the key is not for the flow "${flow}"`, { path: flow });
+}

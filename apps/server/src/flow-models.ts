@@ -1,0 +1,88 @@
+import { isOptional, type Message, TesseraError } from "@tessera/core";
+import type { CompiledFlow } from "@tessera/graph";
+import type { Key } from "./keys.js";
+import type { ChatTarget, ExtraModels } from "./openai/target.js";
+import { startRun } from "./run-routes.js";
+import type { Service } from "./server.js";
+
+/** What a chat feeds: the last message is `query`, those before it are `history` where the flow takes it. */
+function inputOf({ document }: CompiledFlow, messages: readonly Message[]): Record<string, unknown> {
+  const last = messages.at(-1);
+  if (last?.role !== "user")
+    throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: "messages" });
+  const history = Object.hasOwn(document.input, "history") ? document.input.history : undefined;
+  const before = messages.slice(0, -1);
+  const type = history && isOptional(history) ? history.optional : history;
+  return {
+    query: last.content,
+    ...(history &&
+      before.length > 0 && {
+        history: type === "text" ? before.map(({ role, content }) => `${role}: ${content}`).join("\n") : before,
+      }),
+  };
+}
+
+/** Whether a flow can answer chats: it takes a text `query`, needs nothing else, and gives a `text` or an `answer`. */
+const chats = ({ document: { input, output } }: CompiledFlow): boolean =>
+  input.query === "text" &&
+  Object.entries(input).every(([port, type]) => port === "query" || port === "history" || isOptional(type)) &&
+  (Object.hasOwn(output, "text") || Object.hasOwn(output, "answer"));
+
+const textOf = (output: { readonly [port: string]: unknown } = {}): string => {
+  if (typeof output.text === "string") return output.text;
+  const answer = output.answer as { text?: string } | string | undefined;
+  return typeof answer === "string" ? answer : (answer?.text ?? "");
+};
+
+/** Each flow that answers questions, as a model. `keyOf` gives the key behind the id of a caller. */
+export function flowModels(service: Service, keyOf: (id: string) => Key | undefined): ExtraModels {
+  const { library, runs } = service;
+  const visible = (caller: { key: string }, name: string) => keyOf(caller.key)?.flows?.includes(name) ?? true;
+  const target = (flow: CompiledFlow): ChatTarget => ({
+    ownedBy: "tessera-flow",
+    revision: flow.hash.slice(0, 12),
+    capabilities: new Set(),
+    async *answer({ messages, seed }, caller, signal) {
+      const key = keyOf(caller.key);
+      if (!key) throw new TesseraError("UNAUTHENTICATED", "the key is no more");
+      signal.throwIfAborted();
+      const { id } = await startRun(service, key, flow.document.name, { input: inputOf(flow, messages), seed });
+      const cancel = () => void runs.cancel(id).catch(() => {});
+      signal.addEventListener("abort", cancel, { once: true });
+      let said = "";
+      try {
+        for await (const { type, data } of runs.events(id)) {
+          const { port, delta } = data as { port?: string; delta?: unknown };
+          if (type !== "output-delta" || port !== "text" || typeof delta !== "string") continue;
+          said += delta;
+          yield { text: delta };
+        }
+        const { output, error, spent } = await runs.settled(id);
+        if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
+        const whole = textOf(output);
+        // the value at the end is the truth: what was not streamed of it follows
+        yield {
+          text: whole.startsWith(said) ? whole.slice(said.length) : "",
+          finish: "stop",
+          usage: { prompt: 0, completion: spent?.tokens ?? 0 },
+        };
+      } finally {
+        signal.removeEventListener("abort", cancel);
+        cancel();
+      }
+    },
+  });
+  return {
+    async list(caller) {
+      const flows = await Promise.all(
+        library.names.filter((name) => visible(caller, name)).map((n) => library.flow(n)),
+      );
+      return flows.filter(chats).map(({ document: { name } }) => ({ name, ownedBy: "tessera-flow" }));
+    },
+    async open(name, caller) {
+      if (!library.names.includes(name) || !visible(caller, name)) return undefined;
+      const flow = await library.flow(name);
+      return chats(flow) ? target(flow) : undefined;
+    },
+  };
+}

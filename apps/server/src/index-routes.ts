@@ -1,0 +1,71 @@
+import { hit, passage, TesseraError } from "@tessera/core";
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import type { IndexFolder } from "./indexes.js";
+import { named, type Service } from "./server.js";
+
+type Named = { Params: z.infer<typeof named> };
+// what came as JSON is JSON
+const sent = passage.extend({ metadata: z.record(z.string(), z.any()).default({}) });
+const upsert = z.strictObject({ passages: z.array(sent).min(1).max(10_000) });
+const remove = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
+const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(1).max(1000).default(10) });
+
+/** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
+export function indexRoutes(server: FastifyInstance, { library }: Service, indexes: IndexFolder): void {
+  const config = (summary: string) => ({ scope: "indexes" as const, summary });
+  server.get("/indexes", { config: config("the indexes") }, () => ({
+    indexes: indexes.all.map(({ statistics }) => statistics),
+  }));
+  server.get<Named>(
+    "/indexes/:name",
+    { schema: { params: named }, config: config("the statistics of an index") },
+    ({ params: { name } }) => indexes.get(name).statistics,
+  );
+  server.put<Named>(
+    "/indexes/:name",
+    { schema: { params: named }, config: config('make an index; flows name it "<name>.sparse" and "<name>.dense"') },
+    async ({ params: { name } }, reply) => {
+      const index = await indexes.create(name);
+      await library.provide(index.resources);
+      return reply.code(201).send(index.statistics);
+    },
+  );
+  server.delete<Named>(
+    "/indexes/:name",
+    { schema: { params: named }, config: config("remove an index that no flow names") },
+    async ({ params: { name } }, reply) => {
+      indexes.get(name);
+      for (const flow of library.names) {
+        const text = JSON.stringify((await library.flow(flow)).document);
+        if (["sparse", "dense", "encoder"].some((kind) => text.includes(`"${name}.${kind}"`)))
+          throw new TesseraError("CONFLICT", `the flow "${flow}" uses the index`, { path: name });
+      }
+      await indexes.remove(name);
+      return reply.code(204).send();
+    },
+  );
+  server.post<Named & { Body: z.infer<typeof upsert> }>(
+    "/indexes/:name/passages",
+    { schema: { params: named, body: upsert }, config: config("add passages, or replace those of the same id") },
+    async ({ params: { name }, body }) => {
+      await indexes.get(name).upsert(body.passages);
+      return indexes.get(name).statistics;
+    },
+  );
+  server.post<Named & { Body: z.infer<typeof remove> }>(
+    "/indexes/:name/passages/delete",
+    { schema: { params: named, body: remove }, config: config("remove passages by id") },
+    async ({ params: { name }, body }) => {
+      await indexes.get(name).delete(body.ids);
+      return indexes.get(name).statistics;
+    },
+  );
+  server.post<Named & { Body: z.infer<typeof search> }>(
+    "/indexes/:name/search",
+    { schema: { params: named, body: search }, config: config("search by words, as the key's principal") },
+    async ({ key, params: { name }, body: { query: text, top } }) => ({
+      hits: z.array(hit).parse(await indexes.get(name).sparse.search({ text, top, principal: key.principal })),
+    }),
+  );
+}

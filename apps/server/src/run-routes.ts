@@ -1,0 +1,163 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { sha256, TesseraError } from "@tessera/core";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { assertMayRun } from "./access.js";
+import { statuses } from "./errors.js";
+import type { Key } from "./keys.js";
+import type { RunState } from "./runs.js";
+import { named, type Service } from "./server.js";
+
+const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
+const runBody = z.strictObject({
+  input: z.record(z.string(), z.any()).default({}),
+  /** What `context.random` is made from. */
+  seed: z.int().optional(),
+  budget: z.strictObject({ steps: count, calls: count, tokens: count }).optional(),
+});
+type RunBody = z.infer<typeof runBody>;
+const runId = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/) });
+const idempotency = z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() });
+
+/** Starts a run for a key: it counts against the key's places and budget until it ends. */
+export async function startRun(
+  { library, runs, meter }: Service,
+  key: Key,
+  name: string,
+  { input, seed, budget }: Partial<RunBody>,
+  idempotencyKey?: string,
+): Promise<RunState> {
+  assertMayRun(key, name);
+  const flow = await library.flow(name);
+  const id = idempotencyKey === undefined ? randomUUID() : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
+  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed };
+  // one that is there spends nothing more
+  if (idempotencyKey !== undefined && (await runs.get(id))) return runs.start(request);
+  const lease = meter.admit(key, flow.bound, budget);
+  try {
+    const state = await runs.start({ ...request, budget: lease.budget });
+    void runs.settled(id).then(
+      ({ spent }) => lease.release(spent),
+      () => lease.release(),
+    );
+    return state;
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+}
+
+/** Runs of other principals are not there, but for a key that operates the service. */
+async function find({ runs }: Service, { id, principal, scopes }: Key, run: string): Promise<RunState> {
+  void id;
+  const state = await runs.get(run);
+  if (!state || (state.principal.id !== principal.id && !scopes.includes("operate")))
+    throw new TesseraError("NOT_FOUND", `there is no run "${run}"`);
+  return state;
+}
+
+const bodyOfRun = ({ inputHash: _, ...state }: RunState) => state;
+
+/** Streams the events of a run; `data` is JSON, `id` the number of the event. The last event is "run". */
+async function stream({ runs }: Service, id: string, after: number, reply: FastifyReply): Promise<void> {
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+    "x-run-id": id,
+  });
+  const gone = once(raw, "close").catch(() => {});
+  const write = async (type: string, data: unknown, sequence?: number) => {
+    const text = `${sequence === undefined ? "" : `id: ${sequence}\n`}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+    // a slow reader holds up its own stream alone
+    if (!raw.write(text)) await Promise.race([once(raw, "drain").catch(() => {}), gone]);
+  };
+  for await (const { type, data, sequence } of runs.events(id, after)) {
+    if (raw.destroyed) return;
+    await write(type, data, sequence);
+  }
+  await write("run", bodyOfRun(await runs.settled(id)));
+  raw.end();
+}
+
+const wantsEvents = ({ headers: { accept = "" } }: FastifyRequest) => accept.includes("text/event-stream");
+
+/** Runs: started, watched, cancelled, resumed. */
+export function runRoutes(server: FastifyInstance, service: Service): void {
+  const { runs } = service;
+  server.post<{ Params: { name: string }; Body: RunBody; Headers: z.infer<typeof idempotency> }>(
+    "/flows/:name/runs",
+    {
+      schema: { params: named, body: runBody, headers: idempotency },
+      config: { scope: "run", summary: "run a flow: JSON, a stream of events, or 202 with Prefer: respond-async" },
+    },
+    async (request, reply) => {
+      const { key, params, body, headers } = request;
+      const idempotent = headers["idempotency-key"];
+      const state = await startRun(service, key, params.name, body, idempotent);
+      const { id } = state;
+      reply.header("x-run-id", id).header("location", `/runs/${id}`);
+      if (/\brespond-async\b/.test(String(request.headers.prefer ?? ""))) return reply.code(202).send(bodyOfRun(state));
+      // whoever gave no Idempotency-Key cannot come back for it
+      let answered = false;
+      if (idempotent === undefined)
+        reply.raw.once("close", () => {
+          if (!answered) void runs.cancel(id).catch(() => {});
+        });
+      if (wantsEvents(request)) {
+        await stream(service, id, 0, reply);
+        answered = true;
+        return reply;
+      }
+      const ended = await runs.settled(id);
+      answered = true;
+      const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
+      return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
+    },
+  );
+  server.get<{ Querystring: { limit: number } }>(
+    "/runs",
+    {
+      schema: { querystring: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }) },
+      config: { scope: "run", summary: "the latest runs of the key's principal" },
+    },
+    async ({ key, query }) => {
+      const all = await runs.list({
+        principal: key.scopes.includes("operate") ? undefined : key.principal.id,
+        limit: query.limit,
+      });
+      return { runs: all.map(({ id, flow, status, started, ended }) => ({ id, flow, status, started, ended })) };
+    },
+  );
+  server.get<{ Params: { id: string } }>(
+    "/runs/:id",
+    { schema: { params: runId }, config: { scope: "run", summary: "a run: state, events, records" } },
+    async ({ key, params: { id } }) => {
+      const state = await find(service, key, id);
+      const events = [];
+      if (state.status !== "running") for await (const event of runs.events(id)) events.push(event);
+      return { ...bodyOfRun(state), events, records: await runs.records(id) };
+    },
+  );
+  server.get<{ Params: { id: string } }>(
+    "/runs/:id/events",
+    { schema: { params: runId }, config: { scope: "run", summary: "the events of a run, from Last-Event-ID on" } },
+    async ({ key, params: { id }, headers }, reply) => {
+      await find(service, key, id);
+      await stream(service, id, Math.max(0, Number.parseInt(String(headers["last-event-id"] ?? "0"), 10) || 0), reply);
+      return reply;
+    },
+  );
+  for (const action of ["cancel", "resume"] as const)
+    server.post<{ Params: { id: string } }>(
+      `/runs/:id/${action}`,
+      { schema: { params: runId }, config: { scope: "run", summary: `${action} a run` } },
+      async ({ key, params: { id } }) => {
+        await find(service, key, id);
+        return bodyOfRun(await runs[action](id));
+      },
+    );
+}

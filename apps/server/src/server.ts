@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import cors from "@fastify/cors";
+import type { Records } from "@tessera/core";
+import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, LogController } from "fastify";
+import { z } from "zod";
+import { closedByDefault } from "./access.js";
+import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
+import { sendError } from "./errors.js";
+import { flowModels } from "./flow-models.js";
+import { flowRoutes } from "./flow-routes.js";
+import { indexRoutes } from "./index-routes.js";
+import type { IndexFolder } from "./indexes.js";
+import type { KeyRing } from "./keys.js";
+import type { Library } from "./library.js";
+import { mcpRoute } from "./mcp.js";
+import { Meter } from "./meter.js";
+import { metrics } from "./metrics.js";
+import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
+import { collectRoutes } from "./openapi.js";
+import { runRoutes } from "./run-routes.js";
+import type { Runs } from "./runs.js";
+import { validated } from "./validate.js";
+
+export interface ServerOptions {
+  readonly tessera: AnyTessera;
+  readonly library: Library;
+  readonly keys: KeyRing;
+  /** By default in this process, with nothing that outlives it. */
+  readonly runs?: Runs;
+  /** The records that `tessera` was made with. */
+  readonly records?: Records | undefined;
+  readonly indexes?: IndexFolder | undefined;
+  /** The models of this process that the OpenAI routes serve beside the flows. */
+  readonly models?: Pick<OpenAiServices, "encoders" | "generators" | "rerankers">;
+  readonly meter?: Meter;
+  /** The largest body in bytes; 4 MiB. */
+  readonly bodyLimit?: number;
+  /** How long a request may take to arrive, in milliseconds; 30,000. */
+  readonly requestTimeout?: number;
+  /** How long runs may still take when the service closes, in milliseconds; 10,000. Later ones can be resumed. */
+  readonly closeWithin?: number;
+  /** Origins whose pages may call; none by default. */
+  readonly origins?: readonly string[];
+  readonly logger?: FastifyServerOptions["logger"];
+}
+
+/** What routes share. */
+export interface Service {
+  readonly library: Library;
+  readonly runs: Runs;
+  readonly meter: Meter;
+}
+
+/** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { tessera, library, keys, meter = new Meter() } = options;
+  const runs = options.runs ?? new EmbeddedRuns(tessera, undefined, options.records);
+  const server = Fastify({
+    bodyLimit: options.bodyLimit ?? 4 << 20,
+    requestTimeout: options.requestTimeout ?? 30_000,
+    connectionTimeout: 0,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+    logger: options.logger ?? false,
+    // an address may hold what was typed into it by mistake
+    logController: new LogController({ disableRequestLogging: true }),
+    return503OnClosing: true,
+  });
+  server.setValidatorCompiler(validated);
+  server.setErrorHandler(sendError);
+  // answers under way go out before connections are cut
+  const answering = new Set<FastifyRequest>();
+  server.addHook("onRequest", async (request) => void answering.add(request));
+  server.addHook("onResponse", async (request) => void answering.delete(request));
+  server.addHook("onRequestAbort", async (request) => void answering.delete(request));
+  const describe = collectRoutes(server);
+  const measured = metrics(server);
+  closedByDefault(server, keys, meter);
+  if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
+
+  const service: Service = { library, runs, meter };
+  server.get("/healthz", { config: { scope: "open", summary: "whether the process answers" } }, () => ({ ok: true }));
+  server.get("/readyz", { config: { scope: "open", summary: "whether flows can run" } }, async () => {
+    await tessera.start();
+    return { ok: true };
+  });
+  server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
+    reply.type(measured.contentType);
+    return measured.metrics();
+  });
+  server.get("/openapi.json", { config: { scope: "open", summary: "this description" } }, () => describe());
+  flowRoutes(server, service);
+  runRoutes(server, service);
+  if (options.indexes) indexRoutes(server, service, options.indexes);
+  mcpRoute(server, service);
+  void server.register(openaiRoutes, {
+    ...options.models,
+    extraModels: flowModels(service, (id) => keys.find(id)),
+    callerOf: ({ key: { id, principal } }) => ({ key: id, principal }),
+    registry: measured,
+    bodyBytes: options.bodyLimit,
+  });
+
+  server.addHook("preClose", async () => {
+    await runs.close(options.closeWithin ?? 10_000);
+    for (let waited = 0; answering.size > 0 && waited < 1000; waited += 10) await sleep(10);
+  });
+  server.addHook("onClose", async () => options.indexes?.close());
+  return server;
+}
+
+/** A name in an address. */
+export const named = z.object({ name: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/) });

@@ -1,0 +1,103 @@
+// for tests only: a service on a folder of its own, with scripted operators
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type FlowDocument, flow, operator, text } from "@tessera/core";
+import { diskRecords } from "@tessera/graph";
+import { sparse } from "@tessera/retriever";
+import { createTessera, type Resources } from "@tessera/tessera";
+import { z } from "zod";
+import { EmbeddedRuns } from "./embedded-runs.js";
+import { IndexFolder } from "./indexes.js";
+import { type KeyRequest, KeyRing } from "./keys.js";
+import { Library } from "./library.js";
+import { createServer, type ServerOptions } from "./server.js";
+
+const about = { module: "data", submodule: "test", summary: "For tests." } as const;
+const port = { input: { query: text }, output: { text } };
+
+/** How often each step ran, by what it was given. */
+export const ran: string[] = [];
+
+export const echo = operator({
+  name: "test.echo",
+  version: 1,
+  about,
+  config: z.strictObject({}),
+  ports: port,
+  setup:
+    () =>
+    ({ query }, { emit, principal }) => {
+      ran.push(query);
+      emit("text", "said ");
+      return { text: `said ${query} to ${principal?.id}` };
+    },
+});
+
+/** Waits until it is aborted, or until `release()`. */
+let open: (() => void) | undefined;
+export const release = (): void => open?.();
+export const hold = operator({
+  name: "test.hold",
+  version: 1,
+  about,
+  config: z.strictObject({}),
+  ports: port,
+  setup:
+    () =>
+    async ({ query }, { signal }) => {
+      await new Promise<void>((resolve, reject) => {
+        open = resolve;
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+      return { text: query };
+    },
+});
+
+export const flows: Record<string, FlowDocument> = {
+  echo: flow("echo", { query: "text" }, (f, input) => ({ text: f.node("echo", echo(), input).text })).document,
+  hold: flow("hold", { query: "text" }, (f, input) => {
+    const said = f.node("said", echo(), input);
+    return { text: f.node("wait", hold(), { query: said.text }).text };
+  }).document,
+};
+
+/** A flow over the index "docs", to be uploaded. */
+export const find = flow("find", { query: "text" }, (f, input) => ({
+  hits: f.node("search", sparse({ store: "docs.sparse", top: 5 }), input).hits,
+})).document;
+
+export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "tessera-server-"));
+export const removeFolder = (folder: string): void => rmSync(folder, { recursive: true, force: true });
+
+export async function startService(
+  folder: string,
+  {
+    resources = {},
+    durable = true,
+    ...more
+  }: { resources?: Resources; durable?: boolean } & Partial<ServerOptions> = {},
+) {
+  const keys = await KeyRing.open(join(folder, "keys"));
+  const indexes = await IndexFolder.open(join(folder, "indexes"));
+  const records = durable ? diskRecords(join(folder, "records")) : undefined;
+  const tessera = createTessera({
+    flows,
+    operators: [echo, hold],
+    resources: {
+      ...resources,
+      store: { ...resources.store, ...indexes.resources.store },
+      encoder: { ...indexes.resources.encoder },
+    },
+    ...(records && { records }),
+  });
+  const library = new Library(tessera, flows, join(folder, "flows"));
+  await library.load();
+  const runs = new EmbeddedRuns(tessera, durable ? join(folder, "runs") : undefined, records);
+  const server = createServer({ tessera, library, keys, runs, records, indexes, ...more });
+  const key = async (request: Partial<KeyRequest> = {}) => {
+    const { token } = await keys.create({ name: "test", ...request });
+    return { token, headers: { authorization: `Bearer ${token}` } };
+  };
+  return { server, keys, key, runs, tessera, library, indexes };
+}
