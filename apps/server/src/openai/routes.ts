@@ -10,6 +10,9 @@ import { chatBody, chatRequest, completionBody, completionRequest, fitting, read
 import { type Reranker, rerank, rerankBody } from "./rerank.js";
 import type { Caller, ChatTarget, ExtraModels } from "./target.js";
 
+export { encoderReranker, type Reranker } from "./rerank.js";
+export type { Caller, ChatTarget, ExtraModels } from "./target.js";
+
 /** A resource that can be seen as one caller's, whose work is then counted as his. */
 type Shared<T> = T & { as?(caller: string): T };
 
