@@ -23,7 +23,7 @@ const rows = [
   [17, "pre-retrieval", "HyDE"],
   [18, "pre-retrieval", "step-back"],
   [19, "pre-retrieval", "text-to-SQL"],
-  [20, "pre-retrieval", "text-to-Cypher", "eval text2cypher"],
+  [20, "pre-retrieval", "text-to-Cypher"],
   [21, "retrieval", "sparse", "eval nq"],
   [22, "retrieval", "dense, exact and approximate", "eval nq"],
   [23, "retrieval", "hybrid", "eval fusion"],

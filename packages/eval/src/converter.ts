@@ -32,27 +32,32 @@ export function parseWithNaN(text: string): unknown {
   }
 }
 
+/** The text of a published file. Nothing is downloaded. @throws TesseraError BAD_SOURCE where it is missing. */
+export async function readPublished(folder: string, file: string): Promise<string> {
+  const path = join(folder, file);
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new TesseraError("BAD_SOURCE", `the data is missing: ${messageOf(cause)}`, {
+      path,
+      hint: "TESSERA_DATA names the folder that holds the published data sets",
+      cause,
+    });
+  }
+}
+
 /**
- * Reads the files of a published data set and converts them. Nothing is downloaded.
+ * Reads the files of a published data set and converts them.
  * @throws TesseraError BAD_SOURCE where a file is missing, no JSON, or shaped otherwise.
  */
 export async function convertFrom(folder: string, { files, convert }: Converter): Promise<DataSet> {
   const contents: unknown[] = [];
   for (const file of files) {
-    const path = join(folder, file);
-    let text: string;
-    try {
-      text = await readFile(path, "utf8");
-    } catch (cause) {
-      throw new TesseraError("BAD_SOURCE", `the data is missing: ${messageOf(cause)}`, {
-        path,
-        hint: "TESSERA_DATA names the folder that holds the published data sets",
-        cause,
-      });
-    }
+    const text = await readPublished(folder, file);
     try {
       contents.push(parseWithNaN(text));
     } catch (cause) {
+      const path = join(folder, file);
       throw new TesseraError("BAD_SOURCE", `the file is not JSON: ${messageOf(cause)}`, { path, cause });
     }
   }

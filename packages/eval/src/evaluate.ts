@@ -63,7 +63,7 @@ function inputOf({ name, input }: FlowDocument, wanted: string | undefined): (qu
 
 /**
  * Runs a flow on questions and measures each: the ranking where the flow has an output `hits`, the answer where it has
- * an output `answer`, and always calls, tokens and milliseconds. A question whose run fails becomes a result with an
+ * an output `answer`, or else the text of an output `text`, and always calls, tokens and milliseconds. A question whose run fails becomes a result with an
  * `error`. With `out`, a kill loses at most the questions under way.
  * @returns the results in the order of the questions.
  * @throws TesseraError BAD_ARGUMENT where the flow cannot be measured, ABORTED, STORE_FAILED, and what the questions throw.
@@ -76,8 +76,10 @@ export async function evaluate(
   const { revision, concurrency = 1, signal, progress } = options;
   const { name, output } = flow.document;
   const input = inputOf(flow.document, options.input);
-  if (!("hits" in output) && !("answer" in output))
-    throw new TesseraError("BAD_ARGUMENT", `"${name}" has no output to measure`, { hint: "name one hits or answer" });
+  if (!["hits", "answer", "text"].some((port) => port in output))
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" has no output to measure`, {
+      hint: "name one hits, answer or text",
+    });
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new TesseraError("BAD_ARGUMENT", `a concurrency is a whole number above 0, not ${concurrency}`);
 
@@ -145,7 +147,7 @@ function read(
   corpusHas: (id: string) => boolean = () => true,
 ): Pick<QuestionResult, "measures" | "found" | "answer"> {
   const ranking = output.hits === undefined ? undefined : outputOf<Hit[]>(hits, output.hits, "hits");
-  const given = output.answer === undefined ? undefined : outputOf<Answer>(answer, output.answer, "answer");
+  const given = output.answer === undefined ? uncited(output.text) : outputOf<Answer>(answer, output.answer, "answer");
   const found = ranking && foundIds(ranking, corpusHas);
   return {
     measures: {
@@ -161,6 +163,10 @@ function read(
     }),
   };
 }
+
+/** What a flow without an output `answer` says: an answer that cites nothing. */
+const uncited = (text: unknown): Answer | undefined =>
+  typeof text === "string" ? { text, citations: [], refused: text.trim() === "" } : undefined;
 
 function outputOf<T>(schema: typeof hits | typeof answer, value: unknown, port: string): T {
   const parsed = schema.safeParse(value);

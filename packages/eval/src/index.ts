@@ -2,6 +2,8 @@
 export * from "./answers.js";
 export * from "./converter.js";
 export * from "./converters/catalogue.js";
+export * from "./converters/chunking.js";
+export * from "./converters/clinc.js";
 export * from "./converters/cosqa.js";
 export * from "./converters/musique.js";
 export * from "./converters/nq.js";
@@ -12,6 +14,7 @@ export * from "./evaluate.js";
 export * from "./figures.js";
 export * from "./measures.js";
 export * from "./ranking.js";
+export * from "./report.js";
 export * from "./results.js";
 export * from "./spans.js";
 export * from "./statistics.js";

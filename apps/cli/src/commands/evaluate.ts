@@ -26,6 +26,8 @@ import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
 import { type Terminal, UsageError } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
+import { evaluateGrid, type GridOptions } from "./evaluate-grid.js";
+import { studyCommands } from "./studies/commands.js";
 
 interface Evaluation {
   /** The first so many questions; all by default. */
@@ -412,11 +414,35 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .option("--limit <number>", "so many pairs", positive, 5000)
     .action(action((terminal, options: EncoderEvaluation) => evaluateEncoder(terminal, { ...options, signal })));
   command
+    .command("grid")
+    .description("flows × data sets × models, always beside no retrieval and plain RAG, as tables and an HTML report")
+    .requiredOption("--flows <names or files>", "the flows, separated by commas")
+    .requiredOption("--data <names or folders>", "published data sets, or folders, separated by commas")
+    .requiredOption("--out <folder>", "keeps a file of results a cell, and takes up from there when run again")
+    .option("--report <file>", "where the report goes; report.html in that folder by default")
+    .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
+    .option("--model <names>", "which of the service's models, separated by commas")
+    .option("--cassette <file>", "answers recorded before; with --endpoint, records")
+    .option("--concurrency <number>", "questions under way at a time", positive, 1)
+    .option("--limit <number>", "only the first questions", positive)
+    .action(
+      action((terminal, options: Evaluation & GridOptions) =>
+        evaluateGrid(terminal, options, {
+          dataSetOf: (name) =>
+            converters.has(name) ? convertFrom(dataFolder(), converterOf(name)) : readDataSet(name),
+          run: (documents, dataSet, outOf, model) =>
+            run(terminal, documents, dataSet, { ...options, ...(model !== undefined && { model }), signal, outOf }),
+        }),
+      ),
+    );
+  command
     .command("convert")
     .description(`write a published data set of $TESSERA_DATA as a folder: ${[...converters.keys()].join(", ")}`)
     .argument("<name>")
     .argument("<folder>")
     .action(action((terminal, name: string, folder: string) => convert(terminal, name, folder)));
+  studyCommands(command, action, { folder: dataFolder, positive, signal });
   for (const { name, about } of converters.values())
     command
       .command(name)

@@ -8,8 +8,8 @@ export const training = {
   rank: z.int().positive().default(32),
   /** γ: the lower, the more the hardest documents count. */
   temperature: z.number().positive().default(0.05),
-  learningRate: z.number().positive().default(0.003),
-  epochs: z.int().positive().default(10),
+  learningRate: z.number().positive().default(0.0003),
+  epochs: z.int().positive().default(4),
   batch: z.int().positive().default(32),
 };
 

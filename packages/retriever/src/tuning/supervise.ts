@@ -20,7 +20,7 @@ export const supervise = operator({
     paper: "Modular RAG, operator 18, equation 10; DPR (Karpukhin et al. 2020)",
     summary: "Learns an adapter of query vectors from questions and the passages that answer them.",
   },
-  config: z.strictObject({ ...training, others: z.int().nonnegative().default(31) }),
+  config: z.strictObject({ ...training, others: z.int().nonnegative().default(300) }),
   ports: { input: { pairs: z.array(pair) }, output: { adapter, losses: z.array(number) } },
   async setup({ encoder: name, others, ...settings }, host) {
     const encoder = await host.resource<Encoder>("encoder", name);

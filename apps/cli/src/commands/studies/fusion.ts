@@ -1,0 +1,100 @@
+import type { Host, Resource, Store } from "@tessera/core";
+import { type DataSet, rankingMeasures } from "@tessera/eval";
+import { dense, hybrid, sparse } from "@tessera/retriever";
+import type { Terminal } from "../../terminal.js";
+import { printOutcomes } from "./print.js";
+import { type StudyOptions, studyContext, withCorpus } from "./resources.js";
+
+const weights = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+const settings = [
+  ...[2, 10, 60].flatMap((k) => weights.map((weight) => ({ fusion: "rrf" as const, k, weight }))),
+  ...weights.map((weight) => ({ fusion: "weighted" as const, k: 60, weight })),
+];
+
+/** A host whose stores answer the same search once; `forget` before the next question. */
+function remembering(host: Host): { host: Host; forget: () => void } {
+  const answers = new Map<string, ReturnType<Store["search"]>>();
+  const remember = (store: Store, name: string): Store => ({
+    ...{ revision: store.revision, space: store.space },
+    ...{ upsert: () => Promise.resolve(), delete: () => Promise.resolve() },
+    search(query, signal) {
+      const key = `${name} ${query.top}`;
+      const known = answers.get(key) ?? store.search(query, signal);
+      answers.set(key, known);
+      return known;
+    },
+  });
+  return {
+    forget: () => answers.clear(),
+    host: {
+      async resource<T extends Resource>(kind: string, name: string): Promise<T> {
+        const resource = await host.resource<T>(kind, name);
+        return kind === "store" ? (remember(resource as unknown as Store, name) as unknown as T) : resource;
+      },
+    },
+  };
+}
+
+/**
+ * Chooses how words and vectors are fused on every second question, by the mean of recall@5 and MRR, and judges the
+ * choice on the others, against the default and both parts alone.
+ */
+export async function fusion(terminal: Terminal, data: DataSet, options: StudyOptions): Promise<number> {
+  const questions = data.questions.slice(0, options.limit);
+  await withCorpus(terminal, data, options, async (own) => {
+    const { host, forget } = remembering(own);
+    const context = studyContext(options.signal);
+    const parts = { sparse: "sparse", dense: "dense", encoder: "encoder", top: 20 };
+    const searches = [
+      ["words", await sparse.setup(sparse.config.parse({ store: "sparse", top: 50 }), host)] as const,
+      [
+        "vectors",
+        await dense.setup(dense.config.parse({ store: "dense", encoder: "encoder", top: 50 }), host),
+      ] as const,
+      ["default", await hybrid.setup(hybrid.config.parse(parts), host)] as const,
+      ...(await Promise.all(
+        settings.map(
+          async (setting) =>
+            [JSON.stringify(setting), await hybrid.setup(hybrid.config.parse({ ...parts, ...setting }), host)] as const,
+        ),
+      )),
+    ];
+    const half = () => new Map(searches.map(([name]) => [name, { "recall@5": [] as number[], MRR: [] as number[] }]));
+    const halves = [half(), half()] as const;
+    for (const [index, question] of questions.entries()) {
+      terminal.progress("ask", index, questions.length);
+      forget();
+      for (const [name, search] of searches) {
+        const { hits } = await search({ query: question.question }, context);
+        const measures = rankingMeasures(
+          hits.map(({ passage }) => passage.id),
+          question,
+        );
+        for (const [measure, values] of Object.entries(halves[index % 2]!.get(name)!)) values.push(measures[measure]!);
+      }
+    }
+    terminal.clear();
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const [development, judged] = halves;
+    const worth = (name: string) => {
+      const { "recall@5": recall, MRR } = development.get(name)!;
+      return mean(recall) + mean(MRR);
+    };
+    const chosen = settings.map((setting) => JSON.stringify(setting)).reduce((a, b) => (worth(b) > worth(a) ? b : a));
+    const { "recall@5": recall, MRR } = development.get(chosen)!;
+    terminal.say(`chosen on ${recall.length} other questions, of ${settings.length} settings: ${chosen}`);
+    terminal.say(
+      `there its recall@5 is ${mean(recall).toFixed(3)}, its MRR ${mean(MRR).toFixed(3)}; on the judged ones:\n`,
+    );
+    printOutcomes(
+      terminal,
+      "nq",
+      {
+        ...Object.fromEntries(["words", "vectors", "default"].map((name) => [name, judged.get(name)!])),
+        chosen: judged.get(chosen)!,
+      },
+      "chosen",
+    );
+  });
+  return 0;
+}

@@ -1,0 +1,43 @@
+import type { DataSet } from "@tessera/eval";
+import { type CodeEncoder, findModel, openCodeEncoder } from "@tessera/models";
+import { ResourceHost } from "@tessera/tessera";
+import { corpusResources } from "../../corpus.js";
+import type { Terminal } from "../../terminal.js";
+
+/** What every study may be told. */
+export interface StudyOptions {
+  /** One of our encoders; the hash encoder by default. */
+  readonly encoder?: string;
+  readonly limit?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs some work over the stores of a corpus, and closes all of it. */
+export async function withCorpus<T>(
+  terminal: Terminal,
+  { passages }: DataSet,
+  { encoder: name, signal }: StudyOptions,
+  work: (host: ResourceHost) => Promise<T>,
+): Promise<T> {
+  const encoder: CodeEncoder | undefined =
+    name === undefined ? undefined : await openCodeEncoder(await findModel(name));
+  const progress = (done: number): void => terminal.progress("embed", done, passages.length);
+  const host = new ResourceHost(corpusResources(passages, { encoder, signal, progress }));
+  try {
+    return await work(host);
+  } finally {
+    terminal.clear();
+    await host.close();
+    await encoder?.close?.();
+  }
+}
+
+/** A context for operators that are run one by one, with random numbers of a fixed seed (Park and Miller 1988). */
+export function studyContext(signal: AbortSignal = new AbortController().signal) {
+  let state = 1;
+  const random = (): number => {
+    state = (state * 48271) % 2147483647;
+    return (state - 1) / 2147483646;
+  };
+  return { path: "study", signal, random, emit: () => {}, spend: () => {} };
+}

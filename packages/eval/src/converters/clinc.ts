@@ -1,0 +1,36 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { readPublished, shaped } from "../converter.js";
+
+/** A question, and what its asker wants. */
+export interface IntentExample {
+  readonly text: string;
+  readonly intent: string;
+}
+
+/** Questions by intent for training and validation, and some of neither intent. */
+export interface Intents {
+  readonly train: readonly IntentExample[];
+  readonly validation: readonly IntentExample[];
+  readonly outsideTrain: readonly string[];
+  readonly outsideValidation: readonly string[];
+}
+
+const file = "clinc/train-val.json";
+const pairs = z.array(z.tuple([z.string(), z.string()]));
+
+/** CLINC150 (Larson et al. 2019). @throws TesseraError BAD_SOURCE where it is missing or shaped otherwise. */
+export async function readClinc(folder: string): Promise<Intents> {
+  const schema = z.object({ train: pairs, val: pairs, oos_train: pairs, oos_val: pairs });
+  const { train, val, oos_train, oos_val } = shaped(
+    schema,
+    JSON.parse(await readPublished(folder, file)),
+    join(folder, file),
+  );
+  const examples = (list: z.infer<typeof pairs>) => list.map(([text, intent]) => ({ text, intent }));
+  const texts = (list: z.infer<typeof pairs>) => list.map(([text]) => text);
+  return {
+    ...{ train: examples(train), validation: examples(val) },
+    ...{ outsideTrain: texts(oos_train), outsideValidation: texts(oos_val) },
+  };
+}
