@@ -7,6 +7,7 @@ export * from "./encoder-bundle.js";
 export * from "./encoder-model.js";
 export * from "./engine.js";
 export * from "./engines/cpu.js";
+export * from "./engines/gpu/choose.js";
 export * from "./engines/gpu/engine.js";
 export * from "./engines/reference.js";
 export * from "./generator-model.js";

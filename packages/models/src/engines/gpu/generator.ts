@@ -116,7 +116,7 @@ export class DeviceGenerator {
       this.logits(commands, drawn.length, room);
       commands.run(
         sample(vocabulary, most),
-        [room.counts, room.logits, room.settings, room.masks, room.outIds, room.outLogprobs],
+        [room.logits, room.settings, room.masks, room.outIds, room.outLogprobs],
         [drawn.length],
       );
       const bytes = 4 * drawn.length * (1 + most);

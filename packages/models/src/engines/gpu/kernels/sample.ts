@@ -18,7 +18,7 @@ export const samplingWords = 4;
 export const sample = (vocabulary: number, alternatives: number): Kernel =>
   kernel(
     `sample-${vocabulary}-${alternatives}`,
-    { counts: "u32", logits: "f32", settings: "u32", masks: "u32", ids: "out u32", logprobs: "out f32" },
+    { logits: "f32", settings: "u32", masks: "u32", ids: "out u32", logprobs: "out f32" },
     `
 const vocabulary = ${vocabulary}u;
 const words = ${Math.ceil(vocabulary / 32)}u;

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect } from "@jest/globals";
+import { needs } from "@tessera/testkit";
+import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../../engine.js";
+import type { GeneratorModel } from "../../generator-model.js";
+import { randomStream } from "../../random-encoder.js";
+import { softwareDriver, withoutDriver } from "./driver.fixture.js";
+import { type GpuEngine, gpuEngine } from "./engine.js";
+import { randomGeneratorModel, twinLogits, twinSample } from "./generator-twin.fixture.js";
+
+const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+
+let engine: GpuEngine;
+beforeAll(async () => {
+  if (softwareDriver !== undefined) engine = await gpuEngine({ driver: softwareDriver });
+});
+afterAll(async () => {
+  await engine?.close();
+});
+
+const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
+const blockTokens = 8;
+
+/** Cache blocks in a scattered order, as a server deals them. */
+const blocksOf = (sequence: number): Int32Array =>
+  Int32Array.from({ length: 20 }, (_, i) => ((i * 3 + sequence) * 7) % 61);
+const piece = (
+  parts: { sequence: number; cached: number; ids: readonly number[]; sampling?: Sampling; scored?: boolean }[],
+): GeneratorBatch => ({
+  ...ragged(parts.map(({ ids }) => ids)),
+  cached: Int32Array.from(parts, ({ cached }) => cached),
+  blocks: parts.map(({ sequence }) => blocksOf(sequence)),
+  sampling: parts.map(({ sampling }) => sampling),
+  scored: parts.map(({ scored }) => scored === true),
+});
+const logprobOf = (logits: readonly number[], id: number): number =>
+  logits[id]! - Math.max(...logits) - Math.log(logits.reduce((sum, z) => sum + Math.exp(z - Math.max(...logits)), 0));
+const randomIds = (count: number, seed: number): number[] => {
+  const random = randomStream(seed);
+  return Array.from({ length: count }, () => Math.floor(random() * 50));
+};
+
+async function withModel(model: GeneratorModel, work: (session: GeneratorSession) => Promise<void>): Promise<void> {
+  const session = await engine.loadGenerator(model, { blocks: 61, blockTokens });
+  try {
+    await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+describe("a generator on the GPU engine", () => {
+  for (const shape of [
+    { routing: "learned", keyValue: true, current: true },
+    { routing: "average", keyValue: false, current: true },
+    { routing: "none", keyValue: true, current: false },
+  ] as const)
+    onDevice(`agrees with its twin, prompts in pieces and token by token: ${JSON.stringify(shape)}`, async () => {
+      const model = randomGeneratorModel(3, shape);
+      await withModel(model, async (session) => {
+        // a long and a short prompt; the long one comes in pieces, beside the other's tokens
+        const long = randomIds(90, 1);
+        const short = randomIds(5, 2);
+        const expected = twinLogits(model, long);
+        const first = await session.step(piece([{ sequence: 0, cached: 0, ids: long.slice(0, 70), scored: true }]));
+        expect(first.next[0]).toBe(-1);
+        for (const [t, value] of first.scores![0]!.entries())
+          expect(Math.abs(value - logprobOf(expected[t]!, long[t + 1]!))).toBeLessThan(1e-4);
+        let result = await session.step(
+          piece([
+            { sequence: 1, cached: 0, ids: short, sampling: greedy },
+            { sequence: 0, cached: 70, ids: long.slice(70), sampling: greedy },
+          ]),
+        );
+        const texts = [short, long];
+        for (let token = 0; token < 6; token++) {
+          for (const [i, ids] of texts.entries()) {
+            const { id, logprob } = twinSample(twinLogits(model, ids).at(-1)!, greedy);
+            expect(result.next[i]).toBe(id);
+            expect(Math.abs(result.logprob[i]! - logprob)).toBeLessThan(1e-4);
+            ids.push(id);
+          }
+          result = await session.step(
+            piece([
+              { sequence: 1, cached: short.length - 1, ids: [short.at(-1)!], sampling: greedy },
+              { sequence: 0, cached: long.length - 1, ids: [long.at(-1)!], sampling: greedy },
+            ]),
+          );
+        }
+      });
+    });
+
+  onDevice("draws as its twin does, with temperature, top-p, allowed ids and alternatives", async () => {
+    const model = randomGeneratorModel(5, { routing: "none", keyValue: true, current: true });
+    await withModel(model, async (session) => {
+      const random = randomStream(9);
+      const ids = randomIds(7, 4);
+      const logits = twinLogits(model, ids).at(-1)!;
+      const sampling = Array.from({ length: 40 }, (_, i): Sampling => {
+        const allowed = Uint32Array.of(random() * 2 ** 32, (random() * 2 ** 32) & 0x3ffff);
+        return {
+          temperature: i % 5 === 0 ? 0 : 0.3 + 1.5 * random(),
+          topP: i % 3 === 0 ? 1 : 0.05 + 0.9 * random(),
+          random: random(),
+          allowed: i % 2 === 0 ? allowed : undefined,
+          alternatives: i % 4 === 0 ? 3 : undefined,
+        };
+      });
+      const { next, logprob, alternatives } = await session.step(
+        piece(sampling.map((one, sequence) => ({ sequence: sequence % 3, cached: 0, ids, sampling: one }))),
+      );
+      for (const [i, one] of sampling.entries()) {
+        const expected = twinSample(logits, one);
+        expect([i, next[i]]).toEqual([i, expected.id]);
+        expect(Math.abs(logprob[i]! - expected.logprob)).toBeLessThan(1e-4);
+        const best = alternatives![i];
+        if (one.alternatives === undefined) expect(best).toBeUndefined();
+        else {
+          const open = [...logits.keys()].filter(
+            (id) => !one.allowed || ((one.allowed[id >> 5]! >>> (id & 31)) & 1) === 1,
+          );
+          expect(best!.map(({ id }) => id)).toEqual(open.sort((a, b) => logits[b]! - logits[a]!).slice(0, 3));
+          expect(best![0]!.logprob).toBeCloseTo(twinSample(logits, { ...one, temperature: 0 }).logprob, 4);
+        }
+      }
+    });
+  });
+
+  onDevice("refuses steps that do not fit, and caches beyond the budget", async () => {
+    const model = randomGeneratorModel(3, { routing: "none", keyValue: true, current: true });
+    await withModel(model, async (session) => {
+      for (const part of [
+        { sequence: 0, cached: 0, ids: [50] },
+        { sequence: 0, cached: 160, ids: [1] },
+        { sequence: 0, cached: 0, ids: [] },
+        { sequence: 0, cached: 0, ids: [1], sampling: { ...greedy, allowed: new Uint32Array(2) } },
+        { sequence: 0, cached: 0, ids: [1], sampling: { ...greedy, random: 1 } },
+      ])
+        await expect(session.step(piece([part]))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    });
+    await expect(engine.loadGenerator(model, { blocks: 10_000_000, blockTokens: 16 })).rejects.toMatchObject({
+      code: "OVERLOADED",
+    });
+  });
+
+  onDevice("fails sequences whose cache was lost with the process, and serves new ones", async () => {
+    const model = randomGeneratorModel(3, { routing: "none", keyValue: true, current: true });
+    await withModel(model, async (session) => {
+      const before = await session.step(piece([{ sequence: 0, cached: 0, ids: [1, 2, 3], sampling: greedy }]));
+      process.kill(engine.process!, "SIGABRT");
+      const lost = session.step(piece([{ sequence: 0, cached: 3, ids: [4], sampling: greedy }]));
+      await expect(lost).rejects.toMatchObject({ code: "MODEL_FAILED" });
+      await expect(session.step(piece([{ sequence: 0, cached: 3, ids: [4], sampling: greedy }]))).rejects.toMatchObject(
+        { code: "MODEL_FAILED" },
+      );
+      expect(await session.step(piece([{ sequence: 0, cached: 0, ids: [1, 2, 3], sampling: greedy }]))).toEqual(before);
+    });
+  });
+});
