@@ -5,7 +5,7 @@ import { main, SetupError } from "./setup.mjs";
 const programs = {
   bench: { app: "bench", args: [] },
   eval: { app: "cli", args: ["eval"] },
-  serve: { app: "server", args: [] },
+  serve: { app: "cli", args: ["serve"] },
 };
 
 await main(async () => {

@@ -9,6 +9,7 @@ import { indexSource } from "./commands/index-folder.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
 import { run } from "./commands/run.js";
+import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
 import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
 
 const stop = new AbortController();
@@ -103,6 +104,44 @@ program
   .command("schema")
   .description("print the JSON Schema of flow documents")
   .action(action((terminal) => schema(terminal)));
+
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
+program
+  .command("serve")
+  .description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP")
+  .option("--source <folder>", "what the flows search", ".")
+  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .option("--host <address>", "where to listen", "127.0.0.1")
+  .option("--port <number>", "0 takes any", "8080")
+  .option("--origin <origin>", "pages of this origin may call; none by default", collect)
+  .action(
+    action((terminal, options: Omit<ServeCommandOptions, "signal">) =>
+      serve(terminal, { ...options, signal: stop.signal }),
+    ),
+  );
+const keys = program.command("keys").description("the keys of the service: create, list, revoke");
+keys
+  .command("create")
+  .description("make a key and print it, this once")
+  .argument("<name>")
+  .option("--principal <id>", "who asks with it; by default the key itself")
+  .option("--group <name>", "a group of the principal", collect)
+  .option("--scope <scope>", "run (the default), flows, indexes, operate", collect)
+  .option("--flow <name>", "a flow that it may run; all by default", collect)
+  .option("--requests-per-minute <number>")
+  .option("--concurrency <number>", "runs at once")
+  .option("--calls-per-day <number>", "model calls")
+  .option("--tokens-per-day <number>")
+  .action(action((terminal, name: string, options: KeyOptions) => createKey(terminal, name, options)));
+keys
+  .command("list")
+  .description("list the keys, without their secrets")
+  .action(action((terminal) => listKeys(terminal)));
+keys
+  .command("revoke")
+  .description("revoke a key; a running service refuses it within a second")
+  .argument("<id>")
+  .action(action((terminal, id: string) => revokeKey(terminal, id)));
 
 const model = program.command("models").description("our models: list, inspect, verify, encode");
 model

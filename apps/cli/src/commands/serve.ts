@@ -1,0 +1,146 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type FlowDocument, messageOf, TesseraError } from "@tessera/core";
+import { flows as catalogue } from "@tessera/flows";
+import { compile } from "@tessera/graph";
+import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/server";
+import { operators, ResourceHost, type Resources } from "@tessera/tessera";
+import { openSource } from "../codebase.js";
+import { type Terminal, UsageError } from "../terminal.js";
+
+/** Where a service keeps its keys, runs, flows and indexes: `$TESSERA_HOME/service` or `.tessera/service`. */
+const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
+
+export interface ServeCommandOptions {
+  readonly source: string;
+  readonly encoder?: string;
+  readonly host: string;
+  readonly port: string;
+  readonly origin?: string[];
+  readonly signal: AbortSignal;
+}
+
+/** The flows of the catalogue that can run on these resources; others lack a model, a database or a sandbox here. */
+async function runnable(resources: Resources): Promise<Record<string, FlowDocument>> {
+  const found: Record<string, FlowDocument> = {};
+  // never closed: what it opens belongs to the caller
+  const host = new ResourceHost(resources);
+  for (const [name, { flow }] of catalogue)
+    try {
+      await compile(flow.document, { operators, host });
+      found[name] = flow.document;
+    } catch (error) {
+      if (!TesseraError.is(error)) throw error;
+    }
+  return found;
+}
+
+/** Serves the flows over the index of a folder until it is told to stop. */
+export async function serve(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
+  const port = Number(options.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError(`--port is a whole number up to 65535, not "${options.port}"`);
+  if (!(await stat(options.source).catch(() => undefined))?.isDirectory())
+    throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
+  const opened = await openSource(terminal, options.source, options);
+  try {
+    const flows = await runnable(opened.resources);
+    const { server, url, firstKey } = await startService({
+      folder: serviceFolder(),
+      flows,
+      resources: opened.resources,
+      host: options.host,
+      port,
+      ...(options.origin && { origins: options.origin }),
+    });
+    terminal.result({ url, flows: Object.keys(flows), firstKey });
+    terminal.say(`${url}\n${Object.keys(flows).length} flows: ${Object.keys(flows).join(", ")}`);
+    if (firstKey) terminal.say(`the first key, shown this once: ${firstKey}`);
+    await new Promise<void>((resolve) => {
+      process.once("SIGTERM", resolve);
+      if (options.signal.aborted) resolve();
+      else options.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await server.close();
+    return 0;
+  } finally {
+    await opened.close();
+  }
+}
+
+export interface KeyOptions {
+  readonly principal?: string;
+  readonly group?: string[];
+  readonly scope?: string[];
+  readonly flow?: string[];
+  readonly requestsPerMinute?: string;
+  readonly concurrency?: string;
+  readonly callsPerDay?: string;
+  readonly tokensPerDay?: string;
+}
+
+const ring = (): Promise<KeyRing> => KeyRing.open(join(serviceFolder(), "keys"));
+
+const limitOf = (name: string, text: string | undefined) => {
+  if (text === undefined) return {};
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new UsageError(`${name} is a whole number, not "${text}"`);
+  return { [name]: value };
+};
+
+/** Makes a key and prints it this once. */
+export async function createKey(terminal: Terminal, name: string, options: KeyOptions): Promise<number> {
+  const wrong = options.scope?.find((scope) => !scopes.includes(scope as Scope));
+  if (wrong !== undefined) throw new UsageError(`there is no scope "${wrong}": ${scopes.join(", ")}`);
+  const keys = await ring();
+  let made: Awaited<ReturnType<KeyRing["create"]>>;
+  try {
+    made = await keys.create({
+      name,
+      ...(options.principal && {
+        principal: { id: options.principal, ...(options.group && { groups: options.group }) },
+      }),
+      scopes: options.scope as Scope[] | undefined,
+      flows: options.flow,
+      limits: {
+        ...limitOf("requestsPerMinute", options.requestsPerMinute),
+        ...limitOf("concurrency", options.concurrency),
+        ...limitOf("callsPerDay", options.callsPerDay),
+        ...limitOf("tokensPerDay", options.tokensPerDay),
+      },
+    });
+  } catch (error) {
+    if (TesseraError.is(error)) throw error;
+    throw new UsageError(`not a key: ${messageOf(error)}`);
+  }
+  const { token, key } = made;
+  terminal.result({ id: key.id, token, principal: key.principal, scopes: key.scopes });
+  terminal.say(`${token}\n`);
+  terminal.note("it is shown this once");
+  return 0;
+}
+
+/** Lists the keys; no secrets are kept to be shown. */
+export async function listKeys(terminal: Terminal): Promise<number> {
+  const keys = (await (await ring()).list()).map(({ hash: _, ...key }) => key);
+  terminal.result(keys);
+  terminal.table(
+    ["id", "principal", "scopes", "state", "name"],
+    keys.map(({ id, principal, scopes, revoked, name }) => [
+      id,
+      principal.id,
+      scopes.join(" "),
+      revoked ? `revoked ${revoked.slice(0, 10)}` : "valid",
+      name,
+    ]),
+  );
+  return 0;
+}
+
+/** Revokes a key; a service that runs refuses it within a second. */
+export async function revokeKey(terminal: Terminal, id: string): Promise<number> {
+  const { hash: _, ...key } = await (await ring()).revoke(id);
+  terminal.result(key);
+  terminal.say(`revoked ${key.id} (${key.name})`);
+  return 0;
+}
