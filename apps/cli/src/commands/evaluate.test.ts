@@ -92,6 +92,22 @@ describe("tessera eval", () => {
     expect((await readFile(out, "utf8")).trimEnd().split("\n")).toHaveLength(3);
   });
 
+  it("row 61: runs a grid beside no retrieval and plain RAG, as a report, and takes up where it was", async () => {
+    const out = join(folder, "grid");
+    const words = ["grid", "--flows", "linear,hybrid", "--data", folder, "--out", out];
+    const { code, lines } = await evaluation(...words, "--json");
+    expect(code).toBe(0);
+    expect([...new Set(lines.map(({ flow }) => flow))]).toEqual(["no-retrieval", "plain-rag", "linear", "hybrid"]);
+    const report = await readFile(join(out, "report.html"), "utf8");
+    expect(report).toContain("hybrid − plain-rag");
+    // milliseconds of a second run would differ
+    expect((await evaluation(...words, "--json")).lines).toEqual(lines);
+    await expect(evaluation("grid", "--flows", "hyde", "--data", folder, "--out", out)).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+      message: expect.stringContaining("hyde"),
+    });
+  });
+
   it("row 4: shows per question what one changed line of a flow does", async () => {
     const changed = structuredClone(linear.document);
     changed.nodes.retrieve!.run = "retriever.dense";
