@@ -61,6 +61,8 @@ const bodyOfRun = ({ inputHash: _, ...state }: RunState) => state;
 
 /** Streams the events of a run; `data` is JSON, `id` the number of the event. The last event is "run". */
 async function stream({ runs }: Service, id: string, after: number, reply: FastifyReply): Promise<void> {
+  const settled = runs.settled(id); // asked for now: a run that has ended may be forgotten before its stream is read
+  settled.catch(() => {});
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
@@ -79,7 +81,7 @@ async function stream({ runs }: Service, id: string, after: number, reply: Fasti
     if (raw.destroyed) return;
     await write(type, data, sequence);
   }
-  await write("run", bodyOfRun(await runs.settled(id)));
+  await write("run", bodyOfRun(await settled));
   raw.end();
 }
 
