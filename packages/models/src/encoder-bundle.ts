@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { type Bundle, badConfig, readJson } from "./bundle.js";
+import { BundleTensors, rowsOf } from "./bundle-tensors.js";
 import {
   type Block,
   type EncoderModel,
@@ -9,7 +10,7 @@ import {
   type Frame,
   type Kind,
   kinds,
-  type Matrix,
+  type Norm,
 } from "./encoder-model.js";
 
 const natural = z.int().nonnegative();
@@ -65,61 +66,33 @@ export function encoderModel(bundle: Bundle): EncoderModel {
   if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
   const config = parsed.data;
   const { hidden, intermediate } = config;
-  const unused = new Set(bundle.tensors.keys());
+  const tensors = new BundleTensors(bundle, config.normEpsilon);
+  const norm = (name: string): Norm => tensors.norm("rms", name, hidden);
 
-  const bad = (name: string, message: string): TesseraError =>
-    new TesseraError("BAD_BUNDLE", message, { path: `${bundle.folder}#${name}` });
-  const take = (name: string, shape: readonly number[]): Int8Array | Float32Array => {
-    const tensor = bundle.tensors.get(name);
-    if (!tensor) throw bad(name, "the tensor is missing");
-    if (tensor.shape.join() !== shape.join())
-      throw bad(name, `the shape is [${tensor.shape}], the config asks for [${shape}]`);
-    unused.delete(name);
-    return tensor.values;
-  };
-  const single = (name: string, shape: readonly number[]): Float32Array => {
-    const values = take(name, shape);
-    if (!(values instanceof Float32Array)) throw bad(name, "the tensor must be F32");
-    if (!values.every(Number.isFinite)) throw bad(name, "a value is not finite");
-    return values;
-  };
-  const matrix = (name: string, rows: number, columns: number): Matrix => {
-    const values = take(name, [rows, columns]);
-    if (!(values instanceof Int8Array)) throw bad(name, "the tensor must be I8");
-    const scale = single(`${name}.scale`, [rows]);
-    if (!scale.every((value) => value > 0)) throw bad(`${name}.scale`, "a scale is not positive");
-    return { rows, columns, values, scale };
-  };
-  const norm = (name: string) => ({
-    kind: "rms" as const,
-    epsilon: config.normEpsilon,
-    weight: single(name, [hidden]),
-  });
-
-  const embedding = matrix("embedding.weight", config.vocabulary, hidden);
+  const embedding = tensors.matrix("embedding.weight", config.vocabulary, hidden);
   const blocks = Array.from({ length: config.layers }, (_, i): Block => {
-    const qkv = matrix(`layers.${i}.attention.qkv.weight`, 3 * hidden, hidden);
-    const gateUp = matrix(`layers.${i}.feedforward.gate_up.weight`, 2 * intermediate, hidden);
+    const qkv = tensors.matrix(`layers.${i}.attention.qkv.weight`, 3 * hidden, hidden);
+    const gateUp = tensors.matrix(`layers.${i}.feedforward.gate_up.weight`, 2 * intermediate, hidden);
     return {
-      attentionNorm: norm(`layers.${i}.attention.norm.weight`),
+      attentionNorm: norm(`layers.${i}.attention.norm`),
       query: rowsOf(qkv, 0, hidden),
       key: rowsOf(qkv, hidden, hidden),
       value: rowsOf(qkv, 2 * hidden, hidden),
-      output: matrix(`layers.${i}.attention.output.weight`, hidden, hidden),
-      feedforwardNorm: norm(`layers.${i}.feedforward.norm.weight`),
+      output: tensors.matrix(`layers.${i}.attention.output.weight`, hidden, hidden),
+      feedforwardNorm: norm(`layers.${i}.feedforward.norm`),
       gate: rowsOf(gateUp, 0, intermediate),
       up: rowsOf(gateUp, intermediate, intermediate),
-      down: matrix(`layers.${i}.feedforward.down.weight`, hidden, intermediate),
+      down: tensors.matrix(`layers.${i}.feedforward.down.weight`, hidden, intermediate),
     };
   });
   const exits = config.exits.map(
     (layer): ExitHead => ({
       layer,
-      norm: norm(`exits.${layer}.norm.weight`),
-      projection: matrix(`exits.${layer}.projection.weight`, hidden, hidden),
+      norm: norm(`exits.${layer}.norm`),
+      projection: tensors.matrix(`exits.${layer}.projection.weight`, hidden, hidden),
     }),
   );
-  for (const name of unused) throw bad(name, "the config has no place for the tensor");
+  tensors.finish();
 
   const frame = (kind: Kind): Frame => ({
     before: [config.specialTokens.cls, config.specialTokens[kind]],
@@ -144,14 +117,6 @@ export function encoderModel(bundle: Bundle): EncoderModel {
     default: config.default,
   };
 }
-
-/** A view of `count` rows from `first` on. */
-const rowsOf = ({ values, scale, columns }: Matrix, first: number, count: number): Matrix => ({
-  rows: count,
-  columns,
-  values: values.subarray(first * columns, (first + count) * columns),
-  scale: scale?.subarray(first, first + count),
-});
 
 export interface GoldenCase {
   readonly name: string;
