@@ -1,7 +1,7 @@
 import type { Passage } from "@tessera/core";
 import { embed, KnowledgeGraph } from "@tessera/indexer";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { Bm25Store, openVectorStore } from "@tessera/retriever";
+import { Bm25Store, headOf, openVectorStore } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
 
 export interface CorpusSettings {
@@ -13,7 +13,8 @@ export interface CorpusSettings {
 
 /**
  * Passages as what flows may name, in memory, each made when a flow first asks for it: the stores "sparse" and "dense"
- * and the encoder "encoder", as the index of a codebase has them, and the graph "graph" of `metadata.triples`.
+ * and the encoder "encoder", as the index of a codebase has them, the graph "graph" of `metadata.triples`, and the stores and
+ * encoders "head-0" to "head-3", each of a quarter of the encoder's vector.
  */
 export function corpusResources(
   passages: readonly Passage[],
@@ -27,6 +28,7 @@ export function corpusResources(
     }
     return fitted;
   };
+  const width = () => (trained ? trained.model.hidden : hash().width);
   const sparse = async () => {
     const store = new Bm25Store();
     await store.upsert(passages);
@@ -34,14 +36,22 @@ export function corpusResources(
   };
   const dense = async () => {
     const encoder = trained ?? hash();
-    const width = trained ? trained.model.hidden : hash().width;
-    const { store } = await openVectorStore({ space: encoder.space({}), width });
+    const { store } = await openVectorStore({ space: encoder.space({}), width: width() });
     await store.upsert(passages, await embed(encoder, passages, { batch: 32, signal, done: progress }));
     return store;
   };
+  const headEncoder = (index: number) => headOf(trained ?? hash(), index, 4);
+  const headStore = async (index: number) => {
+    const encoder = headEncoder(index);
+    const { store } = await openVectorStore({ space: encoder.space({}), width: width() / 4 });
+    await store.upsert(passages, await embed(encoder, passages, { batch: 32, signal, done: progress }));
+    return store;
+  };
+  const heads = <T>(open: (index: number) => T) =>
+    Object.fromEntries([0, 1, 2, 3].map((index) => [`head-${index}`, () => open(index)]));
   return {
-    store: { sparse, dense },
-    encoder: { encoder: () => trained ?? hash() },
+    store: { sparse, dense, ...heads(headStore) },
+    encoder: { encoder: () => trained ?? hash(), ...heads(headEncoder) },
     graph: { graph: () => new KnowledgeGraph(passages) },
   };
 }

@@ -51,12 +51,16 @@ export function operators(terminal: Terminal): number {
   let module = "";
   let submodule = "";
   terminal.table(
-    ["module", "sub-module", "operator", ""],
+    ["module", "sub-module", "operator", "implements", ""],
     list.map((entry) => {
       const row = [
         entry.module === module ? "" : entry.module,
         entry.module === module && entry.submodule === submodule ? "" : entry.submodule,
         entry.name,
+        // the method's authors are in --json and in docs/operators
+        [...(entry.paper ?? "").matchAll(/(?:operator|equation|algorithm)s? \d[\d–-]*(?:(?:, | and )\d+)*/g)].join(
+          ", ",
+        ),
         entry.summary,
       ];
       ({ module, submodule } = entry);
