@@ -16,6 +16,27 @@ export interface VectorSpace {
 const format = { format: "tessera.vectors", version: 1 } as const;
 const header = z.object({ space: z.string(), width: z.int().positive(), revision: z.string() });
 
+/**
+ * A vector of length 1 in the same direction; the zero vector stays.
+ * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT
+ */
+export function unitOf(vector: Float32Array | undefined, { space, width }: VectorSpace, path: string): Float32Array {
+  if (!vector) throw new TesseraError("BAD_ARGUMENT", "a vector store needs vectors", { path });
+  if (vector.length !== width)
+    throw new TesseraError("SPACE_MISMATCH", `a vector of width ${vector.length} for a store of ${width}`, {
+      path,
+      hint: `the store holds the space "${space}"`,
+    });
+  let squares = 0;
+  for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
+  if (!Number.isFinite(squares))
+    throw new TesseraError("BAD_ARGUMENT", "a vector has a component that is no number", { path });
+  const unit = new Float32Array(vector.length);
+  const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
+  for (let i = 0; i < vector.length; i++) unit[i] = vector[i]! * scale;
+  return unit;
+}
+
 /** Passages with their vectors, each of length 1 in a row of one matrix: what all vector stores hold, and save alike. */
 export class Vectors {
   #rows: Float32Array;
@@ -41,25 +62,9 @@ export class Vectors {
     return this.#rows.subarray(slot * this.width, (slot + 1) * this.width);
   }
 
-  /**
-   * A vector of length 1 in the same direction; the zero vector stays.
-   * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT
-   */
+  /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT */
   unit(vector: Float32Array | undefined, path: string): Float32Array {
-    if (!vector) throw new TesseraError("BAD_ARGUMENT", "a vector store needs vectors", { path });
-    if (vector.length !== this.width)
-      throw new TesseraError("SPACE_MISMATCH", `a vector of width ${vector.length} for a store of ${this.width}`, {
-        path,
-        hint: `the store holds the space "${this.space}"`,
-      });
-    let squares = 0;
-    for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
-    if (!Number.isFinite(squares))
-      throw new TesseraError("BAD_ARGUMENT", "a vector has a component that is no number", { path });
-    const unit = new Float32Array(vector.length);
-    const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
-    for (let i = 0; i < vector.length; i++) unit[i] = vector[i]! * scale;
-    return unit;
+    return unitOf(vector, this, path);
   }
 
   /** What an upsert changes, checked before anything is. */

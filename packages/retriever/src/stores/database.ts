@@ -1,0 +1,55 @@
+import { messageOf, TesseraError } from "@tessera/core";
+
+/** Runs statements with parameters; values never become a part of a statement's text. */
+export interface SqlConnection {
+  query<R>(text: string, values?: unknown[]): Promise<{ rows: R[] }>;
+}
+
+/** A PostgreSQL database: what `connectPostgres` opens, or an instance of PGlite as it is. */
+export interface SqlDatabase extends SqlConnection {
+  /** Commits what the work did, or nothing of it where the work throws. */
+  transaction<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to a PostgreSQL server by its URL, with a pool of at most `connections`.
+ * @throws TesseraError DEPENDENCY_MISSING where pg is not installed.
+ */
+export async function connectPostgres(url: string, connections = 10): Promise<SqlDatabase> {
+  const { default: pg } = await import("pg").catch((cause) => {
+    throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, {
+      cause,
+      hint: "npm install pg",
+    });
+  });
+  const pool = new pg.Pool({ connectionString: url, max: connections });
+  // a connection that breaks while it is idle is replaced; without a listener it would end the process
+  pool.on("error", () => {});
+  return {
+    query: <R>(text: string, values?: unknown[]) => pool.query(text, values) as unknown as Promise<{ rows: R[] }>,
+    async transaction(work) {
+      const client = await pool.connect();
+      let broken = true;
+      try {
+        await client.query("BEGIN");
+        const result = await work({
+          query: <R>(text: string, values?: unknown[]) =>
+            client.query(text, values) as unknown as Promise<{ rows: R[] }>,
+        });
+        await client.query("COMMIT");
+        broken = false;
+        return result;
+      } catch (error) {
+        broken = await client.query("ROLLBACK").then(
+          () => false,
+          () => true,
+        );
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+    close: () => pool.end(),
+  };
+}

@@ -1,0 +1,242 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { admits, type Filter, type Passage, type Principal, type StoreQuery } from "@tessera/core";
+import { needs, testStore } from "@tessera/testkit";
+import fc from "fast-check";
+import { referenceBm25 } from "./bm25.reference.js";
+import { connectPostgres, type SqlDatabase } from "./database.js";
+import { ExactStore } from "./exact.js";
+import { openPglite } from "./pglite.fixture.js";
+import { type PostgresSettings, PostgresStore } from "./postgres.js";
+
+let database: SqlDatabase;
+let opened = 0;
+beforeAll(async () => {
+  database = await openPglite();
+}, 60_000);
+afterAll(() => database.close());
+
+const open = (settings: Partial<PostgresSettings> = {}) =>
+  PostgresStore.open({ database, name: `test_${opened++}`, refreshMs: 0, ...settings });
+const space = { space: "test:4", width: 4 };
+
+testStore("PostgresStore by vector, on PGlite", { open: () => open(space), by: "vector" });
+testStore("PostgresStore by words, on PGlite", { open: () => open(), by: "text" });
+
+const server = process.env.DATABASE_URL;
+if (server) {
+  testStore("PostgresStore by words, on a server", {
+    open: () => PostgresStore.open({ database: server, name: `test_${process.pid}_${opened++}` }),
+    by: "text",
+  });
+  testStore("PostgresStore by vector, on a server", {
+    open: () => PostgresStore.open({ database: server, name: `test_${process.pid}_${opened++}`, ...space }),
+    by: "vector",
+  });
+}
+needs(server !== undefined, "no DATABASE_URL")("PostgresStore connects to a server", async () => {
+  const connection = await connectPostgres(server!, 1);
+  expect((await connection.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+  await connection.close();
+});
+
+// strings that would leave a statement, and those that PostgreSQL cannot keep as they are
+const hostile = fc.constantFrom(
+  "kind",
+  "id",
+  "path",
+  "access",
+  "'; DROP TABLE passage; --",
+  "$1",
+  'a"b\\c',
+  "\0",
+  "\ud800",
+  "__proto__",
+  "{}",
+  "",
+  "x".repeat(5000),
+);
+const value = fc.oneof(hostile, fc.integer({ min: -2, max: 2 }), fc.constantFrom(0.1, 1e21, null, true, false));
+const json = fc.oneof(value, fc.array(value, { maxLength: 2 }), fc.dictionary(hostile, value, { maxKeys: 2 }));
+const name = fc.constantFrom("ann", "bob", "team", "*", '"*"', "'ann'", "\0");
+const passage = fc.record({
+  id: fc.constantFrom("p1", "p2", "p3", "p4", "p'5", 'p"6'),
+  text: fc.constantFrom("alpha beta", "alpha alpha maxRetry", "it's \0 \ud800 gamma", "日本 beta"),
+  metadata: fc
+    .tuple(
+      fc.dictionary(hostile, json, { maxKeys: 3 }),
+      fc.option(fc.oneof(fc.array(fc.oneof(name, fc.constant(1)), { maxLength: 3 }), name), { nil: undefined }),
+    )
+    .map(([metadata, access]) => {
+      const { access: _, ...rest } = metadata;
+      return access === undefined ? rest : { ...rest, access };
+    }),
+}) as fc.Arbitrary<Passage>;
+const filter = fc.letrec<{ filter: Filter }>((tie) => ({
+  filter: fc.oneof(
+    { maxDepth: 2 },
+    fc.record({ field: hostile, equals: json }),
+    fc.record({ field: hostile, in: fc.array(json, { maxLength: 3 }) }),
+    fc.record(
+      {
+        field: hostile,
+        least: fc.constantFrom(-1, 0, 0.1, Number.NaN),
+        most: fc.constantFrom(0, 1, 1e21, Number.POSITIVE_INFINITY),
+      },
+      { requiredKeys: ["field"] },
+    ),
+    fc.record({ all: fc.array(tie("filter"), { maxLength: 2 }) }),
+    fc.record({ any: fc.array(tie("filter"), { maxLength: 2 }) }),
+    fc.record({ not: tie("filter") }),
+  ),
+})).filter as fc.Arbitrary<Filter>;
+const principal: fc.Arbitrary<Principal | undefined> = fc.option(
+  fc.record({ id: name, groups: fc.array(name, { maxLength: 2 }) }),
+  { nil: undefined },
+);
+
+describe("PostgresStore", () => {
+  it("admits by SQL what core admits, whatever keys, values and names there are, and keeps them as they are", async () => {
+    const store = await open(space);
+    const vector = Float32Array.of(1, 0, 0, 0);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(passage, { selector: ({ id }) => id, maxLength: 6 }),
+        fc.array(fc.tuple(fc.option(filter, { nil: undefined }), principal), { minLength: 1, maxLength: 8 }),
+        async (passages, queries) => {
+          await store.delete(["p1", "p2", "p3", "p4", "p'5", 'p"6']);
+          await store.upsert(
+            passages,
+            passages.map(() => vector),
+          );
+          for (const [filter, principal] of queries) {
+            const expected = passages.filter((one) => admits(one, filter, principal));
+            const found = (await store.search({ vector, top: 10, filter, principal })).map((hit) => hit.passage);
+            const order = (a: Passage, b: Passage) => (a.id < b.id ? -1 : 1);
+            expect(found.sort(order)).toEqual(expected.sort(order));
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+  }, 120_000);
+
+  it("ranks words as the reference of BM25 does, after any adds, replacements and deletes", async () => {
+    const store = await open();
+    const texts = fc.array(fc.constantFrom("alpha", "beta", "maxRetry", "retry", "日本", "it's"), { maxLength: 8 });
+    const step = fc.oneof(
+      fc.record({ upsert: fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), texts), { maxLength: 5 }) }),
+      fc.record({ delete: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 6 }), texts, async (steps, query) => {
+        await store.delete(Array.from({ length: 10 }, (_, i) => `p${i}`));
+        const twin = new Map<string, Passage>();
+        for (const step of steps) {
+          if ("upsert" in step) {
+            const passages = step.upsert.map(
+              ([i, list]): Passage => ({ id: `p${i}`, text: list.join(" "), metadata: {} }),
+            );
+            await store.upsert(passages);
+            for (const one of passages) twin.set(one.id, one);
+          } else {
+            await store.delete(step.delete.map((i) => `p${i}`));
+            for (const i of step.delete) twin.delete(`p${i}`);
+          }
+        }
+        const asked: StoreQuery = { text: query.join(" "), top: 5 };
+        const expected = referenceBm25([...twin.values()])(asked);
+        const hits = await store.search(asked);
+        expect(hits.map(({ score }) => score)).toHaveLength(expected.length);
+        for (const [i, { score }] of hits.entries()) expect(score).toBeCloseTo(expected[i]!.score, 9);
+        expect((await store.statistics()).passages).toBe(twin.size);
+      }),
+      { numRuns: 60 },
+    );
+  }, 120_000);
+
+  it("a filter never starves the graph: as many hits as there are, and the nearest", async () => {
+    const store = await open({ space: "test:8", width: 8 });
+    const exact = new ExactStore({ space: "test:8", width: 8 });
+    let state = 7;
+    const random = () => {
+      state = (state * 48271) % 2147483647; // Park and Miller 1988
+      return state / 2147483647 - 0.5;
+    };
+    const vector = () => Float32Array.from({ length: 8 }, random);
+    const passages = Array.from({ length: 1500 }, (_, i) => ({
+      id: `p${i}`,
+      text: "",
+      metadata: { hundredth: i % 100, half: i % 2 },
+    }));
+    const vectors = passages.map(vector);
+    await store.upsert(passages, vectors);
+    await exact.upsert(passages, vectors);
+    await database.query("ANALYZE");
+    let [found, wanted] = [0, 0];
+    for (const filter of [
+      undefined,
+      { field: "half", equals: 1 },
+      { field: "hundredth", equals: 3 },
+      { field: "hundredth", in: [] },
+    ] as (Filter | undefined)[])
+      for (let i = 0; i < 10; i++) {
+        const query = { vector: vector(), top: 10, filter };
+        const expected = new Set((await exact.search(query)).map((hit) => hit.passage.id));
+        const hits = await store.search(query);
+        expect(hits).toHaveLength(expected.size);
+        found += hits.filter((hit) => expected.has(hit.passage.id)).length;
+        wanted += expected.size;
+      }
+    expect(found / wanted).toBeGreaterThan(0.97);
+  }, 60_000);
+
+  it("a write that fails leaves nothing behind", async () => {
+    const store = await open(space);
+    const good: Passage = { id: "a", text: "alpha", metadata: {} };
+    await store.upsert([good], [Float32Array.of(1, 0, 0, 0)]);
+    const { revision } = store;
+    const before = await store.statistics();
+    await expect(
+      store.upsert([good, { ...good, id: "\0" }], [Float32Array.of(1, 0, 0, 0), Float32Array.of(1, 0, 0, 0)]),
+    ).rejects.toMatchObject({ code: "BAD_ARGUMENT", path: "passages[1]" });
+    await expect(store.upsert([{ ...good, id: "b" }], [Float32Array.of(1)])).rejects.toMatchObject({
+      code: "SPACE_MISMATCH",
+    });
+    const failing = await PostgresStore.open({
+      database: {
+        query: (text, values) => database.query(text, values),
+        close: async () => {},
+        transaction: (work) =>
+          database.transaction((connection) =>
+            work({
+              query: (text, values) =>
+                text.includes("SET revision")
+                  ? Promise.reject(new Error("the line broke"))
+                  : connection.query(text, values),
+            }),
+          ),
+      },
+      name: `test_${opened - 1}`,
+      refreshMs: 0,
+      ...space,
+    });
+    await expect(failing.upsert([{ ...good, id: "c" }], [Float32Array.of(0, 1, 0, 0)])).rejects.toMatchObject({
+      code: "STORE_FAILED",
+    });
+    expect([store.revision, await store.statistics()]).toEqual([revision, before]);
+  });
+
+  it("is opened again as it was, by its own encoder alone, and sees what another process wrote", async () => {
+    const store = await open(space);
+    const other = await PostgresStore.open({ database, name: `test_${opened - 1}`, refreshMs: 0, ...space });
+    await store.upsert([{ id: "a", text: "alpha", metadata: {} }], [Float32Array.of(1, 0, 0, 0)]);
+    expect(other.revision).not.toBe(store.revision);
+    await other.refresh();
+    expect(other.revision).toBe(store.revision);
+    expect(await other.get(["a", "b"])).toEqual([{ id: "a", text: "alpha", metadata: {} }, undefined]);
+    await expect(
+      PostgresStore.open({ database, name: `test_${opened - 1}`, space: "other", width: 4 }),
+    ).rejects.toMatchObject({ code: "SPACE_MISMATCH" });
+    await expect(PostgresStore.open({ database, name: 'x"; DROP' })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+  });
+});

@@ -1,0 +1,350 @@
+import { createHash } from "node:crypto";
+import {
+  type Hit,
+  messageOf,
+  type Passage,
+  type Principal,
+  type Store,
+  type StoreQuery,
+  TesseraError,
+  words,
+} from "@tessera/core";
+import type { Bm25Settings } from "./bm25.js";
+import { indexedText } from "./bm25.reference.js";
+import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
+import { Conditions, factsOf } from "./postgres-filter.js";
+import { migrate } from "./postgres-schema.js";
+import { assertTop, passagesAsJson } from "./shelf.js";
+import { unitOf, type VectorSpace } from "./vectors.js";
+
+export interface PostgresSettings extends Bm25Settings, Partial<VectorSpace> {
+  /** The URL of a server, or a database that is open: it stays open when the store closes. */
+  readonly database: string | SqlDatabase;
+  /** Tells stores of one database apart: lower-case letters, digits and _. */
+  readonly name: string;
+  /** How many candidates a search of the graph keeps; 128. */
+  readonly ef?: number;
+  /** How often the revision is read, in milliseconds, to see what other processes wrote; 0 for never. 1,000. */
+  readonly refreshMs?: number;
+}
+
+const nameShape = /^[a-z][a-z0-9_]{0,39}$/;
+const notKept = /[\0\p{Surrogate}]/u; // what PostgreSQL's text cannot hold
+const atOnce = 500; // passages a statement
+const ties = 16; // more than `top` that are looked at where the last places are equal
+
+/**
+ * Passages in PostgreSQL: for more than one machine holds, and for several processes. By vector it searches pgvector's
+ * graph (HNSW) by cosine; by words it gives the BM25 of `referenceBm25`, over a full-text index, with statistics that
+ * every write keeps. Filter and principal are a condition of the statement, applied before the best are taken; where
+ * the graph gives fewer than asked for, the admitted are compared one by one. A query with a vector is one by vector.
+ */
+export class PostgresStore implements Store {
+  #revision = "store.postgres:0";
+  #open = true;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  private constructor(
+    private readonly database: SqlDatabase,
+    private readonly owned: boolean,
+    private readonly schema: string,
+    private readonly vectors: VectorSpace | undefined,
+    private readonly settings: Required<Pick<PostgresSettings, "k1" | "b" | "ef">>,
+    refreshMs: number,
+  ) {
+    if (refreshMs > 0) this.#timer = setInterval(() => void this.refresh().catch(() => {}), refreshMs).unref();
+  }
+
+  /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
+  static async open(settings: PostgresSettings): Promise<PostgresStore> {
+    const { database, name, space, width, k1 = 1.2, b = 0.75, ef = 128, refreshMs = 1000 } = settings;
+    if (!nameShape.test(name))
+      throw new TesseraError("BAD_ARGUMENT", `"${name}" cannot name a store`, { hint: `it matches ${nameShape}` });
+    if ((space === undefined) !== (width === undefined))
+      throw new TesseraError("BAD_ARGUMENT", "a space has a name and a width");
+    if (width !== undefined && !(Number.isInteger(width) && width > 0 && width <= 16000))
+      throw new TesseraError("BAD_ARGUMENT", `a width is a whole number from 1 to 16,000, not ${width}`);
+    if (!Number.isInteger(ef) || ef < 1 || ef > 1000)
+      throw new TesseraError("BAD_ARGUMENT", `ef is a whole number from 1 to 1,000, not ${ef}`);
+    if (!(k1 >= 0 && Number.isFinite(k1)) || !(b >= 0 && b <= 1))
+      throw new TesseraError("BAD_ARGUMENT", `k1 = ${k1}, b = ${b}`, { hint: "k1 is at least 0, b from 0 to 1" });
+    const opened = typeof database === "string" ? await connectPostgres(database) : database;
+    const schema = `tessera_${name}`;
+    try {
+      await told(migrate(opened, schema, { space, width }));
+      const vectors = space !== undefined && width !== undefined ? { space, width } : undefined;
+      const owned = typeof database === "string";
+      const store = new PostgresStore(opened, owned, schema, vectors, { k1, b, ef }, refreshMs);
+      await store.refresh();
+      return store;
+    } catch (error) {
+      if (typeof database === "string") await opened.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  get revision(): string {
+    return this.#revision;
+  }
+
+  get space(): string | undefined {
+    return this.vectors?.space;
+  }
+
+  /** Reads the revision, which other processes may have changed. */
+  async refresh(): Promise<void> {
+    const { rows } = await told(this.database.query<{ revision: string }>(`SELECT revision FROM ${this.schema}.store`));
+    this.#revision = rows[0]?.revision ?? this.#revision;
+  }
+
+  /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED, STORE_FAILED */
+  async search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
+    this.#assertOpen();
+    signal?.throwIfAborted();
+    assertTop(query.top);
+    const rows = await told(query.vector ? this.#near(query, query.vector) : this.#byWords(query));
+    signal?.throwIfAborted();
+    return rows.map(({ passage, score }, index) => ({
+      passage: JSON.parse(passage) as Passage,
+      score,
+      provenance: [{ operator: "store.postgres", rank: index + 1, score }],
+    }));
+  }
+
+  #near({ top, filter, principal }: StoreQuery, vector: Float32Array): Promise<Row[]> {
+    if (!this.vectors) throw new TesseraError("BAD_ARGUMENT", "this store holds no vectors");
+    const unit = written(unitOf(vector, this.vectors, "vector"));
+    const conditions = new Conditions([unit]);
+    const admitted = conditions.admits(filter, principal);
+    const from = `FROM ${this.schema}.passage WHERE ${admitted}`;
+    // the operator is the negative inner product, which for vectors of length 1 is the negative cosine
+    const select = `SELECT id, passage, -(vector <#> $1::vector) AS score ${from} ORDER BY vector <#> $1::vector`;
+    return this.database.transaction(async (connection) => {
+      await connection.query(
+        "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'strict_order', true)",
+        [String(Math.min(1000, Math.max(this.settings.ef, top + ties)))],
+      );
+      const count = conditions.parameter(top + ties);
+      const near = await connection.query<Row>(`${select} LIMIT ${count}`, conditions.values);
+      const [last, next] = [near.rows[top - 1], near.rows.at(-1)];
+      if (last && next && (near.rows.length < top + ties || last.score > next.score))
+        return near.rows.sort(byScore).slice(0, top);
+      // too few, or more equals than were looked at: every admitted passage is compared
+      await connection.query("SELECT set_config('enable_indexscan', 'off', true)");
+      return (await connection.query<Row>(`${select}, id LIMIT ${count}`, conditions.values)).rows.slice(0, top);
+    });
+  }
+
+  async #byWords({ text = "", top, filter, principal }: StoreQuery): Promise<Row[]> {
+    const asked = counted(text);
+    if (asked.size === 0) return [];
+    const conditions = new Conditions([
+      [...asked.keys()],
+      [...asked.values()],
+      [...asked.keys()].map(lexeme),
+      [...asked.keys()].map(lexeme).join(" | "),
+      this.settings.k1,
+      this.settings.b,
+      top,
+    ]);
+    const admitted = conditions.admits(filter, principal);
+    const { rows } = await this.database.query<Row>(
+      `WITH asked AS MATERIALIZED (
+         SELECT word, lexeme, occurrences * ln(1 + (store.passages - holders + 0.5) / (holders + 0.5)) AS weight,
+                store.words::float8 / store.passages AS average
+         FROM unnest($1::text[], $2::float8[], $3::text[]::tsquery[]) AS query (word, occurrences, lexeme)
+         JOIN ${this.schema}.term USING (word), ${this.schema}.store)
+       SELECT id, passage, score
+       FROM ${this.schema}.passage, LATERAL (
+         SELECT sum(weight * frequency * ($5::float8 + 1) /
+                    (frequency + $5::float8 * (1 - $6::float8 + $6::float8 * length / average))) AS score
+         FROM (SELECT weight, average, coalesce((frequencies ->> word)::float8, 1) AS frequency
+               FROM asked WHERE words @@ lexeme) AS held) AS scored
+       WHERE words @@ $4::tsquery AND score > 0 AND ${admitted}
+       ORDER BY score DESC, id LIMIT $7::int`,
+      conditions.values,
+    );
+    return rows;
+  }
+
+  async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
+    this.#assertOpen();
+    const conditions = new Conditions([kept(ids)]);
+    const { rows } = await told(
+      this.database.query<Omit<Row, "score">>(
+        `SELECT id, passage FROM ${this.schema}.passage
+         WHERE id = ANY($1::text[]) AND ${conditions.admits(undefined, principal)}`,
+        conditions.values,
+      ),
+    );
+    const found = new Map(rows.map(({ id, passage }) => [id, passage]));
+    return ids.map((id) => {
+      const passage = found.get(id);
+      return passage === undefined ? undefined : (JSON.parse(passage) as Passage);
+    });
+  }
+
+  /**
+   * All of them in one transaction, or none.
+   * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED, STORE_FAILED
+   */
+  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void> {
+    this.#assertOpen();
+    const json = passagesAsJson(passages);
+    if (this.vectors && passages.length !== (vectors?.length ?? 0))
+      throw new TesseraError("BAD_ARGUMENT", `${passages.length} passages with ${vectors?.length ?? 0} vectors`);
+    const rows = new Map<string, object>();
+    for (const [index, passage] of passages.entries()) {
+      const path = `passages[${index}]`;
+      if (notKept.test(passage.id))
+        throw new TesseraError("BAD_ARGUMENT", "PostgreSQL cannot keep this id: it has a NUL or half a character", {
+          path,
+        });
+      const unit = this.vectors && unitOf(vectors?.[index], this.vectors, `vectors[${index}]`);
+      const frequencies = counted(indexedText(passage));
+      rows.set(passage.id, {
+        id: passage.id,
+        passage: json[index],
+        ...factsOf(passage),
+        words: [...frequencies.keys()],
+        frequencies: Object.fromEntries([...frequencies].filter(([, count]) => count > 1)),
+        length: [...frequencies.values()].reduce((sum, count) => sum + count, 0),
+        ...(unit && { vector: written(unit) }),
+      });
+    }
+    if (rows.size === 0) return;
+    const change = createHash("sha256");
+    for (const [index, row] of json.entries()) change.update(row).update(written(vectors?.[index] ?? []));
+    await this.#write(change.digest("hex"), async (connection) => {
+      const all = [...rows.entries()];
+      for (let from = 0; from < all.length; from += atOnce) {
+        const part = all.slice(from, from + atOnce);
+        await this.#remove(
+          connection,
+          part.map(([id]) => id),
+        );
+        await this.#insert(
+          connection,
+          part.map(([, row]) => row),
+        );
+      }
+      return true;
+    });
+  }
+
+  async delete(ids: readonly string[]): Promise<void> {
+    this.#assertOpen();
+    await this.#write(`delete ${JSON.stringify(ids)}`, (connection) => this.#remove(connection, kept(ids)));
+  }
+
+  /** How much it holds. */
+  async statistics(): Promise<{ passages: number; words: number; terms: number; bytes: number }> {
+    this.#assertOpen();
+    const { rows } = await told(
+      this.database.query<{ passages: number; words: number; terms: number; bytes: number }>(
+        `SELECT passages::float8, words::float8, (SELECT count(*) FROM ${this.schema}.term)::float8 AS terms,
+                pg_total_relation_size('${this.schema}.passage')::float8 AS bytes FROM ${this.schema}.store`,
+      ),
+    );
+    return rows[0]!;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    clearInterval(this.#timer);
+    if (this.owned) await this.database.close();
+  }
+
+  /** Writers come one after another: each locks the store's row until it has committed. */
+  async #write(change: string, work: (connection: SqlConnection) => Promise<boolean>): Promise<void> {
+    this.#revision = await told(
+      this.database.transaction(async (connection) => {
+        const { rows } = await connection.query<{ revision: string }>(
+          `SELECT revision FROM ${this.schema}.store FOR UPDATE`,
+        );
+        const before = rows[0]!.revision;
+        if (!(await work(connection))) return before;
+        const digest = createHash("sha256").update(`${before}\n${change}`).digest("hex");
+        const revision = `store.postgres:${digest.slice(0, 32)}`;
+        await connection.query(`UPDATE ${this.schema}.store SET revision = $1`, [revision]);
+        return revision;
+      }),
+    );
+  }
+
+  /** Whether any was there. */
+  async #remove(connection: SqlConnection, ids: readonly string[]): Promise<boolean> {
+    const { rows } = await connection.query<{ passages: number }>(
+      `WITH gone AS (DELETE FROM ${this.schema}.passage WHERE id = ANY($1::text[]) RETURNING words, length),
+            lost AS (SELECT word, count(*) AS holders FROM gone, unnest(tsvector_to_array(words)) AS word GROUP BY word),
+            fewer AS (UPDATE ${this.schema}.term SET holders = term.holders - lost.holders
+                      FROM lost WHERE term.word = lost.word),
+            total AS (SELECT count(*) AS passages, coalesce(sum(length), 0) AS words FROM gone),
+            less AS (UPDATE ${this.schema}.store SET passages = store.passages - total.passages,
+                     words = store.words - total.words FROM total)
+       SELECT passages::int FROM total`,
+      [ids],
+    );
+    return (rows[0]?.passages ?? 0) > 0;
+  }
+
+  async #insert(connection: SqlConnection, rows: readonly object[]): Promise<void> {
+    const vector = this.vectors ? ["vector", `vector vector(${this.vectors.width})`] : undefined;
+    await connection.query(
+      `WITH given AS (
+         SELECT * FROM json_to_recordset($1::json) AS row (id text, passage text, facts text[], numbers jsonb,
+           access text[], words text[], frequencies jsonb, length int ${vector ? `, ${vector[1]}` : ""})),
+       added AS (INSERT INTO ${this.schema}.passage
+         SELECT id, passage, facts, numbers, access, array_to_tsvector(words), frequencies, length
+                ${vector ? `, ${vector[0]}` : ""} FROM given),
+       held AS (INSERT INTO ${this.schema}.term AS term
+         SELECT word, count(*) FROM given, unnest(words) AS word GROUP BY word
+         ON CONFLICT (word) DO UPDATE SET holders = term.holders + excluded.holders)
+       UPDATE ${this.schema}.store SET passages = passages + (SELECT count(*) FROM given),
+         words = words + (SELECT coalesce(sum(length), 0) FROM given)`,
+      [JSON.stringify(rows)],
+    );
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new TesseraError("CLOSED", 'the store "store.postgres" is closed');
+  }
+}
+
+interface Row {
+  readonly id: string;
+  /** As JSON. */
+  readonly passage: string;
+  readonly score: number;
+}
+
+const byScore = (a: Row, b: Row): number => b.score - a.score || (a.id < b.id ? -1 : 1);
+
+const kept = (ids: readonly string[]): string[] => ids.filter((id) => !notKept.test(id));
+
+/** A vector as pgvector reads it. */
+const written = (vector: Iterable<number>): string => `[${[...vector].join(",")}]`;
+
+/** A word as a query of PostgreSQL's full-text search. */
+const lexeme = (word: string): string => `'${word.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+
+/** How often a text has each of its words; half a character becomes the replacement character. */
+function counted(text: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const found of words(text)) {
+    const word = found.replace(/\p{Surrogate}/gu, "\ufffd");
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Errors of the database, as ours. */
+async function told<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (TesseraError.is(cause)) throw cause;
+    throw new TesseraError("STORE_FAILED", `the database refused: ${messageOf(cause)}`, { cause });
+  }
+}
