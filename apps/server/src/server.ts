@@ -19,7 +19,7 @@ import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
 import { runRoutes } from "./run-routes.js";
 import type { Runs } from "./runs.js";
-import { validated } from "./validate.js";
+import { assertShallow, validated } from "./validate.js";
 
 export interface ServerOptions {
   readonly tessera: AnyTessera;
@@ -67,6 +67,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     return503OnClosing: true,
   });
   server.setValidatorCompiler(validated);
+  server.addHook("preValidation", async ({ body }) => assertShallow(body));
   server.setErrorHandler(sendError);
   // answers under way go out before connections are cut
   const answering = new Set<FastifyRequest>();

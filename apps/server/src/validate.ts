@@ -15,3 +15,14 @@ export const validated: FastifySchemaCompiler<unknown> =
       }),
     };
   };
+
+const nesting = 256;
+
+/** Refuses what is nested too deeply for those who walk it; walks itself without recursion. @throws TesseraError BAD_JSON */
+export function assertShallow(body: unknown): void {
+  let level: unknown[] = [body];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > nesting) throw new TesseraError("BAD_JSON", `values may be nested ${nesting} deep`, { path: "body" });
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+}

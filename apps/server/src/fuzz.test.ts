@@ -1,0 +1,192 @@
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { errorCodes } from "@tessera/core";
+import fc from "fast-check";
+import { freshFolder, removeFolder, startService } from "./service.fixture.js";
+
+type Schema = { [key: string]: unknown };
+const folder = freshFolder();
+let service: Awaited<ReturnType<typeof startService>>;
+let headers: Record<string, string>;
+let routes: {
+  method: string;
+  path: string;
+  parameters: { name: string; in: string; schema: Schema }[];
+  body?: Schema;
+}[];
+
+beforeAll(async () => {
+  service = await startService(folder, { durable: false });
+  ({ headers } = await service.key({
+    scopes: ["run", "flows", "indexes", "operate"],
+    limits: { requestsPerMinute: 10_000_000, concurrency: 100_000 },
+  }));
+  const { paths } = (await service.server.inject("/openapi.json")).json();
+  routes = Object.entries(paths as Record<string, Record<string, Schema>>).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { parameters = [], requestBody }]) => ({
+      method: method.toUpperCase(),
+      path,
+      parameters: parameters as (typeof routes)[number]["parameters"],
+      body: (requestBody as { content: { "application/json": { schema: Schema } } } | undefined)?.content[
+        "application/json"
+      ].schema,
+    })),
+  );
+  await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
+  // what a flow takes is told by the flow's own schema
+  const { input } = (await service.server.inject({ url: "/flows/echo", headers })).json();
+  const runs = routes.find(({ path, method }) => path === "/flows/{name}/runs" && method === "POST")!;
+  const properties = runs.body!.properties as Record<string, Schema>;
+  properties.input = { anyOf: [input, properties.input] };
+});
+afterAll(async () => {
+  await service.server.close();
+  removeFolder(folder);
+});
+
+const junk = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.constantFrom<unknown>("echo", "docs", "", "__proto__", "constructor", -1, 2 ** 53, 1e308, null, [], {}, "\u0000"),
+);
+
+/** Values that a JSON Schema admits, and now and then one that it does not. */
+function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
+  const fitting = (): fc.Arbitrary<unknown> => {
+    const options = (schema.anyOf ?? schema.oneOf) as Schema[] | undefined;
+    if (options) return fc.oneof(...options.map(valuesOf));
+    if (schema.const !== undefined) return fc.constant(schema.const);
+    if (schema.enum) return fc.constantFrom(...(schema.enum as unknown[]));
+    switch (schema.type) {
+      case "string":
+        return fc.oneof(fc.constantFrom("echo", "docs", "find", "a"), fc.string({ maxLength: 20, unit: "grapheme" }));
+      case "integer":
+      case "number":
+        return fc.integer({ min: Number(schema.minimum ?? 0), max: 100 });
+      case "boolean":
+        return fc.boolean();
+      case "array":
+        return fc.array(valuesOf((schema.items ?? {}) as Schema), {
+          minLength: Number(schema.minItems ?? 0),
+          maxLength: 3,
+        });
+      case "object": {
+        const required = (schema.required ?? []) as string[];
+        const known = Object.entries((schema.properties ?? {}) as Record<string, Schema>);
+        const own = fc.record(Object.fromEntries(known.map(([name, part]) => [name, valuesOf(part)])), {
+          requiredKeys: required,
+        });
+        return schema.additionalProperties === false
+          ? own
+          : fc
+              .tuple(own, fc.dictionary(fc.constantFrom("query", "x", "constructor"), junk, { maxKeys: 2 }))
+              .map(([a, b]) => ({ ...b, ...a }));
+      }
+      default:
+        return junk;
+    }
+  };
+  return fc.oneof({ weight: 12, arbitrary: fitting() }, { weight: 1, arbitrary: junk });
+}
+
+describe("every route, from its OpenAPI schema", () => {
+  it("answers 20,000 requests with 2xx or a TesseraError of 4xx, and is healthy afterwards", async () => {
+    let count = 0;
+    const seen = new Map<string, number>();
+    const rounds = Math.ceil(20_000 / routes.length);
+    for (const { method, path, parameters, body } of routes) {
+      // whatever the route before removed
+      await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
+      const request = fc.record({
+        parameters: fc.tuple(...parameters.map(({ schema }) => valuesOf(schema))),
+        body: body ? valuesOf(body) : fc.constant(undefined),
+        raw: fc.oneof({ weight: 20, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.string() }),
+      });
+      for (const drawn of fc.sample(request, { numRuns: rounds, seed: 7 })) {
+        let url = path;
+        const query: string[] = [];
+        const extra: Record<string, string> = {};
+        for (const [index, { name, in: where }] of parameters.entries()) {
+          const value = drawn.parameters[index];
+          const text = typeof value === "string" ? value : JSON.stringify(value ?? "");
+          // a run of "hold" would wait for ever
+          if (where === "path") url = url.replace(`{${name}}`, encodeURIComponent(text === "hold" ? "echo" : text));
+          else if (where === "query") query.push(`${name}=${encodeURIComponent(text)}`);
+          else if (/^[\x21-\x7e]+$/.test(text)) extra[name] = text;
+        }
+        const response = await service.server.inject({
+          method: method as "GET",
+          url: query.length ? `${url}?${query.join("&")}` : url,
+          headers: { ...headers, ...extra, ...(body && { "content-type": "application/json" }) },
+          ...(body && { payload: drawn.raw ?? JSON.stringify(drawn.body ?? null) }),
+        });
+        count++;
+        const { statusCode } = response;
+        const line = `${method} ${path} ${statusCode}`;
+        seen.set(line, (seen.get(line) ?? 0) + 1);
+        if (statusCode >= 200 && statusCode < 300) continue;
+        if (statusCode < 400 || statusCode >= 500)
+          throw new Error(`${line}: ${response.body} for ${JSON.stringify(drawn)}`);
+        if (path === "/mcp") continue; // errors of the protocol have its own shape
+        expect(Object.keys(errorCodes)).toContain(response.json().code);
+      }
+    }
+    expect(count).toBeGreaterThanOrEqual(20_000);
+    // it was no wall of refusals
+    for (const line of ["POST /flows/{name}/runs 200", "POST /indexes/{name}/passages 200", "PUT /indexes/{name} 201"])
+      expect([line, seen.get(line) ?? 0]).not.toEqual([line, 0]);
+    expect((await service.server.inject("/healthz")).json()).toEqual({ ok: true });
+    const ran = await service.server.inject({
+      method: "POST",
+      url: "/flows/echo/runs",
+      payload: { input: { query: "still" } },
+      headers,
+    });
+    expect(ran.json()).toMatchObject({ status: "done" });
+  }, 180_000);
+
+  it.each([
+    ["a body that is too large", JSON.stringify({ input: { query: "x".repeat(5 << 20) } }), 413, "REQUEST_TOO_LARGE"],
+    ["a prototype", '{"input": {"__proto__": {"polluted": true}}}', 400, "BAD_JSON"],
+    ["a constructor's prototype", '{"constructor": {"prototype": {"polluted": true}}}', 400, "BAD_JSON"],
+    ["half a value", '{"input": {', 400, "BAD_JSON"],
+    ["very deep JSON", `{"input": {"query": ${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, 400, "BAD_JSON"],
+  ])("refuses %s", async (_, payload, status, code) => {
+    const response = await service.server.inject({
+      method: "POST",
+      url: "/flows/echo/runs",
+      headers: { ...headers, "content-type": "application/json" },
+      payload,
+    });
+    expect([response.statusCode, response.json().code]).toEqual([status, code]);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+
+  it("refuses another type of body", async () => {
+    const response = await service.server.inject({
+      method: "POST",
+      url: "/flows/echo/runs",
+      headers: { ...headers, "content-type": "application/xml" },
+      payload: "<a/>",
+    });
+    expect([response.statusCode, response.json().code]).toEqual([415, "UNSUPPORTED_MEDIA"]);
+  });
+});
+
+describe("clients that are slow, or go", () => {
+  it("a body that does not come is given up, and holds up nobody", async () => {
+    const slow = await startService(freshFolder(), { durable: false, requestTimeout: 300 });
+    const { headers: own } = await slow.key();
+    const url = new URL(await slow.server.listen({ port: 0, host: "127.0.0.1" }));
+    const socket = connect(Number(url.port), url.hostname);
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(
+      `POST /flows/echo/runs HTTP/1.1\r\nhost: x\r\nauthorization: ${own.authorization}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{`,
+    );
+    expect((await fetch(new URL("/healthz", url))).status).toBe(200);
+    const closing = slow.server.close();
+    await closed;
+    await closing;
+  });
+});
