@@ -14,9 +14,11 @@ import {
 } from "../../engine.js";
 import type { MarginPolicy } from "./encoder.js";
 import { checkGeneratorBatch } from "./generator-batch.js";
+import type { Measurement } from "./measure.js";
 import type { Reply, Request, Requests } from "./protocol.js";
 
 export type { MarginPolicy } from "./encoder.js";
+export type { Measurement } from "./measure.js";
 
 export interface GpuEngineSettings {
   /** Bytes of the GPU's memory that models and caches may take together; more is refused. Default: 4 GiB. */
@@ -47,6 +49,8 @@ export interface GpuEngine extends Engine {
   loadGenerator: NonNullable<Engine["loadGenerator"]>;
   /** Bytes in the GPU's buffers. */
   memory(): Promise<number>;
+  /** Seconds of a bare measurement; see apps/bench/gpu. */
+  measure(what: Measurement): Promise<number>;
   /** Ends the process; every call in flight fails with CLOSED. Resolves to the exit code. */
   close(): Promise<number | null>;
 }
@@ -81,6 +85,7 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
       return new GpuGenerator(owner, session, (batch) => checkGeneratorBatch(batch, model, cache), cache);
     },
     memory: () => owner.ask("memory", {}),
+    measure: (what) => owner.ask("measure", { what }),
     close: () => owner.close(),
   };
 }

@@ -3,6 +3,7 @@ import { messageOf, TesseraError } from "@tessera/core";
 import { type Device, openDevice } from "./device.js";
 import { DeviceEncoder } from "./encoder.js";
 import { DeviceGenerator } from "./generator.js";
+import { measure } from "./measure.js";
 import type { Reply, Request, Requests } from "./protocol.js";
 
 // The process that owns the GPU. Native code may abort it; its owner starts another. It ends by process.exit: Dawn keeps
@@ -54,8 +55,8 @@ async function answer(request: Request): Promise<Requests[keyof Requests]["answe
       return undefined;
     case "memory":
       return opened().used;
-    case "abort":
-      return process.abort();
+    case "measure":
+      return measure(opened(), request.what, half);
   }
 }
 

@@ -4,6 +4,7 @@ import type { CacheSize, GeneratorBatch, GeneratorResult, Ragged } from "../../e
 import type { GeneratorModel } from "../../generator-model.js";
 import type { DeviceInfo } from "./device.js";
 import type { MarginPolicy } from "./encoder.js";
+import type { Measurement } from "./measure.js";
 
 /** What the engine asks of its process, with the type of each answer. */
 export interface Requests {
@@ -19,8 +20,7 @@ export interface Requests {
   release: { ask: { session: number }; answer: undefined };
   /** Bytes in buffers now. */
   memory: { ask: Record<never, never>; answer: number };
-  /** Ends the process as a driver's fault would: for tests. */
-  abort: { ask: Record<never, never>; answer: undefined };
+  measure: { ask: { what: Measurement }; answer: number };
 }
 
 export type Request = {
