@@ -216,6 +216,23 @@ describe("the scheduler of a generator", () => {
     expect(strangers).toBeLessThanOrEqual(8 + (200 * 9) / 11 + 16);
   });
 
+  it("reads the oldest prompt in half of the room, however many shorter ones are more urgent", async () => {
+    const { generator, session } = scheduler(256, 4, { sequences: 8, tokensPerStep: 24, waiting: 64 });
+    let done = false;
+    let strangers = 0;
+    const flood = (): void => {
+      if (done) return;
+      strangers += 1;
+      ask(generator, range(12, 1000 * strangers), 1, { caller: `stranger ${strangers}` }).end.then(flood, flood);
+    };
+    const long = ask(generator, range(300), 1, { caller: "old" });
+    for (let i = 0; i < 12; i++) flood();
+    await long.end;
+    done = true;
+    // a step has at least 24 − 7 tokens for prompts, of which half, rounded up, are his
+    expect(session.batches.length).toBeLessThanOrEqual(Math.ceil(300 / 9));
+  });
+
   it("loses no block in a million requests, with callers that go and an engine that fails", async () => {
     const blocks = 512;
     const { generator, session } = scheduler(blocks, 8, { sequences: 64, tokensPerStep: 512, waiting: 512 });
