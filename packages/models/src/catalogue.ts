@@ -11,6 +11,7 @@ import { readGolden } from "./encoder-bundle.js";
 import type { EncoderModel, Kind, Matrix } from "./encoder-model.js";
 import { type Engine, ragged } from "./engine.js";
 import { cpuEngine } from "./engines/cpu.js";
+import { gpuOnDemand } from "./engines/gpu/choose.js";
 import { referenceEngine } from "./engines/reference.js";
 import { openEncoderModel } from "./open-model.js";
 
@@ -147,7 +148,7 @@ export interface EngineVerdict {
  */
 export async function verifyModel(
   name?: string,
-  engines: readonly Engine[] = [referenceEngine(), cpuEngine(), cpuEngine({ precision: "fp32" })],
+  engines: readonly Engine[] = [referenceEngine(), cpuEngine(), cpuEngine({ precision: "fp32" }), gpuOnDemand()],
   folders?: readonly string[],
 ): Promise<EngineVerdict[]> {
   const folder = await findModel(name, folders);

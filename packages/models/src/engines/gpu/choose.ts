@@ -112,3 +112,34 @@ function testEncoder(): EncoderModel {
     default: { query: 2, index: 2 },
   };
 }
+
+/**
+ * The GPU as an engine that opens with its first model and ends with its last: for comparisons, where a machine without
+ * one is no failure. A GPU in software counts as none.
+ */
+export function gpuOnDemand(settings: GpuEngineSettings = {}): Engine {
+  const info = { kind: "gpu" as const, device: "not opened", dtype: settings.precision ?? "fp16" };
+  return {
+    info,
+    async loadEncoder(model) {
+      const gpu = await gpuEngine(settings);
+      try {
+        if (gpu.software && settings.driver === undefined)
+          throw new TesseraError("DEPENDENCY_MISSING", `${gpu.info.device} is a GPU in software`);
+        Object.assign(info, gpu.info);
+        const session = await gpu.loadEncoder(model);
+        return {
+          exits: session.exits,
+          hidden: session.hidden,
+          encode: (batch, exit, signal) => session.encode(batch, exit, signal),
+          async close() {
+            await gpu.close();
+          },
+        };
+      } catch (error) {
+        await gpu.close();
+        throw error;
+      }
+    },
+  };
+}

@@ -1,14 +1,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
+import { verifyModel } from "../../catalogue.js";
 import { encoderModel, type GoldenCase, readGolden } from "../../encoder-bundle.js";
 import type { EncoderModel } from "../../encoder-model.js";
 import { ragged } from "../../engine.js";
+import { openEncoderModel } from "../../open-model.js";
 import { randomStream, writeRandomEncoder } from "../../random-encoder.js";
 import { referenceVectors } from "../reference.js";
+import { gpuOnDemand } from "./choose.js";
 import { softwareDriver, withoutDriver } from "./driver.fixture.js";
 import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
 
@@ -137,6 +141,32 @@ describe("an encoder on the GPU engine", () => {
     await failed;
     expect(await session.encode(ragged([[1, 4, 7]]), 4)).toEqual(before);
     expect(engine.process).not.toBe(process_);
+  });
+});
+
+describe("bundles on the GPU engine", () => {
+  onDevice("a bundle's golden vectors, and the engine ends with its session", async () => {
+    const [verdict] = await verifyModel(folder, [gpuOnDemand({ driver: softwareDriver })]);
+    expect(verdict).toMatchObject({ engine: { kind: "gpu", dtype: "fp32" }, passed: true });
+    for (const { cosine: least } of verdict!.exits) expect(least).toBeGreaterThan(0.9995);
+    const [missing] = await verifyModel(folder, [gpuOnDemand({ driver: "/nowhere/driver.json" })]);
+    expect(missing).toMatchObject({ passed: true, missing: expect.stringMatching(/no GPU/) });
+  });
+
+  onDevice("the shipped encoder reaches its short golden vectors", async () => {
+    const shipped = fileURLToPath(new URL("../../../bundles/code-encoder", import.meta.url));
+    const trained = await openEncoderModel(shipped);
+    const cases = (await readGolden(shipped, trained)).filter(({ ids }) => ids.length <= 8);
+    expect(cases.length).toBeGreaterThan(1);
+    const encoder = await engine.loadEncoder(trained);
+    for (const exit of encoder.exits) {
+      const vectors = await encoder.encode(ragged(cases.map(({ ids }) => ids)), exit);
+      for (const [i, { vectors: expected }] of cases.entries())
+        expect(cosine(vectors.subarray(i * trained.hidden, (i + 1) * trained.hidden), expected[exit]!)).toBeGreaterThan(
+          0.9995,
+        );
+    }
+    await encoder.close();
   });
 });
 
