@@ -31,6 +31,11 @@ const modules = [
   "code",
 ];
 
+const equationsOf = (paper = ""): string => {
+  const [, numbers] = /equations? (\d[\d–-]*(?:(?:, | and )\d+)*)/.exec(paper) ?? [];
+  return numbers === undefined ? "" : `(${numbers}) `;
+};
+
 /** The operators on the paper's three levels: module, sub-module, operator. */
 export function operators(terminal: Terminal): number {
   const list = [...catalogue.values()]
@@ -51,17 +56,14 @@ export function operators(terminal: Terminal): number {
   let module = "";
   let submodule = "";
   terminal.table(
-    ["module", "sub-module", "operator", "implements", ""],
+    ["module", "sub-module", "operator", ""],
     list.map((entry) => {
       const row = [
         entry.module === module ? "" : entry.module,
         entry.module === module && entry.submodule === submodule ? "" : entry.submodule,
         entry.name,
-        // the method's authors are in --json and in docs/operators
-        [...(entry.paper ?? "").matchAll(/(?:operator|equation|algorithm)s? \d[\d–-]*(?:(?:, | and )\d+)*/g)].join(
-          ", ",
-        ),
-        entry.summary,
+        // equations in brackets, as the paper numbers them; its name is in --json and in docs/operators
+        `${equationsOf(entry.paper)}${entry.summary}`,
       ];
       ({ module, submodule } = entry);
       return row;
