@@ -53,11 +53,13 @@ export interface Service {
 
 /** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { tessera, library, keys, meter = new Meter() } = options;
+  const { tessera, library, keys, meter = new Meter(), requestTimeout = 30_000 } = options;
   const runs = options.runs ?? new EmbeddedRuns(tessera, undefined, options.records);
   const server = Fastify({
     bodyLimit: options.bodyLimit ?? 4 << 20,
-    requestTimeout: options.requestTimeout ?? 30_000,
+    requestTimeout,
+    // Node exchanges the two where the time for the head is the longer one, and then bodies may take that long
+    http: { headersTimeout: Math.min(10_000, requestTimeout) },
     connectionTimeout: 0,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 200 },
