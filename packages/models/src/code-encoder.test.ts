@@ -175,6 +175,7 @@ describe("models on disk", () => {
       ["reference", "fp32", true],
       ["cpu", "int8", true],
       ["cpu", "fp32", true],
+      ["gpu", expect.stringMatching(/^fp(16|32)$/), true],
     ]);
     const other: Engine = {
       info: { kind: "gpu", device: "none", dtype: "fp16" },
