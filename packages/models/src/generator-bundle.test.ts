@@ -58,7 +58,7 @@ describe.each(["moe-toy", "dense-toy"])("the bundle %s, written by apps/train", 
 
 describe("the bundle of a generator", () => {
   it("refuses configs that do not fit the tensors, each with what is wrong", async () => {
-    const cases: [string, (config: Record<string, object>) => void, RegExp][] = [
+    const cases: [string, (config: Record<"attention" | "feedforward" | "specialTokens", object>) => void, RegExp][] = [
       ["moe-toy", (config) => Object.assign(config, { gate: 7 }), /gate\.input\.weight/],
       ["moe-toy", (config) => Object.assign(config.attention, { heads: 3 }), /divisible by heads/],
       ["moe-toy", (config) => Object.assign(config.attention, { top: 9 }), /fewer modules than top/],
