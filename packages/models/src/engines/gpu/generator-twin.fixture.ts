@@ -1,20 +1,8 @@
-import { dequantise, type Matrix, type Norm } from "../../encoder-model.js";
+import type { Matrix, Norm } from "../../encoder-model.js";
 import type { Sampling } from "../../engine.js";
-import type { FeedforwardModules, GeneratorModel, Routing } from "../../generator-model.js";
+import type { GeneratorModel, Routing } from "../../generator-model.js";
 import { randomStream } from "../../random-encoder.js";
-
-const product = (matrix: Matrix, x: readonly number[]): number[] => {
-  const weights = dequantise(matrix);
-  return Array.from({ length: matrix.rows }, (_, o) =>
-    x.reduce((sum, value, i) => sum + value * weights[o * matrix.columns + i]!, matrix.bias?.[o] ?? 0),
-  );
-};
-
-const normed = ({ epsilon, weight, bias }: Norm, x: readonly number[]): number[] => {
-  const mean = x.reduce((a, b) => a + b, 0) / x.length;
-  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
-  return x.map((value, i) => ((value - mean) / Math.sqrt(variance + epsilon)) * weight[i]! + (bias?.[i] ?? 0));
-};
+import { readSequence } from "../reference-generator.js";
 
 /** x Φ(x), Φ by Simpson's rule over the density. */
 export const geluErf = (x: number): number => {
@@ -29,63 +17,9 @@ export const geluErf = (x: number): number => {
 export const geluTanh = (z: number): number =>
   0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
 
-/** The chosen modules and their weights; docs/models/generator-bundle.md. */
-function choose(routing: Routing, first: readonly Matrix[], u: readonly number[]): [module: number, weight: number][] {
-  if (routing.kind === "none") return [[0, 1]];
-  let scores: number[];
-  if (routing.kind === "average")
-    scores = first.map((matrix) => product(matrix, u).reduce((a, b) => a + b, 0) / matrix.rows);
-  else {
-    const logits = product(routing.router.output, product(routing.router.input, u).map(geluErf));
-    const exps = logits.map((z) => Math.exp(z - Math.max(...logits)));
-    scores = exps.map((value) => value / exps.reduce((a, b) => a + b, 0));
-  }
-  return scores
-    .map((score, e): [number, number] => [e, score])
-    .sort(([a, x], [b, y]) => y - x || a - b)
-    .slice(0, routing.top)
-    .map(([e, score]) => [e, routing.kind === "average" ? 1 : score]);
-}
-
-/** Logits after every token of one sequence, in double precision. */
-export function twinLogits(model: GeneratorModel, ids: readonly number[]): number[][] {
-  const table = dequantise(model.embedding);
-  let x = ids.map((id) => [...table.subarray(id * model.hidden, (id + 1) * model.hidden)]);
-  const add = (a: readonly number[], b: readonly number[], weight = 1): number[] =>
-    a.map((value, i) => value + weight * b[i]!);
-  for (const { attention, feedforward } of model.layers) {
-    const u = x.map((row) => normed(attention.norm, row));
-    const keys = u.map((row) => (attention.keyValue ? product(attention.keyValue.key, row) : row));
-    const values = u.map((row) => (attention.keyValue ? product(attention.keyValue.value, row) : row));
-    x = x.map((row, i) => {
-      let y = row;
-      for (const [e, weight] of choose(attention.routing, attention.query, u[i]!)) {
-        const q = product(attention.query[e]!, u[i]!);
-        const size = q.length / model.heads;
-        const mixed = new Array<number>(q.length).fill(0);
-        for (let head = 0; head < model.heads; head++) {
-          let stick = 1;
-          for (let j = model.attendsCurrent ? i : i - 1; j >= 0; j--) {
-            let dot = 0;
-            for (let c = head * size; c < (head + 1) * size; c++) dot += q[c]! * keys[j]![c]!;
-            const share = 1 / (1 + Math.exp(-dot / Math.sqrt(size)));
-            for (let c = head * size; c < (head + 1) * size; c++) mixed[c]! += stick * share * values[j]![c]!;
-            stick *= 1 - share;
-          }
-        }
-        y = add(y, product(attention.output[e]!, mixed), weight);
-      }
-      return y;
-    });
-    x = x.map((row) =>
-      feed(feedforward, normed(feedforward.norm, row)).reduce((y, [part, weight]) => add(y, part, weight), row),
-    );
-  }
-  return x.map((row) => product(model.head, normed(model.norm, row)));
-}
-
-const feed = ({ routing, input, output }: FeedforwardModules, u: number[]): [number[], number][] =>
-  choose(routing, input, u).map(([e, weight]) => [product(output[e]!, product(input[e]!, u).map(geluTanh)), weight]);
+/** Logits after every token of one sequence, by the reference. */
+export const twinLogits = (model: GeneratorModel, ids: readonly number[]): number[][] =>
+  readSequence(model, ids).logits.map((logits) => [...logits]);
 
 /** A token and its log-probability, by sorting; see `Sampling`. */
 export function twinSample(

@@ -1,6 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
 import { needs } from "@tessera/testkit";
+import { readBundle } from "../../bundle.js";
 import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../../engine.js";
+import { generatorModel, readGeneratorGolden } from "../../generator-bundle.js";
 import type { GeneratorModel } from "../../generator-model.js";
 import { randomStream } from "../../random-encoder.js";
 import { softwareDriver, withoutDriver } from "./driver.fixture.js";
@@ -87,6 +90,26 @@ describe("a generator on the GPU engine", () => {
           );
         }
       });
+    });
+
+  for (const name of ["moe-toy", "dense-toy"])
+    onDevice(`reaches the golden cases of ${name}, and writes the same continuation`, async () => {
+      const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
+      const model = generatorModel(await readBundle(folder));
+      const session = await engine.loadGenerator(model, { blocks: 64, blockTokens });
+      for (const { ids, logprobs, greedy: written, margin } of (await readGeneratorGolden(folder, model)).slice(0, 3)) {
+        expect(Math.min(1, ...(margin ?? []))).toBeGreaterThan(1e-5);
+        const blocks = [Int32Array.from({ length: Math.ceil((ids.length + 32) / blockTokens) }, (_, i) => 63 - i)];
+        const shared = { blocks, sampling: [greedy] };
+        let result = await session.step({ ...ragged([ids]), ...shared, cached: Int32Array.of(0), scored: [true] });
+        for (const [t, value] of logprobs.entries())
+          expect(Math.abs(result.scores![0]![t]! - value)).toBeLessThan(1e-4);
+        for (const [i, expected] of written.slice(0, 8).entries()) {
+          expect(result.next[0]).toBe(expected);
+          result = await session.step({ ...ragged([[expected]]), ...shared, cached: Int32Array.of(ids.length + i) });
+        }
+      }
+      await session.close();
     });
 
   onDevice("draws as its twin does, with temperature, top-p, allowed ids and alternatives", async () => {
