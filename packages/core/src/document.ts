@@ -53,6 +53,18 @@ export interface NodeDocument {
   policy?: Policy | undefined;
 }
 
+/** How a service serves a flow as a model: which input the last message of a chat feeds, and so on. */
+export interface Serve {
+  /** The input that the last message feeds; "query" by default. */
+  query?: string | undefined;
+  /** The input that the messages before it feed, as text or as a list of `{ role, content }`; "history" by default. */
+  history?: string | undefined;
+  /** The output that is the answer: a text or an answer; by default "text", else "answer". */
+  text?: string | undefined;
+  /** What the other inputs get. */
+  with?: Record<string, Json> | undefined;
+}
+
 export interface FlowDocument {
   $schema?: string | undefined;
   version: 1;
@@ -60,6 +72,7 @@ export interface FlowDocument {
   input: Record<string, PortType>;
   nodes: Record<string, NodeDocument>;
   output: Record<string, Source>;
+  serve?: Serve | undefined;
 }
 
 const name = z
@@ -119,6 +132,14 @@ export const flowDocument: z.ZodType<FlowDocument> = z.lazy(() =>
       nodeDocument,
     ),
     output: z.record(name, source),
+    serve: z
+      .strictObject({
+        query: name.optional(),
+        history: name.optional(),
+        text: name.optional(),
+        with: z.record(name, z.json()).optional(),
+      })
+      .optional(),
   }),
 );
 

@@ -1,5 +1,5 @@
 import { didYouMean } from "./closest.js";
-import type { Each, FlowDocument, NodeDocument, Policy, Source } from "./document.js";
+import type { Each, FlowDocument, NodeDocument, Policy, Serve, Source } from "./document.js";
 import { TesseraError } from "./errors.js";
 import type { Piece } from "./operator.js";
 import type { Json } from "./passage.js";
@@ -214,6 +214,7 @@ export function flow<const I extends FlowInput, const R extends Readonly<Record<
   name: string,
   input: I,
   body: (builder: FlowBuilder, input: Refs<InputValues<I>>) => R,
+  { serve }: { readonly serve?: Serve } = {},
 ): Flow<InputValues<I>, OutputValues<R>> {
   const builder = new FlowBuilder();
   const output = body(builder, inputRefs(name, input));
@@ -223,6 +224,7 @@ export function flow<const I extends FlowInput, const R extends Readonly<Record<
     input: JSON.parse(JSON.stringify(input)),
     nodes: builder.nodes,
     output: sourcesOf(output),
+    ...(serve && { serve }),
   };
   return { document, run: document };
 }

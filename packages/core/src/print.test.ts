@@ -143,8 +143,9 @@ function documentAt(depth: number): fc.Arbitrary<FlowDocument> {
         fc.tuple(...ids.map((_, i) => nodeAfter(ids.slice(0, i), depth))),
         dictionaryOf(ids),
         fc.boolean(),
+        fc.option(fc.constant({ query: "query", with: { limit: 3 } }), { nil: undefined }),
       )
-      .map(([name, nodes, output, backwards]) => {
+      .map(([name, nodes, output, backwards, serve]) => {
         const entries = nodes.map((node, i) => [ids[i]!, node] as const);
         return parseDocument(
           JSON.parse(
@@ -154,6 +155,7 @@ function documentAt(depth: number): fc.Arbitrary<FlowDocument> {
               input: { query: "text", limit: { optional: "number" } },
               nodes: Object.fromEntries(backwards ? entries.reverse() : entries),
               output,
+              serve,
             }),
           ),
         );

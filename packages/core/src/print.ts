@@ -150,7 +150,7 @@ export function printFlow(document: FlowDocument, { importOf }: PrintOptions = {
       names.set(id, variable(id, taken));
       return `${inner}const ${names.get(id)} = f.${method}(${args.join(", ")});`;
     });
-    return `flow(${json(flow.name)}, ${json(flow.input)}, (f, input) => {\n${[...lines, `${inner}return ${sources(flow.output)};`].join("\n")}\n${indent}})`;
+    return `flow(${json(flow.name)}, ${json(flow.input)}, (f, input) => {\n${[...lines, `${inner}return ${sources(flow.output)};`].join("\n")}\n${indent}}${flow.serve ? `, { serve: ${json(flow.serve)} }` : ""})`;
   };
 
   const body = flowCode(document, "");

@@ -84,12 +84,34 @@ export class Checker {
     );
     const plan: FlowPlan = { kind: "flow", document, path, input, nodes, output };
     if (Object.keys(document.output).length === 0) this.find("BAD_DOCUMENT", path, "the flow has no output");
+    this.served(document, path);
     const whole = nodes.length === Object.keys(document.nodes).length;
     if (whole && this.findings.length === before) {
       this.findings.push(...checkOutputs(plan));
       this.unused(plan);
     }
     return plan;
+  }
+
+  /** What `serve` names must be there. */
+  private served({ serve = {}, input, output }: FlowDocument, path: string): void {
+    const named = [serve.query, serve.history, ...Object.keys(serve.with ?? {})];
+    const missing = (ports: object, name: string | undefined) => name !== undefined && !Object.hasOwn(ports, name);
+    for (const name of named)
+      if (missing(input, name))
+        this.find(
+          "UNKNOWN_PORT",
+          `${path}.serve`,
+          `the flow has no input "${name}"`,
+          this.similar(name!, Object.keys(input)),
+        );
+    if (missing(output, serve.text))
+      this.find(
+        "UNKNOWN_PORT",
+        `${path}.serve`,
+        `the flow has no output "${serve.text}"`,
+        this.similar(serve.text!, Object.keys(output)),
+      );
   }
 
   /** Nodes in an order where each comes after all it reads; what stands in a circle is reported and left out. */
