@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { type FlowDocument, flow } from "@tessera/core";
+import { type FlowDocument, first, flow, use, value } from "@tessera/core";
 import { answer } from "@tessera/generator";
 import { sparse } from "@tessera/retriever";
 import { scriptedModel } from "@tessera/testkit";
@@ -43,6 +43,34 @@ describe("the official clients", () => {
     expect(said).toBe("said hi to ann");
     const stranger = new OpenAI({ apiKey: "none", baseURL: `${url}/v1`, maxRetries: 0 });
     await expect(stranger.chat.completions.create({ model: "echo", messages })).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("a flow says in `serve` what a chat feeds, and which output is the answer", async () => {
+    const { token, headers } = await service.key({ scopes: ["run", "flows"] });
+    const chatting = flow(
+      "chatting",
+      { question: "text", before: { optional: "text" }, tone: "text" },
+      (f, { question, before, tone }) => ({
+        said: f.node("join", use("text.template", { template: "{before} | {tone} | {question}" }), {
+          before: first(before, value("nothing")),
+          tone,
+          question,
+        }).text!,
+        other: tone,
+      }),
+      { serve: { query: "question", history: "before", text: "said", with: { tone: "kind" } } },
+    );
+    const put = (payload: object) => service.server.inject({ method: "PUT", url: "/flows/chatting", headers, payload });
+    const wrong = await put({ ...chatting.document, serve: { query: "questio" } });
+    expect(wrong.json().findings).toMatchObject([{ code: "UNKNOWN_PORT", hint: 'did you mean "question"?' }]);
+    expect((await put(chatting.document)).statusCode).toBe(201);
+    const client = new OpenAI({ apiKey: token, baseURL: `${url}/v1`, maxRetries: 0 });
+    const say = async (...messages: OpenAI.ChatCompletionMessageParam[]) =>
+      (await client.chat.completions.create({ model: "chatting", messages })).choices[0]!.message.content;
+    expect(await say({ role: "user", content: "q" })).toBe("nothing | kind | q");
+    expect(
+      await say({ role: "user", content: "a" }, { role: "assistant", content: "b" }, { role: "user", content: "q" }),
+    ).toBe("user: a\nassistant: b | kind | q");
   });
 
   it("MCP's lists flows as tools, and calls them", async () => {

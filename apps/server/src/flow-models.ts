@@ -1,44 +1,56 @@
-import { isOptional, type Message, TesseraError } from "@tessera/core";
+import { type FlowDocument, isOptional, type Message, required, TesseraError } from "@tessera/core";
 import type { CompiledFlow } from "@tessera/graph";
 import type { Key } from "./keys.js";
 import type { ChatTarget, ExtraModels } from "./openai/target.js";
 import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
 
-/** What a chat feeds: the last message is `query`, those before it are `history` where the flow takes it. */
-function inputOf({ document }: CompiledFlow, messages: readonly Message[]): Record<string, unknown> {
+/** What a chat feeds: the last message is `query`, those before it are `history` where the flow takes one. */
+function inputOf(
+  { document: { input, serve = {} } }: CompiledFlow,
+  messages: readonly Message[],
+): Record<string, unknown> {
   const last = messages.at(-1);
   if (last?.role !== "user")
     throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: "messages" });
-  const history = Object.hasOwn(document.input, "history") ? document.input.history : undefined;
+  const { query = "query", history = "history" } = serve;
   const before = messages.slice(0, -1);
-  const type = history && isOptional(history) ? history.optional : history;
+  const takesHistory = Object.hasOwn(input, history) && before.length > 0;
   return {
-    query: last.content,
-    ...(history &&
-      before.length > 0 && {
-        history: type === "text" ? before.map(({ role, content }) => `${role}: ${content}`).join("\n") : before,
-      }),
+    ...serve.with,
+    [query]: last.content,
+    ...(takesHistory && {
+      [history]:
+        required(input[history]!) === "text"
+          ? before.map(({ role, content }) => `${role}: ${content}`).join("\n")
+          : before,
+    }),
   };
 }
 
-/** Whether a flow can answer chats: it takes a text `query`, needs nothing else, and gives a `text` or an `answer`. */
-const chats = ({ document: { input, output } }: CompiledFlow): boolean =>
-  input.query === "text" &&
-  Object.entries(input).every(([port, type]) => port === "query" || port === "history" || isOptional(type)) &&
-  (Object.hasOwn(output, "text") || Object.hasOwn(output, "answer"));
+const answerPort = ({ output, serve = {} }: FlowDocument): string | undefined =>
+  serve.text ?? ["text", "answer"].find((port) => Object.hasOwn(output, port));
 
-const textOf = (output: { readonly [port: string]: unknown } = {}): string => {
-  if (typeof output.text === "string") return output.text;
-  const answer = output.answer as { text?: string } | string | undefined;
-  return typeof answer === "string" ? answer : (answer?.text ?? "");
-};
+/** Whether a flow can answer chats: a message feeds it, nothing else must, and one of its outputs is the answer. */
+function chats({ document }: CompiledFlow): boolean {
+  const { input, serve = {} } = document;
+  const { query = "query", history = "history" } = serve;
+  const fed = new Set([query, history, ...Object.keys(serve.with ?? {})]);
+  return (
+    input[query] === "text" &&
+    Object.entries(input).every(([port, type]) => fed.has(port) || isOptional(type)) &&
+    answerPort(document) !== undefined
+  );
+}
+
+const textOf = (value: unknown): string =>
+  typeof value === "string" ? value : ((value as { text?: string } | null | undefined)?.text ?? "");
 
 /** Each flow that answers questions, as a model. `keyOf` gives the key behind the id of a caller. */
 export function flowModels(service: Service, keyOf: (id: string) => Key | undefined): ExtraModels {
   const { library, runs } = service;
   const visible = (caller: { key: string }, name: string) => keyOf(caller.key)?.flows?.includes(name) ?? true;
-  const target = (flow: CompiledFlow): ChatTarget => ({
+  const target = (flow: CompiledFlow, answer: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),
     capabilities: new Set(),
@@ -53,13 +65,13 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
       try {
         for await (const { type, data } of runs.events(id)) {
           const { port, delta } = data as { port?: string; delta?: unknown };
-          if (type !== "output-delta" || port !== "text" || typeof delta !== "string") continue;
+          if (type !== "output-delta" || port !== answer || typeof delta !== "string") continue;
           said += delta;
           yield { text: delta };
         }
         const { output, error, spent } = await runs.settled(id);
         if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
-        const whole = textOf(output);
+        const whole = textOf(output?.[answer]);
         // the value at the end is the truth: what was not streamed of it follows
         yield {
           text: whole.startsWith(said) ? whole.slice(said.length) : "",
@@ -82,7 +94,7 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
     async open(name, caller) {
       if (!library.names.includes(name) || !visible(caller, name)) return undefined;
       const flow = await library.flow(name);
-      return chats(flow) ? target(flow) : undefined;
+      return chats(flow) ? target(flow, answerPort(flow.document)!) : undefined;
     },
   };
 }
