@@ -31,6 +31,8 @@ export interface Records {
   run(id: string): Promise<RunRecord | undefined>;
   /** Notes that the step at `path` is finished under `key`. Resolves once the note would survive a crash. */
   append(run: string, path: string, key: string): Promise<void>;
+  /** `put` and `append` at once, where that is cheaper than one after the other. */
+  commit?(run: string, path: string, key: string, record: StepRecord): Promise<void>;
   /** The keys of a run's finished steps, by path. */
   journal(run: string): Promise<ReadonlyMap<string, string>>;
   /** Removes a run's journal; records that no other run needs may go too. */

@@ -66,6 +66,7 @@ export class Journal {
   private async note(path: string, key: string, record: StepRecord): Promise<void> {
     const { records, run } = this.settings;
     if (!records) return;
+    if (records.commit) return records.commit(run, path, key, record);
     await records.put(key, record);
     await records.append(run, path, key);
   }
