@@ -64,7 +64,7 @@ export class Meter {
    * Takes a place for a run, and sets aside what it may spend: its flow's bound, or what is left of the day.
    * @throws TesseraError OVERLOADED, QUOTA_EXHAUSTED
    */
-  admit(key: Key, bound: FlowBound, asked: Budget = {}): Lease {
+  admit(key: Key, bound: Pick<FlowBound, "calls" | "tokens">, asked: Budget = {}): Lease {
     const account = this.#account(key);
     const { concurrency, callsPerDay, tokensPerDay } = key.limits;
     if (account.running >= concurrency)

@@ -49,8 +49,7 @@ export async function startRun(
 }
 
 /** Runs of other principals are not there, but for a key that operates the service. */
-async function find({ runs }: Service, { id, principal, scopes }: Key, run: string): Promise<RunState> {
-  void id;
+async function find({ runs }: Service, { principal, scopes }: Key, run: string): Promise<RunState> {
   const state = await runs.get(run);
   if (!state || (state.principal.id !== principal.id && !scopes.includes("operate")))
     throw new TesseraError("NOT_FOUND", `there is no run "${run}"`);
