@@ -50,7 +50,11 @@ export const allowed = {
     "@langchain/core": "the other side of the bridge",
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
   },
-  durable: { "@dbos-inc/dbos-sdk": "queues, ownership and recovery", pg: "records in PostgreSQL" },
+  durable: {
+    "@dbos-inc/dbos-sdk": "queues, ownership and recovery",
+    eventemitter3: "the events of a run",
+    pg: "records in PostgreSQL",
+  },
   telemetry: { "@opentelemetry/api": "traces; the SDK and the exporter are the service's own" },
   testkit: { "@jest/globals": "the suites it offers" },
 };

@@ -1,0 +1,44 @@
+import { messageOf, TesseraError } from "@tessera/core";
+import type { Pool } from "pg";
+import type { SqlConnection } from "./records.js";
+
+const passing = /^(08|57P0[123]|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
+const isPassing = (error: unknown): boolean =>
+  passing.test(String((error as { code?: unknown })?.code)) ||
+  /connection terminated|timeout exceeded/i.test(messageOf(error));
+
+/** Connections to a server, which wait where it is away for a while. */
+export interface SteadyConnection extends SqlConnection {
+  readonly pool: Pool;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to PostgreSQL. A statement that fails because the server is away is sent again, for up to `patienceMs`: every
+ * statement sent through it must give the same when it is sent twice.
+ * @throws TesseraError DEPENDENCY_MISSING; a statement throws STORE_FAILED.
+ */
+export async function connectSteadily(url: string, patienceMs = 60_000, connections = 10): Promise<SteadyConnection> {
+  const { default: pg } = await import("pg").catch((cause) => {
+    throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, { cause });
+  });
+  const pool = new pg.Pool({ connectionString: url, max: connections });
+  // an idle connection that breaks is replaced; without a listener it would end the process
+  pool.on("error", () => {});
+  return {
+    pool,
+    async query<R>(text: string, values?: unknown[]) {
+      const until = performance.now() + patienceMs;
+      for (let wait = 50; ; wait = Math.min(2 * wait, 2000)) {
+        try {
+          return (await pool.query(text, values)) as unknown as { rows: R[] };
+        } catch (cause) {
+          if (!isPassing(cause) || performance.now() + wait > until)
+            throw new TesseraError("STORE_FAILED", `the database refused: ${messageOf(cause)}`, { cause });
+        }
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    },
+    close: () => pool.end(),
+  };
+}

@@ -1,0 +1,190 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect } from "@jest/globals";
+import { compile } from "@tessera/graph";
+import { needs } from "@tessera/testkit";
+import { connectSteadily, type SteadyConnection } from "./connection.js";
+import type { DurableRuns } from "./runs.js";
+import { hasPostgres, PostgresServer } from "./server.fixture.js";
+import { everyKind, input, openWorker } from "./worker.fixture.js";
+
+let server: PostgresServer;
+let connection: SteadyConnection;
+let runs: DurableRuns;
+const workers: ChildProcess[] = [];
+
+beforeAll(async () => {
+  if (!hasPostgres) return;
+  server = await PostgresServer.start();
+  connection = await connectSteadily(server.url);
+  await connection.query("CREATE TABLE ran (path text NOT NULL, value text NOT NULL)");
+  runs = await openWorker(server.url, 0, 0);
+  await connection.query("CREATE TABLE ends (run text NOT NULL)");
+  await connection.query(`CREATE FUNCTION note_end() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO ends VALUES (NEW.id); RETURN NEW; END $$`);
+  await connection.query(`CREATE TRIGGER ends AFTER UPDATE ON tessera.state FOR EACH ROW
+    WHEN (OLD.ended IS NULL AND NEW.ended IS NOT NULL) EXECUTE FUNCTION note_end()`);
+}, 60_000);
+
+afterAll(async () => {
+  if (!hasPostgres) return;
+  for (const worker of workers) worker.kill("SIGKILL");
+  await runs.close(0);
+  await connection.close();
+  await server.remove();
+}, 60_000);
+
+function work(ms: number): ChildProcess {
+  const worker = spawn(
+    process.execPath,
+    [
+      "--conditions=@tessera/source",
+      `--import=${new URL("../../../apps/setup/sources.mjs", import.meta.url)}`,
+      "--disable-warning=ExperimentalWarning",
+      "--disable-warning=DeprecationWarning", // DBOS 5.3 uses pg in a way that pg 9 will refuse
+      fileURLToPath(new URL("worker.fixture.ts", import.meta.url)),
+      "work",
+      server.url,
+      String(ms),
+    ],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
+  workers.push(worker);
+  return worker;
+}
+
+async function kill(worker: ChildProcess): Promise<void> {
+  const ended = new Promise((resolve) => worker.on("exit", resolve));
+  worker.kill("SIGKILL");
+  await ended;
+}
+
+const ran = async (): Promise<string[]> =>
+  (await connection.query<{ path: string }>("SELECT path FROM ran")).rows.map(({ path }) => path);
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** The output where nothing disturbs. */
+async function undisturbed(): Promise<unknown> {
+  const { document, operators } = everyKind(async () => {}, 0);
+  return (await (await compile(document, { operators })).run(input, { seed: 7 })).output;
+}
+
+const principal = { id: "ann" };
+const withServer = needs(hasPostgres, "PostgreSQL is not installed");
+
+describe("durable runs", () => {
+  withServer(
+    "killed within a step, an each, a repeat and a nested flow: the result is the undisturbed one, and no finished step runs again",
+    async () => {
+      const expected = await undisturbed();
+      for (const [id, inside] of [
+        ["in-step", undefined],
+        ["in-each", /^every\/each/],
+        ["in-repeat", /^every\/repeat/],
+        ["in-nested", /^every\/nested/],
+      ] as const) {
+        await connection.query("TRUNCATE ran");
+        const first = work(120);
+        await runs.start({ id, flow: "every", input, principal, seed: 7 });
+        if (inside) await until(async () => Object.keys(await runs.records(id)).some((path) => inside.test(path)));
+        else {
+          await until(
+            async () => (await connection.query("SELECT FROM tessera.run WHERE id = $1", [id])).rows.length > 0,
+          );
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+        await kill(first);
+        const finished = Object.keys(await runs.records(id));
+        await connection.query("TRUNCATE ran");
+        const second = work(5);
+        const state = await runs.settled(id);
+        expect([state.status, state.output]).toEqual(["done", expected]);
+        const again = await ran();
+        expect(again.length).toBeGreaterThan(0);
+        expect(again.filter((path) => finished.includes(path))).toEqual([]);
+        expect(new Set(again).size).toBe(again.length);
+        await kill(second);
+      }
+    },
+    120_000,
+  );
+
+  withServer(
+    "PostgreSQL is restarted in the middle: the run ends as if it had not been",
+    async () => {
+      await connection.query("TRUNCATE ran");
+      const worker = work(150);
+      await runs.start({ id: "restart", flow: "every", input, principal, seed: 7 });
+      await until(async () => (await ran()).length >= 3);
+      await server.down();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await server.up();
+      const state = await runs.settled("restart");
+      expect([state.status, state.output]).toEqual(["done", await undisturbed()]);
+      await kill(worker);
+    },
+    60_000,
+  );
+
+  withServer(
+    "two workers share a queue of 1,000 runs, and one is killed: each run ends exactly once",
+    async () => {
+      await connection.query("TRUNCATE ran, ends");
+      const count = 1000;
+      const [first, second] = [work(2), work(2)];
+      const id = (i: number) => `many-${i}`;
+      for (let from = 0; from < count; from += 50)
+        await Promise.all(
+          Array.from({ length: 50 }, (_, i) =>
+            runs.start({ id: id(from + i), flow: "one", input: { value: String(from + i) }, principal }),
+          ),
+        );
+      await until(async () => (await ran()).length > 150);
+      await kill(first);
+      await until(async () => {
+        const { rows } = await connection.query("SELECT FROM tessera.state WHERE id LIKE 'many-%' AND ended IS NULL");
+        return rows.length === 0;
+      });
+      const { rows: ends } = await connection.query<{ run: string }>("SELECT run FROM ends");
+      expect(ends.map(({ run }) => run).sort()).toEqual(Array.from({ length: count }, (_, i) => id(i)).sort());
+      const { rows: states } = await connection.query<{ state: string }>(
+        "SELECT state FROM tessera.state WHERE id LIKE 'many-%'",
+      );
+      expect(new Set(states.map(({ state }) => (JSON.parse(state) as { status: string }).status))).toEqual(
+        new Set(["done"]),
+      );
+      // what was in flight at the moment of death may have run twice, nothing else
+      expect((await ran()).length - count).toBeLessThanOrEqual(8);
+      await kill(second);
+    },
+    120_000,
+  );
+
+  withServer(
+    "a run is cancelled wherever it is worked on, is resumed, and is told from another by its input",
+    async () => {
+      const worker = work(150);
+      await runs.start({ id: "cancelled", flow: "every", input, principal, seed: 7 });
+      await expect(
+        runs.start({ id: "cancelled", flow: "every", input: { ...input, value: "w" }, principal }),
+      ).rejects.toMatchObject({ code: "CONFLICT" });
+      await until(async () => Object.keys(await runs.records("cancelled")).length > 0);
+      expect(await runs.cancel("cancelled")).toMatchObject({ status: "cancelled" });
+      await expect(runs.cancel("cancelled")).rejects.toMatchObject({ code: "CONFLICT" });
+      await expect(runs.cancel("nobody")).rejects.toMatchObject({ code: "NOT_FOUND" });
+      await runs.resume("cancelled");
+      const types: string[] = [];
+      for await (const { type } of runs.events("cancelled")) types.push(type);
+      expect(types.at(-1)).toBe("flow-end");
+      expect((await runs.settled("cancelled")).output).toEqual(await undisturbed());
+      await expect(runs.resume("cancelled")).rejects.toMatchObject({ code: "CONFLICT" });
+      expect((await runs.list({ principal: "ann", limit: 1 }))[0]?.id).toBe("cancelled");
+      expect(await runs.list({ principal: "bob", limit: 1 })).toEqual([]);
+      await kill(worker);
+    },
+    60_000,
+  );
+});

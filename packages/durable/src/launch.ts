@@ -1,0 +1,109 @@
+// internal
+import { randomUUID } from "node:crypto";
+import { messageOf, TesseraError } from "@tessera/core";
+import type { SqlConnection } from "./records.js";
+
+export interface LaunchSettings {
+  readonly url: string;
+  readonly connection: SqlConnection;
+  readonly queue: string;
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly pollMs: number;
+  /** Works on a run until it has ended, or until the signal says that it was cancelled. */
+  readonly work: (id: string, cancelled: AbortSignal) => Promise<void>;
+}
+
+/** The queue as this process sees it. */
+export interface Queue {
+  /** Hands a run in; one that is known stays as it is. */
+  add(id: string): Promise<void>;
+  cancel(id: string): Promise<void>;
+  /** Hands a run in again that had ended. */
+  again(id: string): Promise<void>;
+  forget(id: string): Promise<void>;
+  close(within: number, abandon: () => void): Promise<void>;
+}
+
+let launched = false;
+
+/** Starts DBOS: it queues, says who owns a run, and hands the runs of the dead to the living. */
+export async function launch(settings: LaunchSettings): Promise<Queue> {
+  const { url, connection, queue, concurrency, leaseMs, pollMs, work } = settings;
+  if (launched) throw new TesseraError("BAD_ARGUMENT", "durable runs are open already: there is one in each process");
+  // the executor is where recovery of another process's runs is: DBOS offers it to its own console alone
+  const [{ DBOS }, { getExecutor }] = await Promise.all([
+    import("@dbos-inc/dbos-sdk"),
+    import("@dbos-inc/dbos-sdk/internal/dbos"),
+  ]).catch((cause) => {
+    throw new TesseraError("DEPENDENCY_MISSING", `DBOS cannot be loaded: ${messageOf(cause)}`, { cause });
+  });
+  launched = true;
+  const worker = randomUUID();
+  const run = DBOS.registerWorkflow(
+    async (id: string) => {
+      await DBOS.runStep(() => work(id, DBOS.stepStatus!.cancelSignal), { name: "flow" });
+    },
+    { name: "tessera.run" },
+  );
+  DBOS.setConfig({
+    name: "tessera",
+    systemDatabaseUrl: url,
+    executorID: worker,
+    applicationVersion: "1", // of the workflow above, which is the same for every flow
+    logLevel: "error",
+    listenQueues: concurrency > 0 ? [queue] : [],
+  });
+  await DBOS.launch();
+  await DBOS.registerQueue(queue, { workerConcurrency: Math.max(1, concurrency), minPollingIntervalMs: pollMs });
+
+  /** Says that this worker lives, and hands the runs of one that does not to the queue again. */
+  const beat = async (): Promise<void> => {
+    await connection.query(
+      "INSERT INTO tessera.worker VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
+      [worker],
+    );
+    // the claim renews the entry: where the heir dies too, another finds it; nobody dies because the server was away
+    const { rows } = await connection.query<{ id: string }>(
+      `UPDATE tessera.worker SET seen = now()
+       WHERE seen < now() - make_interval(secs => $1) AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
+       RETURNING id`,
+      [leaseMs / 1000],
+    );
+    for (const { id } of rows) {
+      await getExecutor().recoverPendingWorkflows([id]);
+      await connection.query("DELETE FROM tessera.worker WHERE id = $1", [id]);
+    }
+  };
+  await beat();
+  let beating: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    beating ??= beat()
+      .catch((error) => process.emitWarning(`a worker's sign of life failed: ${messageOf(error)}`))
+      .finally(() => {
+        beating = undefined;
+      });
+  }, leaseMs / 3);
+
+  return {
+    async add(id) {
+      await DBOS.startWorkflow(run, { workflowID: id, queueName: queue })(id);
+    },
+    cancel: (id) => DBOS.cancelWorkflow(id),
+    async again(id) {
+      await DBOS.rewindWorkflow(id, { queueName: queue });
+    },
+    forget: (id) => DBOS.deleteWorkflow(id),
+    async close(within, abandon) {
+      clearInterval(timer);
+      await beating;
+      const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: within });
+      const late = setTimeout(abandon, within);
+      await drained;
+      clearTimeout(late);
+      // what was left behind is taken over at once
+      await connection.query("UPDATE tessera.worker SET seen = '-infinity' WHERE id = $1", [worker]);
+      launched = false;
+    },
+  };
+}
