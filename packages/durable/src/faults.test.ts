@@ -187,4 +187,57 @@ describe("durable runs", () => {
     },
     60_000,
   );
+
+  withServer(
+    "a worker that closes leaves what takes longer to the others, and no finished step runs again",
+    async () => {
+      await connection.query("TRUNCATE ran");
+      const first = work(200);
+      await runs.start({ id: "left", flow: "every", input, principal, seed: 7 });
+      await until(async () => Object.keys(await runs.records("left")).length >= 2);
+      const ended = new Promise((resolve) => first.on("exit", resolve));
+      first.kill("SIGTERM");
+      await ended;
+      expect((await runs.get("left"))?.status).toBe("running");
+      const finished = Object.keys(await runs.records("left"));
+      await connection.query("TRUNCATE ran");
+      const second = work(5);
+      expect((await runs.settled("left")).output).toEqual(await undisturbed());
+      expect((await ran()).filter((path) => finished.includes(path))).toEqual([]);
+      await kill(second);
+    },
+    60_000,
+  );
+
+  withServer(
+    "a run that ends every worker which takes it is given up",
+    async () => {
+      await runs.start({ id: "poison", flow: "one", input: { value: "poison" }, principal });
+      let open = true;
+      const settled = runs.settled("poison").finally(() => {
+        open = false;
+      });
+      while (open) {
+        const worker = work(1);
+        await Promise.race([new Promise((resolve) => worker.on("exit", resolve)), settled]);
+        if (!open) await kill(worker);
+      }
+      expect(await settled).toMatchObject({ status: "failed", error: { code: "INTERNAL", path: "poison" } });
+    },
+    60_000,
+  );
+
+  withServer("what has ended long ago is forgotten, and nothing else", async () => {
+    const { rows } = await connection.query<{ n: number }>(
+      "SELECT count(*)::int AS n FROM tessera.state WHERE id NOT LIKE 'many-%'",
+    );
+    await connection.query("UPDATE tessera.state SET ended = now() - interval '9 days' WHERE id = 'left'");
+    expect(await runs.prune(new Date(Date.now() - 7 * 86_400_000))).toBe(1);
+    expect(await runs.get("left")).toBeUndefined();
+    expect(await runs.records("left")).toEqual({});
+    const after = await connection.query<{ n: number }>(
+      "SELECT count(*)::int AS n FROM tessera.state WHERE id NOT LIKE 'many-%'",
+    );
+    expect(after.rows[0]!.n).toBe(rows[0]!.n - 1);
+  });
 });

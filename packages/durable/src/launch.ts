@@ -10,8 +10,12 @@ export interface LaunchSettings {
   readonly concurrency: number;
   readonly leaseMs: number;
   readonly pollMs: number;
+  /** How often a run is taken over before it is given up. */
+  readonly attempts: number;
   /** Works on a run until it has ended, or until the signal says that it was cancelled. */
   readonly work: (id: string, cancelled: AbortSignal) => Promise<void>;
+  /** Notes that a run was given up: every worker that took it died. */
+  readonly giveUp: (id: string) => Promise<void>;
 }
 
 /** The queue as this process sees it. */
@@ -25,11 +29,14 @@ export interface Queue {
   close(within: number, abandon: () => void): Promise<void>;
 }
 
+const workflowName = "tessera.run";
+const glance = 100; // runs given up that are looked at, the latest first
+
 let launched = false;
 
 /** Starts DBOS: it queues, says who owns a run, and hands the runs of the dead to the living. */
 export async function launch(settings: LaunchSettings): Promise<Queue> {
-  const { url, connection, queue, concurrency, leaseMs, pollMs, work } = settings;
+  const { url, connection, queue, concurrency, leaseMs, pollMs, attempts, work, giveUp } = settings;
   if (launched) throw new TesseraError("BAD_ARGUMENT", "durable runs are open already: there is one in each process");
   // the executor is where recovery of another process's runs is: DBOS offers it to its own console alone
   const [{ DBOS }, { getExecutor }] = await Promise.all([
@@ -44,7 +51,7 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
     async (id: string) => {
       await DBOS.runStep(() => work(id, DBOS.stepStatus!.cancelSignal), { name: "flow" });
     },
-    { name: "tessera.run" },
+    { name: workflowName, maxRecoveryAttempts: attempts },
   );
   DBOS.setConfig({
     name: "tessera",
@@ -74,6 +81,15 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
       await getExecutor().recoverPendingWorkflows([id]);
       await connection.query("DELETE FROM tessera.worker WHERE id = $1", [id]);
     }
+    const lost = await DBOS.listWorkflows({
+      workflowName,
+      status: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+      sortDesc: true,
+      limit: glance,
+      loadInput: false,
+      loadOutput: false,
+    });
+    for (const { workflowID } of lost) await giveUp(workflowID);
   };
   await beat();
   let beating: Promise<void> | undefined;

@@ -65,6 +65,8 @@ export interface DurableSettings {
   readonly leaseMs?: number;
   /** How often the queue is looked at. 200. */
   readonly pollMs?: number;
+  /** How often a run is taken over before it counts as failed, because it ends every worker that takes it. 10. */
+  readonly attempts?: number;
 }
 
 const schema = [
@@ -107,6 +109,13 @@ export class DurableRuns {
       concurrency: settings.concurrency ?? 8,
       leaseMs: settings.leaseMs ?? 15_000,
       pollMs: settings.pollMs ?? 200,
+      attempts: settings.attempts ?? 10,
+      giveUp: async (id) => {
+        const state = await runs?.get(id);
+        if (!runs || state?.status !== "running") return;
+        const message = "every worker that took the run died";
+        await runs.#end(state, { status: "failed", error: { code: "INTERNAL", message, path: id } });
+      },
       // a workflow cannot be given before there is something to give it to
       work: async (id, signal) => {
         while (!runs) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -20,6 +20,7 @@ export const everyKind = (note: (path: string, value: string) => Promise<void>, 
       ({ add }) =>
       async ({ value }, { path, random }) => {
         await new Promise((resolve) => setTimeout(resolve, ms));
+        if (value === "poison") process.kill(process.pid, "SIGKILL");
         await note(path, value);
         return { value: `${value}${add}${Math.floor(random() * 10)}` };
       },
@@ -73,7 +74,11 @@ export async function openWorker(url: string, ms: number, concurrency: number): 
     concurrency,
     leaseMs: 1500,
     pollMs: 100,
+    attempts: 1,
   });
 }
 
-if (process.argv[2] === "work") await openWorker(process.argv[3]!, Number(process.argv[4]), 8);
+if (process.argv[2] === "work") {
+  const runs = await openWorker(process.argv[3]!, Number(process.argv[4]), 8);
+  process.once("SIGTERM", () => void runs.close(100).then(() => process.exit(0)));
+}

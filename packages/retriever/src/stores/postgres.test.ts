@@ -23,16 +23,31 @@ testStore("PostgresStore by vector, on PGlite", { open: () => open(space), by: "
 testStore("PostgresStore by words, on PGlite", { open: () => open(), by: "text" });
 
 const server = process.env.DATABASE_URL;
-if (server) {
-  testStore("PostgresStore by words, on a server", {
-    open: () => PostgresStore.open({ database: server, name: `test_${process.pid}_${opened++}` }),
-    by: "text",
-  });
-  testStore("PostgresStore by vector, on a server", {
-    open: () => PostgresStore.open({ database: server, name: `test_${process.pid}_${opened++}`, ...space }),
-    by: "vector",
-  });
+const onServer = (settings: Partial<PostgresSettings> = {}) =>
+  PostgresStore.open({ database: server!, name: `test_${process.pid}_${opened++}`, ...settings });
+
+/** Whether the server has pgvector. */
+async function hasVectors(url: string): Promise<boolean> {
+  const connection = await connectPostgres(url, 1);
+  const { rows } = await connection.query("SELECT FROM pg_available_extensions WHERE name = 'vector'");
+  await connection.close();
+  return rows.length > 0;
 }
+const vectors = server !== undefined && (await hasVectors(server));
+if (server) testStore("PostgresStore by words, on a server", { open: () => onServer(), by: "text" });
+if (vectors) testStore("PostgresStore by vector, on a server", { open: () => onServer(space), by: "vector" });
+needs(vectors, "no DATABASE_URL of a server with pgvector")(
+  "PostgresStore searches by vector on a server",
+  async () => {
+    expect((await onServer(space)).space).toBe(space.space);
+  },
+);
+needs(server !== undefined && !vectors, "DATABASE_URL names no server without pgvector")(
+  "PostgresStore says that the server has no pgvector",
+  async () => {
+    await expect(onServer(space)).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
+  },
+);
 needs(server !== undefined, "no DATABASE_URL")("PostgresStore connects to a server", async () => {
   const connection = await connectPostgres(server!, 1);
   expect((await connection.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
