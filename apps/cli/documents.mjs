@@ -1,5 +1,5 @@
 // writes what is derived by running the sources: the JSON of every flow, its page, the pages of operators, the table of
-// rows and their tests, and the JSON Schema of flow documents
+// rows and their tests, the JSON Schema of flow documents, and the cassette of an example
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { flowPages } from "./flow-pages.mjs";
 import { modularRagPage } from "./modular-rag-page.mjs";
 import { operatorPages } from "./operator-pages.mjs";
+import { recordedExample } from "./recorded-example.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -26,6 +27,8 @@ export async function documents() {
   for (const [name, text] of await operatorPages()) files.set(join(root, "docs/operators", name), text);
   files.set(join(root, "docs/modular-rag.md"), modularRagPage(root));
   files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
+  const example = join(root, "docs/examples/recorded");
+  files.set(join(example, "hyde.cassette.jsonl"), await recordedExample(join(example, "source")));
   return files;
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
@@ -140,6 +140,41 @@ describe("run", () => {
     expect(value.status).toBe("done");
     expect(value.output.hits[0].passage.source.path).toBe("src/retry.js");
   });
+
+  it("replays a flow's model offline from the committed cassette, whose answers are marked as scripted", async () => {
+    const example = join(root, "docs/examples/recorded");
+    const cassette = join(example, "hyde.cassette.jsonl");
+    const { revision } = JSON.parse(readFileSync(cassette, "utf8").split("\n")[0]!);
+    expect(revision).toMatch(/^scripted: /);
+    const asking = (query: string) =>
+      json(
+        ...["run", "hyde", "--source", join(example, "source"), "--cassette", cassette],
+        ...["--input", JSON.stringify({ query })],
+      );
+    const { code, value } = await asking("where are retries backed off?");
+    expect(code).toBe(0);
+    expect(value.output.answer).toMatchObject({
+      text: "`retryWithBackoff` doubles the wait before each attempt [1].",
+      citations: [{ path: "retry.js", lines: [1, 11], symbol: "retryWithBackoff" }],
+      refused: false,
+    });
+    expect(value.output.documents).toHaveLength(8);
+    expect(await asking("how are colours mixed?")).toMatchObject({
+      code: 1,
+      value: { error: { code: "RECORD_MISSING" } },
+    });
+  }, 60_000);
+
+  it("refuses half a service, and a cassette that is not there", async () => {
+    expect(await json("run", "hyde", "--endpoint", "http://127.0.0.1:9/v1")).toMatchObject({
+      code: 2,
+      value: { error: { code: "USAGE" } },
+    });
+    expect(await json("run", "hyde", "--cassette", "none.jsonl")).toMatchObject({
+      value: { error: { code: "RECORD_MISSING" } },
+    });
+    expect(existsSync(join(work, "none.jsonl"))).toBe(false);
+  }, 60_000);
 
   it("refuses inputs that do not fit, and resources that are not there", async () => {
     for (const [input, error] of [

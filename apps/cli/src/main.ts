@@ -8,8 +8,9 @@ import { evaluationCommands } from "./commands/evaluate.js";
 import { indexSource } from "./commands/index-folder.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
-import { run } from "./commands/run.js";
+import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
+import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
 
 const stop = new AbortController();
@@ -70,16 +71,14 @@ program
       ask(terminal, question, { ...options, signal: stop.signal }),
     ),
   );
-program
-  .command("run")
-  .description("run a flow on an input")
+languageModelOptions(program.command("run").description("run a flow on an input"))
   .argument("<name or file>")
   .option("--input <json>", "the flow's inputs", "{}")
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .option("--trace", "show every step")
   .action(
-    action((terminal, flow: string, options: { input: string; source?: string; encoder: string; trace?: boolean }) =>
+    action((terminal, flow: string, options: Omit<RunCommandOptions, "signal">) =>
       run(terminal, flow, { ...options, signal: stop.signal }),
     ),
   );

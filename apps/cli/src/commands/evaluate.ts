@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { didYouMean, type FlowDocument, type LanguageModel, sha256, TesseraError } from "@tessera/core";
+import { didYouMean, type FlowDocument, sha256, TesseraError } from "@tessera/core";
 import {
   compare,
   converters,
@@ -18,27 +18,24 @@ import {
 } from "@tessera/eval";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { findModel, HashEncoder, openAiModel, openCassette, openCodeEncoder } from "@tessera/models";
+import { findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { type Command, InvalidArgumentError } from "commander";
 import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
-import { type Terminal, UsageError } from "../terminal.js";
+import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
+import type { Terminal } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
 import { evaluateGrid, type GridOptions } from "./evaluate-grid.js";
 import { studyCommands } from "./studies/commands.js";
 
-interface Evaluation {
+interface Evaluation extends LanguageModelOptions {
   /** The first so many questions; all by default. */
   readonly limit?: number;
   readonly concurrency?: number;
   /** One of our encoders for the store "dense"; the hash encoder by default. */
   readonly encoder?: string;
-  /** The model "model": recorded answers, a service that answers (and is recorded where there is a file), or none. */
-  readonly cassette?: string;
-  readonly endpoint?: string;
-  readonly model?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -120,16 +117,6 @@ const show = ({ mean, low, high }: Interval): string => {
   return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 };
 
-/** The language model that flows name "model", where one was asked for. */
-async function modelOf({ cassette, endpoint, model }: Evaluation): Promise<LanguageModel | undefined> {
-  if ((endpoint === undefined) !== (model === undefined)) throw new UsageError("--endpoint and --model go together");
-  const service =
-    endpoint === undefined || model === undefined
-      ? undefined
-      : openAiModel({ baseUrl: endpoint, model, apiKey: () => process.env.OPENAI_API_KEY ?? "" });
-  return cassette === undefined ? service : openCassette(cassette, { model: service });
-}
-
 /** Runs flows over one data set, one after the other, on the same resources. */
 async function run(
   terminal: Terminal,
@@ -141,7 +128,7 @@ async function run(
   const asked = questions.slice(0, limit);
   const ids = new Set(passages.map(({ id }) => id));
   const encoder = settings.encoder === undefined ? undefined : await openCodeEncoder(await findModel(settings.encoder));
-  const model = await modelOf(settings);
+  const model = await openLanguageModel(settings);
   // the stores follow from the data set and from how these encode it
   const space = encoder ? encoder.space({}) : new HashEncoder().space();
   const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));
@@ -374,17 +361,16 @@ type Action = (
 /** Adds the commands below `tessera eval`. */
 export function evaluationCommands(command: Command, action: Action, signal: AbortSignal): void {
   command.description("measure flows on data sets: folders of corpus.jsonl and questions.jsonl");
-  command
-    .command("run", { isDefault: true })
-    .description("measure a flow on a folder; with --json one line a metric")
+  languageModelOptions(
+    command
+      .command("run", { isDefault: true })
+      .description("measure a flow on a folder; with --json one line a metric"),
+  )
     .requiredOption("--flow <name or file>", "the flow")
     .requiredOption("--data <folder>", "the data set")
     .option("--questions <folder>", "asks the questions of another data set, which this one should refuse")
     .option("--out <file>", "keeps a line a question, and takes up from there when run again")
     .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
-    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
-    .option("--model <name>", "which of the service's models")
-    .option("--cassette <file>", "answers recorded before; with --endpoint, records")
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
     .action(
@@ -413,17 +399,19 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .option("--plot <file>", "draws quality against cost (SVG)")
     .option("--limit <number>", "so many pairs", positive, 5000)
     .action(action((terminal, options: EncoderEvaluation) => evaluateEncoder(terminal, { ...options, signal })));
-  command
-    .command("grid")
-    .description("flows × data sets × models, always beside no retrieval and plain RAG, as tables and an HTML report")
+  languageModelOptions(
+    command
+      .command("grid")
+      .description(
+        "flows × data sets × models, always beside no retrieval and plain RAG, as tables and an HTML report",
+      ),
+    { several: true },
+  )
     .requiredOption("--flows <names or files>", "the flows, separated by commas")
     .requiredOption("--data <names or folders>", "published data sets, or folders, separated by commas")
     .requiredOption("--out <folder>", "keeps a file of results a cell, and takes up from there when run again")
     .option("--report <file>", "where the report goes; report.html in that folder by default")
     .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
-    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
-    .option("--model <names>", "which of the service's models, separated by commas")
-    .option("--cassette <file>", "answers recorded before; with --endpoint, records")
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
     .action(

@@ -1,9 +1,10 @@
 import { openSource } from "../codebase.js";
 import { parseJson, readFlow } from "../documents.js";
+import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
-export interface RunCommandOptions {
+export interface RunCommandOptions extends LanguageModelOptions {
   readonly input: string;
   /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
   readonly source?: string;
@@ -18,9 +19,15 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
   const input = parseJson(options.input, "--input");
   if (typeof input !== "object" || input === null || Array.isArray(input))
     throw new UsageError("--input is a JSON object of the flow's inputs");
-  const resources = options.source === undefined ? {} : (await openSource(terminal, options.source, options)).resources;
-  const { result, events } = await runFlow(terminal, document, input as Record<string, unknown>, resources, options);
-  terminal.result({ ...result, events });
-  if (!terminal.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
-  return 0;
+  const model = await openLanguageModel(options);
+  try {
+    const source = options.source === undefined ? {} : (await openSource(terminal, options.source, options)).resources;
+    const resources = { ...source, ...(model && { model: { model } }) };
+    const { result, events } = await runFlow(terminal, document, input as Record<string, unknown>, resources, options);
+    terminal.result({ ...result, events });
+    if (!terminal.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+    return 0;
+  } finally {
+    await model?.close?.();
+  }
 }

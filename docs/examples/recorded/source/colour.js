@@ -1,0 +1,4 @@
+/** Mixes two colours. */
+export function mix(a, b) {
+  return (a + b) / 2;
+}
