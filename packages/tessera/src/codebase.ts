@@ -7,7 +7,7 @@ import {
   storeFolder,
   storeParticipant,
 } from "@tessera/indexer";
-import { type CodeEncoder, findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
+import { type CodeEncoder, type Engine, findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/retriever";
 import type { Resources } from "./resources.js";
 
@@ -18,6 +18,8 @@ export interface CodebaseSettings {
   readonly folder: string;
   /** What makes the vectors: "hash" (the default), or the name or folder of a model. Another one writes them anew. */
   readonly encoder?: string | undefined;
+  /** What computes a model; the CPU by default. It stays the caller's, who closes it after the codebase. */
+  readonly engine?: Engine | undefined;
   /** Write everything anew, whatever is there. */
   readonly rebuild?: boolean | undefined;
   readonly progress?: ((progress: Progress) => void) | undefined;
@@ -67,15 +69,15 @@ const denseByHash: Participant = {
   },
 };
 
-const openEncoder = async (name = "hash"): Promise<CodeEncoder | undefined> =>
-  name === "hash" ? undefined : openCodeEncoder(await findModel(name));
+const openEncoder = async (name = "hash", engine?: Engine): Promise<CodeEncoder | undefined> =>
+  name === "hash" ? undefined : openCodeEncoder(await findModel(name), engine);
 
 /**
  * Brings the index of a folder of code and Markdown up to date and opens it.
  * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
-  const model = await openEncoder(settings.encoder);
+  const model = await openEncoder(settings.encoder, settings.engine);
   try {
     const { codebase, report } = await Codebase.update(settings.folder, {
       root: settings.root,
@@ -92,11 +94,11 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
 }
 
 /**
- * Opens an index as it is; `encoder` is the one that it was made with.
+ * Opens an index as it is; `encoder` is the one that it was made with, `engine` computes it as in `CodebaseSettings`.
  * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
-export async function openCodebase(folder: string, encoder?: string): Promise<OpenedCodebase> {
-  return openStores(await Codebase.open(folder), undefined, await openEncoder(encoder));
+export async function openCodebase(folder: string, encoder?: string, engine?: Engine): Promise<OpenedCodebase> {
+  return openStores(await Codebase.open(folder), undefined, await openEncoder(encoder, engine));
 }
 
 async function openStores(

@@ -1,11 +1,13 @@
 import { unwatchFile, watchFile } from "node:fs";
 import { type MaybePromise, messageOf } from "@tessera/core";
 import { Codebase } from "@tessera/indexer";
+import type { Engine } from "@tessera/models";
 import { type OpenedCodebase, openCodebase } from "./codebase.js";
 
 export interface WatchSettings {
-  /** What the index was made with, as for `openCodebase`. */
+  /** What the index was made with, and what computes it, as for `openCodebase`. */
   readonly encoder?: string | undefined;
+  readonly engine?: Engine | undefined;
   /** How often the index is looked at, in milliseconds; 1,000. */
   readonly interval?: number | undefined;
   /** Takes in the index that has come: `({ resources }) => tessera.reload({ resources })`. */
@@ -21,7 +23,7 @@ export interface WatchSettings {
  */
 export function watchCodebase(opened: OpenedCodebase, settings: WatchSettings): () => Promise<void> {
   const { folder } = opened.codebase;
-  const { encoder, interval = 1000, changed } = settings;
+  const { encoder, engine, interval = 1000, changed } = settings;
   const failed =
     settings.failed ?? ((error) => process.emitWarning(`the index in ${folder} was not taken in: ${messageOf(error)}`));
   let { revision } = opened.codebase;
@@ -30,7 +32,7 @@ export function watchCodebase(opened: OpenedCodebase, settings: WatchSettings): 
 
   const look = async () => {
     if (ended || (await Codebase.open(folder)).revision === revision) return;
-    const next = await openCodebase(folder, encoder);
+    const next = await openCodebase(folder, encoder, engine);
     try {
       await changed(next);
       revision = next.codebase.revision;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "@jest/globals";
+import { afterEach, describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
 import type { Engine } from "../../engine.js";
 import { referenceEngine } from "../reference.js";
@@ -16,6 +16,12 @@ const changed = (change: (vectors: Float32Array) => Float32Array): Engine => ({
   },
 });
 
+const nodeOptions = process.env.NODE_OPTIONS;
+afterEach(() => {
+  if (nodeOptions === undefined) delete process.env.NODE_OPTIONS;
+  else process.env.NODE_OPTIONS = nodeOptions;
+});
+
 describe("choosing an engine", () => {
   it("takes the CPU where there is no GPU, and says why", async () => {
     const { engine, reason } = await chooseEngine("auto", { driver: "/nowhere/driver.json" });
@@ -25,6 +31,14 @@ describe("choosing an engine", () => {
       code: "DEPENDENCY_MISSING",
     });
     expect((await chooseEngine("cpu")).reason).toBe("engine cpu: asked for");
+  });
+
+  it("says in one line why, however much a dying driver writes", async () => {
+    process.env.NODE_OPTIONS = '--import="data:text/javascript,console.error(`first%5Cnsecond`);process.exit(3)"';
+    const { engine, reason } = await chooseEngine("auto");
+    expect(engine.info.kind).toBe("cpu");
+    // what it wrote may come after its end
+    expect(reason).toMatch(/^engine cpu: the GPU's process ended \(code 3[^\n]*$/);
   });
 
   onDevice("never takes a GPU in software by itself, but when asked to", async () => {

@@ -6,6 +6,8 @@ import { cpuEngine } from "../cpu.js";
 import { referenceVectors } from "../reference.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
 
+export type EngineKind = "auto" | "cpu" | "gpu";
+
 export interface EngineChoice {
   readonly engine: Engine;
   /** One line: which engine it is, and why. */
@@ -19,22 +21,23 @@ export interface EngineChoice {
  * GPU or fails, and takes one in software too.
  * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
  */
-export async function chooseEngine(
-  kind: "auto" | "cpu" | "gpu" = "auto",
-  settings: GpuEngineSettings = {},
-): Promise<EngineChoice> {
-  const onCpu = (reason: string): EngineChoice => ({ engine: cpuEngine(), reason, async close() {} });
-  if (kind === "cpu") return onCpu("engine cpu: asked for");
+export async function chooseEngine(kind: EngineKind = "auto", settings: GpuEngineSettings = {}): Promise<EngineChoice> {
+  const onCpu = (why: string): EngineChoice => ({
+    engine: cpuEngine(),
+    reason: `engine cpu: ${why.split("\n", 1)[0]}`,
+    async close() {},
+  });
+  if (kind === "cpu") return onCpu("asked for");
   let gpu: GpuEngine;
   try {
     gpu = await gpuEngine(settings);
   } catch (error) {
     if (kind === "gpu") throw error;
-    return onCpu(`engine cpu: ${messageOf(error)}`);
+    return onCpu(messageOf(error));
   }
   const refuse = async (reason: string): Promise<EngineChoice> => {
     await gpu.close();
-    if (kind === "auto") return onCpu(`engine cpu: ${reason}`);
+    if (kind === "auto") return onCpu(reason);
     throw new TesseraError("MODEL_FAILED", reason, { hint: "use the CPU engine" });
   };
   if (kind === "auto" && gpu.software) return refuse(`${gpu.info.device} is a GPU in software`);
