@@ -363,8 +363,10 @@ def load_run(run: Path, stage: str = "pretraining") -> tuple[Generator, dict]:
     return model.eval(), size
 
 
-def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, precision: str, device: str) -> bool:
+def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, precision: str, device: str, changed: dict[str, int] | None = None) -> bool:  # fmt: skip
+    """`changed` replaces settings of the size's pretraining; the run's size.json says what was used."""
     size = read_size(size_name)
+    size["pretraining"] |= changed or {}
     run.mkdir(parents=True, exist_ok=True)
     (run / "size.json").write_text(json.dumps({**size, "seed": seed}, indent=1))
     torch.manual_seed(seed)
@@ -391,6 +393,8 @@ def main() -> None:
     training.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     training.add_argument("--threads", type=int, help="CPU threads")
+    for name in ("steps", "batch", "length"):
+        training.add_argument(f"--{name}", type=int, help="in place of the size's own")
     figures = commands.add_parser("evaluate")
     figures.add_argument("run", type=Path)
     figures.add_argument("stream", type=Path)
@@ -400,7 +404,8 @@ def main() -> None:
     elif chosen.command == "train":
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
-        ended = train(chosen.size, chosen.stream, chosen.run, chosen.minutes, chosen.seed, chosen.precision, chosen.device)
+        changed = {name: value for name in ("steps", "batch", "length") if (value := getattr(chosen, name))}
+        ended = train(chosen.size, chosen.stream, chosen.run, chosen.minutes, chosen.seed, chosen.precision, chosen.device, changed)
         print("the stage has ended" if ended else "stopped by --minutes: the same command goes on")
     else:
         print(json.dumps(evaluate(load_run(chosen.run)[0], read_stream(chosen.stream, "held-out")), indent=1))
