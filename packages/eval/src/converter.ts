@@ -17,9 +17,9 @@ export interface Converter {
 
 /** Checks a parsed file. @throws TesseraError BAD_SOURCE with the file and the place in it. */
 export function shaped<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const [issue] = error.issues;
   throw new TesseraError("BAD_SOURCE", `${z.core.toDotPath(issue!.path)}: ${issue!.message}`, { path: file });
 }
 
@@ -46,20 +46,26 @@ export async function readPublished(folder: string, file: string): Promise<strin
   }
 }
 
+/** A published file of JSON, in which a number may be NaN. @throws TesseraError BAD_SOURCE where it is missing or none. */
+export async function readPublishedJson(folder: string, file: string): Promise<unknown> {
+  return parsePublished(await readPublished(folder, file), join(folder, file));
+}
+
+/** Parses the text, or a part, of a published file. @throws TesseraError BAD_SOURCE with the file where it is no JSON. */
+export function parsePublished(text: string, path: string): unknown {
+  try {
+    return parseWithNaN(text);
+  } catch (cause) {
+    throw new TesseraError("BAD_SOURCE", `the file is not JSON: ${messageOf(cause)}`, { path, cause });
+  }
+}
+
 /**
  * Reads the files of a published data set and converts them.
  * @throws TesseraError BAD_SOURCE where a file is missing, no JSON, or shaped otherwise.
  */
 export async function convertFrom(folder: string, { files, convert }: Converter): Promise<DataSet> {
   const contents: unknown[] = [];
-  for (const file of files) {
-    const text = await readPublished(folder, file);
-    try {
-      contents.push(parseWithNaN(text));
-    } catch (cause) {
-      const path = join(folder, file);
-      throw new TesseraError("BAD_SOURCE", `the file is not JSON: ${messageOf(cause)}`, { path, cause });
-    }
-  }
+  for (const file of files) contents.push(await readPublishedJson(folder, file));
   return convert(contents);
 }

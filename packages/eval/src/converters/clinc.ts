@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { readPublished, shaped } from "../converter.js";
+import { readPublishedJson, shaped } from "../converter.js";
 
 /** A question, and what its asker wants. */
 export interface IntentExample {
@@ -22,11 +22,7 @@ const pairs = z.array(z.tuple([z.string(), z.string()]));
 /** CLINC150 (Larson et al. 2019). @throws TesseraError BAD_SOURCE where it is missing or shaped otherwise. */
 export async function readClinc(folder: string): Promise<Intents> {
   const schema = z.object({ train: pairs, val: pairs, oos_train: pairs, oos_val: pairs });
-  const { train, val, oos_train, oos_val } = shaped(
-    schema,
-    JSON.parse(await readPublished(folder, file)),
-    join(folder, file),
-  );
+  const { train, val, oos_train, oos_val } = shaped(schema, await readPublishedJson(folder, file), join(folder, file));
   const examples = (list: z.infer<typeof pairs>) => list.map(([text, intent]) => ({ text, intent }));
   const texts = (list: z.infer<typeof pairs>) => list.map(([text]) => text);
   return {

@@ -1,0 +1,122 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "@jest/globals";
+import { temporaryFolder } from "../folder.fixture.js";
+import { readChunking } from "./chunking.js";
+import { readClinc } from "./clinc.js";
+
+/** A folder with files of these texts, by their paths. */
+async function published(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await temporaryFolder();
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(join(folder, path, ".."), { recursive: true });
+    await writeFile(join(folder, path), text);
+  }
+  return folder;
+}
+
+const cell = (value: string) => `"${value.replaceAll('"', '""')}"`;
+const questionsCsv = (...rows: [question: string, references: unknown, document: string][]) =>
+  [
+    "question,references,corpus_id",
+    ...rows.map(([question, references, document]) =>
+      [question, typeof references === "string" ? references : JSON.stringify(references), document]
+        .map(cell)
+        .join(","),
+    ),
+  ].join("\n");
+const stretch = (content: string, start_index: number) => ({
+  content,
+  start_index,
+  end_index: start_index + content.length,
+});
+
+describe("the questions of the chunking evaluation", () => {
+  const birds = "Herons eat fish. Owls, at night, hunt mice.";
+
+  it("have their stretches, in characters of the document", async () => {
+    const folder = await published({
+      "chunking/birds.md": birds,
+      "chunking/questions.csv": questionsCsv(
+        ["What do herons, and owls, eat?", [stretch("Herons eat fish.", 0), stretch("hunt mice", 33)], "birds"],
+        ['What is "night" for?', [stretch("Owls, at night, hunt mice.", 17)], "birds"],
+      ),
+    });
+    expect(await readChunking(folder)).toEqual({
+      documents: new Map([["birds", birds]]),
+      questions: [
+        {
+          question: "What do herons, and owls, eat?",
+          document: "birds",
+          wanted: [
+            { start: 0, end: 16 },
+            { start: 33, end: 42 },
+          ],
+        },
+        { question: 'What is "night" for?', document: "birds", wanted: [{ start: 17, end: 43 }] },
+      ],
+    });
+  });
+
+  it.each<[string, [string, unknown, string], RegExp]>([
+    ["stretches that are no JSON", ["q", "[{", "birds"], /not JSON/],
+    ["no stretch", ["q", [], "birds"], /Too small/],
+    ["a stretch of another text", ["q", [stretch("Herons eat mice.", 0)], "birds"], /0 to 16 of birds is not/],
+    ["a stretch beyond the end", ["q", [stretch("mice.", 400)], "birds"], /400 to 405 of birds is not/],
+    ["a stretch from before the start", ["q", [stretch("mice.", -5)], "birds"], /start_index/],
+    ["a document that is missing", ["q", [stretch("Herons", 0)], "fishes"], /missing/],
+    ["a document outside the folder", ["q", [stretch("Herons", 0)], "../birds"], /corpus_id/],
+    ["no question", ["", [stretch("Herons", 0)], "birds"], /question/],
+  ])("are refused with %s", async (_, row, message) => {
+    const folder = await published({ "chunking/birds.md": birds, "chunking/questions.csv": questionsCsv(row) });
+    await expect(readChunking(folder)).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: expect.stringContaining(join(folder, "chunking")),
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("are refused with other columns, and where they are missing", async () => {
+    const folder = await published({ "chunking/questions.csv": "query,answer\na,b" });
+    await expect(readChunking(folder)).rejects.toMatchObject({ code: "BAD_SOURCE" });
+    await expect(readChunking("/nowhere")).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      hint: expect.stringContaining("TESSERA_DATA"),
+    });
+  });
+});
+
+describe("the questions of CLINC150", () => {
+  const parts = {
+    train: [["move ten euros", "transfer"]],
+    val: [["book a table", "restaurant"]],
+    oos_train: [["who won", "oos"]],
+    oos_val: [
+      ["why is it so", "oos"],
+      ["what if", "oos"],
+    ],
+  };
+
+  it("are split by use and by scope", async () => {
+    const folder = await published({ "clinc/train-val.json": JSON.stringify(parts) });
+    expect(await readClinc(folder)).toEqual({
+      train: [{ text: "move ten euros", intent: "transfer" }],
+      validation: [{ text: "book a table", intent: "restaurant" }],
+      outsideTrain: ["who won"],
+      outsideValidation: ["why is it so", "what if"],
+    });
+  });
+
+  it.each([
+    ["no JSON", "{", /not JSON/],
+    ["a part missing", JSON.stringify({ ...parts, oos_val: undefined }), /^oos_val: /],
+    ["a question without an intent", JSON.stringify({ ...parts, val: [["book a table"]] }), /^val\[0\]/],
+  ])("are refused with %s", async (_, text, message) => {
+    const folder = await published({ "clinc/train-val.json": text });
+    await expect(readClinc(folder)).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: join(folder, "clinc/train-val.json"),
+      message: expect.stringMatching(message),
+    });
+  });
+});
