@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export const recordedQuestion = "where are retries backed off?";
+const recordedQuestion = "where are retries backed off?";
 
 /** A model that gives the same two texts whatever the sources say; its revision says so in the cassette. */
 const scripted = {

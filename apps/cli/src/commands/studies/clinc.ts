@@ -1,10 +1,11 @@
 import type { Encoder } from "@tessera/core";
 import type { IntentExample, Intents } from "@tessera/eval";
-import { findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
+import { HashEncoder } from "@tessera/models";
 import { catalogue } from "@tessera/tessera";
+import { openEncoder } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
 import { printOutcomes } from "./print.js";
-import { type StudyOptions, studyContext } from "./resources.js";
+import { atLeast, type StudyOptions, studyContext } from "./resources.js";
 
 /** A guess, and how near the question was to what it was guessed from. */
 interface Guess {
@@ -72,10 +73,13 @@ function thresholdOf(inside: readonly (Guess & { wanted: string })[], outside: r
 export async function clinc(
   terminal: Terminal,
   { train, validation, outsideTrain, outsideValidation }: Intents,
-  { encoder: name, limit = validation.length }: StudyOptions,
+  { limit = validation.length, ...options }: StudyOptions,
 ): Promise<number> {
   const byIntent = new Map<string, IntentExample[]>();
   for (const example of train) byIntent.set(example.intent, [...(byIntent.get(example.intent) ?? []), example]);
+  for (const [intent, texts] of byIntent) atLeast(31, texts.length, `training questions of "${intent}"`);
+  atLeast(1, byIntent.size, "intents");
+  atLeast(1, outsideTrain.length, "training questions out of scope");
   const parts = (from: number, to: number) =>
     [...byIntent].map(([intent, texts]) => [intent, texts.slice(from, to).map(({ text }) => text)] as const);
   const routes = Object.fromEntries(parts(0, 30));
@@ -83,7 +87,7 @@ export async function clinc(
   // every n-th, so that a limit keeps all intents
   const asked = validation.filter((_, index) => index % Math.ceil(validation.length / limit) === 0);
 
-  const trained = await openCodeEncoder(await findModel(name));
+  const trained = await openEncoder(terminal, options);
   const hash = new HashEncoder();
   hash.fit(Object.values(routes).flat());
   const systems: Record<string, Router> = {

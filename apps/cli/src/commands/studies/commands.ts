@@ -1,5 +1,6 @@
 import { type Converter, converters, convertFrom, readChunking, readClinc } from "@tessera/eval";
 import type { Command } from "commander";
+import { engineOption } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
 import { chunking } from "./chunking.js";
 import { clinc } from "./clinc.js";
@@ -41,6 +42,7 @@ export function studyCommands(
       .command(name)
       .description(about)
       .option("--encoder <name>", "one of our encoders")
+      .addOption(engineOption())
       .option("--limit <number>", "only so many questions", positive)
       .action(action((terminal, options: StudyOptions) => study(terminal, folder(), { ...options, signal })));
 }

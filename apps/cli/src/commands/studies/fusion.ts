@@ -3,7 +3,7 @@ import { type DataSet, rankingMeasures } from "@tessera/eval";
 import { dense, hybrid, sparse } from "@tessera/retriever";
 import type { Terminal } from "../../terminal.js";
 import { printOutcomes } from "./print.js";
-import { type StudyOptions, studyContext, withCorpus } from "./resources.js";
+import { atLeast, type StudyOptions, studyContext, withCorpus } from "./resources.js";
 
 const weights = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 const settings = [
@@ -41,6 +41,7 @@ function remembering(host: Host): { host: Host; forget: () => void } {
  */
 export async function fusion(terminal: Terminal, data: DataSet, options: StudyOptions): Promise<number> {
   const questions = data.questions.slice(0, options.limit);
+  atLeast(2, questions.length, "questions");
   await withCorpus(terminal, data, options, async (own) => {
     const { host, forget } = remembering(own);
     const context = studyContext(options.signal);

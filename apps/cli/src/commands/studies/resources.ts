@@ -1,13 +1,12 @@
+import { TesseraError } from "@tessera/core";
 import type { DataSet } from "@tessera/eval";
-import { type CodeEncoder, findModel, openCodeEncoder } from "@tessera/models";
 import { ResourceHost } from "@tessera/tessera";
 import { corpusResources } from "../../corpus.js";
+import { type EncoderOptions, openEncoder } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
 
 /** What every study may be told. */
-export interface StudyOptions {
-  /** One of our encoders; the hash encoder by default. */
-  readonly encoder?: string;
+export interface StudyOptions extends EncoderOptions {
   readonly limit?: number;
   readonly signal?: AbortSignal;
 }
@@ -16,11 +15,10 @@ export interface StudyOptions {
 export async function withCorpus<T>(
   terminal: Terminal,
   { passages }: DataSet,
-  { encoder: name, signal }: StudyOptions,
+  { signal, ...options }: StudyOptions,
   work: (host: ResourceHost) => Promise<T>,
 ): Promise<T> {
-  const encoder: CodeEncoder | undefined =
-    name === undefined ? undefined : await openCodeEncoder(await findModel(name));
+  const encoder = options.encoder === undefined ? undefined : await openEncoder(terminal, options);
   const progress = (done: number): void => terminal.progress("embed", done, passages.length);
   const host = new ResourceHost(corpusResources(passages, { encoder, signal, progress }));
   try {
@@ -40,4 +38,9 @@ export function studyContext(signal: AbortSignal = new AbortController().signal)
     return (state - 1) / 2147483646;
   };
   return { path: "study", signal, random, emit: () => {}, spend: () => {} };
+}
+
+/** @throws TesseraError BAD_SOURCE where the data set is too small for what a study divides it into. */
+export function atLeast(least: number, count: number, what: string): void {
+  if (count < least) throw new TesseraError("BAD_SOURCE", `the study needs ${least} ${what}, there are ${count}`);
 }

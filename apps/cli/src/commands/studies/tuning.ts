@@ -2,7 +2,7 @@ import { type DataSet, rankingMeasures } from "@tessera/eval";
 import { adaptQuery, dense, supervise } from "@tessera/retriever";
 import type { Terminal } from "../../terminal.js";
 import { printOutcomes } from "./print.js";
-import { type StudyOptions, studyContext, withCorpus } from "./resources.js";
+import { atLeast, type StudyOptions, studyContext, withCorpus } from "./resources.js";
 
 /**
  * Learns an adapter from the first 500 questions and their gold passages, and measures retrieval by vectors on the next
@@ -10,6 +10,7 @@ import { type StudyOptions, studyContext, withCorpus } from "./resources.js";
  */
 export async function tuning(terminal: Terminal, data: DataSet, options: StudyOptions): Promise<number> {
   const count = options.limit ?? 500;
+  atLeast(count + 1, data.questions.length, "questions");
   const texts = new Map(data.passages.map(({ id, title, text }) => [id, title ? `${title}\n${text}` : text]));
   const learnt = data.questions.slice(0, count);
   const heldOut = data.questions.slice(count, 2 * count);
