@@ -14,6 +14,7 @@ export * from "./engines/reference.js";
 export * from "./generator-bundle.js";
 export * from "./generator-model.js";
 export * from "./hash.js";
+export * from "./molm.js";
 export * from "./open-model.js";
 export * from "./openai.js";
 export * from "./random-encoder.js";

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { badConfig, readHashed, readJson } from "./bundle.js";
+import { badConfig, readJson } from "./bundle.js";
+import { readCheckpoint } from "./checkpoint.js";
 import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "./encoder-model.js";
-import { readSafetensors, type Tensor } from "./safetensors.js";
+import type { Tensor } from "./safetensors.js";
 
 const size = z.int().positive();
 
@@ -61,7 +61,7 @@ export async function readStarEncoder(
   if (hidden % (2 * heads) !== 0 || heads % shared !== 0 || exitLayers.at(-1) !== layers)
     throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", { path });
 
-  const { tensors, hashes } = await readWeights(folder);
+  const { tensors, hashes } = await readCheckpoint(folder);
   const bad = (name: string, message: string): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path: `${folder}#${name}` });
   const single = (name: string, shape: readonly number[]): Float32Array => {
@@ -153,26 +153,4 @@ function projectionNames(tensors: ReadonlyMap<string, Tensor>): string[] {
     return match ? [{ name: name.slice(0, -".weight".length), number: Number(match[1]) }] : [];
   });
   return numbered.sort((a, b) => a.number - b.number).map(({ name }) => name);
-}
-
-async function readWeights(folder: string): Promise<{ tensors: Map<string, Tensor>; hashes: string[] }> {
-  const index = join(folder, "model.safetensors.index.json");
-  let files = ["model.safetensors"];
-  if (existsSync(index)) {
-    const parsed = z
-      .looseObject({ weight_map: z.record(z.string(), z.string()) })
-      .safeParse((await readJson(index)).value);
-    if (!parsed.success) throw badConfig(index, parsed.error);
-    files = [...new Set(Object.values(parsed.data.weight_map))].sort();
-    const odd = files.find((file) => basename(file) !== file);
-    if (odd !== undefined) throw new TesseraError("BAD_BUNDLE", `"${odd}" is outside the folder`, { path: index });
-  }
-  const tensors = new Map<string, Tensor>();
-  const hashes: string[] = [];
-  for (const file of files) {
-    const { bytes, hash } = await readHashed(join(folder, file), true);
-    hashes.push(hash);
-    for (const [name, tensor] of readSafetensors(bytes, join(folder, file))) tensors.set(name, tensor);
-  }
-  return { tensors, hashes };
 }
