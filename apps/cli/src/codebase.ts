@@ -1,7 +1,9 @@
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { sha256, TesseraError } from "@tessera/core";
+import type { chooseEngine } from "@tessera/models";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
+import { type EncoderOptions, openEngine } from "./engine.js";
 import type { Terminal } from "./terminal.js";
 
 /** What makes vectors where nothing else is said. */
@@ -15,26 +17,40 @@ export function indexFolder(source: string, encoder: string = defaultEncoder): s
 }
 
 /**
- * Brings the index of a folder up to date, with a progress bar, and opens it.
- * @throws TesseraError BAD_SOURCE where the folder is none.
+ * Brings the index of a folder up to date, with a progress bar, and opens it. Closing it closes the engine too.
+ * @throws TesseraError BAD_SOURCE where the folder is none; else as `openEngine` and `updateCodebase`
  */
 export async function openSource(
   terminal: Terminal,
   source: string,
-  { encoder, rebuild, signal }: { encoder?: string; rebuild?: boolean; signal?: AbortSignal } = {},
+  {
+    encoder = defaultEncoder,
+    engine: kind = "cpu",
+    rebuild,
+    signal,
+  }: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal } = {},
+  choose?: typeof chooseEngine,
 ): Promise<OpenedCodebase> {
   const root = resolve(source);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
-  const opened = await updateCodebase({
-    root,
-    folder: indexFolder(source, encoder),
-    encoder,
-    rebuild,
-    signal,
-    progress: ({ stage, done, total }) => terminal.progress(stage, done, total),
-  });
-  terminal.clear();
-  if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);
-  return opened;
+  const choice = encoder === "hash" ? undefined : await openEngine(terminal, kind, choose);
+  if (choice === undefined && kind !== "cpu") terminal.note("engine cpu: the hash encoder is no model");
+  try {
+    const opened = await updateCodebase({
+      root,
+      folder: indexFolder(source, encoder),
+      encoder,
+      engine: choice?.engine,
+      rebuild,
+      signal,
+      progress: ({ stage, done, total }) => terminal.progress(stage, done, total),
+    });
+    terminal.clear();
+    if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);
+    return { ...opened, close: () => opened.close().finally(() => choice?.close()) };
+  } catch (error) {
+    await choice?.close();
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from "commander";
 import { defaultEncoder } from "./codebase.js";
-import { ask } from "./commands/ask.js";
+import { type AskOptions, ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
@@ -10,6 +10,7 @@ import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
+import { type EncoderOptions, engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
 
@@ -52,9 +53,10 @@ program
   .description("make or update the index of a folder")
   .argument("<folder>")
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .addOption(engineOption())
   .option("--rebuild", "write everything anew")
   .action(
-    action((terminal, folder: string, options: { encoder: string; rebuild?: boolean }) =>
+    action((terminal, folder: string, options: EncoderOptions & { rebuild?: boolean }) =>
       indexSource(terminal, folder, { ...options, signal: stop.signal }),
     ),
   );
@@ -65,9 +67,10 @@ program
   .option("--source <folder>", "what the question is about", ".")
   .option("--flow <name or file>", "the flow that answers", "hybrid")
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .addOption(engineOption())
   .option("--trace", "show every step")
   .action(
-    action((terminal, question: string, options: { source: string; flow: string; encoder: string; trace?: boolean }) =>
+    action((terminal, question: string, options: Omit<AskOptions, "signal">) =>
       ask(terminal, question, { ...options, signal: stop.signal }),
     ),
   );
@@ -76,6 +79,7 @@ languageModelOptions(program.command("run").description("run a flow on an input"
   .option("--input <json>", "the flow's inputs", "{}")
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .addOption(engineOption())
   .option("--trace", "show every step")
   .action(
     action((terminal, flow: string, options: Omit<RunCommandOptions, "signal">) =>
@@ -110,6 +114,7 @@ program
   .description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP")
   .option("--source <folder>", "what the flows search", ".")
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .addOption(engineOption())
   .option("--host <address>", "where to listen", "127.0.0.1")
   .option("--port <number>", "0 takes any", "8080")
   .option("--origin <origin>", "pages of this origin may call; none by default", collect)
@@ -161,6 +166,7 @@ model
   .command("encode")
   .description('encode {"text"} lines into row-major little-endian float32')
   .option("--model <name>", "the encoder")
+  .addOption(engineOption())
   .option("--exit <layer>", "the layer to leave by", Number)
   .option("--width <components>", "how many leading components are kept", Number)
   .addOption(new Option("--kind <kind>", "what the texts are").choices(["query", "code", "text"]).default("text"))

@@ -2,13 +2,13 @@ import { type Answer, answer as answerPort } from "@tessera/core";
 import { openSource } from "../codebase.js";
 import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";
+import type { EncoderOptions } from "../engine.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
-export interface AskOptions {
+export interface AskOptions extends EncoderOptions {
   readonly source: string;
   readonly flow: string;
-  readonly encoder?: string;
   readonly trace?: boolean;
   readonly signal?: AbortSignal;
 }

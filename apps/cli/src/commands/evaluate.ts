@@ -18,24 +18,23 @@ import {
 } from "@tessera/eval";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
+import { HashEncoder } from "@tessera/models";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { type Command, InvalidArgumentError } from "commander";
 import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
+import { type EncoderOptions, engineOption, openEncoder } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
 import type { Terminal } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
 import { evaluateGrid, type GridOptions } from "./evaluate-grid.js";
 import { studyCommands } from "./studies/commands.js";
 
-interface Evaluation extends LanguageModelOptions {
+interface Evaluation extends EncoderOptions, LanguageModelOptions {
   /** The first so many questions; all by default. */
   readonly limit?: number;
   readonly concurrency?: number;
-  /** One of our encoders for the store "dense"; the hash encoder by default. */
-  readonly encoder?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -127,7 +126,7 @@ async function run(
   const { limit, concurrency, signal } = settings;
   const asked = questions.slice(0, limit);
   const ids = new Set(passages.map(({ id }) => id));
-  const encoder = settings.encoder === undefined ? undefined : await openCodeEncoder(await findModel(settings.encoder));
+  const encoder = settings.encoder === undefined ? undefined : await openEncoder(terminal, settings);
   const model = await openLanguageModel(settings);
   // the stores follow from the data set and from how these encode it
   const space = encoder ? encoder.space({}) : new HashEncoder().space();
@@ -371,6 +370,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .option("--questions <folder>", "asks the questions of another data set, which this one should refuse")
     .option("--out <file>", "keeps a line a question, and takes up from there when run again")
     .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .addOption(engineOption())
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
     .action(
@@ -412,6 +412,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .requiredOption("--out <folder>", "keeps a file of results a cell, and takes up from there when run again")
     .option("--report <file>", "where the report goes; report.html in that folder by default")
     .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .addOption(engineOption())
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
     .action(
@@ -438,6 +439,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
       .option("--out <folder>", "keeps a file of results a flow, and takes up from there when run again")
       .option("--limit <number>", "only the first questions", positive)
       .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+      .addOption(engineOption())
       .action(
         action((terminal, options: Parameters<typeof evaluatePublished>[2]) =>
           evaluatePublished(terminal, name, { ...options, signal }),

@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
 import { indexFolder, openSource } from "../codebase.js";
 import { colors } from "../colors.js";
+import type { EncoderOptions } from "../engine.js";
 import type { Terminal } from "../terminal.js";
 
 /** Makes or updates the index of a folder. */
 export async function indexSource(
   terminal: Terminal,
   source: string,
-  options: { encoder?: string; rebuild?: boolean; signal?: AbortSignal },
+  options: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal },
 ): Promise<number> {
   const began = performance.now();
   const opened = await openSource(terminal, source, options);

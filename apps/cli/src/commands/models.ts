@@ -1,5 +1,6 @@
-import { type EncodeFile, encodeFile, inspectModel, listModels, verifyModel } from "@tessera/models";
+import { type EncodeFile, type EngineKind, encodeFile, inspectModel, listModels, verifyModel } from "@tessera/models";
 import { colors } from "../colors.js";
+import { openEngine } from "../engine.js";
 import type { Terminal } from "../terminal.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -68,8 +69,12 @@ export async function verify(terminal: Terminal, name: string | undefined): Prom
 }
 
 /** Encodes a file of `{"text"}` lines into row-major little-endian float32. */
-export async function encode(terminal: Terminal, request: EncodeFile): Promise<number> {
-  const { texts, width, space } = await encodeFile(request);
+export async function encode(
+  terminal: Terminal,
+  { engine: kind, ...request }: Omit<EncodeFile, "engine"> & { readonly engine?: EngineKind },
+): Promise<number> {
+  const { engine, close } = await openEngine(terminal, kind);
+  const { texts, width, space } = await encodeFile({ ...request, engine }).finally(close);
   terminal.result({ texts, width, space, output: request.output });
   terminal.say(`${texts} vectors of width ${width} in ${request.output}  ${colors.dim(space)}`);
   return 0;

@@ -6,14 +6,14 @@ import { compile } from "@tessera/graph";
 import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/server";
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { openSource } from "../codebase.js";
+import type { EncoderOptions } from "../engine.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
 /** Where a service keeps its keys, runs, flows and indexes: `$TESSERA_HOME/service` or `.tessera/service`. */
 const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
 
-export interface ServeCommandOptions {
+export interface ServeCommandOptions extends EncoderOptions {
   readonly source: string;
-  readonly encoder?: string;
   readonly host: string;
   readonly port: string;
   readonly origin?: string[];

@@ -1,0 +1,57 @@
+import {
+  type CodeEncoder,
+  chooseEngine,
+  type EngineChoice,
+  type EngineKind,
+  findModel,
+  openCodeEncoder,
+} from "@tessera/models";
+import { Option } from "commander";
+import type { Terminal } from "./terminal.js";
+
+/** A model, and what computes it. */
+export interface EncoderOptions {
+  readonly encoder?: string;
+  readonly engine?: EngineKind;
+}
+
+/** `--engine`, which $TESSERA_ENGINE sets where it is not given. */
+export const engineOption = (): Option =>
+  new Option("--engine <kind>", "what computes a model")
+    .choices(["auto", "cpu", "gpu"])
+    .env("TESSERA_ENGINE")
+    .default("cpu");
+
+/**
+ * The engine that was asked for; of any but the CPU a line says which it is, and why.
+ * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
+ */
+export async function openEngine(
+  terminal: Terminal,
+  kind: EngineKind = "cpu",
+  choose: typeof chooseEngine = chooseEngine,
+): Promise<EngineChoice> {
+  const choice = await choose(kind);
+  if (kind !== "cpu") terminal.note(choice.reason);
+  return choice;
+}
+
+/**
+ * A model on the engine that was asked for; the two are closed together.
+ * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine`
+ */
+export async function openEncoder(
+  terminal: Terminal,
+  { encoder: name, engine: kind }: EncoderOptions,
+  choose?: typeof chooseEngine,
+): Promise<CodeEncoder> {
+  const folder = await findModel(name);
+  const { engine, close } = await openEngine(terminal, kind, choose);
+  try {
+    const encoder = await openCodeEncoder(folder, engine);
+    return { ...encoder, close: () => encoder.close().finally(close) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
