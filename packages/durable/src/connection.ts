@@ -1,5 +1,4 @@
 import { messageOf, TesseraError } from "@tessera/core";
-import type { Pool } from "pg";
 import type { SqlConnection } from "./records.js";
 
 const passing = /^(08|57P0[123]|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
@@ -9,7 +8,8 @@ const isPassing = (error: unknown): boolean =>
 
 /** Connections to a server, which wait where it is away for a while. */
 export interface SteadyConnection extends SqlConnection {
-  readonly pool: Pool;
+  /** Does one work at a time, whatever process asks; meant for what changes tables. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -23,10 +23,28 @@ export async function connectSteadily(url: string, patienceMs = 60_000, connecti
     throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, { cause });
   });
   const pool = new pg.Pool({ connectionString: url, max: connections });
-  // an idle connection that breaks is replaced; without a listener it would end the process
+  // a connection that breaks is replaced, and its statement fails; without listeners it would end the process
   pool.on("error", () => {});
+  pool.on("connect", (client) => void client.on("error", () => {}));
   return {
-    pool,
+    async alone(work) {
+      const client = await pool.connect();
+      let broken = true;
+      try {
+        // asked for again and again: one that waits within the server would hold up the making of an index
+        for (;;) {
+          const { rows } = await client.query("SELECT pg_try_advisory_lock(hashtext('tessera')) AS got");
+          if (rows[0].got) break;
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+        const result = await work();
+        await client.query("SELECT pg_advisory_unlock(hashtext('tessera'))");
+        broken = false;
+        return result;
+      } finally {
+        client.release(broken); // closed, it holds no lock
+      }
+    },
     async query<R>(text: string, values?: unknown[]) {
       const until = performance.now() + patienceMs;
       for (let wait = 50; ; wait = Math.min(2 * wait, 2000)) {

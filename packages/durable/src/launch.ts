@@ -61,7 +61,10 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
     logLevel: "error",
     listenQueues: concurrency > 0 ? [queue] : [],
   });
-  await DBOS.launch();
+  await DBOS.launch().catch((cause) => {
+    launched = false;
+    throw new TesseraError("STORE_FAILED", `DBOS cannot start: ${messageOf(cause)}`, { cause });
+  });
   await DBOS.registerQueue(queue, { workerConcurrency: Math.max(1, concurrency), minPollingIntervalMs: pollMs });
 
   /** Says that this worker lives, and hands the runs of one that does not to the queue again. */

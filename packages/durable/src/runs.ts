@@ -99,8 +99,12 @@ export class DurableRuns {
 
   /** Starts this process's part. There is one for each process, because DBOS is. */
   static async open(settings: DurableSettings): Promise<DurableRuns> {
-    for (const statement of schema)
-      await settings.connection.query(statement).catch(() => settings.connection.query(statement));
+    // DBOS brings its tables up to date as well, and two processes that do so at once fail
+    return settings.connection.alone(() => DurableRuns.#open(settings));
+  }
+
+  static async #open(settings: DurableSettings): Promise<DurableRuns> {
+    for (const statement of schema) await settings.connection.query(statement);
     let runs: DurableRuns | undefined;
     const queue = await launch({
       url: settings.url,

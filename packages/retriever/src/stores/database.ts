@@ -24,8 +24,9 @@ export async function connectPostgres(url: string, connections = 10): Promise<Sq
     });
   });
   const pool = new pg.Pool({ connectionString: url, max: connections });
-  // a connection that breaks while it is idle is replaced; without a listener it would end the process
+  // a connection that breaks is replaced, and its statement fails; without listeners it would end the process
   pool.on("error", () => {});
+  pool.on("connect", (client) => void client.on("error", () => {}));
   return {
     query: <R>(text: string, values?: unknown[]) => pool.query(text, values) as unknown as Promise<{ rows: R[] }>,
     async transaction(work) {

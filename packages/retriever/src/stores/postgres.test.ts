@@ -10,10 +10,13 @@ import { type PostgresSettings, PostgresStore } from "./postgres.js";
 
 let database: SqlDatabase;
 let opened = 0;
+const onServerNow: PostgresStore[] = [];
 beforeAll(async () => {
   database = await openPglite();
 }, 60_000);
-afterAll(() => database.close());
+afterAll(async () => {
+  await Promise.all([database, ...onServerNow].map((one) => one.close()));
+});
 
 const open = (settings: Partial<PostgresSettings> = {}) =>
   PostgresStore.open({ database, name: `test_${opened++}`, refreshMs: 0, ...settings });
@@ -23,8 +26,12 @@ testStore("PostgresStore by vector, on PGlite", { open: () => open(space), by: "
 testStore("PostgresStore by words, on PGlite", { open: () => open(), by: "text" });
 
 const server = process.env.DATABASE_URL;
-const onServer = (settings: Partial<PostgresSettings> = {}) =>
-  PostgresStore.open({ database: server!, name: `test_${process.pid}_${opened++}`, ...settings });
+async function onServer(settings: Partial<PostgresSettings> = {}): Promise<PostgresStore> {
+  const name = `test_${process.pid}_${opened++}`;
+  const store = await PostgresStore.open({ database: server!, name, ...settings });
+  onServerNow.push(store);
+  return store;
+}
 
 /** Whether the server has pgvector. */
 async function hasVectors(url: string): Promise<boolean> {
