@@ -173,6 +173,11 @@ describe("fit", () => {
     expect(fit({ optional: "text" }, "text")).toBe("mismatch");
     expect(fit({ optional: "text" }, { optional: "text" })).toBe("equal");
     expect(fit({ list: { optional: "hits" } }, { list: "hits" })).toBe("mismatch");
+    const places = portTypeOf(z.array(answer.nullable()));
+    expect(fit({ list: { optional: "answer" } }, places)).toBe("equal");
+    expect(fit({ list: "answer" }, places)).toBe("equal");
+    expect(fit({ list: { optional: "text" } }, places)).toBe("mismatch");
+    expect(fit(places, { list: "answer" })).toBe("mismatch");
   });
 
   it("treats hits and a list of hit as one", () => {
@@ -239,6 +244,13 @@ describe("the port type of a zod schema", () => {
     ["an enum", z.enum(["a", "b"]), { choice: ["a", "b"] }],
     ["a literal", z.literal("a"), { choice: ["a"] }],
     ["a list", z.array(hits), { list: "hits" }],
+    ["a list with empty places", z.array(answer.nullable()), { list: { optional: "answer" } }],
+    [
+      "a list that may be missing, with empty places",
+      z.array(text.nullable()).optional(),
+      { optional: { list: { optional: "text" } } },
+    ],
+    ["what may be null, and no place of a list", text.nullable(), {}],
     ["a record", z.record(z.string(), hits), { named: "hits" }],
     ["an optional", text.optional(), { optional: "text" }],
     ["a default", text.default("x"), { optional: "text" }],
@@ -257,7 +269,14 @@ describe("the port type of a zod schema", () => {
   });
 
   it("accepts every value that its zod schema accepts", () => {
-    const schemas = [z.string().min(3), z.int(), z.json(), z.union([z.string(), z.number()]), z.nullable(z.boolean())];
+    const schemas = [
+      z.string().min(3),
+      z.int(),
+      z.json(),
+      z.union([z.string(), z.number()]),
+      z.nullable(z.boolean()),
+      z.array(z.boolean().nullable()),
+    ];
     fc.assert(
       fc.property(fc.constantFrom(...schemas), json, (schema, value) => {
         if (schema.safeParse(value).success) expect(schemaOf(portTypeOf(schema)).safeParse(value).success).toBe(true);

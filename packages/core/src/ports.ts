@@ -108,7 +108,7 @@ function typeOf(schema: z.ZodType): PortType {
       if (def.values!.every((value) => typeof value === "string")) return { choice: def.values as string[] };
       break;
     case "array":
-      return { list: typeOf(def.element!) };
+      return { list: placeOf(def.element!) };
     case "record":
       return { named: typeOf(def.valueType!) };
     case "optional":
@@ -121,6 +121,12 @@ function typeOf(schema: z.ZodType): PortType {
   } catch {
     return "any"; // no JSON Schema exists (a typed array, a date): checked at run time alone
   }
+}
+
+/** In a list `null` is the place of an element that was skipped: what admits it may be missing there. */
+function placeOf(element: z.ZodType): PortType {
+  const { type, innerType } = definitionOf(element);
+  return type === "nullable" ? { optional: required(typeOf(innerType!)) } : typeOf(element);
 }
 
 const definitionOf = (schema: z.ZodType): Definition => schema._zod.def as unknown as Definition;
@@ -177,7 +183,8 @@ function subset(schema: Record<string, unknown>): Record<string, unknown> {
 export function schemaOf(type: PortType): z.ZodType {
   if (typeof type === "string") return schemas[type];
   if ("choice" in type) return z.enum(type.choice as [string, ...string[]]);
-  if ("list" in type) return z.array(schemaOf(type.list));
+  if ("list" in type)
+    return z.array(isOptional(type.list) ? schemaOf(required(type.list)).nullish() : schemaOf(type.list));
   if ("named" in type) return z.record(z.string(), schemaOf(type.named));
   if ("optional" in type) return schemaOf(type.optional).optional();
   const schema = z.custom((value) => meets(value, type), `does not fit ${show(type)}`);
