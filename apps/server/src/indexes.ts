@@ -34,17 +34,24 @@ export class ServedIndex {
     };
   }
 
-  /** Reads the log; a last line that a kill cut short is cut off. */
+  /**
+   * Reads the log. A last line that a kill cut short was never confirmed: it is cut off, with a warning.
+   * @throws TesseraError INDEX_CORRUPT where a whole line is damaged; the log stays as it is.
+   */
   async load(): Promise<this> {
     const bytes = await readFile(this.log);
     const end = bytes.lastIndexOf(10) + 1;
-    if (end < bytes.length) await truncate(this.log, end);
     for (const [index, line] of bytes.subarray(0, end).toString("utf8").split("\n").slice(0, -1).entries())
       try {
         await this.#apply(change.parse(JSON.parse(line)));
       } catch (cause) {
         throw new TesseraError("INDEX_CORRUPT", `line ${index + 1} of the log is damaged`, { path: this.name, cause });
       }
+    if (end < bytes.length) {
+      await truncate(this.log, end);
+      const torn = `the last change of the index "${this.name}" was cut short (${bytes.length - end} bytes) and is dropped`;
+      process.emitWarning(torn, "TesseraWarning");
+    }
     return this;
   }
 
