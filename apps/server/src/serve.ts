@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { FlowDocument } from "@tessera/core";
 import { TesseraError } from "@tessera/core";
 import { diskRecords } from "@tessera/graph";
+import { WriterLock } from "@tessera/indexer";
 import { createTessera, type Resources } from "@tessera/tessera";
 import type { FastifyInstance } from "fastify";
 import { EmbeddedRuns } from "./embedded-runs.js";
@@ -28,12 +29,23 @@ export interface Served {
 }
 
 /**
- * Brings the service up on this machine's disk.
- * @throws TesseraError CONFLICT where the port is taken, INVALID_FLOW, INDEX_CORRUPT, STORE_FAILED.
+ * Brings the service up on this machine's disk, as the only one on its folder.
+ * @throws TesseraError INDEX_LOCKED where another service holds the folder; CONFLICT where the port is taken;
+ * INVALID_FLOW, INDEX_CORRUPT, STORE_FAILED.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
+  await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  const lock = await WriterLock.acquire(options.folder);
+  try {
+    return await serveLocked(options, lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function serveLocked(options: ServeOptions, lock: WriterLock): Promise<Served> {
   const { folder, flows, host = "127.0.0.1", port = 8080 } = options;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const keys = await KeyRing.open(join(folder, "keys"));
   const indexes = await IndexFolder.open(join(folder, "indexes"));
   const records = diskRecords(join(folder, "records"));
@@ -42,6 +54,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
   await library.load();
   const runs = new EmbeddedRuns(tessera, join(folder, "runs"), records);
   const server = createServer({ ...options, tessera, library, keys, runs, records, indexes });
+  server.addHook("onClose", async () => {
+    await indexes.close(); // these hooks run last first: changes under way are written before the folder is free
+    await lock.release();
+  });
   let url: string;
   try {
     url = await server.listen({ host, port });

@@ -8,6 +8,7 @@ export * from "./graph-walk.js";
 export * from "./hierarchy.js";
 export * from "./knowledge-graph.js";
 export * from "./languages.js";
+export * from "./lock.js";
 export * from "./markdown.js";
 export * from "./metadata.js";
 export * from "./participant.js";

@@ -1,4 +1,3 @@
-// internal
 import { randomUUID } from "node:crypto";
 import { readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -20,7 +19,7 @@ const startOf = (pid: number): Promise<string | null> =>
     () => null,
   );
 
-/** The right to write an index: one file, made by one process. */
+/** The right to write a folder, of an index or of a service: one file, made by one process, that says whose it is. */
 export class WriterLock {
   readonly #path: string;
   readonly #token: string;
