@@ -9,6 +9,7 @@ import {
   unit,
 } from "../encoder-model.js";
 import { checkBatch, type Engine } from "../engine.js";
+import { ReferenceGenerator } from "./reference-session.js";
 
 /** Rows of numbers: [rows, columns], row-major. */
 interface Rows {
@@ -19,7 +20,7 @@ interface Rows {
 
 /**
  * The oracle: plain TypeScript in fp32 with sums in double precision, in the order of docs/models/bundle.md.
- * Slow, and it holds the event loop while it computes a text; for tests and `verify` only.
+ * Slow, and it holds the event loop while it computes a text or a sequence; for tests and `verify` only.
  */
 export function referenceEngine(): Engine {
   return {
@@ -43,6 +44,7 @@ export function referenceEngine(): Engine {
         async close() {},
       };
     },
+    loadGenerator: async (model, cache) => new ReferenceGenerator(model, cache),
   };
 }
 
