@@ -13,6 +13,7 @@ export * from "./engines/reference-generator.js";
 export * from "./engines/reference.js";
 export * from "./generator-bundle.js";
 export * from "./generator-model.js";
+export * from "./generator.js";
 export * from "./hash.js";
 export * from "./molm.js";
 export * from "./open-model.js";

@@ -1,0 +1,144 @@
+// internal
+import { type Capability, type Delta, type GenerateRequest, TesseraError, type Token } from "@tessera/core";
+import type { Sampling } from "./engine.js";
+import type { GeneratorModel } from "./generator-model.js";
+import { randomStream } from "./random-encoder.js";
+import type { DrawnToken } from "./serving/generator-scheduler.js";
+import type { Answering, TextGeneration } from "./serving/generator-service.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "seed"]);
+
+/**
+ * Requests as tokens and tokens as text, by the template of docs/models/generator-bundle.md. Only tokens that have bytes
+ * and the end may be drawn; log-probabilities are among these. Without a temperature the likeliest token is taken.
+ */
+export function generatorText(model: GeneratorModel, tokenizer: Tokenizer, revision: string): TextGeneration {
+  const allowed = new Uint32Array(Math.ceil(model.embedding.rows / 32));
+  for (let id = 0; id < model.embedding.rows; id++)
+    if (id === model.marks.end || tokenizer.bytes(id).length > 0) allowed[id >> 5]! |= 1 << (id & 31);
+  return {
+    revision,
+    capabilities,
+    begin(request) {
+      checkRequest(request, model);
+      const prompt = promptOf(request, model, tokenizer);
+      if (prompt.length >= model.context)
+        throw new TesseraError(
+          "BAD_ARGUMENT",
+          `the prompt has ${prompt.length} tokens; prompt and answer together may have ${model.context}`,
+          { path: model.name, hint: "give the model fewer or shorter passages" },
+        );
+      return new TextAnswer(request, prompt, allowed, model.marks.end, tokenizer);
+    },
+  };
+}
+
+/** @throws TesseraError BAD_ARGUMENT, MISSING_CAPABILITY */
+function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void {
+  const { messages, schema, maxTokens, temperature = 0, topP = 1, seed, stop = [], logprobs, alternatives } = request;
+  const refuse = (message: string, hint: string): TesseraError =>
+    new TesseraError("BAD_ARGUMENT", message, { path: name, hint });
+  if (schema)
+    throw new TesseraError("MISSING_CAPABILITY", `"${name}" does not hold its answers to a JSON Schema`, {
+      path: name,
+    });
+  if (messages.every(({ content }) => content === ""))
+    throw refuse("the prompt is empty", "give at least one message with text");
+  if (messages.some(({ role }, i) => role === "system" && i > 0))
+    throw refuse("a system message follows another message", "only the first message may be of the system");
+  if (messages.at(-1)!.role === "assistant")
+    throw refuse("the last message is the assistant's own", "give the beginning of an answer as `prefix`");
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) throw refuse(`maxTokens is ${maxTokens}`, "use 1 or more");
+  if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY))
+    throw refuse(`the temperature is ${temperature}`, "use 0 or more");
+  if (!(topP > 0 && topP <= 1)) throw refuse(`top-p is ${topP}`, "use a share above 0 and up to 1");
+  if (seed !== undefined && !Number.isSafeInteger(seed)) throw refuse(`the seed is ${seed}`, "use a whole number");
+  if (stop.includes("")) throw refuse("a stop string is empty", "every text contains it; leave it out");
+  if (alternatives && !logprobs) throw refuse("alternatives are asked for without logprobs", "ask for both");
+}
+
+function promptOf({ messages, prefix = "" }: GenerateRequest, { marks }: GeneratorModel, tokenizer: Tokenizer) {
+  const ids: number[] = [];
+  for (const { role, content } of messages) {
+    ids.push(marks[role]);
+    for (const id of tokenizer.encode(content)) ids.push(id);
+    if (role === "assistant") ids.push(marks.end);
+  }
+  return Int32Array.from([...ids, marks.assistant, ...tokenizer.encode(prefix)]);
+}
+
+/** Text goes out as soon as it is whole characters and cannot be the beginning of a stop string. */
+class TextAnswer implements Answering {
+  readonly maxTokens: number;
+  private readonly random: () => number;
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** Tokens that were not sent, each with the place in the answer where its text begins. */
+  private readonly tokens: { readonly token: Token; readonly from: number }[] = [];
+  private held = "";
+  private sent = 0;
+  private stopped = false;
+
+  constructor(
+    private readonly request: GenerateRequest,
+    readonly prompt: Int32Array,
+    private readonly allowed: Uint32Array,
+    private readonly end: number,
+    private readonly tokenizer: Tokenizer,
+  ) {
+    this.maxTokens = request.maxTokens;
+    this.random = randomStream(request.seed ?? Math.floor(Math.random() * 2 ** 32));
+  }
+
+  sampling(): Sampling {
+    const { temperature = 0, topP = 1, alternatives } = this.request;
+    return { temperature, topP, random: this.random(), allowed: this.allowed, alternatives };
+  }
+
+  take(drawn: DrawnToken): { delta?: Delta | undefined; stop: boolean } {
+    if (drawn.id === this.end) return { stop: true };
+    if (this.request.logprobs) this.tokens.push({ token: this.tokenOf(drawn), from: this.sent + this.held.length });
+    this.held += this.decoder.decode(this.tokenizer.bytes(drawn.id), { stream: true });
+    const { stop = [] } = this.request;
+    const found = stop.map((text) => this.held.indexOf(text)).filter((at) => at >= 0);
+    this.stopped = found.length > 0;
+    const ready = this.stopped ? Math.min(...found) : this.held.length - beginningOfAny(stop, this.held);
+    return { delta: this.send(ready), stop: this.stopped };
+  }
+
+  rest(): Delta | undefined {
+    if (this.stopped) return undefined;
+    this.held += this.decoder.decode();
+    return this.send(this.held.length, true);
+  }
+
+  /** The first `length` characters held back, with the tokens that begin in them, or with all. */
+  private send(length: number, all = false): Delta | undefined {
+    const text = this.held.slice(0, length);
+    this.held = this.held.slice(length);
+    this.sent += length;
+    const count = all ? this.tokens.length : this.tokens.filter(({ from }) => from < this.sent).length;
+    const tokens = this.tokens.splice(0, count).map(({ token }) => token);
+    if (text === "" && tokens.length === 0) return undefined;
+    return { text, ...(this.request.logprobs && { tokens }) };
+  }
+
+  private tokenOf({ id, logprob, alternatives }: DrawnToken): Token {
+    const textOf = (token: number): string => this.tokenizer.decode([token]);
+    return {
+      text: textOf(id),
+      logprob,
+      ...(alternatives && {
+        alternatives: alternatives.map((one) => ({ text: textOf(one.id), logprob: one.logprob })),
+      }),
+    };
+  }
+}
+
+/** The length of the longest end of `text` with which one of `strings` begins. */
+function beginningOfAny(strings: readonly string[], text: string): number {
+  const most = Math.min(text.length, Math.max(0, ...strings.map(({ length }) => length - 1)));
+  for (let length = most; length > 0; length--)
+    if (strings.some((string) => string.startsWith(text.slice(-length)))) return length;
+  return 0;
+}

@@ -1,0 +1,54 @@
+import { join } from "node:path";
+import { TesseraError } from "@tessera/core";
+import { readBundle } from "./bundle.js";
+import type { CacheSize, Engine } from "./engine.js";
+import { generatorModel } from "./generator-bundle.js";
+import type { GeneratorModel } from "./generator-model.js";
+import { generatorText } from "./generator-text.js";
+import { type GeneratorService, generatorService } from "./serving/generator-service.js";
+import { readTokenizer, type Tokenizer } from "./tokenizer.js";
+
+/** A generator as a language model that many callers share. */
+export interface Generator extends GeneratorService {
+  readonly model: GeneratorModel;
+  /** Tokens of a text, without marks. */
+  count(text: string): number;
+}
+
+/**
+ * The generator of a bundle as a resource for flows.
+ * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no generators; DEPENDENCY_MISSING
+ */
+export async function openGenerator(folder: string, engine: Engine, cache?: CacheSize): Promise<Generator> {
+  const model = generatorModel(await readBundle(folder));
+  return generator(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache);
+}
+
+/** A generator over its tokenizer; by default the cache holds eight sequences of full length. */
+export async function generator(
+  model: GeneratorModel,
+  tokenizer: Tokenizer,
+  engine: Engine,
+  cache: CacheSize = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 },
+): Promise<Generator> {
+  const { kind, dtype } = engine.info;
+  if (tokenizer.vocabulary > model.embedding.rows)
+    throw new TesseraError(
+      "BAD_BUNDLE",
+      `the tokenizer has ${tokenizer.vocabulary} ids, the model ${model.embedding.rows}`,
+      { path: model.name },
+    );
+  if (!engine.loadGenerator)
+    throw new TesseraError("MISSING_CAPABILITY", `the ${kind} engine computes no generators`, {
+      path: model.name,
+      hint: "use the reference or the GPU engine",
+    });
+  const session = await engine.loadGenerator(model, cache);
+  const { name, context } = model;
+  const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`);
+  return {
+    ...generatorService(session, text, { name, context }),
+    model,
+    count: (content) => tokenizer.encode(content).length,
+  };
+}
