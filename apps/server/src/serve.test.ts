@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { flow } from "@tessera/core";
 import { serve } from "./serve.js";
 import { flows, freshFolder, removeFolder } from "./service.fixture.js";
 
@@ -59,5 +60,26 @@ describe("the folder of a service", () => {
     await expect(serve({ folder, flows: { broken: { ...flows.echo!, name: "broken" } }, port: 0 })).rejects.toThrow();
     expect(existsSync(join(folder, "lock"))).toBe(false);
     await (await begin()).server.close();
+  });
+});
+
+describe("an observer of the service", () => {
+  it("is told of every run and how it ended", async () => {
+    const heard: string[] = [];
+    const said = flow("said", { query: "text" }, (_, { query }) => ({ text: query })).document;
+    const observer = {
+      run: ({ document: { name } }: { document: { name: string } }) => ({
+        ended: (failure?: { code: string }) => void heard.push(`${name} ${failure?.code ?? "done"}`),
+      }),
+    };
+    const { server, firstKey } = await serve({ folder, flows: { said }, port: 0, observer });
+    const { statusCode } = await server.inject({
+      method: "POST",
+      url: "/flows/said/runs",
+      headers: { authorization: `Bearer ${firstKey}` },
+      payload: { input: { query: "hi" } },
+    });
+    await server.close();
+    expect([statusCode, heard]).toEqual([200, ["said done"]]);
   });
 });

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FlowDocument } from "@tessera/core";
 import { TesseraError } from "@tessera/core";
-import { diskRecords } from "@tessera/graph";
+import { diskRecords, type Observer } from "@tessera/graph";
 import { WriterLock } from "@tessera/indexer";
 import { createTessera, type Resources } from "@tessera/tessera";
 import type { FastifyInstance } from "fastify";
@@ -17,6 +17,8 @@ export interface ServeOptions extends Pick<ServerOptions, "origins" | "bodyLimit
   readonly folder: string;
   readonly flows: Readonly<Record<string, FlowDocument>>;
   readonly resources?: Resources;
+  /** Told of every run: `openTelemetry()` of `@tessera/telemetry`, for one. */
+  readonly observer?: Observer | undefined;
   readonly host?: string;
   readonly port?: number;
 }
@@ -49,7 +51,12 @@ async function serveLocked(options: ServeOptions, lock: WriterLock): Promise<Ser
   const keys = await KeyRing.open(join(folder, "keys"));
   const indexes = await IndexFolder.open(join(folder, "indexes"));
   const records = diskRecords(join(folder, "records"));
-  const tessera = createTessera({ flows, resources: merged(options.resources ?? {}, indexes.resources), records });
+  const tessera = createTessera({
+    flows,
+    resources: merged(options.resources ?? {}, indexes.resources),
+    records,
+    ...(options.observer && { observer: options.observer }),
+  });
   const library = new Library(tessera, flows, join(folder, "flows"));
   await library.load();
   const runs = new EmbeddedRuns(tessera, join(folder, "runs"), records);
