@@ -1,6 +1,7 @@
 """Exports a trained generator as a bundle, and checks bundles: docs/models/generator-bundle.md is the format.
 
-    python export_generator.py write RUN BUNDLE --stream STREAM   writes the bundle, with golden cases and a card
+    python export_generator.py write RUN BUNDLE --stream STREAM   writes the bundle, with golden cases and a card;
+                                                                  --stage tuning where the run was tuned
     python export_generator.py check BUNDLE                       computes the golden cases again and compares
     python export_generator.py fixtures                           writes the toys that packages/models tests with
 """
@@ -109,15 +110,15 @@ def frequencies(model: Generator, stream: numpy.ndarray, length: int = 256, wind
     return {name: {"attention": found[0::2], "feedforward": found[1::2]} for name, found in shares.items()}
 
 
-def export(run: Path, folder: Path, stream: Path) -> None:
-    model, size = load_run(run)
+def export(run: Path, folder: Path, stream: Path, stage: str = "pretraining") -> None:
+    model, size = load_run(run, stage)
     config = config_of(folder.name, size["shape"])
     state = {name: weight.float() for name, weight in model.state_dict().items()}
     stored = model_of(config, bundle.dequantise_all(bundle.quantise_all(state)))
     held_out = read_stream(stream, "held-out")
     if "gate" in config:
         config["frequencies"] = frequencies(stored, held_out)
-    config["training"] = {"pretraining": size["pretraining"], "seed": size["seed"]}
+    config["training"] = {"pretraining": size["pretraining"], "seed": size["seed"], "stage": stage}
     figures = evaluate(model, held_out), evaluate(stored, held_out)
     write(folder, config, state, tokens.PATH, card(config, state, figures))
 
@@ -125,15 +126,17 @@ def export(run: Path, folder: Path, stream: Path) -> None:
 def card(config: dict, state: dict[str, Tensor], figures: tuple[dict, dict]) -> str:
     trained, stored = figures
     loss = bundle.quantisation_loss(state)
+    settings = config["training"]["pretraining"]
     kind = "A mixture-of-experts language model" if "gate" in config else "A dense language model"
     return "\n".join([
         f"# {config['name']}", "",
         f"{kind} of code and Markdown: {config['layers']} layers of {config['hidden']}, {trained['total']:,} parameters in the body, {trained['active']:,} of them run for a token, {trained['embedding']:,} in the embedding; stored as int8.",
         "", "- Corpus: docs/models/corpus.md; permissive licences only.",
         "- Training: `python moe.py train` (apps/train/README.md); settings are in config.json.",
+        f"- It has read {settings['steps'] * settings['batch'] * settings['length']:,} tokens in pretraining.",
         f"- Held-out perplexity (`python moe.py evaluate`): {trained['perplexity']:.2f} as trained, {stored['perplexity']:.2f} as stored.",
         f"- What quantisation lost: weights {loss['mean']:.4f} on average and {loss['worst']:.4f} at worst (relative Frobenius norm).",
-        "- Limits: it completes code and prose of its corpus; it has not been tuned to follow instructions.",
+        "- Limits: " + ("it answers in the form it was tuned for, from what a prompt shows." if config["training"]["stage"] == "tuning" else "it completes code and prose of its corpus; it has not been tuned to follow instructions."),
         "- Licence: MIT.", "",
     ])  # fmt: skip
 
@@ -185,11 +188,12 @@ def main() -> None:
     writing.add_argument("run", type=Path)
     writing.add_argument("bundle", type=Path)
     writing.add_argument("--stream", type=Path, required=True)
+    writing.add_argument("--stage", choices=("pretraining", "tuning"), default="pretraining")
     commands.add_parser("check").add_argument("bundle", type=Path)
     commands.add_parser("fixtures")
     chosen = parser.parse_args()
     if chosen.command == "write":
-        export(chosen.run, chosen.bundle, chosen.stream)
+        export(chosen.run, chosen.bundle, chosen.stream, chosen.stage)
     elif chosen.command == "fixtures":
         fixtures()
     else:

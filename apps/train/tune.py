@@ -1,0 +1,80 @@
+"""Tunes a pretrained generator on the records of instruct.py: only what the assistant says is learnt.
+
+    python tune.py RUN RECORDS --steps 400 --minutes 10     again until it has ended; then RUN/tuning is what is exported
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+import tokenizer as tokens
+from moe import Generator, load_run, next_token_loss
+from trainer import Schedule, Task, Trainer, order
+
+
+def frame(messages: list[dict], encoded: list[list[int]]) -> tuple[list[int], list[bool]]:
+    """(ids, which of them are to be learnt): each message after the mark of its role, what is said up to <end>."""
+    ids, wanted = [], []
+    for message, found in zip(messages, encoded, strict=True):
+        said = message["role"] == "assistant"
+        part = [tokens.ID[message["role"]], *found, *([tokens.ID["end"]] if said else [])]
+        ids += part
+        wanted += [False, *[said] * (len(part) - 1)]
+    return ids, wanted
+
+
+class Tuning(Task):
+    """Records in a permutation of each epoch, `batch` at a time, padded at their end; those past the context are left out."""
+
+    def __init__(self, model: Generator, records: list[dict], batch: int, seed: int) -> None:
+        self.model, self.size, self.seed = model, batch, seed
+        texts = [message["content"] for record in records for message in record["messages"]]
+        encoded = iter(tokens.encode(tokens.load(), texts))
+        framed = [frame(record["messages"], [next(encoded) for _ in record["messages"]]) for record in records]
+        self.framed = [(ids, wanted) for ids, wanted in framed if len(ids) <= model.shape.context]
+        self.per_epoch = max(1, len(self.framed) // batch)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(step, self.per_epoch)
+        chosen = order(len(self.framed), self.seed, epoch)[place * self.size : (place + 1) * self.size]
+        rows = [self.framed[number] for number in chosen]
+        length = max(len(ids) for ids, _ in rows)
+        ids = numpy.full((len(rows), length), tokens.ID["pad"], numpy.int64)
+        wanted = numpy.zeros((len(rows), length), bool)
+        for row, (found, learnt) in enumerate(rows):
+            ids[row, : len(found)], wanted[row, : len(found)] = found, learnt
+        device = self.model.embedding.weight.device
+        return torch.from_numpy(ids).to(device), torch.from_numpy(wanted).to(device)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float], int]:
+        ids, wanted = batch
+        loss, _ = next_token_loss(self.model, ids, wanted)
+        return loss, {"learnt": float(wanted.sum())}, ids.numel()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("records", type=Path, help="a .jsonl file of instruct.py")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    chosen = parser.parse_args()
+    model = load_run(chosen.run)[0].to(chosen.device)
+    with open(chosen.records) as lines:
+        task = Tuning(model, [json.loads(line) for line in lines], chosen.batch, chosen.seed)
+    schedule = Schedule(chosen.steps, chosen.rate, warmup=max(1, chosen.steps // 20), betas=(0.9, 0.95))
+    ended = Trainer(task, schedule, chosen.run / "tuning", chosen.precision, chosen.device).run(chosen.minutes)
+    print("the tuning has ended" if ended else "stopped by --minutes: the same command goes on")
+
+
+if __name__ == "__main__":
+    main()
