@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { defaultGenerator } from "@tessera/models";
 import { Command, CommanderError, Option } from "commander";
 import { defaultEncoder } from "./codebase.js";
 import { type AskOptions, ask } from "./commands/ask.js";
@@ -109,9 +110,9 @@ program
   .action(action((terminal) => schema(terminal)));
 
 const collect = (value: string, before: string[] = []): string[] => [...before, value];
-program
-  .command("serve")
-  .description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP")
+languageModelOptions(
+  program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
+)
   .option("--source <folder>", "what the flows search", ".")
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .addOption(engineOption())
@@ -147,7 +148,7 @@ keys
   .argument("<id>")
   .action(action((terminal, id: string) => revokeKey(terminal, id)));
 
-const model = program.command("models").description("our models: list, inspect, verify, encode");
+const model = program.command("models").description("our models: list, inspect, verify, encode, generate");
 model
   .command("list")
   .description("list the models that are here")
@@ -175,6 +176,21 @@ model
   .action(
     action((terminal, options: Parameters<typeof models.encode>[1]) =>
       models.encode(terminal, { ...options, signal: stop.signal }),
+    ),
+  );
+
+model
+  .command("generate")
+  .description("a generator's answer to a prompt, as it comes")
+  .option("--model <name>", "the generator; its folder may be named by a path", defaultGenerator)
+  .addOption(engineOption())
+  .requiredOption("--prompt <text>", "what the user says")
+  .option("--seed <number>", "the same answer for the same seed", Number)
+  .option("--temperature <number>", "0 takes the likeliest token", Number)
+  .option("--max-tokens <count>", "the longest answer", Number, 256)
+  .action(
+    action((terminal, options: models.GenerateOptions) =>
+      models.generate(terminal, { ...options, signal: stop.signal }),
     ),
   );
 

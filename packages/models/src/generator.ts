@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { readBundle } from "./bundle.js";
 import type { CacheSize, Engine } from "./engine.js";
-import { generatorModel } from "./generator-bundle.js";
 import type { GeneratorModel } from "./generator-model.js";
 import { generatorText } from "./generator-text.js";
+import { openGeneratorModel } from "./open-model.js";
 import { type GeneratorService, generatorService } from "./serving/generator-service.js";
 import { readTokenizer, type Tokenizer } from "./tokenizer.js";
+
+/** The generator that is meant where none is named. */
+export const defaultGenerator = "generator";
 
 /** A generator as a language model that many callers share. */
 export interface Generator extends GeneratorService {
@@ -16,11 +18,11 @@ export interface Generator extends GeneratorService {
 }
 
 /**
- * The generator of a bundle as a resource for flows.
+ * The generator of a bundle, or of a checkpoint of MoLM, as a resource for flows.
  * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no generators; DEPENDENCY_MISSING
  */
 export async function openGenerator(folder: string, engine: Engine, cache?: CacheSize): Promise<Generator> {
-  const model = generatorModel(await readBundle(folder));
+  const model = await openGeneratorModel(folder);
   return generator(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache);
 }
 

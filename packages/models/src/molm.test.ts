@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from "@jest/globals";
 import { TesseraError } from "@tessera/core";
 import { likeliest, logSoftmax, readSequence } from "./engines/reference-generator.js";
 import { readMolm } from "./molm.js";
+import { openGeneratorModel } from "./open-model.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "./safetensors.js";
 
 const fixture = fileURLToPath(new URL("./fixtures/molm-toy", import.meta.url));
@@ -33,7 +34,7 @@ async function altered(
 
 describe("a checkpoint in the layout of MoLM", () => {
   it("computes the golden cases of apps/train: log-probabilities to 1e-4, and the chosen modules", async () => {
-    const model = await readMolm(fixture);
+    const model = await openGeneratorModel(fixture);
     const { cases } = JSON.parse(await readFile(join(fixture, "golden.json"), "utf8"));
     expect(cases.length).toBeGreaterThanOrEqual(3);
     for (const { ids, logprobs, argmax, last, attention, feedforward } of cases) {

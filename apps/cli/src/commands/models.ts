@@ -1,4 +1,16 @@
-import { type EncodeFile, type EngineKind, encodeFile, inspectModel, listModels, verifyModel } from "@tessera/models";
+import { complete } from "@tessera/core";
+import {
+  defaultGenerator,
+  type EncodeFile,
+  type EngineKind,
+  encodeFile,
+  findModel,
+  inspectModel,
+  listModels,
+  openGenerator,
+  referenceEngine,
+  verifyModel,
+} from "@tessera/models";
 import { colors } from "../colors.js";
 import { openEngine } from "../engine.js";
 import type { Terminal } from "../terminal.js";
@@ -77,5 +89,39 @@ export async function encode(
   const { texts, width, space } = await encodeFile({ ...request, engine }).finally(close);
   terminal.result({ texts, width, space, output: request.output });
   terminal.say(`${texts} vectors of width ${width} in ${request.output}  ${colors.dim(space)}`);
+  return 0;
+}
+
+export interface GenerateOptions {
+  readonly model?: string;
+  readonly prompt: string;
+  readonly seed?: number;
+  readonly temperature?: number;
+  readonly maxTokens: number;
+  readonly engine?: EngineKind;
+  readonly signal?: AbortSignal;
+}
+
+/** Writes a generator's answer as it comes. The CPU computes it by the reference, which is slow. */
+export async function generate(
+  terminal: Terminal,
+  { model = defaultGenerator, prompt, engine: kind = "cpu", signal, ...sampling }: GenerateOptions,
+): Promise<number> {
+  const folder = await findModel(model);
+  const { engine, close } =
+    kind === "cpu" ? { engine: referenceEngine(), close: async () => {} } : await openEngine(terminal, kind);
+  try {
+    const generator = await openGenerator(folder, engine);
+    try {
+      const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling };
+      const answer = await complete(generator, request, signal, (text) => terminal.write(text));
+      terminal.result({ model: generator.model.name, revision: generator.revision, ...answer });
+      terminal.say();
+    } finally {
+      await generator.close();
+    }
+  } finally {
+    await close();
+  }
   return 0;
 }
