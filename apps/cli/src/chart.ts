@@ -61,7 +61,8 @@ export function lineChart({ title, x, y, lines }: LineChart): string {
     return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${marks.join("")}<circle cx="${width - right + 18}" cy="${key - 4}" r="4" fill="${colour}"/><text x="${width - right + 30}" y="${key}">${escaped(line.name)}</text>`;
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="12" role="img">`,
+    `<title>${escaped(title)}</title>`,
     "<style>.grid{stroke:#ddd}</style>",
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${left}" y="22" font-size="15" font-weight="600">${escaped(title)}</text>`,
