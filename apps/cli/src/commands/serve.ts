@@ -7,12 +7,13 @@ import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/ser
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
+import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
 /** Where a service keeps its keys, runs, flows and indexes: `$TESSERA_HOME/service` or `.tessera/service`. */
 const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
 
-export interface ServeCommandOptions extends EncoderOptions {
+export interface ServeCommandOptions extends EncoderOptions, LanguageModelOptions {
   readonly source: string;
   readonly host: string;
   readonly port: string;
@@ -42,13 +43,16 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     throw new UsageError(`--port is a whole number up to 65535, not "${options.port}"`);
   if (!(await stat(options.source).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
-  const opened = await openSource(terminal, options.source, options);
+  const model = await openLanguageModel(options);
+  let opened: Awaited<ReturnType<typeof openSource>> | undefined;
   try {
-    const flows = await runnable(opened.resources);
+    opened = await openSource(terminal, options.source, options);
+    const resources = { ...opened.resources, ...(model && { model: { model } }) };
+    const flows = await runnable(resources);
     const { server, url, firstKey } = await startService({
       folder: serviceFolder(),
       flows,
-      resources: opened.resources,
+      resources,
       host: options.host,
       port,
       ...(options.origin && { origins: options.origin }),
@@ -64,7 +68,8 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     await server.close();
     return 0;
   } finally {
-    await opened.close();
+    await opened?.close();
+    await model?.close?.();
   }
 }
 
