@@ -3,7 +3,7 @@ import { TesseraError } from "@tessera/core";
 import type { CacheSize, GeneratorBatch, GeneratorResult, GeneratorSession } from "../engine.js";
 import type { GeneratorModel } from "../generator-model.js";
 import { drawToken } from "./draw.js";
-import { checkGeneratorBatch } from "./gpu/generator-batch.js";
+import { checkGeneratorBatch } from "./generator-batch.js";
 import { logSoftmax, readSequence } from "./reference-generator.js";
 
 /** What a place of the cache holds before a token was written there. */

@@ -12,8 +12,8 @@ import {
   type GeneratorSession,
   type Ragged,
 } from "../../engine.js";
+import { checkGeneratorBatch } from "../generator-batch.js";
 import type { MarginPolicy } from "./encoder.js";
-import { checkGeneratorBatch } from "./generator-batch.js";
 import type { Measurement } from "./measure.js";
 import type { Reply, Request, Requests } from "./protocol.js";
 

@@ -1,11 +1,9 @@
 // internal
 import type { GeneratorModel } from "../../generator-model.js";
+import { mostAlternatives } from "../generator-batch.js";
 import type { Device } from "./device.js";
 import { tile } from "./kernels/matmul.js";
 import { samplingWords } from "./kernels/sample.js";
-
-/** Likeliest tokens that can be reported beside the one drawn. */
-export const mostAlternatives = 64;
 
 export interface RoomSizes {
   /** New tokens of a step, rows of logits, and sequences, at most. */

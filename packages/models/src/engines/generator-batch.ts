@@ -1,11 +1,13 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import type { CacheSize, GeneratorBatch } from "../../engine.js";
-import type { GeneratorModel } from "../../generator-model.js";
-import { mostAlternatives } from "./room.js";
+import type { CacheSize, GeneratorBatch } from "../engine.js";
+import type { GeneratorModel } from "../generator-model.js";
+
+/** Likeliest tokens that can be reported beside the one drawn. */
+export const mostAlternatives = 64;
 
 /**
- * What the engine asks of a step before it computes.
+ * What every engine asks of a step before it computes.
  * @throws TesseraError BAD_ARGUMENT
  */
 export function checkGeneratorBatch(batch: GeneratorBatch, model: GeneratorModel, cache: CacheSize): void {
