@@ -46,6 +46,17 @@ testOperator(hitsUnion, {
       },
       output: (output) => expect(ids(output)).toEqual(["c", "a", "b"]),
     },
+    {
+      name: "says which lists hold a hit, at which rank",
+      config: { sources: ["general", "question"] },
+      input: { lists: [[hit("x", 2), hit("y", 1)], [hit("y", 3)], [hit("z", 0)]] },
+      output: (output) =>
+        expect(
+          (output.hits as Hit[]).map(({ provenance }) =>
+            provenance.flatMap(({ operator, rank, score }) => (operator === "a" ? [] : `${operator} ${rank} ${score}`)),
+          ),
+        ).toEqual([["general 1 2"], ["general 2 1", "question 1 3"], []]),
+    },
     { name: "of nothing is nothing", input: { lists: [] }, output: { hits: [] } },
     {
       name: "a provenance that two lists share stands once",

@@ -4,6 +4,7 @@ export * from "./adaptive-rag/flow.js";
 export * from "./best-of-n/flow.js";
 export * from "./branching/flow.js";
 export * from "./catalogue.js";
+export * from "./chain-of-verification/flow.js";
 export * from "./codechain/flow.js";
 export * from "./codechain-modules/flow.js";
 export * from "./conditional/flow.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Hit, Passage, Store } from "@tessera/core";
+import type { Hit, Passage } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { Bm25Store } from "@tessera/retriever";
 import { hostOf, scriptedModel } from "@tessera/testkit";
@@ -14,12 +14,12 @@ import { postBranching } from "./post-branching/flow.js";
 import { recursive } from "./recursive/flow.js";
 import { rrr } from "./rrr/flow.js";
 import { selfAsk } from "./self-ask/flow.js";
-import { ids, trace } from "./trace.fixture.js";
+import { ids, slowly, trace } from "./trace.fixture.js";
 
 const query = "harbour builder";
 
 describe("rrr", () => {
-  it("row 48: gives the rewritten queries to the retriever, and the question as it was asked to the reader", async () => {
+  it("row 16, row 48: gives the rewritten queries to the retriever, and the question as it was asked to the reader", async () => {
     const model = modelOf([
       { asked: "search queries", says: "harbour built; Brandt born**" },
       { asked: "You answer questions", says: "Ada Brandt [1]." },
@@ -138,18 +138,7 @@ describe("branching", () => {
     ]);
     const store = new Bm25Store();
     await store.upsert(corpus);
-    let [running, most] = [0, 0];
-    const slow: Store = {
-      revision: store.revision,
-      upsert: (passages) => store.upsert(passages),
-      delete: (ids) => store.delete(ids),
-      async search(query) {
-        most = Math.max(most, ++running);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        running--;
-        return store.search(query);
-      },
-    };
+    const { store: slow, most } = slowly(store);
     const { inputsOf, output } = await trace(branching, { query }, model, hostOver(model, { "store/sparse": slow }));
     const [merged, ...more] = inputsOf("branching/fuse");
     expect(more).toEqual([]);
@@ -157,7 +146,7 @@ describe("branching", () => {
       ...["bakery", "clocks", "lighthouse", "harbour"],
     ]);
     expect(ids(output.hits)).toEqual(expect.arrayContaining(["bakery", "clocks", "lighthouse", "harbour"]));
-    expect(most).toBe(4);
+    expect(most()).toBe(4);
   });
 });
 

@@ -71,7 +71,7 @@ describe("the paper's claims of extensibility", () => {
 });
 
 describe("hyde", () => {
-  it("searches with the mean of eight invented vectors and the question's own", async () => {
+  it("row 17: searches with the mean of eight invented vectors and the question's own", async () => {
     const model = scriptedModel(Array.from({ length: 9 }, () => "Rye bread [1]."));
     const { inputsOf } = await trace(hyde, { query: "lantern" }, model);
     const [input] = inputsOf("hyde/retrieve") as { query: string; vector: number[] }[];

@@ -1,4 +1,4 @@
-import type { Flow, FlowEvent, Hit } from "@tessera/core";
+import type { Flow, FlowEvent, Hit, Store } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import type { ScriptedModel } from "@tessera/testkit";
 import { hostOver } from "./corpus.fixture.js";
@@ -39,3 +39,22 @@ export async function trace<I extends object, O extends object>(
 
 /** The ids of the passages of hits, in order. */
 export const ids = (hits: readonly Hit[]): string[] => hits.map(({ passage }) => passage.id);
+
+/** A store that takes its time, and the most searches that were under way in it at once. */
+export function slowly(store: Store): { store: Store; most: () => number } {
+  let [running, most] = [0, 0];
+  return {
+    most: () => most,
+    store: {
+      revision: store.revision,
+      upsert: (passages) => store.upsert(passages),
+      delete: (ids) => store.delete(ids),
+      async search(query) {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        running--;
+        return store.search(query);
+      },
+    },
+  };
+}

@@ -47,7 +47,7 @@ testOperator(hyde, {
 });
 
 describe("query.hyde", () => {
-  it("writes 8 passages by default, and says what that can cost", () => {
+  it("row 17: writes 8 passages by default, and says what that can cost", () => {
     const settings = hyde.config.parse({ model: "m" });
     expect(settings.count).toBe(8);
     expect(hyde.bound!(settings).calls).toBe(8);
