@@ -24,7 +24,8 @@ export const filter: z.ZodType<Filter> = z.lazy(() =>
   ]),
 );
 
-function fieldOf(passage: Passage, name: string): Json | undefined {
+/** What a filter's field is in a passage; never what it inherits. */
+export function fieldOf(passage: Passage, name: string): Json | undefined {
   if (name === "id") return passage.id;
   if (name === "path") return passage.source?.path;
   if (name === "symbol") return passage.source?.symbol;

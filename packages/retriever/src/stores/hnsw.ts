@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Hit, type Passage, type Principal, type Store, type StoreQuery, TesseraError } from "@tessera/core";
 import { Best } from "./best.js";
 import { Graph } from "./graph.js";
-import { assertTop } from "./shelf.js";
+import { assertTop, selective } from "./shelf.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
 export interface HnswSettings {
@@ -12,7 +12,6 @@ export interface HnswSettings {
 
 /** Measured by `npm run bench -- dense`: recall@10 is at least 0.99 on 30,000 vectors of 256 components. */
 const defaultEf = 128;
-const selective = 0.1; // below this share of admitted passages every one of them is compared
 const ties = 16; // more than `top` that are looked at where the last places are equal
 const patience = 10; // milliseconds of adding before others get their turn
 
@@ -85,12 +84,16 @@ export class HnswStore implements Store {
     assertTop(top);
     const unit = this.#vectors.unit(query.vector, "vector");
     const open = filter === undefined && shelf.unrestricted;
-    if (!open && (shelf.named(filter) || this.#vectors.admitted(filter, principal) < selective))
-      return this.#vectors.exact(unit, query);
+    const admission = open ? undefined : shelf.admission(filter, principal);
+    if (admission && (admission.slots || this.#vectors.admitted(admission, query) < selective))
+      return this.#vectors.exact(unit, query, admission);
 
-    const admits = open ? undefined : shelf.admission(filter, principal);
-    const { slots, distances } = this.#graph.near(unit, { count: top + ties, ef: this.#ef, admits });
-    if (slots.length < Math.min(top, shelf.size)) return this.#vectors.exact(unit, query);
+    const { slots, distances } = this.#graph.near(unit, {
+      count: top + ties,
+      ef: this.#ef,
+      admits: admission?.admits,
+    });
+    if (slots.length < Math.min(top, shelf.size)) return this.#vectors.exact(unit, query, admission);
     const best = new Best(top, shelf.idAt);
     for (let i = 0; i < slots.length && (i < top || distances[i] === distances[top - 1]); i++)
       best.offer(slots[i]!, this.#vectors.cosine(slots[i]!, unit));

@@ -2,6 +2,17 @@
 import { createHash } from "node:crypto";
 import { admits, type Filter, type Hit, matches, type Passage, type Principal, TesseraError } from "@tessera/core";
 import { Access } from "./access.js";
+import { Facets } from "./facets.js";
+
+/** What a query admits, for use until the next change. */
+export interface Admission {
+  readonly admits: (slot: number) => boolean;
+  /** All slots that are admitted, where they are few and were found by the filter's values; else each is to be asked. */
+  readonly slots?: readonly number[];
+}
+
+/** Below this share of the passages what is admitted is looked at one by one. */
+export const selective = 0.1;
 
 /** The passages of a store, each in a numbered slot, with what every store needs of them. */
 export class Shelf {
@@ -9,6 +20,7 @@ export class Shelf {
   readonly #passages: (Passage | undefined)[] = [];
   readonly #vacant: number[] = [];
   readonly #access = new Access();
+  readonly #facets = new Facets(this.#passages);
   #open = true;
 
   /** @param store the store's name in provenance: "store.bm25" */
@@ -50,10 +62,14 @@ export class Shelf {
   /** Puts a passage into its own slot, a vacant one or a new one, and returns the slot. */
   put(passage: Passage, slot = this.#passages.length): number {
     const before = this.#passages[slot];
-    if (before) this.#access.clear(slot);
+    if (before) {
+      this.#access.clear(slot);
+      this.#facets.clear(slot, before);
+    }
     this.#passages[slot] = { ...passage };
     this.#slots.set(passage.id, slot);
     this.#access.put(slot, passage);
+    this.#facets.put(slot, passage);
     return slot;
   }
 
@@ -64,6 +80,7 @@ export class Shelf {
     this.#slots.delete(passage.id);
     this.#vacant.push(slot);
     this.#access.clear(slot);
+    this.#facets.clear(slot, passage);
   }
 
   /** Clears the slot of a passage, and returns the slot where there was one. */
@@ -86,12 +103,19 @@ export class Shelf {
   }
 
   /** What a query admits, for use until the next change. */
-  admission(filter: Filter | undefined, principal: Principal | undefined): (slot: number) => boolean {
+  admission(filter: Filter | undefined, principal: Principal | undefined): Admission {
     const passages = this.#passages;
-    const meets = (slot: number) => filter === undefined || matches(passages[slot]!, filter);
-    if (this.unrestricted) return (slot) => passages[slot] !== undefined && meets(slot);
-    const { mask } = this.#access.of(principal);
-    return (slot) => mask[slot] === 1 && meets(slot);
+    const seen = this.unrestricted ? undefined : this.#access.of(principal).mask;
+    const visible = (slot: number) => (seen ? seen[slot] === 1 : passages[slot] !== undefined);
+    if (filter === undefined) return { admits: visible };
+    const admits = (slot: number) => visible(slot) && matches(passages[slot]!, filter);
+    const named = this.#named(filter) ?? this.#facets.find(filter, selective * this.size);
+    if (!named) return { admits };
+    const slots: number[] = [];
+    for (const slot of named) if (admits(slot)) slots.push(slot);
+    const set = new Uint32Array((this.end + 31) >> 5);
+    for (const slot of slots) set[slot >> 5]! |= 1 << (slot & 31);
+    return { slots, admits: (slot) => ((set[slot >> 5]! >> (slot & 31)) & 1) === 1 };
   }
 
   admits(slot: number, filter: Filter | undefined, principal: Principal | undefined): boolean {
@@ -100,11 +124,10 @@ export class Shelf {
   }
 
   /** The slots that a filter leaves, where it names passages by id; `undefined` where it does not. */
-  named(filter: Filter | undefined): number[] | undefined {
-    if (!filter) return undefined;
+  #named(filter: Filter): Iterable<number> | undefined {
     if ("all" in filter) {
       for (const part of filter.all) {
-        const slots = this.named(part);
+        const slots = this.#named(part);
         if (slots) return slots;
       }
       return undefined;

@@ -1,8 +1,8 @@
 // internal
-import { type Filter, type Hit, type Passage, type Principal, type StoreQuery, TesseraError } from "@tessera/core";
+import { type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { Best } from "./best.js";
-import { passagesAsJson, Shelf } from "./shelf.js";
+import { type Admission, passagesAsJson, Shelf } from "./shelf.js";
 import { alignedBuffer, bytesOf, type Content, readSnapshot, writeSnapshot } from "./snapshot.js";
 
 /** What the vectors of a store are. */
@@ -112,32 +112,34 @@ export class Vectors {
   }
 
   /** The nearest of all that the query admits, by looking at every vector. */
-  exact(unit: Float32Array, { top, filter, principal }: StoreQuery): Hit[] {
+  exact(unit: Float32Array, { top, filter, principal }: StoreQuery, admission?: Admission): Hit[] {
     const best = new Best(top, this.shelf.idAt);
-    const admits = this.shelf.admission(filter, principal);
-    const narrow = filter !== undefined || !this.shelf.unrestricted;
-    const offer = (slot: number) => {
-      // a mask or a filter costs less than a cosine
-      if (narrow && !admits(slot)) return;
-      const score = this.cosine(slot, unit);
-      if (score >= best.threshold && (narrow || admits(slot))) best.offer(slot, score);
-    };
-    const named = this.shelf.named(filter);
-    if (named) for (const slot of named) offer(slot);
-    else for (let slot = 0; slot < this.shelf.end; slot++) offer(slot);
+    const { slots, admits } = admission ?? this.shelf.admission(filter, principal);
+    if (slots) for (const slot of slots) best.offer(slot, this.cosine(slot, unit));
+    else {
+      const narrow = filter !== undefined || !this.shelf.unrestricted;
+      for (let slot = 0; slot < this.shelf.end; slot++) {
+        // a mask or a filter costs less than a cosine
+        if (narrow && !admits(slot)) continue;
+        const score = this.cosine(slot, unit);
+        if (score >= best.threshold && (narrow || admits(slot))) best.offer(slot, score);
+      }
+    }
     return this.shelf.hits(best.ranked());
   }
 
-  /** The share of the passages that are admitted; with a filter it is guessed from at most 256 of them, evenly spread. */
-  admitted(filter: Filter | undefined, principal: Principal | undefined): number {
+  /** The share of the passages that are admitted; where they are not known it is guessed from 256 of them, evenly spread. */
+  admitted({ slots }: Admission, { filter, principal }: StoreQuery): number {
     const { end, size } = this.shelf;
-    const permitted = size === 0 ? 0 : this.shelf.permitted(principal) / size;
+    if (size === 0) return 0;
+    if (slots) return slots.length / size;
+    const permitted = this.shelf.permitted(principal) / size;
     if (filter === undefined) return permitted;
     const stride = Math.max(1, Math.floor(end / 256));
     let asked = 0;
     let admitted = 0;
     for (let slot = 0; slot < end; slot += stride, asked++) if (this.shelf.admits(slot, filter, principal)) admitted++;
-    return Math.min(permitted, asked === 0 ? 0 : admitted / asked);
+    return Math.min(permitted, admitted / asked);
   }
 
   async save(folder: string, contents: Readonly<Record<string, Content>> = {}): Promise<void> {

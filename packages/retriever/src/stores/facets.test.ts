@@ -1,0 +1,165 @@
+import { describe, expect, it } from "@jest/globals";
+import { admits, type Filter, type Json, type Passage, type Principal, type Store } from "@tessera/core";
+import fc from "fast-check";
+import { Bm25Store } from "./bm25.js";
+import { ExactStore } from "./exact.js";
+import { Facets } from "./facets.js";
+import { HnswStore } from "./hnsw.js";
+import { Shelf } from "./shelf.js";
+
+const field = fc.constantFrom("kind", "size", "path", "symbol", "parent", "id", "missing", "access");
+const few = fc.integer({ min: 0, max: 40 });
+const json = fc.oneof<fc.Arbitrary<Json>[]>(
+  few,
+  few.map((n) => `v${n}`),
+  fc.constantFrom<Json>(null, true, "[1]", '{"a":1}', -0),
+  fc.constantFrom<Json>([], [1], [1, "v2"], [[1]], { a: 1 }, { b: 2, a: 1 }, { a: 1, b: 2 }, [null]),
+);
+const filters = fc.letrec<{ filter: Filter }>((tie) => ({
+  filter: fc.oneof(
+    { maxDepth: 2 },
+    { weight: 3, arbitrary: fc.record({ field, equals: json }) },
+    fc.record({ field, in: fc.array(json, { maxLength: 3 }) }),
+    fc.record({ field, least: few, most: few }, { requiredKeys: ["field"] }),
+    fc.record({ all: fc.array(tie("filter"), { maxLength: 3 }) }),
+    fc.record({ any: fc.array(tie("filter"), { maxLength: 3 }) }),
+    fc.record({ not: tie("filter") }),
+  ),
+})).filter;
+const principals = fc.constantFrom<Principal | undefined>(undefined, { id: "ann" }, { id: "bob", groups: ["team"] });
+const passageOf = (id: number): fc.Arbitrary<Passage> =>
+  fc
+    .record(
+      {
+        kind: json,
+        size: few,
+        path: few.map((n) => `v${n}`),
+        symbol: few.map((n) => `v${n}`),
+        access: fc.constantFrom<Json>(["ann"], ["team"], [], "ann"),
+      },
+      { requiredKeys: [] },
+    )
+    .map(({ path, symbol, ...metadata }) => ({
+      id: `p${id}`,
+      text: "alpha",
+      metadata: metadata as Passage["metadata"],
+      ...(path !== undefined && { source: { path, ...(symbol !== undefined && { symbol }) } }),
+    }));
+const step = fc.oneof(
+  { weight: 4, arbitrary: few.chain(passageOf).map((put) => ({ put })) },
+  { weight: 2, arbitrary: few.map((remove) => ({ remove: `p${remove}` })) },
+  { weight: 9, arbitrary: fc.tuple(filters, principals).map((ask) => ({ ask })) },
+);
+
+describe("what a shelf admits", () => {
+  it("is what its naive twin admits, whatever was put and cleared, whether values named it or not", () => {
+    let named = 0;
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat({ max: 400 }).chain(passageOf), { minLength: 100, maxLength: 200 }),
+        fc.array(step, { minLength: 20, maxLength: 60 }),
+        fc.boolean(),
+        (first, steps, reuse) => {
+          const shelf = new Shelf("test");
+          const twin = new Map<string, Passage>();
+          const put = (passage: Passage) => {
+            twin.set(passage.id, passage);
+            if (reuse) shelf.put(passage, shelf.slotOf(passage.id) ?? shelf.vacancy());
+            else {
+              shelf.remove(passage.id);
+              shelf.put(passage);
+            }
+          };
+          for (const passage of first) put(passage);
+          for (const one of steps) {
+            if ("put" in one) put(one.put);
+            else if ("remove" in one) {
+              twin.delete(one.remove);
+              shelf.remove(one.remove);
+            } else {
+              const [filter, principal] = one.ask;
+              const wanted = [...twin.values()].filter((passage) => admits(passage, filter, principal));
+              const { admits: admitted, slots } = shelf.admission(filter, principal);
+              const every = Array.from({ length: shelf.end }, (_, slot) => slot).filter(admitted);
+              expect(every.map(shelf.idAt).sort()).toEqual(wanted.map(({ id }) => id).sort());
+              if (slots) {
+                expect([...slots].sort((a, b) => a - b)).toEqual(every);
+                if (slots.length > 0) named++;
+              }
+            }
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+    expect(named).toBeGreaterThan(50);
+  });
+
+  it("never holds what was changed from outside, or restricted since", () => {
+    const shelf = new Shelf("test");
+    const passages = Array.from({ length: 40 }, (_, i): Passage => ({ id: `p${i}`, text: "", metadata: { n: i } }));
+    for (const passage of passages) shelf.put(passage);
+    const three: Filter = { field: "n", equals: 3 };
+    expect(shelf.admission(three, undefined).slots).toEqual([3]);
+    passages[3]!.metadata.n = 4;
+    expect(shelf.admission(three, undefined).slots).toEqual([]);
+    shelf.put({ ...passages[5]!, metadata: { n: 5, access: ["ann"] } }, 5);
+    const five: Filter = { field: "n", equals: 5 };
+    expect(shelf.admission(five, undefined).slots).toEqual([]);
+    expect(shelf.admission(five, { id: "ann" }).slots).toEqual([5]);
+  });
+});
+
+describe("Facets", () => {
+  const held = Array.from({ length: 100 }, (_, i): Passage => ({ id: `p${i}`, text: "", metadata: { n: i % 50, i } }));
+
+  it("gives the smallest part of an `all`, and nothing where more than the most is named", () => {
+    const facets = new Facets(held);
+    const twoOf: Filter = { field: "n", equals: 7 };
+    expect([...facets.find({ all: [{ not: twoOf }, twoOf, { field: "i", in: [57] }] }, 10)!]).toEqual([57]);
+    expect([...facets.find(twoOf, 2)!]).toEqual([7, 57]);
+    expect(facets.find(twoOf, 1)).toBeUndefined();
+    expect(facets.find({ any: [twoOf, { not: twoOf }] }, 100)).toBeUndefined();
+    expect([...facets.find({ field: "n", least: 48 }, 50)!].sort()).toEqual([48, 49, 98, 99]);
+    expect(facets.find({ field: "i", least: 98 }, 50)).toBeUndefined(); // a hundred values
+  });
+
+  it("forgets the field that was asked for longest ago, and reads it again", () => {
+    const facets = new Facets(held);
+    for (let round = 0; round < 2; round++)
+      for (let i = 0; i < 20; i++)
+        expect([...facets.find({ field: i === 0 ? "n" : `other${i}`, in: [3] }, 10)!]).toEqual(i === 0 ? [3, 53] : []);
+  });
+});
+
+describe("a search that few passages are admitted to", () => {
+  it("finds on every store what looking at all of them finds", async () => {
+    const passages = Array.from(
+      { length: 600 },
+      (_, i): Passage => ({
+        id: `p${i}`,
+        text: `alpha word${i % 7}`,
+        metadata: { n: i % 60, ...(i % 4 === 0 && { access: ["ann"] }) },
+      }),
+    );
+    const vectors = passages.map((_, i) => Float32Array.of(Math.cos(i), Math.sin(i), i / 600, 1));
+    const space = { space: "s", width: 4 };
+    const stores: Store[] = [new Bm25Store(), new ExactStore(space), await HnswStore.open(space)];
+    for (const store of stores) await store.upsert(passages, vectors);
+    await Promise.all(stores.map((store) => store.delete(["p65", "p7"])));
+    for (const store of stores)
+      for (const principal of [undefined, { id: "ann" }])
+        for (const filter of [
+          { field: "n", equals: 5 },
+          { all: [{ field: "n", in: [4, 7] }, { not: { field: "id", equals: "p64" } }] },
+          { field: "n", least: 58 },
+          { field: "n", equals: "5" },
+        ] satisfies Filter[]) {
+          const hits = await store.search({ text: "alpha", vector: vectors[9]!, top: 100, filter, principal });
+          const wanted = passages.filter(
+            (one) => one.id !== "p65" && one.id !== "p7" && admits(one, filter, principal),
+          );
+          expect(hits.map(({ passage }) => passage.id).sort()).toEqual(wanted.map(({ id }) => id).sort());
+        }
+  });
+});
