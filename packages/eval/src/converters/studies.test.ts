@@ -4,6 +4,8 @@ import { describe, expect, it } from "@jest/globals";
 import { temporaryFolder } from "../folder.fixture.js";
 import { readChunking } from "./chunking.js";
 import { readClinc } from "./clinc.js";
+import { readHaluEval } from "./halueval.js";
+import { readText2Cypher } from "./text2cypher.js";
 
 /** A folder with files of these texts, by their paths. */
 async function published(files: Readonly<Record<string, string>>): Promise<string> {
@@ -117,6 +119,72 @@ describe("the questions of CLINC150", () => {
       code: "BAD_SOURCE",
       path: join(folder, "clinc/train-val.json"),
       message: expect.stringMatching(message),
+    });
+  });
+});
+
+describe("the pairs of HaluEval", () => {
+  const pair = { knowledge: "Owls hunt mice.", question: "What do owls hunt?", right_answer: "mice" };
+
+  it("are a line each", async () => {
+    const lines = `${JSON.stringify({ ...pair, hallucinated_answer: "herons" })}\n\n`;
+    expect(await readHaluEval(await published({ "halueval/qa.json": lines }))).toEqual([
+      { question: "What do owls hunt?", knowledge: "Owls hunt mice.", right: "mice", hallucinated: "herons" },
+    ]);
+  });
+
+  it("are refused where one lacks an answer, with its line, and where they are missing", async () => {
+    const lines = `${JSON.stringify({ ...pair, hallucinated_answer: "herons" })}\n${JSON.stringify(pair)}`;
+    await expect(readHaluEval(await published({ "halueval/qa.json": lines }))).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: expect.stringMatching(/qa\.json:2$/),
+    });
+    await expect(readHaluEval("/nowhere")).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      hint: expect.stringContaining("TESSERA_DATA"),
+    });
+  });
+});
+
+describe("the questions of Text2Cypher", () => {
+  const schema = `Node properties:
+- **Owl**
+  - \`name\`: STRING Example: "Bubo"
+  - \`wing span\`: FLOAT
+Relationship properties:
+- **HUNTS**
+  - \`since: INTEGER\` Min: 1
+The relationships:
+(:Owl)-[:HUNTS]->(:Mouse)
+(:Owl)-[:KNOWS]->(:Owl)`;
+  const columns = "question,cypher,type,database,syntax_error,timeout,returns_results,false_schema";
+  const files = (database: string) => ({
+    "text2cypher/schemas.csv": `database,schema,structured_schema\nbirds,${cell(schema)},{}`,
+    "text2cypher/queries.csv": `${columns}\nWho hunts?,"MATCH (o:Owl),(m) RETURN o",Simple,${database},False,False,True,Owl.age`,
+  });
+
+  it("have their query, its flaws and the schema of their database", async () => {
+    expect(await readText2Cypher(await published(files("birds")))).toEqual([
+      {
+        question: "Who hunts?",
+        cypher: "MATCH (o:Owl),(m) RETURN o",
+        schema: {
+          nodes: { Owl: ["name", "wing span"], Mouse: [] },
+          relations: {
+            HUNTS: { properties: ["since"], joins: [["Owl", "Mouse"]] },
+            KNOWS: { properties: [], joins: [["Owl", "Owl"]] },
+          },
+        },
+        parses: true,
+        fitsSchema: false,
+      },
+    ]);
+  });
+
+  it("are refused where a database has no schema", async () => {
+    await expect(readText2Cypher(await published(files("fishes")))).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      message: 'the database "fishes" has no schema',
     });
   });
 });
