@@ -5,6 +5,7 @@ export * from "./catalogue.js";
 export * from "./code-encoder.js";
 export * from "./encoder-bundle.js";
 export * from "./encoder-model.js";
+export * from "./encoder-onnx.js";
 export * from "./engine.js";
 export * from "./engines/cpu.js";
 export * from "./engines/gpu/choose.js";

@@ -11,7 +11,7 @@ export interface CpuEngineSettings {
   /** Threads at most, each with its own copy of the compiled model; they start when there is work. Default: one a core. */
   readonly workers?: number | undefined;
   /** "int8" multiplies the stored weights with activations quantised row by row; "fp32" is for comparison. */
-  readonly precision?: Precision | undefined;
+  readonly precision?: Exclude<Precision, "fp16"> | undefined;
 }
 
 /**

@@ -9,9 +9,11 @@ import {
   type Norm,
   quantise,
 } from "../encoder-model.js";
-import { GraphBuilder } from "./onnx.js";
+import { halves } from "./gpu/weights.js";
+import { type Constant, GraphBuilder } from "./onnx.js";
 
-export type Precision = "int8" | "fp32";
+/** "int8": stored weights, activations quantised row by row; "fp16" is for providers that have it, none of the CPU's. */
+export type Precision = "int8" | "fp32" | "fp16";
 
 /** The blocks that one session runs: those after layer `from` up to the exit at layer `exit`, its head included. */
 export interface Segment {
@@ -39,6 +41,16 @@ export function segmentGraph(model: EncoderModel, segment: Segment, precision: P
   return graph.finish();
 }
 
+/** The whole encoder up to one exit: inputs `ids` and `shape`, output `embedding`, as of `segmentGraph`. */
+export function exitGraph(model: EncoderModel, exit: number, precision: Precision): Uint8Array {
+  const graph = new EncoderGraph(model, precision);
+  let x = graph.embed();
+  for (const block of model.blocks.slice(0, exit)) x = graph.block(block, x);
+  const head = model.exits.find(({ layer }) => layer === exit)!;
+  graph.output(graph.leave(head, x), "embedding", "float", ["texts", model.hidden]);
+  return graph.finish();
+}
+
 /** Activations ready for a matrix: fp32, or bytes with one scale a row. */
 type Rows = { readonly values: string; readonly scale?: string };
 
@@ -51,6 +63,11 @@ class EncoderGraph extends GraphBuilder {
     private readonly precision: Precision,
   ) {
     super();
+  }
+
+  override constant(values: Constant, shape: readonly number[]): string {
+    const half = this.precision === "fp16" && values instanceof Float32Array;
+    return super.constant(half ? halves(values) : values, shape);
   }
 
   /** A constant that several nodes read; it is made when the first one asks. */
@@ -85,8 +102,10 @@ class EncoderGraph extends GraphBuilder {
 
   embed(): string {
     const ids = this.input("ids", "int32", ["tokens"]);
-    const matrix = this.precision === "int8" ? quantise(this.model.embedding) : this.model.embedding;
-    const { rows, columns, values, scale } = matrix;
+    const { embedding } = this.model;
+    const { rows, columns } = embedding;
+    const { values, scale } =
+      this.precision === "int8" ? quantise(embedding) : { values: dequantise(embedding), scale: undefined };
     const table = this.constant(values, [rows, columns]);
     if (!scale) return this.node("Gather", [table, ids]);
     const bytes = this.node("Cast", [this.node("Gather", [table, ids])], { to: 1 });
@@ -127,7 +146,8 @@ class EncoderGraph extends GraphBuilder {
       this.model.pooling === "mean"
         ? this.node("ReduceMean", [texts, this.integers(1)], { keepdims: 0 })
         : this.node("Gather", [texts, this.constant(BigInt64Array.of(-1n), [])], { axis: 1 });
-    return this.multiply(this.rows(pooled, "texts"), projection);
+    const embedding = this.multiply(this.rows(pooled, "texts"), projection);
+    return this.precision === "fp16" ? this.node("Cast", [embedding], { to: 1 }) : embedding;
   }
 
   private norm(norm: Norm, x: string): string {
@@ -163,7 +183,7 @@ class EncoderGraph extends GraphBuilder {
    * its bytes are, a · Σ is zero. `among` says how many rows there are: those of all tokens, or of all texts.
    */
   private rows(x: string, among: "tokens" | "texts" = "tokens"): Rows {
-    if (this.precision === "fp32") return { values: x };
+    if (this.precision !== "int8") return { values: x };
     const most = this.node("ReduceMax", [this.node("Abs", [x]), this.integers(-1)], { keepdims: 0 });
     const scales = this.node("Mul", [most, this.number(1 / 127)]);
     const zeroPoints = this.shared(`zero points of ${among}`, () =>

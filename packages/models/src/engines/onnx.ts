@@ -58,10 +58,11 @@ class Message {
   }
 }
 
-const elementTypes = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
+const elementTypes = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
 export type ElementType = keyof typeof elementTypes;
 
-type Constant = Float32Array | Int8Array | Uint8Array | BigInt64Array;
+/** The bits of fp16 are given as Uint16Array. */
+export type Constant = Float32Array | Uint16Array | Int8Array | Uint8Array | BigInt64Array;
 
 /** A number with a fraction part is written as a float attribute: `{ float: 1e-6 }`; whole numbers as integers. */
 export type Attribute = number | readonly number[] | { readonly float: number };
@@ -141,6 +142,7 @@ export class GraphBuilder {
 
 function typeOf(values: Constant): ElementType {
   if (values instanceof Float32Array) return "float";
+  if (values instanceof Uint16Array) return "float16";
   if (values instanceof Int8Array) return "int8";
   return values instanceof Uint8Array ? "uint8" : "int64";
 }
