@@ -1,12 +1,15 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { Scope } from "./keys.js";
+import { openAiErrorBody } from "./openai/errors.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
     /** What a key needs; "none": any key; "open": no key. */
     scope?: Scope | "none" | "open";
     summary?: string;
+    /** The shape of its errors; "Error" by default. */
+    errors?: "Error" | "OpenAiError";
   }
 }
 
@@ -33,14 +36,14 @@ export function collectRoutes(server: FastifyInstance): () => object {
     const zods = (schema ?? {}) as Record<string, z.ZodObject | undefined>;
     const parameters = Object.entries(parts).flatMap(([part, where]) =>
       Object.entries(zods[part]?.shape ?? {}).map(([name, type]) => ({
-        name,
+        name: name === "*" ? "name" : name,
         in: where,
         required: where === "path" || !(type as z.ZodType).safeParse(undefined).success,
         schema: jsonSchema(type as z.ZodType),
       })),
     );
     const body = zods.body;
-    const path = url.replace(/:(\w+)/g, "{$1}");
+    const path = url.replace(/:(\w+)/g, "{$1}").replace("*", "{name}");
     paths[path] ??= {};
     paths[path][method.toLowerCase()] = {
       summary: config.summary,
@@ -52,7 +55,7 @@ export function collectRoutes(server: FastifyInstance): () => object {
         "2XX": { description: "done" },
         "4XX": {
           description: "what the caller can mend",
-          content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+          content: { "application/json": { schema: { $ref: `#/components/schemas/${config.errors ?? "Error"}` } } },
         },
       },
     };
@@ -63,7 +66,7 @@ export function collectRoutes(server: FastifyInstance): () => object {
     paths,
     components: {
       securitySchemes: { key: { type: "http", scheme: "bearer" } },
-      schemas: { Error: jsonSchema(errorBody) },
+      schemas: { Error: jsonSchema(errorBody), OpenAiError: jsonSchema(openAiErrorBody) },
     },
   });
 }

@@ -1,17 +1,19 @@
 // internal
 import { type ErrorCode, TesseraError } from "@tessera/core";
 import type { FastifyReply } from "fastify";
+import { z } from "zod";
 import { asTesseraError, statuses } from "../errors.js";
 
 /** An error in the shape that OpenAI's clients read. */
-export interface OpenAiError {
-  readonly error: {
-    readonly message: string;
-    readonly type: string;
-    readonly param: string | null;
-    readonly code: string | null;
-  };
-}
+export const openAiErrorBody = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+export type OpenAiError = Readonly<z.infer<typeof openAiErrorBody>>;
 
 /** The place of a field of a request; OpenAI's `param` is the field. */
 export const fieldPath = (field: string): string => `body.${field}`;

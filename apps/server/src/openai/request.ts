@@ -55,7 +55,7 @@ export const chatBody = z.looseObject({
       z.looseObject({ type: z.literal("json_object") }),
       z.looseObject({
         type: z.literal("json_schema"),
-        json_schema: z.looseObject({ name: z.string().optional(), schema: z.record(z.string(), z.json()).optional() }),
+        json_schema: z.looseObject({ name: z.string().optional(), schema: z.record(z.string(), z.any()).optional() }),
       }),
     ])
     .nullish(),

@@ -41,13 +41,10 @@ export const rerankBody = (most: number) =>
     top_n: z.int().positive().nullish(),
     return_documents: z.boolean().nullish(),
   });
+export type RerankBody = z.output<ReturnType<typeof rerankBody>>;
 
 /** The answer in the shape of Jina's reranker, which Cohere's clients read as well. */
-export async function rerank(
-  reranker: Reranker,
-  body: z.output<ReturnType<typeof rerankBody>>,
-  signal: AbortSignal,
-): Promise<object> {
+export async function rerank(reranker: Reranker, body: RerankBody, signal: AbortSignal): Promise<object> {
   const { model, query, documents, top_n: top, return_documents: whole } = body;
   const scores = await reranker.rank(query, documents, signal);
   const results = documents

@@ -2,12 +2,22 @@ import { Readable } from "node:stream";
 import { type Encoder, type LanguageModel, TesseraError } from "@tessera/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Registry } from "prom-client";
+import { z } from "zod";
 import { begin, chatWording, textWording } from "./completions.js";
-import { embed, embeddingsBody, embeddingsBytes, embeddingsJson } from "./embeddings.js";
+import { type EmbeddingsBody, embed, embeddingsBody, embeddingsBytes, embeddingsJson } from "./embeddings.js";
 import { fieldPath, sendError } from "./errors.js";
 import { ModelMetrics } from "./metrics.js";
-import { chatBody, chatRequest, completionBody, completionRequest, fitting, read } from "./request.js";
-import { type Reranker, rerank, rerankBody } from "./rerank.js";
+import {
+  type ChatBody,
+  type CompletionBody,
+  chatBody,
+  chatRequest,
+  completionBody,
+  completionRequest,
+  fitting,
+  read,
+} from "./request.js";
+import { type RerankBody, type Reranker, rerank, rerankBody } from "./rerank.js";
 import type { Caller, ChatTarget, ExtraModels } from "./target.js";
 
 export { encoderReranker, type Reranker } from "./rerank.js";
@@ -47,6 +57,7 @@ function goneSignal(reply: FastifyReply): AbortSignal {
 }
 
 const anyone: Caller = { key: "anyone" };
+const modelName = z.object({ "*": z.string().min(1) });
 
 /**
  * OpenAI's routes over models of this process, as a Fastify plugin: `/v1/models`, `/v1/embeddings` (with `exit`, `kind`,
@@ -59,8 +70,16 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
   const registry = services.registry ?? new Registry();
   const metrics = new ModelMetrics(registry, { encoders, generators });
   const created = Math.floor(Date.now() / 1000);
-  const options = { bodyLimit: services.bodyBytes ?? 4 * 1024 * 1024 };
+  const bodyLimit = services.bodyBytes ?? 4 * 1024 * 1024;
+  const described = (summary: string) => ({ scope: "run", errors: "OpenAiError", summary }) as const;
 
+  app.setValidatorCompiler<z.ZodType>(({ schema }) => (sent) => {
+    try {
+      return { value: read(schema, sent) };
+    } catch (error) {
+      return { error: error as Error };
+    }
+  });
   app.removeContentTypeParser("text/plain");
   app.setErrorHandler((error, _, reply) => sendError(error, reply));
   app.setNotFoundHandler((request, reply) =>
@@ -93,7 +112,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
     };
   }
 
-  app.get("/v1/models", async (request) => {
+  app.get("/v1/models", { config: described("the models, and the flows that answer chats") }, async (request) => {
     const local = [...new Set([encoders, generators, rerankers].flatMap(Object.keys))];
     const extra = (await extraModels?.list(callerOf(request))) ?? [];
     const models = [
@@ -104,51 +123,67 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
   });
   const modelObject = (id: string, ownedBy: string) => ({ id, object: "model", created, owned_by: ownedBy });
 
-  app.get<{ Params: { "*": string } }>("/v1/models/*", async (request) => {
-    const name = request.params["*"];
-    if ([encoders, generators, rerankers].some((of) => Object.hasOwn(of, name))) return modelObject(name, "tessera");
-    return modelObject(name, (await targetOf(name, callerOf(request))).ownedBy);
-  });
+  app.get<{ Params: z.infer<typeof modelName> }>(
+    "/v1/models/*",
+    { schema: { params: modelName }, config: described("a model") },
+    async (request) => {
+      const name = request.params["*"];
+      if ([encoders, generators, rerankers].some((of) => Object.hasOwn(of, name))) return modelObject(name, "tessera");
+      return modelObject(name, (await targetOf(name, callerOf(request))).ownedBy);
+    },
+  );
 
-  app.post("/v1/embeddings", options, async (request, reply) => {
-    const body = read(embeddingsBody(inputs), request.body);
-    const encoder = asCaller<Encoder>(named(encoders, body.model), callerOf(request));
-    const vectors = await embed(encoder, body, goneSignal(reply));
-    if (request.headers.accept?.includes("application/octet-stream"))
-      return reply
-        .type("application/octet-stream")
-        .header("x-tessera-shape", `${vectors.length},${vectors[0]!.length}`)
-        .send(embeddingsBytes(vectors));
-    return reply.type("application/json; charset=utf-8").send(await embeddingsJson(vectors, body));
-  });
+  app.post<{ Body: EmbeddingsBody }>(
+    "/v1/embeddings",
+    { bodyLimit, schema: { body: embeddingsBody(inputs) }, config: described("the vectors of texts") },
+    async (request, reply) => {
+      const { body, headers } = request;
+      const encoder = asCaller<Encoder>(named(encoders, body.model), callerOf(request));
+      const vectors = await embed(encoder, body, goneSignal(reply));
+      if (headers.accept?.includes("application/octet-stream"))
+        return reply
+          .type("application/octet-stream")
+          .header("x-tessera-shape", `${vectors.length},${vectors[0]!.length}`)
+          .send(embeddingsBytes(vectors));
+      return reply.type("application/json; charset=utf-8").send(await embeddingsJson(vectors, body));
+    },
+  );
 
-  app.post("/v1/rerank", options, async (request, reply) => {
-    const body = read(rerankBody(inputs), request.body);
-    return rerank(asCaller(named(rerankers, body.model), callerOf(request)), body, goneSignal(reply));
-  });
+  app.post<{ Body: RerankBody }>(
+    "/v1/rerank",
+    { bodyLimit, schema: { body: rerankBody(inputs) }, config: described("documents by their worth for a query") },
+    async (request, reply) => {
+      const { body } = request;
+      return rerank(asCaller(named(rerankers, body.model), callerOf(request)), body, goneSignal(reply));
+    },
+  );
 
-  for (const [url, schema, wording, requestOf] of [
-    ["/v1/chat/completions", chatBody, chatWording, chatRequest],
-    ["/v1/completions", completionBody, textWording, completionRequest],
+  for (const [url, schema, summary, wording, requestOf] of [
+    ["/v1/chat/completions", chatBody, "an answer to messages, whole or as a stream", chatWording, chatRequest],
+    ["/v1/completions", completionBody, "how a text goes on, whole or as a stream", textWording, completionRequest],
   ] as const)
-    app.post(url, options, async (request, reply) => {
-      const body = read(schema, request.body);
-      const caller = callerOf(request);
-      const target = await targetOf(body.model, caller);
-      const wanted = fitting(
-        (requestOf as (body: unknown, most: number) => ReturnType<typeof requestOf>)(body, answerTokens),
-        body.model,
-        target.capabilities,
-      );
-      const answer = await begin(target, body.model, wanted, wording, caller, goneSignal(reply));
-      metrics.began(url, reply.elapsedTime);
-      if (!body.stream) return answer.whole();
-      return reply
-        .type("text/event-stream; charset=utf-8")
-        .header("cache-control", "no-cache")
-        .header("x-accel-buffering", "no")
-        .send(Readable.from(answer.events(body.stream_options?.include_usage === true)));
-    });
+    app.post<{ Body: ChatBody | CompletionBody }>(
+      url,
+      { bodyLimit, schema: { body: schema }, config: described(summary) },
+      async (request, reply) => {
+        const { body } = request;
+        const caller = callerOf(request);
+        const target = await targetOf(body.model, caller);
+        const wanted = fitting(
+          (requestOf as (body: unknown, most: number) => ReturnType<typeof requestOf>)(body, answerTokens),
+          body.model,
+          target.capabilities,
+        );
+        const answer = await begin(target, body.model, wanted, wording, caller, goneSignal(reply));
+        metrics.began(url, reply.elapsedTime);
+        if (!body.stream) return answer.whole();
+        return reply
+          .type("text/event-stream; charset=utf-8")
+          .header("cache-control", "no-cache")
+          .header("x-accel-buffering", "no")
+          .send(Readable.from(answer.events(body.stream_options?.include_usage === true)));
+      },
+    );
 
   if (!services.registry)
     app.get("/metrics", async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()));
