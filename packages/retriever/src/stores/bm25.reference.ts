@@ -8,6 +8,7 @@ export const indexedText = ({ title, text }: Passage): string => (title === unde
  * BM25 by its formula alone, the oracle of `Bm25Store`:
  * score(q, d) = Σ over the words t of q: idf(t) · qf · tf (k1 + 1) / (tf + k1 (1 − b + b · |d| / average |d|)),
  * idf(t) = ln(1 + (N − df + 0.5) / (df + 0.5)) (Robertson and Zaragoza 2009, with the idf of Lucene, never negative).
+ * Without an end to k1 the last factor is its limit, tf / (1 − b + b · |d| / average |d|).
  * N, df and the average are of all passages; the filter and the principal only decide what is returned.
  */
 export function referenceBm25(
@@ -37,7 +38,9 @@ export function referenceBm25(
           if (frequency === 0) continue;
           const df = holders.get(word)!;
           const idf = Math.log(1 + (documents.length - df + 0.5) / (df + 0.5));
-          score += idf * occurrences * ((frequency * (k1 + 1)) / (frequency + k1 * (1 - b + (b * length) / average)));
+          const norm = 1 - b + (b * length) / average;
+          const weight = Number.isFinite(k1) ? (frequency * (k1 + 1)) / (frequency + k1 * norm) : frequency / norm;
+          score += idf * occurrences * weight;
         }
         return { id: passage.id, score };
       })

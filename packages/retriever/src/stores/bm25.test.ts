@@ -5,7 +5,7 @@ import { describe, expect, it } from "@jest/globals";
 import type { Filter, Passage, Principal } from "@tessera/core";
 import { testStore } from "@tessera/testkit";
 import fc from "fast-check";
-import { Bm25Store } from "./bm25.js";
+import { Bm25Store, tfIdf } from "./bm25.js";
 import { referenceBm25 } from "./bm25.reference.js";
 
 testStore("Bm25Store", { open: async () => new Bm25Store(), by: "text" });
@@ -60,7 +60,7 @@ describe("Bm25Store", () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { maxLength: 20 }),
-        fc.constantFrom({}, { k1: 0, b: 1 }, { k1: 2, b: 0 }),
+        fc.constantFrom({}, { k1: 0, b: 1 }, { k1: 2, b: 0 }, tfIdf),
         async (steps, settings) => {
           let store = new Bm25Store(settings);
           const twin = new Map<string, Passage>();
@@ -87,27 +87,45 @@ describe("Bm25Store", () => {
     );
   });
 
-  it("agrees with the formula on many documents with words of very different frequency", async () => {
-    const random = seeded(7);
-    const word = () =>
-      `w${String.fromCharCode(97 + Math.floor(10 * random()))}${"z".repeat(Math.floor(1 / (random() + 0.02)))}`;
-    const documents: Passage[] = Array.from({ length: 12_000 }, (_, i) => ({
-      id: `d${i}`,
-      text: Array.from({ length: 5 + Math.floor(30 * random()) }, word).join(" "),
-      metadata: { parity: i % 2 },
-    }));
-    const store = new Bm25Store();
-    for (let from = 0; from < documents.length; from += 5000) await store.upsert(documents.slice(from, from + 5000));
-    await store.delete(documents.slice(100, 4000).map(({ id }) => id));
-    const reference = referenceBm25([...documents.slice(0, 100), ...documents.slice(4000)]);
-    for (let i = 0; i < 60; i++) {
-      const query = {
-        text: [word(), word(), word(), word()].join(" "),
-        top: 10,
-        ...(i % 3 === 0 && { filter: { field: "parity", equals: 1 } }),
-      };
-      expect(await found(store, query)).toEqual(reference(query));
-    }
+  it.each([
+    ["BM25", {}],
+    ["TF-IDF", tfIdf],
+  ])(
+    "row 21: %s agrees with the formula on many documents with words of very different frequency",
+    async (_, settings) => {
+      const random = seeded(7);
+      const word = () =>
+        `w${String.fromCharCode(97 + Math.floor(10 * random()))}${"z".repeat(Math.floor(1 / (random() + 0.02)))}`;
+      const documents: Passage[] = Array.from({ length: 12_000 }, (_, i) => ({
+        id: `d${i}`,
+        text: Array.from({ length: 5 + Math.floor(30 * random()) }, word).join(" "),
+        metadata: { parity: i % 2 },
+      }));
+      const store = new Bm25Store(settings);
+      for (let from = 0; from < documents.length; from += 5000) await store.upsert(documents.slice(from, from + 5000));
+      await store.delete(documents.slice(100, 4000).map(({ id }) => id));
+      const reference = referenceBm25([...documents.slice(0, 100), ...documents.slice(4000)], settings);
+      for (let i = 0; i < 60; i++) {
+        const query = {
+          text: [word(), word(), word(), word()].join(" "),
+          top: 10,
+          ...(i % 3 === 0 && { filter: { field: "parity", equals: 1 } }),
+        };
+        expect(await found(store, query)).toEqual(reference(query));
+      }
+    },
+  );
+
+  it("row 21: TF-IDF is tf · idf over the length, by hand, and counts the same word without end", async () => {
+    const store = new Bm25Store(tfIdf);
+    const texts = { once: "owl mouse", twice: "owl owl mouse mouse", none: "heron fish" };
+    await store.upsert(Object.entries(texts).map(([id, text]) => ({ id, text, metadata: {} })));
+    // two of three hold it; tf / |d| is 1/2 in both, and the average length 8/3
+    const score = (Math.log(1 + 1.5 / 2.5) * (8 / 3)) / 2;
+    expect(await found(store, { text: "owl", top: 5 })).toEqual([
+      { id: "once", score: expect.closeTo(score, 12) },
+      { id: "twice", score: expect.closeTo(score, 12) },
+    ]);
   });
 
   it("finds an identifier by its parts, and another spelling of it first", async () => {

@@ -16,18 +16,26 @@ import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.
 import { grown, Terms } from "./terms.js";
 
 export interface Bm25Settings {
-  /** How soon more of the same word stops to count; 1.2. */
+  /** How soon more of the same word stops to count; 1.2. Infinity: never. */
   readonly k1?: number;
   /** How much long passages are held back, from 0 to 1; 0.75. */
   readonly b?: number;
 }
 
+/**
+ * TF-IDF, which is BM25 where more of the same word never stops to count: score(q, d) = Σ idf(t) · qf · tf · average / |d|
+ * (Salton and Buckley 1988, with the idf of `referenceBm25`).
+ */
+export const tfIdf: Bm25Settings = { k1: Number.POSITIVE_INFINITY, b: 1 };
+
 const format = { format: "tessera.bm25", version: 1 } as const;
-const header = z.object({ k1: z.number(), b: z.number(), revision: z.string() });
+// JSON has no infinity
+const endless = z.null().transform(() => Number.POSITIVE_INFINITY);
+const header = z.object({ k1: z.union([z.number(), endless]), b: z.number(), revision: z.string() });
 const tailLimit = 1 << 20; // entries
 
 /**
- * Full text search by BM25 over the title and the text of passages; identifiers are found whole and by their parts.
+ * Full text search by BM25 (or `tfIdf`) over the title and the text of passages; identifiers are found whole and by their parts.
  * The formula stands beside `referenceBm25`, whose ranks it gives exactly. Memory: 6 bytes for each different word of
  * each passage, and the passages. Changes are kept in a tail that the next search turns into a segment; neighbouring
  * segments are merged when the newer is as large, so that each entry moves O(log n) times.
@@ -46,7 +54,7 @@ export class Bm25Store implements Store {
 
   /** @throws TesseraError BAD_ARGUMENT */
   constructor({ k1 = 1.2, b = 0.75 }: Bm25Settings = {}) {
-    if (!(k1 >= 0 && Number.isFinite(k1)) || !(b >= 0 && b <= 1))
+    if (!(k1 >= 0) || !(b >= 0 && b <= 1))
       throw new TesseraError("BAD_ARGUMENT", `k1 = ${k1}, b = ${b}`, { hint: "k1 is at least 0, b from 0 to 1" });
     this.#k1 = k1;
     this.#b = b;
@@ -114,7 +122,7 @@ export class Bm25Store implements Store {
     const { codes, ends } = this.#terms.arrays();
     await writeSnapshot(
       folder,
-      { ...format, header: { k1: this.#k1, b: this.#b, revision: this.revision } },
+      { ...format, header: { k1: Number.isFinite(this.#k1) ? this.#k1 : null, b: this.#b, revision: this.revision } },
       {
         passages: this.#shelf.toLines(),
         codes: bytesOf(codes),

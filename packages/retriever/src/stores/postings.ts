@@ -29,9 +29,14 @@ export interface Scoring {
   readonly b: number;
 }
 
-/** The part of BM25 that depends on the document: tf (k1 + 1) / (tf + k1 (1 − b + b · length / average)). */
+/**
+ * The part of BM25 that depends on the document: tf (k1 + 1) / (tf + k1 (1 − b + b · length / average)); without an end
+ * to k1 its limit, tf / (1 − b + b · length / average).
+ */
 export const saturation = (frequency: number, length: number, { average, k1, b }: Omit<Scoring, "lengths">): number =>
-  (frequency * (k1 + 1)) / (frequency + k1 * (1 - b + (b * length) / average));
+  k1 === Number.POSITIVE_INFINITY
+    ? frequency / (1 - b + (b * length) / average)
+    : (frequency * (k1 + 1)) / (frequency + k1 * (1 - b + (b * length) / average));
 
 const mostFrequency = 65535;
 
@@ -168,8 +173,10 @@ export function searchSegment(
   const rising = [...lists].sort((x, y) => x.bound - y.bound);
   const reach = [0]; // reach[n]: what the n weakest terms can bring at most
   for (const { bound } of rising) reach.push(reach.at(-1)! + bound);
-  const flat = k1 * (1 - b);
-  const slope = (k1 * b) / average;
+  const endless = k1 === Number.POSITIVE_INFINITY;
+  const flat = endless ? 1 - b : k1 * (1 - b);
+  const slope = (endless ? b : k1 * b) / average;
+  const own = endless ? 0 : 1; // how far more of a word stops to count
 
   const frequencyIn = (list: { begin: number; end: number }, slot: number): number => {
     let low = list.begin;
@@ -195,14 +202,14 @@ export function searchSegment(
     let count = 0;
     for (let n = first; n < rising.length; n++) {
       const list = rising[n]!;
-      const scale = list.weight * (k1 + 1);
+      const scale = endless ? list.weight : list.weight * (k1 + 1);
       let i = list.begin;
       for (; i < list.end && slots[i]! < limit; i++) {
         const slot = slots[i]!;
         const frequency = frequencies[i]!;
         const at = slot - base;
         if (sums[at] === 0) touched[count++] = at;
-        sums[at]! += (scale * frequency) / (frequency + flat + slope * lengths[slot]!);
+        sums[at]! += (scale * frequency) / (own * frequency + flat + slope * lengths[slot]!);
       }
       list.next = i;
     }
