@@ -8,3 +8,4 @@ export * from "./sub-query.js";
 export * from "./text-to-cypher.js";
 export * from "./text-to-sql.js";
 export * from "./verify-chain.js";
+export * from "./writes.js";

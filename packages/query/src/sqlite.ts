@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
-import { type Database, type Json, TesseraError } from "@tessera/core";
+import { type Database, type Json, messageOf, TesseraError } from "@tessera/core";
 
 const require = createRequire(import.meta.url);
 
@@ -25,6 +25,13 @@ parentPort.on("message", async ({ id, statement, rows }) => {
     parentPort.postMessage({ id, error: String(error?.message ?? error) });
   }
 });`;
+
+/** What of sql.js makes a database. */
+interface MadeDatabase {
+  run(script: string): void;
+  export(): Uint8Array;
+  close(): void;
+}
 
 interface Waiting {
   resolve(rows: { [column: string]: Json }[]): void;
@@ -69,6 +76,24 @@ export class SqliteDatabase implements Database {
     } catch (cause) {
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("STORE_FAILED", "the database cannot be read", { path, cause });
+    }
+  }
+
+  /**
+   * A database in memory that a script of statements makes.
+   * @throws TesseraError DEPENDENCY_MISSING, STORE_FAILED where a statement of it fails.
+   */
+  static async create(script: string, timeoutMs?: number): Promise<SqliteDatabase> {
+    const driver = require(driverPath()) as () => Promise<{ Database: new () => MadeDatabase }>;
+    const made = new (await driver()).Database();
+    try {
+      made.run(script);
+      return new SqliteDatabase(made.export(), timeoutMs);
+    } catch (cause) {
+      if (TesseraError.is(cause)) throw cause;
+      throw new TesseraError("STORE_FAILED", messageOf(cause), { cause });
+    } finally {
+      made.close();
     }
   }
 

@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Hit } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
@@ -11,14 +10,9 @@ INSERT INTO river VALUES ('Elbe', 1094), ('Rhine', 1233), ('Spree', 400);
 CREATE TABLE city (name TEXT, river TEXT REFERENCES river (name));
 INSERT INTO city VALUES ('Dresden', 'Elbe'), ('Cologne', 'Rhine');`;
 
-let bytes: Uint8Array;
 let database: SqliteDatabase;
 beforeAll(async () => {
-  const { Database } = await createRequire(import.meta.url)("sql.js")();
-  const made = new Database();
-  made.run(tables);
-  bytes = made.export();
-  database = new SqliteDatabase(bytes);
+  database = await SqliteDatabase.create(tables);
 });
 afterAll(() => database.close());
 
@@ -99,7 +93,7 @@ describe("SqliteDatabase", () => {
 
   it("ends a statement that takes too long, or is aborted, and answers the next", async () => {
     const endless = "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t";
-    const impatient = new SqliteDatabase(bytes, 300);
+    const impatient = await SqliteDatabase.create(tables, 300);
     await expect(impatient.read(endless, 1)).rejects.toMatchObject({
       code: "STORE_FAILED",
       message: expect.stringContaining("300 ms"),
@@ -119,5 +113,6 @@ describe("SqliteDatabase", () => {
     const broken = new SqliteDatabase(new TextEncoder().encode("no database ".repeat(200)));
     await expect(broken.describe()).rejects.toMatchObject({ code: "STORE_FAILED" });
     await broken.close();
+    await expect(SqliteDatabase.create("CREATE TABLE (")).rejects.toMatchObject({ code: "STORE_FAILED" });
   });
 });
