@@ -20,6 +20,7 @@ export * from "./molm.js";
 export * from "./open-model.js";
 export * from "./openai.js";
 export * from "./random-encoder.js";
+export * from "./random-generator.js";
 export * from "./safetensors.js";
 export * from "./serving/clock.js";
 export * from "./serving/encoder-batcher.js";

@@ -8,7 +8,6 @@ import {
   inspectModel,
   listModels,
   openGenerator,
-  referenceEngine,
   verifyModel,
 } from "@tessera/models";
 import { colors } from "../colors.js";
@@ -102,14 +101,13 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Writes a generator's answer as it comes. The CPU computes it by the reference, which is slow. */
+/** Writes a generator's answer as it comes. */
 export async function generate(
   terminal: Terminal,
   { model = defaultGenerator, prompt, engine: kind = "cpu", signal, ...sampling }: GenerateOptions,
 ): Promise<number> {
   const folder = await findModel(model);
-  const { engine, close } =
-    kind === "cpu" ? { engine: referenceEngine(), close: async () => {} } : await openEngine(terminal, kind);
+  const { engine, close } = await openEngine(terminal, kind);
   try {
     const generator = await openGenerator(folder, engine);
     try {

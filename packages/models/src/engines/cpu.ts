@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { TesseraError } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../encoder-model.js";
 import { checkBatch, type EncoderSession, type Engine, type Ragged } from "../engine.js";
+import { CpuGenerator } from "./cpu-generator/session.js";
 import type { Precision } from "./encoder-graph.js";
 import { gateCells, type Job, type Reply, type WorkerSettings } from "./protocol.js";
 
@@ -15,8 +16,9 @@ export interface CpuEngineSettings {
 }
 
 /**
- * onnxruntime-node in worker threads, one ONNX thread each. Texts of equal length run together, whoever asked for them,
+ * Encoders: onnxruntime-node in worker threads, one ONNX thread each. Texts of equal length run together, whoever asked for them,
  * so there is no padding; the callers with the fewest tokens served go first, so a query does not wait for an index.
+ * Generators: kernels of our own in WebAssembly, the sequences of a step dealt to the threads.
  */
 export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
   const precision = settings.precision ?? "int8";
@@ -27,6 +29,11 @@ export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
     info: { kind: "cpu", device: `${process.arch}, up to ${workers} threads`, dtype: precision },
     async loadEncoder(model) {
       const session = new CpuEncoder(model, workers, (gate) => startWorker({ model, precision, gate }));
+      await session.ready();
+      return session;
+    },
+    async loadGenerator(model, cache) {
+      const session = new CpuGenerator(model, cache, precision, workers);
       await session.ready();
       return session;
     },

@@ -1,0 +1,410 @@
+// internal
+import {
+  assemble,
+  type Code,
+  f32,
+  f32x4,
+  i16x8,
+  i32,
+  i32x4,
+  instantiate,
+  type Local,
+  type Locals,
+  loop,
+  Procedure,
+  repeat,
+  type SharedMemory,
+  shuffle32,
+  v128,
+  when,
+} from "./wasm.js";
+
+// The inner loops of the generator. Addresses are bytes of the shared memory, and every vector is padded with zeros to a
+// multiple of 16 components, so that no loop has a rest. A matrix is packed in panels of four rows (see `pack`).
+
+/** Components to which vectors and columns are padded. */
+export const lane = 16;
+/** Rows of one panel. */
+export const panelRows = 4;
+
+const zero = f32x4.const(0);
+const next = (local: Local, bytes: number): Code => local.set(i32.add(local.get, i32.const(bytes)));
+
+/** e^x to one unit in the last place, for x above −87: x = n ln 2 + r, the polynomial of r after Cephes (expf). */
+function exponential(procedure: Procedure, x: Code): { readonly before: Code; readonly value: Code } {
+  const [clamped, whole, rest] = procedure.variables(3, "v128");
+  const polynomial = [1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1].reduce<Code>(
+    (sum, coefficient) => f32x4.add(f32x4.mul(sum, rest.get), f32x4.const(coefficient)),
+    f32x4.const(1.98756915e-4),
+  );
+  const power = i32x4.shl(i32x4.add(i32x4.ofFloat(whole.get), i32x4.splat(i32.const(127))), 23);
+  const near = f32x4.add(f32x4.mul(f32x4.mul(rest.get, rest.get), polynomial), f32x4.add(rest.get, f32x4.const(1)));
+  return {
+    before: [
+      clamped.set(f32x4.min(f32x4.max(x, f32x4.const(-87)), f32x4.const(88))),
+      whole.set(f32x4.nearest(f32x4.mul(clamped.get, f32x4.const(Math.LOG2E)))),
+      rest.set(
+        f32x4.sub(
+          f32x4.sub(clamped.get, f32x4.mul(whole.get, f32x4.const(0.693359375))),
+          f32x4.mul(whole.get, f32x4.const(-2.1219444e-4)),
+        ),
+      ),
+    ].flat(),
+    value: f32x4.mul(near, power),
+  };
+}
+
+const sumOfLanes = (x: Local): Code =>
+  f32.add(f32.add(f32x4.lane(x.get, 0), f32x4.lane(x.get, 1)), f32.add(f32x4.lane(x.get, 2), f32x4.lane(x.get, 3)));
+
+/**
+ * For each of `count` inputs: output = bias + scale ⊙ (W x) · inputScale, or output += scale ⊙ (W x) · inputScale where
+ * `accumulate` is 1. int8: W in bytes, x in 16 bits, sums in 32 bits without rounding; fp32: all in fp32. A panel of W
+ * stays in the cache for all inputs; reading it once for two inputs together gains nothing (docs/log.md).
+ */
+function product(name: string, int8: boolean): Procedure {
+  const rowBytes = int8 ? 8 : 16; // of W, in one vector of a row
+  const vectors = int8 ? 2 : 4; // in `lane` columns
+  const add = int8 ? i32x4.add : f32x4.add;
+  const multiply = int8 ? i32x4.dot : f32x4.mul;
+  const parameters = Array.from({ length: 10 }, () => "i32" as const);
+  return new Procedure(name, parameters, undefined, (procedure, ...given) => {
+    const [weights, scales, bias, panels, steps, inputs, inputScales, outputs, count, accumulate] = given as Locals<10>;
+    const [input, at, left, offset, end, w, list] = procedure.variables(7, "i32");
+    const sums = procedure.variables(panelRows, "v128");
+    const [x, low, high] = procedure.variables(3, "v128");
+    const [a, b, c, d] = sums.map(({ get }) => get) as [Code, Code, Code, Code];
+    const total = add(shuffle32(low.get, high.get, [0, 1, 4, 5]), shuffle32(low.get, high.get, [2, 3, 6, 7]));
+    const scaled = f32x4.mul(int8 ? f32x4.ofInteger(total) : total, v128.load(i32.add(scales.get, offset.get)));
+    const inner = Array.from({ length: vectors }, (_, v) => [
+      x.set(v128.load(at.get, 16 * v)),
+      ...sums.map((sum, r) => {
+        const place = rowBytes * (panelRows * v + r);
+        return sum.set(add(sum.get, multiply(int8 ? v128.load8x8(w.get, place) : v128.load(w.get, place), x.get)));
+      }),
+    ]).flat();
+    return [
+      offset.set(i32.const(0)),
+      end.set(i32.mul(panels.get, i32.const(4 * panelRows))),
+      loop(i32.lt(offset.get, end.get), [
+        input.set(i32.const(0)),
+        loop(i32.lt(input.get, count.get), [
+          list.set(i32.shl(input.get, i32.const(2))),
+          ...sums.map((sum) => sum.set(zero)),
+          at.set(i32.load(i32.add(inputs.get, list.get))),
+          w.set(weights.get),
+          left.set(steps.get),
+          repeat([...inner, next(at, 16 * vectors), next(w, panelRows * rowBytes * vectors), next(left, -1)], left.get),
+          // the lanes of the four sums become one vector, a lane a row
+          low.set(add(shuffle32(a, b, [0, 4, 2, 6]), shuffle32(a, b, [1, 5, 3, 7]))),
+          high.set(add(shuffle32(c, d, [0, 4, 2, 6]), shuffle32(c, d, [1, 5, 3, 7]))),
+          at.set(i32.add(i32.load(i32.add(outputs.get, list.get)), offset.get)),
+          when(accumulate.get, [left.set(at.get)], [left.set(i32.add(bias.get, offset.get))]),
+          v128.store(
+            at.get,
+            f32x4.add(
+              f32x4.mul(scaled, f32x4.splat(f32.load(i32.add(inputScales.get, list.get)))),
+              v128.load(left.get),
+            ),
+          ),
+          next(input, 1),
+        ]),
+        weights.set(i32.add(weights.get, i32.mul(steps.get, i32.const(panelRows * rowBytes * vectors)))),
+        next(offset, 4 * panelRows),
+      ]),
+    ];
+  });
+}
+
+/** x of `length` (padded) as numbers of 16 bits, round(x · most / max|x|); returns max|x| / most, 0 for a vector of zeros. */
+const quantise = new Procedure("quantise", ["i32", "i32", "i32", "f32"], "f32", (procedure, x, out, length, most) => {
+  const [at, end] = procedure.variables(2, "i32");
+  const [peak, factor] = procedure.variables(2, "v128");
+  const largest = procedure.variable("f32");
+  const half = (offset: number): Code =>
+    i32x4.ofFloat(f32x4.nearest(f32x4.mul(v128.load(at!.get, offset), factor!.get)));
+  return [
+    peak.set(zero),
+    at.set(x!.get),
+    end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
+    repeat([peak.set(f32x4.max(peak.get, f32x4.abs(v128.load(at.get)))), next(at, 16)], i32.lt(at.get, end.get)),
+    largest.set(
+      f32.max(
+        f32.max(f32x4.lane(peak.get, 0), f32x4.lane(peak.get, 1)),
+        f32.max(f32x4.lane(peak.get, 2), f32x4.lane(peak.get, 3)),
+      ),
+    ),
+    when(
+      f32.lt(largest.get, f32.const(2 ** -100)),
+      [largest.set(f32.const(0)), factor.set(zero)],
+      [factor.set(f32x4.splat(f32.div(most!.get, largest.get)))],
+    ),
+    at.set(x!.get),
+    repeat(
+      [v128.store(out!.get, i16x8.narrow(half(0), half(16))), next(at, 32), next(out!, 16)],
+      i32.lt(at.get, end.get),
+    ),
+    f32.div(largest.get, most!.get),
+  ];
+});
+
+/** LayerNorm of `width` components, padded to `length`: weight ⊙ (x − mean) / sqrt(variance + epsilon) + bias. */
+const normalise = new Procedure(
+  "normalise",
+  ["i32", "i32", "i32", "i32", "i32", "i32", "f32"],
+  undefined,
+  (procedure, x, weight, bias, out, width, length, epsilon) => {
+    const [at, end] = procedure.variables(2, "i32");
+    const [sum, mean, rate, difference] = procedure.variables(4, "v128");
+    const [average, variance] = procedure.variables(2, "f32");
+    const count = f32.ofInteger(width!.get);
+    return [
+      sum.set(zero),
+      at.set(x!.get),
+      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
+      repeat([sum.set(f32x4.add(sum.get, v128.load(at.get))), next(at, 16)], i32.lt(at.get, end.get)),
+      average.set(f32.div(sumOfLanes(sum), count)),
+      mean.set(f32x4.splat(average.get)),
+      sum.set(zero),
+      at.set(x!.get),
+      repeat(
+        [
+          difference.set(f32x4.sub(v128.load(at.get), mean.get)),
+          sum.set(f32x4.add(sum.get, f32x4.mul(difference.get, difference.get))),
+          next(at, 16),
+        ],
+        i32.lt(at.get, end.get),
+      ),
+      // the padding added mean² for each of its places
+      variance.set(
+        f32.div(
+          f32.sub(
+            sumOfLanes(sum),
+            f32.mul(f32.ofInteger(i32.sub(length!.get, width!.get)), f32.mul(average.get, average.get)),
+          ),
+          count,
+        ),
+      ),
+      rate.set(f32x4.splat(f32.div(f32.const(1), f32.sqrt(f32.add(variance.get, epsilon!.get))))),
+      at.set(x!.get),
+      repeat(
+        [
+          v128.store(
+            out!.get,
+            f32x4.add(
+              f32x4.mul(f32x4.mul(f32x4.sub(v128.load(at.get), mean.get), rate.get), v128.load(weight!.get)),
+              v128.load(bias!.get),
+            ),
+          ),
+          ...[at, out!, weight!, bias!].map((pointer) => next(pointer, 16)),
+        ],
+        i32.lt(at.get, end.get),
+      ),
+    ];
+  },
+);
+
+/** z in place becomes f(z), `length` components. */
+const elementwise = (name: string, compute: (procedure: Procedure, z: Local) => readonly Code[]): Procedure =>
+  new Procedure(name, ["i32", "i32"], undefined, (procedure, at, length) => {
+    const end = procedure.variable("i32");
+    const z = procedure.variable("v128");
+    return [
+      end.set(i32.add(at!.get, i32.shl(length!.get, i32.const(2)))),
+      repeat(
+        [z.set(v128.load(at!.get)), ...compute(procedure, z), v128.store(at!.get, z.get), next(at!, 16)],
+        i32.lt(at!.get, end.get),
+      ),
+    ];
+  });
+
+/** z/2 · (1 + tanh a) = z / (1 + e^(−2a)), a = √(2/π) (z + 0.044715 z³) */
+const geluTanh = elementwise("geluTanh", (procedure, z) => {
+  const cubic = f32x4.add(f32x4.const(1), f32x4.mul(f32x4.const(0.044715), f32x4.mul(z.get, z.get)));
+  const power = exponential(procedure, f32x4.mul(f32x4.const(-2 * Math.sqrt(2 / Math.PI)), f32x4.mul(z.get, cubic)));
+  return [power.before, z.set(f32x4.div(z.get, f32x4.add(f32x4.const(1), power.value)))];
+});
+
+/**
+ * z Φ(z) = z · (z < 0 ? c : 1 − c), c = erfc(|z| / √2) / 2, with erfc to 1.2e-7 of itself by a Chebyshev fit
+ * (Numerical Recipes, §6.2): erfc(x) = t · exp(−x² + P(t)), t = 1 / (1 + x/2).
+ */
+const geluErf = elementwise("geluErf", (procedure, z) => {
+  const [x, t] = procedure.variables(2, "v128");
+  const coefficients = [
+    -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223,
+  ];
+  const polynomial = coefficients.reduce<Code>(
+    (sum, coefficient) => f32x4.add(f32x4.mul(sum, t.get), f32x4.const(coefficient)),
+    f32x4.const(0.17087277),
+  );
+  const power = exponential(procedure, f32x4.sub(polynomial, f32x4.mul(x.get, x.get)));
+  return [
+    x.set(f32x4.mul(f32x4.abs(z.get), f32x4.const(Math.SQRT1_2))),
+    t.set(f32x4.div(f32x4.const(1), f32x4.add(f32x4.const(1), f32x4.mul(f32x4.const(0.5), x.get)))),
+    power.before,
+    t.set(f32x4.mul(f32x4.const(0.5), f32x4.mul(t.get, power.value))),
+    z.set(f32x4.mul(z.get, v128.select(t.get, f32x4.sub(f32x4.const(1), t.get), f32x4.lt(z.get, zero)))),
+  ];
+});
+
+/** What is left of a stick that no sum in fp32 feels: the tokens before it are not read. */
+const spent = 1e-8;
+
+/**
+ * Stick-breaking attention of one head of one token over its first `visible` tokens, the nearest first:
+ * out += stick · β_j · v_j, stick ·= 1 − β_j, β_j = sigmoid(q · k_j · scale). Keys and values are rows of `stride` bytes,
+ * token j in place table[j / blockTokens] · blockTokens + j mod blockTokens; `scores` has room for the padded block.
+ * `out` must be zeros and `visible` at least 1. Stops where the stick is spent.
+ */
+const attend = new Procedure(
+  "attend",
+  Array.from({ length: 11 }, (_, i) => (i === 10 ? "f32" : "i32")),
+  undefined,
+  (procedure, ...given) => {
+    const [query, keys, values, out, scores, bytes, stride, table, blockTokens, visible, scale] = given as Locals<11>;
+    const [block, count, t, row, at, end, place] = procedure.variables(7, "i32");
+    const [sum, part, sign] = procedure.variables(3, "v128");
+    const [stick, share] = procedure.variables(2, "f32");
+    const power = exponential(procedure, sign.get);
+    const rowOf = (base: Local): Code => i32.add(base.get, i32.mul(i32.add(place.get, t.get), stride.get));
+    const score = i32.add(scores.get, i32.shl(t.get, i32.const(2)));
+    return [
+      stick.set(f32.const(1)),
+      block.set(i32.div(i32.sub(visible.get, i32.const(1)), blockTokens.get)),
+      count.set(i32.sub(visible.get, i32.mul(block.get, blockTokens.get))),
+      loop(i32.ge(block.get, i32.const(0)), [
+        place.set(i32.mul(i32.load(i32.add(table.get, i32.shl(block.get, i32.const(2)))), blockTokens.get)),
+        t.set(i32.const(0)),
+        repeat(
+          [
+            row.set(rowOf(keys)),
+            at.set(query.get),
+            end.set(i32.add(query.get, bytes.get)),
+            sum.set(zero),
+            repeat(
+              [
+                sum.set(f32x4.add(sum.get, f32x4.mul(v128.load(at.get), v128.load(row.get)))),
+                next(at, 16),
+                next(row, 16),
+              ],
+              i32.lt(at.get, end.get),
+            ),
+            f32.store(score, f32.mul(sumOfLanes(sum), scale.get)),
+            next(t, 1),
+          ],
+          i32.lt(t.get, count.get),
+        ),
+        at.set(scores.get),
+        end.set(score),
+        repeat(
+          [
+            sign.set(f32x4.sub(zero, v128.load(at.get))),
+            power.before,
+            v128.store(at.get, f32x4.div(f32x4.const(1), f32x4.add(f32x4.const(1), power.value))),
+            next(at, 16),
+          ],
+          i32.lt(at.get, end.get),
+        ),
+        repeat(
+          [
+            next(t, -1),
+            share.set(f32.load(score)),
+            part.set(f32x4.splat(f32.mul(stick.get, share.get))),
+            stick.set(f32.mul(stick.get, f32.sub(f32.const(1), share.get))),
+            row.set(rowOf(values)),
+            at.set(out.get),
+            end.set(i32.add(out.get, bytes.get)),
+            repeat(
+              [
+                v128.store(at.get, f32x4.add(v128.load(at.get), f32x4.mul(part.get, v128.load(row.get)))),
+                next(at, 16),
+                next(row, 16),
+              ],
+              i32.lt(at.get, end.get),
+            ),
+          ],
+          t.get,
+        ),
+        when(f32.lt(stick.get, f32.const(spent)), [block.set(i32.const(0))]),
+        next(block, -1),
+        count.set(blockTokens.get),
+      ]),
+    ];
+  },
+);
+
+/** The largest of `length` numbers. */
+const largest = new Procedure("largest", ["i32", "i32"], "f32", (procedure, at, length) => {
+  const end = procedure.variable("i32");
+  const peak = procedure.variable("v128");
+  return [
+    end.set(i32.add(at!.get, i32.shl(length!.get, i32.const(2)))),
+    peak.set(f32x4.const(-3.4e38)),
+    repeat([peak.set(f32x4.max(peak.get, v128.load(at!.get))), next(at!, 16)], i32.lt(at!.get, end.get)),
+    f32.max(
+      f32.max(f32x4.lane(peak.get, 0), f32x4.lane(peak.get, 1)),
+      f32.max(f32x4.lane(peak.get, 2), f32x4.lane(peak.get, 3)),
+    ),
+  ];
+});
+
+/** out = e^((x − peak) · rate), `length` components; returns their sum. */
+const powers = new Procedure(
+  "powers",
+  ["i32", "i32", "i32", "f32", "f32"],
+  "f32",
+  (procedure, x, out, length, peak, rate) => {
+    const end = procedure.variable("i32");
+    const [sum, value, argument] = procedure.variables(3, "v128");
+    const power = exponential(procedure, argument.get);
+    return [
+      sum.set(zero),
+      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
+      repeat(
+        [
+          argument.set(f32x4.mul(f32x4.sub(v128.load(x!.get), f32x4.splat(peak!.get)), f32x4.splat(rate!.get))),
+          power.before,
+          value.set(v128.and(power.value, f32x4.lt(f32x4.const(-87), argument.get))),
+          v128.store(out!.get, value.get),
+          sum.set(f32x4.add(sum.get, value.get)),
+          next(x!, 16),
+          next(out!, 16),
+        ],
+        i32.lt(x!.get, end.get),
+      ),
+      sumOfLanes(sum),
+    ];
+  },
+);
+
+/** Addresses and lengths are numbers; see the procedure of each name. */
+export interface Kernels {
+  /** (weights, scales, bias, panels, steps, inputs, inputScales, outputs, count, accumulate) */
+  multiplyInt8(...given: number[]): void;
+  multiplyFloat(...given: number[]): void;
+  quantise(x: number, out: number, length: number, most: number): number;
+  normalise(x: number, weight: number, bias: number, out: number, width: number, length: number, epsilon: number): void;
+  geluTanh(at: number, length: number): void;
+  geluErf(at: number, length: number): void;
+  /** (query, keys, values, out, scores, bytes, stride, table, blockTokens, visible, scale) */
+  attend(...given: number[]): void;
+  largest(at: number, length: number): number;
+  powers(x: number, out: number, length: number, peak: number, rate: number): number;
+}
+
+/** The kernels over a shared memory. Compiling takes some milliseconds of the thread that asks. */
+export function kernels(memory: SharedMemory): Kernels {
+  const procedures = [
+    product("multiplyInt8", true),
+    product("multiplyFloat", false),
+    quantise,
+    normalise,
+    geluTanh,
+    geluErf,
+    attend,
+    largest,
+    powers,
+  ];
+  return instantiate(assemble(procedures), memory) as Kernels;
+}

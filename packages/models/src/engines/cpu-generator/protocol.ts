@@ -1,0 +1,26 @@
+// internal
+import type { CacheSize, GeneratorBatch, GeneratorResult } from "../../engine.js";
+import type { GeneratorModel } from "../../generator-model.js";
+import type { PackedModel, Precision } from "./packed.js";
+import type { SharedMemory } from "./wasm.js";
+
+/** What a thread is started with. */
+export interface ThreadSettings {
+  readonly memory: SharedMemory;
+  readonly packed: PackedModel;
+  readonly thread: number;
+  /** One cell that the owner sets to 1: the step that runs then ends between two layers. */
+  readonly stop: Int32Array<SharedArrayBuffer>;
+  /** For the first thread, which packs the weights. */
+  readonly source?: { readonly model: GeneratorModel; readonly cache: CacheSize; readonly precision: Precision };
+}
+
+/** A part of a step; one reply a part, in order. */
+export type Job = GeneratorBatch;
+
+/** "ready" comes once, before any other. */
+export type Reply =
+  | { readonly kind: "ready" }
+  | { readonly kind: "result"; readonly result: GeneratorResult }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly message: string };

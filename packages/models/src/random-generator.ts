@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { likeliest, logSoftmax, readSequence } from "./engines/reference-generator.js";
+import { type GeneratorConfig, generatorModel } from "./generator-bundle.js";
+import type { GeneratorModel } from "./generator-model.js";
+import { randomStream } from "./random-encoder.js";
+import { type Tensor, writeSafetensors } from "./safetensors.js";
+
+const marks = { pad: 0, end: 46, system: 29, user: 30, assistant: 31 };
+const shared = { vocabulary: 16384, context: 1536, normEpsilon: 1e-5, tiedEmbedding: true, specialTokens: marks };
+const mixture = { ...shared, architecture: "tessera-moe" } as const;
+const dense = { ...shared, architecture: "tessera-dense" } as const;
+
+type Shape = GeneratorConfig extends infer C ? (C extends unknown ? Omit<C, "name"> : never) : never;
+
+/**
+ * The generators that are trained, and the dense rivals of the large one: as many parameters in the body as run for one of
+ * its tokens, about twice as many, and about four times.
+ */
+export const generatorShapes = {
+  tiny: {
+    ...mixture,
+    ...{ vocabulary: 160, hidden: 24, layers: 2, context: 96, gate: 12 },
+    attention: { experts: 3, top: 2, size: 16, heads: 2, current: true },
+    feedforward: { experts: 5, top: 2, size: 20 },
+    specialTokens: { pad: 0, end: 1, system: 2, user: 3, assistant: 4 },
+  },
+  "generator-small": {
+    ...mixture,
+    ...{ hidden: 256, layers: 4, gate: 64 },
+    attention: { experts: 8, top: 2, size: 128, heads: 4, current: true },
+    feedforward: { experts: 16, top: 2, size: 256 },
+  },
+  generator: {
+    ...mixture,
+    ...{ hidden: 512, layers: 6, gate: 128 },
+    attention: { experts: 8, top: 2, size: 256, heads: 4, current: true },
+    feedforward: { experts: 16, top: 2, size: 256 },
+  },
+  "dense-active": {
+    ...dense,
+    ...{ hidden: 512, layers: 6 },
+    attention: { size: 512, heads: 8, current: true },
+    feedforward: { size: 512 },
+  },
+  "dense-between": {
+    ...dense,
+    ...{ hidden: 512, layers: 6 },
+    attention: { size: 512, heads: 8, current: true },
+    feedforward: { size: 2048 },
+  },
+  "dense-large": {
+    ...dense,
+    ...{ hidden: 768, layers: 8 },
+    attention: { size: 768, heads: 12, current: true },
+    feedforward: { size: 2048 },
+  },
+} as const satisfies Record<string, Shape>;
+
+export interface RandomGenerator {
+  readonly shape: keyof typeof generatorShapes;
+  readonly seed?: number;
+  /** A tokenizer.json to copy; its ids must fit the vocabulary. Without one, inputs are ids. */
+  readonly tokenizer?: string;
+  /** Golden cases; the reference computes them, so few for the larger shapes. */
+  readonly golden?: number;
+}
+
+/** A generator with random weights: it computes, but it has learnt nothing. */
+export function randomGenerator({ shape, seed = 1 }: Pick<RandomGenerator, "shape" | "seed">): GeneratorModel {
+  return modelOf(shape, tensorsOf(generatorShapes[shape], seed));
+}
+
+const modelOf = (shape: keyof typeof generatorShapes, tensors: ReadonlyMap<string, Tensor>): GeneratorModel => {
+  const { architecture } = generatorShapes[shape];
+  const config = { name: `random-${shape}`, ...generatorShapes[shape] };
+  return generatorModel({ folder: "random", name: config.name, architecture, revision: "random", config, tensors });
+};
+
+/** The tensors of docs/models/generator-bundle.md; a matrix keeps the spread of a normed vector. */
+function tensorsOf(config: Shape, seed: number): Map<string, Tensor> {
+  const random = randomStream(seed);
+  const tensors = new Map<string, Tensor>();
+  const matrix = (name: string, ...shape: number[]): void => {
+    const values = new Int8Array(new SharedArrayBuffer(shape.reduce((product, size) => product * size, 1)));
+    for (let i = 0; i < values.length; i++) values[i] = random() * 255 - 127;
+    const scales = new Float32Array(new SharedArrayBuffer((4 * values.length) / shape.at(-1)!));
+    // whole numbers uniform in −127 … 127 deviate by 73.3
+    for (let i = 0; i < scales.length; i++) scales[i] = (0.5 + random()) / (73.3 * Math.sqrt(shape.at(-1)!));
+    tensors.set(name, { shape, values });
+    tensors.set(`${name}.scale`, { shape: shape.slice(0, -1), values: scales });
+  };
+  const vector = (name: string, size: number, middle: number): void => {
+    const values = new Float32Array(new SharedArrayBuffer(4 * size));
+    for (let i = 0; i < size; i++) values[i] = middle + 0.4 * (random() - 0.5);
+    tensors.set(name, { shape: [size], values });
+  };
+  const norm = (name: string): void => {
+    vector(`${name}.weight`, config.hidden, 1);
+    vector(`${name}.bias`, config.hidden, 0);
+  };
+  const { hidden, attention } = config;
+  /** Matrices one a module. */
+  const modules = (name: string, kind: "attention" | "feedforward", rows: number, columns: number): void => {
+    if (config.architecture === "tessera-moe") matrix(name, config[kind].experts as number, rows, columns);
+    else matrix(name, rows, columns);
+  };
+  matrix("embedding.weight", config.vocabulary, hidden);
+  for (let layer = 0; layer < config.layers; layer++)
+    for (const kind of ["attention", "feedforward"] as const) {
+      const place = `layers.${layer}.${kind}`;
+      norm(`${place}.norm`);
+      if (config.architecture === "tessera-moe") {
+        matrix(`${place}.gate.input.weight`, config.gate, hidden);
+        vector(`${place}.gate.input.bias`, config.gate, 0);
+        matrix(`${place}.gate.output.weight`, config[kind].experts as number, config.gate);
+      }
+      if (kind === "attention") {
+        matrix(`${place}.key_value.weight`, 2 * attention.size, hidden);
+        vector(`${place}.key_value.bias`, 2 * attention.size, 0);
+      }
+      modules(`${place}.${kind === "attention" ? "query" : "input"}.weight`, kind, config[kind].size, hidden);
+      modules(`${place}.output.weight`, kind, hidden, config[kind].size);
+    }
+  norm("norm");
+  return tensors;
+}
+
+/** Writes a whole bundle with random weights into `folder`. */
+export async function writeRandomGenerator(
+  folder: string,
+  { shape, seed = 1, golden = 2, tokenizer }: RandomGenerator,
+): Promise<void> {
+  const config = generatorShapes[shape];
+  const tensors = tensorsOf(config, seed);
+  const model = modelOf(shape, tensors);
+  const random = randomStream(seed + 1);
+  const cases = Array.from({ length: golden }, (_, number) => {
+    const ids = Array.from({ length: 2 + 4 * number }, () => Math.floor(random() * config.vocabulary));
+    return { name: `case-${number}`, ids, ...goldenOf(model, ids) };
+  });
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "model.safetensors"), writeSafetensors(tensors));
+  await writeFile(join(folder, "golden.json"), JSON.stringify({ cases }));
+  if (tokenizer !== undefined) await copyFile(tokenizer, join(folder, "tokenizer.json"));
+  const names = ["model.safetensors", "golden.json", ...(tokenizer === undefined ? [] : ["tokenizer.json"])];
+  const files: Record<string, string> = {};
+  for (const name of names)
+    files[name] = createHash("sha256")
+      .update(await readFile(join(folder, name)))
+      .digest("hex");
+  const header = { format: "tessera-bundle", formatVersion: 1, name: `random-${shape}` };
+  await writeFile(join(folder, "config.json"), JSON.stringify({ ...header, ...config, files }, null, 2));
+}
+
+/** What golden.json holds of one sequence, by the reference; four tokens are written on. */
+export function goldenOf(model: GeneratorModel, ids: readonly number[]): Record<string, unknown> {
+  const reading = readSequence(model, ids);
+  const greedy: number[] = [];
+  while (greedy.length < 4) greedy.push(likeliest(readSequence(model, [...ids, ...greedy]).logits.at(-1)!));
+  const last = reading.logits.at(-1)!;
+  const best = [...last.keys()].sort((a, b) => last[b]! - last[a]! || a - b).slice(0, 20);
+  const routed = model.layers[0]!.attention.routing.kind === "learned";
+  return {
+    logprobs: ids.slice(1).map((id, t) => logSoftmax(reading.logits[t]!)[id]!),
+    argmax: ids.slice(1).map((_, t) => likeliest(reading.logits[t]!)),
+    last: best.map((id) => [id, last[id]!]),
+    ...(routed && { attention: reading.attention, feedforward: reading.feedforward, margin: reading.margin }),
+    greedy,
+  };
+}
