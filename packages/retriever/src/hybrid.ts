@@ -7,20 +7,25 @@ type Scores = ReadonlyMap<string, number>;
 const scoresOf = (list: readonly Hit[], score: (hit: Hit, index: number) => number): Scores =>
   new Map(list.map((hit, index) => [hit.passage.id, score(hit, index)]));
 
+/** (s − least) / (most − least). */
+const scaled = (list: readonly Hit[], least: number, alone: number): Scores => {
+  const most = Math.max(...list.map(({ score }) => score));
+  return scoresOf(list, ({ score }) => (most === least ? alone : (score - least) / (most - least)));
+};
+
 const fusions = {
   /** 1 / (k + rank), ranks from 1 (Cormack et al. 2009). */
-  rrf: (list: readonly Hit[], k: number): Scores => scoresOf(list, (_, index) => 1 / (k + index + 1)),
-  /** (s − least) / (most − least), with the least that a score can be (TM2C2: Bruch, Gai and Ingber 2023). */
-  weighted: (list: readonly Hit[], least: number): Scores => {
-    const most = Math.max(...list.map(({ score }) => score));
-    return scoresOf(list, ({ score }) => (most === least ? 0 : (score - least) / (most - least)));
-  },
+  rrf: (list: readonly Hit[], { k }: { k: number }): Scores => scoresOf(list, (_, index) => 1 / (k + index + 1)),
+  /** From the least that a score can be (TM2C2: Bruch, Gai and Ingber 2023). */
+  weighted: (list: readonly Hit[], { floor }: { floor: number }): Scores => scaled(list, floor, 0),
+  /** From the least score of the list (CombSUM of Fox and Shaw 1994, with the normalisation of Lee 1997). */
+  "min-max": (list: readonly Hit[]): Scores => scaled(list, Math.min(...list.map(({ score }) => score)), 1),
 };
 
 /**
  * Searches both ways and fuses: score(d) = w · sparse(d) + (1 − w) · dense(d), where a list without d adds 0. With `rrf`
- * both are reciprocal ranks; with `weighted` BM25 counts from 0 and the cosine from −1, each up to its best. `depth`
- * passages of each list are fused. With `screen`, the dense search ranks only the passages that the sparse one found
+ * both are reciprocal ranks; with `weighted` BM25 counts from 0 and the cosine from −1, each up to its best; with
+ * `min-max` each counts from the least of its list. `depth` passages of each list are fused. With `screen`, the dense search ranks only the passages that the sparse one found
  * first, that many of them. A hit keeps the ranks and scores of both.
  * @throws TesseraError SPACE_MISMATCH at set-up, where the store's space may not be searched with such queries.
  */
@@ -41,7 +46,7 @@ export const hybrid = operator({
     width: z.int().positive().optional(),
     top: z.int().positive().default(10),
     depth: z.int().positive().default(50),
-    fusion: z.enum(["rrf", "weighted"]).default("rrf"),
+    fusion: z.enum(["rrf", "weighted", "min-max"]).default("rrf"),
     k: z.number().nonnegative().default(60),
     weight: z.number().min(0).max(1).default(0.5),
     screen: z.int().positive().optional(),
@@ -77,9 +82,10 @@ export const hybrid = operator({
         encoding,
       ]);
       const lists = [found.slice(0, depth), nearest] as const;
-      const [left, right] = lists.map((list, index) =>
-        fusion === "rrf" ? fusions.rrf(list, k) : fusions.weighted(list, index === 0 ? 0 : -1),
-      ) as [Scores, Scores];
+      const [left, right] = lists.map((list, index) => fusions[fusion](list, { k, floor: index === 0 ? 0 : -1 })) as [
+        Scores,
+        Scores,
+      ];
       const scored = unite(lists).map((hit) => {
         const { id } = hit.passage;
         return { hit, score: weight * (left.get(id) ?? 0) + (1 - weight) * (right.get(id) ?? 0) };

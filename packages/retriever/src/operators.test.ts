@@ -104,6 +104,27 @@ testOperator(hybrid, {
       },
     },
     {
+      name: "fuses scores from the least of each list, so that the last of both has none",
+      config: { ...hybridConfig, fusion: "min-max" },
+      input: { query: "are the retries of the parser backed off" },
+      output: (output) => {
+        const hits = output.hits as Hit[];
+        const parts = hits.map(({ passage, provenance }) => {
+          const scoreIn = (operator: string) => provenance.find((step) => step.operator === operator)?.score;
+          return { id: passage.id, words: scoreIn("store.bm25"), vector: scoreIn("store.exact") };
+        });
+        const share = (part: "words" | "vector", id: string) => {
+          const scores = parts.flatMap((one) => one[part] ?? []);
+          const own = parts.find((one) => one.id === id)![part];
+          const [least, most] = [Math.min(...scores), Math.max(...scores)];
+          return own === undefined ? 0 : (own - least) / (most - least);
+        };
+        expect(hits).toHaveLength(3);
+        for (const { passage, score } of hits)
+          expect(score).toBeCloseTo((share("words", passage.id) + share("vector", passage.id)) / 2, 12);
+      },
+    },
+    {
       name: "row 23: ranks by vector only what the words found first",
       config: { ...hybridConfig, screen: 1, weight: 0 },
       input: { query: "the delay grows after each failure" },
