@@ -1,6 +1,11 @@
 import type { EncoderModel, GeneratorModel, Matrix, Norm, Routing } from "@tessera/models";
 
 let state = 1;
+/** Each model begins anew, so that every process has the same one. */
+const seed = (): void => {
+  state = 1;
+};
+
 /** Seeded int8 weights whose outputs deviate by about 1. */
 function matrix(rows: number, columns: number): Matrix {
   const words = new Int32Array(Math.ceil((rows * columns) / 4));
@@ -22,9 +27,10 @@ const norm = (kind: Norm["kind"], hidden: number): Norm => ({
   bias: kind === "layer" ? new Float32Array(hidden) : undefined,
 });
 
-/** The encoder of the notes: 12 layers of 384, as large as e5-small. */
-export function encoderOf(tiny: boolean): EncoderModel {
-  const [hidden, layers, inner, vocabulary] = tiny ? [32, 12, 48, 256] : [384, 12, 1024, 16384];
+/** The encoder of the notes: 12 layers of 384, as large as e5-small; or fewer layers, the last of which is an exit. */
+export function encoderOf(tiny: boolean, layers = 12, vocabulary = tiny ? 256 : 16384): EncoderModel {
+  seed();
+  const [hidden, inner] = tiny ? [32, 48] : [384, 1024];
   const frame = { before: [], after: [], maxTokens: 512 };
   return {
     name: "timing",
@@ -47,16 +53,21 @@ export function encoderOf(tiny: boolean): EncoderModel {
       up: matrix(inner, hidden),
       down: matrix(hidden, inner),
     })),
-    exits: [4, 8, 12].map((layer) => ({ layer, norm: norm("rms", hidden), projection: matrix(hidden, hidden) })),
+    exits: (layers === 12 ? [4, 8, 12] : [layers]).map((layer) => ({
+      layer,
+      norm: norm("rms", hidden),
+      projection: matrix(hidden, hidden),
+    })),
     widths: [hidden],
     frames: { query: frame, code: frame, text: frame },
     pairs: [],
-    default: { query: 12, index: 12 },
+    default: { query: layers, index: layers },
   };
 }
 
 /** The generator of the notes: stick-breaking attention by modules, two of 16 experts a token. */
 export function generatorOf(tiny: boolean): GeneratorModel {
+  seed();
   const [hidden, layers, size, inner, vocabulary, gate] = tiny
     ? [32, 2, 16, 32, 256, 16]
     : [512, 12, 256, 512, 16384, 128];

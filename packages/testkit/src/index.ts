@@ -3,4 +3,5 @@ export * from "./host.js";
 export * from "./models.js";
 export * from "./needs.js";
 export * from "./operator.js";
+export * from "./software-gpu.js";
 export * from "./store.js";

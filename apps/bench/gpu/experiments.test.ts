@@ -1,0 +1,108 @@
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect } from "@jest/globals";
+import { needs, softwareDriver, withoutDriver } from "@tessera/testkit";
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+const withCompiler = needs(
+  spawnSync("cc", ["--version"]).status === 0,
+  "no C compiler for a driver of CUDA that is none",
+);
+
+interface Line {
+  readonly experiment: string;
+  readonly name: string;
+  readonly value?: number | string;
+  readonly missing?: string;
+  readonly error?: string;
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tessera-gpu-bench-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function experiments(...options: string[]): Promise<Line[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--conditions=@tessera/source",
+    `--import=${here("../../setup/sources.mjs")}`,
+    here("./experiments.ts"),
+    "--tiny",
+    ...options,
+  ]);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+}
+
+const find = (lines: readonly Line[], experiment: string, name: RegExp): Line | undefined =>
+  lines.find((line) => line.experiment === experiment && name.test(line.name));
+
+describe("the experiments on a GPU", () => {
+  onDevice(
+    "run whole at tiny sizes, and every one gives its figures",
+    async () => {
+      const lines = await experiments("--driver", softwareDriver!);
+      expect(lines.filter(({ error }) => error !== undefined)).toEqual([]);
+      for (const [experiment, name] of [
+        ["E0", /clean starts and stops/],
+        ["E1", /product/],
+        ["E2", /dependent dispatches/],
+        ["E3", /encoder, \d+ tokens/],
+        ["E3b", /against its fp32/],
+        ["E4", /decode, one sequence/],
+        ["E5", /exit 4/],
+        ["E5", /compaction/],
+        ["E9", /host's path/],
+        ["E9", /event-loop delay/],
+      ] as const)
+        expect({ experiment, name, line: find(lines, experiment, name)?.value }).toEqual({
+          experiment,
+          name,
+          line: expect.any(Number),
+        });
+      expect(find(lines, "E3", /cosine/)!.value).toBeGreaterThan(0.9995);
+      expect(find(lines, "E3b", /cosine between the two, fp32/)!.value).toBeGreaterThan(0.9999);
+      expect(find(lines, "E4", /greedy tokens as of the reference, fp32/)!.value).toBe(1);
+      expect(find(lines, "E6", /exit code/)!.value).toBe(0);
+      // what this machine has not is said by name
+      for (const [experiment, name] of [
+        ["E7", /torch/],
+        ["E8", /CUDA|device/],
+      ] as const)
+        expect(find(lines, experiment, name)).toBeDefined();
+    },
+    240_000,
+  );
+
+  onDevice(
+    "soak the engine with mixed load",
+    async () => {
+      const lines = await experiments("--driver", softwareDriver!, "--soak", "0");
+      expect(lines.map(({ value }) => value)).toEqual([0, 0, 0]);
+    },
+    120_000,
+  );
+
+  withCompiler("drive CUDA by FFI: a product that was compiled before, and a graph of kernels", async () => {
+    const library = join(folder, "libcuda.so");
+    await promisify(execFile)("cc", ["-O1", "-shared", "-fPIC", "-o", library, here("./fake-cuda.fixture.c")]);
+    const lines = await experiments("--only", "E8", "--cuda", library);
+    expect(find(lines, "E8", /device/)!.value).toBe("a card of this test");
+    expect(lines.filter(({ name }) => /compiled product/.test(name))).toHaveLength(4);
+    expect(find(lines, "E8", /graph of 90/)!.value).toBeGreaterThan(0);
+  });
+
+  withCompiler("say so where CUDA's driver is missing", async () => {
+    const library = join(folder, "none.so");
+    const lines = await experiments("--only", "E8", "--cuda", library);
+    expect(find(lines, "E8", /CUDA/)!.missing).toContain(library);
+  });
+});
