@@ -19,14 +19,13 @@ const [part, id, name] = process.argv.slice(2);
 const url = process.env.DATABASE_URL;
 const connection = await connectSteadily(url);
 const records = await postgresRecords(connection);
-const tessera = createTessera({ flows: { greet }, records });
-const flow = (name) => tessera.flow(name);
+const runner = createTessera({ flows: { greet }, records });
 const concurrency = part === "work" ? 8 : 0;
-const runs = await DurableRuns.open({ url, connection, records, flow, concurrency });
+const runs = await DurableRuns.open({ url, connection, records, runner, concurrency });
 
 async function close() {
   await runs.close(10_000); // what takes longer is left to the other workers
-  await tessera.close();
+  await runner.close();
   await connection.close();
 }
 if (part === "work") process.once("SIGTERM", close);

@@ -1,37 +1,52 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
-import { canonicalJson, type FlowEvent, type Json, type Records, sha256, TesseraError } from "@tessera/core";
-import { type FlowEvents, type RunResult, toJson } from "@tessera/graph";
+import { errorBody, type Json, messageOf, type Records, TesseraError } from "@tessera/core";
+import {
+  assertSameRun,
+  type Budget,
+  cancellation,
+  eventData,
+  type FlowEvents,
+  firstState,
+  type Retention,
+  type RunEvent,
+  type RunRequest,
+  type RunResult,
+  type RunState,
+  type Runs,
+  resumed,
+  spentOf,
+  toJson,
+} from "@tessera/graph";
 import type { Tessera } from "@tessera/tessera";
 import { EventEmitter } from "eventemitter3";
-import { asTesseraError, bodyOf } from "./errors.js";
-import type { RunEvent, RunRequest, RunState, Runs } from "./runs.js";
+import { asTesseraError } from "./errors.js";
+import type { RunFolder } from "./run-folder.js";
 
 /** What is kept in memory of runs that have ended, and of one run's events. */
 const kept = { runs: 100, events: 10_000 } as const;
 
-type Row = { readonly [port: string]: Json };
-
+/** A run that this process began or took up, and the latest of its events. */
 class Live {
-  state: RunState;
   readonly events: RunEvent[] = [];
   readonly stop = new AbortController();
   cancelled = false;
-  dropped = 0;
   #waiting: (() => void)[] = [];
   settle!: (state: RunState) => void;
   readonly settled = new Promise<RunState>((resolve) => {
     this.settle = resolve;
   });
 
-  constructor(state: RunState) {
-    this.state = state;
-  }
+  /** @param before how many events there are that are not in memory */
+  constructor(
+    public state: RunState,
+    public before: number,
+    readonly writer?: ReturnType<RunFolder["writer"]>,
+  ) {}
 
   push(type: string, data: Json): void {
-    this.events.push({ sequence: this.dropped + this.events.length + 1, type, data });
-    if (this.events.length > kept.events) this.dropped += this.events.splice(0, kept.events / 10).length;
+    const event = { sequence: this.before + this.events.length + 1, type, data };
+    this.events.push(event);
+    this.writer?.push(event);
+    if (this.events.length > kept.events) this.before += this.events.splice(0, kept.events / 10).length;
     this.wake();
   }
 
@@ -50,78 +65,58 @@ class Live {
 export type AnyTessera = Tessera<any>;
 type Begin = (live: Live, events: FlowEvents) => Promise<RunResult<unknown>>;
 
-/** An event as JSON; one that holds what cannot be written keeps its place. */
-function dataOf(event: FlowEvent): Json {
-  try {
-    return toJson(event.type === "node-error" ? { ...event, error: bodyOf(event.error) } : event);
-  } catch {
-    return { type: event.type, path: event.path };
-  }
-}
-
 /**
- * Runs in this process. Their states lie in a folder, one file each, written whole; steps are in the records of the
- * framework object. Without a folder nothing outlives the process. Of ended runs the latest 100 keep their events.
+ * Runs in this process. States and events lie in a folder, steps in the records of the framework object. Without a folder
+ * nothing outlives the process, which keeps the latest 100 runs that have ended.
  */
 export class EmbeddedRuns implements Runs {
   readonly #live = new Map<string, Live>();
-  readonly #starting = new Map<string, Promise<RunState>>();
+  readonly #changing = new Map<string, Promise<unknown>>();
   #closing = false;
 
   constructor(
     private readonly tessera: AnyTessera,
-    private readonly folder: string | undefined,
     private readonly steps: Records | undefined,
+    private readonly folder?: RunFolder,
   ) {}
 
-  #path(id: string): string | undefined {
-    return this.folder && join(this.folder, `${id}.json`);
+  /** Runs in a folder; those of a process that was killed are noted as interrupted. */
+  static async open(tessera: AnyTessera, steps: Records, folder: RunFolder): Promise<EmbeddedRuns> {
+    for (const [id, { status }] of [...folder.summaries])
+      if (status === "running") {
+        const state = (await folder.get(id))!;
+        const spent = await spentOf(steps, id);
+        await folder.save({ ...state, status: "interrupted", spent, ended: new Date().toISOString() });
+      }
+    return new EmbeddedRuns(tessera, steps, folder);
   }
 
-  async #save(state: RunState): Promise<void> {
-    const path = this.#path(state.id);
-    if (!path) return;
-    await mkdir(this.folder!, { recursive: true });
-    const draft = `${path}.${randomUUID()}`;
-    const file = await open(draft, "wx", 0o600);
-    try {
-      await file.writeFile(JSON.stringify(state));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  }
-
-  start(request: RunRequest): Promise<RunState> {
-    const { id } = request;
-    // two requests of one id at the same time are one run
-    const before = this.#starting.get(id) ?? Promise.resolve();
-    const next = before.catch(() => {}).then(() => this.#start(request));
-    this.#starting.set(id, next);
-    const forget = () => void (this.#starting.get(id) === next && this.#starting.delete(id));
+  /** Changes of one run come one after another: two requests of one id at the same time are one run. */
+  #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#changing.get(id) ?? Promise.resolve();
+    const next = before.catch(() => {}).then(work);
+    this.#changing.set(id, next);
+    const forget = () => void (this.#changing.get(id) === next && this.#changing.delete(id));
     next.then(forget, forget);
     return next;
   }
 
-  async #start({ id, flow, input, principal, budget, seed = 0 }: RunRequest): Promise<RunState> {
-    const values = toJson(input) as Row;
-    const inputHash = sha256(canonicalJson(values));
+  start(request: RunRequest): Promise<RunState> {
+    return this.#alone(request.id, () => this.#start(request));
+  }
+
+  async #start(request: RunRequest): Promise<RunState> {
+    const { id, flow, input, principal, budget, seed } = request;
+    const state = firstState(request);
     const known = await this.get(id);
     if (known) {
-      if (known.flow !== flow || known.inputHash !== inputHash || known.principal.id !== principal.id)
-        throw new TesseraError("CONFLICT", "this run was started with another flow or input", {
-          path: id,
-          hint: "use a new Idempotency-Key",
-        });
-      return known.status === "interrupted" ? this.resume(id) : known;
+      assertSameRun(known, state);
+      return known.status === "interrupted" ? this.#resume(id, budget) : known;
     }
-    if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
+    this.#assertOpen(id);
     await this.tessera.flow(flow);
-    const started = new Date().toISOString();
-    const state: RunState = { id, flow, principal, status: "running", input: values, seed, inputHash, started };
-    await this.#save(state);
-    this.#run(state, async (live, events) => {
+    await this.folder?.save(state);
+    this.#run(new Live(state, 0, this.folder?.writer(id)), async (live, events) => {
       const options = { id, principal, budget, seed, signal: live.stop.signal, events };
       const stream = await this.tessera.stream(flow, input, options);
       for await (const part of stream.output) live.push("output-delta", toJson(part));
@@ -130,32 +125,46 @@ export class EmbeddedRuns implements Runs {
     return state;
   }
 
-  #run(state: RunState, begin: Begin): void {
-    const live = new Live(state);
-    this.#live.set(state.id, live);
+  #assertOpen(id: string): void {
+    if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
+  }
+
+  #run(live: Live, begin: Begin): void {
+    this.#live.set(live.state.id, live);
     void this.#follow(live, begin);
   }
 
   async #follow(live: Live, begin: Begin): Promise<void> {
+    const { id } = live.state;
     let ended: Partial<RunState>;
     const events: FlowEvents = new EventEmitter();
-    events.on("event", (event) => live.push(event.type, dataOf(event)));
+    events.on("event", (event) => live.push(event.type, eventData(event)));
     try {
       const { status, output, spent } = await begin(live, events);
-      ended = { status, output: toJson(output) as Row, spent };
+      ended = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
-      const error = asTesseraError(thrown);
-      const interrupted = error.code === "CLOSED" || (this.#closing && error.code === "ABORTED" && !live.cancelled);
-      ended = interrupted
-        ? { status: "interrupted" }
-        : { status: live.cancelled ? "cancelled" : "failed", error: bodyOf(error) };
+      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(await this.#spent(id)) };
     }
     const state: RunState = { ...live.state, ...ended, ended: new Date().toISOString() };
-    await this.#save(state).catch((thrown) => process.emitWarning(`a run could not be noted: ${thrown}`));
+    await live.writer?.flush();
+    await this.folder?.save(state).catch((thrown) => {
+      process.emitWarning(`the end of run ${id} could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
+    });
     live.state = state;
     live.settle(state);
     live.wake();
     await this.#forgetOldest();
+  }
+
+  #failure({ state, cancelled }: Live, error: TesseraError): Pick<RunState, "status"> & Partial<RunState> {
+    if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
+    if (error.code === "CLOSED" || (this.#closing && error.code === "ABORTED")) return { status: "interrupted" };
+    return { status: "failed", error: errorBody(error) };
+  }
+
+  async #spent(id: string): Promise<Pick<RunState, "spent">> {
+    const spent = this.steps && (await spentOf(this.steps, id).catch(() => undefined));
+    return spent ? { spent } : {};
   }
 
   async #forgetOldest(): Promise<void> {
@@ -163,36 +172,30 @@ export class EmbeddedRuns implements Runs {
       if (this.#live.size <= kept.runs) return;
       if (live.state.status === "running") continue;
       this.#live.delete(id);
-      if (!this.folder) await this.steps?.forget(id);
+      if (!this.folder) await this.steps?.forget([id]);
     }
   }
 
   async get(id: string): Promise<RunState | undefined> {
-    const live = this.#live.get(id);
-    if (live) return live.state;
-    const path = this.#path(id);
-    const text = path && (await readFile(path, "utf8").catch(() => undefined));
-    if (!text) return undefined;
-    try {
-      const state = JSON.parse(text) as RunState;
-      // who ran it is no more
-      return state.status === "running" ? { ...state, status: "interrupted" } : state;
-    } catch (cause) {
-      throw new TesseraError("RECORD_CORRUPT", "the state of a run is damaged", { path: id, cause });
-    }
+    return this.#live.get(id)?.state ?? this.folder?.get(id);
   }
 
   async list({ principal, limit }: { principal?: string | undefined; limit: number }): Promise<RunState[]> {
-    const files = this.folder ? await readdir(this.folder).catch(() => []) : [];
-    const ids = new Set([
-      ...this.#live.keys(),
-      ...files.filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -5)),
-    ]);
-    const states = (await Promise.all([...ids].map((id) => this.get(id)))).filter((state) => state !== undefined);
-    return states
-      .filter((state) => principal === undefined || state.principal.id === principal)
+    const ids = this.#summaries()
+      .filter((summary) => principal === undefined || summary.principal === principal)
       .sort((a, b) => (a.started < b.started ? 1 : -1))
       .slice(0, limit);
+    return (await Promise.all(ids.map(({ id }) => this.get(id)))).filter((state) => state !== undefined);
+  }
+
+  /** Every run there is, without its input and output. */
+  #summaries() {
+    const known = [...(this.folder?.summaries ?? [])].map(([id, summary]) => ({ id, ...summary }));
+    if (this.folder) return known;
+    return [...this.#live.values()].map(({ state: { principal, ...state } }) => ({
+      ...state,
+      principal: principal.id,
+    }));
   }
 
   async #known(id: string): Promise<RunState> {
@@ -201,51 +204,64 @@ export class EmbeddedRuns implements Runs {
     return state;
   }
 
-  async cancel(id: string): Promise<RunState> {
-    const state = await this.#known(id);
-    const live = this.#live.get(id);
-    if (state.status === "interrupted") {
-      const cancelled: RunState = { ...state, status: "cancelled", ended: new Date().toISOString() };
-      await this.#save(cancelled);
-      if (live) live.state = cancelled;
-      return cancelled;
-    }
-    if (!live || state.status !== "running")
-      throw new TesseraError("CONFLICT", `the run has ended: ${state.status}`, { path: id });
-    live.cancelled = true;
-    live.stop.abort(new Error("cancelled"));
-    return live.settled;
+  cancel(id: string): Promise<RunState> {
+    return this.#alone(id, async () => {
+      const state = await this.#known(id);
+      const live = this.#live.get(id);
+      if (state.status === "interrupted") {
+        const ended = new Date().toISOString();
+        const cancelled: RunState = { ...state, status: "cancelled", error: cancellation(id), ended };
+        await this.folder?.save(cancelled);
+        if (live) live.state = cancelled;
+        return cancelled;
+      }
+      if (!live || state.status !== "running")
+        throw new TesseraError("CONFLICT", `the run has ended: ${state.status}`, { path: id });
+      live.cancelled = true;
+      live.stop.abort(new Error("cancelled"));
+      return live.settled;
+    });
   }
 
-  async resume(id: string): Promise<RunState> {
-    const state = await this.#known(id);
-    if (!["interrupted", "failed", "cancelled"].includes(state.status))
-      throw new TesseraError("CONFLICT", `a run that is ${state.status} cannot be resumed`, { path: id });
-    if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
-    const { output: _, error: __, ended: ___, ...rest } = state;
-    const running: RunState = { ...rest, status: "running" };
+  resume(id: string, budget?: Budget): Promise<RunState> {
+    return this.#alone(id, () => this.#resume(id, budget));
+  }
+
+  async #resume(id: string, budget: Budget | undefined): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget);
+    this.#assertOpen(id);
     const recorded = await this.steps?.run(id);
-    await this.#save(running);
-    const { principal, seed } = running;
-    this.#run(running, async ({ stop: { signal } }, events) =>
+    const before = this.#live.get(id);
+    const events = before ? before.before + before.events.length : (await this.folder?.events(id))?.at(-1)?.sequence;
+    await this.folder?.save(running);
+    const live = new Live(running, events ?? 0, this.folder?.writer(id));
+    const { flow, input, principal, seed } = running;
+    this.#run(live, async ({ stop: { signal } }, events) =>
       // one that ended before its first note begins anew
       recorded
-        ? this.tessera.resume(id, { signal, events })
-        : this.tessera.run(state.flow, state.input, { id, principal, seed, signal, events }),
+        ? this.tessera.resume(id, { budget: running.budget, signal, events })
+        : this.tessera.run(flow, input, { id, principal, seed, budget: running.budget, signal, events }),
     );
     return running;
   }
 
   async *events(id: string, after = 0): AsyncIterable<RunEvent> {
     const live = this.#live.get(id);
-    if (!live) return;
     for (let next = after; ; ) {
-      if (next < live.dropped) next = live.dropped;
-      const event = live.events[next - live.dropped];
+      if (!live || next < live.before) {
+        const last = live?.before ?? Number.POSITIVE_INFINITY;
+        await live?.writer?.flush();
+        for (const event of (await this.folder?.events(id)) ?? [])
+          if (event.sequence > next && event.sequence <= last) yield event;
+        if (!live) return;
+        next = last;
+      }
+      const event = live.events[next - live.before];
       if (event) {
         next = event.sequence;
         yield event;
-      } else if (live.state.status !== "running") return;
+      } else if (next < live.before) continue;
+      else if (live.state.status !== "running") return;
       else await live.next();
     }
   }
@@ -256,6 +272,27 @@ export class EmbeddedRuns implements Runs {
 
   async records(id: string): Promise<Readonly<Record<string, string>>> {
     return Object.fromEntries((await this.steps?.journal(id)) ?? []);
+  }
+
+  async prune({ runs, ageMs }: Retention): Promise<number> {
+    const since = new Date(Date.now() - ageMs).toISOString();
+    const ids = this.#summaries()
+      .filter(({ id, status }) => status !== "running" && !this.#changing.has(id))
+      .sort((a, b) => (a.ended! < b.ended! ? 1 : -1))
+      .filter(({ ended }, place) => place >= runs || ended! < since)
+      .map(({ id }) => id);
+    if (ids.length === 0) return 0;
+    const forgotten = (async () => {
+      // the steps first: what a crash leaves of this is a state, which the next call finds
+      await this.steps?.forget(ids);
+      for (const id of ids) {
+        this.#live.delete(id);
+        await this.folder?.remove(id);
+      }
+    })();
+    // nobody takes one up meanwhile
+    await Promise.all(ids.map((id) => this.#alone(id, () => forgotten)));
+    return ids.length;
   }
 
   async close(within?: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes, TesseraError } from "@tessera/core";
+import { type ErrorCode, errorBody, errorCodes, TesseraError } from "@tessera/core";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 const failures: Partial<Record<ErrorCode, number>> = {
@@ -37,23 +37,6 @@ export const statuses = Object.fromEntries(
   Object.keys(errorCodes).map((code) => [code, failures[code as ErrorCode] ?? 400]),
 ) as Readonly<Record<ErrorCode, number>>;
 
-/** The body of an error: a `TesseraError` without its cause, which may speak of the machine. */
-export interface ErrorBody {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly path?: string;
-  readonly hint?: string;
-  readonly findings?: readonly ErrorBody[];
-}
-
-export const bodyOf = ({ code, message, path, hint, findings }: TesseraError): ErrorBody => ({
-  code,
-  message,
-  ...(path !== undefined && { path }),
-  ...(hint !== undefined && { hint }),
-  ...(findings.length > 0 && { findings: findings.map(bodyOf) }),
-});
-
 const byStatus: Readonly<Record<number, ErrorCode>> = {
   404: "NOT_FOUND",
   413: "REQUEST_TOO_LARGE",
@@ -82,5 +65,5 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   if (status >= 500) request.log.error({ code: error.code, path: error.path, cause: String(error.cause) }, "failed");
   if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
   if (status === 401) reply.header("www-authenticate", "Bearer");
-  return reply.code(status).send(bodyOf(error));
+  return reply.code(status).send(errorBody(error));
 }

@@ -1,7 +1,7 @@
 import { hit, passage, TesseraError } from "@tessera/core";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import type { IndexFolder } from "./indexes.js";
+import type { Indexes } from "./indexes.js";
 import { named, type Service } from "./server.js";
 
 type Named = { Params: z.infer<typeof named> };
@@ -12,15 +12,15 @@ const remove = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
 const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(1).max(1000).default(10) });
 
 /** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
-export function indexRoutes(server: FastifyInstance, { library }: Service, indexes: IndexFolder): void {
+export function indexRoutes(server: FastifyInstance, { library }: Service, indexes: Indexes): void {
   const config = (summary: string) => ({ scope: "indexes" as const, summary });
-  server.get("/indexes", { config: config("the indexes") }, () => ({
-    indexes: indexes.all.map(({ statistics }) => statistics),
+  server.get("/indexes", { config: config("the indexes") }, async () => ({
+    indexes: await Promise.all(indexes.all.map((index) => index.statistics())),
   }));
   server.get<Named>(
     "/indexes/:name",
     { schema: { params: named }, config: config("the statistics of an index") },
-    ({ params: { name } }) => indexes.get(name).statistics,
+    async ({ params: { name } }) => indexes.get(name).statistics(),
   );
   server.put<Named>(
     "/indexes/:name",
@@ -28,7 +28,7 @@ export function indexRoutes(server: FastifyInstance, { library }: Service, index
     async ({ params: { name } }, reply) => {
       const index = await indexes.create(name);
       await library.provide(index.resources);
-      return reply.code(201).send(index.statistics);
+      return reply.code(201).send(await index.statistics());
     },
   );
   server.delete<Named>(
@@ -50,7 +50,7 @@ export function indexRoutes(server: FastifyInstance, { library }: Service, index
     { schema: { params: named, body: upsert }, config: config("add passages, or replace those of the same id") },
     async ({ params: { name }, body }) => {
       await indexes.get(name).upsert(body.passages);
-      return indexes.get(name).statistics;
+      return indexes.get(name).statistics();
     },
   );
   server.post<Named & { Body: z.infer<typeof remove> }>(
@@ -58,14 +58,14 @@ export function indexRoutes(server: FastifyInstance, { library }: Service, index
     { schema: { params: named, body: remove }, config: config("remove passages by id") },
     async ({ params: { name }, body }) => {
       await indexes.get(name).delete(body.ids);
-      return indexes.get(name).statistics;
+      return indexes.get(name).statistics();
     },
   );
   server.post<Named & { Body: z.infer<typeof search> }>(
     "/indexes/:name/search",
     { schema: { params: named, body: search }, config: config("search by words, as the key's principal") },
     async ({ key, params: { name }, body: { query: text, top } }) => ({
-      hits: z.array(hit).parse(await indexes.get(name).sparse.search({ text, top, principal: key.principal })),
+      hits: z.array(hit).parse(await indexes.get(name).search({ text, top, principal: key.principal })),
     }),
   );
 }

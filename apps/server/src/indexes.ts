@@ -1,6 +1,6 @@
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { didYouMean, type Passage, passage, TesseraError } from "@tessera/core";
+import { didYouMean, type Hit, type Passage, passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { HashEncoder } from "@tessera/models";
 import { Bm25Store, ExactStore } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
@@ -9,8 +9,58 @@ import { z } from "zod";
 const change = z.union([z.object({ upsert: z.array(passage) }), z.object({ delete: z.array(z.string()) })]);
 type Change = z.infer<typeof change>;
 
-/** A search index of words and vectors. Every change is one line of a log, committed before it can be found. */
-export class ServedIndex {
+export interface IndexStatistics {
+  readonly name: string;
+  readonly passages: number;
+  readonly revision: string;
+  /** What makes its vectors; an index without has words alone. */
+  readonly encoder: string | undefined;
+}
+
+/** A search index that clients fill. A change is wholly there or not at all, and can be found once it is kept. */
+export interface ServedIndex {
+  readonly name: string;
+  statistics(): Promise<IndexStatistics>;
+  /** What flows name: the stores "<name>.sparse" and "<name>.dense", and the encoder "<name>.encoder". */
+  readonly resources: Resources;
+  /** Passages of one id are a replacement. */
+  upsert(passages: readonly Passage[]): Promise<void>;
+  delete(ids: readonly string[]): Promise<void>;
+  /** By words. */
+  search(query: Pick<StoreQuery, "text" | "top" | "principal">): Promise<Hit[]>;
+}
+
+/** The indexes that a service makes and changes. */
+export interface Indexes {
+  readonly all: readonly ServedIndex[];
+  /** What all of them give to flows. */
+  readonly resources: Resources;
+  /** @throws TesseraError NOT_FOUND */
+  get(name: string): ServedIndex;
+  /** @throws TesseraError CONFLICT where there is one of that name. */
+  create(name: string): Promise<ServedIndex>;
+  /** @throws TesseraError NOT_FOUND */
+  remove(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws TesseraError NOT_FOUND */
+export function indexNamed<I extends ServedIndex>(indexes: ReadonlyMap<string, I>, name: string): I {
+  const found = indexes.get(name);
+  if (found) return found;
+  throw new TesseraError("NOT_FOUND", `there is no index "${name}"`, { hint: didYouMean(name, indexes.keys()) });
+}
+
+/** The resources of several, kind by kind; of one name the last stands. */
+export function mergedResources(all: readonly Resources[]): Resources {
+  const merged: Record<string, Resources[string]> = {};
+  for (const resources of all)
+    for (const [kind, named] of Object.entries(resources)) merged[kind] = { ...merged[kind], ...named };
+  return merged;
+}
+
+/** An index in this process. Every change is one line of a log, committed before it can be found. */
+class LoggedIndex implements ServedIndex {
   readonly sparse = new Bm25Store();
   readonly encoder = new HashEncoder();
   readonly dense = new ExactStore({ space: this.encoder.space(), width: this.encoder.width });
@@ -20,13 +70,13 @@ export class ServedIndex {
   constructor(
     readonly name: string,
     private readonly log: string,
+    private readonly assertHeld: () => Promise<void>,
   ) {}
 
-  get statistics() {
+  async statistics(): Promise<IndexStatistics> {
     return { name: this.name, passages: this.#ids.size, revision: this.sparse.revision, encoder: "hash" };
   }
 
-  /** What flows name: the stores "<name>.sparse" and "<name>.dense", and the encoder "<name>.encoder". */
   get resources(): Resources {
     return {
       store: { [`${this.name}.sparse`]: this.sparse, [`${this.name}.dense`]: this.dense },
@@ -70,6 +120,7 @@ export class ServedIndex {
 
   #commit(made: Change): Promise<void> {
     const result = this.#changes.then(async () => {
+      await this.assertHeld();
       const file = await open(this.log, "a");
       const { size } = await file.stat();
       try {
@@ -87,7 +138,6 @@ export class ServedIndex {
     return result;
   }
 
-  /** All of them or none. Passages of one id are a replacement. */
   upsert(passages: readonly Passage[]): Promise<void> {
     return this.#commit({ upsert: [...new Map(passages.map((one) => [one.id, one])).values()] });
   }
@@ -96,26 +146,33 @@ export class ServedIndex {
     return this.#commit({ delete: [...ids] });
   }
 
+  search(query: Parameters<ServedIndex["search"]>[0]): Promise<Hit[]> {
+    return this.sparse.search(query);
+  }
+
   async close(): Promise<void> {
     await this.#changes;
     await Promise.all([this.sparse.close(), this.dense.close()]);
   }
 }
 
-/** The indexes that a service makes and changes, one log each in a folder. */
-export class IndexFolder {
-  readonly #indexes = new Map<string, ServedIndex>();
+/** Indexes in this process, one log each in a folder; `assertHeld` is asked before every write. */
+export class IndexFolder implements Indexes {
+  readonly #indexes = new Map<string, LoggedIndex>();
 
-  private constructor(private readonly folder: string) {}
+  private constructor(
+    private readonly folder: string,
+    private readonly assertHeld: () => Promise<void>,
+  ) {}
 
   /** @throws TesseraError INDEX_CORRUPT */
-  static async open(folder: string): Promise<IndexFolder> {
+  static async open(folder: string, assertHeld: () => Promise<void> = async () => {}): Promise<IndexFolder> {
     await mkdir(folder, { recursive: true });
-    const indexes = new IndexFolder(folder);
+    const indexes = new IndexFolder(folder, assertHeld);
     for (const file of await readdir(folder))
       if (file.endsWith(".jsonl")) {
         const name = file.slice(0, -".jsonl".length);
-        indexes.#indexes.set(name, await new ServedIndex(name, join(folder, file)).load());
+        indexes.#indexes.set(name, await new LoggedIndex(name, join(folder, file), assertHeld).load());
       }
     return indexes;
   }
@@ -124,37 +181,30 @@ export class IndexFolder {
     return [...this.#indexes.values()];
   }
 
-  /** What all of them give to flows. */
   get resources(): Resources {
-    return {
-      store: Object.assign({}, ...this.all.map(({ resources }) => resources.store)),
-      encoder: Object.assign({}, ...this.all.map(({ resources }) => resources.encoder)),
-    };
+    return mergedResources(this.all.map(({ resources }) => resources));
   }
 
-  /** @throws TesseraError NOT_FOUND */
   get(name: string): ServedIndex {
-    const found = this.#indexes.get(name);
-    if (!found)
-      throw new TesseraError("NOT_FOUND", `there is no index "${name}"`, {
-        hint: didYouMean(name, this.#indexes.keys()),
-      });
-    return found;
+    return indexNamed(this.#indexes, name);
   }
 
-  /** @throws TesseraError CONFLICT where there is one of that name. */
   async create(name: string): Promise<ServedIndex> {
+    await this.assertHeld();
     if (this.#indexes.has(name)) throw new TesseraError("CONFLICT", `there is an index "${name}"`, { path: name });
     const log = join(this.folder, `${name}.jsonl`);
-    const index = new ServedIndex(name, log);
+    const index = new LoggedIndex(name, log, this.assertHeld);
     this.#indexes.set(name, index);
-    await appendFile(log, "");
+    await appendFile(log, "").catch((cause) => {
+      this.#indexes.delete(name);
+      throw new TesseraError("STORE_FAILED", "the index could not be made", { path: name, cause });
+    });
     return index;
   }
 
-  /** @throws TesseraError NOT_FOUND */
   async remove(name: string): Promise<void> {
-    const index = this.get(name);
+    const index = indexNamed(this.#indexes, name);
+    await this.assertHeld();
     this.#indexes.delete(name);
     const log = join(this.folder, `${name}.jsonl`);
     await rename(log, `${log}.removed`);
@@ -163,6 +213,6 @@ export class IndexFolder {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.all.map((index) => index.close()));
+    await Promise.all([...this.#indexes.values()].map((index) => index.close()));
   }
 }

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import {
   didYouMean,
   type FlowDocument,
+  hashDocument,
   isOptional,
+  messageOf,
   type PortType,
   parseDocument,
   required,
@@ -41,7 +43,50 @@ export const inputSchema = ({ input }: FlowDocument) => ({
   additionalProperties: false,
 });
 
-/** The flows of a service: those it began with, and uploaded ones, which lie in a folder. */
+/** Keeps uploaded flows. */
+export interface FlowStorage {
+  /** The documents as they are kept, by name; one that is no JSON as its text. */
+  read(): Promise<ReadonlyMap<string, unknown>>;
+  write(document: FlowDocument): Promise<void>;
+  remove(name: string): Promise<void>;
+}
+
+/** Flows in a folder, one file each; `assertHeld` is asked before every write. */
+export function folderFlows(folder: string, assertHeld: () => Promise<void> = async () => {}): FlowStorage {
+  const pathOf = (name: string) => join(folder, `${name}.json`);
+  return {
+    async read() {
+      const found = new Map<string, unknown>();
+      for (const file of await readdir(folder).catch(() => [])) {
+        if (!file.endsWith(".json")) continue;
+        const text = await readFile(join(folder, file), "utf8");
+        found.set(file.slice(0, -".json".length), jsonOrText(text));
+      }
+      return found;
+    },
+    async write(document) {
+      await assertHeld();
+      await mkdir(folder, { recursive: true });
+      const path = pathOf(document.name);
+      await writeFile(`${path}.draft`, JSON.stringify(document, undefined, 2));
+      await rename(`${path}.draft`, path);
+    },
+    async remove(name) {
+      await assertHeld();
+      await rm(pathOf(name), { force: true });
+    },
+  };
+}
+
+export const jsonOrText = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+};
+
+/** The flows of a service: those it began with, and uploaded ones. */
 export class Library {
   readonly #uploaded = new Map<string, FlowDocument>();
   #changes: Promise<unknown> = Promise.resolve();
@@ -49,21 +94,31 @@ export class Library {
   constructor(
     private readonly tessera: AnyTessera,
     private readonly given: Readonly<Record<string, FlowDocument>>,
-    private readonly folder: string | undefined,
+    private readonly storage?: FlowStorage,
   ) {}
 
-  /** Reads the uploaded flows. One that no longer compiles is left out, with a warning. */
-  async load(): Promise<void> {
-    await this.tessera.start();
-    if (!this.folder) return;
-    for (const name of await readdir(this.folder).catch(() => []))
-      if (name.endsWith(".json"))
+  /**
+   * Takes in what flows are kept, at first and where another process may have changed them. One that does not compile is
+   * left out, with a warning.
+   */
+  load(): Promise<void> {
+    return this.#change(async () => {
+      await this.tessera.start();
+      const kept = new Map<string, FlowDocument>();
+      const before = new Map(this.#uploaded);
+      for (const [name, value] of (await this.storage?.read()) ?? [])
         try {
-          const document = parseDocument(JSON.parse(await readFile(join(this.folder, name), "utf8")));
-          await this.#install(new Map([...this.#uploaded, [document.name, document]]));
+          const document = parseDocument(value);
+          kept.set(name, document);
+          const there = before.get(name);
+          if (!there || hashDocument(there) !== hashDocument(document))
+            await this.#install(new Map([...this.#uploaded, [name, document]]));
         } catch (error) {
-          process.emitWarning(`the uploaded flow ${name} is left out: ${(error as Error).message}`, "TesseraWarning");
+          kept.delete(name);
+          process.emitWarning(`the uploaded flow ${name} is left out: ${messageOf(error)}`, "TesseraWarning");
         }
+      if ([...this.#uploaded.keys()].some((name) => !kept.has(name))) await this.#install(kept);
+    });
   }
 
   get names(): readonly string[] {
@@ -85,6 +140,21 @@ export class Library {
     for (const [name, document] of uploaded) this.#uploaded.set(name, document);
   }
 
+  /** Where it cannot be kept nothing has changed. */
+  async #installAndKeep(
+    uploaded: ReadonlyMap<string, FlowDocument>,
+    keep: () => Promise<void> | undefined,
+  ): Promise<void> {
+    const before = new Map(this.#uploaded);
+    await this.#install(uploaded);
+    try {
+      await keep();
+    } catch (error) {
+      await this.#install(before);
+      throw error;
+    }
+  }
+
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#changes.then(work);
     this.#changes = result.catch(() => {});
@@ -102,13 +172,7 @@ export class Library {
       const { name } = document;
       if (Object.hasOwn(this.given, name))
         throw new TesseraError("CONFLICT", `"${name}" is a flow that the service was started with`, { path: name });
-      await this.#install(new Map([...this.#uploaded, [name, document]]));
-      if (this.folder) {
-        await mkdir(this.folder, { recursive: true });
-        const path = join(this.folder, `${name}.json`);
-        await writeFile(`${path}.draft`, JSON.stringify(document, undefined, 2));
-        await rename(`${path}.draft`, path);
-      }
+      await this.#installAndKeep(new Map([...this.#uploaded, [name, document]]), () => this.storage?.write(document));
       return this.flow(name);
     });
   }
@@ -121,8 +185,7 @@ export class Library {
         throw new TesseraError("CONFLICT", `"${name}" is a flow that the service was started with`, { path: name });
       const left = new Map(this.#uploaded);
       left.delete(name);
-      await this.#install(left);
-      if (this.folder) await rm(join(this.folder, `${name}.json`), { force: true });
+      await this.#installAndKeep(left, () => this.storage?.remove(name));
     });
   }
 

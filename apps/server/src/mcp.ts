@@ -1,10 +1,11 @@
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { errorBody } from "@tessera/core";
 import { flows } from "@tessera/flows";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { asTesseraError, bodyOf } from "./errors.js";
+import { asTesseraError } from "./errors.js";
 import type { Key } from "./keys.js";
 import { inputSchema } from "./library.js";
 import { startRun } from "./run-routes.js";
@@ -36,7 +37,7 @@ function toolsOf(service: Service, key: Key): Server {
       const text = typeof output?.text === "string" ? output.text : JSON.stringify(output ?? {});
       return { content: [{ type: "text", text }], structuredContent: output ?? {} };
     } catch (thrown) {
-      return { isError: true, content: [{ type: "text", text: JSON.stringify(bodyOf(asTesseraError(thrown))) }] };
+      return { isError: true, content: [{ type: "text", text: JSON.stringify(errorBody(asTesseraError(thrown))) }] };
     }
   });
   return server;

@@ -1,5 +1,10 @@
-import { describe, expect, it } from "@jest/globals";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import { testBudgets } from "@tessera/testkit";
 import { type Key, limits } from "./keys.js";
+import { LocalBudgets } from "./local-budgets.js";
 import { Meter } from "./meter.js";
 
 const keyOf = (given: object): Key => ({
@@ -13,25 +18,68 @@ const keyOf = (given: object): Key => ({
 });
 const bound = { calls: 4, tokens: 100 };
 
+const folder = mkdtempSync(join(tmpdir(), "tessera-meter-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const path = join(folder, "budgets.json");
+testBudgets("a file", {
+  open: () => LocalBudgets.open(path),
+  fresh: async () => rmSync(path, { force: true }),
+  shared: false,
+});
+
+const exhausted = { code: "QUOTA_EXHAUSTED" };
+
 describe("the budget of a day", () => {
-  it("is never overdrawn by runs at the same time, and is there again tomorrow", () => {
+  it("is never overdrawn by runs at the same time, and is there again tomorrow", async () => {
     let now = Date.parse("2026-01-01T23:00:00Z");
-    const meter = new Meter(() => now);
+    const meter = new Meter({ now: () => now });
     const key = keyOf({ callsPerDay: 6, tokensPerDay: 1000 });
-    const one = meter.admit(key, bound);
-    const two = meter.admit(key, bound, { steps: 3 });
+    const one = await meter.admit(key, { id: "1", bound });
+    const two = await meter.admit(key, { id: "2", bound, budget: { steps: 3 } });
     expect([one.budget, two.budget]).toEqual([
       { calls: 4, tokens: 100 },
       { steps: 3, calls: 2, tokens: 100 },
     ]);
-    expect(() => meter.admit(key, bound)).toThrow(expect.objectContaining({ code: "QUOTA_EXHAUSTED" }));
-    one.release({ calls: 1, tokens: 10 });
-    one.release({ calls: 1, tokens: 10 });
-    expect(meter.admit(key, bound).budget.calls).toBe(3);
-    two.release({ calls: 2, tokens: 20 });
-    expect(() => meter.admit(key, bound)).toThrow(expect.objectContaining({ code: "QUOTA_EXHAUSTED" }));
-    expect(meter.admit(key, { calls: 0, tokens: 0 }).budget).toEqual({ calls: 0, tokens: 0 });
+    await expect(meter.admit(key, { id: "3", bound })).rejects.toMatchObject(exhausted);
+    await one.release({ calls: 1, tokens: 10 });
+    await one.release({ calls: 1, tokens: 10 });
+    expect((await meter.admit(key, { id: "4", bound })).budget.calls).toBe(3);
+    await two.release({ calls: 2, tokens: 20 });
+    await expect(meter.admit(key, { id: "5", bound })).rejects.toMatchObject(exhausted);
+    expect((await meter.admit(key, { id: "6", bound: { calls: 0, tokens: 0 } })).budget).toEqual({
+      calls: 0,
+      tokens: 0,
+    });
     now += 3_600_000;
-    expect(meter.admit(key, bound).budget.calls).toBe(3); // three are still set aside
+    expect((await meter.admit(key, { id: "7", bound })).budget.calls).toBe(3); // three are still set aside
+  });
+
+  it("is kept across a restart, and a resumed run pays only for what is new", async () => {
+    rmSync(path, { force: true });
+    const key = keyOf({ callsPerDay: 6 });
+    const before = await new Meter({ budgets: await LocalBudgets.open(path) }).admit(key, { id: "1", bound });
+    await before.release({ calls: 3, tokens: 10 });
+    const meter = new Meter({ budgets: await LocalBudgets.open(path) });
+    const again = await meter.admit(key, { id: "1", bound, before: { calls: 3, tokens: 10 } });
+    expect(again.budget).toEqual({ calls: 4, tokens: 100 }); // of the whole run
+    await again.release({ calls: 4, tokens: 20 });
+    expect((await meter.admit(key, { id: "2", bound })).budget.calls).toBe(2);
+    await expect(meter.admit(key, { id: "3", bound })).rejects.toMatchObject(exhausted);
+  });
+
+  it("gets back what runs set aside whose process died, and charges what they had spent", async () => {
+    let now = Date.parse("2026-01-01T12:00:00Z");
+    const budgets = new LocalBudgets(() => now);
+    const states: Record<string, object> = {
+      ended: { status: "interrupted", spent: { calls: 1, tokens: 5 } },
+      still: { status: "running" },
+    };
+    const meter = new Meter({ budgets, runs: { get: async (id) => states[id] as never }, now: () => now });
+    const key = keyOf({ callsPerDay: 12 });
+    for (const id of ["ended", "still", "never begun"]) await meter.admit(key, { id, bound });
+    await expect(meter.admit(key, { id: "next", bound })).rejects.toMatchObject(exhausted);
+    now += 120_000;
+    // 12, less the 1 that was spent and the 4 that are set aside
+    expect((await meter.admit(key, { id: "next", bound: { calls: 99, tokens: 0 } })).budget.calls).toBe(7);
   });
 });

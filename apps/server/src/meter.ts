@@ -1,47 +1,59 @@
-import { TesseraError } from "@tessera/core";
-import type { Budget, FlowBound } from "@tessera/graph";
+import { type Amount, type DailyBudgets, messageOf, TesseraError } from "@tessera/core";
+import type { Budget, FlowBound, RunState, Runs } from "@tessera/graph";
 import type { Key } from "./keys.js";
+import { LocalBudgets } from "./local-budgets.js";
 
 /** A place among the runs of a key, with what the run may spend. */
 export interface Lease {
   readonly budget: Budget;
-  /** Gives the place back, and charges what was spent. */
-  release(spent?: { calls: number; tokens: number }): void;
+  /** Gives the place back, and charges what the run has spent in all; where that is not known, all that it might have. */
+  release(spent?: Amount): Promise<void>;
+  /** Gives the place back alone: another lease of the same run charges it. */
+  leave(): void;
+}
+
+/** A run that asks for a place. */
+export interface Applicant {
+  readonly id: string;
+  readonly bound: Pick<FlowBound, "calls" | "tokens">;
+  /** What is asked for, where that is less. */
+  readonly budget?: Budget | undefined;
+  /** What it has spent before, where it is resumed. */
+  readonly before?: Amount | undefined;
+}
+
+export interface MeterSettings {
+  /** Where what is spent is kept; in memory by default. */
+  readonly budgets?: DailyBudgets;
+  /** Tells of reservations whose runs have ended, while whoever should have settled them died. */
+  readonly runs?: Pick<Runs, "get">;
+  readonly now?: () => number;
 }
 
 interface Account {
   tokens: number; // of the bucket of requests
   filled: number; // when, in milliseconds
   running: number;
-  day: string;
-  readonly spent: { calls: number; tokens: number };
-  readonly reserved: { calls: number; tokens: number };
 }
 
-/** What each key does: requests by a token bucket, runs at once, and the budget of a day. */
+const grace = 60_000; // milliseconds that a run has between its reservation and its first note
+
+/** What each key does: requests by a token bucket and runs at once in this process, and the budget of a day. */
 export class Meter {
   readonly #accounts = new Map<string, Account>();
+  readonly #budgets: DailyBudgets;
+  readonly #now: () => number;
 
-  constructor(private readonly now: () => number = Date.now) {}
+  constructor(private readonly settings: MeterSettings = {}) {
+    this.#now = settings.now ?? Date.now;
+    this.#budgets = settings.budgets ?? new LocalBudgets(this.#now);
+  }
 
   #account(key: Key): Account {
-    const day = new Date(this.now()).toISOString().slice(0, 10);
     let account = this.#accounts.get(key.id);
     if (!account) {
-      account = {
-        tokens: key.limits.requestsPerMinute,
-        filled: this.now(),
-        running: 0,
-        day,
-        spent: { calls: 0, tokens: 0 },
-        reserved: { calls: 0, tokens: 0 },
-      };
+      account = { tokens: key.limits.requestsPerMinute, filled: this.#now(), running: 0 };
       this.#accounts.set(key.id, account);
-    }
-    if (account.day !== day) {
-      account.day = day;
-      account.spent.calls = 0;
-      account.spent.tokens = 0;
     }
     return account;
   }
@@ -50,7 +62,7 @@ export class Meter {
   request(key: Key): void {
     const account = this.#account(key);
     const rate = key.limits.requestsPerMinute / 60_000;
-    const now = this.now();
+    const now = this.#now();
     account.tokens = Math.min(key.limits.requestsPerMinute, account.tokens + (now - account.filled) * rate);
     account.filled = now;
     if (account.tokens < 1)
@@ -64,37 +76,67 @@ export class Meter {
    * Takes a place for a run, and sets aside what it may spend: its flow's bound, or what is left of the day.
    * @throws TesseraError OVERLOADED, QUOTA_EXHAUSTED
    */
-  admit(key: Key, bound: Pick<FlowBound, "calls" | "tokens">, asked: Budget = {}): Lease {
+  async admit(key: Key, { id, bound, budget = {}, before = { calls: 0, tokens: 0 } }: Applicant): Promise<Lease> {
     const account = this.#account(key);
     const { concurrency, callsPerDay, tokensPerDay } = key.limits;
     if (account.running >= concurrency)
       throw new TesseraError("OVERLOADED", `this key may have ${concurrency} runs at once`, { retryAfterMs: 1000 });
-    const share = (kind: "calls" | "tokens", perDay: number | undefined): number => {
-      const most = Math.min(bound[kind], asked[kind] ?? Number.POSITIVE_INFINITY);
-      if (perDay === undefined || most === 0) return most;
-      const left = perDay - account.spent[kind] - account.reserved[kind];
-      if (left <= 0)
-        throw new TesseraError("QUOTA_EXHAUSTED", `this key may spend ${perDay} ${kind} a day`, {
-          hint: "it may run again tomorrow (UTC), or when its other runs have ended",
-        });
-      return Math.min(most, left);
-    };
-    const set = { calls: share("calls", callsPerDay), tokens: share("tokens", tokensPerDay) };
     account.running++;
-    account.reserved.calls += set.calls;
-    account.reserved.tokens += set.tokens;
-    let held = true;
-    return {
-      budget: { ...asked, ...set },
-      release(spent = { calls: 0, tokens: 0 }) {
-        if (!held) return;
+    const most = {
+      calls: Math.max(0, Math.min(bound.calls, budget.calls ?? Number.POSITIVE_INFINITY) - before.calls),
+      tokens: Math.max(0, Math.min(bound.tokens, budget.tokens ?? Number.POSITIVE_INFINITY) - before.tokens),
+    };
+    const limited = callsPerDay !== undefined || tokensPerDay !== undefined;
+    const perDay = { calls: callsPerDay, tokens: tokensPerDay };
+    const asked = { run: id, account: key.id, most, perDay, before };
+    try {
+      const set = limited ? await this.#reserve(asked) : most;
+      let held = true;
+      const leave = (): boolean => {
+        if (!held) return false;
         held = false;
         account.running--;
-        account.reserved.calls -= set.calls;
-        account.reserved.tokens -= set.tokens;
-        account.spent.calls += spent.calls;
-        account.spent.tokens += spent.tokens;
-      },
-    };
+        return true;
+      };
+      return {
+        budget: { ...budget, calls: before.calls + set.calls, tokens: before.tokens + set.tokens },
+        leave,
+        release: async (spent) => {
+          if (leave() && limited) await this.#settle(id, spent);
+        },
+      };
+    } catch (error) {
+      account.running--;
+      throw error;
+    }
+  }
+
+  async #reserve(asked: Parameters<DailyBudgets["reserve"]>[0]): Promise<Amount> {
+    const set = await this.#budgets.reserve(asked);
+    if (set) return set;
+    await this.#settleEnded(asked.account);
+    const again = await this.#budgets.reserve(asked);
+    if (again) return again;
+    const { calls, tokens } = asked.perDay;
+    const limits = [calls !== undefined && `${calls} calls`, tokens !== undefined && `${tokens} tokens`];
+    throw new TesseraError("QUOTA_EXHAUSTED", `this key may spend ${limits.filter(Boolean).join(" and ")} a day`, {
+      hint: "it may run again tomorrow (UTC), or when its other runs have ended",
+    });
+  }
+
+  /** Settles what nobody else will: the process that admitted a run may be gone. */
+  async #settleEnded(account: string): Promise<void> {
+    const { runs } = this.settings;
+    if (!runs) return;
+    for (const id of await this.#budgets.open(account, grace)) {
+      const state: RunState | undefined = await runs.get(id);
+      if (state?.status !== "running") await this.#settle(id, state ? state.spent : { calls: 0, tokens: 0 });
+    }
+  }
+
+  async #settle(id: string, spent: Amount | undefined): Promise<void> {
+    await this.#budgets.settle(id, spent).catch((thrown) => {
+      process.emitWarning(`what run ${id} spent could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
+    });
   }
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { sha256, TesseraError } from "@tessera/core";
+import { type RunState, type Runs, resumed } from "@tessera/graph";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { assertMayRun } from "./access.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
-import type { RunState } from "./runs.js";
+import type { Lease } from "./meter.js";
 import { named, type Service } from "./server.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
@@ -32,20 +33,39 @@ export async function startRun(
   const flow = await library.flow(name);
   const id = idempotencyKey === undefined ? randomUUID() : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
   const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed };
-  // one that is there spends nothing more
-  if (idempotencyKey !== undefined && (await runs.get(id))) return runs.start(request);
-  const lease = meter.admit(key, flow.bound, budget);
+  const known = idempotencyKey === undefined ? undefined : await runs.get(id);
+  // one that is there and goes on, or has ended, spends nothing more
+  if (known && known.status !== "interrupted") return runs.start(request);
+  const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });
+  return leased(runs, id, lease, () => runs.start({ ...request, budget: lease.budget }));
+}
+
+/** Begins something under a lease, which is given back when the run has ended, or did not begin. */
+async function leased(runs: Runs, id: string, lease: Lease, begin: () => Promise<RunState>): Promise<RunState> {
   try {
-    const state = await runs.start({ ...request, budget: lease.budget });
+    const state = await begin();
     void runs.settled(id).then(
       ({ spent }) => lease.release(spent),
       () => lease.release(),
     );
     return state;
   } catch (error) {
-    lease.release();
+    // another request of the same id may have begun it meanwhile, and settles what is set aside
+    const known = await runs.get(id);
+    if (known?.status === "running") lease.leave();
+    else await lease.release(known?.spent ?? { calls: 0, tokens: 0 });
     throw error;
   }
+}
+
+/** Takes a run up again, for a key: it counts as one that starts, less what it has spent. */
+async function resumeRun({ library, runs, meter }: Service, key: Key, state: RunState): Promise<RunState> {
+  const { id, spent: before } = state;
+  resumed(state, undefined); // refused before anything is set aside
+  assertMayRun(key, state.flow);
+  const { bound } = await library.flow(state.flow);
+  const lease = await meter.admit(key, { id, bound, budget: state.budget, before });
+  return leased(runs, id, lease, () => runs.resume(id, lease.budget));
 }
 
 /** Runs of other principals are not there, but for a key that operates the service. */
@@ -152,13 +172,17 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       return reply;
     },
   );
-  for (const action of ["cancel", "resume"] as const)
-    server.post<{ Params: { id: string } }>(
-      `/runs/:id/${action}`,
-      { schema: { params: runId }, config: { scope: "run", summary: `${action} a run` } },
-      async ({ key, params: { id } }) => {
-        await find(service, key, id);
-        return bodyOfRun(await runs[action](id));
-      },
-    );
+  server.post<{ Params: { id: string } }>(
+    "/runs/:id/cancel",
+    { schema: { params: runId }, config: { scope: "run", summary: "cancel a run" } },
+    async ({ key, params: { id } }) => {
+      await find(service, key, id);
+      return bodyOfRun(await runs.cancel(id));
+    },
+  );
+  server.post<{ Params: { id: string } }>(
+    "/runs/:id/resume",
+    { schema: { params: runId }, config: { scope: "run", summary: "take a run up behind its last finished step" } },
+    async ({ key, params: { id } }) => bodyOfRun(await resumeRun(service, key, await find(service, key, id))),
+  );
 }

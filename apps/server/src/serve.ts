@@ -1,24 +1,19 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { FlowDocument } from "@tessera/core";
-import { TesseraError } from "@tessera/core";
-import { diskRecords, type Observer } from "@tessera/graph";
-import { WriterLock } from "@tessera/indexer";
-import { createTessera, type Resources } from "@tessera/tessera";
+import { messageOf, TesseraError } from "@tessera/core";
+import { defaultRetention, type Retention, type Runs } from "@tessera/graph";
 import type { FastifyInstance } from "fastify";
-import { EmbeddedRuns } from "./embedded-runs.js";
-import { IndexFolder } from "./indexes.js";
+import { type BackendOptions, type DatabaseOptions, openFolder } from "./backend.js";
 import { KeyRing } from "./keys.js";
-import { Library } from "./library.js";
+import { Meter } from "./meter.js";
 import { createServer, type ServerOptions } from "./server.js";
 
-export interface ServeOptions extends Pick<ServerOptions, "origins" | "bodyLimit" | "logger"> {
-  /** Where keys, runs, uploaded flows and indexes are kept. */
+export interface ServeOptions extends BackendOptions, Pick<ServerOptions, "origins" | "bodyLimit" | "logger"> {
+  /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;
-  readonly flows: Readonly<Record<string, FlowDocument>>;
-  readonly resources?: Resources;
-  /** Told of every run: `openTelemetry()` of `@tessera/telemetry`, for one. */
-  readonly observer?: Observer | undefined;
+  /** A PostgreSQL server that keeps these, and that several services may share: its URL, or more about it. */
+  readonly database?: string | DatabaseOptions | undefined;
+  /** Which runs are kept once they have ended; looked after every minute. */
+  readonly retention?: Partial<Retention> | undefined;
   readonly host?: string;
   readonly port?: number;
 }
@@ -30,46 +25,59 @@ export interface Served {
   readonly firstKey: string | undefined;
 }
 
+const pruneEvery = 60_000; // milliseconds
+
 /**
- * Brings the service up on this machine's disk, as the only one on its folder.
- * @throws TesseraError INDEX_LOCKED where another service holds the folder; CONFLICT where the port is taken;
- * INVALID_FLOW, INDEX_CORRUPT, STORE_FAILED.
+ * Brings the service up: on this machine's disk as the only one on its folder, or on PostgreSQL beside others.
+ * @throws TesseraError INDEX_LOCKED where another service holds the folder; DEPENDENCY_MISSING and STORE_FAILED where the
+ * database cannot be used; CONFLICT where the port is taken; INVALID_FLOW, INDEX_CORRUPT.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
-  await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  const lock = await WriterLock.acquire(options.folder);
+  const { folder, host = "127.0.0.1", port = 8080 } = options;
+  const backend = await (options.database === undefined ? openFolder(folder, options) : openDatabase(options));
+  let server: FastifyInstance | undefined;
   try {
-    return await serveLocked(options, lock);
+    const { budgets, runs } = backend;
+    const keys = await KeyRing.open(join(folder, "keys"));
+    const meter = new Meter({ budgets, runs });
+    server = createServer({ ...options, ...backend, keys, meter });
+    const stopPruning = keepPruned(runs, { ...defaultRetention, ...options.retention });
+    server.addHook("onClose", async () => {
+      stopPruning();
+      await backend.close();
+    });
+    const url = await listen(server, host, port);
+    const first = await backend.alone(async () =>
+      (await keys.list()).every(({ revoked }) => revoked)
+        ? keys.create({ name: "first", scopes: ["run", "flows", "indexes", "operate"] })
+        : undefined,
+    );
+    return { server, url, firstKey: first?.token };
   } catch (error) {
-    await lock.release();
+    if (server) await server.close();
+    else {
+      await backend.runs.close(0);
+      await backend.close();
+    }
     throw error;
   }
 }
 
-async function serveLocked(options: ServeOptions, lock: WriterLock): Promise<Served> {
-  const { folder, flows, host = "127.0.0.1", port = 8080 } = options;
-  const keys = await KeyRing.open(join(folder, "keys"));
-  const indexes = await IndexFolder.open(join(folder, "indexes"));
-  const records = diskRecords(join(folder, "records"));
-  const tessera = createTessera({
-    flows,
-    resources: merged(options.resources ?? {}, indexes.resources),
-    records,
-    ...(options.observer && { observer: options.observer }),
+async function openDatabase(options: ServeOptions) {
+  const database = typeof options.database === "string" ? { url: options.database } : options.database!;
+  const { openDatabase } = await import("./database/backend.js").catch((cause) => {
+    throw new TesseraError("DEPENDENCY_MISSING", `runs on PostgreSQL need @tessera/durable: ${messageOf(cause)}`, {
+      hint: "npm install @tessera/durable",
+      cause,
+    });
   });
-  const library = new Library(tessera, flows, join(folder, "flows"));
-  await library.load();
-  const runs = new EmbeddedRuns(tessera, join(folder, "runs"), records);
-  const server = createServer({ ...options, tessera, library, keys, runs, records, indexes });
-  server.addHook("onClose", async () => {
-    await indexes.close(); // these hooks run last first: changes under way are written before the folder is free
-    await lock.release();
-  });
-  let url: string;
+  return openDatabase(database, options);
+}
+
+async function listen(server: FastifyInstance, host: string, port: number): Promise<string> {
   try {
-    url = await server.listen({ host, port });
+    return await server.listen({ host, port });
   } catch (cause) {
-    await server.close();
     const { code } = cause as NodeJS.ErrnoException;
     const taken = code === "EADDRINUSE";
     throw new TesseraError("CONFLICT", taken ? `port ${port} is in use` : `cannot listen: ${code ?? cause}`, {
@@ -78,14 +86,21 @@ async function serveLocked(options: ServeOptions, lock: WriterLock): Promise<Ser
       cause,
     });
   }
-  const first = (await keys.list()).every(({ revoked }) => revoked)
-    ? await keys.create({ name: "first", scopes: ["run", "flows", "indexes", "operate"] })
-    : undefined;
-  return { server, url, firstKey: first?.token };
 }
 
-/** The resources of both, kind by kind. */
-const merged = (one: Resources, other: Resources): Resources => {
-  const kinds = new Set([...Object.keys(one), ...Object.keys(other)]);
-  return Object.fromEntries([...kinds].map((kind) => [kind, { ...one[kind], ...other[kind] }]));
-};
+/** Forgets what a retention does not keep, now and every minute. */
+function keepPruned(runs: Runs, retention: Retention): () => void {
+  let pruning = false;
+  const prune = async () => {
+    if (pruning) return;
+    pruning = true;
+    await runs.prune(retention).catch((thrown) => {
+      process.emitWarning(`runs that ended could not be forgotten: ${messageOf(thrown)}`, "TesseraWarning");
+    });
+    pruning = false;
+  };
+  void prune();
+  const timer = setInterval(prune, pruneEvery);
+  timer.unref();
+  return () => clearInterval(timer);
+}

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records } from "@tessera/core";
+import type { Runs } from "@tessera/graph";
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, LogController } from "fastify";
 import { z } from "zod";
 import { closedByDefault } from "./access.js";
@@ -9,7 +10,7 @@ import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
 import { indexRoutes } from "./index-routes.js";
-import type { IndexFolder } from "./indexes.js";
+import type { Indexes } from "./indexes.js";
 import type { KeyRing } from "./keys.js";
 import type { Library } from "./library.js";
 import { mcpRoute } from "./mcp.js";
@@ -18,7 +19,6 @@ import { metrics } from "./metrics.js";
 import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
 import { runRoutes } from "./run-routes.js";
-import type { Runs } from "./runs.js";
 import { assertShallow, validated } from "./validate.js";
 
 export interface ServerOptions {
@@ -29,7 +29,7 @@ export interface ServerOptions {
   readonly runs?: Runs;
   /** The records that `tessera` was made with. */
   readonly records?: Records | undefined;
-  readonly indexes?: IndexFolder | undefined;
+  readonly indexes?: Indexes | undefined;
   /** The models of this process that the OpenAI routes serve beside the flows. */
   readonly models?: Pick<OpenAiServices, "encoders" | "generators" | "rerankers">;
   readonly meter?: Meter;
@@ -54,7 +54,7 @@ export interface Service {
 /** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { tessera, library, keys, meter = new Meter(), requestTimeout = 30_000 } = options;
-  const runs = options.runs ?? new EmbeddedRuns(tessera, undefined, options.records);
+  const runs = options.runs ?? new EmbeddedRuns(tessera, options.records);
   const server = Fastify({
     bodyLimit: options.bodyLimit ?? 4 << 20,
     requestTimeout,

@@ -3,14 +3,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FlowDocument, flow, operator, text } from "@tessera/core";
-import { diskRecords } from "@tessera/graph";
 import { sparse } from "@tessera/retriever";
 import { createTessera, type Resources } from "@tessera/tessera";
 import { z } from "zod";
+import { openFolder } from "./backend.js";
 import { EmbeddedRuns } from "./embedded-runs.js";
-import { IndexFolder } from "./indexes.js";
+import { IndexFolder, mergedResources } from "./indexes.js";
 import { type KeyRequest, KeyRing } from "./keys.js";
 import { Library } from "./library.js";
+import { LocalBudgets } from "./local-budgets.js";
+import { Meter } from "./meter.js";
 import { createServer, type ServerOptions } from "./server.js";
 
 const about = { module: "data", submodule: "test", summary: "For tests." } as const;
@@ -54,6 +56,7 @@ export const hold = operator({
     },
 });
 
+export const operators = [echo, hold];
 export const flows: Record<string, FlowDocument> = {
   echo: flow("echo", { query: "text" }, (f, input) => ({ text: f.node("echo", echo(), input).text })).document,
   hold: flow("hold", { query: "text" }, (f, input) => {
@@ -70,6 +73,20 @@ export const find = flow("find", { query: "text" }, (f, input) => ({
 export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "tessera-server-"));
 export const removeFolder = (folder: string): void => rmSync(folder, { recursive: true, force: true });
 
+/** A backend that keeps nothing but indexes: for what needs many runs. */
+async function openMemory(folder: string, resources: Resources) {
+  const indexes = await IndexFolder.open(join(folder, "indexes"));
+  const tessera = createTessera({
+    flows,
+    operators,
+    resources: mergedResources([resources, indexes.resources]),
+  });
+  const library = new Library(tessera, flows);
+  await library.load();
+  const runs = new EmbeddedRuns(tessera, undefined);
+  return { tessera, library, runs, budgets: new LocalBudgets(), indexes, close: async () => {} };
+}
+
 export async function startService(
   folder: string,
   {
@@ -78,23 +95,11 @@ export async function startService(
     ...more
   }: { resources?: Resources; durable?: boolean } & Partial<ServerOptions> = {},
 ) {
+  const backend = await (durable ? openFolder(folder, { flows, operators, resources }) : openMemory(folder, resources));
   const keys = await KeyRing.open(join(folder, "keys"));
-  const indexes = await IndexFolder.open(join(folder, "indexes"));
-  const records = durable ? diskRecords(join(folder, "records")) : undefined;
-  const tessera = createTessera({
-    flows,
-    operators: [echo, hold],
-    resources: {
-      ...resources,
-      store: { ...resources.store, ...indexes.resources.store },
-      encoder: { ...indexes.resources.encoder },
-    },
-    ...(records && { records }),
-  });
-  const library = new Library(tessera, flows, join(folder, "flows"));
-  await library.load();
-  const runs = new EmbeddedRuns(tessera, durable ? join(folder, "runs") : undefined, records);
-  const server = createServer({ tessera, library, keys, runs, records, indexes, ...more });
+  const { budgets, runs, tessera, library, indexes } = backend;
+  const server = createServer({ ...backend, keys, meter: new Meter({ budgets, runs }), ...more });
+  server.addHook("onClose", () => backend.close());
   const key = async (request: Partial<KeyRequest> = {}) => {
     const { token } = await keys.create({ name: "test", ...request });
     return { token, headers: { authorization: `Bearer ${token}` } };

@@ -108,6 +108,23 @@ export class TesseraError extends Error {
   }
 }
 
+/** An error as a client may see it: without its cause, which may speak of the machine. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly path?: string;
+  readonly hint?: string;
+  readonly findings?: readonly ErrorBody[];
+}
+
+export const errorBody = ({ code, message, path, hint, findings }: TesseraError): ErrorBody => ({
+  code,
+  message,
+  ...(path !== undefined && { path }),
+  ...(hint !== undefined && { hint }),
+  ...(findings.length > 0 && { findings: findings.map(errorBody) }),
+});
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;

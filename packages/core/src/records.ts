@@ -35,7 +35,7 @@ export interface Records {
   commit?(run: string, path: string, key: string, record: StepRecord): Promise<void>;
   /** The keys of a run's finished steps, by path. */
   journal(run: string): Promise<ReadonlyMap<string, string>>;
-  /** Removes a run's journal; records that no other run needs may go too. */
-  forget(run: string): Promise<void>;
+  /** Removes what is kept of runs, all together; records that no other run needs may go too. */
+  forget(runs: readonly string[]): Promise<void>;
   close?(): Promise<void>;
 }

@@ -1,15 +1,15 @@
 // internal
 import type { Json } from "@tessera/core";
+import type { RunEvent } from "@tessera/graph";
 import type { SqlConnection } from "./records.js";
 
-/** An event of a run, numbered within it from 1. */
-export interface RunEvent {
-  readonly sequence: number;
-  readonly type: string;
-  readonly data: Json;
-}
-
 const flushMs = 100;
+
+/** Writes a run's events in batches. */
+export interface EventWriter {
+  readonly push: (type: string, data: Json) => void;
+  close(): Promise<void>;
+}
 
 /** The events of runs, in a table: for people, and no part of what recovery needs. */
 export class EventLog {
@@ -23,8 +23,8 @@ export class EventLog {
     return rows.map(({ sequence, type, data }) => ({ sequence, type, data: JSON.parse(data) as Json }));
   }
 
-  /** Writes a run's events in batches; a worker that takes a run over goes on with its numbers. */
-  async writer(run: string): Promise<{ push: (type: string, data: Json) => void; close(): Promise<void> }> {
+  /** A worker that takes a run over goes on with its numbers; `wrote` is called when some can be read. */
+  async writer(run: string, wrote: () => void): Promise<EventWriter> {
     const { rows } = await this.connection.query<{ last: number }>(
       "SELECT coalesce(max(sequence), 0) AS last FROM tessera.event WHERE run = $1",
       [run],
@@ -49,6 +49,7 @@ export class EventLog {
             ],
           ),
         )
+        .then(wrote)
         .catch((error) => process.emitWarning(`events of run ${run} are lost: ${error}`));
     };
     const timer = setInterval(flush, flushMs);

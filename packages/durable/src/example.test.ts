@@ -2,8 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
-import { needs } from "@tessera/testkit";
-import { hasPostgres, PostgresServer } from "./server.fixture.js";
+import { hasPostgres, needs, PostgresServer } from "@tessera/testkit";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const program = `${root}docs/examples/durable.mjs`;

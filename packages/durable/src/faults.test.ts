@@ -2,11 +2,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
 import { compile } from "@tessera/graph";
-import { needs } from "@tessera/testkit";
+import {
+  everyKind,
+  everyKindInside,
+  hasPostgres,
+  everyKindInput as input,
+  needs,
+  PostgresServer,
+} from "@tessera/testkit";
 import { connectSteadily, type SteadyConnection } from "./connection.js";
 import type { DurableRuns } from "./runs.js";
-import { hasPostgres, PostgresServer } from "./server.fixture.js";
-import { everyKind, input, openWorker } from "./worker.fixture.js";
+import { openWorker } from "./worker.fixture.js";
 
 let server: PostgresServer;
 let connection: SteadyConnection;
@@ -68,8 +74,8 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 
 /** The output where nothing disturbs. */
 async function undisturbed(): Promise<unknown> {
-  const { document, operators } = everyKind(async () => {}, 0);
-  return (await (await compile(document, { operators })).run(input, { seed: 7 })).output;
+  const { flows, operators } = everyKind({ ms: 0, note: () => {} });
+  return (await (await compile(flows.every, { operators })).run(input, { seed: 7 })).output;
 }
 
 const principal = { id: "ann" };
@@ -82,9 +88,9 @@ describe("durable runs", () => {
       const expected = await undisturbed();
       for (const [id, inside] of [
         ["in-step", undefined],
-        ["in-each", /^every\/each/],
-        ["in-repeat", /^every\/repeat/],
-        ["in-nested", /^every\/nested/],
+        ["in-each", everyKindInside.each],
+        ["in-repeat", everyKindInside.repeat],
+        ["in-nested", everyKindInside.nested],
       ] as const) {
         await connection.query("TRUNCATE ran");
         const first = work(120);
@@ -232,7 +238,7 @@ describe("durable runs", () => {
       "SELECT count(*)::int AS n FROM tessera.state WHERE id NOT LIKE 'many-%'",
     );
     await connection.query("UPDATE tessera.state SET ended = now() - interval '9 days' WHERE id = 'left'");
-    expect(await runs.prune(new Date(Date.now() - 7 * 86_400_000))).toBe(1);
+    expect(await runs.prune({ runs: 1_000_000, ageMs: 7 * 86_400_000 })).toBe(1);
     expect(await runs.get("left")).toBeUndefined();
     expect(await runs.records("left")).toEqual({});
     const after = await connection.query<{ n: number }>(

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { compile, diskRecords, memoryRecords } from "@tessera/graph";
+import { everyKind, everyKindInput as input } from "@tessera/testkit/every-kind";
 import { type PostgresRecords, postgresRecords } from "./records.js";
-import { everyKind, input } from "./worker.fixture.js";
 
 let database: PGlite;
 let records: PostgresRecords;
@@ -40,7 +40,7 @@ describe("records in PostgreSQL (PGlite)", () => {
     for (const id of ["a", "b"]) await records.begin({ id, flow: "f", hash: "h", seed: 0, input: {} });
     for (const key of ["both", "only-a"]) await records.commit!("a", key, key, { output: {} });
     await records.append("b", "both", "both");
-    await records.forget("a");
+    await records.forget(["a"]);
     expect(await records.get("only-a")).toBeUndefined();
     expect(await records.get("both")).toEqual({ output: {} });
     expect(await records.run("a")).toBeUndefined();
@@ -51,10 +51,10 @@ describe("records in PostgreSQL (PGlite)", () => {
 
   it("give the same flow the same result as records in memory and on disk, and replay it", async () => {
     const ran: string[] = [];
-    const { document, operators } = everyKind(async (path) => void ran.push(path), 0);
+    const { flows, operators } = everyKind({ ms: 0, note: (path) => void ran.push(path) });
     const outputs = [];
     for (const kept of [records, memoryRecords(), diskRecords(mkdtempSync(join(tmpdir(), "tessera-durable-")))]) {
-      const ready = await compile(document, { operators, records: kept });
+      const ready = await compile(flows.every, { operators, records: kept });
       const { output } = await ready.run(input, { id: "same", seed: 7 });
       const calls = ran.length;
       expect((await ready.replay("same")).output).toEqual(output);

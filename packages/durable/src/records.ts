@@ -1,5 +1,6 @@
 import { type Json, type Records, type RunRecord, type StepRecord, TesseraError } from "@tessera/core";
 import { fromJson, toJson } from "@tessera/graph";
+import { createTables } from "./schema.js";
 
 /** Runs statements with parameters: a pool of pg, or an instance of PGlite. */
 export interface SqlConnection {
@@ -39,8 +40,7 @@ function read<T>(text: string, path: string): T {
  * statement and so one transaction: it resolves once the server has committed.
  */
 export async function postgresRecords(connection: SqlConnection): Promise<PostgresRecords> {
-  // several processes may start at once; the second finds everything there
-  for (const statement of schema) await connection.query(statement).catch(() => connection.query(statement));
+  await createTables(connection, schema);
 
   const forget = async (runs: readonly string[]): Promise<void> => {
     // the lock on the steps holds off a run that is about to use one: it then writes the step anew
@@ -106,7 +106,7 @@ export async function postgresRecords(connection: SqlConnection): Promise<Postgr
       return new Map(rows.map(({ path, key }) => [path, key]));
     },
     // a run that took one of the steps up meanwhile keeps it: the second look sees that
-    forget: (run) => forget([run]).catch(() => forget([run])),
+    forget: (runs) => forget(runs).catch(() => forget(runs)),
     async prune(before) {
       const { rows } = await connection.query<{ id: string }>("SELECT id FROM tessera.run WHERE began < $1", [before]);
       for (let from = 0; from < rows.length; from += 100)

@@ -1,79 +1,54 @@
+import { errorBody, messageOf, TesseraError } from "@tessera/core";
 import {
-  canonicalJson,
-  type ErrorCode,
-  type FlowEvent,
-  type Json,
-  messageOf,
-  type Principal,
-  type Spent,
-  sha256,
-  TesseraError,
-} from "@tessera/core";
-import { type Budget, type CompiledFlow, type FlowEvents, type RunResult, toJson } from "@tessera/graph";
+  assertSameRun,
+  type Budget,
+  cancellation,
+  eventData,
+  type FlowEvents,
+  type FlowRunner,
+  firstState,
+  type Retention,
+  type RunEvent,
+  type RunRequest,
+  type RunResult,
+  type RunState,
+  type Runs,
+  resumed,
+  spentOf,
+  toJson,
+} from "@tessera/graph";
 import { EventEmitter } from "eventemitter3";
 import type { SteadyConnection } from "./connection.js";
-import { EventLog, type RunEvent } from "./events.js";
+import { EventLog, type EventWriter } from "./events.js";
 import { launch } from "./launch.js";
 import type { PostgresRecords } from "./records.js";
-
-type Row = { readonly [port: string]: Json };
-
-export interface RunRequest {
-  readonly id: string;
-  readonly flow: string;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly principal: Principal;
-  readonly budget?: Budget | undefined;
-  readonly seed?: number | undefined;
-}
-
-export interface RunError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly path?: string;
-  readonly hint?: string;
-}
-
-/** A run that waits in the queue counts as running. */
-export interface RunState {
-  readonly id: string;
-  readonly flow: string;
-  readonly principal: Principal;
-  readonly status: "running" | "done" | "budget" | "failed" | "cancelled";
-  readonly input: Row;
-  readonly seed: number;
-  readonly inputHash: string;
-  readonly output?: Row;
-  readonly error?: RunError;
-  readonly spent?: Spent;
-  readonly started: string;
-  readonly ended?: string;
-}
+import { createTables } from "./schema.js";
 
 export interface DurableSettings {
   /** The URL of the server; DBOS keeps its tables there too, in the schema "dbos". */
   readonly url: string;
   readonly connection: SteadyConnection;
   readonly records: PostgresRecords;
-  /** The flows, compiled with these records; every worker must have the same. */
-  readonly flow: (name: string) => Promise<CompiledFlow>;
+  /** What runs the flows, with these records: `createTessera({ records, … })`. Every worker must have the same flows. */
+  readonly runner: FlowRunner;
   /** Workers of one queue share its runs. */
-  readonly queue?: string;
+  readonly queue?: string | undefined;
   /** How many runs this process works on at a time; with 0 it only hands in. 8. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** A worker that was not heard of for so long is dead, and others take its runs over. 15,000. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
   /** How often the queue is looked at. 200. */
-  readonly pollMs?: number;
+  readonly pollMs?: number | undefined;
   /** How often a run is taken over before it counts as failed, because it ends every worker that takes it. 10. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
 }
 
 const schema = [
   `CREATE TABLE IF NOT EXISTS tessera.state (
-     id text PRIMARY KEY, state text NOT NULL, budget text, principal text NOT NULL,
+     id text PRIMARY KEY, state text NOT NULL, principal text NOT NULL,
      started timestamptz NOT NULL DEFAULT now(), ended timestamptz)`,
   "CREATE INDEX IF NOT EXISTS state_principal ON tessera.state (principal, started DESC)",
+  "CREATE INDEX IF NOT EXISTS state_ended ON tessera.state (ended) WHERE ended IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS tessera.event (
      run text NOT NULL REFERENCES tessera.state ON DELETE CASCADE, sequence int NOT NULL, type text NOT NULL,
      data text NOT NULL, PRIMARY KEY (run, sequence))`,
@@ -85,9 +60,10 @@ const schema = [
  * is one workflow of DBOS with one step; within it the flow resumes from its own journal. A run ends once: the first to
  * note its end wins. The step that was in flight when a worker died runs again.
  */
-export class DurableRuns {
+export class DurableRuns implements Runs {
   readonly #running = new Map<string, AbortController>();
   readonly #log: EventLog;
+  readonly #changes = new EventEmitter<Record<string, () => void>>(); // by run: what happened to it in this process
   #closing = false;
 
   private constructor(
@@ -104,7 +80,7 @@ export class DurableRuns {
   }
 
   static async #open(settings: DurableSettings): Promise<DurableRuns> {
-    for (const statement of schema) await settings.connection.query(statement);
+    await createTables(settings.connection, schema);
     let runs: DurableRuns | undefined;
     const queue = await launch({
       url: settings.url,
@@ -117,8 +93,8 @@ export class DurableRuns {
       giveUp: async (id) => {
         const state = await runs?.get(id);
         if (!runs || state?.status !== "running") return;
-        const message = "every worker that took the run died";
-        await runs.#end(state, { status: "failed", error: { code: "INTERNAL", message, path: id } });
+        const error = new TesseraError("INTERNAL", "every worker that took the run died", { path: id });
+        await runs.#fail(state, error);
       },
       // a workflow cannot be given before there is something to give it to
       work: async (id, signal) => {
@@ -130,21 +106,18 @@ export class DurableRuns {
     return runs;
   }
 
-  /** @throws TesseraError CONFLICT where the id is known with another flow, input or principal; CLOSED. */
-  async start({ id, flow, input, principal, budget, seed = 0 }: RunRequest): Promise<RunState> {
+  /** @throws TesseraError BAD_ARGUMENT where there is no such flow; CONFLICT, CLOSED as `Runs` says. */
+  async start(request: RunRequest): Promise<RunState> {
+    const { id, flow, principal } = request;
     if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
-    const values = toJson(input) as Row;
-    const inputHash = sha256(canonicalJson(values));
-    await this.settings.flow(flow);
-    const started = new Date().toISOString();
-    const state: RunState = { id, flow, principal, status: "running", input: values, seed, inputHash, started };
+    await this.settings.runner.flow(flow);
+    const state = firstState(request);
     await this.settings.connection.query(
-      "INSERT INTO tessera.state (id, state, budget, principal) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-      [id, JSON.stringify(state), budget ? JSON.stringify(budget) : null, JSON.stringify(principal.id)],
+      "INSERT INTO tessera.state (id, state, principal) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+      [id, JSON.stringify(state), JSON.stringify(principal.id)],
     );
     const known = await this.#known(id);
-    if (known.flow !== flow || known.inputHash !== inputHash || known.principal.id !== principal.id)
-      throw new TesseraError("CONFLICT", "this run was started with another flow or input", { path: id });
+    assertSameRun(known, state);
     // handed in again where a crash came between the note and the queue; the queue knows it by its id
     if (known.status === "running") await this.queue.add(id);
     return known;
@@ -169,23 +142,21 @@ export class DurableRuns {
   /** @throws TesseraError NOT_FOUND; CONFLICT where it has ended. */
   async cancel(id: string): Promise<RunState> {
     const state = await this.#known(id);
-    const cancelled = await this.#end(state, { status: "cancelled" });
+    const spent = await spentOf(this.settings.records, id);
+    const cancelled = await this.#end(state, { status: "cancelled", error: cancellation(id), spent });
     if (!cancelled) throw new TesseraError("CONFLICT", "the run has ended", { path: id });
     this.#running.get(id)?.abort(new Error("cancelled"));
     await this.queue.cancel(id);
     return cancelled;
   }
 
-  /** @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded. */
-  async resume(id: string): Promise<RunState> {
-    const { output: _, error: __, ended: ___, ...rest } = await this.#known(id);
-    if (rest.status !== "failed" && rest.status !== "cancelled")
-      throw new TesseraError("CONFLICT", `a run that is ${rest.status} cannot be resumed`, { path: id });
-    const running: RunState = { ...rest, status: "running" };
-    await this.settings.connection.query(
-      "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended IS NOT NULL",
+  async resume(id: string, budget?: Budget): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget);
+    const { rows } = await this.settings.connection.query(
+      "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING id",
       [id, JSON.stringify(running)],
     );
+    if (rows.length === 0) throw new TesseraError("CONFLICT", "the run is resumed or forgotten already", { path: id });
     await this.queue.again(id);
     return running;
   }
@@ -201,34 +172,57 @@ export class DurableRuns {
       }
       if (events.length > 0) continue;
       if (ended) return;
-      await new Promise((resolve) => setTimeout(resolve, this.settings.pollMs ?? 200));
+      await this.#changed(id);
     }
   }
 
   async settled(id: string): Promise<RunState> {
     for (;;) {
+      const changed = this.#changed(id); // listened for before the look, so that nothing falls between
       const state = await this.#known(id);
       if (state.status !== "running") return state;
-      await new Promise((resolve) => setTimeout(resolve, this.settings.pollMs ?? 200));
+      await changed;
     }
+  }
+
+  /** Waits until something happens to a run in this process, or for as long as it may have happened in another. */
+  #changed(id: string): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, this.settings.pollMs ?? 200);
+      const changes = this.#changes;
+      function done() {
+        clearTimeout(timer);
+        changes.off(id, done);
+        resolve();
+      }
+      changes.on(id, done);
+    });
   }
 
   async records(id: string): Promise<Readonly<Record<string, string>>> {
     return Object.fromEntries(await this.settings.records.journal(id));
   }
 
-  /** Forgets runs that ended before a moment: their states, events, journals, and steps that no other needs. */
-  async prune(before: Date): Promise<number> {
-    const { rows } = await this.settings.connection.query<{ id: string }>(
-      "SELECT id FROM tessera.state WHERE ended < $1",
-      [before],
+  /** Their states, events, journals, and the steps that no other run needs; several processes may do it at once. */
+  async prune({ runs, ageMs }: Retention): Promise<number> {
+    const { connection, records } = this.settings;
+    // what is claimed is not resumed any more; where this process dies meanwhile, the next prune goes on with it
+    const { rows } = await connection.query<{ id: string }>(
+      `UPDATE tessera.state SET ended = '-infinity' WHERE ended IS NOT NULL AND id IN (
+         SELECT id FROM (SELECT id, ended, row_number() OVER (ORDER BY ended DESC) AS place
+                         FROM tessera.state WHERE ended IS NOT NULL) AS over
+         WHERE place > $1 OR ended < now() - make_interval(secs => $2))
+       RETURNING id`,
+      [runs, ageMs / 1000],
     );
-    for (const { id } of rows) {
-      await this.settings.records.forget(id);
-      await this.queue.forget(id);
-      await this.settings.connection.query("DELETE FROM tessera.state WHERE id = $1", [id]);
+    const ids = rows.map(({ id }) => id);
+    for (let from = 0; from < ids.length; from += 100) {
+      const some = ids.slice(from, from + 100);
+      await records.forget(some);
+      for (const id of some) await this.queue.forget(id);
+      await connection.query("DELETE FROM tessera.state WHERE id = ANY($1::text[])", [some]);
     }
-    return rows.length;
+    return ids.length;
   }
 
   /** Takes no new runs; those that take longer than `within` milliseconds are left to the other workers. */
@@ -253,6 +247,7 @@ export class DurableRuns {
       "UPDATE tessera.state SET state = $2, ended = now() WHERE id = $1 AND ended IS NULL RETURNING id",
       [state.id, JSON.stringify(ended)],
     );
+    this.#changes.emit(state.id);
     return rows.length > 0 ? ended : undefined;
   }
 
@@ -264,52 +259,39 @@ export class DurableRuns {
     const forward = () => abort.abort(cancelled.reason);
     cancelled.addEventListener("abort", forward, { once: true });
     this.#running.set(id, abort);
-    const writer = await this.#log.writer(id);
-    let end: Partial<RunState>;
+    const writer = await this.#log.writer(id, () => this.#changes.emit(id));
+    let end: Partial<RunState> = {};
+    let failure: TesseraError | undefined;
     try {
       const { status, output, spent } = await this.#run(state, abort.signal, writer.push);
-      end = { status, output: toJson(output) as Row, spent };
+      end = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
-      // left to the worker that takes it over
-      if (this.#closing && abort.signal.aborted) await new Promise(() => {});
-      end = { status: "failed", error: errorOf(thrown) };
+      failure = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
     } finally {
       this.#running.delete(id);
       cancelled.removeEventListener("abort", forward);
       await writer.close().catch(() => {});
     }
-    await this.#end(state, end);
+    if (!failure) await this.#end(state, end);
+    // left to the worker that takes it over
+    else if (this.#closing && abort.signal.aborted) await new Promise(() => {});
+    else await this.#fail(state, failure);
   }
 
-  async #run(state: RunState, signal: AbortSignal, push: (type: string, data: Json) => void): Promise<RunResult> {
-    const { connection, records } = this.settings;
-    const flow = await this.settings.flow(state.flow);
-    const { rows } = await connection.query<{ budget: string | null }>(
-      "SELECT budget FROM tessera.state WHERE id = $1",
-      [state.id],
-    );
-    const budget = rows[0]?.budget ? (JSON.parse(rows[0].budget) as Budget) : undefined;
-    const { id, principal, seed, input } = state;
-    // one that ended before its first note begins anew
-    const known = await records.run(id);
+  async #fail(state: RunState, error: TesseraError): Promise<void> {
+    const spent = await spentOf(this.settings.records, state.id);
+    await this.#end(state, { status: "failed", error: errorBody(error), spent });
+  }
+
+  async #run(state: RunState, signal: AbortSignal, push: EventWriter["push"]): Promise<RunResult<unknown>> {
+    const { records, runner } = this.settings;
+    const { id, flow, input, principal, seed, budget } = state;
     const events: FlowEvents = new EventEmitter();
-    events.on("event", (event) => push(event.type, dataOf(event)));
-    return known
-      ? flow.resume(id, { signal, budget, events })
-      : flow.run(input as Record<string, unknown>, { id, principal, seed, signal, budget, events });
+    events.on("event", (event) => push(event.type, eventData(event)));
+    // one that ended before its first note begins anew
+    if (await records.run(id)) return runner.resume(id, { signal, budget, events });
+    const stream = await runner.stream(flow, input, { id, principal, seed, signal, budget, events });
+    for await (const part of stream.output) push("output-delta", toJson(part));
+    return stream.result;
   }
-}
-
-function dataOf(event: FlowEvent): Json {
-  try {
-    return toJson(event.type === "node-error" ? { ...event, error: errorOf(event.error) } : event);
-  } catch {
-    return { type: event.type, path: event.path };
-  }
-}
-
-function errorOf(thrown: unknown): RunError {
-  if (!TesseraError.is(thrown)) return { code: "NODE_FAILED", message: messageOf(thrown) };
-  const { code, message, path, hint } = thrown;
-  return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
 }

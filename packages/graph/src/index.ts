@@ -10,3 +10,4 @@ export * from "./records/disk.js";
 export * from "./records/memory.js";
 export * from "./records/serialize.js";
 export * from "./run.js";
+export * from "./runs.js";

@@ -5,8 +5,11 @@ import type { Records, RunRecord, StepRecord } from "@tessera/core";
 /** Records that know which writes are under way, so that they are not closed before these are done. */
 export class PendingRecords implements Records {
   readonly #writing = new Set<Promise<unknown>>();
+  readonly commit: Records["commit"];
 
-  constructor(private readonly records: Records) {}
+  constructor(private readonly records: Records) {
+    if (records.commit) this.commit = (run, path, key, record) => this.#follow(records.commit!(run, path, key, record));
+  }
 
   #follow<T>(write: Promise<T>): Promise<T> {
     this.#writing.add(write);
@@ -21,7 +24,7 @@ export class PendingRecords implements Records {
   put = (key: string, record: StepRecord) => this.#follow(this.records.put(key, record));
   begin = (run: RunRecord) => this.#follow(this.records.begin(run));
   append = (run: string, path: string, key: string) => this.#follow(this.records.append(run, path, key));
-  forget = (run: string) => this.#follow(this.records.forget(run));
+  forget = (runs: readonly string[]) => this.#follow(this.records.forget(runs));
 
   /** Waits for what is being written, and closes the records. */
   async close(): Promise<void> {

@@ -55,7 +55,20 @@ export function diskRecords(folder: string): Records {
     return join(folder, "runs", id);
   };
   const journalPath = (id: string) => join(runFolder(id), "journal.tsv");
-  const appending = new Map<string, Promise<void>>();
+  const appending = new Map<string, Promise<void>>(); // by run
+  const changing = new Map<string, Promise<void>>(); // by the key of a step
+
+  /** Works alone on some steps: one that is being forgotten is not taken up by another run at the same time. */
+  const alone = async (keys: readonly string[], work: () => Promise<void>): Promise<void> => {
+    const before = keys.map((key) => changing.get(key));
+    const next = Promise.allSettled(before).then(work);
+    for (const key of keys) changing.set(key, next);
+    try {
+      await next;
+    } finally {
+      for (const key of keys) if (changing.get(key) === next) changing.delete(key);
+    }
+  };
 
   const readJournal = async (run: string): Promise<Map<string, string>> => {
     const text = (await readIfThere(journalPath(run))) ?? "";
@@ -83,12 +96,26 @@ export function diskRecords(folder: string): Records {
     }
   };
 
+  const put = (key: string, record: StepRecord) => writeWhole(stepPath(key), JSON.stringify(toJson(record)));
+
+  const append = async (run: string, path: string, key: string): Promise<void> => {
+    // one line after the other, so that no two are written into each other
+    const before = appending.get(run) ?? Promise.resolve();
+    const next = before.catch(() => {}).then(() => appendLine(run, `${path}\t${key}\t.\n`));
+    appending.set(run, next);
+    try {
+      await next;
+    } finally {
+      if (appending.get(run) === next) appending.delete(run);
+    }
+  };
+
   return {
     async get(key) {
       const text = await readIfThere(stepPath(key));
       return text === undefined ? undefined : parse<StepRecord>(text, stepPath(key));
     },
-    put: (key, record) => writeWhole(stepPath(key), JSON.stringify(toJson(record))),
+    put,
     async begin(run) {
       await writeWhole(join(runFolder(run.id), "run.json"), JSON.stringify(toJson(run)));
     },
@@ -97,21 +124,26 @@ export function diskRecords(folder: string): Records {
       const text = await readIfThere(path);
       return text === undefined ? undefined : parse<RunRecord>(text, path);
     },
-    async append(run, path, key) {
-      // one line after the other, so that no two are written into each other
-      const before = appending.get(run) ?? Promise.resolve();
-      const next = before.catch(() => {}).then(() => appendLine(run, `${path}\t${key}\t.\n`));
-      appending.set(run, next);
-      await next;
-      if (appending.get(run) === next) appending.delete(run);
-    },
+    append,
+    commit: (run, path, key, record) =>
+      alone([key], async () => {
+        await put(key, record);
+        await append(run, path, key);
+      }),
     journal: readJournal,
-    async forget(run) {
-      const freed = new Set((await readJournal(run)).values());
-      await rm(runFolder(run), { recursive: true, force: true });
-      for (const other of await readdir(join(folder, "runs")).catch(() => []))
-        for (const key of (await readJournal(other)).values()) freed.delete(key);
-      for (const key of freed) await rm(stepPath(key), { force: true });
+    async forget(runs) {
+      const journals = await Promise.all(runs.map(readJournal));
+      const keys = [...new Set(journals.flatMap((journal) => [...journal.values()]))];
+      await alone(keys, async () => {
+        for (const run of runs) {
+          await rm(runFolder(run), { recursive: true, force: true });
+          mended.delete(run);
+        }
+        const freed = new Set(keys);
+        for (const other of await readdir(join(folder, "runs")).catch(() => []))
+          for (const key of (await readJournal(other)).values()) freed.delete(key);
+        for (const key of freed) await rm(stepPath(key), { force: true });
+      });
     },
   };
 }

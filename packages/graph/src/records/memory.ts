@@ -26,10 +26,12 @@ export function memoryRecords(): Records & { readonly size: number } {
       journals.get(run)?.set(path, key);
     },
     journal: async (run) => new Map(journals.get(run)),
-    async forget(run) {
-      const freed = [...(journals.get(run)?.values() ?? [])];
-      journals.delete(run);
-      runs.delete(run);
+    async forget(ids) {
+      const freed = ids.flatMap((id) => [...(journals.get(id)?.values() ?? [])]);
+      for (const id of ids) {
+        journals.delete(id);
+        runs.delete(id);
+      }
       const needed = new Set([...journals.values()].flatMap((journal) => [...journal.values()]));
       for (const key of freed) if (!needed.has(key)) records.delete(key);
     },

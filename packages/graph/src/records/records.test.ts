@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { type AnyOperator, flow, type Host, operator, type Records, text, value } from "@tessera/core";
+import { everyKindInput } from "@tessera/testkit/every-kind";
 import fc from "fast-check";
 import { z } from "zod";
 import { compile, compileReplay } from "../compile.js";
 import { testKit } from "../kit.fixture.js";
-import { crashFlow, crashInput } from "./crash.fixture.js";
+import { crashFlow } from "./crash.fixture.js";
 import { diskRecords } from "./disk.js";
 import { memoryRecords } from "./memory.js";
 import { fromJson, toJson } from "./serialize.js";
@@ -98,10 +99,27 @@ describe.each(stores)("records in %s", (_, open) => {
     await records.append("a", "f/x", "both");
     await records.append("a", "f/y", "only-a");
     await records.append("b", "f/x", "both");
-    await records.forget("a");
+    await records.forget(["a", "nobody"]);
     expect(await records.get("only-a")).toBeUndefined();
     expect(await records.get("both")).toEqual({ output: {} });
     expect(await records.run("a")).toBeUndefined();
+  });
+
+  it("keep a step that one run forgets while another finishes it", async () => {
+    const records = open();
+    for (let round = 0; round < 20; round++) {
+      await records.begin({ id: "old", flow: "f", hash: "h", seed: 0, input: {} });
+      await records.begin({ id: "new", flow: "f", hash: "h", seed: 0, input: {} });
+      const finish = async (run: string) => {
+        if (records.commit) return records.commit(run, "f/x", "shared", { output: { round } });
+        await records.put("shared", { output: { round } });
+        await records.append(run, "f/x", "shared");
+      };
+      await finish("old");
+      await Promise.all([records.forget(["old"]), finish("new")]);
+      expect(await records.get((await records.journal("new")).get("f/x")!)).toEqual({ output: { round } });
+      await records.forget(["new"]);
+    }
   });
 
   const line = (kit: ReturnType<typeof testKit>, add = "b") =>
@@ -188,14 +206,17 @@ describe.each(stores)("records in %s", (_, open) => {
     const kit = testKit();
     const records = open();
     const order: string[] = [];
+    const late =
+      <T extends unknown[]>(write: (...given: T) => Promise<void>) =>
+      async (...given: T) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await write(...given);
+        order.push("committed");
+      };
     const slow: Records = {
       ...records,
-      get: (key) => records.get(key),
-      async put(key, record) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        await records.put(key, record);
-        order.push("committed");
-      },
+      put: late(records.put),
+      ...(records.commit && { commit: late(records.commit) }),
     };
     const graph = flow("order", { value: "text" }, (f, input) => {
       const a = f.node("a", kit.wait(), { value: input.value });
@@ -212,7 +233,9 @@ describe.each(stores)("records in %s", (_, open) => {
 
   it("a record that cannot be written fails the step, not the process", async () => {
     const kit = testKit();
-    const records: Records = { ...open(), put: async () => Promise.reject(new Error("disk full")) };
+    const full = async () => Promise.reject(new Error("disk full"));
+    const { commit, ...given } = open();
+    const records: Records = { ...given, put: full, ...(commit && { commit: full }) };
     const graph = flow("full", { value: "text" }, (f, input) => ({
       value: f.node("a", kit.wait(), { value: input.value }).value,
     }));
@@ -248,7 +271,7 @@ describe("records on disk", () => {
   });
 
   it("a run that was killed is resumed: the result is the undisturbed one, and no finished step runs again", async () => {
-    const expected = (await (await crashFlow(fresh(), 0)).run(crashInput, { seed: 7 })).output;
+    const expected = (await (await crashFlow(fresh(), 0)).run(everyKindInput, { seed: 7 })).output;
     for (const after of [2, 5, 8]) {
       const folder = fresh();
       const ran = () =>

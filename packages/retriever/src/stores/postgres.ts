@@ -249,6 +249,13 @@ export class PostgresStore implements Store {
     return rows[0]!;
   }
 
+  /** Removes the store with all that it holds; it is closed then. */
+  async drop(): Promise<void> {
+    this.#assertOpen();
+    await told(this.database.query(`DROP SCHEMA ${this.schema} CASCADE`));
+    await this.close();
+  }
+
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;

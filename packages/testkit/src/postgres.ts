@@ -3,7 +3,6 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 
 const root = "/usr/lib/postgresql"; // where Debian and Ubuntu put the versions
 const folders = [
@@ -68,19 +67,10 @@ export class PostgresServer {
       cwd: this.folder,
       stdio: "ignore",
     });
-    for (let tries = 0; ; tries++) {
-      const client = new pg.Client({ connectionString: this.url });
-      client.on("error", () => {});
-      try {
-        await client.connect();
-        await client.query("SELECT 1");
-        return;
-      } catch (error) {
-        if (tries > 200) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      } finally {
-        await client.end().catch(() => {});
-      }
+    const ready = ["-h", "127.0.0.1", "-p", String(this.port), "-d", "postgres", "-q"];
+    for (let tries = 0; spawnSync(join(programs!, "pg_isready"), ready).status !== 0; tries++) {
+      if (tries > 200) throw new Error("PostgreSQL does not start");
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 

@@ -1,0 +1,89 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { AnyOperator, DailyBudgets, FlowDocument, Records } from "@tessera/core";
+import { diskRecords, type Observer, type Runs } from "@tessera/graph";
+import { WriterLock } from "@tessera/indexer";
+import { createTessera, type Resources } from "@tessera/tessera";
+import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
+import { heldRecords } from "./held.js";
+import { type Indexes, IndexFolder, mergedResources } from "./indexes.js";
+import { folderFlows, Library } from "./library.js";
+import { LocalBudgets } from "./local-budgets.js";
+import { RunFolder } from "./run-folder.js";
+
+export interface BackendOptions {
+  readonly flows: Readonly<Record<string, FlowDocument>>;
+  readonly resources?: Resources | undefined;
+  /** Operators beside those of the catalogue. */
+  readonly operators?: readonly AnyOperator[] | undefined;
+  /** Told of every run: `openTelemetry()` of `@tessera/telemetry`, for one. */
+  readonly observer?: Observer | undefined;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** How many runs this process works on at a time; with 0 it only hands in. 64. */
+  readonly concurrency?: number | undefined;
+  /** A process that was not heard of for so long is dead, and the others take its runs over. 15,000. */
+  readonly leaseMs?: number | undefined;
+  /** How often the queue is looked at, in milliseconds. 100. */
+  readonly pollMs?: number | undefined;
+}
+
+/** What a service stands on: its flows, and where it keeps runs, budgets, uploaded flows and indexes. */
+export interface Backend {
+  readonly tessera: AnyTessera;
+  readonly library: Library;
+  readonly records: Records;
+  readonly runs: Runs;
+  readonly budgets: DailyBudgets;
+  readonly indexes: Indexes;
+  /** Does a work while no other process that shares the backend does one. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
+  /** Once the runs are closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * On this machine's disk, held by one process: one that lost the folder to another, as after a long sleep, writes nothing
+ * more in it.
+ * @throws TesseraError INDEX_LOCKED where another holds the folder; INVALID_FLOW, INDEX_CORRUPT, RECORD_CORRUPT.
+ */
+export async function openFolder(folder: string, options: BackendOptions): Promise<Backend> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const lock = await WriterLock.acquire(folder);
+  const assertHeld = () => lock.assertHeld();
+  try {
+    const indexes = await IndexFolder.open(join(folder, "indexes"), assertHeld);
+    const records = heldRecords(diskRecords(join(folder, "records")), assertHeld);
+    const tessera = createTessera({
+      flows: options.flows,
+      operators: options.operators ?? [],
+      resources: mergedResources([options.resources ?? {}, indexes.resources]),
+      records,
+      ...(options.observer && { observer: options.observer }),
+    });
+    const library = new Library(tessera, options.flows, folderFlows(join(folder, "flows"), assertHeld));
+    await library.load();
+    const runs = await EmbeddedRuns.open(tessera, records, await RunFolder.open(join(folder, "runs"), assertHeld));
+    const budgets = await LocalBudgets.open(join(folder, "budgets.json"), assertHeld);
+    return {
+      tessera,
+      library,
+      records,
+      runs,
+      budgets,
+      indexes,
+      alone: (work) => work(),
+      async close() {
+        // changes under way are written before the folder is free
+        await indexes.close();
+        await budgets.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}

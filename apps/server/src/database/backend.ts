@@ -1,0 +1,109 @@
+// internal: loaded where a database is given
+import { messageOf, TesseraError } from "@tessera/core";
+import {
+  connectSteadily,
+  DurableRuns,
+  postgresBudgets,
+  postgresRecords,
+  type SteadyConnection,
+} from "@tessera/durable";
+import type { FlowRunner } from "@tessera/graph";
+import { createTessera } from "@tessera/tessera";
+import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";
+import type { AnyTessera } from "../embedded-runs.js";
+import { mergedResources } from "../indexes.js";
+import { Library } from "../library.js";
+import { databaseFlows } from "./flows.js";
+import { DatabaseIndexes } from "./indexes.js";
+import { SharedRevision } from "./revision.js";
+
+/**
+ * On PostgreSQL, shared by any number of processes: a run is worked on by one of them, and taken over where that one dies.
+ * @throws TesseraError BAD_ARGUMENT, DEPENDENCY_MISSING, STORE_FAILED, INVALID_FLOW
+ */
+export async function openDatabase(database: DatabaseOptions, options: BackendOptions): Promise<Backend> {
+  const { url, concurrency = 64, leaseMs, pollMs = 100 } = database;
+  await assertReachable(url);
+  const connection = await connectSteadily(url);
+  const opened: (() => Promise<unknown>)[] = [() => connection.close()];
+  const close = async () => {
+    for (const one of opened.reverse()) await one();
+  };
+  try {
+    const records = await postgresRecords(connection);
+    const budgets = await postgresBudgets(connection);
+    const revision = await SharedRevision.open(connection);
+    const indexes = await DatabaseIndexes.open(url, connection, revision);
+    opened.push(() => indexes.close());
+    const tessera: AnyTessera = createTessera({
+      flows: options.flows,
+      operators: options.operators ?? [],
+      resources: mergedResources([options.resources ?? {}, indexes.resources]),
+      records,
+      ...(options.observer && { observer: options.observer }),
+    });
+    opened.push(() => tessera.close());
+    const library = new Library(tessera, options.flows, await databaseFlows(connection, revision));
+    await library.load();
+    const follow = () =>
+      revision.follow(async () => {
+        const added = await indexes.load();
+        if (Object.keys(added).length > 0) await library.provide(added);
+        await library.load();
+      });
+    opened.push(revision.every(1000, follow));
+    const runs = await DurableRuns.open({
+      url,
+      connection,
+      records,
+      runner: following(tessera, library, follow),
+      concurrency,
+      leaseMs,
+      pollMs,
+    });
+    const alone = connection.alone;
+    return { tessera, library, records, runs, budgets, indexes, alone, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Flows as they are now: another process may have changed them since a run was handed in. */
+const following = (tessera: AnyTessera, library: Library, follow: () => Promise<void>): FlowRunner => ({
+  flow: (name) => library.flow(name),
+  async stream(name, input, options) {
+    await follow();
+    return tessera.stream(name, input, options);
+  },
+  async resume(id, options) {
+    await follow();
+    return tessera.resume(id, options);
+  },
+});
+
+/** Asks once, so that a service does not wait at its start for a server that is not there. */
+async function assertReachable(url: string): Promise<void> {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol))
+    throw new TesseraError("BAD_ARGUMENT", "the address of a database is postgres://user:password@host:port/name");
+  let connection: SteadyConnection | undefined;
+  try {
+    connection = await connectSteadily(url, 0, 1);
+    await connection.query("SELECT 1");
+  } catch (cause) {
+    if (TesseraError.is(cause) && cause.code === "DEPENDENCY_MISSING") throw cause;
+    throw new TesseraError("STORE_FAILED", `the database cannot be reached: ${messageOf(deepest(cause))}`, {
+      path: `${parsed.host}${parsed.pathname}`, // without the password
+      hint: "is the server up, and are user, password and name right?",
+      cause,
+    });
+  } finally {
+    await connection?.close().catch(() => {});
+  }
+}
+
+function deepest(thrown: unknown): unknown {
+  const { cause, errors } = (thrown ?? {}) as { cause?: unknown; errors?: unknown[] };
+  return errors?.[0] ? deepest(errors[0]) : cause ? deepest(cause) : thrown;
+}

@@ -1,0 +1,158 @@
+import {
+  canonicalJson,
+  type ErrorBody,
+  errorBody,
+  type FlowEvent,
+  type Json,
+  type Principal,
+  type Records,
+  type Spent,
+  sha256,
+  TesseraError,
+} from "@tessera/core";
+import type { CompiledFlow, RunOptions, RunStream } from "./compiled.js";
+import { toJson } from "./records/serialize.js";
+import type { Budget, RunResult } from "./run.js";
+
+export interface RunRequest {
+  /** The name of the run. Starting one that is known gives that run. */
+  readonly id: string;
+  readonly flow: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly principal: Principal;
+  readonly budget?: Budget | undefined;
+  readonly seed?: number | undefined;
+}
+
+/**
+ * A run that waits for a worker counts as running. "interrupted": the process that ran it ended first; `resume` takes it
+ * up behind its last finished step.
+ */
+export type RunStatus = "running" | "done" | "budget" | "failed" | "cancelled" | "interrupted";
+
+export interface RunState {
+  readonly id: string;
+  readonly flow: string;
+  readonly principal: Principal;
+  readonly status: RunStatus;
+  readonly input: { readonly [port: string]: Json };
+  readonly seed: number;
+  readonly budget?: Budget | undefined;
+  /** Of the input; tells whether the same id is asked for with other input. */
+  readonly inputHash: string;
+  readonly output?: { readonly [port: string]: Json };
+  readonly error?: ErrorBody;
+  /** Of a run that did not end by itself: what its finished steps spent. */
+  readonly spent?: Spent;
+  readonly started: string;
+  readonly ended?: string;
+}
+
+/** A `FlowEvent` as JSON, numbered within its run from 1, or a part of a flow's own output ("output-delta"). */
+export interface RunEvent {
+  readonly sequence: number;
+  readonly type: string;
+  readonly data: Json;
+}
+
+/** Which of the runs that have ended are kept: the latest, and none longer than a time. One that runs always is. */
+export interface Retention {
+  readonly runs: number;
+  readonly ageMs: number;
+}
+
+/** The last 10,000 runs, for 30 days. */
+export const defaultRetention: Retention = { runs: 10_000, ageMs: 30 * 86_400_000 };
+
+/**
+ * Where runs live: in one process and on its disk, or on PostgreSQL. Whatever it is, a run that was started once runs
+ * once, and its state outlives the process where the backend says so.
+ */
+export interface Runs {
+  /**
+   * Starts a run; resolves once it is noted. A known id gives its run as it stands, taken up again where it was
+   * interrupted.
+   * @throws TesseraError CONFLICT where the id is known with another flow, input or principal; BAD_INPUT, CLOSED.
+   */
+  start(request: RunRequest): Promise<RunState>;
+  get(id: string): Promise<RunState | undefined>;
+  /** The latest first. */
+  list(query: { readonly principal?: string | undefined; readonly limit: number }): Promise<RunState[]>;
+  /** @throws TesseraError NOT_FOUND; CONFLICT where it has ended. */
+  cancel(id: string): Promise<RunState>;
+  /**
+   * Goes on behind the last finished step; `budget` is for the whole run, what it has spent included.
+   * @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded.
+   */
+  resume(id: string, budget?: Budget): Promise<RunState>;
+  /** What happened after the event `after`, and what happens, until the run ends. */
+  events(id: string, after?: number): AsyncIterable<RunEvent>;
+  /** Waits until a run is no longer running. */
+  settled(id: string): Promise<RunState>;
+  /** The keys of its finished steps, by path. */
+  records(id: string): Promise<Readonly<Record<string, string>>>;
+  /** Forgets the ended runs that a retention does not keep, with their events and records; says how many there were. */
+  prune(retention: Retention): Promise<number>;
+  /** Takes no new runs; those that take longer than `within` milliseconds are left to be resumed. */
+  close(within?: number): Promise<void>;
+}
+
+/** Flows by name, as a framework object runs them. */
+export interface FlowRunner {
+  /** @throws TesseraError BAD_ARGUMENT where there is none of that name. */
+  flow(name: string): Promise<CompiledFlow>;
+  stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
+  resume(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult<unknown>>;
+}
+
+/** A run as it is noted first. */
+export function firstState({ id, flow, input, principal, budget, seed = 0 }: RunRequest): RunState {
+  const values = toJson(input) as RunState["input"];
+  const inputHash = sha256(canonicalJson(values));
+  const started = new Date().toISOString();
+  return { id, flow, principal, status: "running", input: values, seed, budget, inputHash, started };
+}
+
+/** @throws TesseraError CONFLICT where one id is asked for with another flow, input or principal. */
+export function assertSameRun(known: RunState, asked: RunState): void {
+  if (known.flow !== asked.flow || known.inputHash !== asked.inputHash || known.principal.id !== asked.principal.id)
+    throw new TesseraError("CONFLICT", "this run was started with another flow or input", {
+      path: asked.id,
+      hint: "use a new Idempotency-Key",
+    });
+}
+
+/** A run that goes on. @throws TesseraError CONFLICT where it runs or has succeeded. */
+export function resumed(state: RunState, budget: Budget | undefined): RunState {
+  if (!["interrupted", "failed", "cancelled"].includes(state.status))
+    throw new TesseraError("CONFLICT", `a run that is ${state.status} cannot be resumed`, { path: state.id });
+  const { output: _, error: __, ended: ___, spent: ____, ...rest } = state;
+  return { ...rest, status: "running", budget: budget ?? state.budget };
+}
+
+/** The error of a run that was cancelled. */
+export const cancellation = (id: string): ErrorBody =>
+  errorBody(new TesseraError("ABORTED", "the run was cancelled", { path: id }));
+
+/** An event as JSON; one that holds what cannot be written keeps its place. */
+export function eventData(event: FlowEvent): Json {
+  try {
+    return toJson(event.type === "node-error" ? { ...event, error: errorBody(event.error) } : event);
+  } catch {
+    return { type: event.type, path: event.path };
+  }
+}
+
+/** What the finished steps of a run spent, by its records. */
+export async function spentOf(records: Pick<Records, "get" | "journal">, run: string): Promise<Spent> {
+  const total = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
+  for (const key of (await records.journal(run)).values()) {
+    const { calls = 0, tokens = 0, layers = 0, cost = 0 } = (await records.get(key))?.spent ?? {};
+    total.steps++;
+    total.calls += calls;
+    total.tokens += tokens;
+    total.layers += layers;
+    total.cost += cost;
+  }
+  return total;
+}
