@@ -62,6 +62,7 @@ export const allowed = {
 /** What a package's tests may use from outside, besides jest and fast-check. */
 export const allowedInTests = {
   core: { ajv: "the oracle of JSON Schema" },
+  models: { ajv: "the oracle of JSON Schema" },
   tessera: { eventemitter3: "what a caller listens to" },
   telemetry: {
     "@opentelemetry/exporter-trace-otlp-http": "the official exporter",

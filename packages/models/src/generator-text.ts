@@ -2,34 +2,46 @@
 import { type Capability, type Delta, type GenerateRequest, TesseraError, type Token } from "@tessera/core";
 import type { Sampling } from "./engine.js";
 import type { GeneratorModel } from "./generator-model.js";
+import { type SchemaAnswer, SchemaDecoding } from "./json-schema/decoding.js";
 import { randomStream } from "./random-encoder.js";
 import type { DrawnToken } from "./serving/generator-scheduler.js";
 import type { Answering, TextGeneration } from "./serving/generator-service.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "seed"]);
+const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed"]);
 
 /**
  * Requests as tokens and tokens as text, by the template of docs/models/generator-bundle.md. Only tokens that have bytes
- * and the end may be drawn; log-probabilities are among these. Without a temperature the likeliest token is taken.
+ * and the end may be drawn, under a JSON Schema those that keep the answer within it; log-probabilities are among these.
+ * Without a temperature the likeliest token is taken.
+ *
+ * @param longest Tokens of prompt and answer together, at most.
  */
-export function generatorText(model: GeneratorModel, tokenizer: Tokenizer, revision: string): TextGeneration {
+export function generatorText(
+  model: GeneratorModel,
+  tokenizer: Tokenizer,
+  revision: string,
+  longest = model.context,
+): TextGeneration {
   const allowed = new Uint32Array(Math.ceil(model.embedding.rows / 32));
   for (let id = 0; id < model.embedding.rows; id++)
     if (id === model.marks.end || tokenizer.bytes(id).length > 0) allowed[id >> 5]! |= 1 << (id & 31);
+  const schemas = new SchemaDecoding(tokenizer, model.embedding.rows, model.marks.end);
   return {
     revision,
     capabilities,
-    begin(request) {
+    async begin(request) {
       checkRequest(request, model);
       const prompt = promptOf(request, model, tokenizer);
-      if (prompt.length >= model.context)
+      if (prompt.length >= longest)
         throw new TesseraError(
           "BAD_ARGUMENT",
-          `the prompt has ${prompt.length} tokens; prompt and answer together may have ${model.context}`,
+          `the prompt has ${prompt.length} tokens; prompt and answer together may have ${longest}`,
           { path: model.name, hint: "give the model fewer or shorter passages" },
         );
-      return new TextAnswer(request, prompt, allowed, model.marks.end, tokenizer);
+      const { schema, prefix = "", maxTokens } = request;
+      const held = schema && (await schemas.begin(schema, prefix, Math.min(maxTokens, longest - prompt.length)));
+      return new TextAnswer(request, prompt, allowed, held, model.marks.end, tokenizer);
     },
   };
 }
@@ -39,10 +51,8 @@ function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void 
   const { messages, schema, maxTokens, temperature = 0, topP = 1, seed, stop = [], logprobs, alternatives } = request;
   const refuse = (message: string, hint: string): TesseraError =>
     new TesseraError("BAD_ARGUMENT", message, { path: name, hint });
-  if (schema)
-    throw new TesseraError("MISSING_CAPABILITY", `"${name}" does not hold its answers to a JSON Schema`, {
-      path: name,
-    });
+  if (schema && stop.length > 0)
+    throw refuse("stop strings are given beside a JSON Schema", "the answer ends where its JSON does; leave them out");
   if (messages.every(({ content }) => content === ""))
     throw refuse("the prompt is empty", "give at least one message with text");
   if (messages.some(({ role }, i) => role === "system" && i > 0))
@@ -75,7 +85,7 @@ class TextAnswer implements Answering {
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   /** Tokens that were not sent, each with the place in the answer where its text begins. */
   private readonly tokens: { readonly token: Token; readonly from: number }[] = [];
-  private held = "";
+  private pending = "";
   private sent = 0;
   private stopped = false;
 
@@ -83,6 +93,7 @@ class TextAnswer implements Answering {
     private readonly request: GenerateRequest,
     readonly prompt: Int32Array,
     private readonly allowed: Uint32Array,
+    private readonly held: SchemaAnswer | undefined,
     private readonly end: number,
     private readonly tokenizer: Tokenizer,
   ) {
@@ -92,30 +103,32 @@ class TextAnswer implements Answering {
 
   sampling(): Sampling {
     const { temperature = 0, topP = 1, alternatives } = this.request;
-    return { temperature, topP, random: this.random(), allowed: this.allowed, alternatives };
+    const allowed = this.held?.allowed() ?? this.allowed;
+    return { temperature, topP, random: this.random(), allowed, alternatives };
   }
 
   take(drawn: DrawnToken): { delta?: Delta | undefined; stop: boolean } {
     if (drawn.id === this.end) return { stop: true };
-    if (this.request.logprobs) this.tokens.push({ token: this.tokenOf(drawn), from: this.sent + this.held.length });
-    this.held += this.decoder.decode(this.tokenizer.bytes(drawn.id), { stream: true });
+    if (this.request.logprobs) this.tokens.push({ token: this.tokenOf(drawn), from: this.sent + this.pending.length });
+    this.pending += this.decoder.decode(this.tokenizer.bytes(drawn.id), { stream: true });
     const { stop = [] } = this.request;
-    const found = stop.map((text) => this.held.indexOf(text)).filter((at) => at >= 0);
+    const found = stop.map((text) => this.pending.indexOf(text)).filter((at) => at >= 0);
     this.stopped = found.length > 0;
-    const ready = this.stopped ? Math.min(...found) : this.held.length - beginningOfAny(stop, this.held);
-    return { delta: this.send(ready), stop: this.stopped };
+    const ready = this.stopped ? Math.min(...found) : this.pending.length - beginningOfAny(stop, this.pending);
+    const whole = this.held?.take(drawn.id) ?? false;
+    return { delta: this.send(ready), stop: this.stopped || whole };
   }
 
   rest(): Delta | undefined {
     if (this.stopped) return undefined;
-    this.held += this.decoder.decode();
-    return this.send(this.held.length, true);
+    this.pending += this.decoder.decode();
+    return this.send(this.pending.length, true);
   }
 
   /** The first `length` characters held back, with the tokens that begin in them, or with all. */
   private send(length: number, all = false): Delta | undefined {
-    const text = this.held.slice(0, length);
-    this.held = this.held.slice(length);
+    const text = this.pending.slice(0, length);
+    this.pending = this.pending.slice(length);
     this.sent += length;
     const count = all ? this.tokens.length : this.tokens.filter(({ from }) => from < this.sent).length;
     const tokens = this.tokens.splice(0, count).map(({ token }) => token);

@@ -123,7 +123,7 @@ describe("a generator as a language model", () => {
       [{ seed: 0.5 }, "BAD_ARGUMENT", /seed/],
       [{ stop: [""] }, "BAD_ARGUMENT", /stop/],
       [{ alternatives: 2 }, "BAD_ARGUMENT", /alternatives/],
-      [{ schema: { type: "string" } }, "MISSING_CAPABILITY", /Schema/],
+      [{ schema: { type: "string", pattern: "x" } }, "BAD_ARGUMENT", /pattern/],
     ];
     for (const [change, code, message] of cases)
       await expect(complete(opened, { ...ask, ...change })).rejects.toMatchObject({

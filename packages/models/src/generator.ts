@@ -47,7 +47,8 @@ export async function generator(
     });
   const session = await engine.loadGenerator(model, cache);
   const { name, context } = model;
-  const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`);
+  const longest = Math.min(context, cache.blocks * cache.blockTokens);
+  const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`, longest);
   return {
     ...generatorService(session, text, { name, context }),
     model,
