@@ -1,8 +1,12 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { errorCodes } from "@tessera/core";
+import { scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
-import { freshFolder, removeFolder, startService } from "./service.fixture.js";
+import { z } from "zod";
+import { openAiErrorBody } from "./openai/errors.js";
+import { encoderReranker } from "./openai/rerank.js";
+import { find, freshFolder, removeFolder, startService } from "./service.fixture.js";
 
 type Schema = { [key: string]: unknown };
 const folder = freshFolder();
@@ -16,7 +20,13 @@ let routes: {
 }[];
 
 beforeAll(async () => {
-  service = await startService(folder, { durable: false });
+  const encoder = scriptedEncoder(16);
+  const poet = scriptedModel(() => "roses are red", { capabilities: ["logprobs", "prefix", "json", "seed"] });
+  service = await startService(folder, {
+    durable: false,
+    closeWithin: 0,
+    models: { encoders: { words: encoder }, generators: { poet }, rerankers: { words: encoderReranker(encoder) } },
+  });
   ({ headers } = await service.key({
     scopes: ["run", "flows", "indexes", "operate"],
     limits: { requestsPerMinute: 10_000_000, concurrency: 100_000 },
@@ -38,6 +48,30 @@ beforeAll(async () => {
   const runs = routes.find(({ path, method }) => path === "/flows/{name}/runs" && method === "POST")!;
   const properties = runs.body!.properties as Record<string, Schema>;
   properties.input = { anyOf: [input, properties.input] };
+  // what a document may be, by one that is
+  const upload = routes.find(({ path, method }) => path === "/flows/{name}" && method === "PUT")!;
+  upload.body = { anyOf: [{ const: find }, upload.body] };
+  // and what MCP takes by its protocol
+  const text = { type: "string" };
+  routes.find(({ path }) => path === "/mcp")!.body = {
+    type: "object",
+    properties: {
+      jsonrpc: { const: "2.0" },
+      id: { anyOf: [text, { type: "integer" }] },
+      method: { enum: ["initialize", "ping", "tools/list", "tools/call", "notifications/cancelled", "nothing"] },
+      params: {
+        type: "object",
+        properties: {
+          name: { enum: ["echo", "nothing"] },
+          arguments: input,
+          protocolVersion: text,
+          capabilities: { type: "object" },
+          clientInfo: { type: "object", properties: { name: text, version: text }, required: ["name", "version"] },
+        },
+      },
+    },
+    required: ["jsonrpc", "id", "method"],
+  };
 });
 afterAll(async () => {
   await service.server.close();
@@ -49,33 +83,48 @@ const junk = fc.oneof(
   fc.constantFrom<unknown>("echo", "docs", "", "__proto__", "constructor", -1, 2 ** 53, 1e308, null, [], {}, "\u0000"),
 );
 
-/** Values that a JSON Schema admits, and now and then one that it does not. */
-function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
+/** Values that a JSON Schema admits and, where they may be strange, now and then one that it does not. */
+function valuesOf(schema: Schema, strange: boolean): fc.Arbitrary<unknown> {
   const fitting = (): fc.Arbitrary<unknown> => {
     const options = (schema.anyOf ?? schema.oneOf) as Schema[] | undefined;
-    if (options) return fc.oneof(...options.map(valuesOf));
+    const types = Array.isArray(schema.type) ? schema.type.map((type) => ({ ...schema, type })) : undefined;
+    if (types) return fc.oneof(...types.map((one) => valuesOf(one, strange)));
+    if (options) return fc.oneof(...options.map((option) => valuesOf(option, strange)));
     if (schema.const !== undefined) return fc.constant(schema.const);
     if (schema.enum) return fc.constantFrom(...(schema.enum as unknown[]));
     switch (schema.type) {
       case "string":
-        return fc.oneof(fc.constantFrom("echo", "docs", "find", "a"), fc.string({ maxLength: 20, unit: "grapheme" }));
+        return fc.oneof(
+          fc.constantFrom("echo", "docs", "find", "words", "poet"),
+          fc.string({ minLength: Number(schema.minLength ?? 0), maxLength: 20, unit: "grapheme" }),
+        );
       case "integer":
+        return fc.integer({
+          min: Number(schema.minimum ?? Number(schema.exclusiveMinimum ?? -1) + 1),
+          max: Math.min(100, Number(schema.maximum ?? 100)),
+        });
       case "number":
-        return fc.integer({ min: Number(schema.minimum ?? 0), max: 100 });
+        return fc.double({
+          min: Number(schema.minimum ?? schema.exclusiveMinimum ?? 0),
+          max: Number(schema.maximum ?? 100),
+          noNaN: true,
+        });
       case "boolean":
         return fc.boolean();
+      case "null":
+        return fc.constant(null);
       case "array":
-        return fc.array(valuesOf((schema.items ?? {}) as Schema), {
+        return fc.array(valuesOf((schema.items ?? {}) as Schema, strange), {
           minLength: Number(schema.minItems ?? 0),
-          maxLength: 3,
+          maxLength: Math.min(3, Number(schema.maxItems ?? 3)),
         });
       case "object": {
         const required = (schema.required ?? []) as string[];
         const known = Object.entries((schema.properties ?? {}) as Record<string, Schema>);
-        const own = fc.record(Object.fromEntries(known.map(([name, part]) => [name, valuesOf(part)])), {
+        const own = fc.record(Object.fromEntries(known.map(([name, part]) => [name, valuesOf(part, strange)])), {
           requiredKeys: required,
         });
-        return schema.additionalProperties === false
+        return schema.additionalProperties === false || !strange
           ? own
           : fc
               .tuple(own, fc.dictionary(fc.constantFrom("query", "x", "constructor"), junk, { maxKeys: 2 }))
@@ -85,7 +134,36 @@ function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
         return junk;
     }
   };
-  return fc.oneof({ weight: 12, arbitrary: fitting() }, { weight: 1, arbitrary: junk });
+  return strange ? fc.oneof({ weight: 12, arbitrary: fitting() }, { weight: 1, arbitrary: junk }) : fitting();
+}
+
+const accepted = fc.constantFrom("*/*", "application/json", "text/event-stream", "application/octet-stream");
+const protocolError = z.object({ jsonrpc: z.literal("2.0"), error: z.object({ code: z.int(), message: z.string() }) });
+
+/** Ids of runs as a route wants them: running ones to cancel, cancelled ones to resume, ended ones otherwise. */
+async function runsFor(path: string): Promise<string[]> {
+  if (!path.includes("{id}")) return [];
+  const waits = path.endsWith("/cancel") || path.endsWith("/resume");
+  const ids: string[] = [];
+  for (let number = 0; number < 30; number++) {
+    const { headers: answered } = await service.server.inject({
+      method: "POST",
+      url: `/flows/${waits ? "hold" : "echo"}/runs`,
+      headers: { ...headers, ...(waits && { prefer: "respond-async" }) },
+      payload: { input: { query: "q" } },
+    });
+    ids.push(String(answered["x-run-id"]));
+    if (path.endsWith("/resume")) await service.runs.cancel(ids.at(-1)!);
+  }
+  return ids;
+}
+
+/** Whether a body is an error in the shape that its route promises. */
+function isError(path: string, body: unknown): boolean {
+  if (path.startsWith("/v1/")) return openAiErrorBody.safeParse(body).success;
+  if (path === "/mcp" && protocolError.safeParse(body).success) return true;
+  const { code, message } = body as { code?: string; message?: unknown };
+  return Object.hasOwn(errorCodes, code ?? "") && typeof message === "string";
 }
 
 describe("every route, from its OpenAPI schema", () => {
@@ -96,9 +174,12 @@ describe("every route, from its OpenAPI schema", () => {
     for (const { method, path, parameters, body } of routes) {
       // whatever the route before removed
       await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
+      const known = await runsFor(path);
       const request = fc.record({
-        parameters: fc.tuple(...parameters.map(({ schema }) => valuesOf(schema))),
-        body: body ? valuesOf(body) : fc.constant(undefined),
+        parameters: fc.tuple(...parameters.map(({ schema }) => valuesOf(schema, true))),
+        body: body ? fc.boolean().chain((strange) => valuesOf(body, strange)) : fc.constant(undefined),
+        known: fc.option(fc.nat({ max: 29 })),
+        accept: path === "/mcp" ? fc.constant("application/json, text/event-stream") : accepted,
         raw: fc.oneof({ weight: 20, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.string() }),
       });
       for (const drawn of fc.sample(request, { numRuns: rounds, seed: 7 })) {
@@ -107,7 +188,8 @@ describe("every route, from its OpenAPI schema", () => {
         const extra: Record<string, string> = {};
         for (const [index, { name, in: where }] of parameters.entries()) {
           const value = drawn.parameters[index];
-          const text = typeof value === "string" ? value : JSON.stringify(value ?? "");
+          const free = typeof value === "string" ? value : JSON.stringify(value ?? "");
+          const text = (name === "id" && drawn.known !== null && known[drawn.known]) || free;
           // a run of "hold" would wait for ever
           if (where === "path") url = url.replace(`{${name}}`, encodeURIComponent(text === "hold" ? "echo" : text));
           else if (where === "query") query.push(`${name}=${encodeURIComponent(text)}`);
@@ -116,7 +198,7 @@ describe("every route, from its OpenAPI schema", () => {
         const response = await service.server.inject({
           method: method as "GET",
           url: query.length ? `${url}?${query.join("&")}` : url,
-          headers: { ...headers, ...extra, ...(body && { "content-type": "application/json" }) },
+          headers: { accept: drawn.accept, ...headers, ...extra, ...(body && { "content-type": "application/json" }) },
           ...(body && { payload: drawn.raw ?? JSON.stringify(drawn.body ?? null) }),
         });
         count++;
@@ -126,14 +208,14 @@ describe("every route, from its OpenAPI schema", () => {
         if (statusCode >= 200 && statusCode < 300) continue;
         if (statusCode < 400 || statusCode >= 500)
           throw new Error(`${line}: ${response.body} for ${JSON.stringify(drawn)}`);
-        if (path === "/mcp") continue; // errors of the protocol have its own shape
-        expect(Object.keys(errorCodes)).toContain(response.json().code);
+        if (!isError(path, response.json())) throw new Error(`${line}: ${response.body} is no error of this route`);
       }
     }
     expect(count).toBeGreaterThanOrEqual(20_000);
     // it was no wall of refusals
-    for (const line of ["POST /flows/{name}/runs 200", "POST /indexes/{name}/passages 200", "PUT /indexes/{name} 201"])
-      expect([line, seen.get(line) ?? 0]).not.toEqual([line, 0]);
+    const reached = ({ method, path }: (typeof routes)[number]) =>
+      [...seen.keys()].some((line) => line.startsWith(`${method} ${path} 2`));
+    expect(routes.filter((route) => !reached(route)).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
     expect((await service.server.inject("/healthz")).json()).toEqual({ ok: true });
     const ran = await service.server.inject({
       method: "POST",

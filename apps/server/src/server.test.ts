@@ -61,6 +61,31 @@ describe("the service", () => {
     expect(Object.keys(document.paths)).toEqual(
       expect.arrayContaining(["/flows", "/flows/{name}/runs", "/runs/{id}/cancel", "/indexes/{name}/passages", "/mcp"]),
     );
+    const { post } = document.paths["/v1/chat/completions"];
+    expect(post.requestBody.content["application/json"].schema).toMatchObject({ required: ["model", "messages"] });
+    expect(JSON.stringify(post.responses["4XX"])).toContain("#/components/schemas/OpenAiError");
+  });
+
+  it("describes every address that it answers", async () => {
+    const { paths } = (await service.server.inject("/openapi.json")).json();
+    const said = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods as object).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const tree = service.server.printRoutes({ commonPrefix: false });
+    const served: string[] = [];
+    const above: string[] = [];
+    for (const line of tree.split("\n")) {
+      const [, indent = "", part = "", methods = ""] = /^([│ ├└─]*)(\S*)(?: \(([A-Z, ]+)\))?$/u.exec(line) ?? [];
+      above.length = indent.length / 4;
+      above.push(part);
+      const path = above
+        .join("")
+        .replace(/:(\w+)/g, "{$1}")
+        .replace(/\/?\*/, "/{name}");
+      for (const method of methods.split(", ").filter(Boolean)) if (method !== "HEAD") served.push(`${method} ${path}`);
+    }
+    expect(served.length).toBeGreaterThan(20);
+    expect(said.sort()).toEqual(served.sort());
   });
 
   it("runs a flow as the principal of the key, and shows the run to that principal alone", async () => {

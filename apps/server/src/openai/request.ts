@@ -21,12 +21,7 @@ const message = z.looseObject({
 
 /** Fields that would change the answer and are not offered: refused unless they ask for nothing. */
 const absent = (name: string) =>
-  z
-    .unknown()
-    .refine((value) => value === null || (typeof value === "object" && Object.keys(value as object).length === 0), {
-      error: `"${name}" is not offered`,
-    })
-    .optional();
+  z.union([z.null(), z.strictObject({}), z.array(z.any()).max(0)], { error: `"${name}" is not offered` }).optional();
 
 const drawing = {
   model: z.string().min(1),
