@@ -106,3 +106,26 @@ describe("the experiments on a GPU", () => {
     expect(find(lines, "E8", /CUDA/)!.missing).toContain(library);
   });
 });
+
+describe("what is carried to a machine with a GPU", () => {
+  needs(process.platform === "linux" && process.arch === "x64", "packs Node for Linux on x64 only")(
+    "runs apart from the checkout, without its Node and its packages",
+    async () => {
+      const target = join(folder, "carried");
+      const script = `import { assemble } from ${JSON.stringify(here("./prepare.mjs"))}; assemble(${JSON.stringify(target)});`;
+      await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script]);
+      const options = softwareDriver === undefined ? ["--only", "E8"] : ["--only", "E2", "--driver", softwareDriver];
+      const { stdout } = await promisify(execFile)(join(target, "run.sh"), ["--tiny", ...options], {
+        cwd: target,
+        env: { PATH: "/usr/bin:/bin" },
+      });
+      const lines = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Line);
+      expect(lines.filter(({ error }) => error !== undefined)).toEqual([]);
+      expect(lines[0]!.experiment).toBe(softwareDriver === undefined ? "E8" : "E2");
+    },
+    60_000,
+  );
+});
