@@ -29,6 +29,7 @@ import { type LanguageModelOptions, languageModelOptions, openLanguageModel } fr
 import type { Terminal } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
 import { evaluateGrid, type GridOptions } from "./evaluate-grid.js";
+import { rowCommands } from "./rows/commands.js";
 import { studyCommands } from "./studies/commands.js";
 
 interface Evaluation extends EncoderOptions, LanguageModelOptions {
@@ -432,6 +433,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .argument("<folder>")
     .action(action((terminal, name: string, folder: string) => convert(terminal, name, folder)));
   studyCommands(command, action, { folder: dataFolder, positive, signal });
+  rowCommands(command, action, { folder: dataFolder, positive, signal });
   for (const { name, about } of converters.values())
     command
       .command(name)
