@@ -1,9 +1,10 @@
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import {
   cpuEngine,
   type EncoderModel,
@@ -19,6 +20,7 @@ import { percentile } from "./measure/rounds.js";
 
 const rounds = 5;
 const texts = 64;
+const turns = 21;
 
 /**
  * The CPU engine on one thread, with random weights of the shapes that are trained: texts a second a core, where a
@@ -31,7 +33,7 @@ export default async function encoder(report: Report): Promise<void> {
       await writeRandomEncoder(join(folder, shape), { shape, golden: 1 });
       const model = await openEncoderModel(join(folder, shape));
       for (const precision of ["int8", "fp32"] as const) await measure(report, model, shape, precision);
-      await measureUsual(report, join(folder, shape), shape);
+      await compareWithUsual(report, model, join(folder, shape), shape);
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -71,19 +73,48 @@ async function measure(
   }
 }
 
-/** The same weights through torch.onnx.export and quantize_dynamic, on one thread; TESSERA_PYTHON names a Python that has them. */
-async function measureUsual(report: Report, folder: string, shape: keyof typeof encoderShapes): Promise<void> {
+/**
+ * The same weights through torch.onnx.export and quantize_dynamic, on one thread, in turns with the CPU engine;
+ * TESSERA_PYTHON names a Python that has them.
+ */
+async function compareWithUsual(
+  report: Report,
+  model: EncoderModel,
+  folder: string,
+  shape: keyof typeof encoderShapes,
+): Promise<void> {
   const { layers, hidden } = encoderShapes[shape];
   const system = `${layers} × ${hidden}, quantize_dynamic`;
   report.say(system);
   const script = fileURLToPath(new URL("../../train/dynamic_baseline.py", import.meta.url));
+  const usual = spawn(process.env.TESSERA_PYTHON ?? "python3", [script, folder], { stdio: ["pipe", "pipe", "pipe"] });
+  let errors = "";
+  usual.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  usual.stdin.on("error", () => {});
+  const ended = Promise.race([
+    once(usual, "error").then(([error]) => (error as Error).message),
+    once(usual, "close").then(() => errors.trim().split("\n").at(-1)!),
+  ]);
+  const lines = createInterface({ input: usual.stdout })[Symbol.asyncIterator]();
+  const session = await cpuEngine({ workers: 1, precision: "int8" }).loadEncoder(model);
   try {
-    const { stdout } = await promisify(execFile)(process.env.TESSERA_PYTHON ?? "python3", [script, folder]);
-    const { textsPerSecond } = JSON.parse(stdout) as { textsPerSecond: number };
-    report.add(system, `exit ${layers}, 32 tokens`, textsPerSecond, "texts/s/core");
-  } catch (error) {
-    const reason = (error as { stderr?: string }).stderr?.trim().split("\n").at(-1) ?? (error as Error).message;
-    report.miss(system, reason);
+    if ((await lines.next()).done) return report.miss(system, await ended);
+    const batch = batchOf(model, () => 32);
+    await session.encode(batch, layers);
+    const own: number[] = [];
+    const other: number[] = [];
+    for (let turn = 0; turn < turns; turn++) {
+      own.push(await rateOfRound(session, [batch], layers));
+      usual.stdin.write("\n");
+      other.push((JSON.parse((await lines.next()).value!) as { textsPerSecond: number }).textsPerSecond);
+    }
+    report.add(system, `exit ${layers}, 32 tokens`, percentile(other, 0.5), "texts/s/core");
+    report.add(system, "int8 of the CPU engine, in turns with it", percentile(own, 0.5), "texts/s/core");
+    const ratios = own.map((rate, turn) => rate / other[turn]!);
+    report.add(system, "int8 over it, median of the turns", percentile(ratios, 0.5), "times");
+  } finally {
+    usual.stdin.end();
+    await session.close();
   }
 }
 
@@ -94,14 +125,16 @@ function batchOf(model: EncoderModel, lengthOf: (text: number) => number, seed =
 }
 
 /** Texts a second of processor time. */
+async function rateOfRound(session: EncoderSession, batches: readonly Ragged[], exit: number): Promise<number> {
+  const before = process.cpuUsage();
+  for (const batch of batches) await session.encode(batch, exit);
+  const { user, system } = process.cpuUsage(before);
+  return batches.reduce((sum, { offsets }) => sum + offsets.length - 1, 0) / ((user + system) / 1e6);
+}
+
+/** The median of some rounds. */
 async function rate(session: EncoderSession, batches: readonly Ragged[], exit: number): Promise<number> {
   const rates: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const before = process.cpuUsage();
-    for (const batch of batches) await session.encode(batch, exit);
-    const { user, system } = process.cpuUsage(before);
-    const count = batches.reduce((sum, { offsets }) => sum + offsets.length - 1, 0);
-    rates.push(count / ((user + system) / 1e6));
-  }
+  for (let round = 0; round < rounds; round++) rates.push(await rateOfRound(session, batches, exit));
   return percentile(rates, 0.5);
 }
