@@ -12,12 +12,13 @@ export interface Term {
   readonly step?: (byte: number) => Term | "over" | undefined;
   /** Whether it may be over without another byte. */
   readonly mayEnd?: boolean;
-  /** Of the inside of a string between two characters: how many may follow. */
+  /** Of the inside of a string between two characters: how many may follow, and whether the string may end here. */
   readonly room?: number;
+  readonly enough?: boolean;
 }
 
-/** A term and what comes after it. */
-interface Frame {
+/** A term and what comes after it. Of each there is one. */
+export interface Frame {
   readonly id: number;
   readonly term: Term;
   readonly rest: Frame | undefined;
@@ -208,7 +209,7 @@ export class Automaton {
       return {
         least: bytes + Math.max(0, shape.min - counted - unfinished) + 1,
         step: (byte) => this.insideStep(shape, counted, at, byte),
-        ...(at.kind === "between" && { room: shape.max - counted }),
+        ...(at.kind === "between" && { room: shape.max - counted, enough: counted >= shape.min }),
       };
     });
   }

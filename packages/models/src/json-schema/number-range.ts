@@ -67,6 +67,9 @@ export function decimalRange(
       }
       return Number.POSITIVE_INFINITY;
     }
+    const reached = Array.from({ length: whole === "0" ? 1 : room + 1 }, (_, more) => 10n ** BigInt(more));
+    if (!reached.some((times) => meets(start * times, (start + unit) * times - 1n, 1n, negative)))
+      return Number.POSITIVE_INFINITY;
     // more digits of the whole part, then perhaps a point and some behind it: the shortest first
     for (let bytes = 0; bytes <= room + 1; bytes++)
       for (let more = whole === "0" ? 0 : bytes; more >= 0; more--) {

@@ -1,7 +1,7 @@
 // internal
 import { setImmediate as pause } from "node:timers/promises";
 import type { Tokenizer } from "../tokenizer.js";
-import type { Automaton, State } from "./automaton.js";
+import type { Automaton, Frame, State } from "./automaton.js";
 
 interface Branch {
   readonly next: Map<number, Branch>;
@@ -12,6 +12,8 @@ const branch = (): Branch => ({ next: new Map(), ids: [] });
 /** The tokens of a vocabulary by their bytes. */
 export interface TokenTable {
   readonly words: number;
+  /** The most bytes of a token. */
+  readonly longest: number;
   /** All tokens that have bytes. */
   readonly all: Branch;
   /** Those that are not whole characters which a string holds as they are. */
@@ -23,7 +25,7 @@ export interface TokenTable {
 }
 
 /** Tokens of one turn of the event loop. */
-const tokensPerTurn = 1024;
+const tokensPerTurn = 256;
 
 /** @param end Never among them, whatever its bytes. */
 export async function tokenTable(tokenizer: Tokenizer, size: number, end: number): Promise<TokenTable> {
@@ -31,10 +33,12 @@ export async function tokenTable(tokenizer: Tokenizer, size: number, end: number
   const words = Math.ceil(size / 32);
   const byCount: Uint32Array[] = [new Uint32Array(words)];
   const singles = new Set<number>();
+  let longest = 0;
   for (let id = 0; id < size; id++) {
     if (id % tokensPerTurn === 0) await pause();
     const bytes = tokenizer.bytes(id);
     if (bytes.length === 0 || id === end) continue;
+    longest = Math.max(longest, bytes.length);
     if (bytes.length === 1) singles.add(bytes[0]!);
     insert(all, bytes, id);
     const characters = plainCharacters(bytes);
@@ -51,7 +55,7 @@ export async function tokenTable(tokenizer: Tokenizer, size: number, end: number
   });
   const needed = Array.from({ length: 0xf5 - 0x20 }, (_, i) => 0x20 + i);
   const complete = needed.every((byte) => singles.has(byte) || [0x7f, 0xc0, 0xc1].includes(byte));
-  return { words, all, odd, plain, complete };
+  return { words, longest, all, odd, plain, complete };
 }
 
 function insert(root: Branch, bytes: Uint8Array, id: number): void {
@@ -90,7 +94,9 @@ interface Mask {
 
 /** Which tokens may follow a state, remembered by state. */
 export class TokenMasks {
-  private readonly known = new WeakMap<State, Mask>();
+  /** By state; for the inside of a string that no token fills, by what comes after the string. */
+  private readonly known = new WeakMap<State | Frame, Mask>();
+  private readonly last = {} as Frame;
 
   constructor(
     private readonly automaton: Automaton,
@@ -100,9 +106,16 @@ export class TokenMasks {
 
   /** The tokens after which at most `left` bytes complete the text; the end where it may end. */
   allowed(state: State, left: number): Uint32Array {
-    const mask = this.known.get(state) ?? this.mask(state, Number.POSITIVE_INFINITY);
-    this.known.set(state, mask);
+    const key = this.keyOf(state);
+    const mask = this.known.get(key) ?? this.mask(state, Number.POSITIVE_INFINITY);
+    this.known.set(key, mask);
     return mask.most <= left ? mask.allowed : this.mask(state, left).allowed;
+  }
+
+  private keyOf(state: State): State | Frame {
+    const [frame, other] = state.frames;
+    if (other || !frame?.term.enough || frame.term.room! < this.table.longest) return state;
+    return frame.rest ?? this.last;
   }
 
   private mask(state: State, left: number): Mask {
