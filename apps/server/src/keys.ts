@@ -1,7 +1,10 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdir, open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { existsSync, statSync } from "node:fs";
+import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TesseraError } from "@tessera/core";
+import { WriterLock } from "@tessera/indexer";
 import { z } from "zod";
 
 /** What a key may do besides reading what flows there are: run them, change them, manage indexes, see all runs and metrics. */
@@ -43,29 +46,45 @@ export interface KeyRequest {
 
 const pattern = /^tsr_([a-f0-9]{12})_([A-Za-z0-9_-]{43})$/;
 
-/** Writes a file that only its owner reads, whole or not at all. */
-async function writeSecret(path: string, text: string): Promise<void> {
+/** Writes a file that only its owner reads, whole or not at all: in place of what is there, or only where nothing is. */
+async function writeSecret(path: string, text: string, { replace }: { replace: boolean }): Promise<void> {
   const draft = `${path}.${randomBytes(6).toString("hex")}`;
-  const file = await open(draft, "wx", 0o600);
   try {
-    await file.writeFile(text);
-    await file.sync();
+    const file = await open(draft, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (replace) await rename(draft, path);
+    else await link(draft, path).catch(() => {});
   } finally {
-    await file.close();
+    await rm(draft, { force: true });
   }
-  await rename(draft, path);
+}
+
+const patience = 10_000; // milliseconds that a change waits for those of other processes
+
+/** Takes the lock of a folder, after those who hold it. @throws TesseraError INDEX_LOCKED where they do for too long. */
+async function awaitLock(folder: string): Promise<WriterLock> {
+  for (const until = Date.now() + patience; ; await sleep(5 + 20 * Math.random()))
+    try {
+      return await WriterLock.acquire(folder);
+    } catch (error) {
+      if (!TesseraError.is(error) || error.code !== "INDEX_LOCKED" || Date.now() > until) throw error;
+    }
 }
 
 /**
  * The keys of a service, in `keys.json` of a folder. A key is `tsr_<id>_<secret>` with 256 random bits; what is kept is
  * HMAC-SHA-256 of the secret under the pepper in `pepper`. A slow hash defends secrets that people choose: random ones
  * of that length cannot be guessed however fast the hash is, and the pepper keeps a stolen `keys.json` from being
- * checked against at all. Changes by other processes count within a second.
+ * checked against at all. Processes change it one after another, and what one has changed counts in all at once.
  */
 export class KeyRing {
   #keys = new Map<string, Key>();
   #seen = "";
-  #looked = 0;
   #changes: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -78,9 +97,9 @@ export class KeyRing {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, "pepper");
     // of several processes that begin at once, the first one's pepper holds
-    await writeFile(path, randomBytes(32).toString("hex"), { flag: "wx", mode: 0o600 }).catch(() => {});
+    if (!existsSync(path)) await writeSecret(path, randomBytes(32).toString("hex"), { replace: false });
     const ring = new KeyRing(folder, Buffer.from(await readFile(path, "utf8"), "hex"));
-    await ring.#refresh(0);
+    await ring.#refresh();
     return ring;
   }
 
@@ -88,11 +107,9 @@ export class KeyRing {
     return join(this.folder, "keys.json");
   }
 
-  async #refresh(maxAge = 1000): Promise<void> {
-    const now = Date.now();
-    if (now - this.#looked < maxAge) return;
-    this.#looked = now;
-    const found = await stat(this.#path, { bigint: true }).catch(() => undefined);
+  /** Reads what other processes have changed; to see that nothing has takes some microseconds. */
+  async #refresh(): Promise<void> {
+    const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
     const seen = found ? `${found.mtimeNs} ${found.ino} ${found.size}` : "none";
     if (seen === this.#seen) return;
     try {
@@ -108,12 +125,21 @@ export class KeyRing {
     return createHmac("sha256", this.pepper).update(secret).digest();
   }
 
-  #change<T>(work: () => T): Promise<T> {
+  /** Changes the keys, here and on disk, or neither. */
+  #change<T>(work: (keys: Map<string, Key>) => T): Promise<T> {
     const result = this.#changes.then(async () => {
-      await this.#refresh(0);
-      const value = work();
-      await writeSecret(this.#path, JSON.stringify([...this.#keys.values()], undefined, 2));
-      return value;
+      const lock = await awaitLock(this.folder);
+      try {
+        await this.#refresh();
+        const keys = new Map(this.#keys);
+        const value = work(keys);
+        await lock.assertHeld();
+        await writeSecret(this.#path, JSON.stringify([...keys.values()], undefined, 2), { replace: true });
+        this.#keys = keys;
+        return value;
+      } finally {
+        await lock.release();
+      }
     });
     this.#changes = result.catch(() => {});
     return result;
@@ -133,14 +159,14 @@ export class KeyRing {
       limits: limits.parse(request.limits ?? {}),
       created: new Date().toISOString(),
     });
-    return this.#change(() => {
-      this.#keys.set(id, made);
+    return this.#change((keys) => {
+      keys.set(id, made);
       return { token: `tsr_${id}_${secret}`, key: made };
     });
   }
 
   async list(): Promise<Key[]> {
-    await this.#refresh(0);
+    await this.#refresh();
     return [...this.#keys.values()];
   }
 
@@ -151,11 +177,11 @@ export class KeyRing {
 
   /** @throws TesseraError NOT_FOUND */
   revoke(id: string): Promise<Key> {
-    return this.#change(() => {
-      const found = this.#keys.get(id);
+    return this.#change((keys) => {
+      const found = keys.get(id);
       if (!found) throw new TesseraError("NOT_FOUND", `there is no key "${id}"`);
       const revoked = { ...found, revoked: found.revoked ?? new Date().toISOString() };
-      this.#keys.set(id, revoked);
+      keys.set(id, revoked);
       return revoked;
     });
   }

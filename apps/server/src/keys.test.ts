@@ -1,0 +1,106 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { KeyRing } from "./keys.js";
+import { freshFolder, removeFolder } from "./service.fixture.js";
+
+let folder: string;
+beforeEach(() => {
+  folder = freshFolder();
+});
+afterEach(() => removeFolder(folder));
+
+const fileOf = () => JSON.parse(readFileSync(join(folder, "keys.json"), "utf8")) as { id: string; hash: string }[];
+
+/** A process of its own with a ring on the folder. */
+function elsewhere(program: string) {
+  const text = `
+    const { KeyRing } = await import(${JSON.stringify(new URL("./keys.ts", import.meta.url).href)});
+    const ring = await KeyRing.open(${JSON.stringify(folder)});
+    ${program}`;
+  const sources = fileURLToPath(new URL("../../setup/sources.mjs", import.meta.url));
+  const flags = ["--conditions=@tessera/source", `--import=${sources}`, "--input-type=module"];
+  return spawn(process.execPath, [...flags, "--eval", text], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+describe("KeyRing", () => {
+  it("loses nothing where processes make and revoke keys at the same time, and all share one pepper", async () => {
+    const writers = ["a", "b", "c"].map((name) =>
+      elsewhere(`
+        const made = [];
+        for (let i = 0; i < 12; i++) made.push((await ring.create({ name: "${name}" + i })).token);
+        await ring.revoke(made[0].split("_")[1]);
+        console.log(JSON.stringify(made));`),
+    );
+    const tokens = await Promise.all(
+      writers.map(async (writer) => {
+        let said = "";
+        writer.stdout.on("data", (part) => {
+          said += part;
+        });
+        expect((await once(writer, "close"))[0]).toBe(0);
+        return JSON.parse(said) as string[];
+      }),
+    );
+    const ring = await KeyRing.open(folder);
+    expect((await ring.list()).map(({ name }) => name).sort()).toEqual(
+      ["a", "b", "c"].flatMap((name) => Array.from({ length: 12 }, (_, i) => `${name}${i}`)).sort(),
+    );
+    for (const [revoked, ...valid] of tokens) {
+      expect(await ring.verify(revoked!)).toBeUndefined();
+      for (const token of valid) expect(await ring.verify(token)).toBeDefined();
+    }
+    expect(readdirSync(folder).sort()).toEqual(["keys.json", "pepper"]);
+  }, 60_000);
+
+  it("takes over the lock of a process that was killed while it held it", async () => {
+    const ring = await KeyRing.open(folder);
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    writeFileSync(join(folder, "lock"), JSON.stringify({ token: "t", pid, host: hostname(), started: "1" }));
+    expect((await ring.create({ name: "after" })).key.name).toBe("after");
+  });
+
+  it("refuses a revoked key at once, whichever process revoked it", async () => {
+    const ring = await KeyRing.open(folder);
+    const other = await KeyRing.open(folder); // as another process has it
+    const { token, key } = await ring.create({ name: "gone" });
+    expect(await other.verify(token)).toMatchObject({ id: key.id });
+    await ring.revoke(key.id);
+    expect([await ring.verify(token), await other.verify(token)]).toEqual([undefined, undefined]);
+  });
+
+  it("keeps a hash and no secret, readable by its owner alone; another pepper opens nothing", async () => {
+    const ring = await KeyRing.open(folder);
+    const { token, key } = await ring.create({ name: "one" });
+    const secret = token.slice(`tsr_${key.id}_`.length);
+    expect(Buffer.from(secret, "base64url")).toHaveLength(32);
+    for (const name of readdirSync(folder)) {
+      expect(readFileSync(join(folder, name), "utf8")).not.toContain(secret);
+      expect(statSync(join(folder, name)).mode & 0o077).toBe(0);
+    }
+    expect(fileOf()[0]!.hash).toMatch(/^[0-9a-f]{64}$/);
+    for (const wrong of [
+      `${token.slice(0, -1)}${token.endsWith("A") ? "E" : "A"}`,
+      secret,
+      `tsr_${key.id}_`,
+      "",
+      "tsr_",
+    ])
+      expect(await ring.verify(wrong)).toBeUndefined();
+    writeFileSync(join(folder, "pepper"), "00".repeat(32));
+    expect(await (await KeyRing.open(folder)).verify(token)).toBeUndefined();
+  });
+
+  it("lets nobody in where the keys cannot be read, and changes nothing there", async () => {
+    const ring = await KeyRing.open(folder);
+    const { token } = await ring.create({ name: "one" });
+    writeFileSync(join(folder, "keys.json"), '[{"id": "half');
+    await expect(ring.verify(token)).rejects.toMatchObject({ code: "STORE_FAILED" });
+    await expect(ring.create({ name: "two" })).rejects.toMatchObject({ code: "STORE_FAILED" });
+    expect(readFileSync(join(folder, "keys.json"), "utf8")).toBe('[{"id": "half');
+  });
+});
