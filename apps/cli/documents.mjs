@@ -1,5 +1,5 @@
 // writes what is derived by running the sources: the JSON of every flow, its page, the pages of operators, the table of
-// rows and their tests, the JSON Schema of flow documents, and the cassette of an example
+// rows and their tests, the JSON Schema of flow documents, and the cassettes
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { flowPages } from "./flow-pages.mjs";
 import { modularRagPage } from "./modular-rag-page.mjs";
 import { operatorPages } from "./operator-pages.mjs";
-import { recordedExample } from "./recorded-example.mjs";
+import { recordings } from "./recordings.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -22,13 +22,11 @@ export async function documents() {
     const path = join(root, "packages/flows/src", name, "flow.json");
     files.set(path, print({ $schema: "../../../../docs/flow.schema.json", ...flow.document }));
   }
-  for (const [name, text] of await flowPages(join(root, "packages/flows/src")))
-    files.set(join(root, "docs/flows", name), text);
+  for (const [name, text] of await flowPages(root)) files.set(join(root, "docs/flows", name), text);
   for (const [name, text] of await operatorPages()) files.set(join(root, "docs/operators", name), text);
   files.set(join(root, "docs/modular-rag.md"), modularRagPage(root));
   files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
-  const example = join(root, "docs/examples/recorded");
-  files.set(join(example, "hyde.cassette.jsonl"), await recordedExample(join(example, "source")));
+  for (const [path, text] of await recordings(root)) files.set(path, text);
   return files;
 }
 

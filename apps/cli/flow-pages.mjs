@@ -1,6 +1,7 @@
 // the pages of docs/flows: one a flow, with its drawing, and the list of them
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { runnableSamples } from "./recordings.mjs";
 
 const number = (value) => value.toLocaleString("en-US");
 const row = (cells) => `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |`;
@@ -24,27 +25,38 @@ const resourcesOf = ({ config }) =>
 
 const unique = (list) => [...new Set(list)].sort();
 
-function sampleOf(folder) {
-  try {
-    const [sample] = readdirSync(join(folder, "samples"), { withFileTypes: true }).filter((entry) =>
-      entry.isDirectory(),
-    );
-    return JSON.stringify(JSON.parse(readFileSync(join(folder, "samples", sample.name, "input.json"), "utf8")));
-  } catch {
-    return undefined;
-  }
+/** The command that runs a flow on its sample, and what is to be known of it. */
+function sampleOf(name, { input }, resources, samples) {
+  const sample = samples.find((one) => one.name === name);
+  if (!sample) return "";
+  const { cassette, question } = sample;
+  const needs = (kind) => resources.some((resource) => resource.startsWith(kind));
+  const lines = [
+    `npx tessera run ${name}`,
+    ...(needs("store") ? ["--data packages/flows/samples/town"] : []),
+    ...(needs("database") ? ["--database packages/flows/src/planrag/samples/towns.db"] : []),
+    ...(cassette ? [`--cassette ${cassette}`] : []),
+    `--input ${question}`,
+  ];
+  const about = cassette
+    ? `Offline, on a sample of the repository. The answers of the cassette are scripted: they were written by hand, and no model
+gave them. \`--model generator\` in its place asks our own, \`--endpoint <address> --model <name>\` a service${
+        "problem" in input ? "" : "; `--source <folder>` in the place of `--data` searches a folder of yours"
+      }.`
+    : "Offline, on a sample of the repository, without a model.";
+  return `${about}\n\n    ${lines.join(" \\\n      ")}\n`;
 }
 
-/** Each page and the list of pages, by file name. `folder` holds the flows. */
-export async function flowPages(folder) {
+/** Each page and the list of pages, by file name. `root` is the repository. */
+export async function flowPages(root) {
   const { show } = await import("@tessera/core");
   const { flows } = await import("@tessera/flows");
   const { checkFlow, mermaid } = await import("@tessera/graph");
   const { operators } = await import("@tessera/tessera");
   const pages = new Map();
+  const samples = runnableSamples(root, flows);
   const rows = [...flows].map(([name, { flow, summary, about }]) => {
     const { document, plan, bound } = checkFlow(flow.document, operators);
-    const sample = sampleOf(join(folder, name));
     const source = `../../packages/flows/src/${name}`;
     const ports = [
       ...[...plan.input].map(([port, { type, optional }]) => [
@@ -54,7 +66,7 @@ export async function flowPages(folder) {
     ];
     const bodies = bodiesOf(plan);
     const resources = unique(bodies.flatMap(resourcesOf));
-    const stores = resources.some((resource) => resource.startsWith("store"));
+    const sample = sampleOf(name, document, resources, samples);
     pages.set(
       `${name}.md`,
       `# ${name}
@@ -62,9 +74,12 @@ export async function flowPages(folder) {
 ${about}
 
 [\`flow.ts\`](${source}/flow.ts) composes it, [\`flow.json\`](${source}/flow.json) is the same flow as data.${
-        sample ? ` Its [samples](${source}/samples) run in the tests.` : ""
+        existsSync(join(root, "packages/flows/src", name, "samples"))
+          ? ` Its [samples](${source}/samples) run in the tests.`
+          : ""
       }
-${sample ? `\n    npx tessera run ${name} ${stores ? "--source <folder> " : ""}--input '${sample.replaceAll("'", "'\\''")}'\n` : ""}
+
+${sample}
 ${table(["", "port", "type"], ports)}
 
 A run spends at most ${number(bound.calls)} model calls and ${number(bound.tokens)} tokens, in ${number(bound.steps)} steps.

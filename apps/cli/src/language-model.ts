@@ -1,13 +1,24 @@
 import type { LanguageModel } from "@tessera/core";
-import { openAiModel, openCassette } from "@tessera/models";
+import {
+  defaultGenerator,
+  type EngineKind,
+  findModel,
+  openAiModel,
+  openCassette,
+  openGenerator,
+} from "@tessera/models";
 import type { Command } from "commander";
-import { UsageError } from "./terminal.js";
+import { openEngine } from "./engine.js";
+import { type Terminal, UsageError } from "./terminal.js";
 
-/** The model "model": recorded answers, a service that answers (and is recorded where there is a file), or none. */
+/** The model "model": recorded answers, one that answers (and is recorded where there is a file), or none. */
 export interface LanguageModelOptions {
   readonly cassette?: string;
   readonly endpoint?: string;
+  /** Of the service at `endpoint`; without one, a generator of ours. */
   readonly model?: string;
+  /** What computes a generator of ours. */
+  readonly engine?: EngineKind;
 }
 
 /** Adds the options that say which language model flows name "model". */
@@ -15,24 +26,45 @@ export const languageModelOptions = (command: Command, { several = false } = {})
   command
     .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
     .option(
-      several ? "--model <names>" : "--model <name>",
-      `which of the service's models${several ? ", separated by commas" : ""}`,
+      several ? "--model <names or files>" : "--model <name>",
+      several
+        ? `of the service; or generators of ours ("${defaultGenerator}") and cassettes, separated by commas`
+        : `of the service; without one, a generator of ours ("${defaultGenerator}")`,
     )
-    .option("--cassette <file>", "answers recorded before; with --endpoint, records");
+    .option("--cassette <file>", "answers recorded before; with --model, records");
+
+/** A generator of ours on the engine that was asked for; the two are closed together. */
+async function openOwn(terminal: Terminal, name: string, kind: EngineKind | undefined): Promise<LanguageModel> {
+  const folder = await findModel(name);
+  const { engine, close } = await openEngine(terminal, kind);
+  try {
+    const own = await openGenerator(folder, engine);
+    return { ...own, close: () => own.close().finally(close) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
 
 /**
  * Opens the language model that flows name "model", where one was asked for.
- * @throws UsageError where only one of `endpoint` and `model` is given; TesseraError as `openCassette` does.
+ * @throws UsageError where there is an `endpoint` and no `model`; TesseraError as `openCassette`, `openEngine` and
+ * `openGenerator` do.
  */
-export async function openLanguageModel({
-  cassette,
-  endpoint,
-  model,
-}: LanguageModelOptions): Promise<LanguageModel | undefined> {
-  if ((endpoint === undefined) !== (model === undefined)) throw new UsageError("--endpoint and --model go together");
-  const service =
-    endpoint === undefined || model === undefined
-      ? undefined
-      : openAiModel({ baseUrl: endpoint, model, apiKey: () => process.env.OPENAI_API_KEY ?? "" });
-  return cassette === undefined ? service : openCassette(cassette, { model: service });
+export async function openLanguageModel(
+  terminal: Terminal,
+  { cassette, endpoint, model: name, engine }: LanguageModelOptions,
+): Promise<LanguageModel | undefined> {
+  if (endpoint !== undefined && name === undefined) throw new UsageError("--endpoint needs --model");
+  const apiKey = () => process.env.OPENAI_API_KEY ?? "";
+  const open = async (): Promise<LanguageModel | undefined> => {
+    if (name === undefined) return undefined;
+    return endpoint === undefined
+      ? openOwn(terminal, name, engine)
+      : openAiModel({ baseUrl: endpoint, model: name, apiKey });
+  };
+  const model = await open();
+  const opened = cassette === undefined ? model : await openCassette(cassette, { model });
+  if (opened?.scripted) terminal.note("The answers of this cassette are scripted: no model gave them.");
+  return opened;
 }

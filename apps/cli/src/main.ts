@@ -77,8 +77,10 @@ program
   );
 languageModelOptions(program.command("run").description("run a flow on an input"))
   .argument("<name or file>")
-  .option("--input <json>", "the flow's inputs", "{}")
+  .option("--input <json or file>", "the flow's inputs", "{}")
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
+  .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
+  .option("--database <file>", 'a SQLite file as the database "database"')
   .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
   .addOption(engineOption())
   .option("--trace", "show every step")

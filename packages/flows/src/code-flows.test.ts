@@ -21,7 +21,9 @@ import { funcoder } from "./funcoder/flow.js";
 import { selfDebug } from "./self-debug/flow.js";
 
 const operators = [...Object.values<unknown>(coder), ...Object.values<unknown>(data)].filter(isOperator);
-const sample = JSON.parse(readFileSync(new URL("./codechain/samples/problem.json", import.meta.url), "utf8")) as {
+const sample = JSON.parse(
+  readFileSync(new URL("./codechain/samples/even-squares/input.json", import.meta.url), "utf8"),
+) as {
   problem: coder.Problem;
 };
 

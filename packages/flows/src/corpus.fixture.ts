@@ -1,38 +1,17 @@
-import type { GenerateRequest, Host, Passage, Resource } from "@tessera/core";
+import { readFileSync } from "node:fs";
+import type { Host, Passage, Resource } from "@tessera/core";
 import { Bm25Store, ExactStore } from "@tessera/retriever";
-import { hostOf, type ScriptedModel, scriptedEncoder, scriptedModel } from "@tessera/testkit";
-
-const texts: Readonly<Record<string, string>> = {
-  harbour: "The harbour of Velden was built by Ada Brandt in 1871.",
-  brandt: "Ada Brandt, an engineer, was born in Kolm.",
-  kolm: "Kolm is a town on the river Isna.",
-  isna: "The river Isna flows into the northern sea.",
-  lighthouse: "The lighthouse has a red lantern.",
-  clocks: "A museum shows old clocks and maps.",
-  bakery: "Fresh rye bread comes from a bakery near the mill.",
-  tides: "Spring tides rise four metres above the granite quay and flood the lower market streets.",
-};
+import { hostOf, type ModelRule, ruledModel, type ScriptedModel, scriptedEncoder } from "@tessera/testkit";
 
 /** A town that does not exist, in eight passages; who reads on from one finds the next. */
-export const corpus: readonly Passage[] = Object.entries(texts).map(([id, text]) => ({ id, text, metadata: {} }));
-
-/** What a scripted model says to a prompt that holds all the texts in `asked`; the first rule that fits counts. */
-export interface Rule {
-  readonly asked: string | readonly string[];
-  readonly says: string;
-}
-
-const promptOf = ({ messages, prefix = "" }: GenerateRequest): string =>
-  [...messages.map(({ content }) => content), prefix].join("\n");
+export const corpus: readonly Passage[] = readFileSync(new URL("../samples/town/corpus.jsonl", import.meta.url), "utf8")
+  .trimEnd()
+  .split("\n")
+  .map((line) => ({ ...(JSON.parse(line) as { id: string; text: string }), metadata: {} }));
 
 /** A model that answers by rules. It is no model: what it says was written by hand for a test. */
-export const modelOf = (rules: readonly Rule[], options?: Parameters<typeof scriptedModel>[1]): ScriptedModel =>
-  scriptedModel((request) => {
-    const prompt = promptOf(request);
-    const rule = rules.find(({ asked }) => [asked].flat().every((text) => prompt.includes(text)));
-    if (!rule) throw new Error(`no rule for the prompt:\n${prompt}`);
-    return rule.says;
-  }, options);
+export const modelOf = (rules: readonly ModelRule[], options?: Parameters<typeof ruledModel>[1]): ScriptedModel =>
+  ruledModel({ rules }, options);
 
 // wide enough that no two words of the corpus share a place: a cosine is the share of common words
 const encoder = scriptedEncoder(4096);

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "@jest/globals";
 import type { Answer, Hit } from "@tessera/core";
+import { type ModelScript, ruledModel } from "@tessera/testkit";
 import { flows } from "./catalogue.js";
-import { modelOf, type Rule } from "./corpus.fixture.js";
 import { ids, trace } from "./trace.fixture.js";
 
 interface Expected {
@@ -17,19 +17,13 @@ interface Expected {
   readonly ran: Readonly<Record<string, number>>;
 }
 
-interface Script {
-  readonly rules: readonly Rule[];
-  /** The probabilities of some words; others have 0.95. Without it the model has no log-probabilities. */
-  readonly probabilities?: Readonly<Record<string, number>>;
-}
-
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const read = (path: string): unknown => JSON.parse(readFileSync(folder(path), "utf8"));
 
 const cases = [...flows.keys()].flatMap((name) =>
   existsSync(folder(`./${name}/samples`))
     ? readdirSync(folder(`./${name}/samples`), { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
+        .filter(({ name: sample }) => existsSync(folder(`./${name}/samples/${sample}/expected.json`)))
         .map((entry) => [name, entry.name] as const)
     : [],
 );
@@ -50,16 +44,8 @@ describe("samples: a small corpus, real stores, a scripted model", () => {
   it.each(cases)("%s: %s", async (name, sample) => {
     const at = `./${name}/samples/${sample}`;
     const expected = read(`${at}/expected.json`) as Expected;
-    const script: Script = existsSync(folder(`${at}/model.json`))
-      ? (read(`${at}/model.json`) as Script)
-      : { rules: [] };
-    const { probabilities } = script;
-    const model = modelOf(
-      script.rules,
-      probabilities && {
-        capabilities: ["logprobs"],
-        logprob: (token) => Math.log(probabilities[token.trim()] ?? 0.95),
-      },
+    const model = ruledModel(
+      existsSync(folder(`${at}/model.json`)) ? (read(`${at}/model.json`) as ModelScript) : { rules: [] },
     );
     const { output, status, spent, ran, bound } = await trace(
       flows.get(name)!.flow,

@@ -42,6 +42,27 @@ describe("a cassette", () => {
     expect([...replaying.capabilities]).toEqual(["logprobs", "score"]);
   });
 
+  it("says of a script's answers that they are scripted, and of a model's nothing", async () => {
+    const [script, service] = [fresh(), fresh()];
+    const { scripted: _, ...model } = echo();
+    expect((await openCassette(script, { model: echo() })).scripted).toBe(true);
+    await complete(await openCassette(script, { model: echo() }), ask("hello"));
+    await complete(await openCassette(service, { model }), ask("hello"));
+    expect((await openCassette(script)).scripted).toBe(true);
+    expect((await openCassette(service)).scripted).toBeUndefined();
+    // what stands in the file counts, whatever records more of it
+    expect((await openCassette(script, { model })).scripted).toBe(true);
+  });
+
+  it("replays an answer whose request was left out of the file", async () => {
+    const path = fresh();
+    await complete(await openCassette(path, { model: echo() }), ask("hello"));
+    const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+    const short = lines.map((line) => JSON.stringify({ ...JSON.parse(line), request: undefined }));
+    await writeFile(path, `${short.join("\n")}\n`);
+    expect((await complete(await openCassette(path), ask("hello"))).text).toBe("you said hello");
+  });
+
   it("asks the model once for the same request, also when asked twice at once", async () => {
     const model = echo();
     const cassette = await openCassette(fresh(), { model });

@@ -19,6 +19,7 @@ export interface CassetteOptions {
 const header = z.object({
   cassette: z.literal(1),
   revision: z.string(),
+  scripted: z.literal(true).optional(),
   capabilities: z.array(z.enum(["logprobs", "prefix", "json", "seed", "score"])),
 });
 const token = z.object({
@@ -29,7 +30,8 @@ const token = z.object({
 const usage = z.object({ prompt: z.number(), completion: z.number() });
 const record = z.object({
   key: z.string(),
-  request: z.unknown(),
+  /** For who reads the file: what is replayed goes by the key. */
+  request: z.unknown().optional(),
   answer: z.object({
     text: z.string(),
     tokens: z.array(token).optional(),
@@ -121,7 +123,7 @@ class Tape {
  * A language model whose answers are kept in a file of JSON lines: what was asked once is answered from there, without
  * a model. The same request, its messages and every setting, always gives the answer that was recorded first; ask with
  * another `seed` for another one. Only whole answers are recorded. A replayed answer is one delta.
- * It does not count tokens, so that prompts are cut to their budget alike with the model and without it.
+ * What a scripted model said stays `scripted`. It does not count tokens, so that prompts are cut to their budget alike with the model and without it.
  * @throws TesseraError RECORD_CORRUPT; RECORD_MISSING where there is neither a file nor a model, and from the model
  * where an answer is not recorded and there is no model to ask.
  */
@@ -132,11 +134,13 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
       path,
       hint: "give it a model to record",
     });
-  const { revision, capabilities } = tape.head ?? {
+  const head: Head = tape.head ?? {
+    cassette: 1,
     revision: model!.revision,
+    ...(model!.scripted && { scripted: true }),
     capabilities: [...model!.capabilities],
   };
-  const head: Head = { cassette: 1, revision, capabilities };
+  const { revision, scripted, capabilities } = head;
   const asking = new Map<string, Promise<void>>();
 
   const missing = (request: { messages: readonly Message[] }): TesseraError =>
@@ -148,6 +152,7 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
 
   return {
     revision,
+    ...(scripted && { scripted }),
     capabilities: new Set(capabilities),
     async *generate(request, signal): AsyncIterable<Delta> {
       signal?.throwIfAborted();

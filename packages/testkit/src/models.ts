@@ -33,6 +33,7 @@ export function scriptedModel(
   const capabilities = new Set<Capability>(options.capabilities ?? []);
   return {
     revision: options.revision ?? "scripted-1",
+    scripted: true,
     capabilities,
     requests,
     async *generate(request, signal): AsyncIterable<Delta> {
@@ -75,6 +76,47 @@ export function scriptedModel(
       },
     }),
   };
+}
+
+/** What a model is to say, as a JSON file holds it. */
+export interface ModelScript {
+  readonly rules: readonly ModelRule[];
+  /** The probabilities of some words; others have 0.95. Without it the model has no log-probabilities. */
+  readonly probabilities?: Readonly<Record<string, number>>;
+}
+
+/** What is said to a prompt that holds all the texts in `asked`; of several sayings the request's seed takes one. */
+export interface ModelRule {
+  readonly asked: string | readonly string[];
+  readonly says: string | readonly string[];
+}
+
+const promptOf = ({ messages, prefix = "" }: GenerateRequest): string =>
+  [...messages.map(({ content }) => content), prefix].join("\n");
+
+/** A scripted model that answers by the first rule that fits. It throws where none does. */
+export function ruledModel(
+  { rules, probabilities }: ModelScript,
+  options?: Parameters<typeof scriptedModel>[1],
+): ScriptedModel {
+  const capabilities: Capability[] = [
+    ...(probabilities ? (["logprobs"] as const) : []),
+    ...(rules.some(({ says }) => typeof says !== "string") ? (["seed"] as const) : []),
+  ];
+  return scriptedModel(
+    (request) => {
+      const prompt = promptOf(request);
+      const rule = rules.find(({ asked }) => [asked].flat().every((text) => prompt.includes(text)));
+      if (!rule) throw new Error(`no rule for the prompt:\n${prompt}`);
+      const sayings = [rule.says].flat();
+      return sayings[(request.seed ?? 0) % sayings.length]!;
+    },
+    {
+      capabilities,
+      ...(probabilities && { logprob: (token) => Math.log(probabilities[token.trim()] ?? 0.95) }),
+      ...options,
+    },
+  );
 }
 
 /** An encoder for tests: letters and letter pairs hashed into `width` buckets, so that texts with common words are near. */

@@ -128,7 +128,7 @@ async function run(
   const asked = questions.slice(0, limit);
   const ids = new Set(passages.map(({ id }) => id));
   const encoder = settings.encoder === undefined ? undefined : await openEncoder(terminal, settings);
-  const model = await openLanguageModel(settings);
+  const model = await openLanguageModel(terminal, settings);
   // the stores follow from the data set and from how these encode it
   const space = encoder ? encoder.space({}) : new HashEncoder().space();
   const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));

@@ -1,33 +1,98 @@
-import type { OpenedCodebase } from "@tessera/tessera";
-import { openSource } from "../codebase.js";
+import { readFile } from "node:fs/promises";
+import { openSandbox, quickjs } from "@tessera/coder";
+import { messageOf, type Passage } from "@tessera/core";
+import { readCorpus } from "@tessera/eval";
+import { SqliteDatabase } from "@tessera/query";
+import type { Resources } from "@tessera/tessera";
+import { defaultEncoder, openSource } from "../codebase.js";
+import { corpusResources } from "../corpus.js";
 import { parseJson, readFlow } from "../documents.js";
-import type { EncoderOptions } from "../engine.js";
+import { type EncoderOptions, openEncoder } from "../engine.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
-export interface RunCommandOptions extends EncoderOptions, LanguageModelOptions {
-  readonly input: string;
+export interface RunResourceOptions extends EncoderOptions {
   /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
   readonly source?: string;
-  readonly trace?: boolean;
+  /** A data set, whose corpus gives them, the graph "graph" and the heads instead. */
+  readonly data?: string;
+  /** A SQLite file as the database "database". */
+  readonly database?: string;
   readonly signal?: AbortSignal;
+}
+
+export interface RunCommandOptions extends RunResourceOptions, LanguageModelOptions {
+  /** A JSON object, or a file that holds one. */
+  readonly input: string;
+  readonly trace?: boolean;
+}
+
+interface Opened {
+  readonly resources: Resources;
+  readonly close: () => Promise<void>;
+}
+
+async function inputOf(given: string): Promise<Record<string, unknown>> {
+  let text = given;
+  if (!given.trimStart().startsWith("{"))
+    try {
+      text = await readFile(given, "utf8");
+    } catch (cause) {
+      throw new UsageError(`--input is a JSON object of the flow's inputs, or a file of one: ${messageOf(cause)}`);
+    }
+  const input = parseJson(text, text === given ? "--input" : given);
+  if (typeof input !== "object" || input === null || Array.isArray(input))
+    throw new UsageError("--input is a JSON object of the flow's inputs");
+  return input as Record<string, unknown>;
+}
+
+/** The corpus of a data set in memory; without one, only an encoder. */
+async function openData(
+  terminal: Terminal,
+  { data, encoder: name = defaultEncoder, engine, signal }: RunResourceOptions,
+): Promise<Opened> {
+  const passages: Passage[] = [];
+  if (data !== undefined) for await (const passage of readCorpus(data)) passages.push(passage);
+  const encoder = name === defaultEncoder ? undefined : await openEncoder(terminal, { encoder: name, engine });
+  const { store, graph, ...encoders } = corpusResources(passages, { encoder, signal });
+  return {
+    resources: { ...encoders, ...(data !== undefined && { store, graph }) } as Resources,
+    close: async () => encoder?.close?.(),
+  };
+}
+
+/**
+ * What a run may name beside a model: the stores and the encoder of a folder or a data set, a database, a sandbox.
+ * @throws UsageError where both a folder and a data set are given; TesseraError as what is opened does.
+ */
+export async function openResources(terminal: Terminal, options: RunResourceOptions): Promise<Opened> {
+  const { source, data, database } = options;
+  if (source !== undefined && data !== undefined) throw new UsageError("--source and --data exclude each other");
+  const { resources, close }: Opened =
+    source === undefined ? await openData(terminal, options) : await openSource(terminal, source, options);
+  return {
+    resources: {
+      ...resources,
+      sandbox: { sandbox: () => openSandbox(quickjs()) },
+      ...(database !== undefined && { database: { database: () => SqliteDatabase.open(database) } }),
+    },
+    close,
+  };
 }
 
 /** Runs a flow on an input. */
 export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
   const document = await readFlow(nameOrFile);
-  const input = parseJson(options.input, "--input");
-  if (typeof input !== "object" || input === null || Array.isArray(input))
-    throw new UsageError("--input is a JSON object of the flow's inputs");
-  const model = await openLanguageModel(options);
-  let opened: OpenedCodebase | undefined;
+  const input = await inputOf(options.input);
+  const model = await openLanguageModel(terminal, options);
+  let opened: Opened | undefined;
   try {
-    opened = options.source === undefined ? undefined : await openSource(terminal, options.source, options);
-    const resources = { ...opened?.resources, ...(model && { model: { model } }) };
-    const { result, events } = await runFlow(terminal, document, input as Record<string, unknown>, resources, options);
-    terminal.result({ ...result, events });
-    if (!terminal.json) process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+    opened = await openResources(terminal, options);
+    const resources = { ...opened.resources, ...(model && { model: { model } }) };
+    const { result, events } = await runFlow(terminal, document, input, resources, options);
+    terminal.result({ ...result, ...(model?.scripted && { scripted: true }), events });
+    terminal.say(JSON.stringify(result, undefined, 2));
     return 0;
   } finally {
     await opened?.close();

@@ -43,7 +43,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     throw new UsageError(`--port is a whole number up to 65535, not "${options.port}"`);
   if (!(await stat(options.source).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
-  const model = await openLanguageModel(options);
+  const model = await openLanguageModel(terminal, options);
   let opened: Awaited<ReturnType<typeof openSource>> | undefined;
   try {
     opened = await openSource(terminal, options.source, options);

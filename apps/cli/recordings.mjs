@@ -1,0 +1,90 @@
+// the cassettes of the repository: what flows ask, answered by scripts that were written by hand, and labelled so
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+
+const read = (path) => JSON.parse(readFileSync(path, "utf8"));
+// some thousand characters of a program's task, a hundred times over, would tell a reader nothing
+const withoutRequest = (line) => JSON.stringify({ ...JSON.parse(line), request: undefined });
+const quiet = { json: true, progress() {}, clear() {}, note() {} };
+
+/** Runs a flow as `tessera run` does, and gives the text of the cassette that this records, its answers by their keys. */
+async function record(name, input, model, options, kept = (line) => line) {
+  const [{ flows }, { compile }, { openCassette }, { operators, ResourceHost }, { openResources }] = await Promise.all([
+    import("@tessera/flows"),
+    import("@tessera/graph"),
+    import("@tessera/models"),
+    import("@tessera/tessera"),
+    import("./src/commands/run.ts"),
+  ]);
+  const folder = await mkdtemp(join(tmpdir(), "tessera-recording-"));
+  const home = process.env.TESSERA_HOME;
+  process.env.TESSERA_HOME = folder; // an index of a source goes there
+  try {
+    const cassette = join(folder, "cassette.jsonl");
+    const { resources, close } = await openResources(quiet, options);
+    const host = new ResourceHost({ ...resources, model: { model: await openCassette(cassette, { model }) } });
+    const flow = await compile(flows.get(name).flow.document, { operators, host });
+    const { status } = await flow.run(input);
+    await host.close();
+    await close();
+    if (status !== "done") throw new Error(`the sample of "${name}" ends with ${status}`);
+    const [header, ...answers] = (await readFile(cassette, "utf8")).trimEnd().split("\n");
+    return `${[header, ...answers.sort().map(kept)].join("\n")}\n`;
+  } finally {
+    if (home === undefined) delete process.env.TESSERA_HOME;
+    else process.env.TESSERA_HOME = home;
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The samples that run from the command line, by flow: paths from the root of the repository. A flow without a model has no
+ * cassette; the flows that write programs share one problem.
+ */
+export function runnableSamples(root, flows) {
+  const source = "packages/flows/src";
+  return [...flows].flatMap(([name, { flow }]) => {
+    const own = `${source}/${name}/samples`;
+    const folders =
+      "problem" in flow.document.input
+        ? [`${source}/codechain/samples/even-squares`]
+        : readdirSync(join(root, own)).map((sample) => `${own}/${sample}`);
+    return folders.flatMap((folder) => {
+      if (!existsSync(join(root, folder, "input.json"))) return [];
+      const script = `${folder}/model.json`;
+      const scripted = existsSync(join(root, script));
+      const cassette = `${own}/${basename(folder)}/cassette.jsonl`;
+      return [{ name, question: `${folder}/input.json`, ...(scripted && { script, cassette }) }];
+    });
+  });
+}
+
+/** The text of each cassette by its path. `root` is the repository. */
+export async function recordings(root) {
+  const [{ flows }, { ruledModel }] = await Promise.all([import("@tessera/flows"), import("@tessera/testkit/models")]);
+  const data = join(root, "packages/flows/samples/town");
+  const database = join(root, "packages/flows/src/planrag/samples/towns.db");
+  const files = new Map();
+  for (const { name, question, script, cassette } of runnableSamples(root, flows)) {
+    if (!script) continue;
+    const input = read(join(root, question));
+    const kept = "problem" in input ? withoutRequest : undefined;
+    const model = ruledModel(read(join(root, script)));
+    files.set(join(root, cassette), await record(name, input, model, { data, database }, kept));
+  }
+  const example = join(root, "docs/examples/recorded");
+  const script = {
+    rules: [
+      {
+        asked: "Write a short passage",
+        says: "The function retries the call after a failure and doubles the wait before each attempt.",
+      },
+      { asked: "", says: "`retryWithBackoff` doubles the wait before each attempt [1]." },
+    ],
+  };
+  const question = { query: "where are retries backed off?" };
+  const text = await record("hyde", question, ruledModel(script), { source: join(example, "source") });
+  return files.set(join(example, "hyde.cassette.jsonl"), text);
+}
