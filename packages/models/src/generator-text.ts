@@ -32,11 +32,11 @@ export function generatorText(
     capabilities,
     async begin(request) {
       checkRequest(request, model);
-      const prompt = promptOf(request, model, tokenizer);
+      const prompt = promptOf(request, model, tokenizer, longest);
       if (prompt.length >= longest)
         throw new TesseraError(
           "BAD_ARGUMENT",
-          `the prompt has ${prompt.length} tokens; prompt and answer together may have ${longest}`,
+          `the prompt has ${longest} tokens or more; prompt and answer together may have ${longest}`,
           { path: model.name, hint: "give the model fewer or shorter passages" },
         );
       const { schema, prefix = "", maxTokens } = request;
@@ -48,16 +48,17 @@ export function generatorText(
 
 /** @throws TesseraError BAD_ARGUMENT, MISSING_CAPABILITY */
 function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void {
-  const { messages, schema, maxTokens, temperature = 0, topP = 1, seed, stop = [], logprobs, alternatives } = request;
+  const { messages, prefix = "", schema, maxTokens, temperature = 0, topP = 1, seed } = request;
+  const { stop = [], logprobs, alternatives } = request;
   const refuse = (message: string, hint: string): TesseraError =>
     new TesseraError("BAD_ARGUMENT", message, { path: name, hint });
   if (schema && stop.length > 0)
     throw refuse("stop strings are given beside a JSON Schema", "the answer ends where its JSON does; leave them out");
-  if (messages.every(({ content }) => content === ""))
+  if (prefix === "" && messages.every(({ content }) => content === ""))
     throw refuse("the prompt is empty", "give at least one message with text");
   if (messages.some(({ role }, i) => role === "system" && i > 0))
     throw refuse("a system message follows another message", "only the first message may be of the system");
-  if (messages.at(-1)!.role === "assistant")
+  if (messages.at(-1)?.role === "assistant")
     throw refuse("the last message is the assistant's own", "give the beginning of an answer as `prefix`");
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) throw refuse(`maxTokens is ${maxTokens}`, "use 1 or more");
   if (!(temperature >= 0 && temperature < Number.POSITIVE_INFINITY))
@@ -68,14 +69,25 @@ function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void 
   if (alternatives && !logprobs) throw refuse("alternatives are asked for without logprobs", "ask for both");
 }
 
-function promptOf({ messages, prefix = "" }: GenerateRequest, { marks }: GeneratorModel, tokenizer: Tokenizer) {
+/** At most `most` tokens are read: what is longer is refused, and its end need not be known. */
+function promptOf(
+  { messages, prefix = "" }: GenerateRequest,
+  { marks }: GeneratorModel,
+  tokenizer: Tokenizer,
+  most: number,
+) {
   const ids: number[] = [];
+  const read = (text: string): void => {
+    for (const id of tokenizer.encode(text, Math.max(0, most - ids.length))) ids.push(id);
+  };
   for (const { role, content } of messages) {
     ids.push(marks[role]);
-    for (const id of tokenizer.encode(content)) ids.push(id);
+    read(content);
     if (role === "assistant") ids.push(marks.end);
   }
-  return Int32Array.from([...ids, marks.assistant, ...tokenizer.encode(prefix)]);
+  ids.push(marks.assistant);
+  read(prefix);
+  return Int32Array.from(ids);
 }
 
 /** Text goes out as soon as it is whole characters and cannot be the beginning of a stop string. */

@@ -84,6 +84,37 @@ describe("a generator as a language model", () => {
     await opened.close();
   });
 
+  it("continues a text without any message, and refuses to continue nothing", async () => {
+    const { engine, batches } = scripted(" is fun");
+    const opened = await generator(model, tokenizer, engine);
+    expect((await complete(opened, { messages: [], prefix: "To code", maxTokens: 9 })).text).toBe(" is fun");
+    expect([...batches[0]!.ids]).toEqual([marks.assistant, ...tokenizer.encode("To code")]);
+    await expect(complete(opened, { messages: [], prefix: "", maxTokens: 9 })).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+    });
+    await opened.close();
+  });
+
+  it("reads no more of a prompt that is too long than it takes to refuse it", async () => {
+    let read = 0;
+    const counting: Tokenizer = {
+      vocabulary: tokenizer.vocabulary,
+      bytes: (id) => tokenizer.bytes(id),
+      decode: (ids) => tokenizer.decode(ids),
+      encode(text, most) {
+        const ids = tokenizer.encode(text, most);
+        read += ids.length;
+        return ids;
+      },
+    };
+    const opened = await generator(model, counting, scripted("").engine);
+    const messages = [1, 2, 3].map(() => ({ role: "user" as const, content: "word ".repeat(100_000) }));
+    read = 0;
+    await expect(complete(opened, { messages, maxTokens: 9 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    expect(read).toBeLessThanOrEqual(model.context);
+    await opened.close();
+  });
+
   it("gives the tokens of the text with their log-probabilities, and their number at the end", async () => {
     const opened = await generator(model, tokenizer, scripted("one two three").engine);
     const answer = await complete(opened, { ...ask, logprobs: true });

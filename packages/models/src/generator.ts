@@ -4,11 +4,15 @@ import type { CacheSize, Engine } from "./engine.js";
 import type { GeneratorModel } from "./generator-model.js";
 import { generatorText } from "./generator-text.js";
 import { openGeneratorModel } from "./open-model.js";
+import type { SchedulerSettings } from "./serving/generator-scheduler.js";
 import { type GeneratorService, generatorService } from "./serving/generator-service.js";
 import { readTokenizer, type Tokenizer } from "./tokenizer.js";
 
 /** The generator that is meant where none is named. */
 export const defaultGenerator = "generator";
+
+/** How many answers run and wait at once. */
+export type GeneratorServiceSettings = Omit<SchedulerSettings, "name" | "context">;
 
 /** A generator as a language model that many callers share. */
 export interface Generator extends GeneratorService {
@@ -21,9 +25,14 @@ export interface Generator extends GeneratorService {
  * The generator of a bundle, or of a checkpoint of MoLM, as a resource for flows.
  * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no generators; DEPENDENCY_MISSING
  */
-export async function openGenerator(folder: string, engine: Engine, cache?: CacheSize): Promise<Generator> {
+export async function openGenerator(
+  folder: string,
+  engine: Engine,
+  cache?: CacheSize,
+  settings?: GeneratorServiceSettings,
+): Promise<Generator> {
   const model = await openGeneratorModel(folder);
-  return generator(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache);
+  return generator(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache, settings);
 }
 
 /** A generator over its tokenizer; by default the cache holds eight sequences of full length. */
@@ -32,6 +41,7 @@ export async function generator(
   tokenizer: Tokenizer,
   engine: Engine,
   cache: CacheSize = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 },
+  settings: GeneratorServiceSettings = {},
 ): Promise<Generator> {
   const { kind, dtype } = engine.info;
   if (tokenizer.vocabulary > model.embedding.rows)
@@ -50,7 +60,7 @@ export async function generator(
   const longest = Math.min(context, cache.blocks * cache.blockTokens);
   const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`, longest);
   return {
-    ...generatorService(session, text, { name, context }),
+    ...generatorService(session, text, { ...settings, name, context }),
     model,
     count: (content) => tokenizer.encode(content).length,
   };
