@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
-import type { Host, Principal } from "./resources.js";
+import type { Capability, Host, Principal } from "./resources.js";
 
 /** Named, typed ports. */
 export type Ports = Record<string, z.ZodType>;
@@ -67,6 +67,19 @@ export interface About {
   readonly summary: string;
 }
 
+/** How an operator uses an ability of its model that not every model has. */
+export interface Need {
+  /** In words, when it uses it at all: "`logprobs` is set". By default always. */
+  readonly when?: string;
+  /**
+   * What it does with a model that lacks it, in words. Without it such a model is refused at compile, by
+   * MISSING_CAPABILITY.
+   */
+  readonly otherwise?: string;
+  /** The output port that says which of the two it was, and so stands in every trace. */
+  readonly told?: string;
+}
+
 export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
 
 export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Ports, O extends Ports = Ports> {
@@ -80,6 +93,8 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
   readonly ports: { readonly input: I; readonly output: O } | ((config: z.output<C>) => { input: I; output: O });
   /** "none": a pure function; "read" (default): depends on resources; "write": changes the world, and is never cached. */
   readonly effects?: "none" | "read" | "write";
+  /** Abilities of its model beyond writing text, such as token log-probabilities, and what it does without them. */
+  readonly needs?: { readonly [capability in Capability]?: Need };
   /** The most that one activation can spend; an operator that uses a language model must declare it. */
   readonly bound?: (config: z.output<C>) => Bound;
   /** Once per compiled flow: opens what it needs, and returns the work. */

@@ -59,6 +59,7 @@ export const answer = operator({
       tokens,
     },
   },
+  needs: { logprobs: { when: "`logprobs` is set" } },
   bound: ({ maxTokens, contextTokens, instructions }) => ({
     calls: 1,
     tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,

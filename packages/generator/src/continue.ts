@@ -61,6 +61,10 @@ export const continuation = operator({
     input: { query: text, draft: text.optional(), hits: hits.optional() },
     output: { text, draft: text, done: flag, tokens },
   },
+  needs: {
+    logprobs: { when: "`logprobs` is set" },
+    prefix: { otherwise: "the draft is shown in the prompt, and the next sentence asked for" },
+  },
   bound: ({ maxTokens, contextTokens, instructions }) => ({
     calls: 1,
     tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,

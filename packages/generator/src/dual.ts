@@ -36,6 +36,7 @@ export const dual = operator({
     temperature: z.number().positive().default(0.1),
   }),
   ports: { input: { query: text, hits, answer }, output: { generator: records, retriever: records } },
+  needs: { score: {} },
   bound: ({ characters, passages }) => boundOf({ maxTokens: 0, characters }, passages, 3),
   async setup({ model: name, test, passages, characters, temperature }, host) {
     const model = await host.resource<LanguageModel>("model", name);

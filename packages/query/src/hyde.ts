@@ -49,6 +49,7 @@ const specification = operator({
       ...(encoder !== undefined && { vector: z.array(number) }),
     } as Ports,
   }),
+  needs: { seed: { otherwise: "another run with the same seed may give other samples" } },
   bound: (config) => boundOf(config, config.count, 1),
   setup: async (config, host) => {
     const { maxTokens, characters, count, temperature, withQuery, kind } = config;

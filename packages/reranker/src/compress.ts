@@ -28,6 +28,7 @@ export const compress = operator({
     hits: z.int().positive().default(20),
   }),
   ports: { input: { query: text, hits }, output: { hits } },
+  needs: { score: {} },
   bound: (config) => boundOf({ ...config, maxTokens: 0 }, config.hits, 2),
   setup: async ({ model: name, characters, ratio, question, hits: most }, host) => {
     const model = await host.resource<LanguageModel>("model", name);

@@ -1,15 +1,16 @@
 import { asking, boundOf, hits, type LanguageModel, operator, text } from "@tessera/core";
 import { z } from "zod";
-import { judge } from "./verdict.js";
+import { readings, verdictOn } from "./verdict.js";
 
 /**
  * Selection by critique, {d | not P(d)} (equation 14): a language model judges each passage, and those judged no help are
  * dropped. What is kept stays as it is, in its order. At least `keep` hits stay: the best judged, the first on a tie. A
- * passage whose verdict cannot be read is kept, and so are hits beyond `hits`, which are not judged.
+ * passage whose verdict cannot be read is kept, and so are hits beyond `hits`, which are not judged. `by` says of each that
+ * was judged whether the chance came from the model's first token, from its text, or could not be read.
  */
 export const critique = operator({
   name: "reranker.critique",
-  version: 1,
+  version: 2,
   about: {
     module: "post-retrieval",
     submodule: "selection",
@@ -25,21 +26,23 @@ export const critique = operator({
     /** A passage is dropped where its chance to help is below this. */
     least: z.number().min(0).max(1).default(0.5),
   }),
-  ports: { input: { query: text, hits }, output: { hits, dropped: hits } },
+  ports: { input: { query: text, hits }, output: { hits, dropped: hits, by: z.array(z.enum(readings)) } },
+  needs: { logprobs: { otherwise: "a verdict is Yes or No by the text, with no chance between", told: "by" } },
   bound: (config) => boundOf(config, config.hits, 2),
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);
     const question = "Does the passage say something true and relevant that helps to answer the question?";
     return async ({ query, hits: found }, context) => {
-      const chances = await Promise.all(
-        found.slice(0, config.hits).map(({ passage }) => judge(model, question, query, passage, config, context)),
+      const verdicts = await Promise.all(
+        found.slice(0, config.hits).map(({ passage }) => verdictOn(model, question, query, passage, config, context)),
       );
-      const chance = (place: number) => chances[place] ?? 1;
+      const chance = (place: number) => verdicts[place]?.chance ?? 1;
       const best = [...found.keys()].sort((a, b) => chance(b) - chance(a) || a - b).slice(0, config.keep);
       const kept = new Set([...best, ...[...found.keys()].filter((place) => chance(place) >= config.least)]);
       return {
         hits: found.filter((_, place) => kept.has(place)),
         dropped: found.filter((_, place) => !kept.has(place)),
+        by: verdicts.map(({ by }) => by),
       };
     };
   },

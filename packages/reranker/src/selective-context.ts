@@ -45,6 +45,7 @@ export const selectiveContext = operator({
     hits: z.int().positive().default(20),
   }),
   ports: { input: { hits }, output: { hits } },
+  needs: { score: {} },
   bound: (config) => boundOf({ ...config, maxTokens: 0 }, config.hits, 1),
   setup: async ({ model: name, characters, ratio, unit, hits: most }, host) => {
     const model = await host.resource<LanguageModel>("model", name);

@@ -20,15 +20,24 @@ function readVerdict(text: string): boolean | undefined {
   return new Set(said).size === 1 ? said[0] : undefined;
 }
 
-/** A model's answer to a yes-or-no question about a passage and a query: the chance of yes, or `undefined` if unreadable. */
-export async function judge(
+/** How a verdict was read: from the likeliest first tokens, from the text, or not at all. */
+export const readings = ["probability", "text", "default"] as const;
+
+/** The chance of yes, `undefined` where no verdict can be read, and how it was read. */
+export interface Verdict {
+  readonly chance: number | undefined;
+  readonly by: (typeof readings)[number];
+}
+
+/** A model's answer to a yes-or-no question about a passage and a query. Without log-probabilities its text counts. */
+export async function verdictOn(
   model: LanguageModel,
   question: string,
   query: string,
   passage: Passage,
   { characters, maxTokens }: { characters: number; maxTokens: number },
   context: Context,
-): Promise<number | undefined> {
+): Promise<Verdict> {
   const answer = await ask(
     model,
     {
@@ -46,7 +55,11 @@ export async function judge(
     context,
   );
   const chance = chanceOf(answer.tokens[0]);
-  if (chance !== undefined) return chance;
+  if (chance !== undefined) return { chance, by: "probability" };
   const verdict = readVerdict(answer.text);
-  return verdict === undefined ? undefined : Number(verdict);
+  return verdict === undefined ? { chance: undefined, by: "default" } : { chance: Number(verdict), by: "text" };
 }
+
+/** The chance of yes alone. */
+export const judge = async (...given: Parameters<typeof verdictOn>): Promise<number | undefined> =>
+  (await verdictOn(...given)).chance;
