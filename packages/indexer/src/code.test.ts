@@ -5,7 +5,8 @@ import { describe, expect, it } from "@jest/globals";
 import type { Passage } from "@tessera/core";
 import { testOperator } from "@tessera/testkit";
 import fc from "fast-check";
-import { chunkCode, code } from "./code.js";
+import { code } from "./code.js";
+import { chunkCode } from "./outline.js";
 
 const documentOf = (path: string, text: string, metadata: Passage["metadata"] = {}): Passage => ({
   id: path,

@@ -16,8 +16,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import type { Passage } from "@tessera/core";
 import fc from "fast-check";
-import { chunkCode } from "./code.js";
 import { Codebase, codeChunker, type Generation, type Participant, type Progress } from "./codebase.js";
+import { chunkCode } from "./outline.js";
 
 const made: string[] = [];
 afterAll(() => {

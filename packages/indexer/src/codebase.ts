@@ -3,11 +3,11 @@ import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError } from "@tessera/core";
 import type { z } from "zod";
-import { chunkCode } from "./code.js";
 import { directorySettings } from "./directory.js";
 import type { Skipped } from "./files.js";
 import { WriterLock } from "./lock.js";
 import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
+import { chunkCode } from "./outline.js";
 import { type Known, type Scan, scan } from "./scan.js";
 
 export type { Skipped };

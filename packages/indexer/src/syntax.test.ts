@@ -9,7 +9,7 @@ jest.unstable_mockModule("web-tree-sitter", async () => {
   });
   return { ...whole, Parser };
 });
-const { chunkCode } = await import("./code.js");
+const { chunkCode } = await import("./outline.js");
 
 const chunk = (path: string) => chunkCode({ id: path, text: "function a() {}\n", metadata: {} }, { maximum: 400 });
 

@@ -2,7 +2,8 @@ import { describe, expect, it } from "@jest/globals";
 import type { Hit } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
-import { modelRerank, readPermutation } from "./model.js";
+import { readPermutation } from "./listwise.js";
+import { modelRerank } from "./model.js";
 
 const hit = (id: string): Hit => ({ passage: { id, text: `passage ${id}`, metadata: {} }, score: 1, provenance: [] });
 const list = (ids: string) => [...ids].map(hit);

@@ -1,18 +1,6 @@
-import {
-  ask,
-  asking,
-  boundOf,
-  type Context,
-  clip,
-  fence,
-  fenceRule,
-  type Hit,
-  hits,
-  type LanguageModel,
-  operator,
-  text,
-} from "@tessera/core";
+import { asking, boundOf, type Context, type Hit, hits, type LanguageModel, operator, text } from "@tessera/core";
 import { z } from "zod";
+import { listwise, windows } from "./listwise.js";
 import { ordered } from "./order.js";
 import { judge } from "./verdict.js";
 
@@ -30,54 +18,6 @@ const settings = z
   })
   .refine(({ window, step }) => step <= window, "a step longer than the window leaves hits out");
 type Settings = z.output<typeof settings>;
-
-/** The windows over `count` hits from the back to the front, as beginnings. */
-function windows(count: number, { window, step }: Settings): number[] {
-  const starts: number[] = [];
-  for (let start = Math.max(0, count - window); ; start = Math.max(0, start - step)) {
-    starts.push(start);
-    if (start === 0) return starts;
-  }
-}
-
-/** A permutation of 0 … count − 1 out of what a model said, as in "[2] > [1]"; `undefined` where it names no place. */
-export function readPermutation(answer: string, count: number): number[] | undefined {
-  const named = [...answer.matchAll(/\d{1,4}/g)].map(([digits]) => Number(digits) - 1);
-  const order = [...new Set(named)].filter((place) => place >= 0 && place < count);
-  if (order.length === 0) return undefined;
-  const said = new Set(order);
-  return [...order, ...Array.from({ length: count }, (_, place) => place).filter((place) => !said.has(place))];
-}
-
-async function listwise(
-  model: LanguageModel,
-  query: string,
-  found: readonly Hit[],
-  config: Settings,
-  context: Context,
-) {
-  const order = [...found];
-  let read = false;
-  for (const start of windows(order.length, config)) {
-    const part = order.slice(start, start + config.window);
-    const texts = part.map(({ passage }) => ({ ...passage, text: clip(passage.text, config.characters) }));
-    const messages = [
-      {
-        role: "system",
-        content: `Order the numbered passages by how well each answers the question, the best first. Write the numbers of all of them, as in [2] > [3] > [1], and nothing else. ${fenceRule}`,
-      },
-      {
-        role: "user",
-        content: `${fence(texts)}\n${fence([{ text: clip(query, config.characters) }], { tag: "question" })}`,
-      },
-    ] as const;
-    const { text } = await ask(model, { messages, maxTokens: config.maxTokens, temperature: 0 }, context);
-    const permutation = readPermutation(text, part.length);
-    if (permutation) order.splice(start, part.length, ...permutation.map((place) => part[place]!));
-    read ||= permutation !== undefined;
-  }
-  return { read, scored: order.map((hit, place) => ({ hit, score: 1 / (place + 1) })) };
-}
 
 async function pointwise(
   model: LanguageModel,

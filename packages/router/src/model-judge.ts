@@ -11,12 +11,12 @@ import {
   number,
   operator,
   type Piece,
-  type Token,
   text,
   typed,
 } from "@tessera/core";
 import { z } from "zod";
 import { choiceOf } from "./choices.js";
+import { readVerdict } from "./verdict.js";
 
 const config = z
   .strictObject({
@@ -43,37 +43,6 @@ const config = z
     "a label names no choice",
   )
   .refine(({ choices, favour }) => !favour || Object.hasOwn(choices, favour.choice), "`favour` names no choice");
-
-const plain = (text: string): string => text.toLowerCase().replace(/\s+/g, " ").trim();
-
-/** The choice whose label an answer says: it begins with it, or no other label stands in it. */
-function readChoice(answer: string, labels: ReadonlyMap<string, string>): string | undefined {
-  let said = plain(answer).replace(/^[^\p{L}\p{N}[<]+/u, "");
-  const longest = [...labels].sort(([, a], [, b]) => b.length - a.length);
-  const stands = (label: string, at: number) =>
-    !/[\p{L}\p{N}]/u.test(said[at - 1] ?? "") && !/[\p{L}\p{N}]/u.test(said[at + label.length] ?? "");
-  const first = longest.find(([, label]) => said.startsWith(plain(label)) && stands(plain(label), 0));
-  if (first) return first[0];
-  const found = longest.filter(([, label]) => {
-    const at = said.indexOf(plain(label));
-    if (at < 0 || !stands(plain(label), at)) return false;
-    said = said.replaceAll(plain(label), " ");
-    return true;
-  });
-  return found.length === 1 ? found[0]![0] : undefined;
-}
-
-/** P(choice) from the likeliest first tokens: the share of those with which only its label begins. */
-function readChances(token: Token | undefined, labels: ReadonlyMap<string, string>): Map<string, number> | undefined {
-  const chances = new Map([...labels.keys()].map((choice) => [choice, 0]));
-  for (const { text, logprob } of token?.alternatives ?? []) {
-    const said = plain(text);
-    const fitting = [...labels].filter(([, label]) => said !== "" && plain(label).startsWith(said));
-    if (fitting.length === 1) chances.set(fitting[0]![0], chances.get(fitting[0]![0])! + Math.exp(logprob));
-  }
-  const total = [...chances.values()].reduce((sum, chance) => sum + chance, 0);
-  return total === 0 ? undefined : new Map([...chances].map(([choice, chance]) => [choice, chance / total]));
-}
 
 const specification = operator({
   name: "router.model-judge",
@@ -111,36 +80,13 @@ const specification = operator({
         ...(draft === undefined ? [] : [fence([{ text: clip(draft, characters) }], { tag: "draft" })]),
         ...(shown.length === 0 ? [] : [fence(shown)]),
       ].join("\n");
-      const answer = await ask(
-        model,
-        {
-          messages: [
-            { role: "system", content: system },
-            { role: "user", content },
-          ],
-          maxTokens,
-          temperature: 0,
-          ...(logprobs && { logprobs, alternatives: 20 }),
-        },
-        context,
-      );
-      const chances = readChances(answer.tokens[0], labels);
-      if (chances) {
-        const favoured = favour && chances.get(favour.choice)! > favour.above ? favour.choice : undefined;
-        const rest = [...chances].filter(([choice]) => choice !== favour?.choice);
-        const choice = favoured ?? rest.reduce((best, next) => (next[1] > best[1] ? next : best))[0];
-        return {
-          choice,
-          confidence: chances.get(choice)!,
-          chances: Object.fromEntries(chances),
-          by: "probability" as const,
-        };
-      }
-      const choice = readChoice(answer.text, labels);
-      const said = Object.fromEntries([...labels.keys()].map((name) => [name, name === choice ? 1 : 0]));
-      return choice === undefined
-        ? { choice: otherwise, confidence: 0, chances: said, by: "default" as const }
-        : { choice, confidence: 1, chances: said, by: "text" as const };
+      const messages = [
+        { role: "system" as const, content: system },
+        { role: "user" as const, content },
+      ];
+      const named = logprobs && { logprobs, alternatives: 20 };
+      const answer = await ask(model, { messages, maxTokens, temperature: 0, ...named }, context);
+      return readVerdict(answer, labels, { favour, otherwise });
     };
   },
 });

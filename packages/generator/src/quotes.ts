@@ -1,0 +1,143 @@
+// internal
+import type { Passage } from "@tessera/core";
+import { type Question, type Weights, weigh } from "./coverage.js";
+import { type Declaration, declarationOf } from "./declaration.js";
+import { sentencesOf } from "./sentences.js";
+
+const aside =
+  /(?:^|[/.\-_])(?:tests?|specs?|__tests__|bench(?:marks?)?|examples?|fixtures?|mocks?|locales?)(?:[/.\-_]|$)/i;
+
+/** A passage with what of the question it holds. */
+export interface Found {
+  readonly passage: Passage;
+  /** Undefined where the passage is prose. */
+  readonly code: Declaration | undefined;
+  /** What can be quoted of it: sentences, or lines of code after the signature. */
+  readonly quotes: readonly { readonly text: string; readonly line?: number }[];
+  /** The terms of the question in its name, in its name and description, and anywhere in it or its path. */
+  readonly name: Set<string>;
+  readonly about: Set<string>;
+  readonly all: Set<string>;
+}
+
+const isCode = ({ metadata: { language } }: Passage): boolean =>
+  typeof language === "string" && language !== "markdown" && language !== "text";
+
+/** What a passage holds of the question. */
+export function look(passage: Passage, question: Question): Found {
+  const { source, title = "", metadata } = passage;
+  const code = isCode(passage) ? declarationOf(passage.text, source?.symbol) : undefined;
+  const symbols = Array.isArray(metadata.symbols) ? metadata.symbols.join(" ") : "";
+  const symbol = source?.symbol ?? "";
+  const name = question.in(code ? `${symbol.slice(symbol.lastIndexOf(".") + 1)} ${symbols}` : title);
+  const about = new Set([...name, ...question.in(code ? `${symbol}\n${code.comment}\n${code.signature}` : "")]);
+  const quotes = code ? code.body : sentencesOf(passage.text).map((text) => ({ text }));
+  const all = new Set([...about, ...question.in(`${source?.path ?? ""}\n${passage.text}`)]);
+  return { passage, code, quotes, name, about, all };
+}
+
+/**
+ * How well a passage answers, from 0 to 1: the share of the question it covers, what its description or a single quote
+ * covers, what its name covers, and its place in the ranking.
+ */
+export function scoreOf(
+  { passage, quotes, name, about, all }: Found,
+  index: number,
+  question: Question,
+  weights: Weights,
+) {
+  const whole = weigh(all, weights);
+  const focus = quotes.reduce(
+    (most, { text }) => Math.max(most, weigh(new Set([...name, ...question.in(text)]), weights)),
+    weigh(about, weights),
+  );
+  const place = 1 / (1 + index / 4);
+  const score = 0.3 * whole + 0.3 * focus + 0.2 * weigh(name, weights) + 0.2 * place;
+  return { coverage: (whole + focus) / 2, score: score * (aside.test(passage.source?.path ?? "") ? 0.5 : 1) };
+}
+
+const short = (line: string, length = 160): string => (line.length > length ? `${line.slice(0, length - 1)}…` : line);
+
+/** "`backoff` in src/retry.ts:10-24": what to look at, and where. */
+function placeOf({ source, title, id, metadata: { symbols } }: Passage, question: Question): string {
+  if (!source) return title ?? id;
+  const [from, to] = source.lines ?? [];
+  const lines = from === undefined ? "" : from === to ? `:${from}` : `:${from}-${to}`;
+  const named = (Array.isArray(symbols) ? symbols : []).filter((symbol) => question.in(String(symbol)).size > 0);
+  const names = (source.symbol === undefined ? named.slice(0, 3) : [source.symbol]).map((name) => `\`${name}\``);
+  return `${names.join(", ")}${names.length > 0 ? " in " : ""}${source.path}${lines}`;
+}
+
+/** The members that best cover the question: each adds a term, or there is one alone. They keep their order. */
+function best(texts: readonly string[], question: Question, weights: Weights, count: number): number[] {
+  const terms = texts.map((member) => question.in(member));
+  const chosen: number[] = [];
+  const covered = new Set<string>();
+  while (chosen.length < count) {
+    let next = -1;
+    let most = 0;
+    for (const [index, held] of terms.entries()) {
+      const gain = weigh(
+        [...held].filter((term) => !covered.has(term)),
+        weights,
+      );
+      if (gain > most + 1e-9 && !chosen.includes(index)) {
+        next = index;
+        most = gain;
+      }
+    }
+    if (next < 0) break;
+    chosen.push(next);
+    for (const term of terms[next]!) covered.add(term);
+  }
+  return chosen.sort((a, b) => a - b);
+}
+
+/** The sentences of a comment that matter: its first, and the one that covers the question best. */
+function describe(comment: string, question: Question, weights: Weights): string {
+  const sentences = sentencesOf(comment);
+  const [pick = 0] = best(sentences, question, weights, 1);
+  return [...new Set([sentences[0], sentences[pick]])]
+    .filter(Boolean)
+    .map((line) => short(line!, 300))
+    .join(" ");
+}
+
+/** The block of an answer that quotes a passage, with its marker. */
+export function blockOf(member: Found, marker: string, question: Question, weights: Weights, count: number): string {
+  const { passage, code, quotes } = member;
+  if (code) {
+    const description = describe(code.comment, question, weights);
+    const lead = `${placeOf(passage, question)} ${marker}${description && `: ${description}`}`;
+    return [lead, codeBlock(member, question, weights, count)].filter(Boolean).join("\n\n");
+  }
+  const texts = quotes.map(({ text }) => text);
+  const quoted = best(texts, question, weights, count).map((pick) => short(texts[pick]!, 400));
+  return `${quoted.join(" ")} ${marker}${passage.source ? ` (${placeOf(passage, question)})` : ""}`;
+}
+
+/** The signature, and the lines that cover what name and description leave open. */
+function codeBlock(
+  { passage, about, code, quotes }: Found,
+  question: Question,
+  weights: Weights,
+  count: number,
+): string {
+  const open = new Map([...weights].filter(([term]) => !about.has(term)));
+  const first = passage.source?.lines?.[0] ?? 1;
+  const picked = best(
+    quotes.map(({ text }) => text),
+    question,
+    open,
+    count,
+  ).map((index) => quotes[index]!);
+  if (picked.length === 0 && code!.signature === "") picked.push(...quotes.slice(0, 1));
+  const width = String(first + (picked.at(-1)?.line ?? 0)).length;
+  return [
+    short(code!.signature),
+    ...picked.map(({ text, line }) => `${String(first + line!).padStart(width)} | ${short(text.trim(), 120)}`),
+  ]
+    .filter(Boolean)
+    .map((line) => `    ${line}`)
+    .join("\n");
+}

@@ -1,0 +1,116 @@
+// internal
+import { estimateTokens } from "@tessera/core";
+import { hasWords, isBlank, type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
+
+interface Heading {
+  readonly row: number;
+  readonly level: number;
+  readonly text: string;
+}
+
+/** A heading in plain words: without emphasis, code marks, link targets and closing hashes. */
+const plain = (heading: string): string =>
+  heading
+    .replace(/\s+#+\s*$/, "")
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/[`*]/g, "")
+    .trim();
+
+/** The headings outside fences and front matter, and which rows stand inside a fence or the front matter. */
+function scan(lines: readonly string[]): { headings: Heading[]; inside: boolean[] } {
+  const headings: Heading[] = [];
+  const inside: boolean[] = [];
+  let fence: string | undefined;
+  const frontMatter = /^---\s*$/.test(lines[0] ?? "")
+    ? lines.findIndex((line, row) => row > 0 && /^---\s*$/.test(line))
+    : -1;
+  for (const [row, line] of lines.entries()) {
+    inside.push(fence !== undefined || (row > 0 && row <= frontMatter));
+    if (row <= frontMatter) continue;
+    const mark = /^ {0,3}(`{3,}|~{3,})(.*)$/.exec(line);
+    if (fence !== undefined) {
+      if (mark && mark[1]!.startsWith(fence) && isBlank(mark[2]!)) fence = undefined;
+      continue;
+    }
+    if (mark && !(mark[1]!.startsWith("`") && mark[2]!.includes("`"))) {
+      fence = mark[1]!;
+      continue;
+    }
+    const atx = /^ {0,3}(#{1,6})(?:\s+(.*))?$/.exec(line);
+    if (atx) headings.push({ row, level: atx[1]!.length, text: plain(atx[2] ?? "") });
+    const underline = /^ {0,3}(=+|-+)\s*$/.exec(line);
+    const above = lines[row - 1] ?? "";
+    if (
+      underline &&
+      row - 1 > frontMatter &&
+      !isBlank(above) &&
+      !/^\s*(?:[#>|]|[-*+]\s|\d+[.)]\s|={3,}|-{3,}|`{3}|~{3})/.test(above)
+    )
+      headings.push({ row: row - 1, level: underline[1]!.startsWith("=") ? 1 : 2, text: plain(above) });
+  }
+  return { headings, inside };
+}
+
+const anchorOf = (path: readonly string[]): string =>
+  path
+    .map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}]+/gu, "-")
+        .replace(/^-|-$/g, ""),
+    )
+    .join("/");
+
+/**
+ * The sections of a Markdown text: a heading with what follows up to the next one; a heading with nothing of its own
+ * goes with its first subsection. A section longer than `maximum` tokens is cut between blocks, and inside a code fence
+ * only where the fence alone is longer. The parent of a section is the section of the heading above it.
+ */
+export function sectionsOf(lines: readonly string[], { maximum }: { maximum: number }): Piece[] {
+  const { headings, inside } = scan(lines);
+  const sizes = lines.map(estimateTokens);
+  const penalty = (row: number) =>
+    inside[row] ? 100 : isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
+  const pieces: Piece[] = [];
+  const open: { level: number; text: string; piece?: Piece }[] = [];
+  let pending: number | undefined; // the first row of headings that had no text of their own
+
+  const section = ([from, to]: Rows) => {
+    const kept = trimmed(lines, [from, to]);
+    if (!kept || !lines.slice(kept[0], kept[1] + 1).some(hasWords)) return;
+    const path = open.map(({ text }) => text);
+    let first: Piece | undefined;
+    for (const part of splitRows(sizes, kept, maximum, penalty)) {
+      const rows = trimmed(lines, part);
+      if (!rows) continue;
+      const piece: Piece = {
+        rows,
+        title: path.length > 0 ? path.join(" > ") : undefined,
+        anchor: first || path.length === 0 ? undefined : anchorOf(path),
+        parent: first ?? open.slice(0, -1).findLast((above) => above.piece)?.piece,
+        metadata: { kind: "section", headings: path },
+      };
+      first ??= piece;
+      pieces.push(piece);
+    }
+    const last = open.at(-1);
+    if (last) last.piece = first;
+  };
+
+  section([0, (headings[0]?.row ?? lines.length) - 1]);
+  for (const [index, { row, level, text }] of headings.entries()) {
+    while (open.length > 0 && open.at(-1)!.level >= level) open.pop();
+    open.push({ level, text });
+    const next = headings[index + 1];
+    const end = (next?.row ?? lines.length) - 1;
+    const underlined = !/^ {0,3}#/.test(lines[row]!);
+    const empty = !lines.slice(row + (underlined ? 2 : 1), end + 1).some((line) => !isBlank(line));
+    if (empty && next && next.level > level) {
+      pending ??= row;
+      continue;
+    }
+    section([pending ?? row, end]);
+    pending = undefined;
+  }
+  return pieces;
+}
