@@ -70,7 +70,8 @@ describe("imports", () => {
 
   it("never leave the package by a path, and name only what its package.json has", () => {
     const wrong = files.flatMap(({ path, place, folder, manifest, text }) => {
-      const isTest = /\.(test|fixture)\.ts$/.test(path);
+      // tests, and programs beside the sources, which are not part of what is installed
+      const isTest = /\.(test|fixture)\.ts$/.test(path) || !place.split(sep).includes("src");
       const declared = new Set(
         ["dependencies", "optionalDependencies", "peerDependencies", ...(isTest ? ["devDependencies"] : [])].flatMap(
           (kind) => Object.keys(manifest[kind] ?? {}),
@@ -95,6 +96,14 @@ describe("imports", () => {
 describe("sources", () => {
   it("have at most 600 lines", () => {
     expect(files.filter(({ text }) => text.split("\n").length > 601).map(({ place }) => place)).toEqual([]);
+  });
+
+  it("an operator's file has at most 120 lines", () => {
+    const operators = files.filter(
+      ({ place, text }) => /^packages.*(?<!\.test|\.fixture)\.ts$/.test(place) && /\boperator\(\{/.test(text),
+    );
+    expect(operators.length).toBeGreaterThan(50);
+    expect(operators.filter(({ text }) => text.split("\n").length > 121).map(({ place }) => place)).toEqual([]);
   });
 
   it("are called by what they do", () => {
