@@ -25,7 +25,7 @@ export async function openSource(
   source: string,
   {
     encoder = defaultEncoder,
-    engine: kind = "cpu",
+    engine: kind,
     rebuild,
     signal,
   }: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal } = {},
@@ -35,7 +35,8 @@ export async function openSource(
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
   const choice = encoder === "hash" ? undefined : await openEngine(terminal, kind, choose);
-  if (choice === undefined && kind !== "cpu") terminal.note("engine cpu: the hash encoder is no model");
+  if (choice === undefined && kind !== undefined && kind !== "cpu")
+    terminal.note("engine cpu: the hash encoder is no model");
   try {
     const opened = await updateCodebase({
       root,

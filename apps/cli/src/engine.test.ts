@@ -60,14 +60,14 @@ function observed({ json = false, fails = false } = {}) {
 }
 
 describe("the engine of a model", () => {
-  it("is told with its reason in one line on standard error, unless it is the plain CPU", async () => {
-    for (const kind of ["auto", "gpu"] as const) {
+  it("is told with its reason in one line on standard error, unless the CPU was asked for", async () => {
+    for (const kind of [undefined, "auto", "gpu"] as const) {
       const { choose, terminal, said, printed } = observed();
       await openEngine(terminal, kind, choose);
       expect([said(), printed()]).toEqual([`${why}\n`, ""]);
     }
     const { choose, terminal, said, events } = observed();
-    await openEngine(terminal, undefined, choose);
+    await openEngine(terminal, "cpu", choose);
     expect([said(), events]).toEqual(["", ["choose cpu"]]);
     const quiet = observed({ json: true });
     await openEngine(quiet.terminal, "auto", quiet.choose);
@@ -127,7 +127,7 @@ describe("the index of a folder", () => {
 });
 
 describe("--engine", () => {
-  it("is one of three, and TESSERA_ENGINE where it is not given", async () => {
+  it("is one of three, TESSERA_ENGINE where it is not given, and by itself looks for a GPU", async () => {
     const index = (words: string[], engine?: string) =>
       tessera(["index", "source", ...words], work, { TESSERA_ENGINE: engine });
     expect(await index(["--engine", "tpu"])).toMatchObject({
@@ -138,5 +138,7 @@ describe("--engine", () => {
     expect((await index([], "auto")).err).toContain("engine cpu: the hash encoder");
     expect((await index(["--engine", "cpu"], "auto")).err).not.toContain("engine");
     expect((await index([])).err).not.toContain("engine");
+    const { err } = await index(["--encoder", "code-encoder"]);
+    expect(err.split("\n").filter((line) => /^engine (cpu|gpu): ./.test(line))).toHaveLength(1);
   }, 60_000);
 });

@@ -15,20 +15,20 @@ export interface EncoderOptions {
   readonly engine?: EngineKind;
 }
 
-/** `--engine`, which $TESSERA_ENGINE sets where it is not given. */
+/** `--engine`, which $TESSERA_ENGINE sets where it is not given; "auto" where neither says anything. */
 export const engineOption = (): Option =>
-  new Option("--engine <kind>", "what computes a model")
+  new Option("--engine <kind>", "what computes a model (auto: a GPU that passes its self-test, else the CPU)")
     .choices(["auto", "cpu", "gpu"])
-    .env("TESSERA_ENGINE")
-    .default("cpu");
+    .env("TESSERA_ENGINE");
 
 /**
- * The engine that was asked for; of any but the CPU a line says which it is, and why.
+ * The engine that was asked for, or by itself a GPU or the CPU; unless the CPU was asked for a line says which it is, and
+ * why.
  * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
  */
 export async function openEngine(
   terminal: Terminal,
-  kind: EngineKind = "cpu",
+  kind: EngineKind = "auto",
   choose: typeof chooseEngine = chooseEngine,
 ): Promise<EngineChoice> {
   const choice = await choose(kind);

@@ -1,18 +1,16 @@
-import { complete } from "@tessera/core";
 import {
-  defaultGenerator,
   type EncodeFile,
   type EngineKind,
   encodeFile,
-  findModel,
   inspectModel,
+  kindOfModel,
   listModels,
-  openGenerator,
   verifyModel,
 } from "@tessera/models";
 import { colors } from "../colors.js";
 import { openEngine } from "../engine.js";
-import type { Terminal } from "../terminal.js";
+import { type Terminal, UsageError } from "../terminal.js";
+import * as generators from "./generators.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
@@ -30,8 +28,18 @@ export async function list(terminal: Terminal): Promise<number> {
   return 0;
 }
 
-/** What a model is made of: layers, exits, sizes, and which queries may search which index. */
-export async function inspect(terminal: Terminal, name: string | undefined): Promise<number> {
+/**
+ * What a model is made of: layers, exits, sizes, and which queries may search which index; of a generator, which modules
+ * serve what.
+ */
+export async function inspect(
+  terminal: Terminal,
+  name: string | undefined,
+  options: generators.InspectOptions,
+): Promise<number> {
+  if ((await kindOfModel(name)) === "generator") return generators.inspect(terminal, name, options);
+  if (options.on !== undefined || options.svg !== undefined)
+    throw new UsageError("--on and --svg are for generators: an encoder has no modules");
   const model = await inspectModel(name);
   terminal.result(model);
   terminal.table(
@@ -56,6 +64,7 @@ export async function inspect(terminal: Terminal, name: string | undefined): Pro
 
 /** Compares every engine of this machine with the model's golden vectors; exit code 1 where one differs. */
 export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
+  if ((await kindOfModel(name)) === "generator") return generators.verify(terminal, name);
   const verdicts = await verifyModel(name);
   terminal.result(verdicts);
   const state = ({ passed, missing }: (typeof verdicts)[number]): string => {
@@ -88,38 +97,5 @@ export async function encode(
   const { texts, width, space } = await encodeFile({ ...request, engine }).finally(close);
   terminal.result({ texts, width, space, output: request.output });
   terminal.say(`${texts} vectors of width ${width} in ${request.output}  ${colors.dim(space)}`);
-  return 0;
-}
-
-export interface GenerateOptions {
-  readonly model?: string;
-  readonly prompt: string;
-  readonly seed?: number;
-  readonly temperature?: number;
-  readonly maxTokens: number;
-  readonly engine?: EngineKind;
-  readonly signal?: AbortSignal;
-}
-
-/** Writes a generator's answer as it comes. */
-export async function generate(
-  terminal: Terminal,
-  { model = defaultGenerator, prompt, engine: kind = "cpu", signal, ...sampling }: GenerateOptions,
-): Promise<number> {
-  const folder = await findModel(model);
-  const { engine, close } = await openEngine(terminal, kind);
-  try {
-    const generator = await openGenerator(folder, engine);
-    try {
-      const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling };
-      const answer = await complete(generator, request, signal, (text) => terminal.write(text));
-      terminal.result({ model: generator.model.name, revision: generator.revision, ...answer });
-      terminal.say();
-    } finally {
-      await generator.close();
-    }
-  } finally {
-    await close();
-  }
   return 0;
 }

@@ -1,9 +1,13 @@
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
 import type { Engine } from "../../engine.js";
 import { referenceEngine } from "../reference.js";
 import { chooseEngine, selfTest } from "./choose.js";
 import { softwareDriver, withoutDriver } from "./driver.fixture.js";
+import type { Machine } from "./presence.js";
 
 const onDevice = needs(softwareDriver !== undefined, withoutDriver);
 
@@ -17,7 +21,22 @@ const changed = (change: (vectors: Float32Array) => Float32Array): Engine => ({
 });
 
 const nodeOptions = process.env.NODE_OPTIONS;
-afterEach(() => {
+let work: string;
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), "tessera-choose-"));
+});
+/** A machine on Linux with these device files. */
+async function machine(...devices: string[]): Promise<Machine> {
+  for (const folder of ["dev/dri", "icd"]) await mkdir(join(work, folder), { recursive: true });
+  for (const name of devices) await writeFile(join(work, "dev", name), "");
+  const [dev, icd, cache] = ["dev", "icd", "cache/tessera"].map((name) => join(work, name)) as [string, string, string];
+  return { platform: "linux", devices: dev, drivers: [icd], cache };
+}
+/** The GPU's process of this test dies at once. */
+const broken = '--import="data:text/javascript,process.exit(3)"';
+
+afterEach(async () => {
+  await rm(work, { recursive: true, force: true });
   if (nodeOptions === undefined) delete process.env.NODE_OPTIONS;
   else process.env.NODE_OPTIONS = nodeOptions;
 });
@@ -35,10 +54,48 @@ describe("choosing an engine", () => {
 
   it("says in one line why, however much a dying driver writes", async () => {
     process.env.NODE_OPTIONS = '--import="data:text/javascript,console.error(`first%5Cnsecond`);process.exit(3)"';
-    const { engine, reason } = await chooseEngine("auto");
+    const { engine, reason } = await chooseEngine("auto", { machine: await machine("nvidia0") });
     expect(engine.info.kind).toBe("cpu");
     // what it wrote may come after its end
     expect(reason).toMatch(/^engine cpu: the GPU's process ended \(code 3[^\n]*$/);
+  });
+
+  it("asks no driver where the machine has no GPU", async () => {
+    process.env.NODE_OPTIONS = broken;
+    for (const devices of [[], ["null", "nvidiactl"], ["dri/card0"]])
+      expect((await chooseEngine("auto", { machine: await machine(...devices) })).reason).toBe(
+        "engine cpu: this machine has no GPU",
+      );
+    // asked for by name, it is tried all the same
+    await expect(chooseEngine("gpu", { machine: await machine() })).rejects.toMatchObject({ code: "MODEL_FAILED" });
+    for (const device of ["nvidia3", "dxg", "dri/renderD128"]) {
+      await rm(join(work, "cache"), { recursive: true, force: true });
+      const { reason } = await chooseEngine("auto", { machine: await machine(device) });
+      expect(reason).toContain("the GPU's process ended (code 3");
+      await rm(join(work, "dev"), { recursive: true });
+    }
+  });
+
+  it("believes a refusal for a day, until a driver changes", async () => {
+    process.env.NODE_OPTIONS = broken;
+    const here = await machine("nvidia0");
+    const first = (await chooseEngine("auto", { machine: here })).reason;
+    process.env.NODE_OPTIONS = '--import="data:text/javascript,process.exit(4)"';
+    expect((await chooseEngine("auto", { machine: here })).reason).toBe(`${first} (as found before)`);
+
+    await writeFile(join(work, "icd/card.json"), "{}");
+    expect((await chooseEngine("auto", { machine: here })).reason).toContain("code 4");
+    await utimes(join(work, "icd/card.json"), 1, 1);
+    process.env.NODE_OPTIONS = broken;
+    expect((await chooseEngine("auto", { machine: here })).reason).toContain("code 3");
+
+    const kept = await readdir(here.cache);
+    expect(kept).toHaveLength(3);
+    const yesterday = JSON.stringify({ reason: "old", at: Date.now() - 86_400_001 });
+    for (const text of ["{", "null", '{"reason":1}', yesterday, '{"reason":"of tomorrow","at":9e15}']) {
+      for (const name of kept) await writeFile(join(here.cache, name), text);
+      expect((await chooseEngine("auto", { machine: here })).reason).toContain("code 3");
+    }
   });
 
   onDevice("never takes a GPU in software by itself, but when asked to", async () => {

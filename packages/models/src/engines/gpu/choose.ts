@@ -5,6 +5,7 @@ import { randomStream } from "../../random-encoder.js";
 import { cpuEngine } from "../cpu.js";
 import { referenceVectors } from "../reference.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
+import { type Machine, Refusals, thisMachine, withoutGpu } from "./presence.js";
 
 export type EngineKind = "auto" | "cpu" | "gpu";
 
@@ -17,26 +18,38 @@ export interface EngineChoice {
 }
 
 /**
- * "auto" takes the GPU if there is one that is no software and that passes its self-test, else the CPU. "gpu" takes the
- * GPU or fails, and takes one in software too.
+ * "auto" takes the GPU if there is one that is no software and that passes its self-test, else the CPU. It asks no driver
+ * where the machine has no GPU, and a refusal of the same drivers is believed for a day (in $XDG_CACHE_HOME/tessera), so
+ * that it costs nothing where there is nothing to gain. "gpu" takes the GPU or fails, and takes one in software too.
  * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
  */
-export async function chooseEngine(kind: EngineKind = "auto", settings: GpuEngineSettings = {}): Promise<EngineChoice> {
+export async function chooseEngine(
+  kind: EngineKind = "auto",
+  settings: GpuEngineSettings & { readonly machine?: Machine | undefined } = {},
+): Promise<EngineChoice> {
   const onCpu = (why: string): EngineChoice => ({
     engine: cpuEngine(),
     reason: `engine cpu: ${why.split("\n", 1)[0]}`,
     async close() {},
   });
   if (kind === "cpu") return onCpu("asked for");
+  const machine = settings.machine ?? thisMachine();
+  const absent = kind === "auto" && settings.driver === undefined ? await withoutGpu(machine) : undefined;
+  if (absent !== undefined) return onCpu(absent);
+  const refusals = kind === "auto" && settings.driver === undefined ? await Refusals.of(machine) : undefined;
+  const refused = await refusals?.get();
+  if (refused !== undefined) return onCpu(`${refused} (as found before)`);
   let gpu: GpuEngine;
   try {
     gpu = await gpuEngine(settings);
   } catch (error) {
     if (kind === "gpu") throw error;
+    await refusals?.keep(messageOf(error).split("\n", 1)[0]!);
     return onCpu(messageOf(error));
   }
   const refuse = async (reason: string): Promise<EngineChoice> => {
     await gpu.close();
+    await refusals?.keep(reason);
     if (kind === "auto") return onCpu(reason);
     throw new TesseraError("MODEL_FAILED", reason, { hint: "use the CPU engine" });
   };
