@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { AnyOperator, DailyBudgets, FlowDocument, Records } from "@tessera/core";
 import { diskRecords, type Observer, type Runs } from "@tessera/graph";
 import { WriterLock } from "@tessera/indexer";
-import { createTessera, type Resources } from "@tessera/tessera";
+import { type Checks, createTessera, type Resources } from "@tessera/tessera";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { heldRecords } from "./held.js";
 import { type Indexes, IndexFolder, mergedResources } from "./indexes.js";
@@ -38,6 +38,8 @@ export interface Backend {
   readonly runs: Runs;
   readonly budgets: DailyBudgets;
   readonly indexes: Indexes;
+  /** What it needs to be there. */
+  readonly checks?: Checks;
   /** Does a work while no other process that shares the backend does one. */
   alone<T>(work: () => Promise<T>): Promise<T>;
   /** Once the runs are closed. */

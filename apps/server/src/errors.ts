@@ -29,6 +29,7 @@ const failures: Partial<Record<ErrorCode, number>> = {
   DEPENDENCY_MISSING: 501,
   MODEL_FAILED: 502,
   CLOSED: 503,
+  NOT_READY: 503,
   NODE_TIMEOUT: 504,
 };
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
-import type { Records } from "@tessera/core";
+import type { Records, Resource } from "@tessera/core";
 import type { Runs } from "@tessera/graph";
+import type { Checks } from "@tessera/tessera";
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, LogController } from "fastify";
 import { z } from "zod";
 import { closedByDefault } from "./access.js";
@@ -9,6 +10,7 @@ import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
+import { healthRoutes } from "./health.js";
 import { indexRoutes } from "./index-routes.js";
 import type { Indexes } from "./indexes.js";
 import type { KeyRing } from "./keys.js";
@@ -33,10 +35,14 @@ export interface ServerOptions {
   /** The models of this process that the OpenAI routes serve beside the flows. */
   readonly models?: Pick<OpenAiServices, "encoders" | "generators" | "rerankers">;
   readonly meter?: Meter;
+  /** What the service needs beside the resources of its flows: `/readyz` asks it. */
+  readonly checks?: Checks | undefined;
   /** The largest body in bytes; 4 MiB. */
   readonly bodyLimit?: number;
   /** How long a request may take to arrive, in milliseconds; 30,000. */
   readonly requestTimeout?: number;
+  /** How long a client may leave what was sent to it unread, in milliseconds; 30,000. A stream may be quiet for longer. */
+  readonly stallTimeout?: number;
   /** How long runs may still take when the service closes, in milliseconds; 10,000. Later ones can be resumed. */
   readonly closeWithin?: number;
   /** Origins whose pages may call; none by default. */
@@ -71,6 +77,13 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.setValidatorCompiler(validated);
   server.addHook("preValidation", async ({ body }) => assertShallow(body));
   server.setErrorHandler(sendError);
+  // what waits for a client that reads nothing would be held as long as the client likes
+  const stall = options.stallTimeout ?? 30_000;
+  server.addHook("onRequest", async (_, { raw }) => {
+    raw.setTimeout(stall, () => {
+      if (raw.writableLength > 0) raw.destroy();
+    });
+  });
   // answers under way go out before connections are cut
   const answering = new Set<FastifyRequest>();
   server.addHook("onRequest", async (request) => void answering.add(request));
@@ -82,11 +95,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
   const service: Service = { library, runs, meter };
-  server.get("/healthz", { config: { scope: "open", summary: "whether the process answers" } }, () => ({ ok: true }));
-  server.get("/readyz", { config: { scope: "open", summary: "whether flows can run" } }, async () => {
-    await tessera.start();
-    return { ok: true };
-  });
+  healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);
     return measured.metrics();
@@ -111,6 +120,15 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.addHook("onClose", async () => options.indexes?.close());
   return server;
 }
+
+/** The models that clients call by name. */
+const checksOf = ({ encoders, generators }: NonNullable<ServerOptions["models"]> = {}): Checks =>
+  Object.fromEntries(
+    Object.entries<Resource>({ ...encoders, ...generators }).map(([name, model]) => [
+      `model/${name}`,
+      async (signal) => model.check?.(signal),
+    ]),
+  );
 
 /** A name in an address. */
 export const named = z.object({ name: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/) });

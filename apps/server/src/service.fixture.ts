@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { type FlowDocument, flow, operator, text } from "@tessera/core";
 import { sparse } from "@tessera/retriever";
 import { createTessera, type Resources } from "@tessera/tessera";
@@ -56,13 +57,33 @@ export const hold = operator({
     },
 });
 
-export const operators = [echo, hold];
+/** Says 64 KiB again and again until it is aborted. */
+const flood = operator({
+  name: "test.flood",
+  version: 1,
+  about,
+  config: z.strictObject({}),
+  ports: port,
+  setup: () => {
+    const much = "much ".repeat(13_107);
+    return async (_, { emit, signal }) => {
+      for (;;) {
+        signal.throwIfAborted();
+        emit("text", much);
+        await turn();
+      }
+    };
+  },
+});
+
+export const operators = [echo, hold, flood];
 export const flows: Record<string, FlowDocument> = {
   echo: flow("echo", { query: "text" }, (f, input) => ({ text: f.node("echo", echo(), input).text })).document,
   hold: flow("hold", { query: "text" }, (f, input) => {
     const said = f.node("said", echo(), input);
     return { text: f.node("wait", hold(), { query: said.text }).text };
   }).document,
+  flood: flow("flood", { query: "text" }, (f, input) => ({ text: f.node("flood", flood(), input).text })).document,
 };
 
 /** A flow over the index "docs", to be uploaded. */

@@ -32,6 +32,7 @@ export const errorCodes = {
   NODE_FAILED: "An operator threw.",
   NODE_TIMEOUT: "An attempt of a node took longer than its policy allows.",
   NOT_FOUND: "There is nothing at this address, or nothing that the key may see.",
+  NOT_READY: "A service cannot run its flows now: something that they need does not answer.",
   OVERLOADED: "Too much work waits already; nothing of this call was done, and it may be made again later.",
   QUOTA_EXHAUSTED: "A key has spent its budget of calls or tokens.",
   RECORD_CORRUPT: "A record on disk is damaged.",

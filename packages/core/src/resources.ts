@@ -11,6 +11,8 @@ export interface Principal {
 export interface Resource {
   /** Changes when the answers of the resource may change. */
   readonly revision: string;
+  /** Rejects where it could not answer now. A service's readiness asks it often: it is quick, and changes nothing. */
+  check?(signal?: AbortSignal): Promise<void>;
   close?(): Promise<void>;
 }
 

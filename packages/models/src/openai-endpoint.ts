@@ -122,20 +122,15 @@ export class Client {
    * @throws TesseraError MODEL_FAILED; what the signal was aborted with.
    */
   async post(path: string, body: object, patience: Patience): Promise<Response> {
-    const { baseUrl, apiKey, headers, parameters, retries = 3, backoffMs = 500 } = this.endpoint;
-    const url = new URL(path, baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`);
-    const key = typeof apiKey === "function" ? await apiKey() : apiKey;
+    const { parameters, retries = 3, backoffMs = 500 } = this.endpoint;
+    const headers = { "content-type": "application/json", ...(await this.headers()) };
     for (let attempt = 0; ; attempt++) {
       let failure: TesseraError;
       let wait: number | undefined;
       try {
-        const response = await fetch(url, {
+        const response = await fetch(this.url(path), {
           method: "POST",
-          headers: {
-            "content-type": "application/json",
-            ...(key !== undefined && { authorization: `Bearer ${key}` }),
-            ...headers,
-          },
+          headers,
           body: JSON.stringify({ ...body, ...parameters }),
           signal: patience.signal,
         });
@@ -151,12 +146,7 @@ export class Client {
       } catch (cause) {
         patience.signal.throwIfAborted();
         if (TesseraError.is(cause)) throw cause;
-        const inner = (cause as { cause?: unknown }).cause ?? cause; // fetch says only that it failed
-        failure = new TesseraError("MODEL_FAILED", `the model cannot be reached: ${messageOf(inner)}`, {
-          path: this.endpoint.model,
-          hint: `is there a service at ${url.origin}?`,
-          cause,
-        });
+        failure = this.unreachable(cause);
       }
       if (attempt >= retries) throw failure;
       const longest = Math.min(longestWait, backoffMs * 2 ** attempt);
@@ -167,6 +157,45 @@ export class Client {
       );
       patience.heard();
     }
+  }
+
+  /** Whether there is a service that answers, whatever it says of its models. @throws TesseraError MODEL_FAILED */
+  async check(signal?: AbortSignal): Promise<void> {
+    const patience = this.patience(signal);
+    try {
+      const { status, body } = await fetch(this.url("models"), {
+        headers: await this.headers(),
+        signal: patience.signal,
+      });
+      await body?.cancel();
+      if (status >= 500)
+        throw new TesseraError("MODEL_FAILED", `the model's service answered ${status}`, { path: this.endpoint.model });
+    } catch (cause) {
+      patience.signal.throwIfAborted();
+      throw TesseraError.is(cause) ? cause : this.unreachable(cause);
+    } finally {
+      patience.end();
+    }
+  }
+
+  private url(path: string): URL {
+    const { baseUrl } = this.endpoint;
+    return new URL(path, baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`);
+  }
+
+  private async headers(): Promise<Record<string, string>> {
+    const { apiKey, headers } = this.endpoint;
+    const key = typeof apiKey === "function" ? await apiKey() : apiKey;
+    return { ...(key !== undefined && { authorization: `Bearer ${key}` }), ...headers };
+  }
+
+  private unreachable(cause: unknown): TesseraError {
+    const inner = (cause as { cause?: unknown }).cause ?? cause; // fetch says only that it failed
+    return new TesseraError("MODEL_FAILED", `the model cannot be reached: ${messageOf(inner)}`, {
+      path: this.endpoint.model,
+      hint: `is there a service at ${this.url("").origin}?`,
+      cause,
+    });
   }
 
   async close(): Promise<void> {

@@ -106,6 +106,7 @@ export function openAiModel(options: OpenAiModelOptions): LanguageModel {
   return {
     revision: client.revision,
     capabilities,
+    check: (signal) => client.check(signal),
     close: () => client.close(),
     async *generate(request, signal): AsyncIterable<Delta> {
       for (const [asked, capability] of [
@@ -204,6 +205,7 @@ export function openAiEncoder(options: OpenAiEncoderOptions): Encoder {
   return {
     revision: client.revision,
     space: ({ width }) => space(width),
+    check: (signal) => client.check(signal),
     close: () => client.close(),
     async encode(texts, { kind, exit, width }, signal) {
       if (exit !== undefined || (width !== undefined && !options.shortens))

@@ -7,7 +7,7 @@ import { operators as all } from "./catalogue.js";
 import { forward } from "./forward.js";
 import { type AnyFlow, Generation } from "./generation.js";
 import { PendingRecords } from "./pending.js";
-import { ResourceHost, type Resources } from "./resources.js";
+import { assertReady, ResourceHost, type Resources } from "./resources.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
@@ -150,6 +150,16 @@ export class Tessera<F extends Flows> {
     await generation.host
       .close()
       .catch((thrown) => process.emitWarning(`what was replaced could not be closed: ${messageOf(thrown)}`));
+  }
+
+  /**
+   * Whether every flow could run now: what they need is asked whether it answers.
+   * @param within milliseconds
+   * @throws TesseraError NOT_READY with a finding for each resource that does not; INVALID_FLOW, CLOSED.
+   */
+  async check(within = 2000): Promise<void> {
+    const { host } = await this.#ready("check");
+    await assertReady(host.checks, within);
   }
 
   /** The names of the flows there are now. */

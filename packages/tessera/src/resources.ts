@@ -3,6 +3,38 @@ import { didYouMean, type Host, type MaybePromise, messageOf, type Resource, Tes
 /** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;
 
+/** By a name for people: rejects where something could not answer now. */
+export type Checks = Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>>;
+
+/**
+ * Asks all at once whether they could answer.
+ * @param within milliseconds; what has said nothing until then does not answer
+ * @throws TesseraError NOT_READY with a finding for each that could not.
+ */
+export async function assertReady(checks: Checks, within: number): Promise<void> {
+  const signal = AbortSignal.timeout(within);
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error(`no answer within ${within} ms`)), { once: true });
+  });
+  late.catch(() => {});
+  const findings = await Promise.all(
+    Object.entries(checks).map(async ([path, check]) => {
+      try {
+        await Promise.race([check(signal), late]);
+        return [];
+      } catch (cause) {
+        return [new TesseraError("NOT_READY", "it cannot answer now", { path, cause })];
+      }
+    }),
+  );
+  const failed = findings.flat();
+  if (failed.length > 0)
+    throw new TesseraError("NOT_READY", `not ready: ${failed.map(({ path }) => path).join(", ")}`, {
+      findings: failed,
+      cause: failed[0]!.cause,
+    });
+}
+
 /** A resource that is opened once, when it is first asked for, and closed when no host holds it any more. */
 class Slot {
   holders = 0;
@@ -34,6 +66,12 @@ class Slot {
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("SETUP_FAILED", `cannot open: ${messageOf(cause)}`, { path: this.path, cause });
     }
+  }
+
+  /** @throws what the resource says that it cannot answer for. */
+  async check(signal: AbortSignal): Promise<void> {
+    const resource = await this.get();
+    await resource.check?.(signal);
   }
 
   async release(): Promise<void> {
@@ -97,6 +135,11 @@ export class ResourceHost implements Host {
     }
     this.#hold(slot);
     return (await slot.get()) as T;
+  }
+
+  /** What the flows have asked for, each with its check, by kind and name ("store/docs"). */
+  get checks(): Checks {
+    return Object.fromEntries(this.#asked.map((slot) => [slot.path, (signal) => slot.check(signal)]));
   }
 
   /**

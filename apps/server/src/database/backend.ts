@@ -62,7 +62,8 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
       pollMs,
     });
     const alone = connection.alone;
-    return { tessera, library, records, runs, budgets, indexes, alone, close };
+    const checks = { database: () => connection.query("SELECT 1") };
+    return { tessera, library, records, runs, budgets, indexes, checks, alone, close };
   } catch (error) {
     await close();
     throw error;

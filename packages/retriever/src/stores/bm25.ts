@@ -106,6 +106,11 @@ export class Bm25Store implements Store {
     this.#tidy();
   }
 
+  /** @throws TesseraError CLOSED */
+  async check(): Promise<void> {
+    this.#shelf.assertOpen();
+  }
+
   async close(): Promise<void> {
     this.#shelf.close();
   }

@@ -59,6 +59,11 @@ export class ExactStore implements Store {
     if (removed.length > 0) shelf.note(["delete", ...removed]);
   }
 
+  /** @throws TesseraError CLOSED */
+  async check(): Promise<void> {
+    this.#vectors.shelf.assertOpen();
+  }
+
   async close(): Promise<void> {
     this.#vectors.shelf.close();
   }

@@ -140,6 +140,11 @@ export class HnswStore implements Store {
     });
   }
 
+  /** @throws TesseraError CLOSED */
+  async check(): Promise<void> {
+    this.#vectors.shelf.assertOpen();
+  }
+
   async close(): Promise<void> {
     await this.#writes;
     this.#vectors.shelf.close();

@@ -256,6 +256,12 @@ export class PostgresStore implements Store {
     await this.close();
   }
 
+  /** @throws TesseraError CLOSED, STORE_FAILED */
+  async check(): Promise<void> {
+    this.#assertOpen();
+    await this.refresh();
+  }
+
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;

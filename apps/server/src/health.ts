@@ -1,0 +1,37 @@
+// internal
+import { TesseraError } from "@tessera/core";
+import { assertReady, type Checks } from "@tessera/tessera";
+import type { FastifyInstance } from "fastify";
+import type { AnyTessera } from "./embedded-runs.js";
+import { asTesseraError, sendError } from "./errors.js";
+
+const within = 2000; // milliseconds for an answer
+const fresh = 1000; // milliseconds in which an answer holds: those who ask without a key ask nobody else by it
+
+/** Whether the process answers, and whether it could run flows: what they need is asked, the database and models too. */
+export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, checks: Checks): void {
+  server.get("/healthz", { config: { scope: "open", summary: "whether the process answers" } }, () => ({ ok: true }));
+
+  let asked = 0;
+  let answer: Promise<TesseraError | undefined> | undefined;
+  const look = () =>
+    Promise.all([tessera.check(within), assertReady(checks, within)]).then(
+      () => undefined,
+      (thrown) => {
+        const error = asTesseraError(thrown);
+        if (error.code === "NOT_READY" || error.code === "CLOSED") return error;
+        return new TesseraError("NOT_READY", "not ready: the flows cannot be run", {
+          findings: [error],
+          cause: thrown,
+        });
+      },
+    );
+  server.get("/readyz", { config: { scope: "open", summary: "whether flows can run" } }, async (request, reply) => {
+    if (!answer || Date.now() - asked > fresh) {
+      asked = Date.now();
+      answer = look();
+    }
+    const error = await answer;
+    return error ? sendError(error, request, reply) : { ok: true };
+  });
+}
