@@ -30,13 +30,20 @@ function typeOf(schema) {
 /** The page of each module and the list of them all, by file name. */
 export async function operatorPages() {
   const { portTypeOf, show, isOptional, required } = await import("@tessera/core");
-  const { catalogue } = await import("@tessera/tessera");
+  const { catalogue, exampleOf } = await import("@tessera/tessera");
   const { z } = await import("zod");
 
   const ports = (side, schemas) =>
     Object.entries(schemas).map(([port, schema]) => {
       const type = portTypeOf(schema);
       return [side, `\`${port}\``, `${isOptional(type) ? "optional " : ""}${show(required(type))}`];
+    });
+  /** What an operator needs of a model, in sentences. */
+  const needsOf = ({ needs = {} }) =>
+    Object.entries(needs).map(([capability, { when, otherwise, told }]) => {
+      const use = `${when ? `Where ${when} it` : "It"} ${otherwise ? "uses" : "needs"} a model with \`${capability}\``;
+      const without = otherwise ? `; without, ${otherwise}` : ", and refuses another at compile";
+      return `${use}${without}${told ? ` (the port \`${told}\` says which)` : ""}.`;
     });
   const section = ({ operator, from, export: exported }) => {
     const { name, about, config, effects = "read" } = operator;
@@ -53,14 +60,24 @@ export async function operatorPages() {
 
 ${about.summary}${about.paper ? ` ${about.paper}.` : ""}
 
-\`import { ${exported} } from "${from}"\`; effects: ${effects}${operator.bound ? "; asks a model, within a bound" : ""}.
+\`import { ${exported} } from "${from}"\`; effects: ${effects}${operator.bound ? "; asks a model, within a bound" : ""}.${needsOf(
+      operator,
+    )
+      .map((sentence) => ` ${sentence}`)
+      .join("")}
 
 ${
   typeof operator.ports === "function"
     ? "Its ports follow from its settings."
     : table(["", "port", "type"], [...ports("in", operator.ports.input), ...ports("out", operator.ports.output)])
 }
-${given.length > 0 ? `\n${table(["setting", "what", "default", ...(described ? [""] : [])], given)}\n` : ""}`;
+${given.length > 0 ? `\n${table(["setting", "what", "default", ...(described ? [""] : [])], given)}\n` : ""}
+An example of a node, whose sources are the inputs of its flow:
+
+\`\`\`json
+${JSON.stringify(exampleOf(name), undefined, 2)}
+\`\`\`
+`;
   };
 
   const entries = [...catalogue.values()];
@@ -85,7 +102,7 @@ ${given.length > 0 ? `\n${table(["setting", "what", "default", ...(described ? [
     `# Operators
 
 The operators on the three levels of Modular RAG: module, sub-module, operator; ${entries.length} of them. \`npx tessera operators\`
-prints them with the equations that they implement, \`--json\` with the schemas of their settings.
+prints them with the equations that they implement, \`--json\` with the schemas of their settings and an example each.
 
 ${table(["module", "sub-module", "operators"], list)}
 

@@ -29,6 +29,7 @@ describe("the catalogue of operators", () => {
     for (const [module, submodules] of Object.entries(levels))
       for (const submodule of submodules)
         expect(abouts).toContainEqual(expect.objectContaining({ module, submodule, summary: expect.any(String) }));
+    expect(new Set(abouts.flatMap(({ module }) => (module in levels ? module : []))).size).toBe(6);
     const numbers = abouts.flatMap(({ paper = "" }) =>
       [...paper.matchAll(/\boperators? (\d+)(?: and (\d+))?/g)].flatMap(([, first, second]) => [first, second]),
     );

@@ -1,13 +1,18 @@
 import { describe, expect, it } from "@jest/globals";
-import { first, flow, hashDocument, is, value } from "@tessera/core";
-import { hitsUnion, listAppend, numberCompare } from "@tessera/data";
-import { extract } from "@tessera/generator";
-import { dense, sparse } from "@tessera/retriever";
-import { threshold } from "@tessera/router";
-import { scriptedModel } from "@tessera/testkit";
-import { corpus } from "./corpus.fixture.js";
+import { type Answer, first, flow, type Hit, hashDocument, is, type Passage, value } from "@tessera/core";
+import { hitsUnion, listAppend, listFlatten, numberCompare } from "@tessera/data";
+import { modelFusion } from "@tessera/fuser";
+import { answer, extract } from "@tessera/generator";
+import { expand, smallToBig, window, write } from "@tessera/indexer";
+import { multiQuery, rewrite } from "@tessera/query";
+import { extractive } from "@tessera/reranker";
+import { Bm25Store, dense, sparse } from "@tessera/retriever";
+import { knowledgeGuide, threshold } from "@tessera/router";
+import { runOperator, scriptedModel } from "@tessera/testkit";
+import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
 import { linear } from "./linear/flow.js";
-import { trace } from "./trace.fixture.js";
+import { operators } from "./operators.fixture.js";
+import { ids, trace } from "./trace.fixture.js";
 
 const model = scriptedModel([]);
 
@@ -73,4 +78,121 @@ describe("the claims of Modular RAG", () => {
       ["x", "x", "x"],
     ]);
   });
+
+  it("row 8: children are searched, and the generator reads their parent, once", async () => {
+    const chapter: Passage = {
+      id: "chapter",
+      text: "The harbour of Velden was built by Ada Brandt. She was born in Kolm. The harbour has a red lighthouse.",
+      metadata: {},
+    };
+    const { children } = await runOperator(smallToBig, { by: "window", size: 6 }, { passages: [chapter] });
+    const [small, big] = [new Bm25Store(), new Bm25Store()];
+    await small.upsert(children as Passage[]);
+    await big.upsert([chapter]);
+    const reading = flow("reading", { query: "text" }, (f, { query }) => {
+      const found = f.node("retrieve", sparse({ store: "small", top: 5 }), { query });
+      const { hits } = f.node("expand", expand({ store: "big" }), { hits: found.hits });
+      return { found: found.hits, text: f.node("answer", answer({ model: "model" }), { query, hits }).text };
+    });
+    const model = modelOf([{ asked: "You answer questions", says: "Ada Brandt [1]." }]);
+    const host = hostOver(model, { "store/small": small, "store/big": big });
+    const { output, inputsOf } = await trace(reading, { query: "Who built the harbour?" }, model, host);
+    expect(output.found.length).toBeGreaterThan(1);
+    expect(output.found.map(({ passage }) => passage.parent)).toEqual(output.found.map(() => "chapter"));
+    expect(ids(inputsOf("/answer")[0]!.hits as Hit[])).toEqual(["chapter"]);
+    expect(model.requests[0]!.messages[1]!.content.split(chapter.text)).toHaveLength(2);
+  });
+
+  it("row 44: the chain over a knowledge graph drives one retrieval a node, in its order", async () => {
+    const triples = [
+      { subject: "the harbour of Velden", relation: "built by", object: "Ada Brandt" },
+      { subject: "Ada Brandt", relation: "born in", object: "Kolm" },
+      { subject: "Kolm", relation: "on the river", object: "Isna" },
+    ];
+    const guided = flow("guided", { query: "text" }, (f, { query }) => {
+      const guide = f.node("guide", knowledgeGuide(), { query, triples: value(triples) });
+      const found = f.each(
+        "retrieve",
+        sparse({ store: "sparse", top: 1 }),
+        { over: "query", max: 8 },
+        { query: guide.queries },
+      );
+      return { chain: guide.chain, hits: f.node("unite", hitsUnion(), { lists: found.hits }).hits };
+    });
+    const query = "On what river lies the town where the one was born by whom the harbour of Velden was built?";
+    const { output, inputsOf } = await trace(guided, { query }, model);
+    expect(output.chain).toEqual(["the harbour of velden", "ada brandt", "kolm", "isna"]);
+    const asked = inputsOf("]").map((input) => input.query);
+    expect(asked).toHaveLength(output.chain.length);
+    expect(asked.slice(1)).toEqual(triples.map(({ subject, relation, object }) => `${subject} ${relation} ${object}`));
+    expect(ids(output.hits)).toEqual(["harbour", "brandt", "kolm"]);
+  });
+
+  it("row 48: a linear flow indexes, transforms, retrieves, shortens and generates, in this order (equation 25)", async () => {
+    const whole = flow("whole", { query: "text", documents: "passages" }, (f, { query, documents }) => {
+      const { passages } = f.node("cut", window({ size: 40, overlap: 0 }), { documents });
+      const { written } = f.node("index", write({ store: "empty" }), { passages });
+      const { holds } = f.node("indexed", numberCompare({ is: "at-least" }), { left: written, right: value(0) });
+      const asked = f.node("transform", rewrite({ model: "model" }), { query }, { when: is(holds, true) });
+      const found = f.node("retrieve", sparse({ store: "empty", top: 3 }), { query: asked.query });
+      const { hits } = f.node("shorten", extractive({ ratio: 0.9 }), { query, hits: found.hits });
+      const generated = f.node("generate", answer({ model: "model" }), { query, hits });
+      return { text: first(generated.text, value("Nothing was indexed.")) };
+    });
+    const said = modelOf([
+      { asked: "search quer", says: "harbour Brandt **" },
+      { asked: "You answer questions", says: "Ada Brandt [1]." },
+    ]);
+    const host = hostOver(said, { "store/empty": new Bm25Store() });
+    const input = { query: "Who was it?", documents: [...corpus] };
+    const { events, inputsOf, output } = await trace(whole, input, said, host);
+    const moduleOf = (name: string) => operators.find((operator) => operator.name === name)!.about.module;
+    const modules = events.flatMap((event) =>
+      event.type === "node-start" && moduleOf(event.operator) !== "data" ? moduleOf(event.operator) : [],
+    );
+    expect(modules).toEqual(["indexing", "indexing", "pre-retrieval", "retrieval", "post-retrieval", "generation"]);
+    // algorithm 1: the retriever reads the transformed query, the generator the one that was asked
+    expect(inputsOf("/retrieve")[0]!.query).toBe("harbour Brandt");
+    expect(inputsOf("/generate")[0]!.query).toBe("Who was it?");
+    expect(output.text).toBe("Ada Brandt [1].");
+  });
+
+  it.each(["document", "query"] as const)(
+    "row 50: with an answer a %s the merge reads all of them, once (equation 28, erratum E1)",
+    async (each) => {
+      const one = flow("one", { query: "text", hits: "hits" }, (f, { query, hits }) => ({
+        answer: f.node("read", answer({ model: "model" }), { query, hits }).answer,
+      }));
+      const byDocument = flow("by-document", { query: "text", hit: "hit" }, (f, { query, hit }) => ({
+        answer: f.node("one", one, { query, hits: [hit] }).answer,
+      }));
+      const branch = flow("branch", { query: "text" }, (f, { query }) => {
+        const { hits } = f.node("retrieve", sparse({ store: "sparse", top: 2 }), { query });
+        if (each === "document")
+          return { answers: f.each("read", byDocument, { over: "hit", max: 2 }, { query, hit: hits }).answer };
+        const alone = f.node("one", one, { query, hits });
+        const { list } = f.node("alone", listAppend({ of: "answer" }), { list: value([]), item: alone.answer });
+        return { answers: list };
+      });
+      const branches = flow("branches", { query: "text" }, (f, { query }) => {
+        const { queries } = f.node("expand", multiQuery({ model: "model", count: 3 }), { query });
+        const read = f.each("branch", branch, { over: "query", max: 3 }, { query: queries });
+        const { list } = f.node("all", listFlatten({ of: "answer" }), { lists: read.answers });
+        const merged = f.node("merge", modelFusion({ model: "model", answers: 6 }), { query, answers: list });
+        return { answer: merged.answer };
+      });
+      const said = modelOf([
+        { asked: "You write search queries", says: "Ada Brandt\nthe river Isna\nred lantern of Velden" },
+        { asked: "Write one answer", says: "All of it [1]." },
+        { asked: "You answer questions", says: "Some of it [1]." },
+      ]);
+      const { inputsOf } = await trace(branches, { query: "Tell me all" }, said);
+      const merges = inputsOf("branches/merge");
+      expect(merges).toHaveLength(1);
+      const answers = merges[0]!.answers as Answer[];
+      expect(answers).toHaveLength(each === "document" ? 6 : 3);
+      const retrieved = new Set(answers.flatMap(({ citations }) => citations.map(({ passage }) => passage)));
+      expect(retrieved.size).toBeGreaterThanOrEqual(3);
+    },
+  );
 });

@@ -68,6 +68,12 @@ export const ensemble = operator({
     input: { query: text, hits },
     output: { answer: answerPort, confidence: number, level: z.enum(["token", "answer", "none"]) },
   },
+  needs: Object.fromEntries(
+    ["logprobs", "prefix"].map((capability) => [
+      capability,
+      { otherwise: 'each passage answers by itself, unless `level` is "token"', told: "level" },
+    ]),
+  ),
   bound,
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);

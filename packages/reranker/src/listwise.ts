@@ -27,7 +27,7 @@ export function readPermutation(answer: string, count: number): number[] | undef
   return [...order, ...Array.from({ length: count }, (_, place) => place).filter((place) => !said.has(place))];
 }
 
-/** The hits in the order that the model gives them, window by window; `read` says whether it gave any. */
+/** The hits in the order that the model gives them, window by window; `by` is "default" where it gave none. */
 export async function listwise(
   model: LanguageModel,
   query: string,
@@ -55,5 +55,6 @@ export async function listwise(
     if (permutation) order.splice(start, part.length, ...permutation.map((place) => part[place]!));
     read ||= permutation !== undefined;
   }
-  return { read, scored: order.map((hit, place) => ({ hit, score: 1 / (place + 1) })) };
+  const by = read ? ("listwise" as const) : ("default" as const);
+  return { by, scored: order.map((hit, place) => ({ hit, score: 1 / (place + 1) })) };
 }

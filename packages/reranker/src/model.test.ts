@@ -70,9 +70,21 @@ describe("reranker.model", () => {
       { query: "q", hits: list("abc") },
       { host },
     );
-    expect(order(output)).toBe("bca");
+    expect([order(output), output.by]).toEqual(["bca", "probability"]);
     for (const [place, chance] of [0.9, 0.5, 0.2].entries())
       expect((output.hits as Hit[])[place]!.score).toBeCloseTo(chance, 9);
+  });
+
+  it("pointwise without log-probabilities takes 1 and 0 by the text, and says so", async () => {
+    const host = hostWith(scriptedModel(({ messages }) => (messages[1]!.content.includes("passage b") ? "Yes" : "No")));
+    const output = await runOperator(
+      modelRerank,
+      { ...config, style: "pointwise" },
+      { query: "q", hits: list("abc") },
+      { host },
+    );
+    expect([order(output), output.by]).toEqual(["bac", "text"]);
+    expect((output.hits as Hit[]).map(({ score }) => score)).toEqual([1, 0, 0]);
   });
 
   it("row 29: the output is a permutation (equation 12), whatever the model says", async () => {

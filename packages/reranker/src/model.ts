@@ -2,7 +2,7 @@ import { asking, boundOf, type Context, type Hit, hits, type LanguageModel, oper
 import { z } from "zod";
 import { listwise, windows } from "./listwise.js";
 import { ordered } from "./order.js";
-import { judge } from "./verdict.js";
+import { verdictOn } from "./verdict.js";
 
 const settings = z
   .strictObject({
@@ -26,9 +26,9 @@ async function pointwise(
   config: Settings,
   context: Context,
 ) {
-  const chances = await Promise.all(
+  const verdicts = await Promise.all(
     found.map(({ passage }) =>
-      judge(
+      verdictOn(
         model,
         "Does the passage help to answer the question?",
         query,
@@ -38,8 +38,10 @@ async function pointwise(
       ),
     ),
   );
-  const scored = found.map((hit, place) => ({ hit, score: chances[place] ?? -1 }));
-  return { read: chances.some((chance) => chance !== undefined), scored: scored.sort((a, b) => b.score - a.score) };
+  const scored = found.map((hit, place) => ({ hit, score: verdicts[place]!.chance ?? -1 }));
+  const read = verdicts.filter(({ by }) => by !== "default");
+  const by = read.length === 0 ? "default" : read.every((one) => one.by === "probability") ? "probability" : "text";
+  return { by, scored: scored.sort((a, b) => b.score - a.score) } as const;
 }
 
 /**
@@ -47,11 +49,12 @@ async function pointwise(
  * the score is 1 / rank; pointwise it judges each passage, and the score is P(yes) from the log-probabilities of the first
  * token, or 1 and 0 where the model has none. Every hit is kept with its content (equation 12); ties keep their order.
  * A permutation that leaves places out is completed in their order; a passage whose verdict cannot be read follows those
- * with one, at −1; hits beyond `hits` follow all. Where nothing can be read the order stays, and `by` is "default".
+ * with one, at −1; hits beyond `hits` follow all. Where nothing can be read the order stays, and `by` is "default"; else it
+ * says whether a list was read, or every verdict as a probability, or some as text.
  */
 export const modelRerank = operator({
   name: "reranker.model",
-  version: 1,
+  version: 2,
   about: {
     module: "post-retrieval",
     submodule: "rerank",
@@ -59,7 +62,8 @@ export const modelRerank = operator({
     summary: "Reranks by a language model, hit by hit or list by list.",
   },
   config: settings,
-  ports: { input: { query: text, hits }, output: { hits, by: z.enum(["listwise", "pointwise", "default"]) } },
+  ports: { input: { query: text, hits }, output: { hits, by: z.enum(["listwise", "probability", "text", "default"]) } },
+  needs: { logprobs: { when: '`style` is "pointwise"', otherwise: "a verdict is 1 or 0 by the text", told: "by" } },
   bound: (config) =>
     config.style === "pointwise"
       ? boundOf({ ...config, maxTokens: 8 }, config.hits, 2)
@@ -69,12 +73,12 @@ export const modelRerank = operator({
     const rerank = config.style === "listwise" ? listwise : pointwise;
     return async ({ query, hits: found }, context) => {
       if (found.length === 0) return { hits: [], by: "default" as const };
-      const { read, scored } = await rerank(model, query, found.slice(0, config.hits), config, context);
+      const { by, scored } = await rerank(model, query, found.slice(0, config.hits), config, context);
       const rest = found.slice(config.hits).map((hit, index) => ({
         hit,
         score: config.style === "listwise" ? 1 / (config.hits + index + 1) : -1,
       }));
-      return { hits: ordered("reranker.model", [...scored, ...rest]), by: read ? config.style : ("default" as const) };
+      return { hits: ordered("reranker.model", [...scored, ...rest]), by };
     };
   },
 });

@@ -59,7 +59,3 @@ export async function verdictOn(
   const verdict = readVerdict(answer.text);
   return verdict === undefined ? { chance: undefined, by: "default" } : { chance: Number(verdict), by: "text" };
 }
-
-/** The chance of yes alone. */
-export const judge = async (...given: Parameters<typeof verdictOn>): Promise<number | undefined> =>
-  (await verdictOn(...given)).chance;

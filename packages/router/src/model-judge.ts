@@ -63,6 +63,7 @@ const specification = operator({
       by: z.enum(["probability", "text", "default"]),
     },
   }),
+  needs: { logprobs: { otherwise: "the choice is what the text says", told: "by" } },
   bound: (config) => boundOf(config, 1, 2 + config.passages),
   setup: async (config, host) => {
     const { characters, maxTokens, question, choices, otherwise, favour, passages } = config;

@@ -3,5 +3,6 @@ export * from "./builder.js";
 export * from "./catalogue.js";
 export * from "./codebase.js";
 export * from "./create.js";
+export * from "./example.js";
 export * from "./resources.js";
 export * from "./watch.js";

@@ -1,5 +1,5 @@
 import { flows as catalogueOfFlows } from "@tessera/flows";
-import { catalogue } from "@tessera/tessera";
+import { catalogue, exampleOf } from "@tessera/tessera";
 import { z } from "zod";
 import type { Terminal } from "../terminal.js";
 
@@ -36,7 +36,7 @@ const equationsOf = (paper = ""): string => {
   return numbers === undefined ? "" : `(${numbers}) `;
 };
 
-/** The operators on the paper's three levels: module, sub-module, operator. */
+/** The operators on the paper's three levels: module, sub-module, operator; as JSON each with its schema and an example. */
 export function operators(terminal: Terminal): number {
   const list = [...catalogue.values()]
     .map(({ operator }) => ({
@@ -44,7 +44,9 @@ export function operators(terminal: Terminal): number {
       version: operator.version,
       ...operator.about,
       effects: operator.effects ?? "read",
+      needs: operator.needs ?? {},
       config: z.toJSONSchema(operator.config, { io: "input", unrepresentable: "any" }),
+      example: exampleOf(operator.name),
     }))
     .sort(
       (a, b) =>
