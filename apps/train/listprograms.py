@@ -16,18 +16,22 @@ import argparse
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from listprimitives import Primitive, primitives
 
-TRAINING_STEPS = (1, 2, 3)
+TRAINING_STEPS = (1, 2, 2, 2, 3, 3, 3, 3, 3, 3)
+PROBLEM_STEPS = (2, 3)
 LONG_STEPS = (4, 5)
 PROBES = 24
 HIDDEN = 20
-VAGUE = 0.35
+VAGUE = 0.5
+WHOLE = 0.1
 PUBLIC = (2, 3)
 SPLITS = ("none", "length", "compose", "new_op")
 LARGEST = 10_000
@@ -143,7 +147,7 @@ class Space:
 
     def programs(self, rng: random.Random, split: str, taken: set[str]) -> Iterator[tuple[Program, str]]:
         """Programs of a split whose behaviour is not taken yet; each takes its own."""
-        lengths = LONG_STEPS if split == "length" else (2, 3, 4) if split in ("compose", "new_op") else TRAINING_STEPS
+        lengths = LONG_STEPS if split == "length" else (2, 3, 4) if split in ("compose", "new_op") else PROBLEM_STEPS
         while True:
             program = self.draw(rng, lengths)
             if self.split_of(program) != split:
@@ -206,11 +210,17 @@ def tests(program: Program, rng: random.Random, count: int, avoid: set[str]) -> 
     return result
 
 
-def problem(program: Program, rng: random.Random) -> dict | None:
-    """What is asked for, without an answer."""
+def left_out(program: Program, rng: random.Random, vague: float) -> int | None:
+    """Which step the description leaves out, if it does; a single step never is."""
+    count = len(program.steps)
+    return rng.randrange(count) if count > 1 and rng.random() < vague else None
+
+
+def problem(program: Program, rng: random.Random, hidden_step: int | None = None) -> dict | None:
+    """What is asked for, without an answer; None where there are too few different tests."""
     steps = [step.words for step in program.steps]
-    if len(steps) > 1 and rng.random() < VAGUE:
-        steps[rng.randrange(len(steps))] = "do something"
+    if hidden_step is not None:
+        steps[hidden_step] = "do something"
     avoid: set[str] = set()
     public = tests(program, rng, rng.choice(PUBLIC), avoid)
     hidden = tests(program, rng, HIDDEN, avoid)
@@ -237,48 +247,98 @@ def other_step(space: Space, program: Program, rng: random.Random) -> Program | 
     return Program(program.steps[:index] + (rng.choice(options),) + program.steps[index + 1 :])
 
 
-def training_example(space: Space, program: Program, rng: random.Random) -> dict | None:
-    """One prompt with its answer: modular, direct, a revision with modules of mixed worth, or a repair."""
-    asked = problem(program, rng)
-    if asked is None:
-        return None
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-    answer, parts = modular(program, rng)
-    if kind == "modular":
-        return {"kind": kind, "prompt": prompt(kind, asked["text"]), "answer": fenced(answer)}
-    if kind == "direct":
-        return {"kind": kind, "prompt": prompt(kind, asked["text"]), "answer": fenced(direct(program, rng))}
-    if kind == "revise":
-        # true ones, ones of a nearly right program, unrelated ones: copying blindly does not pay
-        shown: list[str] = []
-        for _ in range(rng.randint(1, 5)):
-            source = rng.randrange(3)
-            if source == 0:
-                shown.append(rng.choice(parts))
-            elif source == 1 and (near := other_step(space, program, rng)):
-                shown.append(module(rng.choice(near.steps), rng)[1])
-            else:
-                shown.append(module(rng.choice(space.all), rng)[1])
-        shown = list(dict.fromkeys(shown))
-        return {"kind": kind, "prompt": prompt(kind, asked["text"], shown), "answer": fenced(answer)}
+def shown_modules(space: Space, program: Program, parts: list[str], rng: random.Random) -> list[str]:
+    """What a revision shows: true modules, those of a nearly right program, unrelated ones; or a whole program."""
+    if rng.random() < WHOLE:
+        near = other_step(space, program, rng) if rng.random() < 0.5 else None
+        return [modular(near or program, rng)[0]]
+    shown: list[str] = []
+    for _ in range(rng.randint(1, 5)):
+        source = rng.randrange(3)
+        if source == 0:
+            shown.append(rng.choice(parts))
+        elif source == 1 and (near := other_step(space, program, rng)):
+            shown.append(module(rng.choice(near.steps), rng)[1])
+        else:
+            shown.append(module(rng.choice(space.all), rng)[1])
+    return list(dict.fromkeys(shown))
+
+
+def shown_failure(space: Space, program: Program, public: list[dict], rng: random.Random) -> list[str] | None:
+    """What a repair shows: a program with one step replaced, and the first public test that it fails."""
     wrong = other_step(space, program, rng)
-    if wrong is None:
-        return None
-    for one in asked["tests"]:
+    for one in public if wrong else []:
         value = one["arguments"][0]
         got = wrong.run(value)
         if got != one["expected"]:
-            said = f"solve({written(value)}) gave {written(got)}, not {written(one['expected'])}"
-            shown = [modular(wrong, rng)[0], said]
-            return {"kind": kind, "prompt": prompt(kind, asked["text"], shown), "answer": fenced(answer)}
+            code = direct(wrong, rng) if rng.random() < 0.5 else modular(wrong, rng)[0]
+            return [code, f"solve({written(value)}) gave {written(got)}, not {written(one['expected'])}"]
     return None
 
 
-def problems_of(space: Space, split: str, count: int, seed: int, taken: set[str]) -> Iterator[dict]:
+def training_example(space: Space, program: Program, kind: str, rng: random.Random) -> dict | None:
+    """One prompt with its answer, and the tests that the answer must pass."""
+    asked = problem(program, rng, left_out(program, rng, VAGUE))
+    if asked is None:
+        return None
+    answer, parts = modular(program, rng)
+    shown = None
+    if kind == "direct":
+        answer = direct(program, rng)
+    elif kind == "revise":
+        shown = shown_modules(space, program, parts, rng)
+    elif kind == "debug" and (shown := shown_failure(space, program, asked["tests"], rng)) is None:
+        return None
+    return {
+        "kind": kind,
+        "prompt": prompt(kind, asked["text"], shown),
+        "answer": fenced(answer),
+        "tests": asked["tests"] + asked["hidden"],
+    }
+
+
+RUN = """
+const rows = JSON.parse(require("fs").readFileSync(0, "utf8"));
+console.log(JSON.stringify(rows.map(({ code, inputs }) => {
+  try { const solve = new Function(code + "\\n;return solve;")(); return inputs.map((v) => solve(v)); }
+  catch (error) { return String(error) + " in " + code; }
+})));
+"""
+
+
+def in_node(rows: list[dict]) -> list:
+    """What `solve` of each {code, inputs} gives on each input in Node, or the text of its error. Only for our own code."""
+    done = subprocess.run(["node", "-e", RUN], input=json.dumps(rows), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def executed(rows: Iterable[dict], code: str, tests: tuple[str, ...]) -> Iterator[dict]:
+    """The rows whose program (field `code`) was run on their tests. Raises AssertionError where one gives another result."""
+    rest = iter(rows)
+    while group := list(islice(rest, 2000)):
+        cases = [[case for field in tests for case in row[field]] for row in group]
+        programs = [row[code].removeprefix("```javascript\n").removesuffix("\n```") for row in group]
+        found = in_node(
+            [
+                {"code": program, "inputs": [case["arguments"][0] for case in own]}
+                for program, own in zip(programs, cases, strict=True)
+            ]
+        )
+        for row, own, got in zip(group, cases, found, strict=True):
+            if got != [case["expected"] for case in own]:
+                raise AssertionError(f"{row[code]} gives {got}")
+            yield row
+
+
+def problems_of(
+    space: Space, split: str, count: int, seed: int, taken: set[str], vague: float = VAGUE
+) -> Iterator[dict]:
     rng = random.Random(f"{split} {seed}")
     made = 0
     for program, own in space.programs(rng, "none" if split == "development" else split, taken):
-        asked = problem(program, rng)
+        # apart from the rest, so that every share of vague problems is drawn over the same programs
+        hidden_step = left_out(program, random.Random(f"vague {split} {seed} {made}"), vague)
+        asked = problem(program, rng, hidden_step)
         if asked is None:
             continue
         solution, modules = modular(program, rng)
@@ -286,6 +346,7 @@ def problems_of(space: Space, split: str, count: int, seed: int, taken: set[str]
             "id": f"{split}-{made}",
             **asked,
             "split": split,
+            "vague": hidden_step is not None,
             "steps": [step.key for step in program.steps],
             "behaviour": own,
             "solution": solution,
@@ -297,19 +358,24 @@ def problems_of(space: Space, split: str, count: int, seed: int, taken: set[str]
 
 
 def training_of(space: Space, count: int, seed: int, held: set[str]) -> Iterator[dict]:
-    """Training examples; behaviours may come again in other words, but never those of a held problem."""
+    """Training examples, none of a held problem's behaviour. A behaviour comes once for each kind of prompt, that of a
+    single primitive as often as it is drawn."""
     rng = random.Random(f"train {seed}")
+    seen: set[tuple[str, str]] = set()
     made = 0
     while made < count:
+        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
         program = space.draw(rng, TRAINING_STEPS)
         alone = len(program.steps) == 1
         if space.split_of(program) != "none" or (not alone and any(map(space.is_new, program.steps))):
             continue
         own = behaviour(program)
-        if own is None or own in held or not every_step_matters(program, own):
+        if own is None or own in held or (kind, own) in seen or not every_step_matters(program, own):
             continue
-        example = training_example(space, program, rng)
+        example = training_example(space, program, kind, rng)
         if example is not None:
+            if not alone:
+                seen.add((kind, own))
             yield example
             made += 1
 
@@ -325,17 +391,17 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--train", type=int, default=200_000)
     parser.add_argument("--problems", type=int, default=300)
+    parser.add_argument("--vague", type=float, default=VAGUE, help="the share of problems whose text leaves a step out")
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    space = Space(arguments.seed)
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    space = Space(chosen.seed)
     taken: set[str] = set()
     for split in ("development", *SPLITS):
-        write(
-            arguments.out / f"{split}.jsonl",
-            problems_of(space, split, arguments.problems, arguments.seed, taken),
-        )
-    write(arguments.out / "train.jsonl", training_of(space, arguments.train, arguments.seed, taken))
+        rows = problems_of(space, split, chosen.problems, chosen.seed, taken, chosen.vague)
+        write(chosen.out / f"{split}.jsonl", executed(rows, "solution", ("tests", "hidden")))
+    rows = executed(training_of(space, chosen.train, chosen.seed, taken), "answer", ("tests",))
+    write(chosen.out / "train.jsonl", ({name: row[name] for name in ("kind", "prompt", "answer")} for row in rows))
 
 
 if __name__ == "__main__":

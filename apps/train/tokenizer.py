@@ -67,12 +67,12 @@ def encode(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]
     return [encoding.ids for encoding in tokenizer.encode_batch_fast([well_formed(text) for text in texts])]
 
 
-def fresh() -> tokenizers.Tokenizer:
-    """An untrained tokenizer with this module's pattern."""
+def fresh(pattern: str = PATTERN) -> tokenizers.Tokenizer:
+    """An untrained tokenizer that cuts text by a pattern, which must match every character."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(PATTERN), "isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -80,9 +80,9 @@ def fresh() -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def train(texts, size: int = SIZE) -> tokenizers.Tokenizer:
+def train(texts, size: int = SIZE, pattern: str = PATTERN) -> tokenizers.Tokenizer:
     """Trains on an iterable of texts, and takes the reserved marks out of what text can match."""
-    tokenizer = fresh()
+    tokenizer = fresh(pattern)
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=RESERVED,

@@ -1,95 +1,159 @@
 import { existsSync, readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import {
-  compareArms,
+  arms,
   type LoggedSample,
-  loggedSample,
   openSandbox,
   quickjs,
-  reportArms,
+  readLines,
+  readLog,
+  remembering,
   runExperiment,
   type Sandbox,
   scoreSamples,
   type Task,
   task,
+  writeLines,
+  writeLog,
 } from "@tessera/coder";
+import type { Encoder } from "@tessera/core";
 import { randomOf } from "@tessera/graph";
-import { HashEncoder, openAiModel, openCassette } from "@tessera/models";
+import { cpuEngine, findModel, openCodeEncoder } from "@tessera/models";
+import { tablesOf } from "./measure/codechain-tables.js";
 import type { Report } from "./measure/report.js";
+import { sampledModel } from "./measure/sampler.js";
 
-const clusters = [4, 2, 1];
+const place = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const problemsFile = place("../codechain/problems.jsonl.br");
+const logFile = place("../codechain/log.jsonl.br");
+const page = place("../../../docs/models/codechain.md");
+const [opening, closing] = ["<!-- figures: npm run bench -- codechain -->", "<!-- end of figures -->"];
+
+/** 20 samples a round; the clusters of each revision. */
 const count = 20;
-
-const lines = (path: string): unknown[] =>
-  readFileSync(path, "utf8")
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => JSON.parse(line));
+const clusters = [4, 2, 1];
+const seeds = [1, 2];
+const maxTokens = 176;
+const temperature = 1;
 
 /**
- * The arms of CodeChain on the problems of the folder TESSERA_CODECHAIN: `problems.jsonl` (as apps/train/listprograms.py
- * writes them) and `log.jsonl`. Without a log, samples are drawn from the OpenAI-compatible service at TESSERA_MODEL_URL
- * (its model TESSERA_MODEL, its key TESSERA_MODEL_KEY), kept in `cassette.jsonl` and logged; with one, scoring replays it.
+ * CodeChain's arms on list programs with our own small model. Without more the committed log is scored again, which needs no
+ * model, and the figures of docs/models/codechain.md are written. TESSERA_CODECHAIN=draw draws the log anew with the bundle
+ * list-coder (TESSERA_PYTHON: a Python with torch), from the problems of TESSERA_LISTPROGRAMS where it is set, the folder that
+ * apps/train/listprograms.py wrote; TESSERA_CODECHAIN=try only prints pass@1 on the development problems.
  */
 export default async function codechain(report: Report): Promise<void> {
-  const folder = process.env.TESSERA_CODECHAIN;
-  const problems = folder && join(folder, "problems.jsonl");
-  if (!folder || !problems || !existsSync(problems))
-    return report.miss("codechain", "TESSERA_CODECHAIN names no folder with a problems.jsonl");
-  const tasks = lines(problems).map((line) => task.parse(line));
-  const log = join(folder, "log.jsonl");
+  const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder, TESSERA_PROBLEMS: most = "38" } = process.env;
   const sandbox = await openSandbox(quickjs());
   try {
-    if (!existsSync(log)) await generate(report, folder, log, tasks, sandbox);
-    if (!existsSync(log)) return;
-    const samples = lines(log).map((line) => loggedSample.parse(line));
-    report.say(`${samples.length} samples of ${tasks.length} problems`);
-    const scored = await scoreSamples(sandbox, tasks, samples);
-    const last = Math.max(...samples.map(({ round }) => round));
-    for (const { arm, passAt1ByRound, ...figures } of reportArms(scored, last)) {
-      for (const [metric, value] of Object.entries(figures)) report.add(arm, metric, value, "");
-      for (const [round, value] of passAt1ByRound.entries()) report.add(arm, `pass@1 of round ${round}`, value, "");
+    if (folder) await writeLines(problemsFile, problemsIn(folder, Number(most)));
+    const tasks = await readLines(problemsFile, task);
+    if (work === "try") return await attempt(report, tasks, sandbox);
+    if (work === "draw") {
+      const log: LoggedSample[] = [];
+      for await (const one of experiment(tasks, sandbox)) log.push(one);
+      await writeLog(logFile, log);
     }
-    for (const measure of ["passAt1", "selectOne", "selectConsensus"] as const)
-      for (const arm of new Set(samples.map(({ arm }) => arm))) {
-        if (arm === "modular") continue;
-        const { difference, relative } = compareArms(scored, arm, "modular", measure, last);
-        for (const [kind, interval] of Object.entries({ difference, relative }))
-          for (const [end, value] of Object.entries(interval))
-            report.add(`${arm} against modular`, `${measure} ${kind}, ${end}`, value, "");
-      }
+    if (!existsSync(logFile)) return report.miss("codechain", `there is no ${logFile}`);
+    const log = await readLog(logFile);
+    report.say(`${log.length} samples of ${tasks.length} problems`);
+    const scored = await scoreSamples(sandbox, tasks, log);
+    const tables = tablesOf(tasks, scored, report);
+    const text = await readFile(page, "utf8");
+    const [before, rest] = text.split(opening) as [string, string];
+    await writeFile(page, `${before}${opening}\n\n${tables}\n\n${closing}${rest.split(closing)[1]}`);
   } finally {
     await sandbox.close?.();
   }
 }
 
-async function generate(
-  report: Report,
-  folder: string,
-  log: string,
-  tasks: readonly Task[],
-  sandbox: Sandbox,
-): Promise<void> {
-  const { TESSERA_MODEL_URL: baseUrl, TESSERA_MODEL: name, TESSERA_MODEL_KEY: apiKey } = process.env;
-  if (!baseUrl || !name)
-    return report.miss("codechain", `there is no ${log}, and TESSERA_MODEL_URL and TESSERA_MODEL name no service`);
-  // without a seed of its own, the cassette would answer every sample alike
-  const service = openAiModel({ baseUrl, model: name, capabilities: ["seed"], ...(apiKey && { apiKey }) });
-  const model = await openCassette(join(folder, "cassette.jsonl"), { model: service });
-  const encoder = new HashEncoder();
-  encoder.fit(tasks.flatMap(({ modules }) => modules));
-  // a log that breaks off is no log: the cassette keeps what was paid for
-  const partial: LoggedSample[] = [];
-  const settings = {
-    ...{ model, sandbox, encoder, clusters, count, maxTokens: 1024, temperature: 1, characters: 4000 },
-    style: "full" as const,
-    context: (id: string, arm: string, seed: number) => {
-      const path = `${id}/${arm}`;
-      const { signal } = new AbortController();
-      return { path, signal, random: randomOf(seed, path), emit: () => undefined, spend: () => undefined };
+/** The first problems of every split. */
+function problemsIn(folder: string, most: number): unknown[] {
+  return ["development", "none", "length", "compose", "new_op"].flatMap((split) =>
+    readFileSync(`${folder}/${split}.jsonl`, "utf8")
+      .trim()
+      .split("\n")
+      .slice(0, most)
+      .map((line) => task.parse(JSON.parse(line))),
+  );
+}
+
+async function* experiment(tasks: readonly Task[], sandbox: Sandbox, only?: readonly (typeof arms)[number][]) {
+  const python = process.env.TESSERA_PYTHON ?? "python3";
+  const model = sampledModel(python, process.env.TESSERA_LIST_CODER ?? (await findModel("list-coder")));
+  const encoder = await openCodeEncoder(await findModel("code-encoder"), cpuEngine());
+  try {
+    yield* runExperiment(tasks, {
+      ...{
+        model,
+        sandbox: remembering(sandbox),
+        encoder: rememberingEncoder(encoder),
+        clusters,
+        count,
+        maxTokens,
+        temperature,
+      },
+      ...{ characters: 4000, style: "brief" as const, arms: only ?? arms, seeds },
+      context: (id, arm, seed) => {
+        const path = `${id}/${arm}`;
+        const { signal } = new AbortController();
+        return { path, signal, random: randomOf(seed, path), emit: () => undefined, spend: () => undefined };
+      },
+    });
+  } finally {
+    await Promise.all([model.close(), encoder.close()]);
+  }
+}
+
+/** pass@1 of blind samples on the development problems, by whether the text leaves a step out: what sets the difficulty. */
+async function attempt(report: Report, tasks: readonly Task[], sandbox: Sandbox): Promise<void> {
+  const own = tasks.filter(({ split }) => split === "development");
+  const log: LoggedSample[] = [];
+  for await (const one of experiment(own, sandbox, ["direct", "modular"])) log.push(one);
+  const scored = await scoreSamples(sandbox, own, log);
+  for (const vague of [false, true])
+    for (const arm of ["direct", "modular"]) {
+      const ids = new Set(own.filter((one) => one.vague === vague).map(({ id }) => id));
+      const samples = scored.filter((one) => one.arm === arm && ids.has(one.problem));
+      const share = (holds: (one: (typeof samples)[number]) => boolean) =>
+        samples.filter(holds).length / samples.length;
+      const name = `${arm}, ${vague ? "vague" : "clear"} (${ids.size} problems)`;
+      report.add(
+        name,
+        "pass@1",
+        share(({ passesHidden }) => passesHidden),
+        "",
+      );
+      report.add(
+        name,
+        "passes the public tests",
+        share(({ passesPublic }) => passesPublic),
+        "",
+      );
+      report.add(
+        name,
+        "ends as a program",
+        share(({ extractable }) => extractable),
+        "",
+      );
+    }
+}
+
+/** An encoder that encodes equal texts once. */
+function rememberingEncoder(encoder: Encoder): Encoder {
+  const known = new Map<string, Promise<Float32Array>>();
+  return {
+    ...{ revision: encoder.revision, space: (embedding) => encoder.space(embedding) },
+    async encode(texts, how, signal) {
+      const fresh = [...new Set(texts)].filter((text) => !known.has(text));
+      const vectors = encoder.encode(fresh, how, signal);
+      for (const [index, text] of fresh.entries())
+        known.set(
+          text,
+          vectors.then((found) => found[index]!),
+        );
+      return Promise.all(texts.map((text) => known.get(text)!));
     },
   };
-  for await (const sample of runExperiment(tasks, settings)) partial.push(sample);
-  await writeFile(log, partial.map((sample) => `${JSON.stringify(sample)}\n`).join(""));
 }

@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
 
 import pytest
 
@@ -18,6 +17,8 @@ from listprograms import (
     behaviour,
     direct,
     every_step_matters,
+    executed,
+    in_node,
     modular,
     problems_of,
     prompt,
@@ -25,19 +26,6 @@ from listprograms import (
 )
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-RUN = """
-const rows = JSON.parse(require("fs").readFileSync(0, "utf8"));
-console.log(JSON.stringify(rows.map(({ code, inputs }) => {
-  try { const solve = new Function(code + "\\n;return solve;")(); return inputs.map((v) => solve(v)); }
-  catch (error) { return String(error) + " in " + code; }
-})));
-"""
-
-
-def in_node(rows):
-    done = subprocess.run(["node", "-e", RUN], input=json.dumps(rows), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
 
 def test_there_are_sixty_to_eighty_primitives():
     assert 60 <= len(PLAIN) + len(WITH_CONSTANT) <= 80
@@ -70,20 +58,20 @@ def made():
 def test_every_solution_and_every_training_answer_runs_and_is_right(made):
     _, _, problems, training = made
     all_problems = [one for split in problems.values() for one in split]
-    rows = [
-        {"code": one["solution"], "inputs": [test["arguments"][0] for test in one["tests"] + one["hidden"]]}
-        for one in all_problems
-    ]
-    for one, got in zip(all_problems, in_node(rows), strict=True):
-        assert got == [test["expected"] for test in one["tests"] + one["hidden"]], one["id"]
-    rows, expected = [], []
+    assert list(executed(all_problems, "solution", ("tests", "hidden"))) == all_problems
+    assert list(executed(training, "answer", ("tests",))) == training
     for example in training:
-        code = example["answer"].removeprefix("```javascript\n").removesuffix("\n```")
         examples = [line for line in example["prompt"].split("\n") if line.startswith("solve(") and " -> " in line]
-        given, want = zip(*[line.removeprefix("solve(").split(") -> ", 1) for line in examples])
-        rows.append({"code": code, "inputs": [json.loads(value) for value in given]})
-        expected.append([json.loads(value) for value in want])
-    assert in_node(rows) == expected
+        for line, test in zip(examples, example["tests"], strict=False):
+            given, want = line.removeprefix("solve(").split(") -> ", 1)
+            assert (json.loads(given), json.loads(want)) == (test["arguments"][0], test["expected"])
+
+
+@needs_node
+def test_an_answer_that_gives_another_result_is_not_written(made):
+    broken = {**made[3][0], "answer": "```javascript\nfunction solve(v) { return null; }\n```"}
+    with pytest.raises(AssertionError, match="gives"):
+        list(executed([made[3][1], broken], "answer", ("tests",)))
 
 
 @needs_node
@@ -146,9 +134,26 @@ def test_training_mixes_all_kinds_of_prompt_in_the_form_of_the_operators(made):
     kinds = [example["kind"] for example in training]
     assert set(kinds) == {"modular", "direct", "revise", "debug"}
     assert kinds.count("modular") > kinds.count("direct") > kinds.count("debug")
+    shown = [example["prompt"] for example in training if example["kind"] == "revise"]
+    assert 0 < sum("function solve" in one for one in shown) < len(shown) / 4
     for example in training:
         assert example["prompt"].startswith(f"[{example['kind']}]\nGiven ")
     assert prompt("revise", "text", ["a", "b"]) == "[revise]\ntext\na\nb"
+
+
+def test_a_behaviour_comes_once_for_each_kind_of_prompt(made):
+    *_, training = made
+    rows = [row for row in training if row["kind"] == "modular" and row["answer"].count("function ") > 2]
+    # descriptions may leave a step out, so that two may read alike
+    assert len({row["prompt"].split("\n")[1] for row in rows}) > 0.9 * len(rows)
+
+
+def test_the_share_of_vague_problems_changes_no_program():
+    clear, vague = (list(problems_of(Space(1), "none", 8, 1, set(), share)) for share in (0.0, 1.0))
+    same = [(one["steps"], one["tests"], one["hidden"], one["solution"]) for one in clear]
+    assert same == [(one["steps"], one["tests"], one["hidden"], one["solution"]) for one in vague]
+    assert not any(one["vague"] for one in clear) and all(one["vague"] for one in vague)
+    assert all("do something" in one["text"] for one in vague)
 
 
 def test_the_same_seed_makes_the_same_problems():

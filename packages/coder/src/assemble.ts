@@ -1,7 +1,29 @@
 import { operator } from "@tessera/core";
 import { z } from "zod";
-import { type CodeModule, codeModules, codeSamples, problem, type Sample } from "./problem.js";
+import { type CodeModule, codeModules, codeSamples, type Problem, problem, type Sample } from "./problem.js";
 import { functionsOf, openParser } from "./syntax.js";
+
+/** The programs that come of putting modules in the place of their namesakes; those that were there already are left out. */
+export async function assembled(
+  samples: readonly Sample[],
+  representatives: readonly CodeModule[],
+  { language, entry }: Pick<Problem, "language" | "entry">,
+): Promise<Sample[]> {
+  const parser = await openParser(language);
+  const elected = new Map(representatives.filter(({ name }) => name !== entry).map((module) => [module.name, module]));
+  const seen = new Set(samples.map(({ code }) => code));
+  const made: Sample[] = [];
+  for (const { id, code, text, headers } of samples) {
+    const replaced = functionsOf(parser, code).reduce((program, { name, parameters, code: own }) => {
+      const module = elected.get(name);
+      return module && module.parameters === parameters ? swap(program, own, module) : program;
+    }, code);
+    if (seen.has(replaced)) continue;
+    seen.add(replaced);
+    made.push({ id: `${id}+`, text, code: replaced, headers });
+  }
+  return made;
+}
 
 /**
  * Puts elected modules in the place of the functions of their names in every sample: programs that no model wrote as a
@@ -23,24 +45,7 @@ export const assemble = operator({
   effects: "none",
   setup:
     () =>
-    async ({ problem: { language, entry }, samples, representatives }) => {
-      const parser = await openParser(language);
-      const elected = new Map(
-        representatives.filter(({ name }) => name !== entry).map((module) => [module.name, module]),
-      );
-      const seen = new Set(samples.map(({ code }) => code));
-      const made: Sample[] = [];
-      for (const { id, code, text, headers } of samples) {
-        const replaced = functionsOf(parser, code).reduce((program, { name, parameters, code: own }) => {
-          const module = elected.get(name);
-          return module && module.parameters === parameters ? swap(program, own, module) : program;
-        }, code);
-        if (seen.has(replaced)) continue;
-        seen.add(replaced);
-        made.push({ id: `${id}+`, text, code: replaced, headers });
-      }
-      return { samples: made };
-    },
+    async ({ problem, samples, representatives }) => ({ samples: await assembled(samples, representatives, problem) }),
 });
 
 /** Replaces one function; a function that is not found as it was read stays. */

@@ -31,6 +31,16 @@ export function clustersOf(
   return clusters.sort((a, b) => b.size - a.size);
 }
 
+/** The representatives of clusters; those of equal text once. */
+export const representativesOf = (clusters: readonly Cluster[]): CodeModule[] =>
+  distinct(clusters.map(({ representative }) => representative));
+
+/** Modules without those whose text came before, white space apart. */
+export function distinct(modules: readonly CodeModule[]): CodeModule[] {
+  const seen = new Set<string>();
+  return modules.filter(({ code }) => !seen.has(plain(code)) && seen.add(plain(code)));
+}
+
 /**
  * Groups modules by k-means and takes the real one nearest to each centre. In turn t, K = max(1, clusters − (t − 1)): with
  * the default 5, 4, 3, 2, 1 over five revisions, which was the best of the schedules tried (explore, then exploit).
@@ -60,10 +70,6 @@ export const cluster = operator({
     ({ modules, vectors, turn = 1 }) => {
       const k = schedule === "fixed" ? most : Math.max(1, most - (turn - 1));
       const clusters = clustersOf(modules, vectors, k, seed);
-      const seen = new Set<string>();
-      const representatives = clusters
-        .map(({ representative }) => representative)
-        .filter(({ code }) => !seen.has(plain(code)) && seen.add(plain(code)));
-      return { representatives, clusters };
+      return { representatives: representativesOf(clusters), clusters };
     },
 });

@@ -4,6 +4,8 @@ export * from "./cluster.js";
 export * from "./debug.js";
 export * from "./elect.js";
 export * from "./experiment/arms.js";
+export * from "./experiment/log.js";
+export * from "./experiment/remember.js";
 export * from "./experiment/report.js";
 export * from "./experiment/run.js";
 export * from "./experiment/score.js";

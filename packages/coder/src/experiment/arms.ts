@@ -1,6 +1,7 @@
 import { type Context, type Encoder, type LanguageModel, type Message, TesseraError } from "@tessera/core";
+import { assembled } from "../assemble.js";
 import { behaviours } from "../behaviour.js";
-import { clustersOf } from "../cluster.js";
+import { clustersOf, distinct, representativesOf } from "../cluster.js";
 import { electedOf } from "../elect.js";
 import { modulesOf } from "../extract.js";
 import type { CodeModule, Sample } from "../problem.js";
@@ -11,8 +12,8 @@ import type { Sandbox } from "../sandbox/sandbox.js";
 import type { Task } from "./score.js";
 
 /**
- * The arms of the comparison. Each spends rounds × count samples; "direct" and "modular" only sample again, and are what
- * best-of-n, the filter and consensus choose from, so that those cost nothing more.
+ * The arms of the comparison. Each has rounds × count samples. "direct" and "modular" only sample again (blind resampling),
+ * and are what best-of-n, the filter and consensus choose from, so that those cost nothing more.
  */
 export const arms = [
   "direct",
@@ -44,11 +45,20 @@ export interface ArmSettings {
   readonly foreign: readonly CodeModule[];
 }
 
-/** A round of samples, with the tokens it cost. */
-export interface Round {
-  readonly samples: Sample[];
+/** A sample with the tokens of its prompt and its answer. */
+export interface PaidSample extends Sample {
   readonly tokens: number;
 }
+
+/** A round of samples, tested. */
+export interface Round {
+  readonly samples: readonly PaidSample[];
+  /** Programs made of the round's modules without a call of the model, tested; chosen from, but no samples. */
+  readonly assembled?: readonly Sample[];
+}
+
+/** What arms share on a problem: as many rounds as an arm has, sampled without a look at what came before. */
+export type Pools = Readonly<Record<"direct" | "modular", readonly Round[]>>;
 
 const inputs = 24;
 
@@ -75,13 +85,12 @@ async function shown(
   context: Context,
 ): Promise<CodeModule[] | undefined> {
   const { sandbox, encoder, foreign } = settings;
-  const all = rounds.flatMap(({ samples }) => samples);
   const passes = ({ verdict }: Sample) => verdict?.passed === true;
   const kept = rounds.findLast(({ samples }) => samples.some(passes))?.samples.filter(passes) ?? [];
   const modules = async (samples: readonly Sample[]) =>
     (await Promise.all(samples.map((one) => modulesOf(one, task.language, task.entry)))).flat();
   const clustered = async (list: readonly CodeModule[], vectors: readonly (readonly number[])[]) =>
-    clustersOf(list, vectors, k, 0).map(({ representative }) => representative);
+    representativesOf(clustersOf(list, vectors, k, 0));
   const embedded = async (list: readonly CodeModule[]) =>
     list.length === 0
       ? []
@@ -91,7 +100,7 @@ async function shown(
     case "oracle":
       return pick(task.modules, k, context.random).map((code) => asModule(task, "module", code));
     case "modules": {
-      const list = await modules(all);
+      const list = await modules(rounds.at(-1)!.samples);
       return (await electedOf(sandbox, list, task, { modules: k, inputs, examples: true }, context.signal)).map(
         ({ representative }) => representative,
       );
@@ -104,7 +113,7 @@ async function shown(
   if (kept.length === 0) return undefined;
   if (arm === "whole") return pick(kept, 1, context.random).map(({ code }) => asModule(task, "program", code));
   const list = await modules(kept);
-  if (arm === "no-clustering") return pick(list, k, context.random);
+  if (arm === "no-clustering") return distinct(pick(list, list.length, context.random)).slice(0, k);
   if (arm === "placebo") return pick(foreign, Math.min(k, list.length), context.random);
   if (arm === "behaviour") {
     const outputs = await behaviours(sandbox, list, task, inputs, context.signal);
@@ -117,70 +126,103 @@ async function shown(
 }
 
 /**
- * Runs an arm on a problem from a first round that arms share (direct or modular samples, tested), and gives the rounds
- * after it, tested. A frozen problem samples blindly with the modular prompt, so that every arm spends the same samples;
- * its published figure is that of round 0, which scoring can take from the log.
+ * Runs an arm on a problem and gives its rounds, tested. The first round is that of its pool ("direct" for direct and
+ * self-debug, else "modular"). Where a round has nothing to show (a frozen problem) the arm samples blindly with the modular
+ * prompt, which is what its pool holds, and where a program needs no repair its share of the samples is drawn anew: so
+ * every arm has the same samples, and such rounds cost no model.
  * @throws TesseraError ABORTED, MODEL_FAILED, BAD_ARGUMENT for an arm that does not exist.
  */
 export async function runArm(
   arm: Arm,
   task: Task,
-  first: Round,
+  pools: Pools,
   settings: ArmSettings,
   context: Context,
-): Promise<Round[]> {
+): Promise<readonly Round[]> {
   if (!arms.includes(arm))
     throw new TesseraError("BAD_ARGUMENT", `there is no arm "${arm}"`, { hint: `known: ${arms.join(", ")}` });
-  const { model, sandbox, style, characters, count, maxTokens, temperature } = settings;
-  const rounds: Round[] = [first];
-  for (const k of settings.clusters) {
-    let prompts: Message[][];
-    if (arm === "self-debug")
-      // what passes needs no repair: its share of the samples is drawn anew
-      prompts = rounds
-        .at(-1)!
-        .samples.map((one) =>
-          one.verdict?.passed ? directPrompt(task, style, characters) : debugPrompt(task, one, style, characters),
-        );
-    else {
-      const modules =
-        arm === "direct" || arm === "modular" ? undefined : await shown(arm, task, rounds, k, settings, context);
-      const messages =
-        arm === "direct"
-          ? directPrompt(task, style, characters)
-          : modules && modules.length > 0
-            ? revisePrompt(task, modules, style, characters)
-            : modularPrompt(task, style, characters);
-      prompts = Array(count).fill(messages);
+  if (arm === "direct" || arm === "modular") return pools[arm];
+  const { style, characters, count } = settings;
+  const rounds: Round[] = [pools[arm === "self-debug" ? "direct" : "modular"][0]!];
+  for (const [turn, k] of settings.clusters.entries()) {
+    if (arm === "self-debug") {
+      const before = rounds.at(-1)!.samples;
+      const failing = before.filter(({ verdict }) => !verdict?.passed);
+      const prompts = failing.map((one) => debugPrompt(task, one, style, characters));
+      const repaired = (await sampled(prompts, task, settings, context)).samples.values();
+      const fresh = pools.direct[turn + 1]!.samples;
+      rounds.push({
+        samples: before.map(({ verdict }, place) => (verdict?.passed ? fresh[place]! : repaired.next().value!)),
+      });
+      continue;
     }
-    rounds.push(await sampled(prompts, task, model, sandbox, { maxTokens, temperature }, context));
+    const modules = (await shown(arm, task, rounds, k, settings, context)) ?? [];
+    if (arm === "modules") {
+      const round = rounds.pop()!;
+      rounds.push({ ...round, assembled: await assembledAndTested(round, modules, task, settings, context) });
+    }
+    rounds.push(
+      modules.length === 0
+        ? { samples: pools.modular[turn + 1]!.samples }
+        : await sampled(Array(count).fill(revisePrompt(task, modules, style, characters)), task, settings, context),
+    );
   }
-  return rounds.slice(1);
+  return rounds;
+}
+
+async function assembledAndTested(
+  { samples }: Round,
+  modules: readonly CodeModule[],
+  task: Task,
+  { sandbox }: ArmSettings,
+  { signal }: Context,
+): Promise<Sample[]> {
+  const made = await assembled(samples, modules, task);
+  return Promise.all(
+    made.map(async (one) => ({ ...one, verdict: await sandbox.check(one.code, task.tests, task.language, signal) })),
+  );
+}
+
+/** The pools of a problem. */
+export async function poolsOf(
+  task: Task,
+  settings: ArmSettings,
+  context: (pool: keyof Pools) => Context,
+): Promise<Pools> {
+  const { clusters, count, style, characters } = settings;
+  const pool = async (messages: Message[], own: Context): Promise<Round[]> => {
+    const { samples } = await sampled(Array((clusters.length + 1) * count).fill(messages), task, settings, own);
+    return [0, ...clusters].map((_, round) => ({ samples: samples.slice(round * count, (round + 1) * count) }));
+  };
+  const [direct, modular] = await Promise.all([
+    pool(directPrompt(task, style, characters), context("direct")),
+    pool(modularPrompt(task, style, characters), context("modular")),
+  ]);
+  return { direct, modular };
 }
 
 /** Draws samples and runs their public tests. */
-export async function sampled(
+async function sampled(
   prompts: readonly Message[][],
   task: Task,
-  model: LanguageModel,
-  sandbox: Sandbox,
-  how: { maxTokens: number; temperature: number },
+  { model, sandbox, maxTokens, temperature }: ArmSettings,
   context: Context,
 ): Promise<Round> {
-  let tokens = 0;
-  const counting: Context = {
-    ...context,
-    spend(use) {
-      tokens += use.tokens ?? 0;
-      context.spend(use);
-    },
-  };
-  const drawn = await draw(model, prompts, task, how, counting);
   const samples = await Promise.all(
-    drawn.map(async (one) => ({
-      ...one,
-      verdict: await sandbox.check(one.code, task.tests, task.language, context.signal),
-    })),
+    prompts.map(async (messages, place): Promise<PaidSample> => {
+      let tokens = 0;
+      const own: Context = {
+        ...context,
+        path: `${context.path}:${place}`,
+        spend(use) {
+          tokens += use.tokens ?? 0;
+          context.spend(use);
+        },
+      };
+      const [one] = await draw(model, [messages], task, { maxTokens, temperature }, own);
+      const verdict = await sandbox.check(one!.code, task.tests, task.language, context.signal);
+      return { ...one!, verdict, tokens };
+    }),
   );
-  return { samples, tokens };
+  return { samples };
 }

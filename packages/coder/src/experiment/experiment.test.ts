@@ -1,12 +1,16 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { contextOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
 import { seeded } from "../kmeans.js";
-import { modularPrompt } from "../prompts.js";
 import { quickjs } from "../sandbox/quickjs.js";
 import { openSandbox, type Sandbox } from "../sandbox/sandbox.js";
-import { type Arm, arms, runArm, sampled } from "./arms.js";
-import { bestRound, compareArms, reportArms } from "./report.js";
+import { type Arm, arms, poolsOf, runArm } from "./arms.js";
+import { readLog, writeLog } from "./log.js";
+import { remembering } from "./remember.js";
+import { bestRound, budgetOf, compareArms, grouped, reportArms } from "./report.js";
 import { runExperiment } from "./run.js";
 import { figuresOf, type LoggedSample, type ScoredSample, scoreSamples, task } from "./score.js";
 import { pairedBootstrap, passAtK } from "./statistics.js";
@@ -79,7 +83,16 @@ describe("figures", () => {
       { ...scoredOf("p", "a", 0, false), extractable: false },
     ];
     expect(figuresOf(samples, 0)).toEqual({
-      ...{ passAt1: 0.25, selectConsensus: 0, coverage: 1, extractable: 0.75, tokens: 40, samples: 4 },
+      ...{
+        passAt1: 0.25,
+        passAll: 0.25,
+        passAt5: 1,
+        selectConsensus: 0,
+        coverage: 1,
+        extractable: 0.75,
+        tokens: 40,
+        samples: 4,
+      },
       ...{ selectOne: expect.closeTo(1 / 3), hiddenFail: expect.closeTo(2 / 3) },
     });
     expect(figuresOf([], 0)).toMatchObject({ passAt1: 0, selectOne: 0, coverage: 0, hiddenFail: undefined });
@@ -96,17 +109,29 @@ describe("figures", () => {
       ],
       ...[scoredOf(problem, "b", 0, problem === "p"), scoredOf(problem, "b", 1, problem === "p")],
     ]);
-    expect(bestRound(scored, "a")).toBe(1);
-    const report = reportArms(scored, 1);
+    const groups = grouped(scored);
+    expect(bestRound(groups, "a")).toBe(1);
+    const report = reportArms(groups, 1);
     expect(report.map(({ arm, passAt1 }) => [arm, passAt1])).toEqual([
       ["a", 1],
       ["b", expect.closeTo(1 / 3)],
     ]);
     expect(report[0]!.passAt1ByRound).toEqual([0, 1]);
-    const { difference, relative } = compareArms(scored, "a", "b", "passAt1", 1);
+    const side = (arm: string) => ({ arm, measure: "passAt1" as const, round: 1 });
+    const { difference, relative } = compareArms(groups, side("a"), side("b"));
     expect(difference.value).toBeCloseTo(2 / 3);
     expect(difference.low).toBeLessThanOrEqual(difference.value);
     expect(relative.value).toBeCloseTo(2);
+    // "b" spent 20 tokens on each problem: "a" may keep its first two samples
+    expect(reportArms(groups, 2, budgetOf(groups, "b")).map(({ samples }) => samples)).toEqual([2, 2]);
+  });
+
+  it("choose from what was assembled, which is no sample", () => {
+    const samples = [
+      scoredOf("p", "a", 0, false, true),
+      { ...scoredOf("p", "a", 0, true), tokens: 0, assembled: true },
+    ];
+    expect(figuresOf(samples, 0)).toMatchObject({ passAt1: 0, coverage: 0, selectOne: 0.5, tokens: 10, samples: 1 });
   });
 });
 
@@ -158,7 +183,7 @@ describe("scoring and arms", () => {
     expect(await scoreSamples(sandbox, [], log)).toHaveLength(5);
   });
 
-  it("every arm spends the same samples, and shows what its name says", async () => {
+  it("every arm has the same samples, and shows what its name says", async () => {
     const shown = new Map<Arm, string>();
     for (const arm of arms) {
       const model = scriptedModel((_, call) => `\`\`\`js\n${call % 2 ? wrong : right}\n\`\`\``, {
@@ -179,23 +204,25 @@ describe("scoring and arms", () => {
           },
         ],
       };
-      const prompts = Array(4).fill(modularPrompt(example, "brief", 4000));
-      const first = await sampled(prompts, example, model, sandbox, settings, context);
-      const rounds = await runArm(arm, example, first, settings, context);
-      expect(rounds.map(({ samples }) => samples.length)).toEqual([4, 4, 4]);
-      expect(model.requests).toHaveLength(16);
-      expect(context.spent.calls).toBe(16);
-      expect(first.tokens + rounds.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(context.spent.tokens);
+      const pools = await poolsOf(example, settings, () => context);
+      expect(model.requests).toHaveLength(32);
+      const rounds = await runArm(arm, example, pools, settings, context);
+      expect(rounds.map(({ samples }) => samples.length)).toEqual([4, 4, 4, 4]);
+      // blind arms take theirs from the pool, and what passes needs no repair
+      const failing = rounds.slice(0, -1).flatMap(({ samples }) => samples.filter(({ verdict }) => !verdict!.passed));
+      const asked = arm === "direct" || arm === "modular" ? 0 : arm === "self-debug" ? failing.length : 12;
+      expect(model.requests.length - 32).toBe(asked);
+      const paid = new Set([...pools.direct, ...pools.modular, ...rounds].flatMap(({ samples }) => samples));
+      expect([...paid].reduce((sum, { tokens }) => sum + tokens, 0)).toBe(context.spent.tokens);
       shown.set(
         arm,
         model.requests
-          .slice(4)
+          .slice(32)
           .map(({ messages }) => messages[0]!.content)
           .join("\n"),
       );
     }
-    expect(shown.get("direct")).toMatch(/^\[direct\]/);
-    expect(shown.get("modular")).not.toContain("[revise]");
+    expect([shown.get("direct"), shown.get("modular")]).toEqual(["", ""]);
     expect(shown.get("placebo")).toContain("function foreign");
     expect(shown.get("placebo")).not.toContain("function evens");
     expect(shown.get("whole")).toContain("function solve");
@@ -208,7 +235,7 @@ describe("scoring and arms", () => {
     expect(shown.get("no-filter")).toContain("function evens");
     expect(shown.get("self-debug")).toContain("[debug]");
     await expect(
-      runArm("else" as Arm, example, { samples: [], tokens: 0 }, {} as never, contextOf()),
+      runArm("else" as Arm, example, { direct: [], modular: [] }, {} as never, contextOf()),
     ).rejects.toMatchObject({
       code: "BAD_ARGUMENT",
     });
@@ -230,18 +257,50 @@ describe("scoring and arms", () => {
     };
     const log: LoggedSample[] = [];
     for await (const one of runExperiment(tasks, settings)) log.push(one);
-    expect(log).toHaveLength(tasks.length * 2 * arms.length * 3 * 6);
+    const sampled = log.filter(({ assembled }) => !assembled);
+    expect(sampled).toHaveLength(tasks.length * 2 * arms.length * 3 * 6);
     const firstOf = (arm: Arm) => log.filter((one) => one.arm === arm && one.round === 0).map(({ code }) => code);
     expect(firstOf("codechain")).toEqual(firstOf("modular"));
     expect(firstOf("self-debug")).toEqual(firstOf("direct"));
-    const scored = await scoreSamples(sandbox, tasks, JSON.parse(JSON.stringify(log)));
-    const report = reportArms(scored, 2);
+    const path = join(await mkdtemp(join(tmpdir(), "codechain-")), "log.jsonl.br");
+    await writeLog(path, log);
+    const read = await readLog(path);
+    const inOrder = (list: readonly LoggedSample[]) => list.map((one) => JSON.stringify(one)).sort();
+    expect(inOrder(read)).toEqual(inOrder(log));
+    const groups = grouped(await scoreSamples(sandbox, tasks, read));
+    const report = reportArms(groups, 2);
     const of = (arm: Arm) => report.find((one) => one.arm === arm)!;
     for (const one of report) expect(one.samples).toBe(18);
     expect(of("codechain").passAt1ByRound[2]!).toBeGreaterThan(of("modular").passAt1ByRound[2]!);
     // both true modules are shown in the first revision
     expect(of("oracle").passAt1ByRound[1]).toBe(1);
-    const { difference } = compareArms(scored, "codechain", "modular", "selectOne", 2);
+    const side = (arm: Arm) => ({ arm, measure: "selectOne" as const, round: 2 });
+    const { difference } = compareArms(groups, side("codechain"), side("modular"));
     expect(difference.low).toBeLessThanOrEqual(difference.high);
+  });
+
+  it("runs equal work once, and a frozen problem draws from its pool", async () => {
+    let runs = 0;
+    const counting: Sandbox = {
+      ...sandbox,
+      check(...work) {
+        runs += 1;
+        return sandbox.check(...work);
+      },
+      call(...work) {
+        runs += 1;
+        return sandbox.call(...work);
+      },
+    };
+    const model = scriptedModel(() => `\`\`\`js\n${wrong}\n\`\`\``, { capabilities: ["seed"] });
+    const settings = {
+      ...{ model, sandbox: remembering(counting), encoder: scriptedEncoder(), clusters: [2, 1], count: 4, foreign: [] },
+      ...{ maxTokens: 200, temperature: 1, style: "brief" as const, characters: 4000 },
+    };
+    const pools = await poolsOf(example, settings, () => contextOf());
+    expect(runs).toBe(1);
+    const rounds = await runArm("codechain", example, pools, settings, contextOf());
+    expect(rounds.map(({ samples }) => samples)).toEqual(pools.modular.map(({ samples }) => samples));
+    expect(model.requests).toHaveLength(24);
   });
 });

@@ -1,7 +1,22 @@
+import { entry } from "./log.js";
 import { type Figures, figuresOf, type ScoredSample } from "./score.js";
 import { type Interval, pairedBootstrap } from "./statistics.js";
 
-/** One arm's means over problems and seeds. */
+/** Scored samples by arm, problem and seed, each list in the order of its log. */
+export type Groups = ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<number, readonly ScoredSample[]>>>;
+
+/** Groups what was scored once, for all that is reported of it. */
+export function grouped(scored: readonly ScoredSample[]): Groups {
+  const arms = new Map<string, Map<string, Map<number, ScoredSample[]>>>();
+  for (const one of scored) {
+    const problems = entry(arms, one.arm, () => new Map<string, Map<number, ScoredSample[]>>());
+    const seeds = entry(problems, one.problem, () => new Map<number, ScoredSample[]>());
+    entry(seeds, one.seed, (): ScoredSample[] => []).push(one);
+  }
+  return arms;
+}
+
+/** One arm's means over problems, of means over seeds. */
 export interface ArmReport extends Readonly<Record<Exclude<keyof Figures, "hiddenFail">, number>> {
   readonly arm: string;
   readonly hiddenFail: number;
@@ -9,11 +24,17 @@ export interface ArmReport extends Readonly<Record<Exclude<keyof Figures, "hidde
   readonly passAt1ByRound: number[];
 }
 
-/** An arm against another at equal samples, paired by problem. */
+/** What is compared: a figure of an arm up to a round. */
+export interface Side {
+  readonly arm: string;
+  readonly measure: "passAt1" | "passAll" | "selectOne" | "selectConsensus";
+  readonly round: number;
+}
+
+/** An arm against another, paired by problem. */
 export interface Comparison {
-  readonly left: string;
-  readonly right: string;
-  readonly measure: "passAt1" | "selectOne" | "selectConsensus";
+  readonly left: Side;
+  readonly right: Side;
   readonly difference: Interval;
   readonly relative: Interval;
 }
@@ -21,40 +42,47 @@ export interface Comparison {
 const mean = (list: readonly number[]): number =>
   list.length === 0 ? Number.NaN : list.reduce((sum, value) => sum + value, 0) / list.length;
 
-/** Per arm and problem, figures averaged over seeds. */
-function table(scored: readonly ScoredSample[], lastRound: number): Map<string, Map<string, Figures[]>> {
-  const groups = new Map<string, ScoredSample[]>();
-  for (const one of scored) {
-    const key = JSON.stringify([one.arm, one.problem, one.seed]);
-    groups.set(key, [...(groups.get(key) ?? []), one]);
-  }
-  const result = new Map<string, Map<string, Figures[]>>();
-  for (const [key, samples] of groups) {
-    const [arm, problem] = JSON.parse(key) as [string, string];
-    const problems = result.get(arm) ?? new Map<string, Figures[]>();
-    problems.set(problem, [...(problems.get(problem) ?? []), figuresOf(samples, lastRound)]);
-    result.set(arm, problems);
-  }
-  return result;
+/** The tokens that each problem and seed may spend: what another arm spent on it. */
+type Budget = (problem: string, seed: number) => number;
+
+/** Gives every arm what `arm` spent on the same problem under the same seed. */
+export const budgetOf = (groups: Groups, arm: string): Budget => {
+  const problems = groups.get(arm);
+  return (problem, seed) =>
+    (problems?.get(problem)?.get(seed) ?? []).reduce((sum, { tokens }) => sum + tokens, 0) || Number.POSITIVE_INFINITY;
+};
+
+/** An arm's figures by problem, one a seed. */
+function figures(groups: Groups, arm: string, round: number, budget?: Budget): Map<string, Figures[]> {
+  return new Map(
+    [...(groups.get(arm) ?? [])].map(([problem, seeds]) => [
+      problem,
+      [...seeds].map(([seed, samples]) => figuresOf(samples, round, budget?.(problem, seed))),
+    ]),
+  );
 }
 
+const lastRoundOf = (groups: Groups, arm: string): number =>
+  [...(groups.get(arm)?.values() ?? [])]
+    .flatMap((seeds) => [...seeds.values()].flat())
+    .reduce((last, { round }) => Math.max(last, round), 0);
+
+const passAt1Of = (groups: Groups, arm: string, round: number): number =>
+  mean([...figures(groups, arm, round).values()].map((list) => mean(list.map(({ passAt1 }) => passAt1))));
+
 /** The round with the best mean pass@1 of an arm: to be chosen on development problems alone. */
-export function bestRound(scored: readonly ScoredSample[], arm: string): number {
-  const own = scored.filter((one) => one.arm === arm);
-  const last = Math.max(0, ...own.map(({ round }) => round));
-  const byRound = Array.from({ length: last + 1 }, (_, round) => meanOf(own, arm, round));
+export function bestRound(groups: Groups, arm: string): number {
+  const byRound = Array.from({ length: lastRoundOf(groups, arm) + 1 }, (_, round) => passAt1Of(groups, arm, round));
   return byRound.indexOf(Math.max(...byRound));
 }
 
-const meanOf = (scored: readonly ScoredSample[], arm: string, round: number): number =>
-  mean([...(table(scored, round).get(arm)?.values() ?? [])].map((list) => mean(list.map(({ passAt1 }) => passAt1))));
-
-/** What every arm reaches up to a round. */
-export function reportArms(scored: readonly ScoredSample[], lastRound: number): ArmReport[] {
-  return [...table(scored, lastRound)].map(([arm, problems]) => {
+/** What every arm reaches up to a round, within a budget where there is one. */
+export function reportArms(groups: Groups, lastRound: number, budget?: Budget): ArmReport[] {
+  return [...groups.keys()].map((arm) => {
+    const problems = [...figures(groups, arm, lastRound, budget).values()];
     const of = (read: (figures: Figures) => number | undefined) =>
       mean(
-        [...problems.values()].flatMap((list) => {
+        problems.flatMap((list) => {
           const known = list.map(read).filter((value) => value !== undefined);
           return known.length > 0 ? [mean(known)] : [];
         }),
@@ -62,6 +90,8 @@ export function reportArms(scored: readonly ScoredSample[], lastRound: number): 
     return {
       arm,
       passAt1: of(({ passAt1 }) => passAt1),
+      passAt5: of(({ passAt5 }) => passAt5),
+      passAll: of(({ passAll }) => passAll),
       selectOne: of(({ selectOne }) => selectOne),
       selectConsensus: of(({ selectConsensus }) => selectConsensus),
       coverage: of(({ coverage }) => coverage),
@@ -69,27 +99,23 @@ export function reportArms(scored: readonly ScoredSample[], lastRound: number): 
       extractable: of(({ extractable }) => extractable),
       tokens: of(({ tokens }) => tokens),
       samples: of(({ samples }) => samples),
-      passAt1ByRound: Array.from({ length: lastRound + 1 }, (_, round) => meanOf(scored, arm, round)),
+      passAt1ByRound: Array.from({ length: lastRound + 1 }, (_, round) => passAt1Of(groups, arm, round)),
     };
   });
 }
 
-/** An arm against another, with the intervals of a bootstrap over the problems that both have. */
-export function compareArms(
-  scored: readonly ScoredSample[],
-  left: string,
-  right: string,
-  measure: Comparison["measure"],
-  lastRound: number,
-): Comparison {
-  const arms = table(scored, lastRound);
-  const [ours, theirs] = [arms.get(left) ?? new Map(), arms.get(right) ?? new Map<string, Figures[]>()];
+/** One figure against another, with the intervals of a bootstrap over the problems that both have. */
+export function compareArms(groups: Groups, left: Side, right: Side, budget?: Budget): Comparison {
+  const [ours, theirs] = [left, right].map(({ arm, round }) => figures(groups, arm, round, budget)) as [
+    Map<string, Figures[]>,
+    Map<string, Figures[]>,
+  ];
   const shared = [...ours.keys()].filter((problem) => theirs.has(problem));
-  const values = (of: ReadonlyMap<string, Figures[]>) =>
-    shared.map((problem) => mean(of.get(problem)!.map((figures) => figures[measure])));
-  const pairs = [values(ours), values(theirs)] as const;
+  const values = (of: ReadonlyMap<string, Figures[]>, { measure }: Side) =>
+    shared.map((problem) => mean(of.get(problem)!.map((found) => found[measure])));
+  const pairs = [values(ours, left), values(theirs, right)] as const;
   return {
-    ...{ left, right, measure },
+    ...{ left, right },
     difference: pairedBootstrap(...pairs),
     relative: pairedBootstrap(...pairs, { kind: "relative" }),
   };
