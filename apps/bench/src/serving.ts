@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { Agent, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Encoder } from "@tessera/core";
 import { cpuEngine, findModel, openEncoderService } from "@tessera/models";
 import { openaiRoutes } from "@tessera/server/openai";
 import fastify from "fastify";
+import { type LoopDelay, watchLoop } from "./measure/loop-delay.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile } from "./measure/rounds.js";
@@ -57,7 +58,7 @@ export const systems = {
       await app.close();
       await Promise.all([services.mixed.close(), services.alone.close()]);
     });
-    const delay = monitorEventLoopDelay({ resolution: 1 });
+    let watching = watchLoop();
     return {
       port: () => (app.server.address() as AddressInfo).port,
       direct({ model, texts, at }: { model: keyof typeof services; texts: string[]; at: number }): Promise<Load> {
@@ -65,13 +66,10 @@ export const systems = {
         return load(texts, at, (text, caller) => encoders[caller]!.encode([text], { kind: "query" }));
       },
       watch(): void {
-        delay.reset();
-        delay.enable();
+        watching();
+        watching = watchLoop();
       },
-      watched(): { p99: number; max: number } {
-        delay.disable();
-        return { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 };
-      },
+      watched: (): LoopDelay => watching(),
     };
   },
 };
@@ -103,17 +101,30 @@ export default async function serving(report: Report): Promise<void> {
     await http("alone", 64, 8)();
 
     report.say(`${callers} callers, ${rounds} interleaved rounds of ${requests} requests …`);
-    await service.call("watch");
+    const delays: Record<string, LoopDelay[]> = {};
+    /** Watches the server's event loop while something is going on. */
+    const watched =
+      <T>(what: string, work: () => Promise<T>) =>
+      async (): Promise<T> => {
+        await service.call("watch");
+        const result = await work();
+        delays[what] = [...(delays[what] ?? []), await service.call<LoopDelay>("watched")];
+        return result;
+      };
+    const idle = watched("idle", () => sleep(1000));
     const many = await interleave(
       {
         "across callers": direct("mixed", requests, callers),
         "each call alone": direct("alone", requests, callers),
-        "across callers, HTTP": http("mixed", requests, callers),
-        "each call alone, HTTP": http("alone", requests, callers),
+        "across callers, HTTP": async () => {
+          // beside the load, so that other programs are the same for both
+          await idle();
+          return watched("across callers, HTTP", http("mixed", requests, callers))();
+        },
+        "each call alone, HTTP": watched("each call alone, HTTP", http("alone", requests, callers)),
       },
       rounds,
     );
-    const { p99, max } = await service.call<{ p99: number; max: number }>("watched");
     for (const [name, results] of Object.entries(many)) {
       const times = results.flatMap(({ times }) => times);
       report.add(
@@ -128,8 +139,17 @@ export default async function serving(report: Report): Promise<void> {
       report.add(name, "p50, 64 callers", percentile(times, 0.5), "ms");
       report.add(name, "p99, 64 callers", percentile(times, 0.99), "ms");
     }
-    report.add("server", "event-loop delay, p99", p99, "ms");
-    report.add("server", "event-loop delay, most", max, "ms");
+    for (const [name, rounds] of Object.entries(delays)) {
+      const median = (of: keyof LoopDelay): number =>
+        percentile(
+          rounds.map((delay) => delay[of]),
+          0.5,
+        );
+      report.add(name, "event-loop delay, p99", median("p99"), "ms");
+      report.add(name, "the same without waiting for a processor", median("own"), "ms");
+      report.add(name, "event-loop delay, most", median("most"), "ms");
+      report.add(name, "share of time waiting for a processor", median("waiting"), "");
+    }
 
     report.say("one caller …");
     const one = await interleave({ direct: direct("mixed", 100, 1), http: http("mixed", 100, 1) }, rounds);
