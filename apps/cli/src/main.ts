@@ -120,6 +120,12 @@ languageModelOptions(
   .addOption(engineOption())
   .option("--host <address>", "where to listen", "127.0.0.1")
   .option("--port <number>", "0 takes any", "8080")
+  .addOption(
+    new Option("--otlp <url>", "send traces to an OTLP receiver, as in http://127.0.0.1:4318").env(
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
+  )
+  .option("--otlp-content", "with texts: queries, passages, prompts and answers")
   .option("--origin <origin>", "pages of this origin may call; none by default", collect)
   .action(
     action((terminal, options: Omit<ServeCommandOptions, "signal">) =>
@@ -146,7 +152,7 @@ keys
   .action(action((terminal) => listKeys(terminal)));
 keys
   .command("revoke")
-  .description("revoke a key; a running service refuses it within a second")
+  .description("revoke a key; a running service refuses it at once")
   .argument("<id>")
   .action(action((terminal, id: string) => revokeKey(terminal, id)));
 

@@ -9,6 +9,7 @@ import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { type Terminal, UsageError } from "../terminal.js";
+import { openTraces, type Traces } from "../traces.js";
 
 /** Where a service keeps its keys, runs, flows and indexes: `$TESSERA_HOME/service` or `.tessera/service`. */
 const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
@@ -18,6 +19,8 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly host: string;
   readonly port: string;
   readonly origin?: string[];
+  readonly otlp?: string;
+  readonly otlpContent?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -45,7 +48,9 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
   const model = await openLanguageModel(terminal, options);
   let opened: Awaited<ReturnType<typeof openSource>> | undefined;
+  let traces: Traces | undefined;
   try {
+    traces = options.otlp ? await openTraces(options.otlp, { content: options.otlpContent }) : undefined;
     opened = await openSource(terminal, options.source, options);
     const resources = { ...opened.resources, ...(model && { model: { model } }) };
     const flows = await runnable(resources);
@@ -55,6 +60,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       resources,
       host: options.host,
       port,
+      ...(traces && { observer: traces.observer }),
       ...(options.origin && { origins: options.origin }),
     });
     terminal.result({ url, flows: Object.keys(flows), firstKey });
@@ -70,6 +76,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
   } finally {
     await opened?.close();
     await model?.close?.();
+    await traces?.close();
   }
 }
 
@@ -142,7 +149,7 @@ export async function listKeys(terminal: Terminal): Promise<number> {
   return 0;
 }
 
-/** Revokes a key; a service that runs refuses it within a second. */
+/** Revokes a key; a service that runs refuses it at once. */
 export async function revokeKey(terminal: Terminal, id: string): Promise<number> {
   const { hash: _, ...key } = await (await ring()).revoke(id);
   terminal.result(key);
