@@ -87,7 +87,23 @@ describe("evaluate", () => {
     expect(part).toMatchObject({ found: ["doc"], measures: { "recall@1": 1 } });
     expect(refusal!.measures).toMatchObject({ refuses: 1, EM: 0, F1: 0, "cites gold": 0 });
     expect(refusal!.measures).not.toHaveProperty("citation precision");
-    expect(Object.keys(open!.measures)).toEqual(["retrieval rate", "refuses", "calls", "tokens", "milliseconds"]);
+    expect(Object.keys(open!.measures)).toEqual([
+      ...["retrieval rate", "refuses", "retrievals", "calls", "tokens", "milliseconds"],
+    ]);
+  });
+
+  it("row 54, row 61: counts how often a run searched, apart from whether it found anything", async () => {
+    const twice: FlowDocument = {
+      ...find,
+      nodes: { ...find.nodes, again: { run: "test.find", in: { query: "input.query" } } },
+      output: { ...find.output, again: "again.hits" },
+    };
+    const flow = await compiled(undefined, twice);
+    const retrieves = (operator: string) => operator === "test.find";
+    const [result] = await evaluate(flow, questions.slice(0, 1), { revision: "r", retrieves });
+    expect(result!.measures).toMatchObject({ retrievals: 2, "retrieval rate": 1 });
+    const [other] = await evaluate(flow, questions.slice(0, 1), { revision: "r" });
+    expect(other!.measures.retrievals).toBe(0);
   });
 
   it("counts a question whose run fails, says why, and goes on", async () => {

@@ -3,6 +3,7 @@ import {
   answer,
   didYouMean,
   type FlowDocument,
+  type FlowEvent,
   type Hit,
   hits,
   messageOf,
@@ -32,6 +33,8 @@ export interface EvaluationOptions {
    * the question's metadata holds under their names.
    */
   readonly input?: string | undefined;
+  /** Whether an operator retrieves, so that its activations count; by default those whose name begins with "retriever.". */
+  readonly retrieves?: ((operator: string) => boolean) | undefined;
   /** Whether an id is one of the corpus; where it is not, a found part counts as its parent. By default all are. */
   readonly corpusHas?: ((id: string) => boolean) | undefined;
   readonly principal?: Principal | undefined;
@@ -63,8 +66,8 @@ function inputOf({ name, input }: FlowDocument, wanted: string | undefined): (qu
 
 /**
  * Runs a flow on questions and measures each: the ranking where the flow has an output `hits`, the answer where it has
- * an output `answer`, or else the text of an output `text`, and always calls, tokens and milliseconds. A question whose run fails becomes a result with an
- * `error`. With `out`, a kill loses at most the questions under way.
+ * an output `answer`, or else the text of an output `text`, and always retrievals (how often it searched), calls, tokens and
+ * milliseconds. A question whose run fails becomes a result with an `error`. With `out`, a kill loses at most the questions under way.
  * @returns the results in the order of the questions.
  * @throws TesseraError BAD_ARGUMENT where the flow cannot be measured, ABORTED, STORE_FAILED, and what the questions throw.
  */
@@ -74,6 +77,7 @@ export async function evaluate(
   options: EvaluationOptions,
 ): Promise<QuestionResult[]> {
   const { revision, concurrency = 1, signal, progress } = options;
+  const { retrieves = (operator: string) => operator.startsWith("retriever.") } = options;
   const { name, output } = flow.document;
   const input = inputOf(flow.document, options.input);
   if (!["hits", "answer", "text"].some((port) => port in output))
@@ -89,9 +93,11 @@ export async function evaluate(
     const result = { flow: name, hash: flow.hash, revision, id: question.id, question: question.question };
     const start = performance.now();
     try {
-      const ran = await flow.run(input(question) as never, { signal: either, principal: options.principal });
+      const stream = flow.stream(input(question) as never, { signal: either, principal: options.principal });
+      const [ran, retrievals] = await Promise.all([stream.result, countOf(stream, retrieves)]);
       const milliseconds = performance.now() - start;
-      return { ...result, ...read(ran.output, question, ran.spent, milliseconds, options.corpusHas) };
+      const spent = { retrievals, ...ran.spent };
+      return { ...result, ...read(ran.output, question, spent, milliseconds, options.corpusHas) };
     } catch (error) {
       either.throwIfAborted();
       const { code, path } = TesseraError.is(error) ? error : { code: "NODE_FAILED", path: undefined };
@@ -139,10 +145,17 @@ export async function evaluate(
   return results;
 }
 
+/** How many activations of some operators a run shows. */
+async function countOf(events: AsyncIterable<FlowEvent>, wanted: (operator: string) => boolean): Promise<number> {
+  let count = 0;
+  for await (const event of events) if (event.type === "node-start" && wanted(event.operator)) count++;
+  return count;
+}
+
 function read(
   output: Readonly<Record<string, unknown>>,
   question: Question,
-  { calls, tokens }: { calls: number; tokens: number },
+  { retrievals, calls, tokens }: { retrievals: number; calls: number; tokens: number },
   milliseconds: number,
   corpusHas: (id: string) => boolean = () => true,
 ): Pick<QuestionResult, "measures" | "found" | "answer"> {
@@ -153,6 +166,7 @@ function read(
     measures: {
       ...(found && rankingMeasures(found, question)),
       ...(given && answerMeasures(given, question)),
+      retrievals,
       calls,
       tokens,
       milliseconds: Number(milliseconds.toFixed(3)),

@@ -1,6 +1,12 @@
 import { TesseraError } from "@tessera/core";
 import type { QuestionResult } from "./results.js";
-import { type BootstrapSettings, bootstrap, type Interval, pairedBootstrap } from "./statistics.js";
+import {
+  type BootstrapSettings,
+  bootstrap,
+  type Interval,
+  type PairedInterval,
+  pairedBootstrap,
+} from "./statistics.js";
 
 /** The mean of a measure over the questions that have it, with its interval. */
 export interface Figure extends Interval {
@@ -50,7 +56,7 @@ export interface Difference {
   readonly left: number;
   readonly right: number;
   /** right − left, by paired bootstrap. */
-  readonly difference: Interval;
+  readonly difference: PairedInterval;
   /** On how many questions the right one has the larger value, the smaller, the same. */
   readonly larger: number;
   readonly smaller: number;

@@ -128,8 +128,28 @@ describe("intervals", () => {
   it("are narrow for pairs that differ alike, and the same for the same seed", () => {
     const left = Array.from({ length: 50 }, (_, i) => i % 7);
     const right = left.map((value) => value - 0.5);
-    expect(pairedBootstrap(left, right)).toEqual({ mean: 0.5, low: 0.5, high: 0.5, count: 50 });
+    expect(pairedBootstrap(left, right)).toEqual({ mean: 0.5, low: 0.5, high: 0.5, count: 50, p: 2 / 2001 });
     expect(bootstrap(left, { seed: 3 })).toEqual(bootstrap(left, { seed: 3 }));
+  });
+
+  it("row 61: p is below 0.05 about as often as that where there is no difference, and nearly always where there is one", () => {
+    let state = 11;
+    const random = () => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    const below = (gain: number) => {
+      let count = 0;
+      for (let trial = 0; trial < 200; trial++) {
+        const left = Array.from({ length: 60 }, () => random() + gain);
+        const right = left.map(() => random());
+        if (pairedBootstrap(left, right, { resamples: 400, seed: trial + 1 }).p < 0.05) count++;
+      }
+      return count / 200;
+    };
+    expect(below(0)).toBeLessThan(0.1);
+    expect(below(0.3)).toBeGreaterThan(0.95);
+    expect(pairedBootstrap([1, 2, 3], [1, 2, 3]).p).toBe(1);
   });
 
   it("refuse what has no mean", () => {

@@ -22,6 +22,7 @@ export const reported = [
   "accuracy",
   "refuses",
   "retrieval rate",
+  "retrievals",
   "calls",
   "tokens",
   "milliseconds",
@@ -66,7 +67,7 @@ function section(data: string, cells: readonly GridCell[], against: string): str
     return `<tr><th scope="row">${quoted(labelOf(cell))}</th><td>${cell.summary.questions}${cell.summary.failed > 0 ? ` <small>(${cell.summary.failed} failed)</small>` : ""}</td>${values.join("")}</tr>`;
   });
   const plots = metrics
-    .filter((metric) => !["calls", "tokens", "milliseconds", "retrieval rate"].includes(metric))
+    .filter((metric) => !["calls", "tokens", "milliseconds", "retrieval rate", "retrievals"].includes(metric))
     .map((metric) =>
       plot(
         metric,
@@ -88,9 +89,9 @@ function section(data: string, cells: readonly GridCell[], against: string): str
           ({ question, left, right }) =>
             `<li>${quoted(question)} <small>${number(left)} → ${number(right)}</small></li>`,
         );
-      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${number(difference.mean)} <small>[${number(difference.low)}, ${number(difference.high)}]</small></td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} questions</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
+      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${number(difference.mean)} <small>[${number(difference.low)}, ${number(difference.high)}]</small></td><td>${difference.p.toFixed(3)}</td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} questions</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
     });
-  return `<section><h2>${quoted(data)}</h2><table><thead><tr><th>flow</th><th>questions</th>${metrics.map((metric) => `<th>${metric}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table><div class="plots">${plots.join("")}</div>${differences.length > 0 ? `<h3>Question by question, against ${quoted(against)}</h3><table><thead><tr><th></th><th>measure</th><th>difference</th><th>larger / smaller / same</th><th></th></tr></thead><tbody>${differences.join("")}</tbody></table>` : ""}</section>`;
+  return `<section><h2>${quoted(data)}</h2><table><thead><tr><th>flow</th><th>questions</th>${metrics.map((metric) => `<th>${metric}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table><div class="plots">${plots.join("")}</div>${differences.length > 0 ? `<h3>Question by question, against ${quoted(against)}</h3><table><thead><tr><th></th><th>measure</th><th>difference</th><th>p</th><th>larger / smaller / same</th><th></th></tr></thead><tbody>${differences.join("")}</tbody></table>` : ""}</section>`;
 }
 
 const style = `:root{color-scheme:light dark;--ink:#1c2430;--soft:#6a7482;--line:#d8dde4;--mark:#1766c2;--page:#fff}

@@ -9,6 +9,15 @@ export interface Interval {
   readonly count: number;
 }
 
+/** The mean difference of paired values. */
+export interface PairedInterval extends Interval {
+  /**
+   * The chance of a mean difference at least so far from 0 if there were none, two-sided:
+   * 2 · min(P(m ≤ 0), P(m ≥ 0)) over the resampled means m, each count and the number of resamples raised by one, 1 at most.
+   */
+  readonly p: number;
+}
+
 export interface BootstrapSettings {
   /** How much of the distribution the interval holds; 0.95. */
   readonly level?: number;
@@ -20,19 +29,29 @@ export interface BootstrapSettings {
  * The mean of some values with its bootstrap percentile interval (Efron and Tibshirani 1993, chapter 13).
  * @throws TesseraError BAD_ARGUMENT where there is no value, or one is no number.
  */
-export function bootstrap(
-  values: readonly number[],
-  { level = 0.95, resamples = 2000, seed = 1 }: BootstrapSettings = {},
-): Interval {
+export function bootstrap(values: readonly number[], settings: BootstrapSettings = {}): Interval {
+  return intervalOf(values, resampled(values, settings), settings);
+}
+
+/** The means of resampled values, rising. */
+function resampled(values: readonly number[], { resamples = 2000, seed = 1 }: BootstrapSettings): number[] {
   if (values.length === 0 || values.some((value) => !Number.isFinite(value)))
     throw new TesseraError("BAD_ARGUMENT", "a mean needs values that are numbers");
   const random = generator(seed);
-  const means = Array.from({ length: resamples }, () => {
+  return Array.from({ length: resamples }, () => {
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[Math.floor(random() * values.length)]!;
     return sum / values.length;
   }).sort((a, b) => a - b);
-  const at = (share: number) => means[Math.min(resamples - 1, Math.max(0, Math.round(share * (resamples - 1))))]!;
+}
+
+function intervalOf(
+  values: readonly number[],
+  means: readonly number[],
+  { level = 0.95 }: BootstrapSettings,
+): Interval {
+  const last = means.length - 1;
+  const at = (share: number) => means[Math.min(last, Math.max(0, Math.round(share * last)))]!;
   return {
     mean: values.reduce((sum, value) => sum + value, 0) / values.length,
     low: at((1 - level) / 2),
@@ -41,18 +60,26 @@ export function bootstrap(
   };
 }
 
-/** The mean difference of paired values, left minus right, with its interval: each question is its own control. */
+/** The mean difference of paired values, left minus right, with its interval and p: each question is its own control. */
 export function pairedBootstrap(
   left: readonly number[],
   right: readonly number[],
-  settings?: BootstrapSettings,
-): Interval {
+  settings: BootstrapSettings = {},
+): PairedInterval {
   if (left.length !== right.length)
     throw new TesseraError("BAD_ARGUMENT", `${left.length} values cannot be paired with ${right.length}`);
-  return bootstrap(
-    left.map((value, index) => value - right[index]!),
-    settings,
+  const differences = left.map((value, index) => value - right[index]!);
+  const means = resampled(differences, settings);
+  const beyond = (test: (mean: number) => boolean) => (means.filter(test).length + 1) / (means.length + 1);
+  const p = Math.min(
+    1,
+    2 *
+      Math.min(
+        beyond((mean) => mean <= 0),
+        beyond((mean) => mean >= 0),
+      ),
   );
+  return { ...intervalOf(differences, means, settings), p };
 }
 
 // the minimal standard generator (Park and Miller 1988), in [0, 1)

@@ -186,7 +186,8 @@ describe("tessera eval", () => {
     expect(figures(replayed)).toEqual(figures(recorded));
     expect(figures(replayed)).toContainEqual(expect.objectContaining({ metric: "calls", mean: 1, failed: 0 }));
     expect(requests).toBe(3);
-    await expect(evaluation(...asked, "--model", "small")).rejects.toThrow("--endpoint and --model");
+    await expect(evaluation(...asked, "--model", "small")).rejects.toThrow('no model "small"');
+    await expect(evaluation(...asked, "--endpoint", address)).rejects.toThrow("--endpoint needs --model");
   });
 
   it("refuses a flow whose resources are missing before it asks anything", async () => {

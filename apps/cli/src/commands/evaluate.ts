@@ -19,7 +19,7 @@ import {
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { HashEncoder } from "@tessera/models";
-import { operators, ResourceHost } from "@tessera/tessera";
+import { catalogue, operators, ResourceHost } from "@tessera/tessera";
 import { type Command, InvalidArgumentError } from "commander";
 import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
@@ -117,6 +117,12 @@ const show = ({ mean, low, high }: Interval): string => {
   return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 };
 
+/** Whether an operator searches: those of the retrieval module do, but for those that tune a retriever. */
+function retrieves(name: string): boolean {
+  const about = catalogue.get(name)?.operator.about;
+  return about?.module === "retrieval" && about.submodule !== "retriever fine-tuning";
+}
+
 /** Runs flows over one data set, one after the other, on the same resources. */
 async function run(
   terminal: Terminal,
@@ -141,7 +147,7 @@ async function run(
     const all: QuestionResult[][] = [];
     for (const document of documents) {
       const flow = await compile(document, { operators, host });
-      const options = { revision, concurrency, signal, corpusHas: (id: string) => ids.has(id) };
+      const options = { revision, concurrency, signal, retrieves, corpusHas: (id: string) => ids.has(id) };
       all.push(
         await evaluate(flow, asked, {
           ...options,
@@ -274,7 +280,7 @@ async function evaluatePublished(
   for (const list of results) noteFailures(terminal, list);
   terminal.say("\nhybrid against the others, question by question (paired bootstrap)\n");
   terminal.table(
-    ["", "metric", "difference", "better", "worse", "same"],
+    ["", "metric", "difference", "p", "better", "worse", "same"],
     pairs.flatMap(({ left, differences }) =>
       differences
         .filter(({ metric }) => compared.some((one) => one === metric) && telling(metric, dataSet))
@@ -282,6 +288,7 @@ async function evaluatePublished(
           `hybrid − ${left}`,
           metric,
           show(difference),
+          difference.p.toFixed(3),
           larger,
           smaller,
           equal,
@@ -310,12 +317,13 @@ async function compareFiles(
   }
   terminal.say(`${comparison.left} (${left}) → ${comparison.right} (${right}); 95 % intervals by paired bootstrap\n`);
   terminal.table(
-    ["metric", "left", "right", "difference", "larger", "smaller", "same"],
+    ["metric", "left", "right", "difference", "p", "larger", "smaller", "same"],
     differences.map(({ metric, left, right, difference, larger, smaller, equal }) => [
       metric,
       left.toFixed(3),
       right.toFixed(3),
       show(difference),
+      difference.p.toFixed(3),
       larger,
       smaller,
       equal,
