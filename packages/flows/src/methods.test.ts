@@ -5,7 +5,9 @@ import { Bm25Store } from "@tessera/retriever";
 import { hostOf, scriptedModel } from "@tessera/testkit";
 import { adaptiveRag } from "./adaptive-rag/flow.js";
 import { branching } from "./branching/flow.js";
+import { conditional } from "./conditional/flow.js";
 import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
+import { crag } from "./crag/flow.js";
 import { flare } from "./flare/flow.js";
 import { ircot } from "./ircot/flow.js";
 import { iterRetgen } from "./iter-retgen/flow.js";
@@ -48,6 +50,7 @@ describe("iter-retgen", () => {
     expect(first).toEqual(["harbour"]);
     expect(second).toContain("bakery");
     expect(output).toMatchObject({ text: "A bakery [1].", turns: 2 });
+    expect(model.requests).toHaveLength(2); // T is two
   });
 });
 
@@ -66,6 +69,20 @@ describe("ircot", () => {
     expect(output.stopReason).toBe("until");
     expect(output.turns).toBe(2);
     expect(output.hits).toHaveLength(15);
+  });
+
+  it("row 52: stops at the sentence that says what the answer is, and retrieves nothing more", async () => {
+    const model = scriptedModel(({ messages }, call) => {
+      if (messages[0]!.content.includes("You answer questions")) return "Kolm [1].";
+      return ["Ada Brandt built it.", "So the ANSWER IS Kolm."][call] ?? "It goes on.";
+    });
+    const { output, inputsOf } = await trace(ircot, { query: "Where was the builder of the harbour born?" }, model);
+    expect(output).toMatchObject({ turns: 2, stopReason: "until", text: "Kolm [1]." });
+    expect(output.thoughts).toBe("Ada Brandt built it. So the ANSWER IS Kolm.");
+    expect(inputsOf("/retrieve").map((input) => input.query)).toEqual([
+      "Where was the builder of the harbour born?",
+      "Ada Brandt built it.",
+    ]);
   });
 });
 
@@ -130,6 +147,36 @@ describe("adaptive-rag", () => {
   });
 });
 
+describe("conditional", () => {
+  it.each([
+    ["red lantern", 1],
+    ["Which spring tides rise four metres above the granite quay and flood the lower market streets?", 0],
+  ])("row 49: %s: what stands behind the route runs once, whichever way was taken", async (query, dense) => {
+    const { ran, output } = await trace(conditional, { query }, scriptedModel([]));
+    expect(output.choice).toBe(dense === 1 ? "weak" : "strong");
+    expect([ran["retriever.dense"] ?? 0, ran["fuser.rrf"] ?? 0]).toEqual([dense, dense]);
+    expect(ran["generator.extract"]).toBe(1);
+  });
+});
+
+describe("crag", () => {
+  it.each([
+    ["correct", 0],
+    ["ambiguous", 1],
+    ["incorrect", 1],
+  ])("row 49: %s passages: the context is made once, with another search or without", async (verdict, searches) => {
+    const model = modelOf([
+      { asked: "How well does the passage serve", says: verdict },
+      { asked: "search quer", says: "red lantern **" },
+      { asked: "You answer questions", says: "Red [1]." },
+    ]);
+    const { inputsOf, ran } = await trace(crag, { query: "Ada Brandt" }, model);
+    expect(inputsOf("crag/context")).toHaveLength(1);
+    expect(ran["retriever.dense"] ?? 0).toBe(searches);
+    expect(ran["generator.answer"]).toBe(1);
+  });
+});
+
 describe("branching", () => {
   it("row 50: merges once over all branches, which are retrieved at the same time", async () => {
     const model = modelOf([
@@ -156,7 +203,9 @@ describe("post-branching", () => {
       if (messages[1]!.content.includes("in 1871")) throw new Error("out of order");
       return "An engineer [1].";
     });
-    const { output, events } = await trace(postBranching, { query: "Ada Brandt" }, model);
+    const { output, events, ran } = await trace(postBranching, { query: "Ada Brandt" }, model);
+    expect(ran["retriever.sparse"]).toBe(1);
+    expect(ran["generator.answer"]).toBe(output.hits.length); // k generations for one retrieval
     expect(ids(output.hits)).toEqual(["brandt", "harbour"]);
     expect(output.answer.text).toBe("An engineer [1].");
     expect(output.answers).toHaveLength(1);
