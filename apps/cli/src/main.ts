@@ -6,6 +6,7 @@ import { type AskOptions, ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
+import * as generators from "./commands/generators.js";
 import { indexSource } from "./commands/index-folder.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
@@ -120,6 +121,8 @@ languageModelOptions(
   .addOption(engineOption())
   .option("--host <address>", "where to listen", "127.0.0.1")
   .option("--port <number>", "0 takes any", "8080")
+  .option("--keep-runs <count>", "how many runs are kept once they have ended", "10000")
+  .option("--keep-days <days>", "and for how long", "30")
   .addOption(
     new Option("--otlp <url>", "send traces to an OTLP receiver, as in http://127.0.0.1:4318").env(
       "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -156,19 +159,27 @@ keys
   .argument("<id>")
   .action(action((terminal, id: string) => revokeKey(terminal, id)));
 
-const model = program.command("models").description("our models: list, inspect, verify, encode, generate");
+const model = program.command("models").description("our models: list, inspect, verify, encode, generate, prune, emoe");
 model
   .command("list")
   .description("list the models that are here")
   .action(action((terminal) => models.list(terminal)));
 model
   .command("inspect")
-  .description("layers, exits and sizes of a model")
+  .description("layers, exits and sizes of a model; of a generator, which modules serve which operator and language")
   .argument("[model]")
-  .action(action((terminal, name?: string) => models.inspect(terminal, name)));
+  .option("--on <file>", 'count modules on text: {"text", "language"} or {"messages", "task"} lines')
+  .option("--most <lines>", "lines of it at most", Number, 200)
+  .option("--svg <file>", "draw them")
+  .addOption(engineOption())
+  .action(
+    action((terminal, name: string | undefined, options: generators.InspectOptions) =>
+      models.inspect(terminal, name, { ...options, signal: stop.signal }),
+    ),
+  );
 model
   .command("verify")
-  .description("compare every engine of this machine with the golden vectors")
+  .description("compare every engine of this machine with the golden vectors or cases")
   .argument("[model]")
   .action(action((terminal, name?: string) => models.verify(terminal, name)));
 model
@@ -196,9 +207,39 @@ model
   .option("--seed <number>", "the same answer for the same seed", Number)
   .option("--temperature <number>", "0 takes the likeliest token", Number)
   .option("--max-tokens <count>", "the longest answer", Number, 256)
+  .option("--json-schema <file>", "a JSON Schema that the answer meets")
   .action(
-    action((terminal, options: models.GenerateOptions) =>
-      models.generate(terminal, { ...options, signal: stop.signal }),
+    action((terminal, options: generators.GenerateOptions) =>
+      generators.generate(terminal, { ...options, signal: stop.signal }),
+    ),
+  );
+model
+  .command("prune")
+  .description("a smaller generator, without the modules that some text uses least")
+  .argument("[model]")
+  .requiredOption("--on <file>", 'what it is to serve: {"text", "language"} or {"messages", "task"} lines')
+  .requiredOption("--output <folder>", "the new bundle")
+  .option("--keep <share>", "of the modules of each layer", Number, 0.5)
+  .option("--most <lines>", "lines of the text at most", Number, 1000)
+  .addOption(engineOption())
+  .action(
+    action((terminal, name: string | undefined, options: generators.PruneOptions) =>
+      generators.prune(terminal, name, { ...options, signal: stop.signal }),
+    ),
+  );
+model
+  .command("emoe")
+  .description("a dense generator with emergent experts in some layers, and back")
+  .argument("<model>")
+  .requiredOption("--output <folder>", "the new bundle")
+  .option("--layers <numbers>", "from 0, as in 2,3")
+  .option("--experts <count>", "of each of these layers; 64 where not given", Number)
+  .option("--top <count>", "experts that run for a token; 16 where not given", Number)
+  .option("--seed <number>", "of the clusters", Number)
+  .option("--merge", "make the layers dense again")
+  .action(
+    action((terminal, name: string, options: generators.EmergentOptions) =>
+      generators.emergent(terminal, name, options),
     ),
   );
 
