@@ -13,6 +13,7 @@ import { type Engine, ragged } from "./engine.js";
 import { cpuEngine } from "./engines/cpu.js";
 import { gpuOnDemand } from "./engines/gpu/choose.js";
 import { referenceEngine } from "./engines/reference.js";
+import { isMolmConfig } from "./molm.js";
 import { openEncoderModel } from "./open-model.js";
 
 /** The encoder that is meant where none is named. */
@@ -46,7 +47,8 @@ export async function listModels(folders: readonly string[] = bundleFolders()): 
   return [...models.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-async function sizeOf(folder: string): Promise<number> {
+/** Bytes of all files of a folder. */
+export async function sizeOf(folder: string): Promise<number> {
   const sizes = (await readdir(folder)).map(async (file) => (await stat(join(folder, file))).size);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
@@ -67,6 +69,18 @@ export async function findModel(name: string = defaultEncoder, folders?: readonl
         ? `models: ${models.map((model) => model.name).join(", ")}`
         : "name a bundle's folder by its path, or the folder of bundles in TESSERA_MODELS",
   });
+}
+
+/**
+ * Whether a model encodes or generates, by its config.json.
+ * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE
+ */
+export async function kindOfModel(name?: string, folders?: readonly string[]): Promise<"encoder" | "generator"> {
+  const { value } = await readJson(join(await findModel(name, folders), "config.json"));
+  const { architecture } = (value ?? {}) as { architecture?: unknown };
+  return architecture === "tessera-moe" || architecture === "tessera-dense" || isMolmConfig(value)
+    ? "generator"
+    : "encoder";
 }
 
 export interface Inspection {
@@ -123,7 +137,7 @@ export async function inspectModel(name?: string, folders?: readonly string[]): 
 }
 
 /** Weights in a tree of matrices and norms; scales are no parameters of their own. */
-function parametersOf(tree: unknown): number {
+export function parametersOf(tree: unknown): number {
   if (ArrayBuffer.isView(tree)) return (tree as Float32Array).length;
   if (typeof tree !== "object" || tree === null) return 0;
   return Object.entries(tree).reduce(

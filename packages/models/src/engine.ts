@@ -47,6 +47,14 @@ export interface GeneratorBatch extends Ragged {
   readonly sampling: readonly (Sampling | undefined)[];
   /** Sequences whose new tokens are to be scored: log-probability of each new token but the first, by the one before. */
   readonly scored?: readonly boolean[] | undefined;
+  /** Asks how often each module was chosen. An engine may not count. */
+  readonly counted?: boolean | undefined;
+}
+
+/** How often each module of each layer was chosen. */
+export interface ModuleCounts {
+  readonly attention: readonly Uint32Array[];
+  readonly feedforward: readonly Uint32Array[];
 }
 
 export interface GeneratorResult {
@@ -58,6 +66,8 @@ export interface GeneratorResult {
   readonly alternatives?: readonly (readonly { readonly id: number; readonly logprob: number }[] | undefined)[];
   /** By sequence, where asked for: one number a new token but the first. */
   readonly scores?: readonly (Float32Array | undefined)[];
+  /** Of all new tokens of the step, where it was asked for and the engine counts. */
+  readonly modules?: ModuleCounts | undefined;
 }
 
 /** A generator loaded by an engine, with a paged cache of `blocks` blocks of `blockTokens` tokens. */

@@ -70,8 +70,8 @@ function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void 
 }
 
 /** At most `most` tokens are read: what is longer is refused, and its end need not be known. */
-function promptOf(
-  { messages, prefix = "" }: GenerateRequest,
+export function promptOf(
+  { messages, prefix = "" }: Pick<GenerateRequest, "messages" | "prefix">,
   { marks }: GeneratorModel,
   tokenizer: Tokenizer,
   most: number,

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type EncoderConfig, encoderModel } from "./encoder-bundle.js";
 import { referenceVectors } from "./engines/reference.js";
-import { type Tensor, writeSafetensors } from "./safetensors.js";
+import { type Tensor, writeShards } from "./safetensors.js";
 
 /** The sizes that the training issue names, for tests and measurements before a bundle is trained. */
 export const encoderShapes = {
@@ -106,7 +106,7 @@ export async function writeRandomEncoder(
     default: { query: exits[1], index: last },
   };
   const files = new Map<string, Uint8Array>();
-  for (const [name, bytes] of shards(tensors, shard)) files.set(name, bytes);
+  for (const [name, bytes] of writeShards(tensors, shard)) files.set(name, bytes);
   files.set("tokenizer.json", tokenizer === undefined ? Buffer.from("{}\n") : await readFile(tokenizer));
   const model = encoderModel({
     folder,
@@ -133,29 +133,4 @@ export async function writeRandomEncoder(
     join(folder, "config.json"),
     JSON.stringify({ ...config, files: Object.fromEntries(hashes) }, null, 2),
   );
-}
-
-/** One file, or as many as it takes with an index. */
-function shards(tensors: ReadonlyMap<string, Tensor>, largest: number): Map<string, Uint8Array> {
-  const whole = writeSafetensors(tensors);
-  if (whole.length <= largest) return new Map([["model.safetensors", whole]]);
-  const groups: Map<string, Tensor>[] = [new Map()];
-  for (const [name, tensor] of tensors) {
-    const group = groups.at(-1)!;
-    group.set(name, tensor);
-    if (writeSafetensors(group).length <= largest || group.size === 1) continue;
-    group.delete(name);
-    groups.push(new Map([[name, tensor]]));
-  }
-  const number = (i: number): string => String(i).padStart(5, "0");
-  const files = new Map<string, Uint8Array>();
-  const weightMap: Record<string, string> = {};
-  for (const [i, group] of groups.entries()) {
-    const file = `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
-    files.set(file, writeSafetensors(group));
-    for (const name of group.keys()) weightMap[name] = file;
-  }
-  const total = [...tensors.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
-  const index = JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap });
-  return files.set("model.safetensors.index.json", Buffer.from(index));
 }

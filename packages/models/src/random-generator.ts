@@ -1,11 +1,9 @@
-import { createHash } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { likeliest, logSoftmax, readSequence } from "./engines/reference-generator.js";
+import { readFile } from "node:fs/promises";
 import { type GeneratorConfig, generatorModel } from "./generator-bundle.js";
 import type { GeneratorModel } from "./generator-model.js";
 import { randomStream } from "./random-encoder.js";
-import { type Tensor, writeSafetensors } from "./safetensors.js";
+import type { Tensor } from "./safetensors.js";
+import { writeGeneratorBundle } from "./write-generator.js";
 
 const marks = { pad: 0, end: 46, system: 29, user: 30, assistant: 31 };
 const shared = { vocabulary: 16384, context: 1536, normEpsilon: 1e-5, tiedEmbedding: true, specialTokens: marks };
@@ -24,6 +22,13 @@ export const generatorShapes = {
     ...{ vocabulary: 160, hidden: 24, layers: 2, context: 96, gate: 12 },
     attention: { experts: 3, top: 2, size: 16, heads: 2, current: true },
     feedforward: { experts: 5, top: 2, size: 20 },
+    specialTokens: { pad: 0, end: 1, system: 2, user: 3, assistant: 4 },
+  },
+  "tiny-dense": {
+    ...dense,
+    ...{ vocabulary: 160, hidden: 24, layers: 2, context: 96 },
+    attention: { size: 16, heads: 2, current: true },
+    feedforward: { size: 40 },
     specialTokens: { pad: 0, end: 1, system: 2, user: 3, assistant: 4 },
   },
   "generator-small": {
@@ -61,7 +66,7 @@ export const generatorShapes = {
 export interface RandomGenerator {
   readonly shape: keyof typeof generatorShapes;
   readonly seed?: number;
-  /** A tokenizer.json to copy; its ids must fit the vocabulary. Without one, inputs are ids. */
+  /** A tokenizer.json to copy, which makes vocabulary and marks those of our own; without one, inputs are ids. */
   readonly tokenizer?: string;
   /** Golden cases; the reference computes them, so few for the larger shapes. */
   readonly golden?: number;
@@ -127,46 +132,19 @@ function tensorsOf(config: Shape, seed: number): Map<string, Tensor> {
   return tensors;
 }
 
-/** Writes a whole bundle with random weights into `folder`. */
+/** Writes a whole bundle with random weights into `folder`, which must not be there. @throws TesseraError CONFLICT */
 export async function writeRandomGenerator(
   folder: string,
   { shape, seed = 1, golden = 2, tokenizer }: RandomGenerator,
 ): Promise<void> {
-  const config = generatorShapes[shape];
-  const tensors = tensorsOf(config, seed);
-  const model = modelOf(shape, tensors);
+  const { vocabulary, specialTokens } = shared;
+  const spoken = tokenizer !== undefined && { vocabulary, specialTokens };
+  const config = { name: `random-${shape}`, ...generatorShapes[shape], ...spoken };
   const random = randomStream(seed + 1);
-  const cases = Array.from({ length: golden }, (_, number) => {
-    const ids = Array.from({ length: 2 + 4 * number }, () => Math.floor(random() * config.vocabulary));
-    return { name: `case-${number}`, ids, ...goldenOf(model, ids) };
-  });
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "model.safetensors"), writeSafetensors(tensors));
-  await writeFile(join(folder, "golden.json"), JSON.stringify({ cases }));
-  if (tokenizer !== undefined) await copyFile(tokenizer, join(folder, "tokenizer.json"));
-  const names = ["model.safetensors", "golden.json", ...(tokenizer === undefined ? [] : ["tokenizer.json"])];
-  const files: Record<string, string> = {};
-  for (const name of names)
-    files[name] = createHash("sha256")
-      .update(await readFile(join(folder, name)))
-      .digest("hex");
-  const header = { format: "tessera-bundle", formatVersion: 1, name: `random-${shape}` };
-  await writeFile(join(folder, "config.json"), JSON.stringify({ ...header, ...config, files }, null, 2));
-}
-
-/** What golden.json holds of one sequence, by the reference; four tokens are written on. */
-export function goldenOf(model: GeneratorModel, ids: readonly number[]): Record<string, unknown> {
-  const reading = readSequence(model, ids);
-  const greedy: number[] = [];
-  while (greedy.length < 4) greedy.push(likeliest(readSequence(model, [...ids, ...greedy]).logits.at(-1)!));
-  const last = reading.logits.at(-1)!;
-  const best = [...last.keys()].sort((a, b) => last[b]! - last[a]! || a - b).slice(0, 20);
-  const routed = model.layers[0]!.attention.routing.kind === "learned";
-  return {
-    logprobs: ids.slice(1).map((id, t) => logSoftmax(reading.logits[t]!)[id]!),
-    argmax: ids.slice(1).map((_, t) => likeliest(reading.logits[t]!)),
-    last: best.map((id) => [id, last[id]!]),
-    ...(routed && { attention: reading.attention, feedforward: reading.feedforward, margin: reading.margin }),
-    greedy,
-  };
+  const cases = Array.from({ length: golden }, (_, number) => ({
+    name: `case-${number}`,
+    ids: Array.from({ length: 2 + 4 * number }, () => Math.floor(random() * config.vocabulary)),
+  }));
+  const others = new Map(tokenizer === undefined ? [] : [["tokenizer.json", await readFile(tokenizer)] as const]);
+  await writeGeneratorBundle(folder, { config, tensors: tensorsOf(config, seed), cases, others });
 }

@@ -82,6 +82,31 @@ export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Arr
   return bytes;
 }
 
+/** One file, or as many as it takes with an index; `largest` is in bytes, the header included. */
+export function writeShards(tensors: ReadonlyMap<string, Tensor>, largest: number): Map<string, Uint8Array> {
+  const whole = writeSafetensors(tensors);
+  if (whole.length <= largest) return new Map([["model.safetensors", whole]]);
+  const groups: Map<string, Tensor>[] = [new Map()];
+  for (const [name, tensor] of tensors) {
+    const group = groups.at(-1)!;
+    group.set(name, tensor);
+    if (writeSafetensors(group).length <= largest || group.size === 1) continue;
+    group.delete(name);
+    groups.push(new Map([[name, tensor]]));
+  }
+  const number = (i: number): string => String(i).padStart(5, "0");
+  const files = new Map<string, Uint8Array>();
+  const weightMap: Record<string, string> = {};
+  for (const [i, group] of groups.entries()) {
+    const file = `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`;
+    files.set(file, writeSafetensors(group));
+    for (const name of group.keys()) weightMap[name] = file;
+  }
+  const total = [...tensors.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
+  const index = JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap });
+  return files.set("model.safetensors.index.json", Buffer.from(index));
+}
+
 const isNaturals = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 

@@ -32,18 +32,25 @@ export class ReferenceGenerator implements GeneratorSession {
 
   async step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
     checkGeneratorBatch(batch, this.model, this);
-    const { cached, sampling, scored } = batch;
+    const { cached, sampling, scored, counted } = batch;
     const next = new Int32Array(cached.length).fill(-1);
     const logprob = new Float32Array(cached.length);
     const alternatives: ({ id: number; logprob: number }[] | undefined)[] = [];
     const scores: (Float32Array | undefined)[] = [];
+    const count = (kind: "attention" | "feedforward"): Uint32Array[] =>
+      this.model.layers.map((layer) => new Uint32Array(layer[kind].output.length));
+    const modules = counted ? { attention: count("attention"), feedforward: count("feedforward") } : undefined;
     for (let i = 0; i < cached.length; i++) {
       if (this.closed) throw this.error("CLOSED", "the generator is closed");
       if (signal?.aborted) throw this.error("ABORTED", "the step was aborted", signal.reason);
       const ids = this.append(batch, i);
       const draw = sampling[i];
-      if (draw || scored?.[i]) {
-        const { logits } = readSequence(this.model, ids);
+      if (draw || scored?.[i] || modules) {
+        const { logits, attention, feedforward } = readSequence(this.model, ids);
+        for (const [kind, chosen] of Object.entries({ attention, feedforward }))
+          for (const layers of chosen.slice(cached[i]))
+            for (const [layer, some] of layers.entries())
+              for (const module of some) if (modules) modules[kind as keyof typeof modules][layer]![module]! += 1;
         if (draw) {
           const { drawn, alternatives: others } = drawToken(logits.at(-1)!, draw);
           next[i] = drawn.id;
@@ -59,7 +66,7 @@ export class ReferenceGenerator implements GeneratorSession {
       // other work of the thread comes between sequences
       await new Promise((resolve) => setImmediate(resolve));
     }
-    return { next, logprob, alternatives, scores };
+    return { next, logprob, alternatives, scores, modules };
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 // internal
-import type { GeneratorBatch, GeneratorResult } from "../../engine.js";
+import type { GeneratorBatch, GeneratorResult, ModuleCounts } from "../../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";
 import {
@@ -52,6 +52,7 @@ export class GeneratorThread {
   private readonly at: Scratch["at"];
   private readonly width: number;
   private readonly size: number;
+  private counts: ModuleCounts | undefined;
 
   /** @param stopped Asked between layers: true ends the step with a StoppedError. */
   constructor(
@@ -75,7 +76,12 @@ export class GeneratorThread {
   /** As `GeneratorSession.step`, for a batch that was checked. */
   step(batch: GeneratorBatch): GeneratorResult {
     const { ids, offsets, cached, blocks, sampling, scored } = batch;
-    const { blockTokens } = this.model;
+    const { blockTokens, layers } = this.model;
+    const counters = (kind: "attention" | "feedforward"): Uint32Array[] =>
+      layers.map((layer) => new Uint32Array(layer[kind].output.length));
+    this.counts = batch.counted
+      ? { attention: counters("attention"), feedforward: counters("feedforward") }
+      : undefined;
     const next = new Int32Array(cached.length).fill(-1);
     const logprob = new Float32Array(cached.length);
     const alternatives: { id: number; logprob: number }[][] = [];
@@ -117,21 +123,21 @@ export class GeneratorThread {
         if (pass.length === this.scratch.tokens) flush();
       }
     if (pass.length > 0) flush();
-    return { next, logprob, alternatives, scores };
+    return { next, logprob, alternatives, scores, modules: this.counts };
   }
 
   private layers(pass: readonly Place[], blocks: readonly Int32Array[]): void {
     const { embedding, layers } = this.model;
     for (const [row, { id }] of pass.entries())
       unpackRow(this.memory.buffer, embedding, id, this.view(this.at.trunk + 4 * this.width * row, this.width));
-    for (const { attention, feedforward } of layers) {
+    for (const [layer, { attention, feedforward }] of layers.entries()) {
       if (this.stopped()) throw new StoppedError();
-      this.attention(attention, pass, blocks);
-      this.feedforward(feedforward, pass.length);
+      count(this.attention(attention, pass, blocks), this.counts?.attention[layer]);
+      count(this.feedforward(feedforward, pass.length), this.counts?.feedforward[layer]);
     }
   }
 
-  private attention(part: PackedAttention, pass: readonly Place[], blocks: readonly Int32Array[]): void {
+  private attention(part: PackedAttention, pass: readonly Place[], blocks: readonly Int32Array[]): readonly Choice[] {
     const { model, at, size } = this;
     const normed = this.normed(part.norm, pass.length);
     const choices = this.route(part.routing, pass.length, normed);
@@ -188,9 +194,10 @@ export class GeneratorThread {
         );
     }
     this.add(part.output, choices, found, size);
+    return choices;
   }
 
-  private feedforward(part: PackedFeedforward, count: number): void {
+  private feedforward(part: PackedFeedforward, count: number): readonly Choice[] {
     const normed = this.normed(part.norm, count);
     const choices = this.route(part.routing, count, normed);
     const inputs = this.prepare(normed, this.width, count);
@@ -206,6 +213,7 @@ export class GeneratorThread {
     );
     this.kernels.geluTanh(inner.address, width * choices.length);
     this.add(part.output, choices, inner, width);
+    return choices;
   }
 
   /** trunk += weight · output_e (row), for the row of each choice. */
@@ -379,6 +387,10 @@ export class GeneratorThread {
   private view(address: number, length: number): Float32Array {
     return this.floats.subarray(address / 4, address / 4 + length);
   }
+}
+
+function count(choices: readonly Choice[], into: Uint32Array | undefined): void {
+  if (into) for (const { module } of choices) into[module]! += 1;
 }
 
 /** The `top` best of one token, equal ones to the lower index, then by index; "learned" weighs by softmax over all. */

@@ -6,6 +6,7 @@ import {
   type GeneratorBatch,
   type GeneratorResult,
   type GeneratorSession,
+  type ModuleCounts,
   ragged,
 } from "../../engine.js";
 import type { GeneratorModel } from "../../generator-model.js";
@@ -207,7 +208,10 @@ function deal({ offsets }: GeneratorBatch, threads: number): number[][] {
   return parts.map(({ sequences }) => sequences);
 }
 
-function pick({ ids, offsets, cached, blocks, sampling, scored }: GeneratorBatch, sequences: readonly number[]): Job {
+function pick(
+  { ids, offsets, cached, blocks, sampling, scored, counted }: GeneratorBatch,
+  sequences: readonly number[],
+): Job {
   return {
     ...ragged(sequences.map((i) => ids.subarray(offsets[i], offsets[i + 1]))),
     cached: Int32Array.from(sequences, (i) => cached[i]!),
@@ -215,6 +219,7 @@ function pick({ ids, offsets, cached, blocks, sampling, scored }: GeneratorBatch
     blocks: sequences.map((i) => blocks[i]!.slice()),
     sampling: sequences.map((i) => sampling[i]),
     scored: sequences.map((i) => scored?.[i] ?? false),
+    counted,
   };
 }
 
@@ -236,5 +241,20 @@ function gather(
       alternatives[sequence] = result.alternatives?.[i];
       scores[sequence] = result.scores?.[i];
     }
-  return { next, logprob, alternatives, scores };
+  return {
+    next,
+    logprob,
+    alternatives,
+    scores,
+    modules: batch.counted ? sum(results.map(({ modules }) => modules!)) : undefined,
+  };
+}
+
+/** The first of some counts, with the others added to it. */
+function sum([first, ...others]: readonly ModuleCounts[]): ModuleCounts | undefined {
+  for (const other of others)
+    for (const kind of ["attention", "feedforward"] as const)
+      for (const [layer, counts] of other[kind].entries())
+        for (const [module, count] of counts.entries()) first![kind][layer]![module]! += count;
+  return first;
 }

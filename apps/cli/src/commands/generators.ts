@@ -1,0 +1,194 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { complete, type GenerateRequest, type Json, messageOf, TesseraError } from "@tessera/core";
+import {
+  convertToEmergent,
+  defaultGenerator,
+  type EngineKind,
+  findModel,
+  inspectGenerator,
+  mergeEmergent,
+  openGenerator,
+  openGeneratorModel,
+  pruneGenerator,
+  readSamples,
+  readTokenizer,
+  verifyGenerator,
+} from "@tessera/models";
+import { colors } from "../colors.js";
+import { parseJson } from "../documents.js";
+import { openEngine } from "../engine.js";
+import { moduleSvg, moduleText } from "../module-map.js";
+import { type Terminal, UsageError } from "../terminal.js";
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
+
+interface Running {
+  readonly engine?: EngineKind;
+  readonly signal?: AbortSignal;
+}
+
+export interface InspectOptions extends Running {
+  /** Text whose modules are counted now. */
+  readonly on?: string;
+  /** Lines of it at most. */
+  readonly most?: number;
+  /** Where the picture goes. */
+  readonly svg?: string;
+}
+
+/** What a generator is made of, and a picture of which modules serve which operator and language. */
+export async function inspect(
+  terminal: Terminal,
+  name: string | undefined,
+  { svg, engine: kind, ...options }: InspectOptions,
+): Promise<number> {
+  const { engine, close } = await openEngine(terminal, kind);
+  const model = await inspectGenerator(name, { ...options, engine }).finally(close);
+  terminal.result(model);
+  const { total, active, embedding } = model.parameters;
+  const modules = (kind: "attention" | "feedforward"): string =>
+    [...new Set(model.modules[kind].map(({ count, top }) => `${top} of ${count}`))].join(", ");
+  terminal.table(
+    [model.name, ""],
+    [
+      ["architecture", model.architecture],
+      ["layers × width, heads of a module", `${model.layers} × ${model.hidden}, ${model.heads}`],
+      ["vocabulary, context", `${model.vocabulary}, ${model.context}`],
+      ["parameters", `${millions(total)}, ${millions(active)} run for a token; embedding ${millions(embedding)}`],
+      ["attention modules", modules("attention")],
+      ["feedforward modules", modules("feedforward")],
+      ["size", megabytes(model.size)],
+    ],
+  );
+  const counted = Object.keys(model.frequencies).length > 0;
+  if (counted)
+    terminal.say(`\nHow often each module is chosen, darker the more often:\n\n${moduleText(model.frequencies)}`);
+  if (svg !== undefined) {
+    if (!counted) throw new UsageError("there is nothing to draw: name text to count on with --on");
+    await writeFile(svg, moduleSvg(`${model.name}: modules by domain`, model.frequencies));
+    terminal.note(`The picture is in ${svg}.`);
+  }
+  return 0;
+}
+
+/** Compares every engine of this machine with the golden cases; exit code 1 where one differs. */
+export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
+  const verdicts = await verifyGenerator(name);
+  terminal.result(verdicts);
+  terminal.table(
+    ["engine", "largest difference", "places", "near an edge", "other tokens", ""],
+    verdicts.map(({ engine, passed, difference, places, near, otherTokens, missing }) => {
+      const kind = `${engine.kind} ${engine.dtype}`;
+      if (missing !== undefined) return [kind, "", "", "", "", colors.yellow(`missing: ${missing}`)];
+      return [
+        kind,
+        difference.toExponential(1),
+        places,
+        near,
+        otherTokens,
+        passed ? colors.green("ok") : colors.red("differs"),
+      ];
+    }),
+  );
+  return verdicts.every(({ passed }) => passed) ? 0 : 1;
+}
+
+export interface PruneOptions extends Running {
+  readonly keep: number;
+  readonly on: string;
+  readonly most?: number;
+  readonly output: string;
+}
+
+/** Writes a smaller bundle, without the modules that some text uses least. */
+export async function prune(
+  terminal: Terminal,
+  name: string | undefined,
+  { keep, on, most, output, engine: kind, signal }: PruneOptions,
+): Promise<number> {
+  const folder = await findModel(name ?? defaultGenerator);
+  const model = await openGeneratorModel(folder);
+  const samples = await readSamples(on, model, await readTokenizer(join(folder, "tokenizer.json")), most);
+  const { engine, close } = await openEngine(terminal, kind);
+  const kept = await pruneGenerator(folder, output, { keep, samples, engine, signal }).finally(close);
+  terminal.result({ output, kept });
+  const count = (layers: readonly (readonly number[])[]): string => layers.map(({ length }) => length).join(", ");
+  terminal.say(
+    `${output}: attention modules by layer ${count(kept.attention)}, feedforward ${count(kept.feedforward)}`,
+  );
+  return 0;
+}
+
+export interface EmergentOptions {
+  readonly experts?: number;
+  readonly top?: number;
+  readonly layers?: string;
+  readonly seed?: number;
+  readonly merge?: boolean;
+  readonly output: string;
+}
+
+/** Turns the feedforwards of a dense bundle into emergent experts, or back. */
+export async function emergent(terminal: Terminal, name: string, options: EmergentOptions): Promise<number> {
+  const { merge, output, layers, experts = 64, top = 16, seed } = options;
+  const folder = await findModel(name);
+  if (merge) {
+    const other = (["experts", "top", "layers", "seed"] as const).find((option) => options[option] !== undefined);
+    if (other) throw new UsageError(`--merge and --${other} exclude each other`);
+    await mergeEmergent(folder, output);
+  } else {
+    if (layers === undefined) throw new UsageError("--layers is missing: which layers become experts, as in 2,3");
+    const numbers = layers.split(",").map((part) => (/^\d+$/.test(part.trim()) ? Number(part) : Number.NaN));
+    if (numbers.some(Number.isNaN)) throw new UsageError(`--layers ${layers} is no list of layers, as in 2,3`);
+    await convertToEmergent(folder, output, { layers: numbers, experts, top, seed });
+  }
+  terminal.result({ output });
+  terminal.say(output);
+  return 0;
+}
+
+export interface GenerateOptions extends Running {
+  readonly model?: string;
+  readonly prompt: string;
+  readonly seed?: number;
+  readonly temperature?: number;
+  readonly maxTokens: number;
+  /** A file with the JSON Schema that the answer must meet. */
+  readonly jsonSchema?: string;
+}
+
+/** Writes a generator's answer as it comes. */
+export async function generate(
+  terminal: Terminal,
+  { model = defaultGenerator, prompt, engine: kind, signal, jsonSchema, ...sampling }: GenerateOptions,
+): Promise<number> {
+  const schema = jsonSchema === undefined ? undefined : await readSchemaFile(jsonSchema);
+  const folder = await findModel(model);
+  const { engine, close } = await openEngine(terminal, kind);
+  try {
+    const generator = await openGenerator(folder, engine);
+    try {
+      const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling, schema };
+      const answer = await complete(generator, request, signal, (text) => terminal.write(text));
+      terminal.result({ model: generator.model.name, revision: generator.revision, ...answer });
+      terminal.say();
+    } finally {
+      await generator.close();
+    }
+  } finally {
+    await close();
+  }
+  return 0;
+}
+
+async function readSchemaFile(path: string): Promise<NonNullable<GenerateRequest["schema"]>> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new TesseraError("BAD_SOURCE", `the schema cannot be read: ${messageOf(cause)}`, { path, cause });
+  });
+  const schema = parseJson(text, path) as Json;
+  if (typeof schema !== "object" || schema === null || Array.isArray(schema))
+    throw new TesseraError("BAD_ARGUMENT", "a JSON Schema is an object", { path });
+  return schema;
+}
