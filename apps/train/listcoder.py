@@ -138,7 +138,7 @@ def export(run: Path, folder: Path, data: Path) -> None:
     """Golden cases are prompts of the development problems, with the solution of one behind its prompt."""
     model, size = load_run(run, STAGE)
     tokenizer = tokens.load(run / "tokenizer.json")
-    config = {**config_of(folder.name, size["shape"]), "training": {**size["training"], "seed": size["seed"]}}
+    config = {**config_of(folder.name, size["shape"]), "prompts": "brief", "training": {**size["training"], "seed": size["seed"]}}
     problems = read_rows(data / "development.jsonl")
     state = {name: weight.float() for name, weight in model.state_dict().items()}
 

@@ -29,6 +29,9 @@ from export_generator import model_of
 from moe import Attention, Feedforward, Generator
 
 
+ROOM = 32  # tokens by which the cache of answers grows
+
+
 @dataclass
 class Request:
     id: str
@@ -55,15 +58,14 @@ def broken(scores: Tensor, seen: Tensor, after: Tensor) -> tuple[Tensor, Tensor]
 class Batch:
     """Rows are different beginnings of answers: row r continues prompt `group[r]` and stands for some members (samples).
 
-    Keys and values of prompts are [groups, heads, prompt tokens, size], of answers [rows, heads, answer tokens, size]; rows
-    in use lie together at the front.
+    Keys and values of prompts are [groups, heads, prompt tokens, size], of answers [rows, heads, room, size] with room for the
+    tokens so far; rows in use lie together at the front, so that they are read where they lie.
     """
 
     def __init__(self, model: Generator, dtype: torch.dtype) -> None:
         self.model, self.dtype = model, dtype
         self.heads, self.size = model.shape.heads, model.shape.attention.size // model.shape.heads
-        cast = {name: weight.to(dtype) for name, weight in model.named_parameters() if weight.dim() >= 2}
-        self.weights = cast
+        self.weights = {name: weight.to(dtype) for name, weight in model.named_parameters() if weight.dim() >= 2}
 
     def linear(self, x: Tensor, name: str, bias: Tensor | None = None) -> Tensor:
         y = F.linear(x.to(self.dtype), self.weights[name]).float()
@@ -111,19 +113,20 @@ class Batch:
         return x[torch.arange(len(prompts)), self.lengths - 1]
 
     @torch.inference_mode()
-    def step(self, ids: Tensor, group: Tensor, place: Tensor, width: int, at: int) -> Tensor:
-        """The trunk after one more token of every row: ids and group [rows]; `place` numbers the rows of a group, of which
-        there are at most `width`; `at` tokens of every answer are kept already."""
+    def step(self, ids: Tensor, group: Tensor, at: int) -> Tensor:
+        """The trunk after one more token of every row, of which `at` are kept already: ids and group [rows]."""
         x = self.model.embedding(ids)
         rows, groups = len(ids), len(self.lengths)
+        place, width = places(group)
         seen = (torch.arange(self.prompt_keys[0].shape[2]) < self.lengths[:, None])[:, None, None]
+        kept = torch.arange(self.room) <= at
         for number, layer in enumerate(self.model.layers):
             query, key, value = (part.squeeze(-2) for part in self.queries(number, layer.attention, x[:, None]))
-            own_keys, own_values = self.own_keys[number], self.own_values[number]
-            own_keys[:rows, :, at], own_values[:rows, :, at] = key.to(self.dtype), value.to(self.dtype)
-            scores = (own_keys[:rows, :, : at + 1] @ query.to(self.dtype)[..., None]).float()[..., 0]
-            weights, breaks = broken(scores, torch.ones(1, dtype=torch.bool), torch.zeros(rows, self.heads))
-            found = (weights.to(self.dtype)[..., None, :] @ own_values[:rows, :, : at + 1]).float()[..., 0, :]
+            own_keys, own_values = self.own_keys[number][:rows], self.own_values[number][:rows]
+            own_keys[:, :, at], own_values[:, :, at] = key.to(self.dtype), value.to(self.dtype)
+            scores = (own_keys @ query.to(self.dtype)[..., None]).float()[..., 0]
+            weights, breaks = broken(scores, kept, torch.zeros(rows, self.heads))
+            found = (weights.to(self.dtype)[..., None, :] @ own_values).float()[..., 0, :]
             # the rows of one prompt read its keys together
             together = torch.zeros(groups, width, self.heads, self.size, dtype=self.dtype)
             together[group, place] = query.to(self.dtype)
@@ -135,6 +138,18 @@ class Batch:
             x = self.merge(number, x[:, None], (found + shared)[..., None, :])[:, 0]
             x = self.feed(number, layer.feedforward, x)
         return x
+
+    def make_room(self, rows: int, at: int) -> None:
+        """Room for `rows` rows of more than `at` tokens; what is kept stays."""
+        if at < self.room and rows <= len(self.own_keys[0]):
+            return
+        room = self.room if at < self.room else self.room + ROOM
+        rows = max(rows * 2, len(self.own_keys[0])) if rows > len(self.own_keys[0]) else len(self.own_keys[0])
+        for caches in (self.own_keys, self.own_values):
+            for number, old in enumerate(caches):
+                caches[number] = torch.zeros(rows, self.heads, room, self.size, dtype=self.dtype)
+                caches[number][: len(old), :, : self.room] = old
+        self.room = room
 
     def logits(self, x: Tensor) -> Tensor:
         return self.linear(self.model.norm(x), "embedding.weight")
@@ -148,12 +163,12 @@ class Batch:
         members = numpy.arange(len(requests))
         random = numpy.stack([uniforms(request.seed, most) for request in requests])
         heat = torch.tensor([request.temperature for request in requests], dtype=torch.float32)
-        # a prompt's rows: those of equal temperature, so that they share one distribution
         row_of = numpy.array([number[tuple(request.ids)] for request in requests])
         group = torch.arange(len(prompts))
         x = self.read([list(ids) for ids in prompts])
-        shape = (len(requests), self.heads, most, self.size)
-        self.own_keys, self.own_values = ([torch.empty(shape, dtype=self.dtype) for _ in self.model.layers] for _ in range(2))
+        self.room = ROOM
+        empty = torch.zeros(0, self.heads, ROOM, self.size, dtype=self.dtype)
+        self.own_keys, self.own_values = [empty] * len(self.model.layers), [empty] * len(self.model.layers)
         drawn: list[list[int]] = [[] for _ in requests]
         reasons = ["length"] * len(requests)
         for at in range(most):
@@ -174,26 +189,39 @@ class Batch:
                 break
             row_of, parents, ids = self.part(row_of, token, at)
             group = group[parents]
-            place, width = places(group)
-            x = self.step(ids, group, place, width, at)
+            x = self.step(ids, group, at)
         return list(zip(drawn, reasons, strict=True))
 
     def part(self, row_of: numpy.ndarray, token: numpy.ndarray, at: int) -> tuple[numpy.ndarray, Tensor, Tensor]:
-        """Rows for every different (row, token): the row of each member, and of each new row its parent and its token."""
+        """Rows for every different (row, token): the row of each member, and of each new row its parent and its token.
+
+        A row's first continuation stays where the row was; others, and those beyond the new number of rows, move to where
+        no row goes on.
+        """
         pairs, inverse = numpy.unique(row_of * self.model.shape.vocabulary + token, return_inverse=True)
         parents, ids = numpy.divmod(pairs, self.model.shape.vocabulary)
-        if at > 0 and not numpy.array_equal(parents, numpy.arange(len(parents))):
-            order = torch.from_numpy(parents)
+        count = len(pairs)
+        slot = numpy.full(count, -1)
+        first = numpy.unique(parents, return_index=True)[1]
+        slot[first] = numpy.where(parents[first] < count, parents[first], -1)
+        slot[slot < 0] = numpy.setdiff1d(numpy.arange(count), slot)
+        self.make_room(count, at)
+        moved = slot != parents
+        if at > 0 and moved.any():
+            to, source = torch.from_numpy(slot[moved]), torch.from_numpy(parents[moved])
             for kept in (*self.own_keys, *self.own_values):
-                kept[: len(parents), :, :at] = kept[order, :, :at]
-        return inverse, torch.from_numpy(parents), torch.from_numpy(ids)
+                kept[to] = kept[source]
+        order = slot.argsort()
+        return slot[inverse], torch.from_numpy(parents[order]), torch.from_numpy(ids[order])
 
 
 def places(group: Tensor) -> tuple[Tensor, int]:
-    """The number of each row within its group (rows of a group lie together), and the size of the largest group."""
+    """The number of each row within its group, and the size of the largest group."""
     counts = group.bincount()
-    first = counts.cumsum(0) - counts
-    return torch.arange(len(group)) - first[group], int(counts.max())
+    order = group.argsort(stable=True)
+    place = torch.empty_like(group)
+    place[order] = torch.arange(len(group)) - (counts.cumsum(0) - counts)[group[order]]
+    return place, int(counts.max())
 
 
 class Sampler:

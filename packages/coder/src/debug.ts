@@ -27,7 +27,9 @@ export const debug = operator({
         .map((sample, index) => ({ sample, index }))
         .filter(({ sample }) => !sample.verdict?.passed)
         .slice(0, count);
-      const prompts = failing.map(({ sample }) => debugPrompt(problem, sample, style, characters));
+      const prompts = failing.map(({ sample }) =>
+        debugPrompt(problem, sample, style ?? model.prompts ?? "full", characters),
+      );
       const repaired = await draw(model, prompts, problem, how, context);
       const result = [...samples];
       for (const [place, { index }] of failing.entries()) result[index] = repaired[place]!;

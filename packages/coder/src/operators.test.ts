@@ -112,6 +112,16 @@ describe("coder.sample", () => {
     expect(JSON.stringify(model.requests[0]!.messages)).not.toMatch(/module/i);
   });
 
+  it("asks a model that knows short marked prompts so, unless it is told otherwise", async () => {
+    const { model } = hostWith();
+    const brief = Object.assign(model, { prompts: "brief" as const });
+    const host = hostOf({ "model/m": brief, "sandbox/sandbox": sandbox });
+    await runOperator(sample, { model: "m", count: 1, mode: "direct" }, { problem }, { host });
+    await runOperator(sample, { model: "m", count: 1, style: "full" }, { problem }, { host });
+    expect(model.requests[0]!.messages).toEqual([{ role: "user", content: `[direct]\n${problem.text}` }]);
+    expect(model.requests[1]!.messages[0]!.content).toContain("STEP 1");
+  });
+
   it("takes what a model writes as it comes: no code, wrong fences, ten megabytes, Unicode tricks", async () => {
     const answers = [
       "",

@@ -25,10 +25,11 @@ export const revise = operator({
   bound: (config) => boundOf(config, config.count, 3 + mostModules),
   setup: async ({ model: name, count, style, characters, ...how }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
+    const form = style ?? model.prompts ?? "full";
     return async ({ problem, representatives }, context) => {
       const shown = representatives.slice(0, mostModules);
       const messages =
-        shown.length > 0 ? revisePrompt(problem, shown, style, characters) : modularPrompt(problem, style, characters);
+        shown.length > 0 ? revisePrompt(problem, shown, form, characters) : modularPrompt(problem, form, characters);
       return { samples: await draw(model, Array(count).fill(messages), problem, how, context) };
     };
   },

@@ -27,7 +27,7 @@ export const run = operator({
       const judged = await Promise.all(
         samples.map(async (sample) => ({
           ...sample,
-          verdict: await sandbox.check(sample.code, tests, language, signal),
+          verdict: await sandbox.judge(sample.code, tests, language, signal),
         })),
       );
       return { samples: judged, passed: judged.filter(({ verdict }) => verdict.passed).length };

@@ -11,8 +11,8 @@ export const sampling = {
   /** How many programs are asked for. */
   count: z.int().min(1).max(1000).default(20),
   temperature: z.number().min(0).max(2).default(1),
-  /** "brief" is the form that a model trained on our own domain reads. */
-  style: z.enum(["full", "brief"]).default("full"),
+  /** "brief" is the form that a model trained on our own domain reads; by default what the model says of itself. */
+  style: z.enum(["full", "brief"]).optional(),
 };
 const settings = z.strictObject(sampling);
 
@@ -55,7 +55,7 @@ export const sample = operator({
     const model = await host.resource<LanguageModel>("model", name);
     const prompt = mode === "modular" ? modularPrompt : directPrompt;
     return async ({ problem }, context) => {
-      const messages = prompt(problem, style, characters);
+      const messages = prompt(problem, style ?? model.prompts ?? "full", characters);
       return { samples: await draw(model, Array(count).fill(messages), problem, how, context) };
     };
   },

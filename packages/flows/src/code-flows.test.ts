@@ -97,7 +97,7 @@ describe("the flows that write code", () => {
       expect(spent.calls).toBeLessThanOrEqual(compiled.bound.calls);
       expect(spent.tokens).toBeLessThanOrEqual(compiled.bound.tokens);
       const hidden = [{ call: "solve", arguments: [[4, 4, 4, 1, 6, 6, 4]], expected: 68 }];
-      expect(await sandbox.check(output.code as string, hidden)).toMatchObject({ passed: true });
+      expect(await sandbox.judge(output.code as string, hidden)).toMatchObject({ passed: true });
       const again = await (await compile(document, { operators, host: hostWith(simulated(0.7, 0.9)) })).run(sample, {
         seed: 3,
       });
@@ -226,6 +226,6 @@ describe("codechain-modules", () => {
     const parts = await (await compile(codechainModules.document, { operators, host: hostWith(model) })).run(sample);
     expect(parts.output.passed).toBe(true);
     const hidden = [{ call: "solve", arguments: [[4, 4, 4, 1, 6, 6, 4]], expected: 68 }];
-    expect(await sandbox.check(parts.output.code as string, hidden)).toMatchObject({ passed: true });
+    expect(await sandbox.judge(parts.output.code as string, hidden)).toMatchObject({ passed: true });
   });
 });

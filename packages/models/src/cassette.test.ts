@@ -54,6 +54,13 @@ describe("a cassette", () => {
     expect((await openCassette(script, { model })).scripted).toBe(true);
   });
 
+  it("says of itself which prompts its model was trained on", async () => {
+    const path = fresh();
+    const model = { ...echo(), prompts: "brief" as const };
+    await complete(await openCassette(path, { model }), ask("hello"));
+    expect((await openCassette(path)).prompts).toBe("brief");
+  });
+
   it("replays an answer whose request was left out of the file", async () => {
     const path = fresh();
     await complete(await openCassette(path, { model: echo() }), ask("hello"));

@@ -20,6 +20,7 @@ const header = z.object({
   cassette: z.literal(1),
   revision: z.string(),
   scripted: z.literal(true).optional(),
+  prompts: z.literal("brief").optional(),
   capabilities: z.array(z.enum(["logprobs", "prefix", "json", "seed", "score"])),
 });
 const token = z.object({
@@ -138,9 +139,10 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
     cassette: 1,
     revision: model!.revision,
     ...(model!.scripted && { scripted: true }),
+    ...(model!.prompts && { prompts: model!.prompts }),
     capabilities: [...model!.capabilities],
   };
-  const { revision, scripted, capabilities } = head;
+  const { revision, scripted, prompts, capabilities } = head;
   const asking = new Map<string, Promise<void>>();
 
   const missing = (request: { messages: readonly Message[] }): TesseraError =>
@@ -153,6 +155,7 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
   return {
     revision,
     ...(scripted && { scripted }),
+    ...(prompts && { prompts }),
     capabilities: new Set(capabilities),
     async *generate(request, signal): AsyncIterable<Delta> {
       signal?.throwIfAborted();

@@ -22,6 +22,7 @@ const shared = {
   normEpsilon: z.number().positive(),
   tiedEmbedding: z.boolean(),
   specialTokens: marks,
+  prompts: z.literal("brief").optional(),
   frequencies: z.record(z.string(), z.object({ attention: shares, feedforward: shares })).optional(),
 };
 const mixture = z.object({
@@ -89,6 +90,7 @@ export function generatorModel(bundle: Bundle): GeneratorModel {
     norm: tensors.norm("layer", "norm", hidden),
     head: config.tiedEmbedding ? embedding : tensors.matrix("head.weight", vocabulary, hidden),
     marks: config.specialTokens,
+    prompts: config.prompts,
     frequencies: config.frequencies,
   };
   tensors.finish();

@@ -73,5 +73,7 @@ export interface GeneratorModel {
     readonly user: number;
     readonly assistant: number;
   };
+  /** As `prompts` of a LanguageModel. */
+  readonly prompts?: "brief" | undefined;
   readonly frequencies?: Readonly<Record<string, Frequencies>> | undefined;
 }

@@ -60,7 +60,14 @@ export async function generator(
   const longest = Math.min(context, cache.blocks * cache.blockTokens);
   const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`, longest);
   return {
-    ...generatorService(session, text, { ...settings, name, context }),
+    ...generatorService(session, text, {
+      // a GPU is filled by many sequences
+      ...(kind === "gpu" && { sequences: 128, tokensPerStep: 2048 }),
+      ...settings,
+      name,
+      context,
+    }),
+    ...(model.prompts && { prompts: model.prompts }),
     model,
     count: (content) => tokenizer.encode(content).length,
   };

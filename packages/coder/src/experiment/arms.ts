@@ -179,7 +179,7 @@ async function assembledAndTested(
 ): Promise<Sample[]> {
   const made = await assembled(samples, modules, task);
   return Promise.all(
-    made.map(async (one) => ({ ...one, verdict: await sandbox.check(one.code, task.tests, task.language, signal) })),
+    made.map(async (one) => ({ ...one, verdict: await sandbox.judge(one.code, task.tests, task.language, signal) })),
   );
 }
 
@@ -220,7 +220,7 @@ async function sampled(
         },
       };
       const [one] = await draw(model, [messages], task, { maxTokens, temperature }, own);
-      const verdict = await sandbox.check(one!.code, task.tests, task.language, context.signal);
+      const verdict = await sandbox.judge(one!.code, task.tests, task.language, context.signal);
       return { ...one!, verdict, tokens };
     }),
   );

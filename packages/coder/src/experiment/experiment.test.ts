@@ -283,9 +283,9 @@ describe("scoring and arms", () => {
     let runs = 0;
     const counting: Sandbox = {
       ...sandbox,
-      check(...work) {
+      judge(...work) {
         runs += 1;
-        return sandbox.check(...work);
+        return sandbox.judge(...work);
       },
       call(...work) {
         runs += 1;

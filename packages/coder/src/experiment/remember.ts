@@ -12,8 +12,8 @@ export function remembering(sandbox: Sandbox): Sandbox {
   };
   return {
     ...sandbox,
-    check: (code, tests, language, signal) =>
-      once(["check", code, tests, language], () => sandbox.check(code, tests, language, signal)),
+    judge: (code, tests, language, signal) =>
+      once(["judge", code, tests, language], () => sandbox.judge(code, tests, language, signal)),
     call: (code, entry, lists, language, signal) =>
       once(["call", code, entry, lists, language], () => sandbox.call(code, entry, lists, language, signal)),
   };

@@ -79,8 +79,8 @@ async function score(sandbox: Sandbox, one: Task, code: string, signal: AbortSig
   const unseen = callsOf(hidden, entry);
   if (entry === undefined || !given || !unseen) {
     const [seen, last, outcomes] = await Promise.all([
-      sandbox.check(code, tests, language, signal),
-      sandbox.check(code, hidden, language, signal),
+      sandbox.judge(code, tests, language, signal),
+      sandbox.judge(code, hidden, language, signal),
       entry === undefined ? [] : sandbox.call(code, entry, similar, language, signal),
     ]);
     return {

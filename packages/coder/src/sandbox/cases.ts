@@ -50,7 +50,7 @@ async function checkLine(
   const parsed = parseCase(line);
   if (typeof parsed === "string")
     return { id: `line ${number}`, passed: false, assertions: 0, reason: "error", detail: parsed, ms: 0 };
-  const { passed, assertions, reason, detail, ms } = await sandbox.check(
+  const { passed, assertions, reason, detail, ms } = await sandbox.judge(
     parsed.code,
     parsed.tests,
     parsed.language,

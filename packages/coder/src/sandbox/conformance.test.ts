@@ -395,37 +395,37 @@ for (const driver of drivers) {
       const call = (expected: number) => [{ call: "add", arguments: [1, 2], expected }];
 
       it(`passes what is right and counts its assertions (${language})`, async () => {
-        expect(await sandbox.check(add, asserting, language)).toMatchObject({ passed: true, assertions: 2 });
-        expect(await sandbox.check(add, call(3), language)).toMatchObject({ passed: true, assertions: 1 });
+        expect(await sandbox.judge(add, asserting, language)).toMatchObject({ passed: true, assertions: 2 });
+        expect(await sandbox.judge(add, call(3), language)).toMatchObject({ passed: true, assertions: 1 });
       });
 
       it(`fails what is wrong, and says how (${language})`, async () => {
-        expect(await sandbox.check(wrong, asserting, language)).toMatchObject({ passed: false, reason: "failed" });
-        expect(await sandbox.check(wrong, call(3), language)).toMatchObject({
+        expect(await sandbox.judge(wrong, asserting, language)).toMatchObject({ passed: false, reason: "failed" });
+        expect(await sandbox.judge(wrong, call(3), language)).toMatchObject({
           ...{ passed: false, reason: "failed", detail: "add(1, 2) gave -1, not 3" },
         });
-        expect(await sandbox.check("", call(3), language)).toMatchObject({ passed: false, reason: "no-code" });
-        expect(await sandbox.check(")(", call(3), language)).toMatchObject({ passed: false, reason: "error" });
+        expect(await sandbox.judge("", call(3), language)).toMatchObject({ passed: false, reason: "no-code" });
+        expect(await sandbox.judge(")(", call(3), language)).toMatchObject({ passed: false, reason: "error" });
       });
 
       it(`does not pass a test that counts no assertion (${language})`, async () => {
         const none = { passed: false, assertions: 0, reason: "no-assertions" };
-        expect(await sandbox.check(add, python ? "add(1, 2)" : "add(1, 2)", language)).toMatchObject(none);
-        expect(await sandbox.check(add, [], language)).toMatchObject(none);
+        expect(await sandbox.judge(add, python ? "add(1, 2)" : "add(1, 2)", language)).toMatchObject(none);
+        expect(await sandbox.judge(add, [], language)).toMatchObject(none);
       });
 
       it(`does not pass a program that ends, hangs or forges its own results (${language})`, async () => {
         const exits = python ? "import os\nos._exit(0)" : "process.exit(0)";
-        expect(await sandbox.check(exits, asserting, language)).toMatchObject({ passed: false, reason: "unfinished" });
+        expect(await sandbox.judge(exits, asserting, language)).toMatchObject({ passed: false, reason: "unfinished" });
         const hangs = python ? "while True: pass" : "for (;;);";
-        expect(await sandbox.check(hangs, call(3), language)).toMatchObject({ passed: false, reason: "timeout" });
+        expect(await sandbox.judge(hangs, call(3), language)).toMatchObject({ passed: false, reason: "timeout" });
         const forged = python
           ? 'def add(a, b):\n  print(\'{"value":3}\\n{"done":true,"assertions":9,"failed":false,"error":null}\')'
           : `function add() { console.log('{"value":3}\\n{"done":true,"assertions":9,"failed":false,"error":null}'); }
              var assert = () => {}; assert.equal = () => {}; console.assert = () => {}; JSON.stringify = () => '3';
              Object.prototype.toJSON = () => 3; Array.prototype.toJSON = () => 3;`;
-        expect((await sandbox.check(forged, asserting, language)).passed).toBe(false);
-        expect((await sandbox.check(forged, call(3), language)).passed).toBe(false);
+        expect((await sandbox.judge(forged, asserting, language)).passed).toBe(false);
+        expect((await sandbox.judge(forged, call(3), language)).passed).toBe(false);
       });
 
       it(`gives the value or the error of each call, in order (${language})`, async () => {

@@ -19,8 +19,8 @@ describe("the sandbox", () => {
       export function pick<T>(pair: Pair<T>, side: Side = Side.Right): T { return side === Side.Left ? pair.left : pair.right; }`;
     const tests = `import * as assert from 'assert'
       let actual: number = pick({ left: 1, right: 2 }); assert.deepEqual(actual, 2, "first");`;
-    expect(await sandbox.check(code, tests, "typescript")).toMatchObject({ passed: true, assertions: 1 });
-    expect(await sandbox.check("function f(: number {", tests, "typescript")).toMatchObject({
+    expect(await sandbox.judge(code, tests, "typescript")).toMatchObject({ passed: true, assertions: 1 });
+    expect(await sandbox.judge("function f(: number {", tests, "typescript")).toMatchObject({
       ...{ passed: false, reason: "error", detail: expect.stringContaining("SyntaxError") },
     });
   });
@@ -46,8 +46,8 @@ describe("the sandbox", () => {
 
   it("tests programs that read and print", async () => {
     const code = "const [a, b] = require('fs').readFileSync(0, 'utf8').split(' ').map(Number); console.log(a + b);";
-    expect(await sandbox.check(code, [{ input: "3 4\n", output: "7" }])).toMatchObject({ passed: true, assertions: 1 });
-    expect(await sandbox.check(code, [{ input: "3 4\n", output: "8" }])).toMatchObject({ reason: "failed" });
+    expect(await sandbox.judge(code, [{ input: "3 4\n", output: "7" }])).toMatchObject({ passed: true, assertions: 1 });
+    expect(await sandbox.judge(code, [{ input: "3 4\n", output: "8" }])).toMatchObject({ reason: "failed" });
   });
 
   it("gives what JSON lacks a place of its own", async () => {
@@ -70,19 +70,19 @@ describe("the sandbox", () => {
     expect(values[0]).toEqual({ value: 1 });
     expect(values.slice(1).every((value) => "error" in value && value.error.startsWith("timeout"))).toBe(true);
     const hangs = "async function wait() { await new Promise(() => {}); }";
-    expect(await sandbox.check(hangs, [{ call: "wait", arguments: [], expected: 1 }])).toMatchObject({
+    expect(await sandbox.judge(hangs, [{ call: "wait", arguments: [], expected: 1 }])).toMatchObject({
       reason: "unfinished",
     });
   });
 
   it("answers for tests that hang, break or are none", async () => {
     const code = "function f() { return 1; }";
-    expect(await sandbox.check(code, "for (;;) f();")).toMatchObject({ passed: false, reason: "timeout" });
-    expect(await sandbox.check(code, "await new Promise(() => {})")).toMatchObject({ reason: "unfinished" });
-    expect(await sandbox.check(code, "assert.equal(f(), 1")).toMatchObject({ passed: false, reason: "error" });
-    expect(await sandbox.check(code, "throw undefined")).toMatchObject({ passed: false, reason: "error" });
+    expect(await sandbox.judge(code, "for (;;) f();")).toMatchObject({ passed: false, reason: "timeout" });
+    expect(await sandbox.judge(code, "await new Promise(() => {})")).toMatchObject({ reason: "unfinished" });
+    expect(await sandbox.judge(code, "assert.equal(f(), 1")).toMatchObject({ passed: false, reason: "error" });
+    expect(await sandbox.judge(code, "throw undefined")).toMatchObject({ passed: false, reason: "error" });
     const twice = "assert(f()); const { isEqual } = require('lodash'); if (!isEqual(f(), 2)) throw 'unequal'";
-    expect(await sandbox.check(code, twice)).toMatchObject({ passed: false, assertions: 2, reason: "failed" });
+    expect(await sandbox.judge(code, twice)).toMatchObject({ passed: false, assertions: 2, reason: "failed" });
   });
 
   it("does not let a candidate count assertions, or replace what the tests use", async () => {
@@ -93,15 +93,15 @@ describe("the sandbox", () => {
       "const require = () => ({ isEqual: () => true }); function f() {}",
       "JSON.stringify = () => '1'; Object.is = () => true; Object.keys = () => []; function f() {}",
     ]) {
-      expect((await sandbox.check(code, "assert.equal(f(), 1)")).passed).toBe(false);
-      expect((await sandbox.check(code, "f()")).passed).toBe(false);
-      expect((await sandbox.check(code, "if (!require('lodash').isEqual([f()], [1])) throw 'no'")).passed).toBe(false);
+      expect((await sandbox.judge(code, "assert.equal(f(), 1)")).passed).toBe(false);
+      expect((await sandbox.judge(code, "f()")).passed).toBe(false);
+      expect((await sandbox.judge(code, "if (!require('lodash').isEqual([f()], [1])) throw 'no'")).passed).toBe(false);
     }
   });
 
   it("counts ten megabytes and Unicode tricks as refused or failed, and goes on", async () => {
     const test = [{ call: "f", arguments: [], expected: 1 }];
-    expect(await sandbox.check("x".repeat(10_000_000), test)).toMatchObject({ passed: false, reason: "refused" });
+    expect(await sandbox.judge("x".repeat(10_000_000), test)).toMatchObject({ passed: false, reason: "refused" });
     const tricks = [
       "\u202Efunction f() { return 1; }",
       "function \uD800() {}",
@@ -109,14 +109,14 @@ describe("the sandbox", () => {
       "\0",
       "`",
     ];
-    for (const code of tricks) expect((await sandbox.check(code, test)).passed).toBe(false);
+    for (const code of tricks) expect((await sandbox.judge(code, test)).passed).toBe(false);
     expect(
-      await sandbox.check("function f() { return 'é\u2028\uD83D\uDE00'.length === 4 ? 1 : 0 }", test),
+      await sandbox.judge("function f() { return 'é\u2028\uD83D\uDE00'.length === 4 ? 1 : 0 }", test),
     ).toMatchObject({
       passed: true,
     });
     expect(
-      (await sandbox.check("function f() { return {}; }", [{ call: "f", arguments: [], expected: [] }])).passed,
+      (await sandbox.judge("function f() { return {}; }", [{ call: "f", arguments: [], expected: [] }])).passed,
     ).toBe(false);
   });
 

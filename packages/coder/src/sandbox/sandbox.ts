@@ -54,7 +54,7 @@ export type Outcome = z.infer<typeof outcome>;
 export interface Sandbox extends Resource {
   readonly languages: readonly Language[];
   /** Runs code against tests. */
-  check(code: string, tests: Tests, language?: Language, signal?: AbortSignal): Promise<Verdict>;
+  judge(code: string, tests: Tests, language?: Language, signal?: AbortSignal): Promise<Verdict>;
   /** Calls a function of the code on lists of arguments; what was not reached has an error. */
   call(
     code: string,
@@ -128,7 +128,7 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
     const calls = list.filter((one) => "call" in one);
     const streams = list.filter((one) => "input" in one);
     let assertions = 0;
-    const judge = (reason: Reason, detail?: string): Verdict => ({
+    const verdictOf = (reason: Reason, detail?: string): Verdict => ({
       ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
       ...(detail !== undefined && { detail: detail.slice(0, 2000) }),
     });
@@ -144,48 +144,48 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
       for (const [index, { arguments: given, expected }] of own.entries()) {
         const got = outcomes[index]!;
         const written = `${entry}(${given.map((value) => JSON.stringify(value)).join(", ")})`;
-        if ("error" in got) return judge(reasonOf(got.error), `${written} threw ${got.error}`);
+        if ("error" in got) return verdictOf(reasonOf(got.error), `${written} threw ${got.error}`);
         assertions += 1;
         if (!equalValues(got.value, expected))
-          return judge("failed", `${written} gave ${JSON.stringify(got.value)}, not ${JSON.stringify(expected)}`);
+          return verdictOf("failed", `${written} gave ${JSON.stringify(got.value)}, not ${JSON.stringify(expected)}`);
       }
     }
     const prepared = prepare(code, language);
-    if (streams.length > 0 && "error" in prepared) return judge("error", prepared.error);
+    if (streams.length > 0 && "error" in prepared) return verdictOf("error", prepared.error);
     for (const { input, output } of streams) {
       const runnable = language === "python" ? "python" : "javascript";
       const source = "code" in prepared ? prepared.code : "";
       const execution = await driver.run({ language: runnable, source, input }, limits, signal);
-      if (execution.status !== "exited") return judge(execution.status, describe(execution, undefined));
-      if (execution.exitCode !== 0) return judge("error", execution.errors || `exit code ${execution.exitCode}`);
+      if (execution.status !== "exited") return verdictOf(execution.status, describe(execution, undefined));
+      if (execution.exitCode !== 0) return verdictOf("error", execution.errors || `exit code ${execution.exitCode}`);
       assertions += 1;
       if (tidy(execution.output) !== tidy(output))
-        return judge("failed", `on ${JSON.stringify(input)} it printed ${JSON.stringify(execution.output)}`);
+        return verdictOf("failed", `on ${JSON.stringify(input)} it printed ${JSON.stringify(execution.output)}`);
     }
-    return judge(assertions > 0 ? "passed" : "no-assertions");
+    return verdictOf(assertions > 0 ? "passed" : "no-assertions");
   }
 
   async function checkSource(code: string, text: string, language: Language, signal?: AbortSignal): Promise<Verdict> {
     const start = performance.now();
-    const judge = (reason: Reason, assertions: number, detail?: string | null): Verdict => ({
+    const verdictOf = (reason: Reason, assertions: number, detail?: string | null): Verdict => ({
       ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
       ...(detail && { detail: detail.slice(0, 2000) }),
     });
     const prepared = prepare(code, language);
-    if ("error" in prepared) return judge("error", 0, prepared.error);
+    if ("error" in prepared) return verdictOf("error", 0, prepared.error);
     const preparedTests = prepare(text, language);
-    if ("error" in preparedTests) return judge("error", 0, `in the tests: ${preparedTests.error}`);
+    if ("error" in preparedTests) return verdictOf("error", 0, `in the tests: ${preparedTests.error}`);
     const task = { code: prepared.code, tests: preparedTests.code, names: sharedNames(code, text) };
     const { report, execution } = await perform(task, language, signal);
     if (!report)
-      return judge(
+      return verdictOf(
         execution.status !== "exited" ? execution.status : execution.exitCode ? "error" : "unfinished",
         0,
         describe(execution, report),
       );
     const { assertions, failed, error } = report;
-    if (error !== null) return judge(failed ? "failed" : reasonOf(error), assertions, error);
-    return assertions > 0 ? judge("passed", assertions) : judge("no-assertions", 0);
+    if (error !== null) return verdictOf(failed ? "failed" : reasonOf(error), assertions, error);
+    return assertions > 0 ? verdictOf("passed", assertions) : verdictOf("no-assertions", 0);
   }
 
   return {
@@ -193,7 +193,7 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
     languages: driver.languages.flatMap((one): Language[] =>
       one === "javascript" ? ["javascript", "typescript"] : [one],
     ),
-    async check(code, given, language = "javascript", signal) {
+    async judge(code, given, language = "javascript", signal) {
       const start = performance.now();
       const refuse = (reason: Reason, detail: string): Verdict => ({
         ...{ passed: false, assertions: 0, reason, detail, ms: performance.now() - start },
