@@ -38,7 +38,8 @@ export function bwrap({
     ];
     const inside = commandOf(program, limits, "/run/node", python);
     const args = [...limiters, path, ...namespaces, "--", ...inside];
-    return runProcess({ path: "prlimit", args, input: program.input ?? "", extra: filter }, limits, signal);
+    const command = { path: "prlimit", args, input: program.input ?? "", extra: filter, tellsChild: true };
+    return runProcess(command, limits, signal);
   };
 
   const driver: Driver = {

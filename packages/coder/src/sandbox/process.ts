@@ -1,5 +1,6 @@
 // internal
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { TesseraError } from "@tessera/core";
 import { admit, type Driver, type Execution, type Limits, type Program } from "./driver.js";
 
@@ -9,6 +10,12 @@ export interface Command {
   readonly input: string;
   /** Bytes that the child reads from descriptor 3. */
   readonly extra?: Buffer | undefined;
+  /**
+   * Whether the command writes `{"child-pid": …}` to descriptor 4 before the program runs, as bubblewrap's --info-fd does.
+   * Such a command is killed together with that process, and not before it has told which one it is: killed in between, it
+   * would leave a process that nobody knows.
+   */
+  readonly tellsChild?: boolean;
   /** Called when the limits end the run, besides killing the process. */
   readonly onKill?: () => void;
 }
@@ -25,17 +32,24 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(command.path, command.args, {
-      stdio: ["pipe", "pipe", "pipe", command.extra ? "pipe" : "ignore"],
+      stdio: ["pipe", "pipe", "pipe", command.extra ? "pipe" : "ignore", command.tellsChild ? "pipe" : "ignore"],
       env: { PATH: process.env.PATH },
     });
     const written = { output: [] as Buffer[], errors: [] as Buffer[] };
     let room = limits.outputBytes;
     let ended: "timeout" | "output" | undefined;
 
+    const told = command.tellsChild ? childOf(child.stdio[4] as Readable) : undefined;
+    let running = true;
     const kill = (): void => {
-      child.kill("SIGKILL");
-      command.onKill?.();
-      for (const stream of child.stdio) stream?.destroy();
+      const strike = (inner?: number): void => {
+        if (inner !== undefined && running) strikeDown(inner);
+        child.kill("SIGKILL");
+        command.onKill?.();
+        for (const stream of child.stdio) stream?.destroy();
+      };
+      if (told) void told.then(strike);
+      else strike();
     };
     const end = (reason: "timeout" | "output"): void => {
       ended ??= reason;
@@ -75,6 +89,7 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
       reject(new TesseraError("SANDBOX_REFUSED", `${command.path} cannot be started`, { cause, path: command.path }));
     });
     child.on("close", (code, killedBy) => {
+      running = false;
       finish();
       const output = Buffer.concat(written.output).toString();
       const errors = Buffer.concat(written.errors).toString();
@@ -85,6 +100,35 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
       resolve({ status, exitCode: status === "exited" ? exitCode : null, output, errors, ms });
     });
   });
+}
+
+/** How long a command may take to tell its child. */
+const patienceMs = 2000;
+
+/** The process that a command tells; `undefined` where it ends or is silent before that. */
+async function childOf(info: Readable): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    let text = "";
+    const timer = setTimeout(() => resolve(undefined), patienceMs);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve(Number(/"child-pid":\s*(\d+)/.exec(text)?.[1]) || undefined);
+    };
+    info.setEncoding("utf8");
+    info.on("data", (chunk: string) => {
+      text += chunk;
+      if (/"child-pid":\s*\d+\D/.test(text)) done();
+    });
+    for (const event of ["end", "close", "error"]) info.on(event, done);
+  });
+}
+
+function strikeDown(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it has ended by itself
+  }
 }
 
 /** How a runtime is started on a program's text. */
