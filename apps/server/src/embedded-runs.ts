@@ -9,8 +9,8 @@ import {
   type Retention,
   type RunEvent,
   type RunRequest,
-  type RunResult,
   type RunState,
+  type RunStream,
   type Runs,
   resumed,
   spentOf,
@@ -63,7 +63,7 @@ class Live {
 
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
-type Begin = (live: Live, events: FlowEvents) => Promise<RunResult<unknown>>;
+type Begin = (live: Live, events: FlowEvents) => Promise<RunStream<unknown>>;
 
 /**
  * Runs in this process. States and events lie in a folder, steps in the records of the framework object. Without a folder
@@ -116,12 +116,9 @@ export class EmbeddedRuns implements Runs {
     this.#assertOpen(id);
     await this.tessera.flow(flow);
     await this.folder?.save(state);
-    this.#run(new Live(state, 0, this.folder?.writer(id)), async (live, events) => {
-      const options = { id, principal, budget, seed, signal: live.stop.signal, events };
-      const stream = await this.tessera.stream(flow, input, options);
-      for await (const part of stream.output) live.push("output-delta", toJson(part));
-      return stream.result;
-    });
+    this.#run(new Live(state, 0, this.folder?.writer(id)), ({ stop: { signal } }, events) =>
+      this.tessera.stream(flow, input, { id, principal, budget, seed, signal, events }),
+    );
     return state;
   }
 
@@ -137,13 +134,16 @@ export class EmbeddedRuns implements Runs {
   async #follow(live: Live, begin: Begin): Promise<void> {
     const { id } = live.state;
     let ended: Partial<RunState>;
+    let stream: RunStream<unknown> | undefined;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => live.push(event.type, eventData(event)));
     try {
-      const { status, output, spent } = await begin(live, events);
+      stream = await begin(live, events);
+      for await (const part of stream.output) live.push("output-delta", toJson(part));
+      const { status, output, spent } = await stream.result;
       ended = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
-      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(await this.#spent(id)) };
+      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(stream && { spent: stream.spent() }) };
     }
     const state: RunState = { ...live.state, ...ended, ended: new Date().toISOString() };
     await live.writer?.flush();
@@ -160,11 +160,6 @@ export class EmbeddedRuns implements Runs {
     if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
     if (error.code === "CLOSED" || (this.#closing && error.code === "ABORTED")) return { status: "interrupted" };
     return { status: "failed", error: errorBody(error) };
-  }
-
-  async #spent(id: string): Promise<Pick<RunState, "spent">> {
-    const spent = this.steps && (await spentOf(this.steps, id).catch(() => undefined));
-    return spent ? { spent } : {};
   }
 
   async #forgetOldest(): Promise<void> {
@@ -236,11 +231,11 @@ export class EmbeddedRuns implements Runs {
     await this.folder?.save(running);
     const live = new Live(running, events ?? 0, this.folder?.writer(id));
     const { flow, input, principal, seed } = running;
-    this.#run(live, async ({ stop: { signal } }, events) =>
+    this.#run(live, ({ stop: { signal } }, events) =>
       // one that ended before its first note begins anew
       recorded
-        ? this.tessera.resume(id, { budget: running.budget, signal, events })
-        : this.tessera.run(flow, input, { id, principal, seed, budget: running.budget, signal, events }),
+        ? this.tessera.resumeStream(id, { budget: running.budget, signal, events })
+        : this.tessera.stream(flow, input, { id, principal, seed, budget: running.budget, signal, events }),
     );
     return running;
   }

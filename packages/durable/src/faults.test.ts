@@ -30,14 +30,14 @@ beforeAll(async () => {
     $$ BEGIN INSERT INTO ends VALUES (NEW.id); RETURN NEW; END $$`);
   await connection.query(`CREATE TRIGGER ends AFTER UPDATE ON tessera.state FOR EACH ROW
     WHEN (OLD.ended IS NULL AND NEW.ended IS NOT NULL) EXECUTE FUNCTION note_end()`);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   if (!hasPostgres) return;
   for (const worker of workers) worker.kill("SIGKILL");
-  await runs.close(0);
-  await connection.close();
-  await server.remove();
+  await runs?.close(0);
+  await connection?.close();
+  await server?.remove();
 }, 60_000);
 
 function work(ms: number): ChildProcess {

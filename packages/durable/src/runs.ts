@@ -1,4 +1,4 @@
-import { errorBody, messageOf, TesseraError } from "@tessera/core";
+import { errorBody, messageOf, type Spent, TesseraError } from "@tessera/core";
 import {
   assertSameRun,
   type Budget,
@@ -43,6 +43,8 @@ export interface DurableSettings {
   readonly attempts?: number | undefined;
 }
 
+const nothing: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
+
 const schema = [
   `CREATE TABLE IF NOT EXISTS tessera.state (
      id text PRIMARY KEY, state text NOT NULL, principal text NOT NULL,
@@ -55,13 +57,20 @@ const schema = [
   "CREATE TABLE IF NOT EXISTS tessera.worker (id text PRIMARY KEY, seen timestamptz NOT NULL)",
 ];
 
+/** A run that this process works on. */
+interface Working {
+  readonly abort: AbortController;
+  /** What it has spent, once it has begun. */
+  spent: () => Spent | undefined;
+}
+
 /**
  * Runs on PostgreSQL: handed in by any process, worked on by the workers of a queue, taken over where a worker dies. Each
  * is one workflow of DBOS with one step; within it the flow resumes from its own journal. A run ends once: the first to
  * note its end wins. The step that was in flight when a worker died runs again.
  */
 export class DurableRuns implements Runs {
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, Working>();
   readonly #log: EventLog;
   readonly #changes = new EventEmitter<Record<string, () => void>>(); // by run: what happened to it in this process
   #closing = false;
@@ -94,7 +103,8 @@ export class DurableRuns implements Runs {
         const state = await runs?.get(id);
         if (!runs || state?.status !== "running") return;
         const error = new TesseraError("INTERNAL", "every worker that took the run died", { path: id });
-        await runs.#fail(state, error);
+        const spent = await spentOf(settings.records, id);
+        await runs.#end(state, { status: "failed", error: errorBody(error), spent });
       },
       // a workflow cannot be given before there is something to give it to
       work: async (id, signal) => {
@@ -142,10 +152,12 @@ export class DurableRuns implements Runs {
   /** @throws TesseraError NOT_FOUND; CONFLICT where it has ended. */
   async cancel(id: string): Promise<RunState> {
     const state = await this.#known(id);
-    const spent = await spentOf(this.settings.records, id);
-    const cancelled = await this.#end(state, { status: "cancelled", error: cancellation(id), spent });
+    const running = this.#running.get(id);
+    // what another process has in flight is not known here
+    const spent = running?.spent() ?? ((await this.settings.records.run(id)) ? undefined : nothing);
+    const cancelled = await this.#end(state, { status: "cancelled", error: cancellation(id), ...(spent && { spent }) });
     if (!cancelled) throw new TesseraError("CONFLICT", "the run has ended", { path: id });
-    this.#running.get(id)?.abort(new Error("cancelled"));
+    running?.abort.abort(new Error("cancelled"));
     await this.queue.cancel(id);
     return cancelled;
   }
@@ -230,7 +242,7 @@ export class DurableRuns implements Runs {
     if (this.#closing) return;
     this.#closing = true;
     await this.queue.close(within, () => {
-      for (const abort of this.#running.values()) abort.abort(new Error("the worker closes"));
+      for (const { abort } of this.#running.values()) abort.abort(new Error("the worker closes"));
     });
   }
 
@@ -258,39 +270,38 @@ export class DurableRuns implements Runs {
     const abort = new AbortController();
     const forward = () => abort.abort(cancelled.reason);
     cancelled.addEventListener("abort", forward, { once: true });
-    this.#running.set(id, abort);
+    const working: Working = { abort, spent: () => undefined };
+    this.#running.set(id, working);
     const writer = await this.#log.writer(id, () => this.#changes.emit(id));
-    let end: Partial<RunState> = {};
-    let failure: TesseraError | undefined;
+    let end: Partial<RunState>;
     try {
-      const { status, output, spent } = await this.#run(state, abort.signal, writer.push);
+      const { status, output, spent } = await this.#run(state, working, writer.push);
       end = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
-      failure = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
+      const error = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
+      const spent = working.spent();
+      end = { status: "failed", error: errorBody(error), ...(spent && { spent }) };
     } finally {
       this.#running.delete(id);
       cancelled.removeEventListener("abort", forward);
       await writer.close().catch(() => {});
     }
-    if (!failure) await this.#end(state, end);
     // left to the worker that takes it over
-    else if (this.#closing && abort.signal.aborted) await new Promise(() => {});
-    else await this.#fail(state, failure);
+    if (end.status === "failed" && this.#closing && abort.signal.aborted) await new Promise(() => {});
+    await this.#end(state, end);
   }
 
-  async #fail(state: RunState, error: TesseraError): Promise<void> {
-    const spent = await spentOf(this.settings.records, state.id);
-    await this.#end(state, { status: "failed", error: errorBody(error), spent });
-  }
-
-  async #run(state: RunState, signal: AbortSignal, push: EventWriter["push"]): Promise<RunResult<unknown>> {
+  async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {
     const { records, runner } = this.settings;
     const { id, flow, input, principal, seed, budget } = state;
+    const { signal } = working.abort;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => push(event.type, eventData(event)));
     // one that ended before its first note begins anew
-    if (await records.run(id)) return runner.resume(id, { signal, budget, events });
-    const stream = await runner.stream(flow, input, { id, principal, seed, signal, budget, events });
+    const stream = (await records.run(id))
+      ? await runner.resumeStream(id, { signal, budget, events })
+      : await runner.stream(flow, input, { id, principal, seed, signal, budget, events });
+    working.spent = () => stream.spent();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;
   }

@@ -19,7 +19,7 @@ export async function openWorker(url: string, ms: number, concurrency: number): 
   const runner: FlowRunner = {
     flow: async (name) => compiled.get(name)!,
     stream: async (name, input, options) => compiled.get(name)!.stream(input, options),
-    resume: async (id, options) => compiled.get((await records.run(id))!.flow)!.resume(id, options),
+    resumeStream: async (id, options) => compiled.get((await records.run(id))!.flow)!.resumeStream(id, options),
   };
   return DurableRuns.open({ url, connection, records, runner, concurrency, leaseMs: 1500, pollMs: 100, attempts: 1 });
 }

@@ -7,6 +7,7 @@ import {
   type Principal,
   type Records,
   type RunRecord,
+  type Spent,
   TesseraError,
 } from "@tessera/core";
 import { EventEmitter } from "eventemitter3";
@@ -37,11 +38,14 @@ export interface RunStream<O> extends AsyncIterable<FlowEvent> {
   readonly result: Promise<RunResult<O>>;
   /** Only the parts of the flow's own outputs, as a client may see them. */
   readonly output: AsyncIterable<OutputDelta>;
+  /** What is spent so far, also where the run fails: steps that are under way count by their bound. */
+  spent(): Spent;
 }
 
 interface Settings extends RunOptions {
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
+  readonly opened?: ((run: Run) => void) | undefined;
 }
 
 /** A flow that is checked and open: it can run any number of times, at the same time too. */
@@ -96,6 +100,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       await this.records.journal(id),
       "matching",
     );
+  }
+
+  /** As `resume`, and shows what happens; what finished steps streamed comes as one part each. */
+  resumeStream(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): RunStream<O> {
+    return this.watch({ ...options, id }, (watched) => this.resume(id, watched));
   }
 
   /**
@@ -185,6 +194,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       journal: settings.journal,
       validate: this.options.validate ?? false,
     });
+    settings.opened?.(run);
     const path = this.document.name;
     const { signal } = settings;
     try {
@@ -222,7 +232,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       this.program.output.map(({ port }) => port),
       (part) => parts.push(part),
     );
-    const result = begin({ ...options, id, signal: abort.signal, events, gates } as Settings);
+    let run: Run | undefined;
+    const opened = (begun: Run) => {
+      run = begun;
+    };
+    const result = begin({ ...options, id, signal: abort.signal, events, gates, opened } as Settings);
     const close = (reason?: unknown) => {
       all.end(reason);
       parts.end(reason);
@@ -230,7 +244,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       signal?.removeEventListener("abort", forward);
     };
     result.then(() => close(), close);
-    return { id, result, output: parts, [Symbol.asyncIterator]: () => all[Symbol.asyncIterator]() };
+    return {
+      id,
+      result,
+      output: parts,
+      spent: () => run?.spending ?? { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 },
+      [Symbol.asyncIterator]: () => all[Symbol.asyncIterator](),
+    };
   }
 
   private checkInput(input: Row): void {

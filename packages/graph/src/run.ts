@@ -161,6 +161,17 @@ export class Run implements Owner {
     return true;
   }
 
+  /** What is spent so far, with the bounds of what is under way. */
+  get spending(): Spent {
+    const { spent, reserved } = this;
+    return {
+      ...spent,
+      calls: spent.calls + reserved.calls,
+      tokens: spent.tokens + reserved.tokens,
+      layers: spent.layers + reserved.layers,
+    };
+  }
+
   release({ calls, tokens, layers = 0 }: Bound): void {
     this.reserved.calls -= calls;
     this.reserved.tokens -= tokens;

@@ -12,7 +12,7 @@ import {
 } from "@tessera/core";
 import type { CompiledFlow, RunOptions, RunStream } from "./compiled.js";
 import { toJson } from "./records/serialize.js";
-import type { Budget, RunResult } from "./run.js";
+import type { Budget } from "./run.js";
 
 export interface RunRequest {
   /** The name of the run. Starting one that is known gives that run. */
@@ -42,7 +42,10 @@ export interface RunState {
   readonly inputHash: string;
   readonly output?: { readonly [port: string]: Json };
   readonly error?: ErrorBody;
-  /** Of a run that did not end by itself: what its finished steps spent. */
+  /**
+   * Of a run that did not end by itself: with the bounds of the steps that were under way; of one whose process died: what
+   * its finished steps spent; nothing where that is not known.
+   */
   readonly spent?: Spent;
   readonly started: string;
   readonly ended?: string;
@@ -102,7 +105,7 @@ export interface FlowRunner {
   /** @throws TesseraError BAD_ARGUMENT where there is none of that name. */
   flow(name: string): Promise<CompiledFlow>;
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
-  resume(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult<unknown>>;
+  resumeStream(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunStream<unknown>>;
 }
 
 /** A run as it is noted first. */

@@ -211,16 +211,32 @@ export class Tessera<F extends Flows> {
    * @throws TesseraError RECORD_MISSING where it is not known, BAD_ARGUMENT where its flow is no more or another by now.
    */
   async resume(id: string, options?: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult> {
+    const { result } = await this.#resume(id, options, (flow, options) => ({ result: flow.resume(id, options) }));
+    return result;
+  }
+
+  /** As `resume`, and shows what happens. */
+  resumeStream(
+    id: string,
+    options?: Omit<RunOptions, "id" | "principal" | "seed">,
+  ): Promise<RunStream<Record<string, unknown>>> {
+    return this.#resume(id, options, (flow, options) => flow.resumeStream(id, options));
+  }
+
+  async #resume<T extends { readonly result: Promise<RunResult<unknown>> }>(
+    id: string,
+    options: RunOptions | undefined,
+    start: (flow: CompiledFlow, options: RunOptions) => T,
+  ): Promise<T> {
     this.#assertOpen(id);
     const record = await this.#records?.run(id);
     if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
-    const { result } = await this.#begin(record.flow, { ...options, id }, (generation, options) => {
+    return this.#begin(record.flow, { ...options, id }, (generation, options) => {
       const flows = [...generation.flows.values()].filter(({ document }) => document.name === record.flow);
       const flow = flows.find(({ hash }) => hash === record.hash) ?? flows[0];
       if (!flow) throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}" to resume`, { path: id });
-      return { result: flow.resume(id, options) };
+      return start(flow, options);
     });
-    return result;
   }
 
   /** Begins a run that can be ended from here. */

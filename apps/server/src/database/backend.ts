@@ -77,9 +77,9 @@ const following = (tessera: AnyTessera, library: Library, follow: () => Promise<
     await follow();
     return tessera.stream(name, input, options);
   },
-  async resume(id, options) {
+  async resumeStream(id, options) {
     await follow();
-    return tessera.resume(id, options);
+    return tessera.resumeStream(id, options);
   },
 });
 

@@ -1,0 +1,42 @@
+// a service as a process of its own: node process.fixture.ts <folder> <milliseconds a step> [<url of a database>]
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { flow, operator, text } from "@tessera/core";
+import { everyKind } from "@tessera/testkit/every-kind";
+import { z } from "zod";
+import { serve } from "./serve.js";
+
+const [folder = "", ms = "0", url] = process.argv.slice(2);
+
+/** Spends two calls and ten tokens. */
+const paid = operator({
+  name: "test.paid",
+  version: 1,
+  about: { module: "data", submodule: "test", summary: "Spends." },
+  config: z.strictObject({}),
+  ports: { input: { query: text }, output: { text } },
+  bound: () => ({ calls: 2, tokens: 10 }),
+  setup:
+    () =>
+    ({ query }, { spend, emit }) => {
+      spend({ calls: 2, tokens: 10 });
+      if (query === "fail") throw new Error("as asked");
+      emit("text", "said ");
+      return { text: `said ${query}` };
+    },
+});
+const ask = flow("ask", { query: "text" }, (f, input) => ({ text: f.node("ask", paid(), input).text })).document;
+
+const { flows, operators } = everyKind({
+  ms: Number(ms),
+  note: (path) => appendFileSync(join(folder, "ran"), `${path}\n`),
+});
+const { server, url: address } = await serve({
+  folder,
+  flows: { ...flows, ask },
+  operators: [...operators, paid],
+  port: 0,
+  ...(url && { database: { url, leaseMs: 1500, pollMs: 50 } }),
+});
+process.once("SIGTERM", () => void server.close().then(() => process.exit(0)));
+process.stdout.write(`${address}\n`);
