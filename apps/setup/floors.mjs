@@ -27,6 +27,7 @@ export const allowed = {
   graph: { eventemitter3: "events" },
   indexer: {
     ignore: "the semantics of .gitignore",
+    parse5: "reads HTML as browsers do",
     "web-tree-sitter": "syntax trees for the code chunker",
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
