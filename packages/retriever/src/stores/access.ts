@@ -6,6 +6,8 @@ export interface Permitted {
   /** By slot: 1 where it may be seen. */
   readonly mask: Uint8Array;
   readonly count: number;
+  /** Those that may be seen, rising. */
+  slots(): Int32Array;
 }
 
 const [vacant, open, restricted] = [0, 1, 2];
@@ -80,7 +82,18 @@ export class Access {
       for (const slot of this.#slots.get(name) ?? []) mask[slot] = 1;
     let count = 0;
     for (let slot = 0; slot < mask.length; slot++) count += mask[slot]!;
-    return { mask, count };
+    let slots: Int32Array | undefined;
+    return {
+      mask,
+      count,
+      slots() {
+        if (!slots) {
+          slots = new Int32Array(count);
+          for (let slot = 0, next = 0; next < count; slot++) if (mask[slot] === 1) slots[next++] = slot;
+        }
+        return slots;
+      },
+    };
   }
 }
 

@@ -77,8 +77,8 @@ export class Bm25Store implements Store {
     const best = new Best(top, this.#shelf.idAt);
     const scoring = { lengths: this.#lengths, average: this.#total / this.size, k1: this.#k1, b: this.#b };
     const query = this.#query(text);
-    const { admits } = this.#shelf.admission(filter, principal);
-    for (const segment of this.#segments) searchSegment(segment, query, scoring, best, admits);
+    const admission = this.#shelf.admission(filter, principal);
+    for (const segment of this.#segments) searchSegment(segment, query, scoring, best, admission);
     return this.#shelf.hits(best.ranked());
   }
 

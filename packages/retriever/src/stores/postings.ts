@@ -1,5 +1,6 @@
 // internal
 import type { Best } from "./best.js";
+import type { Admission } from "./shelf.js";
 import { grown } from "./terms.js";
 
 /** Inverted lists of the slots `from` to `end`: for each term the slots that hold it, rising, and how often. */
@@ -143,6 +144,55 @@ export const segmentOf = (
   lengths: Int32Array,
 ): Segment => bounded({ from, end, offsets, slots, frequencies }, lengths);
 
+/** A query's term in a segment: where the slots that hold it stand, of those not yet passed. */
+interface List {
+  readonly weight: number;
+  begin: number;
+  readonly end: number;
+}
+
+/** Scores the given slots of a segment one by one, looking each up in the lists: for queries that few are admitted to. */
+function searchSlots(
+  { from, end, slots, frequencies }: Segment,
+  lists: readonly List[],
+  scoring: Scoring,
+  best: Best,
+  admitted: Int32Array,
+): void {
+  for (const slot of admitted) {
+    if (slot < from) continue;
+    if (slot >= end) return;
+    let score = 0; // in the order of the query, as the reference adds
+    let held = false;
+    for (const list of lists) {
+      const at = reached(slots, list, slot);
+      list.begin = at;
+      if (at === list.end || slots[at] !== slot) continue;
+      score += list.weight * saturation(frequencies[at]!, scoring.lengths[slot]!, scoring);
+      held = true;
+    }
+    if (held) best.offer(slot, score);
+  }
+}
+
+/** Where a list has reached a slot: looked for in steps that double, then between the last two. */
+function reached(slots: Int32Array, { begin, end }: List, slot: number): number {
+  let step = 1;
+  let low = begin;
+  while (low < end && slots[low]! < slot) {
+    begin = low + 1;
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(low, end);
+  while (begin < high) {
+    const middle = (begin + high) >> 1;
+    if (slots[middle]! < slot) begin = middle + 1;
+    else high = middle;
+  }
+  return begin;
+}
+
 const windowSize = 4096; // slots; its sums stay in the nearest cache
 const sums = new Float64Array(windowSize);
 const touched = new Int32Array(windowSize);
@@ -157,7 +207,7 @@ export function searchSegment(
   query: readonly QueryTerm[],
   scoring: Scoring,
   best: Best,
-  admits: (slot: number) => boolean,
+  { admits, slots: admitted }: Admission,
 ): void {
   const { offsets, slots, frequencies } = segment;
   const { lengths, average, k1, b } = scoring;
@@ -170,6 +220,8 @@ export function searchSegment(
       next: 0,
       end: offsets[term + 1]!,
     }));
+  if (admitted && admitted.length < lists.reduce((sum, { begin, end }) => sum + end - begin, 0))
+    return searchSlots(segment, lists, scoring, best, admitted);
   const rising = [...lists].sort((x, y) => x.bound - y.bound);
   const reach = [0]; // reach[n]: what the n weakest terms can bring at most
   for (const { bound } of rising) reach.push(reach.at(-1)! + bound);

@@ -7,12 +7,24 @@ import { Facets } from "./facets.js";
 /** What a query admits, for use until the next change. */
 export interface Admission {
   readonly admits: (slot: number) => boolean;
-  /** All slots that are admitted, where they are few and were found by the filter's values; else each is to be asked. */
-  readonly slots?: readonly number[];
+  /** All slots that are admitted, rising, where they are few and known by name or value; else each is to be asked. */
+  readonly slots?: Int32Array;
 }
 
 /** Below this share of the passages what is admitted is looked at one by one. */
 export const selective = 0.1;
+
+/** Whether a slot is among some; the set is made when it is first asked. */
+function within(slots: Int32Array, end: number): (slot: number) => boolean {
+  let set: Uint32Array | undefined;
+  return (slot) => {
+    if (!set) {
+      set = new Uint32Array((end + 31) >> 5);
+      for (const one of slots) set[one >> 5]! |= 1 << (one & 31);
+    }
+    return ((set[slot >> 5]! >> (slot & 31)) & 1) === 1;
+  };
+}
 
 /** The passages of a store, each in a numbered slot, with what every store needs of them. */
 export class Shelf {
@@ -105,17 +117,19 @@ export class Shelf {
   /** What a query admits, for use until the next change. */
   admission(filter: Filter | undefined, principal: Principal | undefined): Admission {
     const passages = this.#passages;
-    const seen = this.unrestricted ? undefined : this.#access.of(principal).mask;
+    const most = selective * this.size;
+    const permitted = this.unrestricted ? undefined : this.#access.of(principal);
+    const seen = permitted?.mask;
     const visible = (slot: number) => (seen ? seen[slot] === 1 : passages[slot] !== undefined);
-    if (filter === undefined) return { admits: visible };
+    const own = permitted && permitted.count < most ? permitted.slots() : undefined;
+    if (filter === undefined) return own ? { admits: visible, slots: own } : { admits: visible };
     const admits = (slot: number) => visible(slot) && matches(passages[slot]!, filter);
-    const named = this.#named(filter) ?? this.#facets.find(filter, selective * this.size);
+    const named = this.#named(filter) ?? this.#facets.find(filter, own ? own.length : most) ?? own;
     if (!named) return { admits };
-    const slots: number[] = [];
-    for (const slot of named) if (admits(slot)) slots.push(slot);
-    const set = new Uint32Array((this.end + 31) >> 5);
-    for (const slot of slots) set[slot >> 5]! |= 1 << (slot & 31);
-    return { slots, admits: (slot) => ((set[slot >> 5]! >> (slot & 31)) & 1) === 1 };
+    const found: number[] = [];
+    for (const slot of named) if (admits(slot)) found.push(slot);
+    const slots = Int32Array.from(found).sort();
+    return { slots, admits: within(slots, this.end) };
   }
 
   admits(slot: number, filter: Filter | undefined, principal: Principal | undefined): boolean {
