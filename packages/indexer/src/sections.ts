@@ -2,10 +2,19 @@
 import { estimateTokens } from "@tessera/core";
 import { hasWords, isBlank, type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
 
-interface Heading {
+export interface Heading {
   readonly row: number;
+  /** How many rows it takes; 1 by default. */
+  readonly rows?: number;
+  /** The lower, the higher it stands. */
   readonly level: number;
   readonly text: string;
+}
+
+/** Where a text has headings, and which of its rows are best not cut apart (code, front matter). */
+export interface Outline {
+  readonly headings: readonly Heading[];
+  readonly inside: readonly boolean[];
 }
 
 /** A heading in plain words: without emphasis, code marks, link targets and closing hashes. */
@@ -17,7 +26,7 @@ const plain = (heading: string): string =>
     .trim();
 
 /** The headings outside fences and front matter, and which rows stand inside a fence or the front matter. */
-function scan(lines: readonly string[]): { headings: Heading[]; inside: boolean[] } {
+function markdownOutline(lines: readonly string[]): Outline {
   const headings: Heading[] = [];
   const inside: boolean[] = [];
   let fence: string | undefined;
@@ -46,7 +55,7 @@ function scan(lines: readonly string[]): { headings: Heading[]; inside: boolean[
       !isBlank(above) &&
       !/^\s*(?:[#>|]|[-*+]\s|\d+[.)]\s|={3,}|-{3,}|`{3}|~{3})/.test(above)
     )
-      headings.push({ row: row - 1, level: underline[1]!.startsWith("=") ? 1 : 2, text: plain(above) });
+      headings.push({ row: row - 1, rows: 2, level: underline[1]!.startsWith("=") ? 1 : 2, text: plain(above) });
   }
   return { headings, inside };
 }
@@ -62,12 +71,15 @@ const anchorOf = (path: readonly string[]): string =>
     .join("/");
 
 /**
- * The sections of a Markdown text: a heading with what follows up to the next one; a heading with nothing of its own
+ * The sections of a text, by default of Markdown: a heading with what follows up to the next one; a heading with nothing of its own
  * goes with its first subsection. A section longer than `maximum` tokens is cut between blocks, and inside a code fence
  * only where the fence alone is longer. The parent of a section is the section of the heading above it.
  */
-export function sectionsOf(lines: readonly string[], { maximum }: { maximum: number }): Piece[] {
-  const { headings, inside } = scan(lines);
+export function sectionsOf(
+  lines: readonly string[],
+  { maximum, outline = markdownOutline }: { maximum: number; outline?: (lines: readonly string[]) => Outline },
+): Piece[] {
+  const { headings, inside } = outline(lines);
   const sizes = lines.map(estimateTokens);
   const penalty = (row: number) =>
     inside[row] ? 100 : isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
@@ -98,13 +110,12 @@ export function sectionsOf(lines: readonly string[], { maximum }: { maximum: num
   };
 
   section([0, (headings[0]?.row ?? lines.length) - 1]);
-  for (const [index, { row, level, text }] of headings.entries()) {
+  for (const [index, { row, rows = 1, level, text }] of headings.entries()) {
     while (open.length > 0 && open.at(-1)!.level >= level) open.pop();
     open.push({ level, text });
     const next = headings[index + 1];
     const end = (next?.row ?? lines.length) - 1;
-    const underlined = !/^ {0,3}#/.test(lines[row]!);
-    const empty = !lines.slice(row + (underlined ? 2 : 1), end + 1).some((line) => !isBlank(line));
+    const empty = lines.slice(row + rows, end + 1).every(isBlank);
     if (empty && next && next.level > level) {
       pending ??= row;
       continue;
