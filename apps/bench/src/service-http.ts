@@ -147,7 +147,7 @@ export const systems = {
       name: "bench",
       limits: { requestsPerMinute: 1_000_000_000, concurrency: 2 * streams },
     });
-    const server = createServer({ tessera, keys, library: new Library(tessera, flows, join(folder, "flows")) });
+    const server = createServer({ tessera, keys, library: new Library(tessera, flows) });
     await server.listen({ port: 0, host: "127.0.0.1", backlog: 2 * streams });
     const close = () => {
       server.server.closeAllConnections();

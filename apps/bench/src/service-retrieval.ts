@@ -16,15 +16,15 @@ import type { Report } from "./measure/report.js";
 import { percentile, seeded } from "./measure/rounds.js";
 import { vocabulary, zipfRanks } from "./measure/words.js";
 
-const sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000];
-const batch = 1000;
-const width = 128;
+export const sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000];
+export const batch = 1000;
+export const width = 128;
 const latent = 24; // dimensions in which words differ
 const noise = 0.05; // in each component, on top
 const topics = 2000;
 const wordsPerTopic = 400;
 const wordsPerPassage = 40;
-const wordsPerQuery = 5;
+export const wordsPerQuery = 5;
 const tenants = 100;
 const queries = 500;
 const compared = 40; // queries whose true neighbours are looked for
@@ -39,7 +39,7 @@ const normal = (random: () => number): number =>
  * all. The vector of a text is the sum of its words' vectors, rare words weighing more; words differ in 24 dimensions,
  * with noise, as embeddings do.
  */
-class Language {
+export class Language {
   readonly #common = zipfRanks(() => this.#random());
   readonly #within = zipfRanks(() => this.#random(), wordsPerTopic);
   readonly #topics: Int32Array[];
@@ -86,7 +86,7 @@ class Language {
   }
 }
 
-const passageOf = (language: Language, number: number, restricted: boolean): Passage => ({
+export const passageOf = (language: Language, number: number, restricted: boolean): Passage => ({
   id: `p${number}`,
   text: language.text(number, wordsPerPassage),
   metadata: { tenant: number % tenants, ...(restricted && { access: [`tenant ${number % tenants}`] }) },
