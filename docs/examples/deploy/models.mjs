@@ -1,10 +1,14 @@
-// the encoder of this repository as a service: /v1/embeddings, /v1/rerank, /v1/models, /metrics
-import { findModel, openEncoderService } from "@tessera/models";
+// the models of this repository as a service: /v1/embeddings, /v1/rerank, /v1/chat/completions, /v1/completions,
+// /v1/models, /metrics
+import { chooseEngine, findModel, openEncoderService, openGenerator } from "@tessera/models";
 import { encoderReranker, openaiRoutes } from "@tessera/server/openai";
 import fastify from "fastify";
 
-const { MODEL_FOLDER, PORT = "8080" } = process.env;
-const encoder = await openEncoderService(MODEL_FOLDER ?? (await findModel()));
+const { ENCODER = "code-encoder", GENERATOR = "generator", PORT = "8080", TESSERA_ENGINE = "auto" } = process.env;
+const { engine, reason, close } = await chooseEngine(TESSERA_ENGINE);
+console.log(reason);
+const encoder = await openEncoderService(await findModel(ENCODER), { engine });
+const generator = await openGenerator(await findModel(GENERATOR), engine);
 const app = fastify({
   // a body that comes slowly is cut off; the time for the head must be the shorter one
   requestTimeout: 30_000,
@@ -12,14 +16,16 @@ const app = fastify({
   forceCloseConnections: "idle",
 });
 app.get("/healthz", async () => ({ ok: true }));
-// the port is opened once the model is loaded: what answers is ready
+// the port is opened once the models are loaded: what answers is ready
 await app.register(openaiRoutes, {
-  encoders: { "code-encoder": encoder },
-  rerankers: { "code-encoder": encoderReranker(encoder, { kind: "code" }) },
+  encoders: { [ENCODER]: encoder },
+  rerankers: { [ENCODER]: encoderReranker(encoder, { kind: "code" }) },
+  generators: { [GENERATOR]: generator },
 });
-await app.listen({ host: "0.0.0.0", port: Number(PORT) });
+console.log(await app.listen({ host: "0.0.0.0", port: Number(PORT) }));
 
 process.once("SIGTERM", async () => {
   await app.close();
-  await encoder.close();
+  await Promise.all([encoder.close(), generator.close()]);
+  await close();
 });

@@ -1,6 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "@jest/globals";
+import { afterEach, describe, expect, it } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
 
 const place = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
@@ -68,4 +71,51 @@ describe("the files for a deployment", () => {
     expect(copies.map(([, , target]) => target)).toContain(started);
     expect(dockerfile).toContain(`pnpm@${/pnpm@([\d.]+)/.exec(read("package.json"))![1]}\n`);
   });
+});
+
+describe("the program of a deployment", () => {
+  let child: ChildProcess | undefined;
+  afterEach(() => child?.kill("SIGKILL"));
+
+  it("serves both models, says which engine computes them, and ends when it is told to", async () => {
+    // where the image has it: beside the packages that it imports
+    const copy = place("apps/server/.test/models.mjs");
+    mkdirSync(place("apps/server/.test"), { recursive: true });
+    copyFileSync(place("docs/examples/deploy/models.mjs"), copy);
+    child = spawn(
+      process.execPath,
+      ["--conditions=@tessera/source", `--import=${place("apps/setup/sources.mjs")}`, copy],
+      { env: { ...process.env, PORT: "0", TESSERA_ENGINE: "cpu" }, stdio: ["ignore", "pipe", "inherit"] },
+    );
+    const said: string[] = [];
+    for await (const line of createInterface({ input: child.stdout! })) {
+      said.push(line);
+      if (line.startsWith("http")) break;
+    }
+    expect(said[0]).toMatch(/^engine cpu: /);
+    const url = said.at(-1)!;
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ ok: true });
+    const ask = async (path: string, body: object) =>
+      (
+        await fetch(`${url}/v1/${path}`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(body),
+        })
+      ).json() as Promise<Record<string, unknown[]>>;
+    const vectors = await ask("embeddings", {
+      model: "code-encoder",
+      input: ["sort a list"],
+      dimensions: 128,
+      exit: 4,
+    });
+    expect(vectors.data).toEqual([{ object: "embedding", index: 0, embedding: expect.any(Array) }]);
+    const chat = { model: "generator", messages: [{ role: "user", content: "Hello" }], max_tokens: 3 };
+    expect((await ask("chat/completions", chat)).choices).toHaveLength(1);
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain(
+      'tessera_generator_generated_total{model="generator"} 3',
+    );
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([0, null]);
+  }, 90_000);
 });

@@ -46,6 +46,8 @@ export async function encoderService(
 ): Promise<EncoderService> {
   const longest = longestInput(model);
   const batcher = new EncoderBatcher(await engine.loadEncoder(model), {
+    // as much as the GPU takes in one command list; a CPU gains nothing from more than keeps its threads busy
+    ...(engine.info.kind === "gpu" && { tokensPerBatch: 16_384 }),
     ...settings,
     name: model.name,
     check: (batch, exit) => checkBatch(batch, exit, model, longest),
