@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  type Arm,
   arms,
   type LoggedSample,
   openSandbox,
@@ -26,40 +28,54 @@ import { sampledModel } from "./measure/sampler.js";
 
 const place = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const problemsFile = place("../codechain/problems.jsonl.br");
-const logFile = place("../codechain/log.jsonl.br");
+const logs = place("../codechain/logs/");
 const page = place("../../../docs/models/codechain.md");
 const [opening, closing] = ["<!-- figures: npm run bench -- codechain -->", "<!-- end of figures -->"];
 
+/** What the headline compares. */
+const mainArms: readonly Arm[] = ["direct", "modular", "codechain", "modules"];
+/** Problems that are drawn together, and logged before the next. */
+const portion = 38;
+/** Problems of the development split, and of each other split. */
+const counts: Readonly<Record<string, number>> = { development: 38, none: 75, length: 75, compose: 75, new_op: 75 };
 /** 20 samples a round; the clusters of each revision. */
 const count = 20;
 const clusters = [4, 2, 1];
-const seeds = [1, 2];
+const seeds = [1];
 const maxTokens = 176;
 const temperature = 1;
 
 /**
- * CodeChain's arms on list programs with our own small model. Without more the committed log is scored again, which needs no
- * model, and the figures of docs/models/codechain.md are written. TESSERA_CODECHAIN=draw draws the log anew with the bundle
- * list-coder (TESSERA_PYTHON: a Python with torch), from the problems of TESSERA_LISTPROGRAMS where it is set, the folder that
- * apps/train/listprograms.py wrote; TESSERA_CODECHAIN=try only prints pass@1 on the development problems.
+ * CodeChain's arms on list programs with our own small model. Without more the committed logs are scored again, which needs
+ * no model, and the figures of docs/models/codechain.md are written. TESSERA_CODECHAIN=draw draws what is not logged yet with
+ * the bundle list-coder (TESSERA_PYTHON: a Python with torch); a run that was stopped goes on with the same command.
+ * TESSERA_CODECHAIN=draw-main draws only the arms that the headline compares, which takes a third of the time.
+ * TESSERA_LISTPROGRAMS=<the folder that apps/train/listprograms.py wrote> takes other problems, and their logs with them.
+ * TESSERA_CODECHAIN=try only prints pass@1 on the development problems.
  */
 export default async function codechain(report: Report): Promise<void> {
-  const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder, TESSERA_PROBLEMS: most = "38" } = process.env;
+  const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder } = process.env;
   const sandbox = await openSandbox(quickjs());
   try {
-    if (folder) await writeLines(problemsFile, problemsIn(folder, Number(most)));
+    if (folder) {
+      await rm(logs, { recursive: true, force: true });
+      await writeLines(problemsFile, problemsIn(folder));
+    }
     const tasks = await readLines(problemsFile, task);
     if (work === "try") return await attempt(report, tasks, sandbox);
-    if (work === "draw") {
-      const log: LoggedSample[] = [];
-      for await (const one of experiment(tasks, sandbox)) log.push(one);
-      await writeLog(logFile, log);
-    }
-    if (!existsSync(logFile)) return report.miss("codechain", `there is no ${logFile}`);
-    const log = await readLog(logFile);
-    report.say(`${log.length} samples of ${tasks.length} problems`);
+    if (work === "draw") await drawRest(report, tasks, sandbox);
+    // the last problems first, so that both can run at once
+    if (work === "draw-main") await drawRest(report, tasks.toReversed(), sandbox, mainArms);
+    const log = await readLogs();
+    if (log.length === 0) return report.miss("codechain", `there is no log in ${logs}`);
+    const logged = new Set(log.map(({ problem }) => problem));
+    report.say(`${log.length} samples of ${logged.size} problems`);
     const scored = await scoreSamples(sandbox, tasks, log);
-    const tables = tablesOf(tasks, scored, report);
+    const tables = tablesOf(
+      tasks.filter(({ id }) => logged.has(id)),
+      scored,
+      report,
+    );
     const text = await readFile(page, "utf8");
     const [before, rest] = text.split(opening) as [string, string];
     await writeFile(page, `${before}${opening}\n\n${tables}\n\n${closing}${rest.split(closing)[1]}`);
@@ -68,18 +84,41 @@ export default async function codechain(report: Report): Promise<void> {
   }
 }
 
-/** The first problems of every split. */
-function problemsIn(folder: string, most: number): unknown[] {
-  return ["development", "none", "length", "compose", "new_op"].flatMap((split) =>
-    readFileSync(`${folder}/${split}.jsonl`, "utf8")
-      .trim()
-      .split("\n")
-      .slice(0, most)
-      .map((line) => task.parse(JSON.parse(line))),
-  );
+async function readLogs(): Promise<LoggedSample[]> {
+  const names = existsSync(logs) ? (await readdir(logs)).sort() : [];
+  return (await Promise.all(names.map((name) => readLog(join(logs, name))))).flat();
 }
 
-async function* experiment(tasks: readonly Task[], sandbox: Sandbox, only?: readonly (typeof arms)[number][]) {
+async function drawRest(
+  report: Report,
+  tasks: readonly Task[],
+  sandbox: Sandbox,
+  only?: readonly Arm[],
+): Promise<void> {
+  await mkdir(logs, { recursive: true });
+  const done = new Set((await readLogs()).map(({ problem }) => problem));
+  const rest = tasks.filter(({ id }) => !done.has(id));
+  while (rest.length > 0) {
+    const own = rest.splice(0, portion);
+    const log: LoggedSample[] = [];
+    for await (const one of experiment(own, sandbox, only)) log.push(one);
+    await writeLog(join(logs, `${own[0]!.id}.jsonl.br`), log);
+    report.say(`${own.length} problems drawn, ${rest.length} left`);
+  }
+}
+
+/** The first problems of every split: those of development, then one of each other split in turn. */
+function problemsIn(folder: string): Task[] {
+  const [first, ...others] = Object.entries(counts).map(([split, count]) =>
+    readFileSync(join(folder, `${split}.jsonl`), "utf8")
+      .split("\n")
+      .slice(0, count)
+      .map((line) => task.parse(JSON.parse(line))),
+  );
+  return [...first!, ...others[0]!.flatMap((_, turn) => others.map((split) => split[turn]!))];
+}
+
+async function* experiment(tasks: readonly Task[], sandbox: Sandbox, only?: readonly Arm[]) {
   const python = process.env.TESSERA_PYTHON ?? "python3";
   const model = sampledModel(python, process.env.TESSERA_LIST_CODER ?? (await findModel("list-coder")));
   const encoder = await openCodeEncoder(await findModel("code-encoder"), cpuEngine());

@@ -1,4 +1,4 @@
-import type { LanguageModel } from "@tessera/core";
+import type { FlowDocument, LanguageModel } from "@tessera/core";
 import {
   defaultGenerator,
   type EngineKind,
@@ -32,6 +32,17 @@ export const languageModelOptions = (command: Command, { several = false } = {})
         : `of the service; without one, a generator of ours ("${defaultGenerator}")`,
     )
     .option("--cassette <file>", "answers recorded before; with --model, records");
+
+/** The generator of ours that writes programs. */
+const programWriter = "list-coder";
+
+/** What a flow's model is where nothing was said of it: for a flow that has programs written, the one of ours that writes some. */
+export const defaultModelOf = ({ nodes }: FlowDocument): string | undefined =>
+  Object.values(nodes).some(({ run }) =>
+    typeof run === "string" ? run === "coder.sample" : defaultModelOf(run) !== undefined,
+  )
+    ? programWriter
+    : undefined;
 
 /** A generator of ours on the engine that was asked for; the two are closed together. */
 async function openOwn(terminal: Terminal, name: string, kind: EngineKind | undefined): Promise<LanguageModel> {

@@ -69,12 +69,21 @@ function trace(terminal: Terminal, event: FlowEvent): void {
   }
 }
 
+const mostNames = 6;
+
+/** A few things by their names, others by their number. */
+function members(list: readonly unknown[]): string {
+  const names = list.map((one) => (one as { name?: unknown } | null)?.name);
+  const named = names.length > 0 && names.length <= mostNames && names.every((name) => typeof name === "string");
+  return named ? names.join(", ") : String(list.length);
+}
+
 /** What an output holds, short enough for a line. */
 function summary(output: unknown): string {
   if (typeof output !== "object" || output === null) return "";
   return Object.entries(output)
     .map(([port, value]) => {
-      if (Array.isArray(value)) return `${port}: ${value.length}`;
+      if (Array.isArray(value)) return `${port}: ${members(value)}`;
       if (typeof value === "object" && value !== null) return `${port}: {…}`;
       const text = String(value).replace(/\s+/g, " ");
       return `${port}: ${text.length > 40 ? `${text.slice(0, 39)}…` : text}`;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { faultOf, mbxpCases, readMbxp, reportMbxp } from "./mbxp.js";
+import { faultOf, mbxpCases, mbxpTasks, readMbxp, reportMbxp } from "./mbxp.js";
 import { type CaseResult, checkCases } from "./sandbox/cases.js";
 import { quickjs } from "./sandbox/quickjs.js";
 import { openSandbox } from "./sandbox/sandbox.js";
@@ -32,6 +32,17 @@ describe("MBXP JavaScript", () => {
     expect(passedThough).toEqual([]);
     expect(passed + faulty.length).toBe(results.length);
   }, 120_000);
+
+  it("tasks show the first example alone, and their public test is a part of the hidden ones", () => {
+    for (const { text, tests, hidden, entry } of mbxpTasks(problems)) {
+      expect(text.match(/^ \* > /gm) ?? []).toHaveLength(Math.min(1, text.split(" * > ").length - 1));
+      expect(hidden.toString().startsWith(tests as string)).toBe(true);
+      expect(tests).toContain(`${entry}(`);
+    }
+    const shown = mbxpTasks(problems).filter(({ text }) => text.includes(" * > "));
+    expect(shown.length).toBeGreaterThan(900);
+    expect(shown.filter(({ tests, hidden }) => tests.length < hidden.length / 1.5).length).toBeGreaterThan(900);
+  });
 
   it("a solution that misspells its parameter passes once the parameter is spelt as it spells it", async () => {
     const sandbox = await openSandbox(quickjs({ workers: 2 }), { wallMs: 5000 });

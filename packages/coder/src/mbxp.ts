@@ -1,9 +1,12 @@
+import type { Task } from "./experiment/score.js";
 import type { CaseResult, CodeCase } from "./sandbox/cases.js";
 
 /** A line of MBXP (amazon-science/mxeval, data/mbxp): a function's beginning, its solution and its tests. */
 export interface MbxpProblem {
   readonly task_id: string;
   readonly prompt: string;
+  /** The function that the tests call. */
+  readonly entry_point: string;
   readonly test: string;
   readonly language: "javascript" | "typescript";
   readonly canonical_solution?: string | null;
@@ -21,6 +24,25 @@ export const mbxpCases = (problems: readonly MbxpProblem[]): CodeCase[] =>
   problems.flatMap(({ task_id, prompt, canonical_solution, test, language }) =>
     canonical_solution ? [{ id: task_id, code: prompt + canonical_solution, tests: test, language }] : [],
   );
+
+const exampleLine = /^ \* > .*$/gm;
+
+/**
+ * The problems as tasks of an experiment. Published prompts show all that the tests check: only the first example is kept,
+ * with the first assertion as public test; hidden are all of them.
+ */
+export const mbxpTasks = (problems: readonly MbxpProblem[]): Task[] =>
+  problems.map(({ task_id, prompt, entry_point, test, language }) => {
+    const examples = [...prompt.matchAll(exampleLine)];
+    const second = examples[1]?.index;
+    const text =
+      second === undefined ? prompt : `${prompt.slice(0, second)}${prompt.slice(prompt.indexOf(" */", second))}`;
+    const next = test.search(/^var arg1\d+ ?=|^var x1 ?=/m);
+    return {
+      ...{ id: task_id, text: text.trim(), language, entry: entry_point, split: "test", vague: false, modules: [] },
+      ...{ tests: next < 0 ? test : test.slice(0, next), hidden: test },
+    };
+  });
 
 // what is wrong with published solutions, found by reading them and running them in Node as well
 const quotedKeys = "the tests expect keys with quotation marks in them";

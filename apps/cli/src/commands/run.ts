@@ -8,7 +8,7 @@ import { defaultEncoder, openSource } from "../codebase.js";
 import { corpusResources } from "../corpus.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
-import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
+import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
@@ -85,7 +85,8 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
 export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
   const document = await readFlow(nameOrFile);
   const input = await inputOf(options.input);
-  const model = await openLanguageModel(terminal, options);
+  const silent = options.model === undefined && options.cassette === undefined && options.endpoint === undefined;
+  const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;
   try {
     opened = await openResources(terminal, options);

@@ -9,7 +9,7 @@ import { passAtK } from "./statistics.js";
 /** A problem of an experiment: what a flow may see, and the hidden tests that only scoring sees. */
 export const task = problem.extend({
   id: z.string(),
-  hidden: z.array(test).min(1),
+  hidden: z.union([z.string(), z.array(test).min(1)]),
   /** The true modules, for the arm that shows them. */
   modules: z.array(z.string()).default([]),
   /** "development" where rounds and settings may be chosen on it. */

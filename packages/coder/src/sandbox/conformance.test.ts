@@ -297,18 +297,21 @@ afterAll(async () => {
 const languages: Partial<Record<Runnable, string>> = innerMissing
   ? { javascript: "*" }
   : { javascript: "*", python: "*" };
-const drivers: Driver[] = [
-  quickjs({ workers: 2 }),
-  bwrap(),
-  ...(innerMissing ? [] : [docker({ path: fakeDocker, startMs: 0 })]),
-  remote({ url: server.url, versions: languages, graceMs: 1000 }),
+const piston = process.env.TESSERA_PISTON;
+const drivers: (readonly [label: string, driver: Driver])[] = [
+  ["quickjs", quickjs({ workers: 2 })],
+  ["bwrap", bwrap()],
+  ...(innerMissing ? [] : ([["docker, a script over bwrap", docker({ path: fakeDocker, startMs: 0 })]] as const)),
+  ["docker", docker()],
+  ["remote, a server of this test", remote({ url: server.url, versions: languages, graceMs: 1000 })],
+  ["remote", remote({ url: piston ?? "http://127.0.0.1:1/set-TESSERA_PISTON-to-a-Piston-server" })],
 ];
 
-for (const driver of drivers) {
+for (const [label, driver] of drivers) {
   const missing = await driver.missing();
   if (missing) {
-    process.stderr.write(`\nNOT TESTED: the driver ${driver.name}: ${missing}\n`);
-    it(`${driver.name} refuses, since it is missing here`, async () => {
+    process.stderr.write(`\nNOT TESTED: the driver ${label}: ${missing}\n`);
+    it(`${label} refuses, since it is missing here`, async () => {
       await expect(openSandbox(driver)).rejects.toMatchObject({ code: "SANDBOX_REFUSED" });
       const program: Program = { language: driver.languages[0]!, source: "" };
       await expect(driver.run(program, limits)).rejects.toMatchObject({ code: "SANDBOX_REFUSED" });
@@ -316,7 +319,7 @@ for (const driver of drivers) {
     continue;
   }
 
-  describe(`the driver ${driver.name}`, () => {
+  describe(`the driver ${label}`, () => {
     const delay = monitorEventLoopDelay({ resolution: 10 });
     let before = 0;
     beforeAll(() => {
@@ -377,7 +380,7 @@ for (const driver of drivers) {
     });
   });
 
-  describe(`tests run by ${driver.name}`, () => {
+  describe(`tests run by ${label}`, () => {
     let sandbox: Sandbox;
     beforeAll(async () => {
       // a closed driver stays closed: this is another of its kind

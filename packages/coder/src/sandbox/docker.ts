@@ -7,7 +7,7 @@ import { admitArgument, commandOf, runProcess } from "./process.js";
 
 /**
  * A bridge to Docker (or a program with its command line): one container a run, with no network, a read-only file
- * system, no capabilities, an unprivileged user, and limits of memory and processes.
+ * system, no capabilities, an unprivileged user, and limits of memory and processes. Its images have to be there.
  * `startMs` is added to the time limit, since a container starts slowly.
  */
 export function docker({
@@ -24,18 +24,32 @@ export function docker({
 } = {}): Driver {
   const lane = lanes(workers);
   let reason: Promise<string | undefined> | undefined;
+  const quiet = { wallMs: 10_000, memoryMb: 0, outputBytes: 65_536 };
+
+  /** `undefined` where a command succeeds, else what it says. */
+  const complaint = async (...args: string[]): Promise<string | undefined> => {
+    const { status, exitCode, errors } = await runProcess({ path, args, input: "" }, quiet);
+    return status === "exited" && exitCode === 0 ? undefined : errors.trim();
+  };
+  async function lacking(): Promise<string | undefined> {
+    try {
+      const server = await complaint("version", "--format", "{{.Server.Version}}");
+      if (server !== undefined) return `${path} has no server: ${server}`;
+      // one that is fetched during a run would use up the run's time
+      for (const image of Object.values(images))
+        if ((await complaint("image", "inspect", "--format", "{{.Id}}", image)) !== undefined)
+          return `the image ${image} is not there: docker pull ${image}`;
+      return undefined;
+    } catch {
+      return `${path} is not installed`;
+    }
+  }
+
   const driver: Driver = {
     name: "docker",
     languages: Object.keys(images) as Runnable[],
     async missing() {
-      reason ??= runProcess(
-        { path, args: ["version", "--format", "{{.Server.Version}}"], input: "" },
-        { wallMs: 10_000, memoryMb: 0, outputBytes: 65_536 },
-      ).then(
-        ({ status, exitCode, errors }) =>
-          status === "exited" && exitCode === 0 ? undefined : `${path} has no server: ${errors.trim()}`,
-        () => `${path} is not installed`,
-      );
+      reason ??= lacking();
       return reason;
     },
     async run(program, limits, signal) {
@@ -52,7 +66,6 @@ export function docker({
         ...commandOf(program, limits, "node", "python3"),
       ];
       const onKill = (): void => {
-        const quiet = { wallMs: 10_000, memoryMb: 0, outputBytes: 65_536 };
         void runProcess({ path, args: ["kill", name], input: "" }, quiet).catch(() => undefined);
       };
       const within = { ...limits, wallMs: limits.wallMs + startMs };
