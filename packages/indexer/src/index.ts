@@ -14,6 +14,7 @@ export * from "./lock.js";
 export * from "./markdown.js";
 export * from "./metadata.js";
 export * from "./outline.js";
+export * from "./parent-score.js";
 export * from "./participant.js";
 export * from "./reverse-hyde.js";
 export * from "./small-to-big.js";

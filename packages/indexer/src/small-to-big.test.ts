@@ -3,7 +3,9 @@ import { type Hit, type Passage, type Principal, permits, rank, type Store } fro
 import { contextOf, hostOf, runOperator, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { expand } from "./expand.js";
+import { parentScore } from "./parent-score.js";
 import { smallToBig } from "./small-to-big.js";
+import { chunkWindows } from "./window.js";
 
 const page: Passage = {
   id: "d",
@@ -60,6 +62,10 @@ const hitsOf = (list: Passage[]): Hit[] =>
 
 async function cut(by: "window" | "sentence", parent: Passage) {
   const { children } = await runOperator(smallToBig, { by, size: 4 }, { passages: [parent] });
+  return children as Passage[];
+}
+async function overlapping(parent: Passage, size: number, overlap: number) {
+  const { children } = await runOperator(smallToBig, { size, overlap }, { passages: [parent] });
   return children as Passage[];
 }
 const children = await cut("window", page);
@@ -161,5 +167,101 @@ describe("indexer.expand", () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("windows with their neighbours", () => {
+  it("gives a window what stands around it, and what two share once", async () => {
+    const parts = await overlapping(page, 4, 2);
+    const from = storeOf(parts);
+    const [hit] = await run([parts[2]!], { windows: 1 }, from);
+    const [start, end] = hit!.passage.metadata.span as [number, number];
+    expect(hit!.passage.text).toBe(page.text.slice(start, end));
+    expect(hit!.passage.metadata).toMatchObject({ windows: [1, 3], year: 2020 });
+    expect([start, end]).toEqual([(parts[1]!.metadata.span as number[])[0], (parts[3]!.metadata.span as number[])[1]]);
+    expect((await run([parts[0]!], { windows: 1 }, from))[0]!.passage.metadata.windows).toEqual([0, 1]);
+  });
+
+  it("windows of any text and any overlap put together are the stretch of text that they span", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom("one ", "two\n", "three  ", "四", "five. "), { minLength: 1, maxLength: 30 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.nat(5),
+        fc.array(fc.nat(30), { minLength: 1, maxLength: 4 }),
+        fc.nat(3),
+        async (words, size, shared, picks, around) => {
+          const parent: Passage = { id: "p", text: words.join(""), source: { path: "p" }, metadata: {} };
+          const parts = await overlapping(parent, size, Math.min(shared, size - 1));
+          const picked = [...new Set(picks.map((pick) => parts[pick % parts.length]!))];
+          const hits = await run(picked, { windows: around }, storeOf(parts));
+          for (const { passage } of hits) {
+            const [start, end] = passage.metadata.span as [number, number];
+            expect(passage.text).toBe(parent.text.slice(start, end));
+          }
+          // every window that was found stands in one of them
+          for (const { text } of picked) expect(hits.some(({ passage }) => passage.text.includes(text))).toBe(true);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+const scoredHits = (list: readonly (readonly [Passage, number])[]): Hit[] =>
+  list.map(([passage, score]) => ({ passage, score, provenance: [] }));
+
+testOperator(parentScore, {
+  cases: [
+    {
+      name: "weighs a child's share of the best score with that of its parent",
+      config: { weight: 0.25 },
+      input: {
+        children: scoredHits([
+          [children[0]!, 8],
+          [{ ...children[1]!, parent: "other" }, 4],
+        ]),
+        parents: scoredHits([
+          [page, 3],
+          [{ ...page, id: "other" }, 6],
+        ]),
+      },
+      output: ({ hits }) =>
+        expect((hits as Hit[]).map(({ passage, score }) => [passage.id, score])).toEqual([
+          ["d/w1", 0.25 * (4 / 8) + 0.75 * (6 / 6)],
+          ["d/w0", 0.25 * (8 / 8) + 0.75 * (3 / 6)],
+        ]),
+    },
+  ],
+});
+
+describe("indexer.parent-score", () => {
+  it("takes the mean over the larger stretches of the same document that hold the child", async () => {
+    const words = Array.from({ length: 12 }, (_, i) => `w${i}`).join(" ");
+    const document: Passage = { id: "d", text: words, source: { path: "d.txt" }, metadata: {} };
+    const small = await overlapping(document, 2, 0);
+    const large = chunkWindows(document, { unit: "words", size: 6, overlap: 3 }); // 0–5, 3–8, 6–11
+    const elsewhere = { ...large[0]!, id: "x", source: { path: "other.txt" } };
+    const { hits } = await runOperator(
+      parentScore,
+      { weight: 0 },
+      {
+        children: scoredHits(small.map((child) => [child, 1])),
+        parents: scoredHits([
+          [large[0]!, 4],
+          [large[1]!, 2],
+          [elsewhere, 8],
+        ]),
+      },
+    );
+    const scores = new Map((hits as Hit[]).map(({ passage, score }) => [passage.id, score]));
+    // by hand: the first window is 4 of 8, the second 2 of 8; words 4–5 stand in both, 2–3 in the first alone
+    expect(small.map(({ id }) => scores.get(id))).toEqual([0.5, 0.5, (0.5 + 0.25) / 2, 0.25, 0, 0]);
+  });
+
+  it("a list without a score above 0 weighs nothing", async () => {
+    const input = { children: scoredHits([[children[0]!, 0]]), parents: [] };
+    const { hits } = await runOperator(parentScore, {}, input);
+    expect((hits as Hit[])[0]!.score).toBe(0);
   });
 });

@@ -6,9 +6,10 @@ const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 // a line feed within a paragraph ends no sentence; one before an empty line, a list item, a heading or a table row does
 const wrapped = /(?<!\n[^\S\n]*)\n(?![^\S\n]*(?:\n|[-*+>]\s|\d+[.)]\s|[#|]))/g;
 
-/** The sentences of a passage; put together they are its text. `metadata.sentence` counts from 0. */
+/** The sentences of a passage; put together they are its text. */
 function sentencesOf(passage: Passage): Passage[] {
   let line = passage.source?.lines?.[0] ?? 1;
+  let end = 0;
   const sentences: string[] = [];
   for (const { segment, index } of segmenter.segment(passage.text.replace(wrapped, " "))) {
     const sentence = passage.text.slice(index, index + segment.length);
@@ -19,24 +20,29 @@ function sentencesOf(passage: Passage): Passage[] {
     const first = line + (/^\s*/.exec(text)![0].split("\n").length - 1);
     const last = line + text.trimEnd().split("\n").length - 1;
     line += text.split("\n").length - 1;
+    end += text.length;
     return {
-      id: sentenceId(passage.id, sentence),
+      id: partId(passage.id, "sentence", sentence),
       text,
       ...(passage.title !== undefined && { title: passage.title }),
       source: { path: passage.id, ...passage.source, lines: [Math.min(first, last), last] },
       parent: passage.id,
-      metadata: { ...passage.metadata, sentence },
+      metadata: { ...passage.metadata, span: [end - text.length, end], sentence },
     };
   });
 }
 
-/** The id of a sentence of a passage, so that its neighbours can be asked for. */
-export const sentenceId = (parent: string, sentence: number): string => `${parent}/s${sentence}`;
+/** What a passage is cut into; a child's number among those of its parent stands in its metadata under that name. */
+export type Part = "sentence" | "window";
+
+/** The id of a numbered child, so that its neighbours can be asked for. */
+export const partId = (parent: string, part: Part, number: number): string => `${parent}/${part[0]}${number}`;
 
 /**
  * Cuts passages into children that are found, while the larger passage is what is read: index both, search the
  * children, and put `indexer.expand` behind the search. By "window" a child is a short window whose parent is the
- * passage; by "sentence" it is one sentence, and its neighbours come with it when it is expanded.
+ * passage; by "sentence" it is one sentence, and its neighbours come with it when it is expanded. The children of a
+ * passage are numbered from 0, and `metadata.span` holds the characters [from, to) of it that a child is.
  */
 export const smallToBig = operator({
   name: "indexer.small-to-big",
@@ -63,10 +69,12 @@ export const smallToBig = operator({
       children: parents.flatMap((parent: Passage) =>
         by === "sentence"
           ? sentencesOf(parent)
-          : chunkWindows(parent, { unit: "words", size, overlap }).map((child) => ({
+          : chunkWindows(parent, { unit: "words", size, overlap }).map((child, window) => ({
               ...child,
+              id: partId(parent.id, "window", window),
               source: { ...parent.source, ...child.source! },
               parent: parent.id,
+              metadata: { ...child.metadata, window },
             })),
       ),
     }),
