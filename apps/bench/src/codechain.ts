@@ -32,8 +32,6 @@ const logs = place("../codechain/logs/");
 const page = place("../../../docs/models/codechain.md");
 const [opening, closing] = ["<!-- figures: npm run bench -- codechain -->", "<!-- end of figures -->"];
 
-/** What the headline compares. */
-const mainArms: readonly Arm[] = ["direct", "modular", "codechain", "modules"];
 /** Problems that are drawn together, and logged before the next. */
 const portion = 38;
 /** Problems of the development split, and of each other split. */
@@ -49,12 +47,13 @@ const temperature = 1;
  * CodeChain's arms on list programs with our own small model. Without more the committed logs are scored again, which needs
  * no model, and the figures of docs/models/codechain.md are written. TESSERA_CODECHAIN=draw draws what is not logged yet with
  * the bundle list-coder (TESSERA_PYTHON: a Python with torch); a run that was stopped goes on with the same command.
- * TESSERA_CODECHAIN=draw-main draws only the arms that the headline compares, which takes a third of the time.
+ * TESSERA_ARMS=<names> draws these arms alone, TESSERA_FROM=end the last problems first, so that two processes meet.
  * TESSERA_LISTPROGRAMS=<the folder that apps/train/listprograms.py wrote> takes other problems, and their logs with them.
  * TESSERA_CODECHAIN=try only prints pass@1 on the development problems.
  */
 export default async function codechain(report: Report): Promise<void> {
-  const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder } = process.env;
+  const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder, TESSERA_FROM: from } = process.env;
+  const wanted = arms.filter((arm) => process.env.TESSERA_ARMS?.split(",").includes(arm) ?? true);
   const sandbox = await openSandbox(quickjs());
   try {
     if (folder) {
@@ -63,9 +62,7 @@ export default async function codechain(report: Report): Promise<void> {
     }
     const tasks = await readLines(problemsFile, task);
     if (work === "try") return await attempt(report, tasks, sandbox);
-    if (work === "draw") await drawRest(report, tasks, sandbox);
-    // the last problems first, so that both can run at once
-    if (work === "draw-main") await drawRest(report, tasks.toReversed(), sandbox, mainArms);
+    if (work === "draw") await drawRest(report, from === "end" ? tasks.toReversed() : tasks, sandbox, wanted);
     const log = await readLogs();
     if (log.length === 0) return report.miss("codechain", `there is no log in ${logs}`);
     const logged = new Set(log.map(({ problem }) => problem));
@@ -93,17 +90,18 @@ async function drawRest(
   report: Report,
   tasks: readonly Task[],
   sandbox: Sandbox,
-  only?: readonly Arm[],
+  wanted: readonly Arm[],
 ): Promise<void> {
   await mkdir(logs, { recursive: true });
-  const done = new Set((await readLogs()).map(({ problem }) => problem));
-  const rest = tasks.filter(({ id }) => !done.has(id));
-  while (rest.length > 0) {
-    const own = rest.splice(0, portion);
+  for (;;) {
+    const done = new Set((await readLogs()).map(({ problem, arm }) => `${problem} ${arm}`));
+    const rest = tasks.filter(({ id }) => wanted.some((arm) => !done.has(`${id} ${arm}`)));
+    const own = rest.slice(0, portion);
+    if (own.length === 0) return;
     const log: LoggedSample[] = [];
-    for await (const one of experiment(own, sandbox, only)) log.push(one);
-    await writeLog(join(logs, `${own[0]!.id}.jsonl.br`), log);
-    report.say(`${own.length} problems drawn, ${rest.length} left`);
+    for await (const one of experiment(own, sandbox, wanted)) if (!done.has(`${one.problem} ${one.arm}`)) log.push(one);
+    await writeLog(join(logs, `${own[0]!.id}.${wanted.length}.jsonl.br`), log);
+    report.say(`${own.length} problems drawn, ${rest.length - own.length} left`);
   }
 }
 
@@ -118,7 +116,7 @@ function problemsIn(folder: string): Task[] {
   return [...first!, ...others[0]!.flatMap((_, turn) => others.map((split) => split[turn]!))];
 }
 
-async function* experiment(tasks: readonly Task[], sandbox: Sandbox, only?: readonly Arm[]) {
+async function* experiment(tasks: readonly Task[], sandbox: Sandbox, wanted: readonly Arm[]) {
   const python = process.env.TESSERA_PYTHON ?? "python3";
   const model = sampledModel(python, process.env.TESSERA_LIST_CODER ?? (await findModel("list-coder")));
   const encoder = await openCodeEncoder(await findModel("code-encoder"), cpuEngine());
@@ -133,7 +131,7 @@ async function* experiment(tasks: readonly Task[], sandbox: Sandbox, only?: read
         maxTokens,
         temperature,
       },
-      ...{ characters: 4000, style: "brief" as const, arms: only ?? arms, seeds },
+      ...{ characters: 4000, style: "brief" as const, arms: wanted, seeds },
       context: (id, arm, seed) => {
         const path = `${id}/${arm}`;
         const { signal } = new AbortController();

@@ -31,7 +31,9 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
   const tested = ids(({ split }) => split !== "development");
   const groups = within(tested);
   const last = Math.max(...scored.map(({ round }) => round));
-  const chosen = new Map([...groups.keys()].map((arm) => [arm, bestRound(development, arm)]));
+  const chosen = new Map(
+    [...groups.keys()].map((arm) => [arm, development.has(arm) ? bestRound(development, arm) : last]),
+  );
   const seeds = new Set(scored.map(({ seed }) => seed));
   const arms = reportArms(groups, last);
   for (const { arm, passAt1ByRound: _, ...figures } of arms)
@@ -83,6 +85,7 @@ function armTable(arms: readonly ArmReport[], chosen: ReadonlyMap<string, number
   return markdown(
     [
       "arm",
+      "problems",
       ...rounds,
       "chosen",
       "pass@5",
@@ -95,6 +98,7 @@ function armTable(arms: readonly ArmReport[], chosen: ReadonlyMap<string, number
     ],
     arms.map((one) => [
       one.arm,
+      String(one.problems),
       ...one.passAt1ByRound.map(percent),
       String(chosen.get(one.arm)),
       ...[one.passAt5, one.coverage, one.selectOne, one.selectConsensus, one.hiddenFail, one.extractable].map(percent),
@@ -113,12 +117,14 @@ function comparisonTable(comparisons: readonly Comparison[], atEqualTokens?: rea
   return markdown(
     [
       same ? `less ${named(right!)}` : "",
+      "problems",
       "difference",
       "relative",
       ...(atEqualTokens ? ["difference at equal tokens"] : []),
     ],
     comparisons.map((one, place) => [
       same ? named(one.left) : `${named(one.left)}, less ${named(one.right)}`,
+      String(one.problems),
       interval(one.difference),
       interval(one.relative),
       ...(atEqualTokens ? [interval(atEqualTokens[place]!.difference)] : []),

@@ -19,6 +19,8 @@ export function grouped(scored: readonly ScoredSample[]): Groups {
 /** One arm's means over problems, of means over seeds. */
 export interface ArmReport extends Readonly<Record<Exclude<keyof Figures, "hiddenFail">, number>> {
   readonly arm: string;
+  /** How many problems it ran on. */
+  readonly problems: number;
   readonly hiddenFail: number;
   /** By round, the published measure. */
   readonly passAt1ByRound: number[];
@@ -35,6 +37,8 @@ export interface Side {
 export interface Comparison {
   readonly left: Side;
   readonly right: Side;
+  /** How many problems both have. */
+  readonly problems: number;
   readonly difference: Interval;
   readonly relative: Interval;
 }
@@ -88,7 +92,7 @@ export function reportArms(groups: Groups, lastRound: number, budget?: Budget): 
         }),
       );
     return {
-      arm,
+      ...{ arm, problems: problems.length },
       passAt1: of(({ passAt1 }) => passAt1),
       passAt5: of(({ passAt5 }) => passAt5),
       passAll: of(({ passAll }) => passAll),
@@ -115,7 +119,7 @@ export function compareArms(groups: Groups, left: Side, right: Side, budget?: Bu
     shared.map((problem) => mean(of.get(problem)!.map((found) => found[measure])));
   const pairs = [values(ours, left), values(theirs, right)] as const;
   return {
-    ...{ left, right },
+    ...{ left, right, problems: shared.length },
     difference: pairedBootstrap(...pairs),
     relative: pairedBootstrap(...pairs, { kind: "relative" }),
   };
