@@ -1,4 +1,5 @@
 // internal
+import { randomUUID } from "node:crypto";
 import type { Json } from "@tessera/core";
 import type { RunEvent } from "@tessera/graph";
 import type { SqlConnection } from "./records.js";
@@ -23,38 +24,35 @@ export class EventLog {
     return rows.map(({ sequence, type, data }) => ({ sequence, type, data: JSON.parse(data) as Json }));
   }
 
-  /** A worker that takes a run over goes on with its numbers; `wrote` is called when some can be read. */
-  async writer(run: string, wrote: () => void): Promise<EventWriter> {
-    const { rows } = await this.connection.query<{ last: number }>(
-      "SELECT coalesce(max(sequence), 0) AS last FROM tessera.event WHERE run = $1",
-      [run],
-    );
-    let last = rows[0]?.last ?? 0;
-    let waiting: RunEvent[] = [];
+  /**
+   * Batches are numbered as they arrive, behind what is there: a worker that takes a run over, or works on beside a late one,
+   * takes no number twice. `wrote` is called when some can be read.
+   */
+  writer(run: string, wrote: () => void): EventWriter {
+    const writer = randomUUID();
+    let batches = 0;
+    let waiting: Omit<RunEvent, "sequence">[] = [];
     let writing: Promise<unknown> = Promise.resolve();
     const flush = () => {
       if (waiting.length === 0) return;
       const batch = waiting;
       waiting = [];
+      const values = [
+        run,
+        `${writer}:${++batches}`,
+        batch.map(({ type }) => type),
+        batch.map(({ data }) => JSON.stringify(data)),
+      ];
+      const write = () => this.connection.query(insert, values);
       writing = writing
-        .then(() =>
-          this.connection.query(
-            `INSERT INTO tessera.event SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[])
-             ON CONFLICT DO NOTHING`,
-            [
-              run,
-              batch.map(({ sequence }) => sequence),
-              batch.map(({ type }) => type),
-              batch.map(({ data }) => JSON.stringify(data)),
-            ],
-          ),
-        )
+        .then(write)
+        .catch(write) // of two that came at once the later one goes behind the other
         .then(wrote)
         .catch((error) => process.emitWarning(`events of run ${run} are lost: ${error}`));
     };
     const timer = setInterval(flush, flushMs);
     return {
-      push: (type, data) => void waiting.push({ sequence: ++last, type, data }),
+      push: (type, data) => void waiting.push({ type, data }),
       async close() {
         clearInterval(timer);
         flush();
@@ -63,3 +61,11 @@ export class EventLog {
     };
   }
 }
+
+// a batch that is sent twice is written once
+const insert = `
+  INSERT INTO tessera.event (run, sequence, type, data, batch)
+  SELECT $1, last.sequence + given.place, given.type, given.data, $2
+  FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS given (type, data, place),
+       (SELECT coalesce(max(sequence), 0) AS sequence FROM tessera.event WHERE run = $1) AS last
+  WHERE NOT EXISTS (SELECT FROM tessera.event WHERE run = $1 AND batch = $2)`;

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { errorBody, messageOf, type Spent, TesseraError } from "@tessera/core";
 import {
   assertSameRun,
@@ -43,17 +44,19 @@ export interface DurableSettings {
   readonly attempts?: number | undefined;
 }
 
+const letGoMs = 250; // how often a worker looks whether its runs were ended from elsewhere
+
 const nothing: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
 
 const schema = [
   `CREATE TABLE IF NOT EXISTS tessera.state (
-     id text PRIMARY KEY, state text NOT NULL, principal text NOT NULL,
+     id text PRIMARY KEY, state text NOT NULL, principal text NOT NULL, holder text,
      started timestamptz NOT NULL DEFAULT now(), ended timestamptz)`,
   "CREATE INDEX IF NOT EXISTS state_principal ON tessera.state (principal, started DESC)",
   "CREATE INDEX IF NOT EXISTS state_ended ON tessera.state (ended) WHERE ended IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS tessera.event (
      run text NOT NULL REFERENCES tessera.state ON DELETE CASCADE, sequence int NOT NULL, type text NOT NULL,
-     data text NOT NULL, PRIMARY KEY (run, sequence))`,
+     data text NOT NULL, batch text NOT NULL, PRIMARY KEY (run, sequence))`,
   "CREATE TABLE IF NOT EXISTS tessera.worker (id text PRIMARY KEY, seen timestamptz NOT NULL)",
 ];
 
@@ -73,6 +76,7 @@ export class DurableRuns implements Runs {
   readonly #running = new Map<string, Working>();
   readonly #log: EventLog;
   readonly #changes = new EventEmitter<Record<string, () => void>>(); // by run: what happened to it in this process
+  #watch: NodeJS.Timeout | undefined;
   #closing = false;
 
   private constructor(
@@ -164,6 +168,7 @@ export class DurableRuns implements Runs {
 
   async resume(id: string, budget?: Budget): Promise<RunState> {
     const running = resumed(await this.#known(id), budget);
+    await this.#released(id);
     const { rows } = await this.settings.connection.query(
       "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING id",
       [id, JSON.stringify(running)],
@@ -171,6 +176,29 @@ export class DurableRuns implements Runs {
     if (rows.length === 0) throw new TesseraError("CONFLICT", "the run is resumed or forgotten already", { path: id });
     await this.queue.again(id);
     return running;
+  }
+
+  /** Waits until whoever works on a run that was ended from elsewhere has let go of it, or must be dead. */
+  async #released(id: string): Promise<void> {
+    const until = performance.now() + (this.settings.leaseMs ?? 15_000);
+    while (performance.now() < until) {
+      const { rows } = await this.settings.connection.query(
+        "SELECT FROM tessera.state WHERE id = $1 AND holder IS NOT NULL",
+        [id],
+      );
+      // when it has let go the queue hears of it
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (rows.length === 0) return;
+    }
+  }
+
+  /** Lets go of runs that were ended from elsewhere. */
+  async #letGo(): Promise<void> {
+    const { rows } = await this.settings.connection.query<{ id: string }>(
+      "SELECT id FROM tessera.state WHERE id = ANY($1::text[]) AND ended IS NOT NULL",
+      [[...this.#running.keys()]],
+    );
+    for (const { id } of rows) this.#running.get(id)?.abort.abort(new Error("the run was ended from elsewhere"));
   }
 
   /** What happened after the event `after`, wherever the run is worked on, until it ends. */
@@ -265,14 +293,20 @@ export class DurableRuns implements Runs {
 
   /** The one step of a run's workflow. Does not throw for what the flow threw: that is the run's end. */
   async #work(id: string, cancelled: AbortSignal): Promise<void> {
-    const state = await this.get(id);
-    if (state?.status !== "running") return;
+    const holder = randomUUID();
+    const { rows } = await this.settings.connection.query<{ state: string }>(
+      "UPDATE tessera.state SET holder = $2 WHERE id = $1 AND ended IS NULL RETURNING state",
+      [id, holder],
+    );
+    if (!rows[0]) return;
+    const state = JSON.parse(rows[0].state) as RunState;
     const abort = new AbortController();
     const forward = () => abort.abort(cancelled.reason);
     cancelled.addEventListener("abort", forward, { once: true });
     const working: Working = { abort, spent: () => undefined };
     this.#running.set(id, working);
-    const writer = await this.#log.writer(id, () => this.#changes.emit(id));
+    this.#watch ??= setInterval(() => void this.#letGo().catch(() => {}), letGoMs).unref();
+    const writer = this.#log.writer(id, () => this.#changes.emit(id));
     let end: Partial<RunState>;
     try {
       const { status, output, spent } = await this.#run(state, working, writer.push);
@@ -283,12 +317,22 @@ export class DurableRuns implements Runs {
       end = { status: "failed", error: errorBody(error), ...(spent && { spent }) };
     } finally {
       this.#running.delete(id);
+      if (this.#running.size === 0) {
+        clearInterval(this.#watch);
+        this.#watch = undefined;
+      }
       cancelled.removeEventListener("abort", forward);
       await writer.close().catch(() => {});
     }
+    const aborted = end.status === "failed" && abort.signal.aborted;
     // left to the worker that takes it over
-    if (end.status === "failed" && this.#closing && abort.signal.aborted) await new Promise(() => {});
-    await this.#end(state, end);
+    if (aborted && this.#closing) await new Promise(() => {});
+    // else its end was noted by whoever cancelled it
+    if (!aborted) await this.#end(state, end);
+    await this.settings.connection.query("UPDATE tessera.state SET holder = NULL WHERE id = $1 AND holder = $2", [
+      id,
+      holder,
+    ]);
   }
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {
