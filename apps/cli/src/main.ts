@@ -121,6 +121,12 @@ languageModelOptions(
   .addOption(engineOption())
   .option("--host <address>", "where to listen", "127.0.0.1")
   .option("--port <number>", "0 takes any", "8080")
+  .addOption(
+    new Option(
+      "--database <url>",
+      "postgres://…: keeps runs, budgets, uploaded flows and indexes, shared by every service on it",
+    ).env("DATABASE_URL"),
+  )
   .option("--keep-runs <count>", "how many runs are kept once they have ended", "10000")
   .option("--keep-days <days>", "and for how long", "30")
   .addOption(

@@ -15,7 +15,10 @@ export const start = (program: string, given: readonly string[], settings: { cwd
   spawn(
     process.execPath,
     ["--conditions=@tessera/source", `--import=${root}apps/setup/sources.mjs`, program, ...given],
-    { cwd: settings.cwd, env: { ...process.env, NODE_OPTIONS: "", FORCE_COLOR: undefined, ...settings.env } },
+    {
+      cwd: settings.cwd,
+      env: { ...process.env, NODE_OPTIONS: "", FORCE_COLOR: undefined, DATABASE_URL: undefined, ...settings.env },
+    },
   );
 
 /** Waits until a program ends, and gives what it wrote. */

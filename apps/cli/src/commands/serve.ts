@@ -18,6 +18,9 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly source: string;
   readonly host: string;
   readonly port: string;
+  readonly database?: string;
+  readonly keepRuns: string;
+  readonly keepDays: string;
   readonly origin?: string[];
   readonly otlp?: string;
   readonly otlpContent?: boolean;
@@ -39,11 +42,23 @@ async function runnable(resources: Resources): Promise<Record<string, FlowDocume
   return found;
 }
 
+function atLeastZero(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0)
+    throw new UsageError(`${name} is a number from 0, not "${text}"`);
+  return value;
+}
+
 /** Serves the flows over the index of a folder until it is told to stop. */
 export async function serve(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const port = Number(options.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new UsageError(`--port is a whole number up to 65535, not "${options.port}"`);
+  const retention = {
+    runs: atLeastZero("--keep-runs", options.keepRuns),
+    ageMs: atLeastZero("--keep-days", options.keepDays) * 86_400_000,
+  };
+  if (options.database) process.noDeprecation = true; // DBOS 5.3 uses pg in a way that pg 9 will refuse, and pg says so
   if (!(await stat(options.source).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
   const model = await openLanguageModel(terminal, options);
@@ -60,10 +75,13 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       resources,
       host: options.host,
       port,
+      retention,
+      ...(options.database && { database: options.database }),
       ...(traces && { observer: traces.observer }),
       ...(options.origin && { origins: options.origin }),
     });
     terminal.result({ url, flows: Object.keys(flows), firstKey });
+    if (options.database) terminal.note("runs, budgets, uploaded flows and indexes are kept in the database");
     terminal.say(`${url}\n${Object.keys(flows).length} flows: ${Object.keys(flows).join(", ")}`);
     if (firstKey) terminal.say(`the first key, shown this once: ${firstKey}`);
     await new Promise<void>((resolve) => {
