@@ -8,7 +8,7 @@ import type { DrawnToken } from "./serving/generator-scheduler.js";
 import type { Answering, TextGeneration } from "./serving/generator-service.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed"]);
+const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed", "score"]);
 
 /**
  * Requests as tokens and tokens as text, by the template of docs/models/generator-bundle.md. Only tokens that have bytes
@@ -42,6 +42,20 @@ export function generatorText(
       const { schema, prefix = "", maxTokens } = request;
       const held = schema && (await schemas.begin(schema, prefix, Math.min(maxTokens, longest - prompt.length)));
       return new TextAnswer(request, prompt, allowed, held, model.marks.end, tokenizer);
+    },
+    score({ messages, text }) {
+      checkRequest({ messages, prefix: text, maxTokens: 1 }, model);
+      const from = promptOf({ messages }, model, tokenizer, longest).length;
+      const ids = promptOf({ messages, prefix: text }, model, tokenizer, longest);
+      if (text === "" || ids.length >= longest)
+        throw new TesseraError(
+          "BAD_ARGUMENT",
+          text === "" ? "the text to score is empty" : `prompt and text together may have fewer than ${longest} tokens`,
+          { path: model.name },
+        );
+      const tokens = (logprobs: Float32Array): Token[] =>
+        Array.from(logprobs, (logprob, i) => ({ text: tokenizer.decode([ids[from + i]!]), logprob }));
+      return { ids, from, tokens };
     },
   };
 }

@@ -4,6 +4,7 @@ import { complete, type GenerateRequest } from "@tessera/core";
 import type { Engine, GeneratorBatch } from "./engine.js";
 import { randomGeneratorModel } from "./engines/gpu/generator-twin.fixture.js";
 import { referenceEngine } from "./engines/reference.js";
+import { logSoftmax, readSequence } from "./engines/reference-generator.js";
 import { type Generator, generator, openGenerator } from "./generator.js";
 import type { GeneratorModel } from "./generator-model.js";
 import { randomStream } from "./random-encoder.js";
@@ -122,6 +123,23 @@ describe("a generator as a language model", () => {
     expect(answer.tokens.map(({ logprob }) => logprob)).toEqual(answer.tokens.map((_, i) => -1 - i));
     expect(answer.finish).toBe("stop");
     expect(answer.usage!.completion).toBeGreaterThanOrEqual(answer.tokens.length);
+    await opened.close();
+  });
+
+  it("scores a given text: its tokens, each by what stands before it", async () => {
+    const opened = await generator(model, tokenizer, referenceEngine());
+    expect([...opened.capabilities].sort()).toEqual(["json", "logprobs", "prefix", "score", "seed"]);
+    const { messages } = ask;
+    const { tokens, usage } = await opened.score!({ messages, text: "fine, thank you" });
+    expect(tokens.map(({ text }) => text).join("")).toBe("fine, thank you");
+    const prompt = [marks.user, ...tokenizer.encode("Hello"), marks.assistant];
+    expect(usage).toEqual({ prompt: prompt.length, completion: tokens.length });
+    const ids = [...prompt, ...tokenizer.encode("fine, thank you")];
+    const { logits } = readSequence(model, ids);
+    for (const [i, { logprob }] of tokens.entries())
+      expect(logprob).toBeCloseTo(logSoftmax(logits[prompt.length + i - 1]!)[ids[prompt.length + i]!]!, 4);
+    for (const text of ["", "word ".repeat(300)])
+      await expect(opened.score!({ messages, text })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     await opened.close();
   });
 

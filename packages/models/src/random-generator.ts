@@ -55,10 +55,10 @@ export const generatorShapes = {
     attention: { size: 512, heads: 8, current: true },
     feedforward: { size: 2048 },
   },
-  "dense-large": {
+  "dense-fourfold": {
     ...dense,
-    ...{ hidden: 768, layers: 8 },
-    attention: { size: 768, heads: 12, current: true },
+    ...{ hidden: 512, layers: 12 },
+    attention: { size: 512, heads: 8, current: true },
     feedforward: { size: 2048 },
   },
 } as const satisfies Record<string, Shape>;

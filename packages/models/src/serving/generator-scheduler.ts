@@ -31,6 +31,8 @@ export interface SequenceRequest {
   readonly caller: string;
   readonly prompt: Int32Array;
   readonly maxTokens: number;
+  /** The prompt is not answered: it gets the log-probability of each of its tokens from this one (at least 1) on. */
+  readonly scoredFrom?: number | undefined;
   /** How to draw the next token; called once a token, in order. */
   sampling(): Sampling;
   /** Gets each token as it is drawn; true ends the answer. What it throws fails this answer only. */
@@ -44,6 +46,8 @@ export interface SequenceEnd {
   readonly generated: number;
   /** Tokens of the prompt that were in the cache already. */
   readonly reused: number;
+  /** With `scoredFrom`: natural-log probabilities of its tokens, each by those before it. */
+  readonly scores?: Float32Array | undefined;
 }
 
 interface Sequence {
@@ -62,6 +66,7 @@ interface Sequence {
   /** The caller's virtual time once the prompt is paid for: the least is read first. */
   urgency: number;
   reused: number;
+  readonly scores: Float32Array | undefined;
   open: boolean;
   settle(end: SequenceEnd | TesseraError): void;
 }
@@ -151,6 +156,7 @@ export class GeneratorScheduler {
         admission: -1,
         urgency: 0,
         reused: 0,
+        scores: request.scoredFrom === undefined ? undefined : new Float32Array(prompt.length - request.scoredFrom),
         open: true,
         settle(end) {
           signal?.removeEventListener("abort", abort);
@@ -174,7 +180,7 @@ export class GeneratorScheduler {
       this.end(sequence, this.error("CLOSED", "the generator was closed"));
   }
 
-  private refusal({ prompt, maxTokens, signal }: SequenceRequest): TesseraError | undefined {
+  private refusal({ prompt, maxTokens, scoredFrom = 1, signal }: SequenceRequest): TesseraError | undefined {
     if (this.closed) return this.error("CLOSED", "the generator was closed");
     if (signal?.aborted) return this.error("ABORTED", "the answer was aborted", { cause: signal.reason });
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
@@ -184,6 +190,8 @@ export class GeneratorScheduler {
     const most = Math.min(this.settings.context, this.session.blocks * this.session.blockTokens);
     if (prompt.length < 1 || prompt.length >= most)
       return this.error("BAD_ARGUMENT", `the prompt has ${prompt.length} tokens; 1 to ${most - 1} can be answered`);
+    if (!(scoredFrom >= 1 && scoredFrom < Math.max(2, prompt.length)))
+      return this.error("BAD_ARGUMENT", `${prompt.length} tokens cannot be scored from number ${scoredFrom} on`);
     if (this.queue.size + this.interrupted.length < this.waiting) return undefined;
     let tokens = 0;
     for (const { length } of this.queue) tokens += length;
@@ -219,7 +227,7 @@ export class GeneratorScheduler {
       const whole = this.blocksFor(sequence.length + 1);
       const prefix = this.cache.reuse(
         sequence.tokens.subarray(0, sequence.length),
-        Math.floor((sequence.length - 1) / this.session.blockTokens),
+        Math.floor(((sequence.request.scoredFrom ?? sequence.length) - 1) / this.session.blockTokens),
       );
       const missing = whole - prefix.length;
       if (missing > this.cache.available - (this.running.length === 0 ? 0 : this.running.length)) {
@@ -298,7 +306,8 @@ export class GeneratorScheduler {
     for (const piece of planned) {
       const { sequence, count } = piece;
       try {
-        sampling.push(sequence.cached + count === sequence.length ? sequence.request.sampling() : undefined);
+        const draws = sequence.cached + count === sequence.length && !sequence.scores;
+        sampling.push(draws ? sequence.request.sampling() : undefined);
         pieces.push(piece);
       } catch (cause) {
         this.end(sequence, this.failure(cause));
@@ -309,9 +318,10 @@ export class GeneratorScheduler {
     try {
       result = await this.session.step({
         ...ragged(
-          pieces.map(({ sequence, count }) => sequence.tokens.subarray(sequence.cached, sequence.cached + count)),
+          pieces.map(({ sequence, count }) => sequence.tokens.subarray(readFrom(sequence), sequence.cached + count)),
         ),
-        cached: Int32Array.from(pieces, ({ sequence }) => sequence.cached),
+        cached: Int32Array.from(pieces, ({ sequence }) => readFrom(sequence)),
+        scored: pieces.map(({ sequence }) => sequence.scores !== undefined),
         blocks: pieces.map(({ sequence }) => sequence.blocks.subarray(0, sequence.held)),
         sampling,
       });
@@ -335,8 +345,14 @@ export class GeneratorScheduler {
     sequence.cached += count;
     for (let b = full; b < Math.floor(sequence.cached / blockTokens); b++)
       this.cache.remember(sequence.blocks[b]!, sequence.blocks[b - 1], sequence.tokens, b * blockTokens);
+    const { request, scores, reused } = sequence;
+    // the first score of a piece is that of its second token
+    for (const [t, score] of (scores && result.scores?.[i]?.entries()) ?? []) {
+      const place = sequence.cached - result.scores![i]!.length + t - request.scoredFrom!;
+      if (place >= 0) scores![place] = score;
+    }
     if (sequence.cached < sequence.length) return;
-    const { request } = sequence;
+    if (scores) return this.end(sequence, { finish: "stop", generated: 0, reused, scores });
     const id = result.next[i]!;
     this.push(sequence, id);
     this.totals.generated += 1;
@@ -347,7 +363,7 @@ export class GeneratorScheduler {
       if (!sequence.open) return;
       const most = Math.min(this.settings.context, this.session.blocks * blockTokens);
       if (stop || generated === request.maxTokens || sequence.length >= most)
-        this.end(sequence, { finish: stop ? "stop" : "length", generated, reused: sequence.reused });
+        this.end(sequence, { finish: stop ? "stop" : "length", generated, reused });
     } catch (cause) {
       this.end(sequence, this.failure(cause));
     }
@@ -414,3 +430,6 @@ export class GeneratorScheduler {
     return new TesseraError(code, message, { path: this.settings.name, ...details });
   }
 }
+
+/** Where the next piece begins: a token that is to be scored needs the one before it, which is computed once more. */
+const readFrom = ({ cached, scores }: Sequence): number => (scores && cached > 0 ? cached - 1 : cached);

@@ -1,4 +1,4 @@
-import type { Capability, Delta, GenerateRequest, LanguageModel, MaybePromise } from "@tessera/core";
+import type { Capability, Delta, GenerateRequest, LanguageModel, MaybePromise, Token } from "@tessera/core";
 import type { GeneratorSession, Sampling } from "../engine.js";
 import { type DrawnToken, GeneratorScheduler, type SchedulerSettings } from "./generator-scheduler.js";
 
@@ -19,6 +19,19 @@ export interface TextGeneration {
   readonly capabilities: ReadonlySet<Capability>;
   /** @throws TesseraError BAD_ARGUMENT for a request that cannot be answered. */
   begin(request: GenerateRequest, signal?: AbortSignal): MaybePromise<Answering>;
+  /** @throws TesseraError BAD_ARGUMENT for a text that cannot be scored. */
+  score?(request: ScoreRequest): Scoring;
+}
+
+type ScoreRequest = Parameters<NonNullable<LanguageModel["score"]>>[0];
+
+/** A given text as tokens behind a prompt. */
+export interface Scoring {
+  readonly ids: Int32Array;
+  /** The number of tokens of the prompt. */
+  readonly from: number;
+  /** The text's tokens with their natural-log probabilities. */
+  tokens(logprobs: Float32Array): Token[];
 }
 
 /** A generator that many callers share: their answers grow together, and each gets an equal part. */
@@ -84,10 +97,21 @@ export function generatorService(
     }
   }
 
+  async function score(caller: string, request: ScoreRequest, signal?: AbortSignal) {
+    const { ids, from, tokens } = text.score!(request);
+    const none = (): never => {
+      throw new Error("a given text is not drawn");
+    };
+    const run = { caller, prompt: ids, maxTokens: 1, scoredFrom: from, sampling: none, take: none, signal };
+    const { scores } = await scheduler.run(run);
+    return { tokens: tokens(scores!), usage: { prompt: from, completion: ids.length - from } };
+  }
+
   const as = (caller: string): LanguageModel => ({
     revision,
     capabilities,
     generate: (request, signal) => generate(caller, request, signal),
+    ...(text.score && { score: (request, signal) => score(caller, request, signal) }),
   });
   return {
     ...as(""),
