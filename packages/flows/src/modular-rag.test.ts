@@ -1,14 +1,26 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Answer, first, flow, type Hit, hashDocument, is, type Passage, value } from "@tessera/core";
+import {
+  type Answer,
+  type FlowDocument,
+  first,
+  flow,
+  type Hit,
+  hashDocument,
+  is,
+  type Passage,
+  value,
+} from "@tessera/core";
 import { hitsUnion, listAppend, listFlatten, numberCompare } from "@tessera/data";
 import { modelFusion } from "@tessera/fuser";
 import { answer, extract } from "@tessera/generator";
-import { expand, smallToBig, window, write } from "@tessera/indexer";
+import { compile } from "@tessera/graph";
+import { expand, metadata, smallToBig, window, write } from "@tessera/indexer";
 import { multiQuery, rewrite } from "@tessera/query";
 import { extractive } from "@tessera/reranker";
-import { Bm25Store, dense, sparse } from "@tessera/retriever";
+import { Bm25Store, dense, ExactStore, sparse } from "@tessera/retriever";
 import { knowledgeGuide, threshold } from "@tessera/router";
-import { runOperator, scriptedModel } from "@tessera/testkit";
+import { hostOf, runOperator, scriptedEncoder, scriptedModel } from "@tessera/testkit";
+import { branching } from "./branching/flow.js";
 import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
 import { linear } from "./linear/flow.js";
 import { operators } from "./operators.fixture.js";
@@ -17,6 +29,70 @@ import { ids, trace } from "./trace.fixture.js";
 const model = scriptedModel([]);
 
 describe("the claims of Modular RAG", () => {
+  it("row 2: the passages of a retriever do not fit the query of another, and the finding names node and port", async () => {
+    const wrong: FlowDocument = {
+      ...linear.document,
+      nodes: {
+        ...linear.document.nodes,
+        again: { run: "retriever.sparse", with: { store: "sparse" }, in: { query: "retrieve.hits" } },
+      },
+      output: { ...linear.document.output, more: "again.hits" },
+    };
+    await expect(compile(wrong, { operators, host: await hostOver(model) })).rejects.toMatchObject({
+      findings: [
+        { code: "TYPE_MISMATCH", path: "linear/again.query", message: expect.stringContaining("retrieve.hits") },
+      ],
+    });
+  });
+
+  it("row 3: a flow that went through JSON leaves the same trace, byte for byte", async () => {
+    const again = { ...branching, document: JSON.parse(JSON.stringify(branching.document)) } as typeof branching;
+    expect(JSON.stringify(again.document)).toBe(JSON.stringify(branching.document));
+    const traceOf = async (flow: typeof branching) => {
+      const said = modelOf([
+        { asked: "You write search queries", says: "rye bread\nold clocks" },
+        { asked: "You answer questions", says: "Bread [1]." },
+      ]);
+      const { events } = await trace(flow, { query: "bakery" }, said);
+      // of all that is seen only the time differs
+      return JSON.stringify(events.map((event) => ("ms" in event ? { ...event, ms: 0 } : event)));
+    };
+    expect(await traceOf(again)).toBe(await traceOf(branching));
+  });
+
+  it.each([
+    ["words", sparse({ store: "words", top: 4, filter: { field: "year", least: 2020 } })],
+    ["vectors", dense({ store: "vectors", encoder: "encoder", top: 4, filter: { field: "year", least: 2020 } })],
+  ])("row 7: by %s a filter on attached metadata is met before the best are taken", async (_, retrieve) => {
+    const index = flow("index", { old: "passages", late: "passages" }, (f, { old, late }) => {
+      const first = f.node("first", metadata({ constants: { year: 2010 } }), { passages: old });
+      const second = f.node("second", metadata({ constants: { year: 2020 } }), { passages: late });
+      const nodes = [first.passages, second.passages].flatMap((passages, at) => [
+        f.node(`words-${at}`, write({ store: "words" }), { passages }).written,
+        f.node(`vectors-${at}`, write({ store: "vectors", encoder: "encoder" }), { passages }).written,
+      ]);
+      return { a: nodes[0]!, b: nodes[1]!, c: nodes[2]!, d: nodes[3]! };
+    });
+    const encoder = scriptedEncoder(256);
+    const host = hostOf({
+      "store/words": new Bm25Store(),
+      "store/vectors": new ExactStore({ space: encoder.space({}), width: 256 }),
+      "encoder/encoder": encoder,
+    });
+    // the old ones say more of it, so that the best of all are none of the late ones
+    const passage = (id: string, text: string): Passage => ({ id, text, metadata: {} });
+    const old = Array.from({ length: 8 }, (_, i) => passage(`old${i}`, "lantern lantern"));
+    const late = Array.from({ length: 6 }, (_, i) => passage(`late${i}`, `lantern of number ${i}`));
+    await (await compile(index.document, { operators, host })).run({ old, late });
+    const found = flow("found", { query: "text" }, (f, { query }) => ({
+      hits: f.node("retrieve", retrieve, { query }).hits,
+    }));
+    const { output } = await (await compile(found.document, { operators, host })).run({ query: "lantern" });
+    const hits = output.hits as Hit[];
+    expect(hits).toHaveLength(4);
+    for (const { passage } of hits) expect(passage.metadata.year).toBe(2020);
+  });
+
   it("row 4: another retriever is one node of the document", async () => {
     const swapped = flow("linear", { query: "text" }, (f, { query }) => {
       const found = f.node("retrieve", dense({ store: "dense", encoder: "encoder", top: 20 }), { query });

@@ -92,6 +92,37 @@ describe("generator.answer", () => {
     expect((await run(said)).output).toMatchObject({ text: said, refused: false });
   });
 
+  it("row 33: every citation, and every marker that is left, is of a passage of the context, whatever the model says", async () => {
+    const piece = fc.constantFrom(
+      "They wait",
+      " ",
+      "[1]",
+      "[2]",
+      "[3]",
+      "[12]",
+      "[1, 7]",
+      "[passage 2]",
+      "【2†x】",
+      "[0]",
+      "`[9]`",
+      "[",
+      "]",
+      ".",
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 12 }), fc.nat(2), async (pieces, count) => {
+        const given = context.slice(0, count);
+        const { output } = await run(pieces.join(""), {}, { hits: given });
+        const { text, citations } = output.answer as Answer;
+        const ids = given.map(({ passage }) => passage.id);
+        for (const { marker, passage } of citations) expect(ids[marker - 1]).toBe(passage);
+        const outsideCode = text.replace(/`[^`]*`/g, "");
+        const markers = [...outsideCode.matchAll(/\[(\d+)\]/g)].map(([, digits]) => Number(digits));
+        expect(new Set(markers)).toEqual(new Set(citations.map(({ marker }) => marker)));
+      }),
+    );
+  });
+
   it("without passages the model is not asked", async () => {
     const { output, model, context: recorded } = await run("They wait [1].", {}, { hits: [] });
     expect(output.refused).toBe(true);

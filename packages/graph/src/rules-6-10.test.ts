@@ -26,7 +26,7 @@ async function eventsOf(ready: CompiledFlow, input: Record<string, unknown>): Pr
 const trace = (events: FlowEvent[]) => events.map(({ type, path }) => `${type} ${path}`);
 
 describe("rule 6: aborting settles the run at once", () => {
-  it("does not wait for a node that ignores its signal, and runs nothing after it", async () => {
+  it("row 62: does not wait for a node that ignores its signal, and runs nothing after it", async () => {
     const kit = testKit();
     const graph = flow("slow", { value: "text" }, (f, input) => {
       const a = f.node("a", kit.wait({ ms: 150 }), { value: input.value });
@@ -110,7 +110,7 @@ describe("rule 7: a failing node fails the run, or is skipped, by its policy", (
     expect(kit.log.started).not.toContain("outer/join");
   });
 
-  it("retries, with a timeout for each attempt", async () => {
+  it("row 62: retries, with a timeout for each attempt", async () => {
     const kit = testKit();
     const graph = flow("retried", { value: "text" }, (f, input) => ({
       value: f.node("risky", kit.risky(), input, { policy: { retry: { attempts: 3, backoffMs: 1 } } }).value,

@@ -50,7 +50,7 @@ describe("router.semantic", () => {
     );
   });
 
-  it("erratum E9: a route's score is the highest of its intents, by hand", () => {
+  it("row 40: erratum E9: a route's score is the highest of its intents, by hand", () => {
     // similarities ln 1, ln 2, ln 5 at temperature 1: probabilities 1/8, 2/8, 5/8
     const chances = probabilities([Math.log(1), Math.log(2), Math.log(5)], 1);
     const intent = (route: string) => ({ route, name: route, vectors: [] });

@@ -155,7 +155,7 @@ describe.each(stores)("records in %s", (_, open) => {
     expect(kit.log.started).toEqual(["line/b", "line/c"]);
   });
 
-  it("serve a cache across runs, but never to another principal, another revision, or for a write", async () => {
+  it("row 62: serve a cache across runs, but never to another principal, another revision, or for a write", async () => {
     const kit = testKit();
     const cache = open();
     let revision = "1";
