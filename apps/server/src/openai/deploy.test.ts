@@ -75,7 +75,9 @@ describe("the files for a deployment", () => {
 
 describe("the program of a deployment", () => {
   let child: ChildProcess | undefined;
-  afterEach(() => child?.kill("SIGKILL"));
+  afterEach(() => {
+    child?.kill("SIGKILL");
+  });
 
   it("serves both models, says which engine computes them, and ends when it is told to", async () => {
     // where the image has it: beside the packages that it imports
