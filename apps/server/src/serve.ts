@@ -7,7 +7,9 @@ import { KeyRing } from "./keys.js";
 import { Meter } from "./meter.js";
 import { createServer, type ServerOptions } from "./server.js";
 
-export interface ServeOptions extends BackendOptions, Pick<ServerOptions, "origins" | "bodyLimit" | "logger"> {
+export interface ServeOptions
+  extends BackendOptions,
+    Pick<ServerOptions, "models" | "origins" | "bodyLimit" | "logger"> {
   /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;
   /** A PostgreSQL server that keeps these, and that several services may share: its URL, or more about it. */

@@ -8,6 +8,7 @@ import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
+import { servedModels } from "../served-models.js";
 import { type Terminal, UsageError } from "../terminal.js";
 import { openTraces, type Traces } from "../traces.js";
 
@@ -73,6 +74,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       folder: serviceFolder(),
       flows,
       resources,
+      models: servedModels(options, opened, model),
       host: options.host,
       port,
       retention,

@@ -1,0 +1,29 @@
+import { basename, resolve } from "node:path";
+import type { Encoder, LanguageModel } from "@tessera/core";
+import type { ServerOptions } from "@tessera/server";
+import { encoderReranker } from "@tessera/server/openai";
+import type { OpenedCodebase } from "@tessera/tessera";
+import { defaultEncoder } from "./codebase.js";
+import type { EncoderOptions } from "./engine.js";
+import type { LanguageModelOptions } from "./language-model.js";
+
+const nameOf = (model: string): string => basename(resolve(model));
+
+/**
+ * The models of this process under the names that clients of `/v1` use: the encoder of the index, also as a reranker, and
+ * a generator of ours. What answers at another address is not passed on.
+ */
+export function servedModels(
+  { encoder: encoderName = defaultEncoder, endpoint, model: modelName }: EncoderOptions & LanguageModelOptions,
+  { resources, model: encoderModel }: OpenedCodebase,
+  model: LanguageModel | undefined,
+): NonNullable<ServerOptions["models"]> {
+  const encoder = resources.encoder!.encoder as Encoder;
+  const name = nameOf(encoderName);
+  const own = endpoint === undefined && modelName !== undefined && model !== undefined;
+  return {
+    encoders: { [name]: encoder, ...(encoderModel && { [encoderModel.model.name]: encoderModel }) },
+    rerankers: { [name]: encoderReranker(encoder, { kind: "code" }) },
+    generators: own ? { [nameOf(modelName)]: model } : {},
+  };
+}
