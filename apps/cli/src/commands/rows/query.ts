@@ -78,7 +78,7 @@ const executions: RowCheck = {
   about: "text-to-SQL on a database made here",
   async measure({ limit, signal, progress, model }) {
     const language = model();
-    const database = await SqliteDatabase.create(geography);
+    const database = await SqliteDatabase.create(geography, 60_000);
     try {
       const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
       const ask = await textToSql.setup(textToSql.config.parse({ model: "model", database: "database" }), host);
