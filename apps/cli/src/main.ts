@@ -177,7 +177,6 @@ model
   .option("--on <file>", 'count modules on text: {"text", "language"} or {"messages", "task"} lines')
   .option("--most <lines>", "lines of it at most", Number, 200)
   .option("--svg <file>", "draw them")
-  .addOption(engineOption())
   .action(
     action((terminal, name: string | undefined, options: generators.InspectOptions) =>
       models.inspect(terminal, name, { ...options, signal: stop.signal }),
@@ -227,7 +226,6 @@ model
   .requiredOption("--output <folder>", "the new bundle")
   .option("--keep <share>", "of the modules of each layer", Number, 0.5)
   .option("--most <lines>", "lines of the text at most", Number, 1000)
-  .addOption(engineOption())
   .action(
     action((terminal, name: string | undefined, options: generators.PruneOptions) =>
       generators.prune(terminal, name, { ...options, signal: stop.signal }),

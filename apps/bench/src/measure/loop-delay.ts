@@ -7,6 +7,7 @@ export interface LoopDelay {
   readonly most: number;
   /** The p99 without the time in which the thread could run and other threads had its processor; NaN where unknown. */
   readonly own: number;
+  readonly ownMost: number;
   /** The share of the time in which the thread waited for a processor; NaN where unknown. */
   readonly waiting: number;
 }
@@ -41,6 +42,7 @@ export function watchLoop(): () => LoopDelay {
       p99: percentile(delays, 0.99),
       most: percentile(delays, 1),
       own: percentile(own, 0.99),
+      ownMost: percentile(own, 1),
       waiting: (last.waited - began.waited) / (last.at - began.at),
     };
   };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { complete, type GenerateRequest, type Json, messageOf, TesseraError } from "@tessera/core";
 import {
   convertToEmergent,
+  cpuEngine,
   defaultGenerator,
   type EngineKind,
   findModel,
@@ -24,28 +25,23 @@ import { type Terminal, UsageError } from "../terminal.js";
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
 
-interface Running {
-  readonly engine?: EngineKind;
-  readonly signal?: AbortSignal;
-}
-
-export interface InspectOptions extends Running {
+export interface InspectOptions {
   /** Text whose modules are counted now. */
   readonly on?: string;
   /** Lines of it at most. */
   readonly most?: number;
   /** Where the picture goes. */
   readonly svg?: string;
+  readonly signal?: AbortSignal;
 }
 
 /** What a generator is made of, and a picture of which modules serve which operator and language. */
 export async function inspect(
   terminal: Terminal,
   name: string | undefined,
-  { svg, engine: kind, ...options }: InspectOptions,
+  { svg, ...options }: InspectOptions,
 ): Promise<number> {
-  const { engine, close } = await openEngine(terminal, kind);
-  const model = await inspectGenerator(name, { ...options, engine }).finally(close);
+  const model = await inspectGenerator(name, options);
   terminal.result(model);
   const { total, active, embedding } = model.parameters;
   const modules = (kind: "attention" | "feedforward"): string =>
@@ -95,24 +91,25 @@ export async function verify(terminal: Terminal, name: string | undefined): Prom
   return verdicts.every(({ passed }) => passed) ? 0 : 1;
 }
 
-export interface PruneOptions extends Running {
+export interface PruneOptions {
   readonly keep: number;
   readonly on: string;
   readonly most?: number;
   readonly output: string;
+  readonly signal?: AbortSignal;
 }
 
 /** Writes a smaller bundle, without the modules that some text uses least. */
 export async function prune(
   terminal: Terminal,
   name: string | undefined,
-  { keep, on, most, output, engine: kind, signal }: PruneOptions,
+  { keep, on, most, output, signal }: PruneOptions,
 ): Promise<number> {
   const folder = await findModel(name ?? defaultGenerator);
   const model = await openGeneratorModel(folder);
   const samples = await readSamples(on, model, await readTokenizer(join(folder, "tokenizer.json")), most);
-  const { engine, close } = await openEngine(terminal, kind);
-  const kept = await pruneGenerator(folder, output, { keep, samples, engine, signal }).finally(close);
+  // the CPU engine counts modules
+  const kept = await pruneGenerator(folder, output, { keep, samples, engine: cpuEngine(), signal });
   terminal.result({ output, kept });
   const count = (layers: readonly (readonly number[])[]): string => layers.map(({ length }) => length).join(", ");
   terminal.say(
@@ -149,7 +146,9 @@ export async function emergent(terminal: Terminal, name: string, options: Emerge
   return 0;
 }
 
-export interface GenerateOptions extends Running {
+export interface GenerateOptions {
+  readonly engine?: EngineKind;
+  readonly signal?: AbortSignal;
   readonly model?: string;
   readonly prompt: string;
   readonly seed?: number;
