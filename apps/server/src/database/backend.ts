@@ -8,6 +8,7 @@ import {
   type SteadyConnection,
 } from "@tessera/durable";
 import type { FlowRunner } from "@tessera/graph";
+import { connectPostgres } from "@tessera/retriever";
 import { createTessera } from "@tessera/tessera";
 import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";
 import type { AnyTessera } from "../embedded-runs.js";
@@ -33,7 +34,7 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
     const records = await postgresRecords(connection);
     const budgets = await postgresBudgets(connection);
     const revision = await SharedRevision.open(connection);
-    const indexes = await DatabaseIndexes.open(url, connection, revision);
+    const indexes = await DatabaseIndexes.open(await connectPostgres(url), connection, revision);
     opened.push(() => indexes.close());
     const tessera: AnyTessera = createTessera({
       flows: options.flows,

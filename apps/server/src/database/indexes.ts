@@ -1,8 +1,8 @@
 // internal: loaded where a database is given
 import { type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
-import { createTables, type SteadyConnection } from "@tessera/durable";
+import { createTables } from "@tessera/durable";
 import { HashEncoder } from "@tessera/models";
-import { connectPostgres, PostgresStore, type SqlDatabase } from "@tessera/retriever";
+import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
 import { type Indexes, type IndexStatistics, indexNamed, mergedResources, type ServedIndex } from "../indexes.js";
 import type { SharedRevision } from "./revision.js";
@@ -51,16 +51,21 @@ export class DatabaseIndexes implements Indexes {
 
   private constructor(
     private readonly database: SqlDatabase,
-    private readonly connection: SteadyConnection,
+    private readonly connection: SqlConnection,
     private readonly revision: SharedRevision,
   ) {}
 
-  static async open(url: string, connection: SteadyConnection, revision: SharedRevision): Promise<DatabaseIndexes> {
+  /** Closing them closes `database`, through which the stores ask. */
+  static async open(
+    database: SqlDatabase,
+    connection: SqlConnection,
+    revision: SharedRevision,
+  ): Promise<DatabaseIndexes> {
     // a store's name has fewer letters than that of an index may have, and is never taken again
     await createTables(connection, [
       "CREATE TABLE IF NOT EXISTS tessera.index (name text PRIMARY KEY, number bigserial, vectors boolean NOT NULL)",
     ]);
-    const indexes = new DatabaseIndexes(await connectPostgres(url), connection, revision);
+    const indexes = new DatabaseIndexes(database, connection, revision);
     await indexes.load();
     return indexes;
   }

@@ -1,14 +1,14 @@
 // internal: loaded where a database is given
-import { createTables, type SteadyConnection } from "@tessera/durable";
+import { createTables, type SqlConnection } from "@tessera/durable";
 
 /** Counts changes of flows and indexes, so that every process that shares a database sees what another changed. */
 export class SharedRevision {
   #seen = -1;
   #following: Promise<void> = Promise.resolve();
 
-  private constructor(private readonly connection: SteadyConnection) {}
+  private constructor(private readonly connection: SqlConnection) {}
 
-  static async open(connection: SteadyConnection): Promise<SharedRevision> {
+  static async open(connection: SqlConnection): Promise<SharedRevision> {
     await createTables(connection, [
       "CREATE TABLE IF NOT EXISTS tessera.revision (one boolean PRIMARY KEY CHECK (one), number bigint NOT NULL)",
       "INSERT INTO tessera.revision VALUES (true, 0) ON CONFLICT DO NOTHING",
