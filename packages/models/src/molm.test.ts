@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { TesseraError } from "@tessera/core";
+import { ragged } from "./engine.js";
+import { cpuEngine } from "./engines/cpu.js";
 import { likeliest, logSoftmax, readSequence } from "./engines/reference-generator.js";
 import { readMolm } from "./molm.js";
 import { openGeneratorModel } from "./open-model.js";
@@ -48,6 +50,24 @@ describe("a checkpoint in the layout of MoLM", () => {
       expect(reading.attention).toEqual(attention);
       expect(reading.feedforward).toEqual(feedforward);
     }
+  });
+
+  it("reaches them on the CPU engine, where keys and values are the input itself", async () => {
+    const model = await openGeneratorModel(fixture);
+    const { cases } = JSON.parse(await readFile(join(fixture, "golden.json"), "utf8"));
+    const cache = { blocks: 16, blockTokens: 4 };
+    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadGenerator!(model, cache);
+    for (const { ids, logprobs } of cases) {
+      const { scores } = await session.step({
+        ...ragged([ids]),
+        cached: Int32Array.of(0),
+        blocks: [Int32Array.from({ length: cache.blocks }, (_, i) => i)],
+        sampling: [undefined],
+        scored: [true],
+      });
+      for (const [t, expected] of logprobs.entries()) expect(scores![0]![t]).toBeCloseTo(expected, 4);
+    }
+    await session.close();
   });
 
   it("passes over the buffers of the published files", async () => {
