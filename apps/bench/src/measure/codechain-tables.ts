@@ -30,7 +30,7 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
   const development = within(ids(({ split }) => split === "development"));
   const tested = ids(({ split }) => split !== "development");
   const groups = within(tested);
-  const last = Math.max(...scored.map(({ round }) => round));
+  const last = scored.reduce((most, { round }) => Math.max(most, round), 0);
   const chosen = new Map(
     [...groups.keys()].map((arm) => [arm, development.has(arm) ? bestRound(development, arm) : last]),
   );
