@@ -9,10 +9,9 @@ const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const withoutRequest = (line) => JSON.stringify({ ...JSON.parse(line), request: undefined });
 const quiet = { json: true, progress() {}, clear() {}, note() {} };
 
-/** Runs a flow as `tessera run` does, and gives the text of the cassette that this records, its answers by their keys. */
-async function record(name, input, model, options, kept = (line) => line) {
-  const [{ flows }, { compile }, { openCassette }, { operators, ResourceHost }, { openResources }] = await Promise.all([
-    import("@tessera/flows"),
+/** Runs flows on inputs as `tessera run` does, and gives the text of the cassette that this records, its answers by their keys. */
+async function record(runs, model, options, kept = (line) => line) {
+  const [{ compile }, { openCassette }, { operators, ResourceHost }, { openResources }] = await Promise.all([
     import("@tessera/graph"),
     import("@tessera/models"),
     import("@tessera/tessera"),
@@ -25,11 +24,15 @@ async function record(name, input, model, options, kept = (line) => line) {
     const cassette = join(folder, "cassette.jsonl");
     const { resources, close } = await openResources(quiet, options);
     const host = new ResourceHost({ ...resources, model: { model: await openCassette(cassette, { model }) } });
-    const flow = await compile(flows.get(name).flow.document, { operators, host });
-    const { status } = await flow.run(input);
+    for (const [document, ...inputs] of runs) {
+      const flow = await compile(document, { operators, host });
+      for (const input of inputs) {
+        const { status } = await flow.run(input);
+        if (status !== "done") throw new Error(`the sample of "${document.name}" ends with ${status}`);
+      }
+    }
     await host.close();
     await close();
-    if (status !== "done") throw new Error(`the sample of "${name}" ends with ${status}`);
     const [header, ...answers] = (await readFile(cassette, "utf8")).trimEnd().split("\n");
     return `${[header, ...answers.sort().map(kept)].join("\n")}\n`;
   } finally {
@@ -61,6 +64,18 @@ export function runnableSamples(root, flows) {
   });
 }
 
+/** What the grid over the town asks of a model: every question, by both rows that a grid always has and by two flows. */
+async function townAnswers(data, flows, ruledModel) {
+  const [{ readDataSet }, { baselines }] = await Promise.all([
+    import("@tessera/eval"),
+    import("./src/commands/evaluate-grid.ts"),
+  ]);
+  const inputs = (await readDataSet(data)).questions.map(({ question }) => ({ query: question }));
+  const documents = [...baselines(true), ...["rrr", "step-back"].map((name) => flows.get(name).flow.document)];
+  const runs = documents.map((document) => [document, ...inputs]);
+  return record(runs, ruledModel(read(join(data, "model.json"))), { data });
+}
+
 /** The text of each cassette by its path. `root` is the repository. */
 export async function recordings(root) {
   const [{ flows }, { ruledModel }] = await Promise.all([import("@tessera/flows"), import("@tessera/testkit/models")]);
@@ -72,8 +87,10 @@ export async function recordings(root) {
     const input = read(join(root, question));
     const kept = "problem" in input ? withoutRequest : undefined;
     const model = ruledModel(read(join(root, script)));
-    files.set(join(root, cassette), await record(name, input, model, { data, database }, kept));
+    const runs = [[flows.get(name).flow.document, input]];
+    files.set(join(root, cassette), await record(runs, model, { data, database }, kept));
   }
+  files.set(join(data, "answers.cassette.jsonl"), await townAnswers(data, flows, ruledModel));
   const example = join(root, "docs/examples/recorded");
   const script = {
     rules: [
@@ -85,6 +102,8 @@ export async function recordings(root) {
     ],
   };
   const question = { query: "where are retries backed off?" };
-  const text = await record("hyde", question, ruledModel(script), { source: join(example, "source") });
+  const text = await record([[flows.get("hyde").flow.document, question]], ruledModel(script), {
+    source: join(example, "source"),
+  });
   return files.set(join(example, "hyde.cassette.jsonl"), text);
 }

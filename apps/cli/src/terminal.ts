@@ -51,6 +51,11 @@ export class Terminal {
     if (this.json) this.out.write(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
+  /** One of several values for machines, on a line of its own; nothing without --json. */
+  line(value: object): void {
+    if (this.json) this.out.write(`${JSON.stringify(value)}\n`);
+  }
+
   /** A table; what its last column has beyond the terminal's width (or 100 columns) is cut. */
   table(head: string[], rows: (string | number)[][]): void {
     if (this.json) return;

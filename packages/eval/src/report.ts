@@ -1,5 +1,6 @@
 import { compare, type Figure, type Summary } from "./figures.js";
 import type { QuestionResult } from "./results.js";
+import { showNumber } from "./statistics.js";
 
 /** One cell of a grid: what a flow did with a data set under a model. */
 export interface GridCell {
@@ -33,8 +34,6 @@ const quoted = (text: string): string =>
 
 const labelOf = ({ flow, model }: GridCell): string => (model === "none" ? flow : `${flow} · ${model}`);
 
-const number = (value: number): string => value.toFixed(Math.abs(value) >= 10 ? 1 : 3);
-
 /** Means with their intervals as dots on bars, one row a cell, from 0 to 1 or to the largest. */
 function plot(metric: string, rows: readonly { label: string; figure: Figure }[]): string {
   const most = Math.max(1, ...rows.map(({ figure }) => figure.high));
@@ -42,12 +41,12 @@ function plot(metric: string, rows: readonly { label: string; figure: Figure }[]
   const x = (value: number) => (left + (Math.max(0, value) / most) * width).toFixed(1);
   const lines = rows.map(({ label, figure }, index) => {
     const y = 20 + index * height;
-    return `<text x="${left - 10}" y="${y + 4}" text-anchor="end">${quoted(label)}</text><line x1="${x(figure.low)}" x2="${x(figure.high)}" y1="${y}" y2="${y}" class="interval"/><circle cx="${x(figure.mean)}" cy="${y}" r="5"/><text x="${left + width + 12}" y="${y + 4}">${number(figure.mean)}</text>`;
+    return `<text x="${left - 10}" y="${y + 4}" text-anchor="end">${quoted(label)}</text><line x1="${x(figure.low)}" x2="${x(figure.high)}" y1="${y}" y2="${y}" class="interval"/><circle cx="${x(figure.mean)}" cy="${y}" r="5"/><text x="${left + width + 12}" y="${y + 4}">${showNumber(figure.mean)}</text>`;
   });
   const bottom = 20 + rows.length * height;
   const ticks = [0, 0.25, 0.5, 0.75, 1].map(
     (share) =>
-      `<line x1="${x(share * most)}" x2="${x(share * most)}" y1="6" y2="${bottom - 10}" class="tick"/><text x="${x(share * most)}" y="${bottom + 8}" text-anchor="middle" class="axis">${number(share * most).replace(/\.?0+$/, "")}</text>`,
+      `<line x1="${x(share * most)}" x2="${x(share * most)}" y1="6" y2="${bottom - 10}" class="tick"/><text x="${x(share * most)}" y="${bottom + 8}" text-anchor="middle" class="axis">${showNumber(share * most).replace(/\.?0+$/, "")}</text>`,
   );
   return `<figure><figcaption>${quoted(metric)}</figcaption><svg viewBox="0 0 ${left + width + 80} ${bottom + 14}" role="img" aria-label="${quoted(metric)}">${ticks.join("")}${lines.join("")}</svg></figure>`;
 }
@@ -61,7 +60,7 @@ function section(data: string, cells: readonly GridCell[], against: string): str
     const values = metrics.map((metric) => {
       const figure = figureOf(cell, metric);
       return figure
-        ? `<td>${number(figure.mean)} <small>[${number(figure.low)}, ${number(figure.high)}]</small></td>`
+        ? `<td>${showNumber(figure.mean)} <small>[${showNumber(figure.low)}, ${showNumber(figure.high)}]</small></td>`
         : "<td>–</td>";
     });
     return `<tr><th scope="row">${quoted(labelOf(cell))}</th><td>${cell.summary.questions}${cell.summary.failed > 0 ? ` <small>(${cell.summary.failed} failed)</small>` : ""}</td>${values.join("")}</tr>`;
@@ -77,19 +76,21 @@ function section(data: string, cells: readonly GridCell[], against: string): str
         }),
       ),
     );
-  const base = cells.find(({ flow }) => flow === against);
+  // plain RAG by the same model, where that was measured
+  const bases = cells.filter(({ flow }) => flow === against);
+  const baseOf = ({ model }: GridCell) => bases.find((base) => base.model === model) ?? bases[0];
   const differences = cells
-    .filter((cell) => base && cell !== base && cell.results.some(({ error }) => !error))
-    .flatMap((cell) => compare(base!.results, cell.results).differences.map((one) => ({ cell, ...one })))
+    .filter((cell) => baseOf(cell) && cell !== baseOf(cell) && cell.results.some(({ error }) => !error))
+    .flatMap((cell) => compare(baseOf(cell)!.results, cell.results).differences.map((one) => ({ cell, ...one })))
     .filter(({ metric }) => (reported as readonly string[]).includes(metric) && metric !== "milliseconds")
     .map(({ cell, metric, difference, larger, smaller, equal, questions }) => {
       const list = questions
         .slice(0, 10)
         .map(
           ({ question, left, right }) =>
-            `<li>${quoted(question)} <small>${number(left)} → ${number(right)}</small></li>`,
+            `<li>${quoted(question)} <small>${showNumber(left)} → ${showNumber(right)}</small></li>`,
         );
-      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${number(difference.mean)} <small>[${number(difference.low)}, ${number(difference.high)}]</small></td><td>${difference.p.toFixed(3)}</td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} questions</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
+      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${showNumber(difference.mean)} <small>[${showNumber(difference.low)}, ${showNumber(difference.high)}]</small></td><td>${difference.p.toFixed(3)}</td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} questions</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
     });
   return `<section><h2>${quoted(data)}</h2><table><thead><tr><th>flow</th><th>questions</th>${metrics.map((metric) => `<th>${metric}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table><div class="plots">${plots.join("")}</div>${differences.length > 0 ? `<h3>Question by question, against ${quoted(against)}</h3><table><thead><tr><th></th><th>measure</th><th>difference</th><th>p</th><th>larger / smaller / same</th><th></th></tr></thead><tbody>${differences.join("")}</tbody></table>` : ""}</section>`;
 }

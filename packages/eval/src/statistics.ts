@@ -18,6 +18,15 @@ export interface PairedInterval extends Interval {
   readonly p: number;
 }
 
+/** A number as tables show it: three decimals, one from 10 on. */
+export const showNumber = (value: number): string => value.toFixed(Math.abs(value) >= 10 ? 1 : 3);
+
+/** A mean with its interval, as tables show it: "0.895 [0.877, 0.911]". */
+export function showInterval({ mean, low, high }: Interval): string {
+  const digits = Math.abs(mean) >= 10 ? 1 : 3;
+  return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+}
+
 export interface BootstrapSettings {
   /** How much of the distribution the interval holds; 0.95. */
   readonly level?: number;

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Interval } from "@tessera/eval";
+import { type Interval, showInterval } from "@tessera/eval";
 import { cpuEngine, findModel, openCodeEncoder } from "@tessera/models";
 import { lineChart } from "../chart.js";
 import {
@@ -38,7 +38,6 @@ interface Row extends Interval {
 }
 
 const mined = (name: string): string => join(process.env.TESSERA_MINE ?? "", "pairs", name);
-const show = ({ mean, low, high }: Interval): string => `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 const depth = 100;
 
 /**
@@ -165,11 +164,11 @@ export async function evaluateEncoder(terminal: Terminal, options: EncoderEvalua
         })),
       }),
     );
-  if (terminal.json) for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`);
+  for (const row of rows) terminal.line(row);
   terminal.say(`${pairs.length} pairs of held-out repositories; 95 % intervals by bootstrap over queries`);
   terminal.table(
     ["", "figure", "mean"],
-    rows.map((row) => [row.system, row.figure, row.low === row.high ? row.mean.toPrecision(3) : show(row)]),
+    rows.map((row) => [row.system, row.figure, row.low === row.high ? row.mean.toPrecision(3) : showInterval(row)]),
   );
   return 0;
 }

@@ -1,8 +1,18 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type FlowDocument, messageOf, TesseraError } from "@tessera/core";
-import { type DataSet, type GridCell, htmlReport, type QuestionResult, reported, summarise } from "@tessera/eval";
+import { type FlowDocument, type LanguageModel, messageOf, TesseraError } from "@tessera/core";
+import {
+  type DataSet,
+  type GridCell,
+  htmlReport,
+  type QuestionResult,
+  reported,
+  showInterval,
+  summarise,
+} from "@tessera/eval";
+import type { EngineKind } from "@tessera/models";
 import { readFlow } from "../documents.js";
+import { openLanguageModel } from "../language-model.js";
 import type { Terminal } from "../terminal.js";
 
 export interface GridOptions {
@@ -10,9 +20,11 @@ export interface GridOptions {
   readonly data: string;
   readonly out: string;
   readonly report?: string;
-  /** The models that answer, as the figures name them; flows that ask none are run once. */
+  /** The models that answer: names, or cassettes; flows that ask none are run once. */
   readonly model?: string;
   readonly cassette?: string;
+  readonly endpoint?: string;
+  readonly engine?: EngineKind;
 }
 
 /** What evaluate.ts lends: data sets by name or folder, and runs of flows over one of them. */
@@ -22,7 +34,7 @@ export interface Evaluating {
     documents: readonly FlowDocument[],
     dataSet: DataSet,
     outOf: (flow: string) => string,
-    model: string | undefined,
+    model: LanguageModel | undefined,
   ) => Promise<QuestionResult[][]>;
 }
 
@@ -38,7 +50,7 @@ const asksModel = ({ nodes }: FlowDocument): boolean =>
   );
 
 /** The rows that every grid has: an answer without retrieval, and plain RAG; by a model where there is one. */
-function baselines(model: boolean): FlowDocument[] {
+export function baselines(model: boolean): FlowDocument[] {
   const writer = model ? { run: "generator.answer", with: { model: "model" } } : { run: "generator.extract" };
   const input = { query: "text" } as const;
   const closed: Pick<FlowDocument, "nodes" | "output"> = model
@@ -63,7 +75,26 @@ function baselines(model: boolean): FlowDocument[] {
   ];
 }
 
-const show = (value: number): string => value.toFixed(Math.abs(value) >= 10 ? 1 : 3);
+/** The models one after the other, each opened while it is needed, as figures name it. */
+async function* modelsOf(
+  terminal: Terminal,
+  { model = "", cassette, endpoint, engine }: GridOptions,
+): AsyncGenerator<{ label: string; model: LanguageModel }> {
+  const isFile = (name: string) => endpoint === undefined && name.endsWith(".jsonl");
+  const asked = listOf(model).map((name) => (isFile(name) ? { cassette: name } : { model: name, endpoint, cassette }));
+  // without a model to record, a cassette is one itself
+  if (asked.length === 0 && cassette !== undefined) asked.push({ cassette });
+  for (const one of asked) {
+    const opened = (await openLanguageModel(terminal, { ...one, engine }))!;
+    const recording = "model" in one ? undefined : basename(one.cassette);
+    const name = recording === undefined ? (one as { model: string }).model : `recorded: ${recording}`;
+    try {
+      yield { label: opened.scripted ? `scripted: ${recording ?? name}` : name, model: opened };
+    } finally {
+      await opened.close?.();
+    }
+  }
+}
 
 /**
  * Runs flows × data sets × models, always with the rows `no-retrieval` and `plain-rag`, and keeps a file of results for
@@ -75,34 +106,31 @@ export async function evaluateGrid(
   { dataSetOf, run }: Evaluating,
 ): Promise<number> {
   const chosen = await Promise.all(listOf(options.flows).map(readFlow));
-  const models = listOf(options.model ?? "");
-  // a recorded model has the name of its recording
-  if (models.length === 0 && options.cassette !== undefined) models.push(`recorded: ${basename(options.cassette)}`);
-  const silent = [...(models.length === 0 ? baselines(false) : []), ...chosen.filter((flow) => !asksModel(flow))];
-  const asking = [...baselines(true), ...chosen.filter(asksModel)];
-  if (models.length === 0 && chosen.some(asksModel))
-    throw new TesseraError("BAD_ARGUMENT", `"${chosen.find(asksModel)!.name}" asks a model, and there is none`, {
-      hint: "give --endpoint and --model, or --cassette",
-    });
+  const dataSets = await Promise.all(
+    listOf(options.data).map(async (data) => ({ name: basename(data), dataSet: await dataSetOf(data) })),
+  );
   const cells: GridCell[] = [];
-  for (const data of listOf(options.data)) {
-    const dataSet = await dataSetOf(data);
-    const name = basename(data);
-    for (const model of [undefined, ...models]) {
-      const documents = model === undefined ? silent : asking;
-      if (documents.length === 0) continue;
-      const label = model ?? "none";
+  const measure = async (documents: readonly FlowDocument[], label: string, model: LanguageModel | undefined) => {
+    for (const { name, dataSet } of dataSets) {
       const file = (flow: string) => join(options.out, `${name}-${flow}-${label.replace(/[^\w.-]+/g, "_")}.jsonl`);
-      const all = await run(documents, dataSet, file, options.model === undefined ? undefined : model);
+      const all = await run(documents, dataSet, file, model);
       for (const [index, results] of all.entries())
         cells.push({ data: name, flow: documents[index]!.name, model: label, summary: summarise(results), results });
     }
+  };
+  await measure([...baselines(false), ...chosen.filter((flow) => !asksModel(flow))], "none", undefined);
+  const models: string[] = [];
+  for await (const { label, model } of modelsOf(terminal, options)) {
+    models.push(label);
+    await measure([...baselines(true), ...chosen.filter(asksModel)], label, model);
   }
+  if (models.length === 0 && chosen.some(asksModel))
+    throw new TesseraError("BAD_ARGUMENT", `"${chosen.find(asksModel)!.name}" asks a model, and there is none`, {
+      hint: "give --model, with --endpoint where it is a service's, or --cassette",
+    });
   for (const { data, flow, model, summary } of cells) {
     const { questions, failed } = summary;
-    if (terminal.json)
-      for (const figure of summary.figures)
-        process.stdout.write(`${JSON.stringify({ ...figure, data, flow, model, questions, failed })}\n`);
+    for (const figure of summary.figures) terminal.line({ ...figure, data, flow, model, questions, failed });
   }
   for (const data of new Set(cells.map((cell) => cell.data))) {
     const here = cells.filter((cell) => cell.data === data);
@@ -116,18 +144,24 @@ export async function evaluateGrid(
         metric,
         ...here.map(({ summary }) => {
           const figure = summary.figures.find((one) => one.metric === metric);
-          return figure ? `${show(figure.mean)} [${show(figure.low)}, ${show(figure.high)}]` : "–";
+          return figure ? showInterval(figure) : "–";
         }),
       ]),
     );
   }
-  const note =
-    models.length === 0
-      ? "No language model was asked: answers are quoted from passages, and retrieval figures are the ones to read. Bars are 95 % intervals by bootstrap over questions."
-      : "Answers are by the models named. Bars are 95 % intervals by bootstrap over questions.";
+  const note = [
+    'Rows without a model quote sentences of passages ("plain-rag" is BM25 there).',
+    models.length > 0 && `Others are answers by the models named: ${models.join(", ")}.`,
+    models.some((label) => label.startsWith("scripted")) &&
+      "What is scripted was written by hand: it shows that a flow runs, and is no measure of quality.",
+    "Bars are 95 % intervals by bootstrap over questions.",
+  ];
   const path = options.report ?? join(options.out, "report.html");
   try {
-    await writeFile(path, htmlReport(cells, { title: "Evaluation", note, against: "plain-rag" }));
+    await writeFile(
+      path,
+      htmlReport(cells, { title: "Evaluation", note: note.filter(Boolean).join(" "), against: "plain-rag" }),
+    );
   } catch (cause) {
     throw new TesseraError("STORE_FAILED", `the report cannot be written: ${messageOf(cause)}`, { path, cause });
   }

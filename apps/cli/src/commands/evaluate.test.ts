@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals
 import { writeDataSet } from "@tessera/eval";
 import { linear } from "@tessera/flows";
 import { Command } from "commander";
+import { root } from "../program.fixture.js";
 import { Terminal } from "../terminal.js";
 import { evaluationCommands } from "./evaluate.js";
 
@@ -41,11 +42,6 @@ async function evaluation(...words: string[]) {
   const json = words.includes("--json");
   const out = new PassThrough();
   const terminal = new Terminal({ json, stack: false }, out, new PassThrough());
-  let direct = "";
-  jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
-    direct += chunk;
-    return true;
-  });
   let code: number | undefined;
   const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   evaluationCommands(
@@ -56,19 +52,17 @@ async function evaluation(...words: string[]) {
       },
     new AbortController().signal,
   );
-  try {
-    await program.parseAsync(["eval", ...words.filter((word) => word !== "--json")], { from: "user" });
-  } finally {
-    jest.restoreAllMocks();
-  }
+  await program.parseAsync(["eval", ...words.filter((word) => word !== "--json")], { from: "user" });
   const text = `${out.read() ?? ""}`;
   return {
     code,
     text,
-    lines: direct
-      .split("\n")
-      .filter(Boolean)
-      .map((one) => JSON.parse(one)),
+    lines: json
+      ? text
+          .split("\n")
+          .filter(Boolean)
+          .map((one) => JSON.parse(one))
+      : [],
   };
 }
 
@@ -106,6 +100,28 @@ describe("tessera eval", () => {
       code: "BAD_ARGUMENT",
       message: expect.stringContaining("hyde"),
     });
+  });
+
+  it("runs a grid over models: a scripted cassette is labelled so, beside rows that ask no model", async () => {
+    const town = join(root, "packages/flows/samples/town");
+    const cassette = join(town, "answers.cassette.jsonl");
+    const out = join(folder, "models");
+    const words = ["--flows", "linear,step-back", "--data", town, "--model", cassette, "--out", out];
+    const { code, lines } = await evaluation("grid", ...words, "--json");
+    expect(code).toBe(0);
+    const label = "scripted: answers.cassette.jsonl";
+    const rows = new Set(lines.map(({ flow, model, failed }) => `${flow} · ${model} · ${failed} failed`));
+    expect([...rows]).toEqual([
+      ...["no-retrieval", "plain-rag", "linear"].map((flow) => `${flow} · none · 0 failed`),
+      ...["no-retrieval", "plain-rag", "step-back"].map((flow) => `${flow} · ${label} · 0 failed`),
+    ]);
+    const accuracy = (flow: string) =>
+      lines.find((one) => one.flow === flow && one.model === label && one.metric === "accuracy")!.mean;
+    // what the script says to the nine questions with answers is right; without passages it knows nothing
+    expect([accuracy("plain-rag"), accuracy("no-retrieval")]).toEqual([1, 0]);
+    const report = await readFile(join(out, "report.html"), "utf8");
+    expect(report).toContain("written by hand");
+    expect(report).toContain(`step-back · ${label} − plain-rag`);
   });
 
   it("row 4: shows per question what one changed line of a flow does", async () => {

@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { didYouMean, type FlowDocument, sha256, TesseraError } from "@tessera/core";
+import { didYouMean, type FlowDocument, type LanguageModel, sha256, TesseraError } from "@tessera/core";
 import {
   compare,
   converters,
@@ -7,12 +7,12 @@ import {
   type DataSet,
   type Difference,
   evaluate,
-  type Interval,
   type QuestionResult,
   readDataSet,
   readResults,
   revisionOf,
   type Summary,
+  showInterval,
   summarise,
   writeDataSet,
 } from "@tessera/eval";
@@ -110,17 +110,15 @@ const compared = ["recall@5", "all-gold@5", "MRR"] as const;
 const telling = (metric: string, { questions }: DataSet): boolean =>
   metric !== "all-gold@5" || questions.some(({ gold = [] }) => gold.length > 1);
 
-const line = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
-
-const show = ({ mean, low, high }: Interval): string => {
-  const digits = Math.abs(mean) >= 10 ? 1 : 3;
-  return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
-};
-
 /** Whether an operator searches: those of the retrieval module do, but for those that tune a retriever. */
 function retrieves(name: string): boolean {
   const about = catalogue.get(name)?.operator.about;
   return about?.module === "retrieval" && about.submodule !== "retriever fine-tuning";
+}
+
+interface Measuring extends Omit<Evaluation, keyof LanguageModelOptions> {
+  readonly outOf: (flow: string) => string | undefined;
+  readonly model?: LanguageModel | undefined;
 }
 
 /** Runs flows over one data set, one after the other, on the same resources. */
@@ -128,20 +126,20 @@ async function run(
   terminal: Terminal,
   documents: readonly FlowDocument[],
   { passages, questions }: DataSet,
-  { outOf, ...settings }: Evaluation & { outOf: (flow: string) => string | undefined },
+  { outOf, model, ...settings }: Measuring,
 ): Promise<QuestionResult[][]> {
   const { limit, concurrency, signal } = settings;
   const asked = questions.slice(0, limit);
   const ids = new Set(passages.map(({ id }) => id));
   const encoder = settings.encoder === undefined ? undefined : await openEncoder(terminal, settings);
-  const model = await openLanguageModel(terminal, settings);
   // the stores follow from the data set and from how these encode it
   const space = encoder ? encoder.space({}) : new HashEncoder().space();
   const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));
   const progress = (done: number): void => terminal.progress("embed", done, passages.length);
   const host = new ResourceHost({
     ...corpusResources(passages, { encoder, signal, progress }),
-    ...(model && { model: { model } }),
+    // it is lent: other data sets may be asked of it
+    ...(model && { model: { model: { ...model, close: async () => {} } } }),
   });
   try {
     const all: QuestionResult[][] = [];
@@ -160,7 +158,6 @@ async function run(
     return all;
   } finally {
     await host.close();
-    await model?.close?.();
     await encoder?.close?.();
   }
 }
@@ -179,8 +176,8 @@ function noteFailures(terminal: Terminal, results: readonly QuestionResult[]): v
   for (const [reason, count] of reasons) terminal.say(`  ${count} × ${reason}`);
 }
 
-const printLines = (data: string, { questions, failed, figures }: Summary): void => {
-  for (const figure of figures) line({ data, ...figure, questions, failed });
+const printLines = (terminal: Terminal, data: string, { questions, failed, figures }: Summary): void => {
+  for (const figure of figures) terminal.line({ data, ...figure, questions, failed });
 };
 
 /** A folder, or its corpus with the questions of another, which have neither gold passages nor answers there. */
@@ -204,14 +201,20 @@ async function evaluateFolder(
 ): Promise<number> {
   const document = await readFlow(flow);
   const dataSet = await dataSetOf(data, questions);
-  const [results] = await run(terminal, [document], dataSet, { ...options, outOf: () => out });
+  const model = await openLanguageModel(terminal, options);
+  let results: QuestionResult[] | undefined;
+  try {
+    [results] = await run(terminal, [document], dataSet, { ...options, model, outOf: () => out });
+  } finally {
+    await model?.close?.();
+  }
   const summary = summarise(results!);
-  if (terminal.json) printLines(data, summary);
+  if (terminal.json) printLines(terminal, data, summary);
   else {
     terminal.say(`${summary.flow} on ${data}, ${summary.questions} questions; 95 % intervals by bootstrap`);
     terminal.table(
       ["metric", "mean", "questions"],
-      summary.figures.map((figure) => [figure.metric, show(figure), figure.count]),
+      summary.figures.map((figure) => [figure.metric, showInterval(figure), figure.count]),
     );
     noteFailures(terminal, results!);
   }
@@ -242,7 +245,7 @@ async function convert(terminal: Terminal, name: string, folder: string): Promis
 async function evaluatePublished(
   terminal: Terminal,
   name: string,
-  { out, ...options }: Evaluation & { out?: string },
+  { out, ...options }: Omit<Evaluation, keyof LanguageModelOptions> & { out?: string },
 ): Promise<number> {
   const converter = converterOf(name);
   const dataSet = await convertFrom(dataFolder(), converter);
@@ -256,10 +259,19 @@ async function evaluatePublished(
   const [, fused] = results;
   const pairs = results.filter((list) => list !== fused).map((list) => compare(list, fused!));
   if (terminal.json) {
-    for (const summary of summaries) printLines(name, summary);
+    for (const summary of summaries) printLines(terminal, name, summary);
     for (const { left, right, differences } of pairs)
       for (const { metric, difference, larger, smaller, equal } of differences)
-        line({ data: name, left, right, metric: `difference of ${metric}`, ...difference, larger, smaller, equal });
+        terminal.line({
+          data: name,
+          left,
+          right,
+          metric: `difference of ${metric}`,
+          ...difference,
+          larger,
+          smaller,
+          equal,
+        });
     return 0;
   }
 
@@ -273,7 +285,7 @@ async function evaluatePublished(
         metric,
         ...summaries.map(({ figures }) => {
           const figure = figures.find((one) => one.metric === metric);
-          return figure ? show(figure) : "–";
+          return figure ? showInterval(figure) : "–";
         }),
       ]),
   );
@@ -287,7 +299,7 @@ async function evaluatePublished(
         .map(({ metric, difference, larger, smaller, equal }) => [
           `hybrid − ${left}`,
           metric,
-          show(difference),
+          showInterval(difference),
           difference.p.toFixed(3),
           larger,
           smaller,
@@ -309,9 +321,9 @@ async function compareFiles(
   const { differences, unpaired } = comparison;
   if (terminal.json) {
     for (const { questions, ...difference } of differences) {
-      line(difference);
+      terminal.line(difference);
       if (metric === undefined || metric === difference.metric)
-        for (const question of questions) line({ metric: difference.metric, ...question });
+        for (const question of questions) terminal.line({ metric: difference.metric, ...question });
     }
     return 0;
   }
@@ -322,7 +334,7 @@ async function compareFiles(
       metric,
       left.toFixed(3),
       right.toFixed(3),
-      show(difference),
+      showInterval(difference),
       difference.p.toFixed(3),
       larger,
       smaller,
@@ -430,7 +442,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
           dataSetOf: (name) =>
             converters.has(name) ? convertFrom(dataFolder(), converterOf(name)) : readDataSet(name),
           run: (documents, dataSet, outOf, model) =>
-            run(terminal, documents, dataSet, { ...options, ...(model !== undefined && { model }), signal, outOf }),
+            run(terminal, documents, dataSet, { ...options, model, signal, outOf }),
         }),
       ),
     );

@@ -1,8 +1,7 @@
 import { type LanguageModel, TesseraError } from "@tessera/core";
-import { bootstrap, type Interval } from "@tessera/eval";
+import { bootstrap, type Interval, showInterval } from "@tessera/eval";
 import { colors } from "../../colors.js";
 import type { Terminal } from "../../terminal.js";
-import { show } from "../studies/print.js";
 
 /** What one figure of a row is, beside what it must reach. */
 export interface RowFigure {
@@ -85,9 +84,8 @@ export async function measureRows(
         const outcome = outcomeOf(row, figure);
         outcomes.push(outcome);
         if (outcome.reached === false) failed = true;
-        if (!terminal.json) continue;
         const { values: _, interval, ...rest } = outcome;
-        process.stdout.write(`${JSON.stringify({ ...rest, ...interval })}\n`);
+        terminal.line({ ...rest, ...interval });
       }
     } catch (error) {
       if (!TesseraError.is(error) || !["BAD_SOURCE", "MISSING_CAPABILITY"].includes(error.code)) throw error;
@@ -98,7 +96,8 @@ export async function measureRows(
       terminal.clear();
     }
   }
-  const figureOf = ({ values, interval }: Outcome) => (typeof values === "number" ? number(values) : show(interval));
+  const figureOf = ({ values, interval }: Outcome) =>
+    typeof values === "number" ? number(values) : showInterval(interval);
   if (outcomes.length > 0)
     terminal.table(
       ["row", "of", "figure", "bar", ""],

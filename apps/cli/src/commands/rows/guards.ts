@@ -21,8 +21,8 @@ export function evaluateGuards(terminal: Terminal): number {
       wrong: [...passed, ...denied],
     };
   });
-  if (terminal.json) for (const one of tried) process.stdout.write(`${JSON.stringify(one)}\n`);
-  else {
+  if (terminal.json) for (const one of tried) terminal.line(one);
+  else
     terminal.table(
       ["guard", "kinds of write", "refused", "readings", "accepted"],
       tried.map((one) => [
@@ -33,8 +33,7 @@ export function evaluateGuards(terminal: Terminal): number {
         `${one.accepted} of ${one.reads}`,
       ]),
     );
-    for (const { guard, wrong } of tried)
-      for (const statement of wrong) terminal.say(colors.red(`${guard} judges this wrongly: ${statement}`));
-  }
+  for (const { guard, wrong } of tried)
+    for (const statement of wrong) terminal.say(colors.red(`${guard} judges this wrongly: ${statement}`));
   return tried.every(({ wrong }) => wrong.length === 0) ? 0 : 1;
 }

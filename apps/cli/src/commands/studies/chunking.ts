@@ -1,74 +1,117 @@
-import type { Hit, Passage } from "@tessera/core";
+import type { Hit, Host, Passage, Resource, Store } from "@tessera/core";
 import { merged, type Span, type SpanQuestions, spanIou, spanPrecision, spanRecall } from "@tessera/eval";
-import { chunkWindows, smallToBig } from "@tessera/indexer";
+import { chunkWindows, expand, parentScore, smallToBig } from "@tessera/indexer";
 import { Bm25Store } from "@tessera/retriever";
+import type { z } from "zod";
 import type { Terminal } from "../../terminal.js";
-import { printOutcomes } from "./print.js";
-import { type StudyOptions, studyContext } from "./resources.js";
+import { chosenOn, printOutcomes } from "./print.js";
+import { atLeast, type StudyOptions, studyContext } from "./resources.js";
 
-/** What is searched, and which stretch of which document is read for a hit. */
-interface Chunking {
-  readonly units: readonly Passage[];
-  readonly read: (passage: Passage) => Span;
-}
+/** What is read for a question, best first: passages whose `span` is a stretch of the document `source.path`. */
+type Reading = (question: string) => Promise<readonly Passage[]>;
 
 const spanOf = ({ metadata }: Passage): Span => {
   const [start, end] = metadata.span as [number, number];
   return { start, end };
 };
 
+const passagesOf = (hits: readonly Hit[]): Passage[] => hits.map(({ passage }) => passage);
+
+/** A host whose only resource is a store. */
+const hostOf = (store: Store): Host => ({ resource: async <T extends Resource>() => store as Resource as T });
+
+async function cut(documents: readonly Passage[], settings: z.input<typeof smallToBig.config>): Promise<Passage[]> {
+  const work = await smallToBig.setup(smallToBig.config.parse(settings), { resource: () => Promise.reject() });
+  return (await work({ passages: [...documents] }, studyContext())).children;
+}
+
+/** Some passages, searched by words. */
+async function searching(
+  passages: readonly Passage[],
+): Promise<{ store: Store; search: (text: string) => Promise<Hit[]> }> {
+  const store = new Bm25Store();
+  await store.upsert(passages);
+  return { store, search: (text) => store.search({ text, top: 300 }) };
+}
+
+const windows = (documents: readonly Passage[], size: number, overlap: number): Passage[] =>
+  documents.flatMap((document) => chunkWindows(document, { unit: "words", size, overlap }));
+
+const named = (size: number, overlap: number): string => `${size}${overlap > 0 ? `, overlap ${overlap}` : ""}`;
+
 /** Plain windows: what is found is what is read. */
-const windows = (documents: readonly Passage[], size: number): Chunking => ({
-  units: documents.flatMap((document) => chunkWindows(document, { unit: "words", size, overlap: 0 })),
-  read: spanOf,
-});
-
-const nothing = (): Promise<never> => Promise.reject(new Error("cutting needs no resource"));
-
-/** Small-to-big by sentence: one sentence is searched, and its neighbours are read with it. */
-async function sentenceWindows(documents: readonly Passage[], neighbours: number): Promise<Chunking> {
-  const cut = await smallToBig.setup(smallToBig.config.parse({ by: "sentence" }), { resource: nothing });
-  const { children } = await cut({ passages: [...documents] }, studyContext());
-  const spans = new Map<string, Span[]>();
-  // the sentences of a document follow each other and lose nothing of it
-  const units = children.map((child) => {
-    const before = spans.get(child.parent!) ?? [];
-    const start = before.at(-1)?.end ?? 0;
-    before.push({ start, end: start + child.text.length });
-    spans.set(child.parent!, before);
-    return child;
-  });
-  return {
-    units,
-    read({ parent, metadata }) {
-      const [all, place] = [spans.get(parent!)!, metadata.sentence as number];
-      const last = Math.min(all.length - 1, place + neighbours);
-      return { start: all[Math.max(0, place - neighbours)]!.start, end: all[last]!.end };
-    },
-  };
+async function plainWindows(documents: readonly Passage[], into: Map<string, Reading>): Promise<void> {
+  for (const size of [50, 100, 150, 200, 300])
+    for (const overlap of [0, size / 2]) {
+      const { search } = await searching(windows(documents, size, overlap));
+      into.set(`windows of ${named(size, overlap)}`, async (question) => passagesOf(await search(question)));
+    }
 }
 
-/** Small-to-big by window: a small window is searched, and the large one that holds it is read. */
-function parentWindows(documents: readonly Passage[], small: number, large: number): Chunking {
-  const parents = windows(documents, large).units;
-  const byId = new Map(parents.map((parent) => [parent.id, spanOf(parent)]));
-  const units = parents.flatMap((parent) =>
-    chunkWindows(parent, { unit: "words", size: small, overlap: 0 }).map((child) => ({ ...child, parent: parent.id })),
+/** Children, scored with and without the larger passages that hold them, and how far around what was found is read. */
+async function smallWays(
+  small: readonly Passage[],
+  large: readonly Passage[],
+  { weights, around, name }: { weights: readonly number[]; around: readonly number[]; name: string },
+  into: Map<string, Reading>,
+): Promise<void> {
+  const context = studyContext();
+  const [children, parents] = [await searching(small), await searching(large)];
+  const host = hostOf(children.store);
+  for (const weight of weights)
+    for (const neighbours of around) {
+      const score = await parentScore.setup({ weight }, host);
+      const widen = await expand.setup({ store: "children", sentences: neighbours, windows: neighbours }, host);
+      const scored = weight === 1 ? "by themselves" : `own weight ${weight}`;
+      into.set(`${name}, ${scored}, ± ${neighbours} is read`, async (question) => {
+        const found = await children.search(question);
+        const evidence = weight === 1 ? [] : await parents.search(question);
+        const { hits } = await score({ children: found, parents: evidence }, context);
+        return passagesOf((await widen({ hits }, context)).hits);
+      });
+    }
+}
+
+/** Small-to-big as it is mostly drawn: a small window is searched, and the large one that holds it is read. */
+async function parentWays(parents: readonly Passage[], name: string, into: Map<string, Reading>): Promise<void> {
+  const context = studyContext();
+  const { search } = await searching(await cut(parents, { size: 50 }));
+  const widen = await expand.setup(expand.config.parse({ store: "parents" }), hostOf((await searching(parents)).store));
+  into.set(name, async (question) => passagesOf((await widen({ hits: await search(question) }, context)).hits));
+}
+
+async function smallToBigWays(documents: readonly Passage[], into: Map<string, Reading>): Promise<void> {
+  for (const overlap of [0, 100])
+    await parentWays(windows(documents, 200, overlap), `50 in ${named(200, overlap)}`, into);
+  const weights = [1, 0.5, 0.3, 0.2];
+  for (const [shared, overlap] of [
+    [0, 0],
+    [25, 100],
+  ] as const)
+    await smallWays(
+      await cut(documents, { size: 50, overlap: shared }),
+      windows(documents, 200, overlap),
+      { weights, around: [1], name: `${named(50, shared)}, in ${named(200, overlap)}` },
+      into,
+    );
+  await smallWays(
+    await cut(documents, { by: "sentence" }),
+    [],
+    { weights: [1], around: [1, 3], name: "sentences" },
+    into,
   );
-  return { units, read: ({ parent }) => byId.get(parent!)! };
 }
 
-/** What is read of the hits, best first, until the budget of characters is spent; text already read costs nothing. */
-function spend(hits: readonly Hit[], { read }: Chunking, budget: number): Map<string, Span[]> {
+/** What is read until the budget of characters is spent; text already read costs nothing. */
+function spend(passages: readonly Passage[], budget: number): Map<string, Span[]> {
   const pages = new Map<string, Span[]>();
+  const sizeOf = (spans: readonly Span[]) => spans.reduce((sum, { start, end }) => sum + end - start, 0);
   let left = budget;
-  for (const { passage } of hits) {
+  for (const passage of passages) {
     const page = passage.source!.path;
     const before = pages.get(page) ?? [];
-    const size = (spans: readonly Span[]) => spans.reduce((sum, { start, end }) => sum + end - start, 0);
-    const wanted = read(passage);
-    const after = merged([...before, wanted]);
-    const cost = size(after) - size(before);
+    const after = merged([...before, spanOf(passage)]);
+    const cost = sizeOf(after) - sizeOf(before);
     if (cost > left) break;
     left -= cost;
     pages.set(page, after);
@@ -76,43 +119,56 @@ function spend(hits: readonly Hit[], { read }: Chunking, budget: number): Map<st
   return pages;
 }
 
-/** Measures how much of the wanted text is among what is read, at one budget of characters for every way of chunking. */
+/**
+ * Measures how much of the wanted text is among what is read, at one budget of characters for every way of chunking. Of
+ * the plain windows and of the small-to-big ones the way with the best recall on every second question is judged on the
+ * others, beside the plain windows and the small-to-big that one would try first.
+ */
 export async function chunking(
   terminal: Terminal,
   { documents, questions }: SpanQuestions,
   { limit, budget = 4000 }: StudyOptions & { budget?: number },
 ): Promise<number> {
+  const asked = questions.slice(0, limit);
+  atLeast(2, asked.length, "questions");
   const pages = [...documents].map(([id, text]): Passage => ({ id, text, source: { path: id }, metadata: {} }));
-  const ways: Record<string, Chunking> = {
-    "windows of 200": windows(pages, 200),
-    "windows of 50": windows(pages, 50),
-    "50 in 200": parentWindows(pages, 50, 200),
-    "sentence ± 1": await sentenceWindows(pages, 1),
-    "sentence ± 3": await sentenceWindows(pages, 3),
-  };
+  const places = new Map([...documents.keys()].map((id, index) => [id, (index + 1) * 1e9]));
+  const [plain, small] = [new Map<string, Reading>(), new Map<string, Reading>()];
+  await plainWindows(pages, plain);
+  await smallToBigWays(pages, small);
   const outcomes: Record<string, Record<string, number[]>> = {};
-  for (const [way, how] of Object.entries(ways)) {
-    const store = new Bm25Store();
-    await store.upsert(how.units);
-    const asked = questions.slice(0, limit);
+  for (const [way, read] of [...plain, ...small]) {
     const measures = { recall: [] as number[], precision: [] as number[], IoU: [] as number[] };
     for (const [index, { question, document, wanted }] of asked.entries()) {
       terminal.progress(way, index, asked.length);
-      const hits = await store.search({ text: question, top: 200 });
-      const read = spend(hits, how, budget);
       // what is read of other documents is of no use, and counts
-      const far = (page: string) => ([...documents.keys()].indexOf(page) + 1) * 1e9;
-      const elsewhere = [...read].flatMap(([page, spans]) =>
-        page === document ? spans : spans.map(({ start, end }) => ({ start: start + far(page), end: end + far(page) })),
-      );
-      measures.recall.push(spanRecall(elsewhere, wanted));
-      measures.precision.push(elsewhere.length > 0 ? spanPrecision(elsewhere, wanted) : 0);
-      measures.IoU.push(spanIou(elsewhere, wanted));
+      const spans = [...spend(await read(question), budget)].flatMap(([page, spans]) => {
+        const far = page === document ? 0 : places.get(page)!;
+        return spans.map(({ start, end }) => ({ start: start + far, end: end + far }));
+      });
+      measures.recall.push(spanRecall(spans, wanted));
+      measures.precision.push(spans.length > 0 ? spanPrecision(spans, wanted) : 0);
+      measures.IoU.push(spanIou(spans, wanted));
     }
     outcomes[way] = measures;
     terminal.clear();
   }
-  terminal.say(`${questions.length} questions, ${budget} characters read for each\n`);
-  printOutcomes(terminal, "chunking", outcomes, "sentence ± 1");
+  const { chosen, judged } = chosenOn(outcomes, (of) => of.recall!, [[...plain.keys()], [...small.keys()]]);
+  const [bestPlain, bestSmall] = chosen as [string, string];
+  terminal.say(`${asked.length} questions, ${budget} characters read for each; judged on every second one.`);
+  terminal.say(`Of ${plain.size} plain ways chosen on the others: ${bestPlain}.`);
+  terminal.say(`Of ${small.size} small-to-big ways: ${bestSmall}.\n`);
+  printOutcomes(
+    terminal,
+    "chunking",
+    {
+      "windows of 200": judged["windows of 200"]!,
+      "plain, chosen": judged[bestPlain]!,
+      "50 in 200": judged["50 in 200"]!,
+      "sentences ± 1": judged["sentences, by themselves, ± 1 is read"]!,
+      "small-to-big, chosen": judged[bestSmall]!,
+    },
+    "small-to-big, chosen",
+  );
   return 0;
 }

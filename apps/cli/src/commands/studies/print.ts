@@ -1,10 +1,5 @@
-import type { Interval } from "@tessera/eval";
-import { bootstrap, pairedBootstrap } from "@tessera/eval";
+import { bootstrap, pairedBootstrap, showInterval } from "@tessera/eval";
 import type { Terminal } from "../../terminal.js";
-
-/** A mean with its 95 % interval, as the tables show it. */
-export const show = ({ mean, low, high }: Interval): string =>
-  `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
 /** What each system reached on each question, by measure. */
 export type Outcomes = Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>;
@@ -25,20 +20,52 @@ export function printOutcomes(terminal: Terminal, data: string, outcomes: Outcom
       })),
     );
   if (terminal.json) {
-    const line = (value: object) => void process.stdout.write(`${JSON.stringify(value)}\n`);
     for (const system of systems)
-      for (const measure of measures) line({ data, system, measure, ...bootstrap(outcomes[system]![measure]!) });
+      for (const measure of measures)
+        terminal.line({ data, system, measure, ...bootstrap(outcomes[system]![measure]!) });
     for (const { measure, ...difference } of differences)
-      line({ data, measure: `difference of ${measure}`, ...difference });
+      terminal.line({ data, measure: `difference of ${measure}`, ...difference });
     return;
   }
   terminal.table(
     ["", ...systems],
-    measures.map((measure) => [measure, ...systems.map((system) => show(bootstrap(outcomes[system]![measure]!)))]),
+    measures.map((measure) => [
+      measure,
+      ...systems.map((system) => showInterval(bootstrap(outcomes[system]![measure]!))),
+    ]),
   );
   terminal.say();
   terminal.table(
     ["", "measure", "difference (paired bootstrap)"],
-    differences.map((one) => [`${one.right} − ${one.left}`, one.measure, show(one)]),
+    differences.map((one) => [`${one.right} − ${one.left}`, one.measure, showInterval(one)]),
   );
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Chooses of each group the system with the best mean on every second question, and gives what all reached on the others:
+ * what is chosen is never judged on the questions that it was chosen on.
+ */
+export function chosenOn(
+  outcomes: Outcomes,
+  worth: (measures: Readonly<Record<string, readonly number[]>>) => readonly number[],
+  groups: readonly (readonly string[])[],
+): { chosen: string[]; development: Outcomes; judged: Outcomes } {
+  const half = (parity: 0 | 1): Outcomes =>
+    Object.fromEntries(
+      Object.entries(outcomes).map(([system, measures]) => [
+        system,
+        Object.fromEntries(
+          Object.entries(measures).map(([measure, values]) => [
+            measure,
+            values.filter((_, index) => index % 2 === parity),
+          ]),
+        ),
+      ]),
+    );
+  const [development, judged] = [half(0), half(1)];
+  const value = (system: string): number => mean(worth(development[system]!));
+  const chosen = groups.map((group) => group.reduce((best, next) => (value(next) > value(best) ? next : best)));
+  return { chosen, development, judged };
 }

@@ -1,9 +1,11 @@
+import { PassThrough } from "node:stream";
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
 import type { DataSet, Intents, SpanQuestions } from "@tessera/eval";
 import { Terminal } from "../../terminal.js";
 import { chunking } from "./chunking.js";
 import { clinc } from "./clinc.js";
 import { fusion } from "./fusion.js";
+import { chosenOn } from "./print.js";
 import { tuning } from "./tuning.js";
 
 afterEach(() => {
@@ -12,13 +14,9 @@ afterEach(() => {
 
 /** Runs a study under --json, and gives its means by system and measure. */
 async function means(study: (terminal: Terminal) => Promise<number>): Promise<Record<string, Record<string, number>>> {
-  let out = "";
-  jest.spyOn(process.stdout, "write").mockImplementation((chunk) => {
-    out += chunk;
-    return true;
-  });
-  expect(await study(new Terminal({ json: true, stack: false }))).toBe(0);
-  jest.restoreAllMocks();
+  const stream = new PassThrough();
+  expect(await study(new Terminal({ json: true, stack: false }, stream))).toBe(0);
+  const out = `${stream.read() ?? ""}`;
   const result: Record<string, Record<string, number>> = {};
   for (const { system, measure, mean } of out
     .trimEnd()
@@ -38,7 +36,8 @@ describe("tessera eval chunking", () => {
       ["animals", animals],
       ["ponds", ponds],
     ]),
-    questions: [{ question: "Do owls hunt?", document: "animals", wanted: [{ start: 21, end: 36 }] }],
+    // one to choose by, and one to judge
+    questions: [1, 2].map(() => ({ question: "Do owls hunt?", document: "animals", wanted: [{ start: 21, end: 36 }] })),
   };
   const study = (budget: number) => means((terminal) => chunking(terminal, data, { budget }));
   const figures = (recall: number, share: number) => ({
@@ -51,11 +50,11 @@ describe("tessera eval chunking", () => {
     const all = figures(1, 15 / (58 + 22));
     expect(await study(80)).toEqual({
       "windows of 200": all,
-      "windows of 50": all,
+      "plain, chosen": all,
       "50 in 200": all,
       // the sentences of 11, 16 and 12 characters, and both of the pond
-      "sentence ± 1": figures(1, 15 / (39 + 22)),
-      "sentence ± 3": all,
+      "sentences ± 1": figures(1, 15 / (39 + 22)),
+      "small-to-big, chosen": all,
     });
   });
 
@@ -63,11 +62,21 @@ describe("tessera eval chunking", () => {
     const nothing = figures(0, 0);
     expect(await study(57)).toEqual({
       "windows of 200": nothing,
-      "windows of 50": nothing,
+      "plain, chosen": nothing,
       "50 in 200": nothing,
-      "sentence ± 1": figures(1, 15 / 39),
-      "sentence ± 3": nothing,
+      "sentences ± 1": figures(1, 15 / 39),
+      "small-to-big, chosen": figures(1, 15 / 39),
     });
+  });
+
+  it("chooses on every second question, and judges on the others", () => {
+    const outcomes = {
+      a: { recall: [1, 0, 1, 0], other: [5, 6, 7, 8] },
+      b: { recall: [0, 1, 0, 1], other: [1, 2, 3, 4] },
+    };
+    const { chosen, judged } = chosenOn(outcomes, ({ recall }) => recall!, [["a", "b"], ["b"]]);
+    expect(chosen).toEqual(["a", "b"]);
+    expect(judged.a).toEqual({ recall: [0, 0], other: [6, 8] });
   });
 });
 
