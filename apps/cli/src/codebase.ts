@@ -6,8 +6,8 @@ import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type EncoderOptions, openEngine } from "./engine.js";
 import type { Terminal } from "./terminal.js";
 
-/** What makes vectors where nothing else is said. */
-export const defaultEncoder = "hash";
+/** What makes the vectors of a folder of code where nothing else is said: hash features and our encoder, in one vector. */
+export const defaultEncoder = "hash+code-encoder";
 
 /** Where a folder's index is kept, one for each encoder: `$TESSERA_HOME` or `.tessera` of the working directory. */
 export function indexFolder(source: string, encoder: string = defaultEncoder): string {
@@ -17,30 +17,48 @@ export function indexFolder(source: string, encoder: string = defaultEncoder): s
 }
 
 /**
- * Brings the index of a folder up to date, with a progress bar, and opens it. Closing it closes the engine too.
+ * Brings the index of a folder up to date, with a progress bar, and opens it. Closing it closes the engine too. Where the
+ * default encoder's model cannot be computed on this machine, a line says so and the vectors are hash features alone.
  * @throws TesseraError BAD_SOURCE where the folder is none; else as `openEngine` and `updateCodebase`
  */
 export async function openSource(
   terminal: Terminal,
   source: string,
-  {
-    encoder = defaultEncoder,
-    engine: kind,
-    rebuild,
-    signal,
-  }: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal } = {},
+  { encoder = defaultEncoder, ...options }: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal } = {},
   choose?: typeof chooseEngine,
 ): Promise<OpenedCodebase> {
   const root = resolve(source);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
-  const choice = encoder === "hash" ? undefined : await openEngine(terminal, kind, choose);
+  try {
+    return await openWith(terminal, root, { ...options, encoder }, choose);
+  } catch (error) {
+    if (encoder !== defaultEncoder || !TesseraError.is(error) || error.code !== "DEPENDENCY_MISSING") throw error;
+    terminal.note(`vectors by hash features alone: ${error.message}`);
+    return openWith(terminal, root, { ...options, encoder: "hash" }, choose);
+  }
+}
+
+async function openWith(
+  terminal: Terminal,
+  root: string,
+  {
+    encoder,
+    engine: kind,
+    rebuild,
+    signal,
+  }: EncoderOptions & { encoder: string; rebuild?: boolean; signal?: AbortSignal },
+  choose?: typeof chooseEngine,
+): Promise<OpenedCodebase> {
+  // who asked for nothing is told nothing
+  const says = kind === undefined ? encoder !== defaultEncoder : kind !== "cpu";
+  const choice = encoder === "hash" ? undefined : await openEngine(terminal, kind, choose, says);
   if (choice === undefined && kind !== undefined && kind !== "cpu")
     terminal.note("engine cpu: the hash encoder is no model");
   try {
     const opened = await updateCodebase({
       root,
-      folder: indexFolder(source, encoder),
+      folder: indexFolder(root, encoder),
       encoder,
       engine: choice?.engine,
       rebuild,

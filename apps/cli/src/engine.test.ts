@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { TesseraError } from "@tessera/core";
+import { type Encoder, TesseraError } from "@tessera/core";
 import { type Engine, type EngineKind, referenceEngine } from "@tessera/models";
 import { openSource } from "./codebase.js";
 import { openEncoder, openEngine } from "./engine.js";
@@ -118,11 +118,32 @@ describe("the index of a folder", () => {
 
   it("has no engine with the hash encoder, and says so to whom asked for one", async () => {
     const { events, choose, terminal, said } = observed();
-    await (await openSource(terminal, source(), { engine: "gpu" }, choose)).close();
+    await (await openSource(terminal, source(), { encoder: "hash", engine: "gpu" }, choose)).close();
     expect(said()).toMatch(/^engine cpu: the hash encoder is no model$/m);
-    await (await openSource(terminal, source(), {}, choose)).close();
+    await (await openSource(terminal, source(), { encoder: "hash" }, choose)).close();
     expect(said()).not.toContain("engine");
     expect(events).toEqual([]);
+  });
+});
+
+describe("the default encoder", () => {
+  it("joins hash features with our encoder, and does without the model where it cannot be computed, saying so", async () => {
+    const { choose, terminal, said } = observed();
+    const folder = join(work, "source");
+    const opened = await openSource(terminal, folder, {}, choose);
+    const { encoder } = opened.resources.encoder as { encoder: Encoder };
+    expect(encoder.space({})).toMatch(/^0\.7 hash:768:\w+ \+ 0\.3 .*\/exit-\d+\/width-\d+$/);
+    await opened.close();
+    expect(said()).not.toContain("engine");
+
+    const missing = new TesseraError("DEPENDENCY_MISSING", "onnxruntime-node cannot be loaded");
+    const without = await openSource(terminal, folder, {}, () => Promise.reject(missing));
+    expect((without.resources.encoder as { encoder: Encoder }).encoder.space({})).toMatch(/^hash:768:\w+$/);
+    await without.close();
+    expect(said()).toContain("vectors by hash features alone: onnxruntime-node cannot be loaded");
+    await expect(openSource(terminal, folder, { encoder: "code-encoder" }, () => Promise.reject(missing))).rejects.toBe(
+      missing,
+    );
   });
 });
 
@@ -135,7 +156,7 @@ describe("--engine", () => {
       err: expect.stringContaining("Allowed choices are auto, cpu, gpu"),
     });
     expect(await index([], "tpu")).toMatchObject({ code: 2, err: expect.stringContaining("TESSERA_ENGINE") });
-    expect((await index([], "auto")).err).toContain("engine cpu: the hash encoder");
+    expect((await index(["--encoder", "hash"], "auto")).err).toContain("engine cpu: the hash encoder");
     expect((await index(["--engine", "cpu"], "auto")).err).not.toContain("engine");
     expect((await index([])).err).not.toContain("engine");
     const { err } = await index(["--encoder", "code-encoder"]);

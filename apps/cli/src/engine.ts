@@ -22,17 +22,18 @@ export const engineOption = (): Option =>
     .env("TESSERA_ENGINE");
 
 /**
- * The engine that was asked for, or by itself a GPU or the CPU; unless the CPU was asked for a line says which it is, and
- * why.
+ * The engine that was asked for, or by itself a GPU or the CPU; a line says which it is, and why, unless the CPU was asked
+ * for or `says` is false.
  * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
  */
 export async function openEngine(
   terminal: Terminal,
   kind: EngineKind = "auto",
   choose: typeof chooseEngine = chooseEngine,
+  says: boolean = kind !== "cpu",
 ): Promise<EngineChoice> {
   const choice = await choose(kind);
-  if (kind !== "cpu") terminal.note(choice.reason);
+  if (says) terminal.note(choice.reason);
   return choice;
 }
 

@@ -18,12 +18,16 @@ export function servedModels(
   { resources, model: encoderModel }: OpenedCodebase,
   model: LanguageModel | undefined,
 ): NonNullable<ServerOptions["models"]> {
-  const encoder = resources.encoder!.encoder as Encoder;
-  const name = nameOf(encoderName);
+  const encoders: Record<string, Encoder> = {
+    [nameOf(encoderName)]: resources.encoder!.encoder as Encoder,
+    ...(encoderModel && { [encoderModel.model.name]: encoderModel }),
+  };
   const own = endpoint === undefined && modelName !== undefined && model !== undefined;
   return {
-    encoders: { [name]: encoder, ...(encoderModel && { [encoderModel.model.name]: encoderModel }) },
-    rerankers: { [name]: encoderReranker(encoder, { kind: "code" }) },
+    encoders,
+    rerankers: Object.fromEntries(
+      Object.entries(encoders).map(([name, encoder]) => [name, encoderReranker(encoder, { kind: "code" })]),
+    ),
     generators: own ? { [nameOf(modelName)]: model } : {},
   };
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Encoder } from "@tessera/core";
 import {
   Codebase,
   type Participant,
@@ -7,7 +8,7 @@ import {
   storeFolder,
   storeParticipant,
 } from "@tessera/indexer";
-import { type CodeEncoder, type Engine, findModel, HashEncoder, openCodeEncoder } from "@tessera/models";
+import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/retriever";
 import type { Resources } from "./resources.js";
 
@@ -16,7 +17,10 @@ export interface CodebaseSettings {
   readonly root: string;
   /** Where the index is kept. */
   readonly folder: string;
-  /** What makes the vectors: "hash" (the default), or the name or folder of a model. Another one writes them anew. */
+  /**
+   * What makes the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one vector.
+   * Another one writes them anew.
+   */
   readonly encoder?: string | undefined;
   /** What computes a model; the CPU by default. It stays the caller's, who closes it after the codebase. */
   readonly engine?: Engine | undefined;
@@ -34,6 +38,8 @@ export interface OpenedCodebase {
   readonly vectors: { readonly kind: "hnsw" | "exact"; readonly reason: string };
   /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
   readonly resources: Resources;
+  /** The model of the vectors by itself, with its exits and widths; `undefined` where they are hash features alone. */
+  readonly model: CodeEncoder | undefined;
   /** Ends what runs for it: the threads of a model. */
   close(): Promise<void>;
 }
@@ -41,6 +47,35 @@ export interface OpenedCodebase {
 const sparse = storeParticipant({ name: "sparse", create: () => new Bm25Store(), load: Bm25Store.load });
 
 const encoderFolder = (participant: string): string => join(participant, "encoder");
+
+/**
+ * The share of a model in the score of "hash+<model>", by the embedding of its first exit; chosen on the development
+ * repositories of the mine (docs/models/encoder.md).
+ */
+const share = 0.3;
+const sharedWidth = 128;
+
+/** What "hash", "hash+<model>" or "<model>" stands for. */
+interface Vectors {
+  readonly hash: boolean;
+  readonly model: CodeEncoder | undefined;
+}
+
+async function openVectors(name = "hash", engine?: Engine): Promise<Vectors> {
+  if (name === "hash") return { hash: true, model: undefined };
+  const hash = name.startsWith("hash+");
+  const folder = await findModel(hash ? name.slice("hash+".length) : name);
+  return { hash, model: await openCodeEncoder(folder, engine) };
+}
+
+const joined = (hash: HashEncoder, model: CodeEncoder | undefined): Encoder => {
+  if (model === undefined) return hash;
+  const embedding = { exit: model.model.exits[0]!.layer, width: Math.min(sharedWidth, model.model.hidden) };
+  return joinEncoders([
+    { encoder: hash, share: 1 - share },
+    { encoder: model, share, embedding },
+  ]);
+};
 
 /** The vector store of a model. */
 const denseBy = (encoder: CodeEncoder): Participant =>
@@ -52,43 +87,43 @@ const denseBy = (encoder: CodeEncoder): Participant =>
   });
 
 /** The vector store and the hash encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
-const denseByHash: Participant = {
+const denseByHash = (model: CodeEncoder | undefined): Participant => ({
   name: "dense",
-  revision: "hash:1",
+  revision: model === undefined ? "hash:1" : `hash:1 ${joined(new HashEncoder(), model).space({})}`,
   async write(generation) {
     const { previous, added, folder } = generation;
-    const encoder = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));
-    if (previous === undefined) encoder.fit(added.map(({ title = "", text }) => `${title}\n${text}`));
+    const hash = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));
+    if (previous === undefined) hash.fit(added.map(({ title = "", text }) => `${title}\n${text}`));
+    const encoder = joined(hash, model);
+    const width = hash.width + (model ? Math.min(sharedWidth, model.model.hidden) : 0);
     await storeParticipant({
       name: "dense",
-      create: async () => (await openVectorStore({ space: encoder.space(), width: encoder.width })).store,
+      create: async () => (await openVectorStore({ space: encoder.space({}), width })).store,
       load: async (saved) => (await loadVectorStore(saved)).store,
       encoder,
+      batch: 256,
     }).write(generation);
-    await encoder.save(encoderFolder(folder));
+    await hash.save(encoderFolder(folder));
   },
-};
-
-const openEncoder = async (name = "hash", engine?: Engine): Promise<CodeEncoder | undefined> =>
-  name === "hash" ? undefined : openCodeEncoder(await findModel(name), engine);
+});
 
 /**
  * Brings the index of a folder of code and Markdown up to date and opens it.
  * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
-  const model = await openEncoder(settings.encoder, settings.engine);
+  const vectors = await openVectors(settings.encoder, settings.engine);
   try {
     const { codebase, report } = await Codebase.update(settings.folder, {
       root: settings.root,
-      participants: [sparse, model ? denseBy(model) : denseByHash],
+      participants: [sparse, vectors.hash ? denseByHash(vectors.model) : denseBy(vectors.model!)],
       rebuild: settings.rebuild,
       progress: settings.progress,
       signal: settings.signal,
     });
-    return await openStores(codebase, report, model);
+    return await openStores(codebase, report, vectors);
   } catch (error) {
-    await model?.close();
+    await vectors.model?.close();
     throw error;
   }
 }
@@ -98,24 +133,26 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
  * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function openCodebase(folder: string, encoder?: string, engine?: Engine): Promise<OpenedCodebase> {
-  return openStores(await Codebase.open(folder), undefined, await openEncoder(encoder, engine));
+  return openStores(await Codebase.open(folder), undefined, await openVectors(encoder, engine));
 }
 
 async function openStores(
   codebase: Codebase,
   report: Report | undefined,
-  model: CodeEncoder | undefined,
+  { hash, model }: Vectors,
 ): Promise<OpenedCodebase> {
+  const dense = codebase.folderOf("dense");
   const [words, vectors, encoder] = await Promise.all([
     Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
-    loadVectorStore(storeFolder(codebase.folderOf("dense"))),
-    model ?? HashEncoder.load(encoderFolder(codebase.folderOf("dense"))),
+    loadVectorStore(storeFolder(dense)),
+    hash ? HashEncoder.load(encoderFolder(dense)).then((own) => joined(own, model)) : model!,
   ]);
   return {
     codebase,
     report,
     vectors: { kind: vectors.kind, reason: vectors.reason },
     resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
+    model,
     close: async () => model?.close(),
   };
 }

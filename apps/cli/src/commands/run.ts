@@ -47,14 +47,15 @@ async function inputOf(given: string): Promise<Record<string, unknown>> {
   return input as Record<string, unknown>;
 }
 
-/** The corpus of a data set in memory; without one, only an encoder. */
+/** The corpus of a data set in memory; without one, only an encoder: hash features, unless a model is named. */
 async function openData(
   terminal: Terminal,
-  { data, encoder: name = defaultEncoder, engine, signal }: RunResourceOptions,
+  { data, encoder: name, engine, signal }: RunResourceOptions,
 ): Promise<Opened> {
   const passages: Passage[] = [];
   if (data !== undefined) for await (const passage of readCorpus(data)) passages.push(passage);
-  const encoder = name === defaultEncoder ? undefined : await openEncoder(terminal, { encoder: name, engine });
+  const plain = name === undefined || name === defaultEncoder || name === "hash";
+  const encoder = plain ? undefined : await openEncoder(terminal, { encoder: name, engine });
   const { store, graph, ...encoders } = corpusResources(passages, { encoder, signal });
   return {
     resources: { ...encoders, ...(data !== undefined && { store, graph }) } as Resources,

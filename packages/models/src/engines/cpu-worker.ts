@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "@tessera/core";
 import type { InferenceSession } from "onnxruntime-node";
 import { unit } from "../encoder-model.js";
-import { segmentGraph, segmentsOf } from "./encoder-graph.js";
+import { exitGraph } from "./encoder-graph.js";
 import { gateCells, type Job, type Reply, type WorkerSettings } from "./protocol.js";
 
 // One thread of the CPU engine: it builds the ONNX graphs and owns the sessions. The runtime is loaded only here:
@@ -12,7 +12,6 @@ import { gateCells, type Job, type Reply, type WorkerSettings } from "./protocol
 const { model, precision, gate } = workerData as WorkerSettings;
 const port = parentPort!;
 const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
-const segments = segmentsOf(model);
 const sessions = new Map<number, InferenceSession>();
 
 /** Every call into the runtime goes through the gate. */
@@ -30,41 +29,31 @@ async function native<T>(work: () => Promise<T>): Promise<T> {
 try {
   const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
 
-  /** The session of a segment, built when it is first needed. */
-  const sessionOf = async (i: number): Promise<InferenceSession> => {
+  /** The session of an exit, built when a text first leaves there. */
+  const sessionOf = async (exit: number): Promise<InferenceSession> => {
     const session =
-      sessions.get(i) ??
+      sessions.get(exit) ??
       (await native(() =>
-        InferenceSession.create(segmentGraph(model, segments[i]!, precision), {
+        InferenceSession.create(exitGraph(model, exit, precision), {
           intraOpNumThreads: 1,
           interOpNumThreads: 1,
           executionMode: "sequential",
           logSeverityLevel: 3,
         }),
       ));
-    sessions.set(i, session);
+    sessions.set(exit, session);
     return session;
   };
 
   const encode = async ({ ids, texts, length, exit }: Job): Promise<Float32Array> => {
+    const session = await sessionOf(exit);
     const shape = new Tensor("int64", BigInt64Array.from([texts, length, model.hidden], BigInt), [3]);
-    let feeds: Record<string, InstanceType<typeof Tensor>> = { ids: new Tensor("int32", ids, [ids.length]) };
-    for (const [i, segment] of segments.entries()) {
-      const session = await sessionOf(i);
-      const results = await native(() => session.run({ ...feeds, shape }));
-      if (segment.exit !== exit) {
-        feeds = { trunk_in: results.trunk as InstanceType<typeof Tensor> };
-        continue;
-      }
-      const embeddings = results.embedding!.data as Float32Array;
-      const vectors = new Float32Array(texts * model.hidden);
-      for (let text = 0; text < texts; text++) {
-        const from = text * model.hidden;
-        vectors.set(unit(embeddings.subarray(from, from + model.hidden)), from);
-      }
-      return vectors;
-    }
-    throw new Error(`there is no exit at layer ${exit}`);
+    const results = await native(() => session.run({ ids: new Tensor("int32", ids, [ids.length]), shape }));
+    const embeddings = results.embedding!.data as Float32Array;
+    const vectors = new Float32Array(texts * model.hidden);
+    for (let from = 0; from < vectors.length; from += model.hidden)
+      vectors.set(unit(embeddings.subarray(from, from + model.hidden)), from);
+    return vectors;
   };
 
   port.on("message", async (job: Job) => {

@@ -15,37 +15,16 @@ import { type Constant, GraphBuilder } from "./onnx.js";
 /** "int8": stored weights, activations quantised row by row; "fp16" is for providers that have it, none of the CPU's. */
 export type Precision = "int8" | "fp32" | "fp16";
 
-/** The blocks that one session runs: those after layer `from` up to the exit at layer `exit`, its head included. */
-export interface Segment {
-  readonly from: number;
-  readonly exit: number;
-}
-
-export const segmentsOf = (model: EncoderModel): Segment[] =>
-  model.exits.map(({ layer }, i) => ({ from: model.exits[i - 1]?.layer ?? 0, exit: layer }));
-
 /**
- * One segment as an ONNX model. All texts of a run have the same length, so there is no padding and no mask.
+ * All that leads to the exit after layer `exit`, as an ONNX model. All texts of a run have the same length, so there is no
+ * padding and no mask.
  *
- * Inputs: `ids` int32 [tokens] in the first segment, `trunk` float [tokens, hidden] in the others;
- * `shape` int64 [3] = texts, tokens of each, hidden.
- * Outputs: `trunk` (but in the last segment), and `embedding` float [texts, hidden], not yet of unit length.
+ * Inputs: `ids` int32 [tokens]; `shape` int64 [3] = texts, tokens of each, hidden.
+ * Output: `embedding` float [texts, hidden], not yet of unit length.
  */
-export function segmentGraph(model: EncoderModel, segment: Segment, precision: Precision): Uint8Array {
-  const graph = new EncoderGraph(model, precision);
-  let x = segment.from === 0 ? graph.embed() : graph.input("trunk_in", "float", ["tokens", model.hidden]);
-  for (const block of model.blocks.slice(segment.from, segment.exit)) x = graph.block(block, x);
-  const head = model.exits.find(({ layer }) => layer === segment.exit)!;
-  graph.output(graph.leave(head, x), "embedding", "float", ["texts", model.hidden]);
-  if (segment.exit !== model.blocks.length) graph.output(x, "trunk", "float", ["tokens", model.hidden]);
-  return graph.finish();
-}
-
-/** The whole encoder up to one exit: inputs `ids` and `shape`, output `embedding`, as of `segmentGraph`. */
 export function exitGraph(model: EncoderModel, exit: number, precision: Precision): Uint8Array {
   const graph = new EncoderGraph(model, precision);
-  let x = graph.embed();
-  for (const block of model.blocks.slice(0, exit)) x = graph.block(block, x);
+  const x = model.blocks.slice(0, exit).reduce((trunk, block) => graph.block(block, trunk), graph.embed());
   const head = model.exits.find(({ layer }) => layer === exit)!;
   graph.output(graph.leave(head, x), "embedding", "float", ["texts", model.hidden]);
   return graph.finish();
