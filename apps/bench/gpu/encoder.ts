@@ -1,6 +1,7 @@
-import { fork } from "node:child_process";
+import { type ForkOptions, fork } from "node:child_process";
 import { once } from "node:events";
-import { dirname } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "@tessera/core";
 import { type EncoderModel, type GpuEngine, ragged, referenceVectors } from "@tessera/models";
@@ -89,14 +90,7 @@ async function provided(
   const child = fork(fileURLToPath(new URL(source, import.meta.url)), {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
-    env: {
-      ...process.env,
-      ...(driver && {
-        VK_DRIVER_FILES: driver,
-        VK_ICD_FILENAMES: driver,
-        LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, dirname(driver)].filter(Boolean).join(":"),
-      }),
-    },
+    ...launchWith(driver),
   });
   let said = "";
   child.stderr!.on("data", (text: Buffer) => {
@@ -113,4 +107,15 @@ async function provided(
   child.kill("SIGKILL");
   if ("error" in found) throw new Error(found.error);
   return found;
+}
+
+/** As the engine's own process: a driver in software brings its libvulkan, and may bring a newer C library with its loader. */
+function launchWith(driver: string | undefined): Pick<ForkOptions, "env" | "execPath" | "execArgv"> {
+  if (driver === undefined) return {};
+  const folder = dirname(driver);
+  const env = { ...process.env, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver };
+  const loader = join(folder, "ld-linux-x86-64.so.2");
+  if (existsSync(loader))
+    return { env, execPath: loader, execArgv: ["--library-path", folder, process.execPath, ...process.execArgv] };
+  return { env: { ...env, LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, folder].filter(Boolean).join(":") } };
 }
