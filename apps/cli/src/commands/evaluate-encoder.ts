@@ -17,6 +17,7 @@ import {
   searchVectors,
   searchWords,
 } from "../encoder-figures.js";
+import { chooseShare, findJoined, joinedReciprocals } from "../joined-figures.js";
 import type { Terminal } from "../terminal.js";
 
 export interface EncoderEvaluation {
@@ -80,6 +81,22 @@ export async function evaluateEncoder(terminal: Terminal, options: EncoderEvalua
         depth,
       );
       tuned = { weight: chooseWeight(words, vectors) };
+      const embedding = { exit: exits[0]!, width: Math.min(128, whole) };
+      const known = await findJoined(encoder, embedding, others, Math.min(pool, others.length), signal);
+      const share = chooseShare(known, Math.min(pool, others.length));
+      const found = await findJoined(encoder, embedding, pairs, pool, signal);
+      const byWords = ownReciprocal(await searchWords(pairs, pool, depth));
+      const byHash = joinedReciprocals(found, 0, pool);
+      const system = `exit ${embedding.exit}, width ${embedding.width}`;
+      for (const [name, own] of [
+        ["BM25 + hash by scores", byHash],
+        [`BM25 + ${system} by scores`, joinedReciprocals(found, 1, pool)],
+        [`BM25 + ${1 - share} hash and ${share} ${system} by scores`, joinedReciprocals(found, share, pool)],
+      ] as const) {
+        add(name, `MRR among ${pool}`, interval(own));
+        add(`${name}, above BM25`, `MRR among ${pool}`, paired(own, byWords));
+        if (own !== byHash) add(`${name}, above hash`, `MRR among ${pool}`, paired(own, byHash));
+      }
     } finally {
       await encoder.close();
     }
