@@ -307,9 +307,18 @@ class Pretraining(Task):
         return loss, figures, ids.numel()
 
 
-def write_streams(corpus: Path, out: Path, millions: float, seed: int = 5) -> None:
-    """`<language> text <end>` one after another, documents drawn without replacement until there are enough tokens."""
+def spell(texts: list[str]) -> list[list[int]]:
+    """The bytes of each text, as ids after the marks."""
+    return [[len(tokens.RESERVED) + byte for byte in tokens.well_formed(text).encode()] for text in texts]
+
+
+def write_streams(corpus: Path, out: Path, millions: float, spelt: bool = False, seed: int = 5) -> None:
+    """`<language> text <end>` one after another, documents drawn without replacement until there are enough tokens.
+
+    `spelt`: bytes in place of the tokenizer's merges, for sizes with a vocabulary of 384: 128 marks and 256 bytes.
+    """
     tokenizer = tokens.load()
+    encode = spell if spelt else lambda texts: tokens.encode(tokenizer, texts)
     for split, share in (("train", 1.0), ("held-out", 0.02)):
         wanted = int(millions * 1e6 * share)
         lines = (corpus / "raw" / f"{split}.jsonl").read_text().splitlines()
@@ -317,7 +326,7 @@ def write_streams(corpus: Path, out: Path, millions: float, seed: int = 5) -> No
         pieces, total = [], 0
         for start in range(0, len(lines), 256):
             documents = [json.loads(line) for line in lines[start : start + 256]]
-            found = tokens.encode(tokenizer, [document["text"] for document in documents])
+            found = encode([document["text"] for document in documents])
             for document, ids in zip(documents, found, strict=True):
                 mark = tokens.ID.get(document["language"], tokens.ID["text"])
                 pieces.append(numpy.array([mark, *ids, tokens.ID["end"]], numpy.uint16))
@@ -384,6 +393,7 @@ def main() -> None:
     streaming.add_argument("corpus", type=Path)
     streaming.add_argument("stream", type=Path)
     streaming.add_argument("--millions", type=float, default=20)
+    streaming.add_argument("--bytes", action="store_true", help="for the sizes generator-bytes and dense-bytes-…")
     training = commands.add_parser("train")
     training.add_argument("size")
     training.add_argument("stream", type=Path)
@@ -400,7 +410,7 @@ def main() -> None:
     figures.add_argument("stream", type=Path)
     chosen = parser.parse_args()
     if chosen.command == "stream":
-        write_streams(chosen.corpus, chosen.stream, chosen.millions)
+        write_streams(chosen.corpus, chosen.stream, chosen.millions, chosen.bytes)
     elif chosen.command == "train":
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
