@@ -67,7 +67,9 @@ async function smallWays(
         const found = await children.search(question);
         const evidence = weight === 1 ? [] : await parents.search(question);
         const { hits } = await score({ children: found, parents: evidence }, context);
-        return passagesOf((await widen({ hits }, context)).hits);
+        // each by itself, since a reader's budget ends between hits: what many share would become one passage
+        const read = await Promise.all(hits.slice(0, 60).map((hit) => widen({ hits: [hit] }, context)));
+        return read.flatMap((one) => passagesOf(one.hits));
       });
     }
 }
