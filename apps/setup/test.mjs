@@ -1,6 +1,7 @@
 // npm test: sets up, then builds, type-checks, lints and tests every package, and counts
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { countLine, readReport, table } from "./report.mjs";
 import { environment, hasHnsw, main, root, say, setup, turbo, workspaces } from "./setup.mjs";
@@ -12,6 +13,8 @@ function machine() {
   const has = (program) => process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
   const present = ["chromium", "bwrap", "python3", "psql"].filter(has);
   if (hasHnsw()) present.push("hnswlib");
+  if (existsSync(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera", "lavapipe")))
+    present.push("lavapipe");
   if (existsSync(join(root, "..", "shared", "data"))) present.push("data");
   return [process.version, process.platform, process.arch, ...present].join(" ");
 }

@@ -3,22 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
-import type { Engine } from "../../engine.js";
-import { referenceEngine } from "../reference.js";
-import { chooseEngine, selfTest } from "./choose.js";
+import { chooseEngine } from "./choose.js";
 import { softwareDriver, withoutDriver } from "./driver.fixture.js";
 import type { Machine } from "./presence.js";
 
-const onDevice = needs(softwareDriver !== undefined, withoutDriver);
-
-/** An engine whose vectors went through `change`. */
-const changed = (change: (vectors: Float32Array) => Float32Array): Engine => ({
-  ...referenceEngine(),
-  async loadEncoder(model) {
-    const session = await referenceEngine().loadEncoder(model);
-    return { ...session, encode: async (batch, exit) => change(await session.encode(batch, exit)) };
-  },
-});
+const onDevice = (name: string, work: () => Promise<void>): void =>
+  // compilers in software take their time
+  needs(softwareDriver !== undefined, withoutDriver)(name, work, 240_000);
 
 const nodeOptions = process.env.NODE_OPTIONS;
 let work: string;
@@ -105,18 +96,5 @@ describe("choosing an engine", () => {
     const asked = await chooseEngine("gpu", { driver: softwareDriver });
     expect(asked.engine.info.kind).toBe("gpu");
     await asked.close();
-  });
-
-  it("finds engines that compute wrongly", async () => {
-    expect(await selfTest(referenceEngine())).toBeUndefined();
-    expect(await selfTest(changed((vectors) => vectors.fill(Number.NaN)))).toMatch(/cosine of NaN/);
-    expect(await selfTest(changed((vectors) => vectors.map((value, i) => (i === 48 ? 1 : value))))).toMatch(/cosine/);
-    expect(
-      await selfTest(
-        changed(() => {
-          throw new Error("lost");
-        }),
-      ),
-    ).toBe("lost");
   });
 });

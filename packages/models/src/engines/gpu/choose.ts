@@ -1,11 +1,9 @@
 import { messageOf, TesseraError } from "@tessera/core";
-import type { EncoderModel, Matrix } from "../../encoder-model.js";
-import { type Engine, ragged } from "../../engine.js";
-import { randomStream } from "../../random-encoder.js";
+import type { Engine } from "../../engine.js";
 import { cpuEngine } from "../cpu.js";
-import { referenceVectors } from "../reference.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
 import { type Machine, Refusals, thisMachine, withoutGpu } from "./presence.js";
+import { selfTest } from "./self-test.js";
 
 export type EngineKind = "auto" | "cpu" | "gpu";
 
@@ -62,70 +60,6 @@ export async function chooseEngine(
     async close() {
       await gpu.close();
     },
-  };
-}
-
-/**
- * Encodes a few random inputs by a small random encoder and compares with the reference.
- * @returns what is wrong, or undefined
- */
-export async function selfTest(engine: Engine): Promise<string | undefined> {
-  const model = testEncoder();
-  const texts = [[0], [1, 2, 3, 4, 5], Array.from({ length: 100 }, (_, i) => (i * 7) % 32)];
-  try {
-    const session = await engine.loadEncoder(model);
-    try {
-      const vectors = await session.encode(ragged(texts), 2);
-      for (const [i, ids] of texts.entries()) {
-        const expected = referenceVectors(model, Int32Array.from(ids)).get(2)!;
-        const cosine = expected.reduce((sum, value, j) => sum + value * vectors[i * model.hidden + j]!, 0);
-        // a vector that is not of numbers fails too
-        if (!(cosine >= 0.9995)) return `a vector has a cosine of ${cosine.toFixed(4)} with the reference`;
-      }
-      return undefined;
-    } finally {
-      await session.close();
-    }
-  } catch (error) {
-    return messageOf(error);
-  }
-}
-
-function testEncoder(): EncoderModel {
-  const hidden = 48;
-  const random = randomStream(7);
-  const matrix = (rows: number, columns: number): Matrix => {
-    const values = Float32Array.from({ length: rows * columns }, () => (2 * random() - 1) * Math.sqrt(3 / columns));
-    return { rows, columns, values };
-  };
-  const norm = { kind: "rms", epsilon: 1e-6, weight: new Float32Array(hidden).fill(1) } as const;
-  const frame = { before: [], after: [], maxTokens: 128 };
-  return {
-    name: "self-test",
-    revision: "1",
-    architecture: "self-test",
-    hidden,
-    heads: 3,
-    keyValueHeads: 3,
-    ropeTheta: 10000,
-    pooling: "mean",
-    embedding: matrix(32, hidden),
-    blocks: Array.from({ length: 2 }, () => ({
-      attentionNorm: norm,
-      query: matrix(hidden, hidden),
-      key: matrix(hidden, hidden),
-      value: matrix(hidden, hidden),
-      output: matrix(hidden, hidden),
-      feedforwardNorm: norm,
-      gate: matrix(80, hidden),
-      up: matrix(80, hidden),
-      down: matrix(hidden, 80),
-    })),
-    exits: [{ layer: 2, norm, projection: matrix(hidden, hidden) }],
-    widths: [hidden],
-    frames: { query: frame, code: frame, text: frame },
-    pairs: [],
-    default: { query: 2, index: 2 },
   };
 }
 

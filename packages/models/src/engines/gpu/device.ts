@@ -2,16 +2,20 @@
 import { messageOf, TesseraError } from "@tessera/core";
 import type {} from "webgpu";
 import type { Kernel } from "./kernels/kernel.js";
+import { fits, type MatrixUnits, unitsWorkgroupBytes } from "./kernels/matmul-units.js";
 
 // off by default for NVIDIA: half precision there, and the memory model that matrix units need
 const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model"];
-const wanted = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"] as const;
+const matrixFeatures = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"];
+const wanted = [...matrixFeatures, "timestamp-query"];
 
 export interface DeviceInfo {
   readonly device: string;
   /** Computed by the processor: for tests, never chosen by itself. */
   readonly software: boolean;
   readonly features: readonly string[];
+  /** What its matrix units multiply, where it has some that the kernels can use. */
+  readonly units: MatrixUnits | undefined;
 }
 
 type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array;
@@ -25,7 +29,7 @@ export class Device {
   private readonly bindings = new Map<string, GPUBindGroup>();
   private readonly numbers = new WeakMap<GPUBuffer, number>();
   private buffers = 0;
-  private failure: string | undefined;
+  private failure: TesseraError | undefined;
   /** Bytes in buffers. */
   used = 0;
 
@@ -35,7 +39,8 @@ export class Device {
     private readonly budget: number,
   ) {
     device.addEventListener("uncapturederror", (event) => {
-      this.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.failure ??= error instanceof GPUOutOfMemoryError ? outOfMemory(error.message) : refused(error.message);
     });
   }
 
@@ -46,7 +51,6 @@ export class Device {
   /** @throws TesseraError OVERLOADED beyond the budget, before anything is allocated. */
   admit(bytes: number, what: string): void {
     if (this.used + bytes <= this.budget) return;
-    const mega = (count: number): string => `${Math.ceil(count / 2 ** 20)} MiB`;
     throw new TesseraError(
       "OVERLOADED",
       `${what} needs ${mega(bytes)} of the GPU's memory; ${mega(this.budget - this.used)} of ${mega(this.budget)} are free`,
@@ -54,9 +58,23 @@ export class Device {
     );
   }
 
+  /** @throws TesseraError OVERLOADED where a kernel could not be given one buffer as large. */
+  admitBuffer(bytes: number, what: string): void {
+    const most = Math.min(this.device.limits.maxBufferSize, this.device.limits.maxStorageBufferBindingSize);
+    if (bytes <= most) return;
+    throw new TesseraError(
+      "OVERLOADED",
+      `${what} needs one buffer of ${mega(bytes)}; the GPU has ${mega(most)} at most`,
+      {
+        hint: "make the cache smaller",
+      },
+    );
+  }
+
   /** A buffer that kernels read and write. */
   buffer(bytes: number, what: string, indirect = false): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    this.admitBuffer(size, what);
     this.admit(size, what);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     const buffer = this.device.createBuffer({
@@ -69,15 +87,17 @@ export class Device {
     return buffer;
   }
 
-  from(values: Bytes, what: string): GPUBuffer {
-    const buffer = this.buffer(values.byteLength, what);
+  from(values: Bytes, what: string, indirect = false): GPUBuffer {
+    const buffer = this.buffer(values.byteLength, what, indirect);
     this.write(buffer, values);
     return buffer;
   }
 
   write(buffer: GPUBuffer, values: Bytes): void {
     if (values.byteLength === 0) return;
-    this.device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
+    // whole words are written: an odd number of halves gets one more
+    const whole = values.byteLength % 4 === 0 ? values : Uint16Array.of(...(values as Uint16Array), 0);
+    this.device.queue.writeBuffer(buffer, 0, whole as Float32Array<ArrayBuffer>);
   }
 
   release(buffers: Iterable<GPUBuffer>): void {
@@ -127,13 +147,15 @@ export class Device {
     encoder: GPUCommandEncoder,
     wanted: readonly { buffer: GPUBuffer; bytes: number }[],
   ): Promise<ArrayBuffer[]> {
-    const total = wanted.reduce((sum, { bytes }) => sum + Math.max(4, bytes), 0);
+    const total = wanted.reduce((sum, { bytes }) => sum + wholeWords(bytes), 0);
+    this.admit(total, "what is read back");
+    this.used += total;
     const staging = this.device.createBuffer({ size: total, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
     try {
       let at = 0;
       for (const { buffer, bytes } of wanted) {
-        encoder.copyBufferToBuffer(buffer, 0, staging, at, Math.max(4, bytes));
-        at += Math.max(4, bytes);
+        encoder.copyBufferToBuffer(buffer, 0, staging, at, wholeWords(bytes));
+        at += wholeWords(bytes);
       }
       this.device.queue.submit([encoder.finish()]);
       await staging.mapAsync(GPUMapMode.READ);
@@ -141,29 +163,38 @@ export class Device {
       at = 0;
       return wanted.map(({ bytes }) => {
         const part = copy.slice(at, at + bytes);
-        at += Math.max(4, bytes);
+        at += wholeWords(bytes);
         return part;
       });
     } catch (cause) {
-      throw new TesseraError("MODEL_FAILED", `the GPU failed: ${this.failure ?? messageOf(cause)}`, { cause });
+      throw this.failure ?? new TesseraError("MODEL_FAILED", `the GPU failed: ${messageOf(cause)}`, { cause });
     } finally {
       staging.destroy();
+      this.used -= total;
       this.check();
     }
   }
 
-  /** @throws TesseraError MODEL_FAILED where the driver refused anything before. */
+  /** @throws TesseraError MODEL_FAILED where the driver refused anything before, OVERLOADED where it had no memory. */
   check(): void {
-    if (this.failure === undefined) return;
-    const message = this.failure;
+    const { failure } = this;
     this.failure = undefined;
-    throw new TesseraError("MODEL_FAILED", `the GPU refused a command: ${message}`);
+    if (failure !== undefined) throw failure;
   }
 
   destroy(): void {
     this.device.destroy();
   }
 }
+
+const wholeWords = (bytes: number): number => Math.max(4, Math.ceil(bytes / 4) * 4);
+const mega = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+const refused = (message: string): TesseraError =>
+  new TesseraError("MODEL_FAILED", `the GPU refused a command: ${message}`);
+const outOfMemory = (message: string): TesseraError =>
+  new TesseraError("OVERLOADED", `the GPU has no more memory: ${message}`, {
+    hint: "lower the engine's memory to what is free, or close another program",
+  });
 
 /** A command list: kernels run one after another, each sees what those before it wrote. */
 export class Commands {
@@ -205,7 +236,7 @@ export class Commands {
  * where its instance is collected, and keeps a process alive where it is not.
  * @throws TesseraError DEPENDENCY_MISSING without the package, without a driver, or without an adapter.
  */
-export async function openDevice(budget: number): Promise<Device> {
+export async function openDevice(budget: number, useUnits = true): Promise<Device> {
   const missing = (message: string, hint: string, cause?: unknown): TesseraError =>
     new TesseraError("DEPENDENCY_MISSING", message, { hint, cause });
   let webgpu: typeof import("webgpu");
@@ -228,11 +259,43 @@ export async function openDevice(budget: number): Promise<Device> {
       maxBufferSize: limits.maxBufferSize,
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       maxStorageBuffersPerShaderStage: Math.min(limits.maxStorageBuffersPerShaderStage, 10),
+      maxComputeWorkgroupStorageSize: Math.min(limits.maxComputeWorkgroupStorageSize, unitsWorkgroupBytes),
     },
   });
   const name = info.device || info.description || info.architecture || info.vendor;
   const software =
     info.isFallbackAdapter ||
     /swiftshader|llvmpipe|lavapipe|\bcpu\b/i.test(`${info.architecture} ${name} ${info.description}`);
-  return new Device(device, { device: name, software, features }, budget);
+  return new Device(
+    device,
+    { device: name, software, features, units: useUnits ? unitsOf(adapter, features) : undefined },
+    budget,
+  );
+}
+
+/** The largest fragment that kernels can use, where every subgroup of the device has the same number of threads. */
+function unitsOf({ info, limits }: GPUAdapter, features: readonly string[]): MatrixUnits | undefined {
+  if (!matrixFeatures.every((feature) => features.includes(feature))) return undefined;
+  const { subgroupMinSize, subgroupMaxSize = 0, subgroupMatrixConfigs = [] } = info as MatrixAdapterInfo;
+  if (subgroupMinSize !== subgroupMaxSize || limits.maxComputeWorkgroupStorageSize < unitsWorkgroupBytes)
+    return undefined;
+  return subgroupMatrixConfigs
+    .filter(({ componentType, resultComponentType }) => componentType === "f16" && resultComponentType === "f32")
+    .map(({ M: m, N: n, K: k }) => ({ m, n, k, subgroup: subgroupMaxSize }))
+    .filter(fits)
+    .reduce<MatrixUnits | undefined>(
+      (best, units) => (best && best.m * best.n * best.k >= units.m * units.n * units.k ? best : units),
+      undefined,
+    );
+}
+
+/** What Dawn says beyond the standard. */
+interface MatrixAdapterInfo extends GPUAdapterInfo {
+  readonly subgroupMatrixConfigs?: readonly {
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+    readonly componentType: string;
+    readonly resultComponentType: string;
+  }[];
 }

@@ -2,10 +2,12 @@
 import { type EncoderModel, longestInput, type Norm } from "../../encoder-model.js";
 import type { Ragged } from "../../engine.js";
 import type { Commands, Device } from "./device.js";
-import { softmaxAttention } from "./kernels/attention.js";
-import { compact, decide, moveRows } from "./kernels/compact.js";
-import { type MatmulShape, matmul, tile } from "./kernels/matmul.js";
+import { attentionTile, softmaxAttention } from "./kernels/attention-tiled.js";
+import { compact, type DispatchShape, decide, moveRows } from "./kernels/compact.js";
+import type { Numbers } from "./kernels/kernel.js";
+import { type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm, pool, rope, unitRows } from "./kernels/rows.js";
+import { mostShapes, Sizes } from "./sizes.js";
 import { interleave, stack, Weights } from "./weights.js";
 
 /** Tokens of one command list; a longer batch runs in parts. */
@@ -18,6 +20,14 @@ interface Layer {
   readonly feedforwardNorm: GPUBuffer[];
   readonly up: GPUBuffer[];
   readonly down: GPUBuffer[];
+}
+
+/** One command list, and how many rows it has. */
+interface Run {
+  readonly commands: Commands;
+  readonly sizes: Sizes;
+  readonly tokens: number;
+  readonly texts: number;
 }
 
 /** How a text may leave early: at a checkpoint whose vector has a cosine of at least 1 − margin with the one before. */
@@ -50,7 +60,10 @@ export class DeviceEncoder {
       (sum: number, value) => sum + (value && "rows" in value ? value.rows * value.columns : 0),
       0,
     );
-    device.admit((half ? 2 : 4) * parameters + Room.bytes(model, this.most, widest), `the encoder ${model.name}`);
+    device.admit(
+      (half ? 2 : 4) * parameters + Room.bytes(model, this.most, widest, this.weights.type),
+      `the encoder ${model.name}`,
+    );
     try {
       this.table = this.weights.matrix(model.embedding, "embedding")[0]!;
       this.layers = blocks.map((block, i) => ({
@@ -73,7 +86,7 @@ export class DeviceEncoder {
       this.angles = this.weights.keep(
         device.from(anglesOf(longestInput(model), hidden / heads, model.ropeTheta), "angles"),
       );
-      this.room = new Room(this.weights, model, this.most, widest);
+      this.room = new Room(this.weights, model, this.most, widest, this.weights.type);
       device.check();
     } catch (error) {
       this.weights.release();
@@ -85,10 +98,10 @@ export class DeviceEncoder {
   async encode(batch: Ragged, exit: number): Promise<Float32Array> {
     const vectors = new Float32Array((batch.offsets.length - 1) * this.model.hidden);
     for (const { first, part } of this.parts(batch)) {
-      const { texts, tokens, commands } = this.begin(part);
-      for (let layer = 0; layer < exit; layer++) this.block(commands, layer, tokens);
-      this.leave(commands, exit, tokens, texts);
-      const [bytes] = await commands.read({ buffer: this.room.vectors, bytes: 4 * texts * this.model.hidden });
+      const run = this.begin(part);
+      for (let layer = 0; layer < exit; layer++) this.block(run, layer);
+      this.leave(run, exit);
+      const [bytes] = await run.commands.read({ buffer: this.room.vectors, bytes: 4 * run.texts * this.model.hidden });
       vectors.set(new Float32Array(bytes!), first * this.model.hidden);
     }
     return vectors;
@@ -103,7 +116,8 @@ export class DeviceEncoder {
     const vectors = new Float32Array((batch.offsets.length - 1) * hidden);
     const exits = new Uint8Array(batch.offsets.length - 1);
     for (const { first, part } of this.parts(batch)) {
-      const { texts, tokens, commands } = this.begin(part);
+      const run = this.begin(part);
+      const { texts, commands, sizes } = run;
       const room = this.room;
       this.device.write(
         room.origin[0]!,
@@ -111,22 +125,27 @@ export class DeviceEncoder {
       );
       this.device.write(room.margin, Float32Array.of(margin));
       for (let layer = 0; layer < layers.at(-1)!; layer++) {
-        this.block(commands, layer, tokens);
+        this.block(run, layer);
         if (!layers.includes(layer + 1)) continue;
-        this.leave(commands, layer + 1, tokens, texts);
+        this.leave(run, layer + 1);
         const [origin, other] = room.origin as [GPUBuffer, GPUBuffer];
         commands.run(
           decide(hidden, layer + 1, layer + 1 === layers[0]),
           [room.counts, room.margin, origin, room.vectors, room.results, room.exits, room.keep],
-          [texts],
+          sizes.of("texts"),
         );
         if (layer + 1 === layers.at(-1)) break;
         const [offsets, newOffsets] = room.offsets as [GPUBuffer, GPUBuffer];
-        commands.run(compact(), [room.keep, offsets, origin, room.counts, newOffsets, other, room.from], [1]);
+        commands.run(
+          compact(sizes.shapes),
+          [room.keep, offsets, origin, room.counts, newOffsets, other, room.starts, room.dispatch],
+          [1],
+        );
+        sizes.compacted = true;
         commands.run(
           moveRows(hidden),
-          [room.counts, newOffsets, room.from, room.x[0]!, room.x[1]!, room.text],
-          [texts],
+          [room.counts, newOffsets, room.starts, room.x[0]!, room.x[1]!, room.text],
+          sizes.of("texts"),
         );
         for (const pair of [room.offsets, room.origin, room.x]) pair.reverse();
       }
@@ -158,7 +177,7 @@ export class DeviceEncoder {
     }
   }
 
-  private begin({ ids, offsets }: Ragged): { texts: number; tokens: number; commands: Commands } {
+  private begin({ ids, offsets }: Ragged): Run {
     const texts = offsets.length - 1;
     const text = new Uint32Array(ids.length);
     for (let i = 0; i < texts; i++) text.fill(i, offsets[i], offsets[i + 1]);
@@ -167,89 +186,90 @@ export class DeviceEncoder {
     device.write(room.ids, Int32Array.from(ids));
     device.write(room.text, text);
     device.write(room.offsets[0]!, offsets);
+    const sizes = new Sizes({ tokens: ids.length, texts }, room.dispatch);
     const commands = device.commands();
     commands.run(
       embedding(model.hidden, this.weights.type),
       [room.counts, room.ids, this.table, room.x[0]!],
-      [ids.length],
+      sizes.of("tokens"),
     );
-    return { texts, tokens: ids.length, commands };
+    return { commands, sizes, tokens: ids.length, texts };
   }
 
   private product(
-    shape: Omit<MatmulShape, "rows" | "weights" | "bias">,
+    { commands, sizes, ...run }: Run,
+    shape: Omit<MatmulShape, "rows" | "weights" | "from" | "bias">,
     matrix: GPUBuffer[],
     x: GPUBuffer,
     y: GPUBuffer,
-    rows: number,
-    commands: Commands,
-    by: "tokens" | "texts" = "tokens",
+    by: DispatchShape["rows"] = "tokens",
   ): void {
-    commands.run(
-      matmul({ ...shape, rows: by, weights: this.weights.type, bias: matrix.length > 1 }),
-      [this.room.counts, x, ...matrix, y],
-      [Math.ceil(rows / tile), Math.ceil(shape.outputs / tile)],
+    const { type } = this.weights;
+    const { kernel, rows, columns } = matmul(
+      { ...shape, rows: by, weights: type, from: type, bias: matrix.length > 1 },
+      run[by],
+      this.device.info.units,
     );
+    commands.run(kernel, [this.room.counts, x, ...matrix, y], sizes.of(by, rows, Math.ceil(shape.outputs / columns)));
   }
 
-  private block(commands: Commands, index: number, tokens: number): void {
+  private block(run: Run, index: number): void {
     const { room, model } = this;
+    const { commands, sizes } = run;
     const { hidden, heads, keyValueHeads } = model;
+    const { type } = this.weights;
     const block = model.blocks[index]!;
     const layer = this.layers[index]!;
     const size = hidden / heads;
     const width = hidden + 2 * keyValueHeads * size;
     const x = room.x[0]!;
     commands.run(
-      norm(hidden, block.attentionNorm, "tokens"),
+      norm(hidden, block.attentionNorm, "tokens", type),
       [room.counts, x, ...layer.attentionNorm, room.a],
-      [tokens],
+      sizes.of("tokens"),
     );
-    this.product({ inputs: hidden, outputs: width }, layer.qkv, room.a, room.wide, tokens, commands);
+    this.product(run, { inputs: hidden, outputs: width, to: type }, layer.qkv, room.a, room.wide);
     commands.run(
-      rope(width, heads + keyValueHeads, size),
+      rope(width, heads + keyValueHeads, size, type),
       [room.counts, room.text, room.offsets[0]!, this.angles, room.wide],
-      [tokens],
+      sizes.of("tokens"),
     );
     commands.run(
-      softmaxAttention(heads, keyValueHeads, size),
+      softmaxAttention(heads, keyValueHeads, size, type),
       [room.counts, room.text, room.offsets[0]!, room.wide, room.a],
-      [tokens, heads],
+      sizes.of("tokens", attentionTile, heads),
     );
-    this.product({ inputs: hidden, outputs: hidden, residual: true }, layer.output, room.a, x, tokens, commands);
+    this.product(run, { inputs: hidden, outputs: hidden, residual: true }, layer.output, room.a, x);
     commands.run(
-      norm(hidden, block.feedforwardNorm, "tokens"),
+      norm(hidden, block.feedforwardNorm, "tokens", type),
       [room.counts, x, ...layer.feedforwardNorm, room.a],
-      [tokens],
+      sizes.of("tokens"),
     );
     const inner = block.up.rows;
     const up = block.gate
       ? ({ outputs: 2 * inner, activation: "gated" } as const)
       : ({ outputs: inner, activation: "gelu-tanh" } as const);
-    this.product({ inputs: hidden, ...up }, layer.up, room.a, room.wide, tokens, commands);
-    this.product({ inputs: inner, outputs: hidden, residual: true }, layer.down, room.wide, x, tokens, commands);
+    this.product(run, { inputs: hidden, ...up, to: type }, layer.up, room.a, room.wide);
+    this.product(run, { inputs: inner, outputs: hidden, residual: true }, layer.down, room.wide, x);
   }
 
-  private leave(commands: Commands, layer: number, tokens: number, texts: number): void {
+  private leave(run: Run, layer: number): void {
     const { room, model } = this;
+    const { commands, sizes } = run;
+    const { hidden } = model;
+    const { type } = this.weights;
     const exit = this.exits.get(layer)!;
     const head = model.exits.find((candidate) => candidate.layer === layer)!;
-    let x = room.x[0]!;
-    if (head.norm) {
-      commands.run(norm(model.hidden, head.norm, "tokens"), [room.counts, x, ...exit.norm, room.a], [tokens]);
-      x = room.a;
-    }
-    commands.run(pool(model.hidden, model.pooling), [room.counts, room.offsets[0]!, x, room.pooled], [texts]);
-    this.product(
-      { inputs: model.hidden, outputs: model.hidden },
-      exit.projection,
-      room.pooled,
-      room.projected,
-      texts,
-      commands,
-      "texts",
+    const x = room.x[0]!;
+    if (head.norm)
+      commands.run(norm(hidden, head.norm, "tokens", type), [room.counts, x, ...exit.norm, room.a], sizes.of("tokens"));
+    commands.run(
+      pool(hidden, model.pooling, head.norm ? type : "f32", type),
+      [room.counts, room.offsets[0]!, head.norm ? room.a : x, room.pooled],
+      sizes.of("texts"),
     );
-    commands.run(unitRows(model.hidden), [room.counts, room.projected, room.vectors], [texts]);
+    this.product(run, { inputs: hidden, outputs: hidden }, exit.projection, room.pooled, room.projected, "texts");
+    commands.run(unitRows(hidden), [room.counts, room.projected, room.vectors], sizes.of("texts"));
   }
 }
 
@@ -259,7 +279,8 @@ class Room {
   readonly ids: GPUBuffer;
   readonly text: GPUBuffer;
   readonly keep: GPUBuffer;
-  readonly from: GPUBuffer;
+  readonly starts: GPUBuffer;
+  readonly dispatch: GPUBuffer;
   readonly exits: GPUBuffer;
   readonly margin: GPUBuffer;
   readonly a: GPUBuffer;
@@ -272,10 +293,11 @@ class Room {
   readonly offsets: GPUBuffer[];
   readonly origin: GPUBuffer[];
 
-  constructor(weights: Weights, { hidden }: EncoderModel, tokens: number, widest: number) {
+  constructor(weights: Weights, { hidden }: EncoderModel, tokens: number, widest: number, values: Numbers) {
     const floats = (columns: number): GPUBuffer => weights.buffer(4 * tokens * columns, "activations");
+    const numbers = (columns: number): GPUBuffer => weights.buffer(bytesOf[values] * tokens * columns, "activations");
     this.counts = weights.buffer(32, "counts");
-    [this.ids, this.text, this.keep, this.from, this.exits] = Array.from({ length: 5 }, () => floats(1)) as [
+    [this.ids, this.text, this.keep, this.starts, this.exits] = Array.from({ length: 5 }, () => floats(1)) as [
       GPUBuffer,
       GPUBuffer,
       GPUBuffer,
@@ -283,10 +305,11 @@ class Room {
       GPUBuffer,
     ];
     this.margin = weights.buffer(4, "margin");
-    this.a = floats(hidden);
-    this.wide = floats(Math.max(3 * hidden, widest));
-    [this.pooled, this.projected, this.vectors, this.results] = Array.from({ length: 4 }, () => floats(hidden)) as [
-      GPUBuffer,
+    this.dispatch = weights.buffer(12 * mostShapes, "dispatch", true);
+    this.a = numbers(hidden);
+    this.wide = numbers(Math.max(3 * hidden, widest));
+    this.pooled = numbers(hidden);
+    [this.projected, this.vectors, this.results] = Array.from({ length: 3 }, () => floats(hidden)) as [
       GPUBuffer,
       GPUBuffer,
       GPUBuffer,
@@ -296,10 +319,13 @@ class Room {
     this.origin = [floats(1), floats(1)];
   }
 
-  static bytes({ hidden }: EncoderModel, tokens: number, widest: number): number {
-    return 4 * tokens * (9 + 7 * hidden + Math.max(3 * hidden, widest)) + 128;
+  static bytes({ hidden }: EncoderModel, tokens: number, widest: number, values: Numbers): number {
+    const numbers = bytesOf[values] * (2 * hidden + Math.max(3 * hidden, widest));
+    return tokens * (4 * (9 + 5 * hidden) + numbers) + 12 * mostShapes + 128;
   }
 }
+
+const bytesOf = { f32: 4, f16: 2 } as const;
 
 /** cos and sin of position · θ^(−2j/s), beside each other. */
 function anglesOf(positions: number, size: number, theta: number): Float32Array {

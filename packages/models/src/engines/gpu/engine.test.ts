@@ -13,10 +13,15 @@ import { openEncoderModel } from "../../open-model.js";
 import { randomStream, writeRandomEncoder } from "../../random-encoder.js";
 import { referenceVectors } from "../reference.js";
 import { gpuOnDemand } from "./choose.js";
-import { softwareDriver, withoutDriver } from "./driver.fixture.js";
+import { halfDriver, softwareDriver, withoutDriver, withoutHalf } from "./driver.fixture.js";
 import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
 
-const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+// compilers in software take seconds for a kernel where other work is done beside
+const timeoutMs = 240_000;
+const onDevice = (name: string, work: () => void | Promise<void>): void =>
+  needs(softwareDriver !== undefined, withoutDriver)(name, work, timeoutMs);
+const onHalf = (name: string, work: () => Promise<void>): void =>
+  needs(halfDriver !== undefined, withoutHalf)(name, work, timeoutMs);
 
 let folder: string;
 let model: EncoderModel;
@@ -31,7 +36,7 @@ beforeAll(async () => {
   if (softwareDriver === undefined) return;
   engine = await gpuEngine({ driver: softwareDriver });
   session = await engine.loadEncoder(model);
-});
+}, timeoutMs);
 afterAll(async () => {
   await engine?.close();
   await rm(folder, { recursive: true, force: true });
@@ -131,6 +136,32 @@ describe("an encoder on the GPU engine", () => {
     }
   });
 
+  onDevice("lives on when its device is lost: calls in flight fail, the next are served", async () => {
+    const fixture = new URL("./lose-device.fixture.mjs", import.meta.url).href;
+    const options = process.env.NODE_OPTIONS;
+    process.env.NODE_OPTIONS = `${options ?? ""} --import=${fixture}`;
+    const fragile = await gpuEngine({ driver: softwareDriver });
+    if (options === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = options;
+    try {
+      const encoder = await fragile.loadEncoder(model);
+      const before = await encoder.encode(ragged([[1, 4, 7]]), 1);
+      const process_ = fragile.process!;
+      process.kill(process_, "SIGUSR2");
+      // the device is lost while calls come; each of them settles
+      const calls = await Promise.allSettled(
+        Array.from({ length: 50 }, () => encoder.encode(ragged(inputs(4, 20)), 4)),
+      );
+      for (const call of calls)
+        if (call.status === "rejected") expect(call.reason).toMatchObject({ code: "MODEL_FAILED" });
+      expect(calls.filter(({ status }) => status === "rejected").length).toBeGreaterThan(0);
+      expect(await encoder.encode(ragged([[1, 4, 7]]), 1)).toEqual(before);
+      expect(fragile.process).not.toBe(process_);
+    } finally {
+      expect(await fragile.close()).toBe(0);
+    }
+  });
+
   onDevice("lives on when its process is killed: calls in flight fail, the next are served", async () => {
     const before = await session.encode(ragged([[1, 4, 7]]), 4);
     const process_ = engine.process!;
@@ -141,6 +172,28 @@ describe("an encoder on the GPU engine", () => {
     await failed;
     expect(await session.encode(ragged([[1, 4, 7]]), 4)).toEqual(before);
     expect(engine.process).not.toBe(process_);
+  });
+});
+
+describe("an encoder on the GPU engine in half precision", () => {
+  onHalf("reaches the golden vectors at every exit, and lets texts leave by margin", async () => {
+    // products on the units are compiled by the tests of kernels, in seconds each
+    const half = await gpuEngine({ driver: halfDriver, units: false });
+    try {
+      expect(half.info.dtype).toBe("fp16");
+      const encoder = await half.loadEncoder(model);
+      const ids = golden.map((one) => one.ids);
+      for (const exit of encoder.exits) {
+        const vectors = await encoder.encode(ragged(ids), exit);
+        for (const [i, { vectors: expected }] of golden.entries())
+          expect(cosine(row(vectors, i), expected[exit]!)).toBeGreaterThan(0.9995);
+      }
+      const { vectors, exits } = await encoder.encodeByMargin(ragged(ids), { margin: 0.5, layers: encoder.exits });
+      for (const [i, { vectors: expected }] of golden.entries())
+        expect(cosine(row(vectors, i), expected[exits[i]!]!)).toBeGreaterThan(0.9995);
+    } finally {
+      expect(await half.close()).toBe(0);
+    }
   });
 });
 

@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, TesseraError } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../../encoder-model.js";
@@ -14,6 +13,7 @@ import {
 } from "../../engine.js";
 import { checkGeneratorBatch } from "../generator-batch.js";
 import type { MarginPolicy } from "./encoder.js";
+import { launchWith } from "./launch.js";
 import type { Measurement } from "./measure.js";
 import type { Reply, Request, Requests } from "./protocol.js";
 
@@ -25,6 +25,8 @@ export interface GpuEngineSettings {
   readonly memory?: number | undefined;
   /** "fp16" weights where the GPU has them (sums stay fp32); "fp32" everywhere. Default: fp16. */
   readonly precision?: "fp16" | "fp32" | undefined;
+  /** false computes products in fp16 without the GPU's matrix units, as where its driver fails on them. Default: true. */
+  readonly units?: boolean | undefined;
   /** The JSON file of a Vulkan driver to use instead of the machine's own, as for a driver in software. */
   readonly driver?: string | undefined;
 }
@@ -64,7 +66,10 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
   const memory = settings.memory ?? 4 * 2 ** 30;
   if (!Number.isSafeInteger(memory) || memory < 1)
     throw new TesseraError("BAD_ARGUMENT", `${memory} is no number of bytes`, { hint: "use 1 or more" });
-  const owner = new Owner({ memory, half: (settings.precision ?? "fp16") === "fp16" }, settings.driver);
+  const owner = new Owner(
+    { memory, half: (settings.precision ?? "fp16") === "fp16", units: settings.units ?? true },
+    settings.driver,
+  );
   const { device, software, features, dtype } = await owner.ready();
   let sessions = 0;
   return {
@@ -163,7 +168,7 @@ class Owner {
     const source = import.meta.url.endsWith(".ts") ? "./process.ts" : "./process.js";
     const child = fork(fileURLToPath(new URL(source, import.meta.url)), {
       serialization: "advanced",
-      env: { ...process.env, ...environment(this.driver) },
+      ...launchWith(this.driver),
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.child = child;
@@ -231,16 +236,6 @@ class Owner {
       call.reject(new TesseraError("MODEL_FAILED", `the GPU's process ended (${how})`, { hint: "ask again" }));
   }
 }
-
-/** A driver's own loader lies beside it where the machine has none. */
-const environment = (driver: string | undefined): NodeJS.ProcessEnv =>
-  driver === undefined
-    ? {}
-    : {
-        VK_DRIVER_FILES: driver,
-        VK_ICD_FILENAMES: driver,
-        LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, dirname(driver)].filter(Boolean).join(":"),
-      };
 
 class GpuEncoder implements GpuEncoderSession {
   readonly exits: readonly number[];

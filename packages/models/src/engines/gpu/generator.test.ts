@@ -6,16 +6,23 @@ import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } fro
 import { generatorModel, readGeneratorGolden } from "../../generator-bundle.js";
 import type { GeneratorModel } from "../../generator-model.js";
 import { randomStream } from "../../random-encoder.js";
-import { softwareDriver, withoutDriver } from "./driver.fixture.js";
+import { likeliest, readSequence } from "../reference-generator.js";
+import { halfDriver, softwareDriver, withoutDriver, withoutHalf } from "./driver.fixture.js";
 import { type GpuEngine, gpuEngine } from "./engine.js";
 import { randomGeneratorModel, twinLogits, twinSample } from "./generator-twin.fixture.js";
+import { selfTest } from "./self-test.js";
 
-const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+// compilers in software take seconds for a kernel where other work is done beside
+const timeoutMs = 240_000;
+const onDevice = (name: string, work: () => Promise<void>): void =>
+  needs(softwareDriver !== undefined, withoutDriver)(name, work, timeoutMs);
+const onHalf = (name: string, work: () => Promise<void>): void =>
+  needs(halfDriver !== undefined, withoutHalf)(name, work, timeoutMs);
 
 let engine: GpuEngine;
 beforeAll(async () => {
   if (softwareDriver !== undefined) engine = await gpuEngine({ driver: softwareDriver });
-});
+}, timeoutMs);
 afterAll(async () => {
   await engine?.close();
 });
@@ -111,6 +118,47 @@ describe("a generator on the GPU engine", () => {
       }
       await session.close();
     });
+
+  onHalf("agrees in half precision on the likeliest token after at least 99 % of given tokens", async () => {
+    // products on the units are compiled by the tests of kernels, in seconds each
+    const half = await gpuEngine({ driver: halfDriver, units: false });
+    try {
+      expect(half.info.dtype).toBe("fp16");
+      let [same, all] = [0, 0];
+      for (const name of ["moe-toy", "dense-toy"]) {
+        const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
+        const model = generatorModel(await readBundle(folder));
+        const cases = (await readGeneratorGolden(folder, model)).map(({ ids, greedy: written }) => [
+          ...ids,
+          ...written,
+        ]);
+        const length = Math.min(...cases.map((ids) => ids.length));
+        const perCase = Math.ceil(length / blockTokens);
+        const session = await half.loadGenerator(model, { blocks: perCase * cases.length, blockTokens });
+        const logits = cases.map((ids) => readSequence(model, ids.slice(0, length)).logits);
+        for (let t = 0; t < length; t++) {
+          const { next } = await session.step({
+            ...ragged(cases.map((ids) => [ids[t]!])),
+            cached: new Int32Array(cases.length).fill(t),
+            blocks: cases.map((_, i) => Int32Array.from({ length: perCase }, (_block, b) => b * cases.length + i)),
+            sampling: cases.map(() => greedy),
+          });
+          for (const [i, id] of next.entries()) if (id === likeliest(logits[i]![t]!)) same += 1;
+          all += cases.length;
+        }
+        await session.close();
+      }
+      expect(all).toBeGreaterThan(190);
+      expect(same / all).toBeGreaterThanOrEqual(0.99);
+      expect(await selfTest(half)).toBeUndefined();
+    } finally {
+      expect(await half.close()).toBe(0);
+    }
+  });
+
+  onDevice("passes the self-test", async () => {
+    expect(await selfTest(engine)).toBeUndefined();
+  });
 
   onDevice("draws as its twin does, with temperature, top-p, allowed ids and alternatives", async () => {
     const model = randomGeneratorModel(5, { routing: "none", keyValue: true, current: true });

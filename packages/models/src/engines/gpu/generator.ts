@@ -4,12 +4,13 @@ import { dequantise, type Matrix, type Norm } from "../../encoder-model.js";
 import type { CacheSize, GeneratorBatch, GeneratorResult } from "../../engine.js";
 import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../generator-model.js";
 import type { Commands, Device } from "./device.js";
-import { stickAttention, storeKeyValue } from "./kernels/attention.js";
+import { stickDecode, storeKeyValue } from "./kernels/attention.js";
+import { stickPrefill } from "./kernels/attention-tiled.js";
 import { combine, expertHistogram, expertScatter, expertTiles, router } from "./kernels/experts.js";
-import { type Activation, matmul, tile } from "./kernels/matmul.js";
+import { type Activation, type Matmul, type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm } from "./kernels/rows.js";
 import { gatherRows, sample, samplingWords, score } from "./kernels/sample.js";
-import { openRoom, type Room } from "./room.js";
+import { openRoom, pieceTokens, type Room } from "./room.js";
 import { stack, Weights } from "./weights.js";
 
 /** Below this remainder of the stick, older tokens are not read: under the rounding of fp32 sums. */
@@ -34,6 +35,13 @@ interface Layer {
   readonly keyValue: GPUBuffer[];
   readonly cache: GPUBuffer;
   readonly feedforward: Modules;
+}
+
+/** New tokens of a step: those alone in their sequence, and pieces of prompts. */
+interface Rows {
+  readonly tokens: number;
+  readonly singles: number;
+  readonly pieces: number;
 }
 
 /** A generator on the device: its weights and its paged cache. Room for a step grows to the largest step so far. */
@@ -65,7 +73,10 @@ export class DeviceGenerator {
           keyValue: attention.keyValue
             ? this.weights.matrix(stack([attention.keyValue.key, attention.keyValue.value]), "keys and values")
             : [],
-          cache: this.weights.buffer(8 * size * cache.blocks * cache.blockTokens, `the cache of ${model.name}`),
+          cache: this.weights.buffer(
+            2 * (half ? 2 : 4) * size * cache.blocks * cache.blockTokens,
+            `the cache of ${model.name}`,
+          ),
           feedforward: this.modules(feedforward, feedforward.input, feedforward.output),
         };
       });
@@ -93,15 +104,19 @@ export class DeviceGenerator {
         for (let t = batch.offsets[i]! + 1; t < batch.offsets[i + 1]!; t++)
           scored.push({ row: t - 1, target: batch.ids[t]! });
 
-    const room = this.prepare(batch, Math.max(drawn.length, Math.min(scored.length, scoredRows)));
+    const { room, rows } = this.prepare(batch, Math.max(drawn.length, Math.min(scored.length, scoredRows)));
     const commands = device.commands();
     commands.run(embedding(hidden, this.weights.type), [room.counts, room.ids, this.table, room.x], [tokens]);
     for (const layer of this.layers) {
-      this.attention(commands, layer, tokens, room);
+      this.attention(commands, layer, rows, room);
       this.feedforward(commands, layer.feedforward, tokens, room);
     }
     // the rows are normed once: each wanted one is then gathered
-    commands.run(norm(hidden, model.norm, "tokens"), [room.counts, room.x, ...this.finalNorm, room.u], [tokens]);
+    commands.run(
+      norm(hidden, model.norm, "tokens", this.weights.type),
+      [room.counts, room.x, ...this.finalNorm, room.u],
+      [tokens],
+    );
     const most = Math.max(0, ...drawn.map((i) => Math.min(batch.sampling[i]!.alternatives ?? 0, vocabulary)));
     const alternatives = batch.sampling.some((sampling) => sampling?.alternatives !== undefined)
       ? (Array.from({ length: sequences }) as ({ id: number; logprob: number }[] | undefined)[])
@@ -146,6 +161,10 @@ export class DeviceGenerator {
     };
   }
 
+  private get moduleKinds(): Modules[] {
+    return this.layers.flatMap(({ attention, feedforward }) => [attention, feedforward]);
+  }
+
   release(): void {
     this.room?.release();
     this.weights.release();
@@ -179,7 +198,7 @@ export class DeviceGenerator {
     };
   }
 
-  private prepare(batch: GeneratorBatch, rows: number): Room {
+  private prepare(batch: GeneratorBatch, rows: number): { room: Room; rows: Rows } {
     const { device, model } = this;
     const tokens = batch.ids.length;
     const sequences = batch.offsets.length - 1;
@@ -197,30 +216,31 @@ export class DeviceGenerator {
       };
       this.room?.release();
       this.room = undefined;
-      this.room = openRoom(
-        device,
-        model,
-        this.layers.flatMap(({ attention, feedforward }) => [attention, feedforward]),
-        sizes,
-        this.stride,
-      );
+      this.room = openRoom(device, model, this.moduleKinds, sizes, this.stride, this.weights.type);
     }
     const { room } = this;
     const text = new Uint32Array(tokens);
     const positions = new Uint32Array(tokens);
     const blocks = new Uint32Array(sequences * this.stride);
+    const singles: number[] = [];
+    const pieces: number[] = [];
+    const piece = pieceTokens(this.moduleKinds);
     for (let i = 0; i < sequences; i++) {
-      text.fill(i, batch.offsets[i], batch.offsets[i + 1]);
-      for (let t = batch.offsets[i]!; t < batch.offsets[i + 1]!; t++)
-        positions[t] = batch.cached[i]! + t - batch.offsets[i]!;
+      const [first, last] = [batch.offsets[i]!, batch.offsets[i + 1]!];
+      if (last - first === 1) singles.push(first);
+      else for (let t = first; t < last; t += piece) pieces.push(i, t, Math.min(t + piece, last));
+      text.fill(i, first, last);
+      for (let t = first; t < last; t++) positions[t] = batch.cached[i]! + t - first;
       blocks.set(batch.blocks[i]!.subarray(0, this.stride), i * this.stride);
     }
     device.write(room.ids, Int32Array.from(batch.ids));
     device.write(room.text, text);
     device.write(room.positions, positions);
     device.write(room.blocks, blocks);
+    device.write(room.singles, Uint32Array.from(singles));
+    device.write(room.pieces, Uint32Array.from(pieces));
     device.write(room.counts, Uint32Array.of(tokens, sequences, batch.sampling.filter(Boolean).length));
-    return room;
+    return { room, rows: { tokens, singles: singles.length, pieces: pieces.length / 3 } };
   }
 
   private settings(batch: GeneratorBatch, drawn: readonly number[], room: Room): void {
@@ -240,12 +260,8 @@ export class DeviceGenerator {
   private logits(commands: Commands, rows: number, room: Room): void {
     const { hidden } = this.model;
     const outputs = this.model.head.rows;
-    commands.run(gatherRows(hidden), [room.counts, room.rows, room.u, room.gathered], [rows]);
-    commands.run(
-      matmul({ inputs: hidden, outputs, rows: "drawn", weights: this.weights.type }),
-      [room.counts, room.gathered, this.head, room.logits],
-      [Math.ceil(rows / tile), Math.ceil(outputs / tile)],
-    );
+    commands.run(gatherRows(hidden, this.weights.type), [room.counts, room.rows, room.u, room.gathered], [rows]);
+    this.product(commands, { inputs: hidden, outputs, rows: "drawn" }, rows, room.gathered, [this.head], room.logits);
   }
 
   /** In parts of `scoredRows`, so that a long prompt does not need logits of all its tokens at once. */
@@ -285,84 +301,112 @@ export class DeviceGenerator {
     });
   }
 
-  private attention(commands: Commands, { attention, keyValue, cache }: Layer, tokens: number, room: Room): void {
+  /** The kernel of a product of at most `rows` rows (grouped: places) of fp16 where weights are. */
+  private kernelOf(shape: Omit<MatmulShape, "weights" | "from">, rows: number): Matmul {
+    const { type } = this.weights;
+    return matmul({ ...shape, weights: type, from: type }, rows, this.device.info.units);
+  }
+
+  private product(
+    commands: Commands,
+    shape: Omit<MatmulShape, "weights" | "from" | "bias">,
+    rows: number,
+    x: GPUBuffer,
+    matrix: GPUBuffer[],
+    y: GPUBuffer,
+  ): void {
+    const made = this.kernelOf({ ...shape, bias: matrix.length > 1 }, rows);
+    commands.run(
+      made.kernel,
+      [this.room!.counts, x, ...matrix, y],
+      [Math.ceil(rows / made.rows), Math.ceil(shape.outputs / made.columns)],
+    );
+  }
+
+  private attention(
+    commands: Commands,
+    { attention, keyValue, cache }: Layer,
+    { tokens, singles, pieces }: Rows,
+    room: Room,
+  ): void {
     const { hidden, heads } = this.model;
+    const { type } = this.weights;
     const { size, top } = attention;
     const paging = { blockTokens: this.cache.blockTokens, stride: this.stride };
     const where = [room.counts, room.text, room.positions, room.blocks];
     commands.run(
-      norm(hidden, attention.norm, "tokens"),
+      norm(hidden, attention.norm, "tokens", type),
       [room.counts, room.x, ...attention.normWeights, room.u],
       [tokens],
     );
-    if (keyValue.length > 0) {
-      commands.run(
-        matmul({
-          inputs: hidden,
-          outputs: 2 * size,
-          rows: "tokens",
-          weights: this.weights.type,
-          bias: keyValue.length > 1,
-        }),
-        [room.counts, room.u, ...keyValue, room.inner],
-        [Math.ceil(tokens / tile), Math.ceil((2 * size) / tile)],
+    if (keyValue.length > 0)
+      this.product(
+        commands,
+        { inputs: hidden, outputs: 2 * size, rows: "tokens", to: type },
+        tokens,
+        room.u,
+        keyValue,
+        room.inner,
       );
-      commands.run(
-        storeKeyValue(size, { width: 2 * size, value: size }, paging),
-        [...where, room.inner, cache],
-        [tokens],
-      );
-    } else commands.run(storeKeyValue(size, { width: hidden, value: 0 }, paging), [...where, room.u, cache], [tokens]);
+    // without a matrix of their own, keys and values are the input itself
+    const [source, columns] =
+      keyValue.length > 0 ? [room.inner, { width: 2 * size, value: size }] : [room.u, { width: hidden, value: 0 }];
+    commands.run(storeKeyValue(size, columns, paging, type), [...where, source, cache], [tokens]);
     this.route(commands, attention, tokens, room);
-    this.grouped(commands, attention, "first", "none", room.u, room.inner, room);
-    commands.run(
-      stickAttention({
-        heads,
-        size: size / heads,
-        top,
-        ...paging,
-        current: this.model.attendsCurrent,
-        least: leastStick,
-      }),
-      [...where, room.inner, cache, room.mixed],
-      [tokens * top, heads],
-    );
-    this.grouped(commands, attention, "second", "none", room.mixed, room.outer, room);
-    commands.run(combine(hidden, top), [room.counts, room.shares, room.outer, room.x], [tokens]);
+    this.grouped(commands, attention, "first", "none", room.u, room.inner, tokens, room);
+    const shape = {
+      heads,
+      size: size / heads,
+      top,
+      ...paging,
+      current: this.model.attendsCurrent,
+      least: leastStick,
+      values: type,
+    };
+    if (pieces > 0)
+      commands.run(
+        stickPrefill(shape),
+        [room.pieces, room.positions, room.blocks, room.inner, cache, room.mixed],
+        [pieces, heads],
+      );
+    if (singles > 0)
+      commands.run(
+        stickDecode(shape),
+        [room.singles, room.text, room.positions, room.blocks, room.inner, cache, room.mixed],
+        [singles * top, heads],
+      );
+    this.grouped(commands, attention, "second", "none", room.mixed, room.outer, tokens, room);
+    commands.run(combine(hidden, top, type), [room.counts, room.shares, room.outer, room.x], [tokens]);
   }
 
   private feedforward(commands: Commands, modules: Modules, tokens: number, room: Room): void {
     const { hidden } = this.model;
-    commands.run(norm(hidden, modules.norm, "tokens"), [room.counts, room.x, ...modules.normWeights, room.u], [tokens]);
+    const { type } = this.weights;
+    commands.run(
+      norm(hidden, modules.norm, "tokens", type),
+      [room.counts, room.x, ...modules.normWeights, room.u],
+      [tokens],
+    );
     this.route(commands, modules, tokens, room);
-    this.grouped(commands, modules, "first", "gelu-tanh", room.u, room.inner, room);
-    this.grouped(commands, modules, "second", "none", room.inner, room.outer, room);
-    commands.run(combine(hidden, modules.top), [room.counts, room.shares, room.outer, room.x], [tokens]);
+    this.grouped(commands, modules, "first", "gelu-tanh", room.u, room.inner, tokens, room);
+    this.grouped(commands, modules, "second", "none", room.inner, room.outer, tokens, room);
+    commands.run(combine(hidden, modules.top, type), [room.counts, room.shares, room.outer, room.x], [tokens]);
   }
 
   /** Which modules each token asks, and the places sorted by module. */
-  private route(commands: Commands, { gate, experts, top, size, routing }: Modules, tokens: number, room: Room): void {
+  private route(commands: Commands, modules: Modules, tokens: number, room: Room): void {
     const { hidden } = this.model;
-    const product = (
-      inputs: number,
-      matrix: GPUBuffer[],
-      outputs: number,
-      x: GPUBuffer,
-      y: GPUBuffer,
-      activation: Activation,
-    ): void => {
-      commands.run(
-        matmul({ inputs, outputs, rows: "tokens", weights: this.weights.type, bias: matrix.length > 1, activation }),
-        [room.counts, x, ...matrix, y],
-        [Math.ceil(tokens / tile), Math.ceil(outputs / tile)],
-      );
-    };
+    const { gate, experts, top, routing } = modules;
     if (routing.kind === "learned") {
       const inner = routing.router.input.rows;
-      product(hidden, gate[0]!, inner, room.u, room.mixed, "gelu-erf");
-      product(inner, gate[1]!, experts, room.mixed, room.scores, "none");
-    } else if (routing.kind === "average") product(hidden, gate[0]!, experts, room.u, room.scores, "none");
-    else commands.clear(room.scores);
+      const first = { inputs: hidden, outputs: inner, rows: "tokens", activation: "gelu-erf" } as const;
+      this.product(commands, { ...first, to: this.weights.type }, tokens, room.u, gate[0]!, room.mixed);
+      const second = { inputs: inner, outputs: experts, rows: "tokens" } as const;
+      this.product(commands, second, tokens, room.mixed, gate[1]!, room.scores);
+    } else if (routing.kind === "average") {
+      const shape = { inputs: hidden, outputs: experts, rows: "tokens" } as const;
+      this.product(commands, shape, tokens, room.u, gate[0]!, room.scores);
+    } else commands.clear(room.scores);
     commands.run(
       router(experts, top, routing.kind === "learned" ? "learned" : "average"),
       [room.counts, room.scores, room.chosen, room.shares],
@@ -371,9 +415,23 @@ export class DeviceGenerator {
     const groups = [Math.ceil((tokens * top) / 64)] as const;
     commands.clear(room.histogram);
     commands.run(expertHistogram(top), [room.counts, room.chosen, room.histogram], groups);
-    const columns = [size, hidden].map((outputs) => Math.ceil(outputs / tile));
+    const columns = (["first", "second"] as const).map((which) => {
+      const shape = this.groupedShape(modules, which, "none");
+      return Math.ceil(shape.outputs / this.kernelOf(shape, tokens * top).columns);
+    });
     commands.run(expertTiles(experts, columns), [room.histogram, room.cursors, room.tiles, room.dispatch], [1]);
     commands.run(expertScatter(top), [room.counts, room.chosen, room.cursors, room.order], groups);
+  }
+
+  private groupedShape(
+    { experts, size, top }: Modules,
+    which: "first" | "second",
+    activation: Activation,
+  ): Omit<MatmulShape, "weights" | "from"> {
+    const { hidden } = this.model;
+    const [inputs, outputs] = which === "first" ? [hidden, size] : [size, hidden];
+    const grouped = { experts, top, input: which === "first" ? "token" : "place" } as const;
+    return { inputs, outputs, rows: "tokens", to: this.weights.type, activation, grouped };
   }
 
   private grouped(
@@ -383,16 +441,14 @@ export class DeviceGenerator {
     activation: Activation,
     x: GPUBuffer,
     y: GPUBuffer,
+    tokens: number,
     room: Room,
   ): void {
-    const { hidden } = this.model;
-    const [inputs, outputs] = which === "first" ? [hidden, modules.size] : [modules.size, hidden];
-    const grouped = { top: modules.top, input: which === "first" ? "token" : "place" } as const;
-    commands.run(
-      matmul({ inputs, outputs, rows: "tokens", weights: this.weights.type, activation, grouped }),
-      [room.tiles, room.order, x, modules[which][0]!, y],
-      { dispatch: room.dispatch, at: which === "first" ? 0 : 12 },
-    );
+    const { kernel } = this.kernelOf(this.groupedShape(modules, which, activation), tokens * modules.top);
+    commands.run(kernel, [room.tiles, room.order, x, modules[which][0]!, y], {
+      dispatch: room.dispatch,
+      at: which === "first" ? 0 : 12,
+    });
   }
 }
 

@@ -28,7 +28,7 @@ function of<T>(sessions: Map<number, T>, session: number): T {
 async function answer(request: Request): Promise<Requests[keyof Requests]["answer"]> {
   switch (request.kind) {
     case "open":
-      device = await openDevice(request.memory);
+      device = await openDevice(request.memory, request.units);
       void device.lost.then(({ message }) => {
         process.stderr.write(`the GPU was lost: ${message}\n`);
         process.exit(70);

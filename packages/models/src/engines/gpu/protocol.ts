@@ -8,7 +8,7 @@ import type { Measurement } from "./measure.js";
 
 /** What the engine asks of its process, with the type of each answer. */
 export interface Requests {
-  open: { ask: { memory: number; half: boolean }; answer: DeviceInfo & { dtype: "fp32" | "fp16" } };
+  open: { ask: { memory: number; half: boolean; units: boolean }; answer: DeviceInfo & { dtype: "fp32" | "fp16" } };
   encoder: { ask: { session: number; model: EncoderModel }; answer: undefined };
   encode: { ask: { session: number; batch: Ragged; exit: number }; answer: Float32Array };
   margin: {

@@ -2,7 +2,8 @@
 import type { GeneratorModel } from "../../generator-model.js";
 import { mostAlternatives } from "../generator-batch.js";
 import type { Device } from "./device.js";
-import { tile } from "./kernels/matmul.js";
+import { attentionTile } from "./kernels/attention-tiled.js";
+import { groupedRows, type Numbers } from "./kernels/kernel.js";
 import { samplingWords } from "./kernels/sample.js";
 
 export interface RoomSizes {
@@ -12,11 +13,12 @@ export interface RoomSizes {
   readonly sequences: number;
 }
 
-const lengthsOf = (
+const bytesOf = (
   { hidden, layers, head }: GeneratorModel,
   modules: readonly { experts: number; top: number; size: number }[],
   { tokens, rows, sequences }: RoomSizes,
   stride: number,
+  values: Numbers,
 ) => {
   const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
   const experts = most(modules.map((each) => each.experts));
@@ -27,37 +29,51 @@ const lengthsOf = (
     .map((routing) => (routing.kind === "learned" ? routing.router.input.rows : 0));
   const inner = Math.max(slots, 2 * tokens) * size;
   const reported = rows * (1 + Math.min(head.rows, mostAlternatives));
-  return {
+  const words = {
     counts: 4,
     ids: tokens,
     text: tokens,
     positions: tokens,
     blocks: sequences * stride,
+    singles: tokens,
+    pieces: 3 * (sequences + Math.ceil(tokens / pieceTokens(modules))),
     x: tokens * hidden,
-    u: tokens * hidden,
-    inner,
-    mixed: Math.max(inner, tokens * most(gates)),
-    outer: slots * hidden,
     scores: tokens * experts,
     chosen: slots,
     shares: slots,
     histogram: experts,
     cursors: experts,
-    tiles: 3 * (experts + Math.ceil(slots / tile)),
+    tiles: 3 * (experts + Math.ceil(slots / groupedRows)),
     dispatch: 6,
     order: slots,
     rows,
-    gathered: rows * hidden,
     logits: rows * head.rows,
     settings: rows * samplingWords,
     masks: rows * Math.ceil(head.rows / 32),
     outIds: reported,
     outLogprobs: reported,
   };
+  const numbers = {
+    u: tokens * hidden,
+    inner,
+    mixed: Math.max(inner, tokens * most(gates)),
+    outer: slots * hidden,
+    gathered: rows * hidden,
+  };
+  const inBytes = <K extends string>(lengths: Record<K, number>, each: number): Record<K, number> =>
+    Object.fromEntries(Object.entries<number>(lengths).map(([name, length]) => [name, each * length])) as Record<
+      K,
+      number
+    >;
+  return { ...inBytes(words, 4), ...inBytes(numbers, values === "f16" ? 2 : 4) };
 };
 
+/** New tokens of a sequence that one workgroup of attention takes together. */
+export const pieceTokens = (modules: readonly { top: number }[]): number =>
+  Math.max(1, Math.floor(attentionTile / Math.max(...modules.map(({ top }) => top))));
+
 /** The buffers of one step. */
-export type Room = Readonly<Record<keyof ReturnType<typeof lengthsOf>, GPUBuffer>> & {
+export type Room = Readonly<Record<keyof ReturnType<typeof bytesOf>, GPUBuffer>> & {
   readonly sizes: RoomSizes;
   release(): void;
 };
@@ -69,11 +85,15 @@ export function openRoom(
   modules: readonly { experts: number; top: number; size: number }[],
   sizes: RoomSizes,
   stride: number,
+  values: Numbers,
 ): Room {
-  const lengths = Object.entries(lengthsOf(model, modules, sizes, stride));
-  device.admit(4 * lengths.reduce((sum, [, length]) => sum + Math.max(length, 4), 0), "a step of the generator");
+  const needed = Object.entries(bytesOf(model, modules, sizes, stride, values));
+  device.admit(
+    needed.reduce((sum, [, bytes]) => sum + Math.max(bytes, 16), 0),
+    "a step of the generator",
+  );
   const buffers = Object.fromEntries(
-    lengths.map(([name, length]) => [name, device.buffer(4 * length, name, name === "dispatch")]),
-  ) as Record<keyof ReturnType<typeof lengthsOf>, GPUBuffer>;
+    needed.map(([name, bytes]) => [name, device.buffer(bytes, name, name === "dispatch")]),
+  ) as Record<keyof ReturnType<typeof bytesOf>, GPUBuffer>;
   return { ...buffers, sizes, release: () => device.release(Object.values(buffers)) };
 }

@@ -92,3 +92,15 @@ export function halves(values: Float32Array): Uint16Array {
     return sign | (rounded + ((exponent + 14) << 10));
   });
 }
+
+/** The numbers that binary16 holds. */
+export function fromHalves(values: Uint16Array): Float32Array {
+  return Float32Array.from(values, (half) => {
+    const exponent = (half >> 10) & 31;
+    const mantissa = half & 1023;
+    const special = mantissa ? Number.NaN : Number.POSITIVE_INFINITY;
+    const size =
+      exponent === 31 ? special : exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25);
+    return half >> 15 ? -size : size;
+  });
+}

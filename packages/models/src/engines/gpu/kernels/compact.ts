@@ -1,5 +1,5 @@
 // internal
-import { counts, type Kernel, kernel, rowThreads, workgroupSum } from "./kernel.js";
+import { type Count, counts, type Kernel, kernel, rowThreads, workgroupScan, workgroupSum } from "./kernel.js";
 
 /**
  * At a checkpoint of the margin policy: every text that is still computed gets its vector here as its result and `layer` as
@@ -38,10 +38,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }`,
   );
 
-/** New offsets, origins and counts of the texts that stay, and where their rows were. Dispatch: 1. */
-export const compact = (): Kernel =>
+/** The size of a dispatch that follows a checkpoint: ⌈tokens or texts / every⌉ × `across`. */
+export interface DispatchShape {
+  readonly rows: Exclude<Count, "drawn">;
+  readonly every: number;
+  readonly across: number;
+}
+
+/**
+ * New offsets, origins and counts of the texts that stay, where their rows were, and the sizes of the dispatches that
+ * follow, which are read on the device. Dispatch: 1.
+ */
+export const compact = (shapes: readonly DispatchShape[]): Kernel =>
   kernel(
-    "compact",
+    `compact-${JSON.stringify(shapes)}`,
     {
       keep: "u32",
       offsets: "u32",
@@ -50,24 +60,41 @@ export const compact = (): Kernel =>
       newOffsets: "out u32",
       newOrigin: "out u32",
       starts: "out u32",
+      dispatch: "out u32",
     },
-    `
-@compute @workgroup_size(1)
-fn main() {
+    `${workgroupScan}
+var<workgroup> before: u32;
+@compute @workgroup_size(${rowThreads})
+fn main(@builtin(local_invocation_index) thread: u32) {
+  if (thread == 0u) { before = counts[${counts.texts}]; newOffsets[0] = 0u; }
+  let all = workgroupUniformLoad(&before);
   var texts = 0u;
   var tokens = 0u;
-  newOffsets[0] = 0u;
-  for (var i = 0u; i < counts[${counts.texts}]; i++) {
-    if (keep[i] == 1u) {
-      newOrigin[texts] = origin[i];
-      starts[texts] = offsets[i];
-      tokens += offsets[i + 1u] - offsets[i];
-      texts += 1u;
-      newOffsets[texts] = tokens;
+  for (var chunk = 0u; chunk < all; chunk += ${rowThreads}u) {
+    let i = min(chunk + thread, all - 1u);
+    let stays = select(0u, keep[i], chunk + thread < all);
+    let length = stays * (offsets[i + 1u] - offsets[i]);
+    let places = workgroup_scan(thread, stays);
+    let ends = workgroup_scan(thread, length);
+    if (stays == 1u) {
+      let to = texts + places.before;
+      newOrigin[to] = origin[i];
+      starts[to] = offsets[i];
+      newOffsets[to + 1u] = tokens + ends.before + length;
     }
+    texts += places.all;
+    tokens += ends.all;
   }
-  counts[${counts.tokens}] = tokens;
-  counts[${counts.texts}] = texts;
+  if (thread == 0u) {
+    counts[${counts.tokens}] = tokens;
+    counts[${counts.texts}] = texts;
+${shapes
+  .map(
+    ({ rows, every, across }, i) =>
+      `    dispatch[${3 * i}] = (${rows} + ${every - 1}u) / ${every}u; dispatch[${3 * i + 1}] = ${across}u; dispatch[${3 * i + 2}] = 1u;`,
+  )
+  .join("\n")}
+  }
 }`,
   );
 

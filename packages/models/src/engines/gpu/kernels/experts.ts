@@ -1,6 +1,5 @@
 // internal
-import { counts, type Kernel, kernel, rowThreads } from "./kernel.js";
-import { tile } from "./matmul.js";
+import { counts, groupedRows, type Kernel, kernel, type Numbers, rowThreads, workgroupScan } from "./kernel.js";
 
 /**
  * The `top` best modules of each token, best first, equal ones to the lower index. "learned": their softmax over all
@@ -59,23 +58,30 @@ export const expertTiles = (experts: number, columnTiles: readonly number[]): Ke
   kernel(
     `tiles-${experts}-${columnTiles.join("-")}`,
     { histogram: "u32", cursors: "out u32", tiles: "out u32", dispatch: "out u32" },
-    `
-@compute @workgroup_size(1)
-fn main() {
+    `${workgroupScan}
+@compute @workgroup_size(${rowThreads})
+fn main(@builtin(local_invocation_index) thread: u32) {
   var start = 0u;
   var count = 0u;
-  for (var e = 0u; e < ${experts}u; e++) {
-    cursors[e] = start;
-    let end = start + histogram[e];
-    for (var first = start; first < end; first += ${tile}u) {
-      tiles[count * 3u] = e;
-      tiles[count * 3u + 1u] = first;
-      tiles[count * 3u + 2u] = min(first + ${tile}u, end);
-      count += 1u;
+  for (var chunk = 0u; chunk < ${experts}u; chunk += ${rowThreads}u) {
+    let e = chunk + thread;
+    let here = select(0u, histogram[min(e, ${experts - 1}u)], e < ${experts}u);
+    let places = workgroup_scan(thread, here);
+    let parts = workgroup_scan(thread, (here + ${groupedRows - 1}u) / ${groupedRows}u);
+    let first = start + places.before;
+    if (e < ${experts}u) { cursors[e] = first; }
+    for (var i = 0u; i * ${groupedRows}u < here; i++) {
+      let at = (count + parts.before + i) * 3u;
+      tiles[at] = e;
+      tiles[at + 1u] = first + i * ${groupedRows}u;
+      tiles[at + 2u] = min(first + (i + 1u) * ${groupedRows}u, first + here);
     }
-    start = end;
+    start += places.all;
+    count += parts.all;
   }
-${columnTiles.map((columns, i) => `  dispatch[${3 * i}] = count; dispatch[${3 * i + 1}] = ${columns}u; dispatch[${3 * i + 2}] = 1u;`).join("\n")}
+  if (thread == 0u) {
+${columnTiles.map((columns, i) => `    dispatch[${3 * i}] = count; dispatch[${3 * i + 1}] = ${columns}u; dispatch[${3 * i + 2}] = 1u;`).join("\n")}
+  }
 }`,
   );
 
@@ -92,10 +98,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   );
 
 /** x[token] += Σ_j weights[token, j] · y[token, j], in the order of the choices. Dispatch: tokens. */
-export const combine = (hidden: number, top: number): Kernel =>
+export const combine = (hidden: number, top: number, from: Numbers = "f32"): Kernel =>
   kernel(
-    `combine-${hidden}-${top}`,
-    { counts: "u32", weights: "f32", y: "f32", x: "out f32" },
+    `combine-${hidden}-${top}-${from}`,
+    { counts: "u32", weights: "f32", y: from, x: "out f32" },
     `
 @compute @workgroup_size(${rowThreads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -103,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var i = thread; i < ${hidden}u; i += ${rowThreads}u) {
     var sum = 0.0;
     for (var j = 0u; j < ${top}u; j++) {
-      sum += weights[group.x * ${top}u + j] * y[(group.x * ${top}u + j) * ${hidden}u + i];
+      sum += weights[group.x * ${top}u + j] * f32(y[(group.x * ${top}u + j) * ${hidden}u + i]);
     }
     x[group.x * ${hidden}u + i] += sum;
   }

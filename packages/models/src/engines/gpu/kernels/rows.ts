@@ -1,9 +1,9 @@
 // internal
 import type { Norm } from "../../../encoder-model.js";
-import { type Count, counts, type Kernel, kernel, rowThreads, workgroupSum } from "./kernel.js";
+import { type Count, counts, type Kernel, kernel, type Numbers, rowThreads, workgroupSum } from "./kernel.js";
 
 /** x[t] = table[ids[t]]. Dispatch: tokens. */
-export const embedding = (hidden: number, weights: "f32" | "f16" = "f32"): Kernel =>
+export const embedding = (hidden: number, weights: Numbers = "f32"): Kernel =>
   kernel(
     `embedding-${hidden}-${weights}`,
     { counts: "u32", ids: "u32", table: weights, x: "out f32" },
@@ -22,10 +22,11 @@ export function norm(
   hidden: number,
   { kind, epsilon, bias }: Pick<Norm, "kind" | "epsilon" | "bias">,
   rows: Count,
+  to: Numbers = "f32",
 ): Kernel {
   return kernel(
-    `norm-${hidden}-${kind}-${epsilon}-${bias !== undefined}-${rows}`,
-    { counts: "u32", x: "f32", weight: "f32", ...(bias ? { bias: "f32" } : {}), y: "out f32" },
+    `norm-${hidden}-${kind}-${epsilon}-${bias !== undefined}-${rows}-${to}`,
+    { counts: "u32", x: "f32", weight: "f32", ...(bias ? { bias: "f32" } : {}), y: `out ${to}` },
     `${workgroupSum}
 @compute @workgroup_size(${rowThreads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -40,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let scale = 1.0 / sqrt(workgroup_sum(thread, squares) / ${hidden}.0 + ${epsilon.toExponential()});
   for (var i = thread; i < ${hidden}u; i += ${rowThreads}u) {
-    if (inside) { y[row + i] = (x[row + i] - mean) * scale * weight[i]${bias ? " + bias[i]" : ""}; }
+    if (inside) { y[row + i] = ${to}((x[row + i] - mean) * scale * weight[i]${bias ? " + bias[i]" : ""}); }
   }
 }`,
   );
@@ -50,10 +51,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
  * Rotary position embedding, half-split, in place on the first `heads` heads of rows of `width`; `angles` holds cos and
  * sin for each position and component pair. Dispatch: tokens.
  */
-export const rope = (width: number, heads: number, size: number): Kernel =>
+export const rope = (width: number, heads: number, size: number, values: Numbers = "f32"): Kernel =>
   kernel(
-    `rope-${width}-${heads}-${size}`,
-    { counts: "u32", text: "u32", offsets: "u32", angles: "f32", x: "out f32" },
+    `rope-${width}-${heads}-${size}-${values}`,
+    { counts: "u32", text: "u32", offsets: "u32", angles: "f32", x: `out ${values}` },
     `
 @compute @workgroup_size(${rowThreads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -64,19 +65,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = group.x * ${width}u + (i / ${size / 2}u) * ${size}u + j;
     let c = angles[(position * ${size / 2}u + j) * 2u];
     let s = angles[(position * ${size / 2}u + j) * 2u + 1u];
-    let a = x[at];
-    let b = x[at + ${size / 2}u];
-    x[at] = a * c - b * s;
-    x[at + ${size / 2}u] = b * c + a * s;
+    let a = f32(x[at]);
+    let b = f32(x[at + ${size / 2}u]);
+    x[at] = ${values}(a * c - b * s);
+    x[at + ${size / 2}u] = ${values}(b * c + a * s);
   }
 }`,
   );
 
 /** One row a text: the mean of its rows, or its last. Dispatch: texts. */
-export const pool = (hidden: number, pooling: "mean" | "last"): Kernel =>
+export const pool = (hidden: number, pooling: "mean" | "last", from: Numbers = "f32", to: Numbers = "f32"): Kernel =>
   kernel(
-    `pool-${hidden}-${pooling}`,
-    { counts: "u32", offsets: "u32", x: "f32", y: "out f32" },
+    `pool-${hidden}-${pooling}-${from}-${to}`,
+    { counts: "u32", offsets: "u32", x: from, y: `out ${to}` },
     `
 @compute @workgroup_size(${rowThreads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -85,8 +86,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first = ${pooling === "mean" ? "offsets[group.x]" : "last - 1u"};
   for (var i = thread; i < ${hidden}u; i += ${rowThreads}u) {
     var sum = 0.0;
-    for (var t = first; t < last; t++) { sum += x[t * ${hidden}u + i]; }
-    y[group.x * ${hidden}u + i] = sum / f32(last - first);
+    for (var t = first; t < last; t++) { sum += f32(x[t * ${hidden}u + i]); }
+    y[group.x * ${hidden}u + i] = ${to}(sum / f32(last - first));
   }
 }`,
   );

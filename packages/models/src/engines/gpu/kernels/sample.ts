@@ -1,7 +1,7 @@
 // internal
-import { counts, type Kernel, kernel } from "./kernel.js";
+import { counts, type Kernel, kernel, type Numbers } from "./kernel.js";
 
-const threads = 64;
+const threads = 128;
 
 /** A row's settings: temperature, top-p, random as bits of fp32, and the number of alternatives. */
 export const samplingWords = 4;
@@ -15,8 +15,9 @@ export const samplingWords = 4;
  * which rise with the (positive) weights.
  * `masks` has one bit an id. out [rows, 1 + alternatives]: ids; logprobs beside them. Dispatch: drawn rows.
  */
-export const sample = (vocabulary: number, alternatives: number): Kernel =>
-  kernel(
+export function sample(vocabulary: number, alternatives: number): Kernel {
+  const stretch = Math.ceil(vocabulary / threads);
+  return kernel(
     `sample-${vocabulary}-${alternatives}`,
     { logits: "f32", settings: "u32", masks: "u32", ids: "out u32", logprobs: "out f32" },
     `
@@ -25,6 +26,7 @@ const words = ${Math.ceil(vocabulary / 32)}u;
 var<workgroup> sums: array<f32, ${threads}>;
 var<workgroup> best_ids: array<u32, ${threads}>;
 var<workgroup> chosen: u32;
+var<workgroup> hot: u32;
 
 fn allowed(row: u32, id: u32) -> bool { return ((masks[row * words + (id >> 5u)] >> (id & 31u)) & 1u) == 1u; }
 fn total(thread: u32, value: f32) -> f32 {
@@ -94,37 +96,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var sum = 0.0;
   for (var id = thread; id < vocabulary; id += ${threads}u) { sum += weight(row, id, peak, 1.0); }
   let log_total = log(total(thread, sum));
-  let heat = select(temperature, 1.0, temperature == 0.0);
-  sum = 0.0;
-  for (var id = thread; id < vocabulary; id += ${threads}u) { sum += weight(row, id, peak, heat); }
-  let mass = total(thread, sum);
-  // the last weight of the nucleus, and how many tokens of exactly that weight are in it
-  let edge = threshold(row, thread, top_p * mass, false, peak, heat);
-  let over = above(row, thread, edge, peak, heat);
-  let edge_weight = bitcast<f32>(edge);
-  let ties = select(0.0, ceil((top_p * mass - over) / edge_weight - 1e-6), edge_weight > 0.0);
-  var equal = 0.0;
-  for (var id = thread; id < vocabulary; id += ${threads}u) {
-    if (edge_weight > 0.0 && bitcast<u32>(weight(row, id, peak, heat)) == edge) { equal += 1.0; }
-  }
-  let inside = clamp(ties, 1.0, max(total(thread, equal), 1.0));
-  let goal = random * (over + inside * edge_weight);
-  // the token at the goal: its weight, then its place among those of equal weight
-  let bits = max(threshold(row, thread, goal, true, peak, heat), edge);
-  let before = above(row, thread, bits, peak, heat);
-  if (thread == 0u) {
-    var rest = goal - before;
-    chosen = top;
-    if (temperature > 0.0) {
-      for (var id = 0u; id < vocabulary; id++) {
-        let w = weight(row, id, peak, heat);
-        if (w > 0.0 && bitcast<u32>(w) == bits) {
-          chosen = id;
-          if (rest < w) { break; }
-          rest -= w;
-        }
+  if (thread == 0u) { chosen = top; hot = u32(temperature > 0.0); }
+  if (workgroupUniformLoad(&hot) == 1u) {
+    sum = 0.0;
+    for (var id = thread; id < vocabulary; id += ${threads}u) { sum += weight(row, id, peak, temperature); }
+    let mass = total(thread, sum);
+    // the last weight of the nucleus, and how many tokens of exactly that weight are in it
+    let edge = threshold(row, thread, top_p * mass, false, peak, temperature);
+    let over = above(row, thread, edge, peak, temperature);
+    let edge_weight = bitcast<f32>(edge);
+    let ties = select(0.0, ceil((top_p * mass - over) / edge_weight - 1e-6), edge_weight > 0.0);
+    var equal = 0.0;
+    for (var id = thread; id < vocabulary; id += ${threads}u) {
+      if (edge_weight > 0.0 && bitcast<u32>(weight(row, id, peak, temperature)) == edge) { equal += 1.0; }
+    }
+    let inside = clamp(ties, 1.0, max(total(thread, equal), 1.0));
+    let goal = random * (over + inside * edge_weight);
+    // the token at the goal: its weight, then its place among those of equal weight
+    let bits = max(threshold(row, thread, goal, true, peak, temperature), edge);
+    let before = above(row, thread, bits, peak, temperature);
+    // each thread counts those in its own stretch of ids; the stretch that holds the place is then walked
+    let first = thread * ${stretch}u;
+    var here = 0.0;
+    for (var id = first; id < min(first + ${stretch}u, vocabulary); id++) {
+      if (bitcast<u32>(weight(row, id, peak, temperature)) == bits) { here += 1.0; }
+    }
+    let all = total(thread, here);
+    let place = clamp(floor((goal - before) / bitcast<f32>(bits)), 0.0, max(all - 1.0, 0.0));
+    var earlier = 0.0;
+    for (var i = 0u; i < thread; i++) { earlier += sums[i]; }
+    if (place >= earlier && place < earlier + here) {
+      var left = place - earlier;
+      for (var id = first; id < min(first + ${stretch}u, vocabulary); id++) {
+        if (bitcast<u32>(weight(row, id, peak, temperature)) != bits) { continue; }
+        if (left < 0.5) { chosen = id; break; }
+        left -= 1.0;
       }
     }
+    workgroupBarrier();
+  }
+  if (thread == 0u) {
     ids[row * ${1 + alternatives}u] = chosen;
     logprobs[row * ${1 + alternatives}u] = logits[row * vocabulary + chosen] - peak - log_total;
   }
@@ -140,12 +151,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
 }`,
   );
+}
 
 /** x'[row] = x[rows[row]], for the rows whose logits are wanted. Dispatch: drawn rows. */
-export const gatherRows = (hidden: number): Kernel =>
+export const gatherRows = (hidden: number, values: Numbers = "f32"): Kernel =>
   kernel(
-    `gather-${hidden}`,
-    { counts: "u32", rows: "u32", x: "f32", y: "out f32" },
+    `gather-${hidden}-${values}`,
+    { counts: "u32", rows: "u32", x: values, y: `out ${values}` },
     `
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
