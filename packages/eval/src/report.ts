@@ -37,7 +37,8 @@ const labelOf = ({ flow, model }: GridCell): string => (model === "none" ? flow 
 /** Means with their intervals as dots on bars, one row a cell, from 0 to 1 or to the largest. */
 function plot(metric: string, rows: readonly { label: string; figure: Figure }[]): string {
   const most = Math.max(1, ...rows.map(({ figure }) => figure.high));
-  const [left, width, height] = [190, 420, 24];
+  const longest = Math.max(...rows.map(({ label }) => label.length));
+  const [left, width, height] = [Math.max(190, 20 + 7 * longest), 420, 24];
   const x = (value: number) => (left + (Math.max(0, value) / most) * width).toFixed(1);
   const lines = rows.map(({ label, figure }, index) => {
     const y = 20 + index * height;

@@ -2,13 +2,13 @@ import type { Host, Resource, Store } from "@tessera/core";
 import { type DataSet, rankingMeasures } from "@tessera/eval";
 import { dense, hybrid, sparse } from "@tessera/retriever";
 import type { Terminal } from "../../terminal.js";
-import { printOutcomes } from "./print.js";
+import { chosenOn, mean, type Outcomes, printOutcomes } from "./print.js";
 import { atLeast, type StudyOptions, studyContext, withCorpus } from "./resources.js";
 
 const weights = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 const settings = [
   ...[2, 10, 60].flatMap((k) => weights.map((weight) => ({ fusion: "rrf" as const, k, weight }))),
-  ...weights.map((weight) => ({ fusion: "weighted" as const, k: 60, weight })),
+  ...(["weighted", "min-max"] as const).flatMap((fusion) => weights.map((weight) => ({ fusion, k: 60, weight }))),
 ];
 
 /** A host whose stores answer the same search once; `forget` before the next question. */
@@ -60,8 +60,7 @@ export async function fusion(terminal: Terminal, data: DataSet, options: StudyOp
         ),
       )),
     ];
-    const half = () => new Map(searches.map(([name]) => [name, { "recall@5": [] as number[], MRR: [] as number[] }]));
-    const halves = [half(), half()] as const;
+    const reached = new Map(searches.map(([name]) => [name, { "recall@5": [] as number[], MRR: [] as number[] }]));
     for (const [index, question] of questions.entries()) {
       terminal.progress("ask", index, questions.length);
       forget();
@@ -71,18 +70,19 @@ export async function fusion(terminal: Terminal, data: DataSet, options: StudyOp
           hits.map(({ passage }) => passage.id),
           question,
         );
-        for (const [measure, values] of Object.entries(halves[index % 2]!.get(name)!)) values.push(measures[measure]!);
+        for (const [measure, values] of Object.entries(reached.get(name)!)) values.push(measures[measure]!);
       }
     }
     terminal.clear();
-    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-    const [development, judged] = halves;
-    const worth = (name: string) => {
-      const { "recall@5": recall, MRR } = development.get(name)!;
-      return mean(recall) + mean(MRR);
-    };
-    const chosen = settings.map((setting) => JSON.stringify(setting)).reduce((a, b) => (worth(b) > worth(a) ? b : a));
-    const { "recall@5": recall, MRR } = development.get(chosen)!;
+    const outcomes = Object.fromEntries(reached);
+    const names = settings.map((setting) => JSON.stringify(setting));
+    const worth = ({ "recall@5": recall, MRR }: Outcomes[string]) => recall!.map((value, i) => value + MRR![i]!);
+    const {
+      chosen: [chosen = ""],
+      development,
+      judged,
+    } = chosenOn(outcomes, worth, [names]);
+    const { "recall@5": recall = [], MRR = [] } = development[chosen]!;
     terminal.say(`chosen on ${recall.length} other questions, of ${settings.length} settings: ${chosen}`);
     terminal.say(
       `there its recall@5 is ${mean(recall).toFixed(3)}, its MRR ${mean(MRR).toFixed(3)}; on the judged ones:\n`,
@@ -91,8 +91,8 @@ export async function fusion(terminal: Terminal, data: DataSet, options: StudyOp
       terminal,
       "nq",
       {
-        ...Object.fromEntries(["words", "vectors", "default"].map((name) => [name, judged.get(name)!])),
-        chosen: judged.get(chosen)!,
+        ...Object.fromEntries(["words", "vectors", "default"].map((name) => [name, judged[name]!])),
+        chosen: judged[chosen]!,
       },
       "chosen",
     );

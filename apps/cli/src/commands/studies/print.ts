@@ -41,7 +41,8 @@ export function printOutcomes(terminal: Terminal, data: string, outcomes: Outcom
   );
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * Chooses of each group the system with the best mean on every second question, and gives what all reached on the others:
