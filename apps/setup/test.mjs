@@ -13,6 +13,8 @@ function machine() {
   const has = (program) => process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
   const present = ["chromium", "bwrap", "python3", "psql"].filter(has);
   if (hasHnsw()) present.push("hnswlib");
+  if (existsSync("/opt/tessera/pgvector") || existsSync(join(homedir(), ".cache", "tessera", "pgvector")))
+    present.push("pgvector");
   if (existsSync(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera", "lavapipe")))
     present.push("lavapipe");
   if (existsSync(join(root, "..", "shared", "data"))) present.push("data");

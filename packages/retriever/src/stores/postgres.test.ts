@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { admits, type Filter, type Passage, type Principal, type StoreQuery } from "@tessera/core";
-import { needs, testStore } from "@tessera/testkit";
+import { hasPgvector, hasPlainPostgres, needs, PostgresServer, testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { referenceBm25 } from "./bm25.reference.js";
 import { connectPostgres, type SqlDatabase } from "./database.js";
@@ -16,6 +16,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await Promise.all([database, ...onServerNow].map((one) => one.close()));
+  await own?.remove();
 });
 
 const open = (settings: Partial<PostgresSettings> = {}) =>
@@ -25,7 +26,9 @@ const space = { space: "test:4", width: 4 };
 testStore("PostgresStore by vector, on PGlite", { open: () => open(space), by: "vector" });
 testStore("PostgresStore by words, on PGlite", { open: () => open(), by: "text" });
 
-const server = process.env.DATABASE_URL;
+// the one that is given, or one of this machine's own
+const own = process.env.DATABASE_URL || !hasPgvector ? undefined : await PostgresServer.start(true);
+const server = process.env.DATABASE_URL || own?.url;
 async function onServer(settings: Partial<PostgresSettings> = {}): Promise<PostgresStore> {
   const name = `test_${process.pid}_${opened++}`;
   const store = await PostgresStore.open({ database: server!, name, ...settings });
@@ -43,23 +46,37 @@ async function hasVectors(url: string): Promise<boolean> {
 const vectors = server !== undefined && (await hasVectors(server));
 if (server) testStore("PostgresStore by words, on a server", { open: () => onServer(), by: "text" });
 if (vectors) testStore("PostgresStore by vector, on a server", { open: () => onServer(space), by: "vector" });
-needs(vectors, "no DATABASE_URL of a server with pgvector")(
+needs(vectors, "no DATABASE_URL of a server with pgvector, and none to start")(
   "PostgresStore searches by vector on a server",
   async () => {
     expect((await onServer(space)).space).toBe(space.space);
   },
 );
-needs(server !== undefined && !vectors, "DATABASE_URL names no server without pgvector")(
-  "PostgresStore says that the server has no pgvector",
+needs(hasPlainPostgres, "no server without pgvector to start")(
+  "PostgresStore says that the server has no pgvector, and searches by words there",
   async () => {
-    await expect(onServer(space)).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
+    const plain = await PostgresServer.start(false);
+    try {
+      const settings = { database: plain.url, name: "plain", refreshMs: 0 };
+      await expect(PostgresStore.open({ ...settings, ...space })).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
+      const store = await PostgresStore.open(settings);
+      await store.upsert([{ id: "a", text: "alpha", metadata: {} }]);
+      expect(await store.search({ text: "alpha", top: 1 })).toHaveLength(1);
+      await store.close();
+    } finally {
+      await plain.remove();
+    }
+  },
+  60_000,
+);
+needs(server !== undefined, "no DATABASE_URL, and no server to start")(
+  "PostgresStore connects to a server",
+  async () => {
+    const connection = await connectPostgres(server!, 1);
+    expect((await connection.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await connection.close();
   },
 );
-needs(server !== undefined, "no DATABASE_URL")("PostgresStore connects to a server", async () => {
-  const connection = await connectPostgres(server!, 1);
-  expect((await connection.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
-  await connection.close();
-});
 
 // strings that would leave a statement, and those that PostgreSQL cannot keep as they are
 const hostile = fc.constantFrom(

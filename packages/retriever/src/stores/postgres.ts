@@ -121,7 +121,9 @@ export class PostgresStore implements Store {
     const select = `SELECT id, passage, -(vector <#> $1::vector) AS score ${from} ORDER BY vector <#> $1::vector`;
     return this.database.transaction(async (connection) => {
       await connection.query(
-        "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'strict_order', true)",
+        // before pgvector 0.8 a graph does not go on where a filter leaves too few: then all are compared, below
+        `SELECT set_config('hnsw.ef_search', $1, true), (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)
+         FROM pg_extension WHERE extname = 'vector' AND string_to_array(extversion, '.')::int[] >= '{0,8}')`,
         [String(Math.min(1000, Math.max(this.settings.ef, top + ties)))],
       );
       const count = conditions.parameter(top + ties);
