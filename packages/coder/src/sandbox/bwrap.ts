@@ -37,7 +37,7 @@ export function bwrap({
       "--core=0",
     ];
     const inside = commandOf(program, limits, "/run/node", python);
-    const args = [...limiters, path, ...namespaces, "--", ...inside];
+    const args = [...limiters, path, ...namespaces, "--info-fd", "4", "--", ...inside];
     const command = { path: "prlimit", args, input: program.input ?? "", extra: filter, tellsChild: true };
     return runProcess(command, limits, signal);
   };

@@ -35,7 +35,7 @@ const memory = "--data=" + Math.max(128, parseInt(rest[rest.indexOf("--memory") 
 const [program, ...args] = rest.slice(image + 1);
 const path = program === "node" ? "/run/node" : "/usr/bin/python3";
 const { namespaces, filter } = ${isolation};
-const child = spawn("prlimit", [memory, "--cpu=5", "bwrap", ...namespaces, "--", path, ...args], { stdio: ["inherit", "inherit", "inherit", "pipe", "ignore"] });
+const child = spawn("prlimit", [memory, "--cpu=5", "bwrap", ...namespaces, "--", path, ...args], { stdio: ["inherit", "inherit", "inherit", "pipe"] });
 child.stdio[3].end(Buffer.from(filter, "base64"));
 child.on("close", (code, signal) => process.exit(signal ? 137 : code));
 `,

@@ -9,7 +9,7 @@ export const namespaces = [
   ...["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"],
   ...["--proc", "/proc", "--dev", "/dev", "--size", String(16 * mebibyte), "--tmpfs", "/tmp", "--chdir", "/tmp"],
   ...["--setenv", "PATH", "/usr/bin", "--setenv", "HOME", "/tmp", "--setenv", "LANG", "C.UTF-8"],
-  ...["--ro-bind", process.execPath, "/run/node", "--remount-ro", "/", "--seccomp", "3", "--info-fd", "4"],
+  ...["--ro-bind", process.execPath, "/run/node", "--remount-ro", "/", "--seccomp", "3"],
 ];
 
 /**
