@@ -108,6 +108,8 @@ export interface LanguageModel extends Resource {
   readonly capabilities: ReadonlySet<Capability>;
   /** Its answers were written by hand or by a program: it is no model, and no figure made with it is one of quality. */
   readonly scripted?: boolean;
+  /** The most tokens of a prompt and its answer together, where it is known. */
+  readonly context?: number;
   /** "brief" where it was trained on short marked prompts ("[modular]", "[revise]", …) and knows no instructions. */
   readonly prompts?: "brief" | undefined;
   /** The number of tokens of a text, where the model's tokenizer is at hand; else it is estimated (`countTokens`). */

@@ -23,6 +23,21 @@ describe("the report of a grid", () => {
     expect(page).toContain("&lt;b&gt;Question 0&lt;/b&gt; <small>0.000 → 1.000</small>");
   });
 
+  it("compares a flow of which every question failed with nothing, and says how many failed", () => {
+    const failed = cellOf("broken", [0, 0]);
+    const results = failed.results.map((result) => ({
+      ...result,
+      measures: {},
+      error: { code: "MODEL_FAILED", message: "no" },
+    }));
+    const cells = [cellOf("plain", [0, 1]), { ...failed, results, summary: summarise(results) }];
+    for (const against of ["plain", "broken"]) {
+      const page = htmlReport(cells, { title: "Grid", note: "", against });
+      expect(page).toContain("(2 failed)");
+      expect(page).not.toContain("Question by question");
+    }
+  });
+
   it("holds what was asked as text, and loads nothing", () => {
     expect(page).not.toContain("<b>Question");
     expect(page).toContain("towns &amp; rivers");

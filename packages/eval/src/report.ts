@@ -52,6 +52,9 @@ function plot(metric: string, rows: readonly { label: string; figure: Figure }[]
   return `<figure><figcaption>${quoted(metric)}</figcaption><svg viewBox="0 0 ${left + width + 80} ${bottom + 14}" role="img" aria-label="${quoted(metric)}">${ticks.join("")}${lines.join("")}</svg></figure>`;
 }
 
+/** A cell whose every question failed is compared with nothing. */
+const answered = ({ results }: GridCell): boolean => results.some(({ error }) => !error);
+
 function section(data: string, cells: readonly GridCell[], against: string): string {
   const metrics = reported.filter((metric) =>
     cells.some(({ summary }) => summary.figures.some((one) => one.metric === metric)),
@@ -81,7 +84,7 @@ function section(data: string, cells: readonly GridCell[], against: string): str
   const bases = cells.filter(({ flow }) => flow === against);
   const baseOf = ({ model }: GridCell) => bases.find((base) => base.model === model) ?? bases[0];
   const differences = cells
-    .filter((cell) => baseOf(cell) && cell !== baseOf(cell) && cell.results.some(({ error }) => !error))
+    .filter((cell) => baseOf(cell) && cell !== baseOf(cell) && [cell, baseOf(cell)!].every(answered))
     .flatMap((cell) => compare(baseOf(cell)!.results, cell.results).differences.map((one) => ({ cell, ...one })))
     .filter(({ metric }) => (reported as readonly string[]).includes(metric) && metric !== "milliseconds")
     .map(({ cell, metric, difference, larger, smaller, equal, questions }) => {

@@ -211,6 +211,21 @@ describe("generator.answer", () => {
   });
 });
 
+describe("a model of a short context", () => {
+  it("gets no more than leaves half of it to the answer, where more was set", async () => {
+    const long = Array.from({ length: 200 }, (_, i) => `line ${i} of a passage about retries`).join("\n");
+    const model = { ...scriptedModel(() => "ok [1]"), context: 1536 };
+    const hits = Array.from({ length: 20 }, (_, i) => hitOf(`p${i}`, long));
+    const host = hostOf({ "model/writer": model });
+    const config = { model: "writer", maxTokens: 1024 };
+    const { answer: said } = await runOperator(answer, config, { query: "retries", hits }, { host });
+    expect(said).toMatchObject({ refused: false });
+    const tokens = model.requests[0]!.messages.reduce((sum, { content }) => sum + countTokens(content), 0);
+    expect(tokens).toBeGreaterThan(300); // it is not empty
+    expect(tokens).toBeLessThanOrEqual(1536 / 2);
+  });
+});
+
 describe("pack", () => {
   const long = Array.from({ length: 50 }, (_, i) => `line ${i} of the passage`).join("\n");
   it("keeps the order of rank, each passage once", () => {

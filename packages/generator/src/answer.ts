@@ -14,7 +14,7 @@ import {
 } from "@tessera/core";
 import { z } from "zod";
 import { CitationReader } from "./citations.js";
-import { pack } from "./pack.js";
+import { pack, roomOf } from "./pack.js";
 import { type Asked, messagesOf, rules } from "./prompt.js";
 import { RefusalReader } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
@@ -38,7 +38,7 @@ export const answer = operator({
   config: z.strictObject({
     model: asking.model,
     maxTokens: asking.maxTokens,
-    /** The most tokens of question, passages, draft and feedback together. */
+    /** The most tokens of question, passages, draft and feedback together; fewer where the model's context is short. */
     contextTokens: z.int().min(64).default(3000),
     temperature: z.number().min(0).max(2).default(0),
     /** More instructions: tone, language, form. */
@@ -69,15 +69,16 @@ export const answer = operator({
     needLogprobs(config, model);
     const { maxTokens, temperature, logprobs } = config;
     const refuse = { answer: { text: config.refusal, citations: [], refused: true }, text: config.refusal };
+    const room = roomOf(model, config, `${rules}\n${config.instructions}`);
     return async (input, context) => {
-      const short = (text: string): string => clip(text, config.contextTokens);
+      const short = (text: string): string => clip(text, room);
       const asked: Asked = {
         query: short(input.query),
         draft: input.draft && { ...input.draft, text: short(input.draft.text) },
         feedback: input.feedback && short(input.feedback),
       };
       const size = countTokens(messagesOf([], asked, "")[1]!.content, model);
-      const passages = pack(input.hits, config.contextTokens - size, model);
+      const passages = pack(input.hits, room - size, model);
       if (passages.length === 0) {
         context.emit("text", config.refusal);
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };

@@ -12,7 +12,7 @@ import {
   text,
 } from "@tessera/core";
 import { z } from "zod";
-import { pack } from "./pack.js";
+import { pack, roomOf } from "./pack.js";
 import { refusal } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
@@ -72,7 +72,8 @@ export const continuation = operator({
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
     needLogprobs(config, model);
-    const { maxTokens, temperature, logprobs, contextTokens, until } = config;
+    const { maxTokens, temperature, logprobs, until } = config;
+    const contextTokens = roomOf(model, config, `${rules}\n${config.instructions}`);
     const prefixes = model.capabilities.has("prefix");
     return async ({ query, draft = "", hits: found = [] }, context) => {
       const asked = fence([{ text: clip(query, contextTokens) }], { tag: "question" });

@@ -1,6 +1,22 @@
 // internal
 import { countTokens, fence, type Hit, type LanguageModel, type Passage } from "@tessera/core";
 
+const marks = 64; // of a model's template, around the messages
+
+/**
+ * The tokens that question and passages may take: as many as are set, or fewer where the model's context has no room for
+ * them beside its rules and an answer, which may take half of it.
+ */
+export function roomOf(
+  model: LanguageModel,
+  { contextTokens, maxTokens }: { readonly contextTokens: number; readonly maxTokens: number },
+  instructions: string,
+): number {
+  if (model.context === undefined) return contextTokens;
+  const taken = Math.min(maxTokens, Math.floor(model.context / 2)) + countTokens(instructions, model) + marks;
+  return Math.max(0, Math.min(contextTokens, model.context - taken));
+}
+
 /**
  * The passages of the best hits, each once, that fit a budget of tokens when fenced. The first that does not fit whole
  * is cut after a line, or inside its first line where nothing else would be left.

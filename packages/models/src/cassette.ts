@@ -20,6 +20,7 @@ const header = z.object({
   cassette: z.literal(1),
   revision: z.string(),
   scripted: z.literal(true).optional(),
+  context: z.int().positive().optional(),
   prompts: z.literal("brief").optional(),
   capabilities: z.array(z.enum(["logprobs", "prefix", "json", "seed", "score"])),
 });
@@ -139,10 +140,11 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
     cassette: 1,
     revision: model!.revision,
     ...(model!.scripted && { scripted: true }),
+    ...(model!.context !== undefined && { context: model!.context }),
     ...(model!.prompts && { prompts: model!.prompts }),
     capabilities: [...model!.capabilities],
   };
-  const { revision, scripted, prompts, capabilities } = head;
+  const { revision, scripted, context, prompts, capabilities } = head;
   const asking = new Map<string, Promise<void>>();
 
   const missing = (request: { messages: readonly Message[] }): TesseraError =>
@@ -155,6 +157,7 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
   return {
     revision,
     ...(scripted && { scripted }),
+    ...(context !== undefined && { context }),
     ...(prompts && { prompts }),
     capabilities: new Set(capabilities),
     async *generate(request, signal): AsyncIterable<Delta> {

@@ -69,6 +69,7 @@ export async function generator(
     }),
     ...(model.prompts && { prompts: model.prompts }),
     model,
+    context,
     count: (content) => tokenizer.encode(content).length,
   };
 }
