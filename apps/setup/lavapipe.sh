@@ -14,7 +14,10 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{lists/partial,cache/archives/partial,packages,root,lavapipe}
-printf "deb [signed-by=$keyring] http://deb.debian.org/debian %s main\n" trixie trixie-backports >"$work/sources.list"
+# the mirror that this machine installs from
+mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ' || true)
+[ -n "$mirror" ] || { echo "no mirror of Debian in /etc/apt/sources.list" >&2; exit 1; }
+printf "deb [signed-by=$keyring] $mirror %s main\n" trixie trixie-backports >"$work/sources.list"
 apt() {
   timeout 300 apt-get -q -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
     -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User="$(id -un)" "$@" >&2
