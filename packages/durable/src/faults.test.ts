@@ -103,6 +103,8 @@ describe("durable runs", () => {
           await new Promise((resolve) => setTimeout(resolve, 40));
         }
         await kill(first);
+        // what the killed worker had sent may still be written
+        await new Promise((resolve) => setTimeout(resolve, 500));
         const finished = Object.keys(await runs.records(id));
         await connection.query("TRUNCATE ran");
         const second = work(5);
