@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
@@ -51,7 +51,8 @@ export class WriterLock {
         }
       }
       const holder = await WriterLock.#read(path);
-      if (attempt >= 3 || !(await WriterLock.#isStale(path, holder)))
+      const state = await WriterLock.#stateOf(path, holder);
+      if (attempt >= 3 || state === "held")
         throw new TesseraError(
           "INDEX_LOCKED",
           `process ${holder?.pid ?? "?"} on ${holder?.host ?? "?"} is writing it`,
@@ -60,12 +61,35 @@ export class WriterLock {
             hint: `wait for it to end; if no such process runs, remove ${path}`,
           },
         );
-      // of several who see a stale lock one moves it away; whoever moves a new one by mistake puts it back
-      const aside = `${path}.${token}`;
-      await rename(path, aside).catch(() => {});
-      const moved = await WriterLock.#read(aside);
-      if (moved?.token !== holder?.token && moved) await rename(aside, path).catch(() => {});
-      else await rm(aside, { force: true });
+      if (state === "stale") await WriterLock.#removeStale(path, holder);
+    }
+  }
+
+  /**
+   * Removes a lock whose owner is gone. Of several who see it one does, under a file of its own, after a second look:
+   * between a look and a removal another could have removed it and locked anew.
+   */
+  static async #removeStale(path: string, seen: Owner | undefined): Promise<void> {
+    const claim = `${path}.takeover`;
+    try {
+      await writeFile(claim, "", { flag: "wx" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const age =
+        Date.now() -
+        (await stat(claim).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => Date.now(),
+        ));
+      if (age > unreadableFor) await rm(claim, { force: true });
+      return;
+    }
+    try {
+      const holder = await WriterLock.#read(path);
+      if (holder?.token === seen?.token && (await WriterLock.#stateOf(path, holder)) === "stale")
+        await rm(path, { force: true });
+    } finally {
+      await rm(claim, { force: true });
     }
   }
 
@@ -77,19 +101,19 @@ export class WriterLock {
     }
   }
 
-  static async #isStale(path: string, holder: Owner | undefined): Promise<boolean> {
+  /** "gone" where it was released since it was seen. */
+  static async #stateOf(path: string, holder: Owner | undefined): Promise<"held" | "stale" | "gone"> {
     const found = await stat(path).catch(() => undefined);
-    if (!found) return true;
+    if (!found) return "gone";
     const age = Date.now() - found.mtimeMs;
-    if (!holder) return age > unreadableFor;
-    if (age > staleAfter) return true;
-    if (holder.host !== hostname()) return false;
+    if (age > (holder ? staleAfter : unreadableFor)) return "stale";
+    if (!holder || holder.host !== hostname()) return "held";
     try {
       process.kill(holder.pid, 0);
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "ESRCH";
+      return (error as NodeJS.ErrnoException).code === "ESRCH" ? "stale" : "held";
     }
-    return holder.started !== null && holder.started !== (await startOf(holder.pid));
+    return holder.started !== null && holder.started !== (await startOf(holder.pid)) ? "stale" : "held";
   }
 
   /** @throws TesseraError INDEX_LOCKED where the lock was lost, as after a long sleep. */

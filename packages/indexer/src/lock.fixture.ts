@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { TesseraError } from "@tessera/core";
+import { WriterLock } from "./lock.js";
+
+// a process that takes the lock of a folder many times, after whoever holds it: folder, times
+const [folder = "", times = "1"] = process.argv.slice(2);
+for (let done = 0; done < Number(times); ) {
+  const lock = await WriterLock.acquire(folder).catch((error) => {
+    if (!TesseraError.is(error) || error.code !== "INDEX_LOCKED") throw error;
+  });
+  await sleep(2 * Math.random());
+  if (!lock) continue;
+  await lock.assertHeld();
+  await lock.release();
+  done++;
+}
