@@ -39,6 +39,9 @@ function age(id: string, days: number): void {
   writeFileSync(path, JSON.stringify({ ...state, ended: new Date(Date.now() - days * day).toISOString() }));
 }
 
+/** In days; no two alike, and none a whole number, which the time that a test takes would decide. */
+const agesOf = (given: readonly { days: number }[]): number[] => given.map(({ days }, i) => days - 0.5 - i / 1000);
+
 describe("retention of runs on disk", () => {
   it("keeps the latest that have ended, none longer than a time, and every one that runs: by a naive twin", async () => {
     await fc.assert(
@@ -54,11 +57,11 @@ describe("retention of runs on disk", () => {
             await service.runs.settled(`r${i}`);
           }
           await service.close();
-          for (const [i, one] of given.entries()) age(`r${i}`, one.days - i / 1000);
+          for (const [i, days] of agesOf(given).entries()) age(`r${i}`, days);
           service = await open();
           const running = await service.runs.start({ id: "running", flow: "hold", input: { query: "h" }, principal });
           const naive = given
-            .map(({ days }, i) => ({ id: `r${i}`, days: days - i / 1000 }))
+            .map((_, i) => ({ id: `r${i}`, days: agesOf(given)[i]! }))
             .sort((a, b) => a.days - b.days)
             .filter((one, place) => place < most && one.days <= days)
             .map(({ id }) => id);
