@@ -1,10 +1,8 @@
-import { type ForkOptions, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "@tessera/core";
-import { type EncoderModel, type GpuEngine, ragged, referenceVectors } from "@tessera/models";
+import { type EncoderModel, type GpuEngine, launchWith, ragged, referenceVectors } from "@tessera/models";
 import { encoderOf } from "./models.js";
 import type { Provided } from "./provider.js";
 import { median, type Report } from "./report.js";
@@ -107,15 +105,4 @@ async function provided(
   child.kill("SIGKILL");
   if ("error" in found) throw new Error(found.error);
   return found;
-}
-
-/** As the engine's own process: a driver in software brings its libvulkan, and may bring a newer C library with its loader. */
-function launchWith(driver: string | undefined): Pick<ForkOptions, "env" | "execPath" | "execArgv"> {
-  if (driver === undefined) return {};
-  const folder = dirname(driver);
-  const env = { ...process.env, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver };
-  const loader = join(folder, "ld-linux-x86-64.so.2");
-  if (existsSync(loader))
-    return { env, execPath: loader, execArgv: ["--library-path", folder, process.execPath, ...process.execArgv] };
-  return { env: { ...env, LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, folder].filter(Boolean).join(":") } };
 }

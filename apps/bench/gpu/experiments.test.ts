@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
-import { needs, softwareDriver, withoutDriver } from "@tessera/testkit";
+import { halfDriver, needs, softwareDriver, withoutDriver } from "@tessera/testkit";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+// fp16 is tried too where a driver has it
+const driver = halfDriver ?? softwareDriver;
+const onDevice = needs(driver !== undefined, withoutDriver);
 const withCompiler = needs(
   spawnSync("cc", ["--version"]).status === 0,
   "no C compiler for a driver of CUDA that is none",
@@ -49,7 +51,7 @@ describe("the experiments on a GPU", () => {
   onDevice(
     "run whole at tiny sizes, and every one gives its figures",
     async () => {
-      const lines = await experiments("--driver", softwareDriver!);
+      const lines = await experiments("--driver", driver!);
       expect(lines.filter(({ error }) => error !== undefined)).toEqual([]);
       for (const [experiment, name] of [
         ["E0", /clean starts and stops/],
@@ -85,7 +87,7 @@ describe("the experiments on a GPU", () => {
   onDevice(
     "soak the engine with mixed load",
     async () => {
-      const lines = await experiments("--driver", softwareDriver!, "--soak", "0");
+      const lines = await experiments("--driver", driver!, "--soak", "0");
       expect(lines.map(({ value }) => value)).toEqual([0, 0, 0]);
     },
     120_000,
@@ -114,7 +116,7 @@ describe("what is carried to a machine with a GPU", () => {
       const target = join(folder, "carried");
       const script = `import { assemble } from ${JSON.stringify(here("./prepare.mjs"))}; assemble(${JSON.stringify(target)});`;
       await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script]);
-      const options = softwareDriver === undefined ? ["--only", "E8"] : ["--only", "E2", "--driver", softwareDriver];
+      const options = driver === undefined ? ["--only", "E8"] : ["--only", "E2", "--driver", driver];
       const { stdout } = await promisify(execFile)(join(target, "run.sh"), ["--tiny", ...options], {
         cwd: target,
         env: { PATH: "/usr/bin:/bin" },
@@ -124,7 +126,7 @@ describe("what is carried to a machine with a GPU", () => {
         .split("\n")
         .map((line) => JSON.parse(line) as Line);
       expect(lines.filter(({ error }) => error !== undefined)).toEqual([]);
-      expect(lines[0]!.experiment).toBe(softwareDriver === undefined ? "E8" : "E2");
+      expect(lines[0]!.experiment).toBe(driver === undefined ? "E8" : "E2");
     },
     60_000,
   );

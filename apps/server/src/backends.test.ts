@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { compile } from "@tessera/graph";
-import { everyKind, everyKindInside, hasPostgres, everyKindInput as input, PostgresServer } from "@tessera/testkit";
+import {
+  everyKind,
+  everyKindInside,
+  hasPostgres,
+  everyKindInput as input,
+  needsForAll,
+  PostgresServer,
+} from "@tessera/testkit";
 import { type KeyRequest, KeyRing } from "./keys.js";
 import { find, freshFolder, removeFolder } from "./service.fixture.js";
 
@@ -106,13 +113,12 @@ async function newKey(request: Partial<KeyRequest>): Promise<string> {
   return (await keys.create({ name: "test", ...request })).token;
 }
 
-const onPostgres = hasPostgres ? describe : describe.skip;
-const skipped = hasPostgres ? "" : " (skipped: PostgreSQL is not installed)";
+const onPostgres = needsForAll(hasPostgres, "PostgreSQL is not installed");
 const isNodeStart = ({ type }: { type: string }) => type === "node-start";
 
 for (const [name, suite, database] of [
   ["disk", describe, () => undefined],
-  [`PostgreSQL${skipped}`, onPostgres, () => postgres!.url],
+  ["PostgreSQL", onPostgres, () => postgres!.url],
 ] as const)
   suite(`a service on ${name}`, () => {
     let service: Service;
@@ -236,7 +242,7 @@ for (const [name, suite, database] of [
     });
   });
 
-onPostgres(`services that share a database${skipped}`, () => {
+onPostgres("services that share a database", () => {
   let one: Service;
   let other: Service;
   withFolder();

@@ -11,6 +11,7 @@ export * from "./engine.js";
 export * from "./engines/cpu.js";
 export * from "./engines/gpu/choose.js";
 export * from "./engines/gpu/engine.js";
+export * from "./engines/gpu/launch.js";
 export * from "./engines/gpu/self-test.js";
 export * from "./engines/reference-generator.js";
 export * from "./engines/reference.js";

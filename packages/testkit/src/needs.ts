@@ -1,4 +1,4 @@
-import { it } from "@jest/globals";
+import { describe, it } from "@jest/globals";
 
 /**
  * `it` for a test that needs something which not every machine has. Where it is absent the test is skipped, and its
@@ -8,3 +8,9 @@ export const needs =
   (present: boolean, reason: string) =>
   (name: string, work: () => void | Promise<void>, timeoutMs?: number): void =>
     present ? it(name, work, timeoutMs) : it.skip(`${name} (${reason})`, work, timeoutMs);
+
+/** `describe` on the same terms. */
+export const needsForAll =
+  (present: boolean, reason: string) =>
+  (name: string, suite: () => void): void =>
+    present ? describe(name, suite) : describe.skip(`${name} (${reason})`, suite);

@@ -2,9 +2,8 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { needs } from "@tessera/testkit";
+import { needs, softwareDriver, withoutDriver } from "@tessera/testkit";
 import { chooseEngine } from "./choose.js";
-import { softwareDriver, withoutDriver } from "./driver.fixture.js";
 import type { Machine } from "./presence.js";
 
 const onDevice = (name: string, work: () => Promise<void>): void =>

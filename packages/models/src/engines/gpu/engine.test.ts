@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { needs } from "@tessera/testkit";
+import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
 import { verifyModel } from "../../catalogue.js";
 import { encoderModel, type GoldenCase, readGolden } from "../../encoder-bundle.js";
@@ -13,7 +13,6 @@ import { openEncoderModel } from "../../open-model.js";
 import { randomStream, writeRandomEncoder } from "../../random-encoder.js";
 import { referenceVectors } from "../reference.js";
 import { gpuOnDemand } from "./choose.js";
-import { halfDriver, softwareDriver, withoutDriver, withoutHalf } from "./driver.fixture.js";
 import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
 
 // compilers in software take seconds for a kernel where other work is done beside

@@ -1,13 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
-import { needs } from "@tessera/testkit";
+import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
 import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../../engine.js";
 import { generatorModel, readGeneratorGolden } from "../../generator-bundle.js";
 import type { GeneratorModel } from "../../generator-model.js";
 import { randomStream } from "../../random-encoder.js";
 import { likeliest, readSequence } from "../reference-generator.js";
-import { halfDriver, softwareDriver, withoutDriver, withoutHalf } from "./driver.fixture.js";
 import { type GpuEngine, gpuEngine } from "./engine.js";
 import { randomGeneratorModel, twinLogits, twinSample } from "./generator-twin.fixture.js";
 import { selfTest } from "./self-test.js";

@@ -1,4 +1,3 @@
-// internal
 import type { ForkOptions } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

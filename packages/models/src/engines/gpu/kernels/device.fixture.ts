@@ -1,11 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { needs } from "@tessera/testkit";
+import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf, withoutUnits } from "@tessera/testkit";
 import fc from "fast-check";
 import { randomStream } from "../../../random-encoder.js";
 import type { DeviceInfo } from "../device.js";
-import { halfDriver, softwareDriver, withoutDriver, withoutHalf, withoutUnits } from "../driver.fixture.js";
 import { launchWith } from "../launch.js";
 import { fromHalves, halves } from "../weights.js";
 import type { Kernel, Numbers } from "./kernel.js";
