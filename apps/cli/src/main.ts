@@ -54,7 +54,7 @@ program
   .command("index")
   .description("make or update the index of a folder")
   .argument("<folder>")
-  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
   .option("--rebuild", "write everything anew")
   .action(
@@ -68,7 +68,7 @@ program
   .argument("<question>")
   .option("--source <folder>", "what the question is about", ".")
   .option("--flow <name or file>", "the flow that answers", "hybrid")
-  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
   .option("--trace", "show every step")
   .action(
@@ -82,7 +82,7 @@ languageModelOptions(program.command("run").description("run a flow on an input"
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
   .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
   .option("--database <file>", 'a SQLite file as the database "database"')
-  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
   .option("--trace", "show every step")
   .action(
@@ -117,7 +117,7 @@ languageModelOptions(
   program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
 )
   .option("--source <folder>", "what the flows search", ".")
-  .option("--encoder <name>", "what makes the vectors: hash, or a model", defaultEncoder)
+  .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
   .option("--host <address>", "where to listen", "127.0.0.1")
   .option("--port <number>", "0 takes any", "8080")
