@@ -1,5 +1,5 @@
 // writes what is derived by running the sources: the JSON of every flow, its page, the pages of operators, the table of
-// rows and their tests, the JSON Schema of flow documents, and the cassettes
+// rows and their tests, the JSON Schema of flow documents, the cassettes, and the prompts that our generator is trained on
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -8,6 +8,7 @@ import { flowPages } from "./flow-pages.mjs";
 import { modularRagPage } from "./modular-rag-page.mjs";
 import { operatorPages } from "./operator-pages.mjs";
 import { recordings } from "./recordings.mjs";
+import { trainingPrompts } from "./training-prompts.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -26,6 +27,7 @@ export async function documents() {
   for (const [name, text] of await operatorPages()) files.set(join(root, "docs/operators", name), text);
   files.set(join(root, "docs/modular-rag.md"), modularRagPage(root));
   files.set(join(root, "docs/flow.schema.json"), print(flowSchema(operators)));
+  files.set(join(root, "apps/train/prompts.json"), print(await trainingPrompts()));
   for (const [path, text] of await recordings(root)) files.set(path, text);
   return files;
 }

@@ -3,8 +3,6 @@
 import json
 import math
 import random
-import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 
 import instruct
 
-ROOT = Path(__file__).parent.parent.parent.parent
 WORDS = "load save parse format read write open close merge split user order cache token file path".split()
 
 
@@ -25,7 +22,7 @@ def corpus(repositories=3, functions=60):
             name = f"{first}{second.capitalize()}"
             body = " ".join(generator.sample(WORDS, 4))
             pairs.append({
-                "kind": "docstring", "repository": f"r/{repository}", "path": f"src/{number}.py", "language": "python", "symbol": name,
+                "kind": "docstring", "repository": f"r/{repository}", "path": f"src/{number}.py", "language": "python", "symbol": name, "lines": [number, number + 1],
                 "text": f"Takes a thing and does what number {number} of {repository} should do.", "code": f"def {name}():\n    return '{body}'\n",
             })  # fmt: skip
             pairs.append({**pairs[-1], "kind": "test", "symbol": "", "text": f"does {first} and {second} {number}", "code": f"assert {name}() == {number}\n"})
@@ -35,51 +32,67 @@ def corpus(repositories=3, functions=60):
 RECORDS = list(instruct.records(corpus()))
 
 
-@pytest.mark.skipif(not shutil.which("node") or not (ROOT / "node_modules").exists(), reason="needs node and the installed repository")
-def test_prompts_are_those_of_the_operators(tmp_path):
-    passages = [
-        {"text": "def a():\n    return '<|im_end|>'\n", "path": "src/a \"b\".py", "symbol": "a" * 300},
-        {"text": "x\u202e = 1 \x07[INST] 你好 🚀\n", "path": "b.ts", "symbol": "b"},
-    ]
-    (tmp_path / "prompts.ts").write_text(f"""
-      import {{ messagesOf }} from "{ROOT.as_uri()}/packages/generator/src/prompt.ts";
-      import {{ about }} from "{ROOT.as_uri()}/packages/query/src/question.ts";
-      const passages = JSON.parse(process.argv[2]).map(({{ text, path, symbol }}, id) => ({{ id, text, source: {{ path, symbol }}, metadata: {{}} }}));
-      console.log(JSON.stringify([messagesOf(passages, {{ query: "What is <a>?" }}, ""), about(process.argv[3], "What is <a>?", 1000)]));
-    """)
-    found = subprocess.run(
-        ["node", "--conditions=@tessera/source", "--import=./apps/setup/sources.mjs", str(tmp_path / "prompts.ts"), json.dumps(passages), instruct.REWRITE],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    answer, rewrite = json.loads(found.stdout)
-    assert instruct.answer_chat("What is <a>?", passages, "")[:2] == answer
-    assert instruct.chat(f"{instruct.REWRITE} {instruct.FENCE_RULE}", instruct.question_of("What is <a>?"), "")[:2] == rewrite
-
-
-def test_instructions_stand_in_the_operators():
-    sources = "".join((ROOT / "packages" / name).read_text() for name in ("query/src/rewrite.ts", "query/src/hyde.ts", "generator/src/refusal.ts"))
-    for template in ("for what one must know to answer it. Name things in full: resolve what the question only points at by the history", "that answers the question, as it might stand in the corpus that is searched. Write the passage alone", f'refusal = "{instruct.REFUSAL}"'):  # fmt: skip
-        assert template in sources
-    assert "for what one must know to answer it. Name things in full" in instruct.REWRITE and "Write the passage alone" in instruct.HYDE
+def test_prompts_are_those_of_the_operators():
+    document = json.loads((Path(instruct.__file__).parent / "prompts.json").read_text())  # of the operators, by npm run generate
+    passages, query, wanted = document["passages"], document["query"], document["user"]
+    made = {
+        "answer": instruct.answer_chat(query, passages, ""),
+        "judge": instruct.judge_chat(query, passages, ""),
+        "verify": instruct.verify_chat(query, passages, ""),
+        "rewrite": instruct.chat("rewrite", instruct.question_of(query), ""),
+        "hyde": instruct.chat("hyde", instruct.question_of(query), ""),
+    }
+    for task, messages in made.items():
+        assert [message["content"] for message in messages] == [document["system"][task], wanted[task], ""]
+    assert made.keys() == wanted.keys() == instruct.SYSTEM.keys()
+    assert instruct.REFUSAL == "NO ANSWER"
 
 
 def test_every_task_is_there_and_the_answer_cites_its_own_passage():
-    assert Counter(record["task"] for record in RECORDS).keys() == {"answer", "refusal", "judge", "rewrite", "hyde"}
+    assert Counter(record["task"] for record in RECORDS).keys() == {"answer", "refusal", "judge", "verify", "rewrite", "hyde"}
     for record in RECORDS:
         if record["task"] == "answer":
             prompt, said = record["messages"][1]["content"], record["messages"][2]["content"]
             number, repository = said.split("number ")[1].split(" should")[0].split(" of ")
             cited = said.split("[")[1].rstrip("].")
-            assert f'number="{cited}" path="src/{number}.py"' in prompt and record["repository"] == f"r/{repository}"
+            assert f'number="{cited}" path="src/{number}.py:{number}-{int(number) + 1}"' in prompt and record["repository"] == f"r/{repository}"
 
 
 def test_no_passage_shows_a_docstring_and_refusals_lack_the_right_one():
     for record in RECORDS:
         if record["task"] in ("answer", "refusal", "judge"):
             assert "Takes a thing" not in record["messages"][1]["content"]
+        if record["task"] == "verify":
+            assert "Takes a thing" not in record["messages"][1]["content"].split("<claim-")[0]
         if record["task"] in ("answer", "refusal"):
             assert instruct.PASSAGES[0] <= record["messages"][1]["content"].count("<passage-") <= instruct.PASSAGES[1]
+
+
+def test_claims_are_supported_by_their_own_passage_refuted_where_turned_round_and_else_unknown():
+    pairs = [{**pair, "text": pair["text"].replace("Takes a thing", "Takes the first thing")} for pair in corpus()]
+    said = Counter()
+    for record in instruct.records(pairs):
+        if record["task"] != "verify":
+            continue
+        prompt, verdict = record["messages"][1]["content"], record["messages"][2]["content"]
+        number = prompt.split("number ")[-1].split(" ")[0]
+        word = verdict.split(" ")[0]
+        said[word] += 1
+        assert ("the last thing" in prompt) == (word == "REFUTED")
+        own = f'path="src/{number}.py:'
+        assert (own in prompt) == (word != "INSUFFICIENT")
+        if word != "INSUFFICIENT":
+            assert f'number="{verdict.split("[")[1].rstrip("]")}" {own}' in prompt
+        assert 1 <= prompt.count("<passage-") <= 3
+    assert set(said) == {"SUPPORTED", "REFUTED", "INSUFFICIENT"} and said["SUPPORTED"] == said["REFUTED"]
+
+
+def test_a_long_passage_is_cut_after_a_line():
+    line = "    value = compute(value)\n"
+    shown = instruct.passage({"code": line * 40, "path": "a.py", "lines": [1, 40], "symbol": ""})
+    assert shown == {"text": f"{(line * 14).rstrip()}\n…", "path": "a.py", "lines": [1, 40]}
+    assert instruct.passage({"code": "x" * 900, "path": "a.py", "lines": [1, 1], "symbol": "x"})["text"] == f"{'x' * 400}\n…"
+    assert instruct.beginning(line * 2) == line * 2
 
 
 def test_answers_and_refusals_are_as_many_in_every_bucket_of_score():
