@@ -31,7 +31,7 @@ CHARACTERS = 400  # of a passage: rules, six passages and an answer fit 1,536 to
 BUCKET = 2.0  # of BM25 score
 PASSAGES = (4, 6)  # of an answer
 EVIDENCE = (1, 3)  # of a judgement, of a claim
-OPPOSITES = "first last|minimum maximum|min max|smallest largest|lowest highest|before after|start end|left right|true false|add remove|adds removes|enable disable|enables disables|encode decode|encodes decodes|ascending descending|synchronous asynchronous|width height|row column|rows columns|lower upper|increase decrease|increases decreases|inclusive exclusive|earliest latest|shortest longest|open close|opens closes|push pop|read write|reads writes|parent child|source target|ancestor descendant|input output|serialize deserialize|serializes deserializes|positive negative|less greater|any all|union intersection|client server|local remote|key value|keys values|header footer|horizontal vertical"  # fmt: skip
+OPPOSITES = "first last|minimum maximum|min max|smallest largest|lowest highest|before after|start end|left right|true false|add remove|adds removes|enable disable|enables disables|encode decode|encodes decodes|ascending descending|synchronous asynchronous|width height|row column|rows columns|lower upper|increase decrease|increases decreases|inclusive exclusive|earliest latest|shortest longest|open close|opens closes|push pop|read write|reads writes|parent child|source target|ancestor descendant|input output|serialize deserialize|serializes deserializes|positive negative|less greater|any all|union intersection|client server|local remote|header footer|horizontal vertical"  # fmt: skip
 
 # ---------------------------------------------------------------- prompts
 
@@ -129,6 +129,10 @@ def passage(pair: dict) -> dict:
     return {"text": text, "path": pair["path"], "lines": pair["lines"], **({"symbol": pair["symbol"]} if pair["symbol"] else {})}
 
 
+def passages(pairs: Iterable[dict]) -> list[dict]:
+    return [passage(pair) for pair in pairs]
+
+
 def contradiction(claim: str, generator: random.Random) -> str | None:
     """The claim with one word turned into its opposite, where it has such a word."""
     pairs = [pair.split(" ") for pair in OPPOSITES.split("|")]
@@ -193,20 +197,20 @@ def records(pairs: Iterable[dict], seed: int = 1) -> Iterator[dict]:
     for candidate in answered:
         query, said, own = candidate["query"], candidate["said"], candidate["pair"]
         shown, place = placed(own, candidate["others"][:-1], generator)
-        yield record("answer", candidate, answer_chat(query, shown, f"{said.rstrip('.')} [{place}]."))
+        yield record("answer", candidate, answer_chat(query, passages(shown), f"{said.rstrip('.')} [{place}]."))
         shown, _ = placed(own, few(candidate, generator)[1:], generator)
-        yield record("judge", candidate, judge_chat(query, shown, "yes"))
+        yield record("judge", candidate, judge_chat(query, passages(shown), "yes"))
         shown, place = placed(own, few(candidate, generator)[1:], generator)
-        yield record("verify", candidate, verify_chat(said, shown, f"SUPPORTED [{place}]"))
+        yield record("verify", candidate, verify_chat(said, passages(shown), f"SUPPORTED [{place}]"))
         if opposite := contradiction(said, generator):
-            yield record("verify", candidate, verify_chat(opposite, shown, f"REFUTED [{place}]"))
+            yield record("verify", candidate, verify_chat(opposite, passages(shown), f"REFUTED [{place}]"))
         yield record("rewrite", candidate, chat("rewrite", question_of(query), f"{split_name(own['symbol'])}**"))
         yield record("hyde", candidate, chat("hyde", question_of(said), beginning(own["code"])))
     for candidate in refused:
         query = candidate["query"]
-        yield record("refusal", candidate, answer_chat(query, [passage(pair) for pair in candidate["others"]], REFUSAL))
-        yield record("judge", candidate, judge_chat(query, [passage(pair) for pair in few(candidate, generator)], "no"))
-        yield record("verify", candidate, verify_chat(candidate["said"], [passage(pair) for pair in few(candidate, generator)], "INSUFFICIENT"))
+        yield record("refusal", candidate, answer_chat(query, passages(candidate["others"]), REFUSAL))
+        yield record("judge", candidate, judge_chat(query, passages(few(candidate, generator)), "no"))
+        yield record("verify", candidate, verify_chat(candidate["said"], passages(few(candidate, generator)), "INSUFFICIENT"))
     for group in by_repository.values():
         tests = [pair for pair in group if pair["kind"] == "test"]
         for pair in generator.sample(tests, min(len(tests), len(answered) // max(1, len(by_repository)))):
@@ -217,9 +221,9 @@ def records(pairs: Iterable[dict], seed: int = 1) -> Iterator[dict]:
 
 
 def placed(own: dict, others: list[dict], generator: random.Random) -> tuple[list[dict], int]:
-    """The passages with the right one anywhere among them, and its number."""
+    """The right one anywhere among the others, and its number."""
     place = generator.randint(0, len(others))
-    return [passage(pair) for pair in (*others[:place], own, *others[place:])], place + 1
+    return [*others[:place], own, *others[place:]], place + 1
 
 
 def few(candidate: dict, generator: random.Random) -> list[dict]:
