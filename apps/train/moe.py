@@ -9,9 +9,11 @@ without "gate" is a dense rival of one module (dense.py makes their sizes).
 """
 
 import argparse
+import itertools
 import json
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -127,30 +129,59 @@ def combined(results: Tensor, routed: Routed, count: int) -> Tensor:
 # ---------------------------------------------------------------- layers
 
 
-class StickBreaking(torch.autograd.Function):
-    """Scores l [..., queries, keys] → weights a_ij = exp(l_ij − Σ_{j ≤ m ≤ i} softplus(l_im)), in fp32.
+def exponential(x: Tensor) -> Tensor:
+    """exp in place, by way of exp2: on a CPU exp takes ten times as long where its result underflows."""
+    return x.mul_(math.log2(math.e)).exp2_()
 
-    Query i is the key number `keys − queries + i`, which is attended to where `current` is set. The gradient is
-    a ⊙ g − sigmoid(l) ⊙ cumsum(a ⊙ g): each key's break takes from every key before it.
+
+class StickBreaking(torch.autograd.Function):
+    """Attention with the weights a_ij = exp(l_ij − Σ_{j ≤ m ≤ i} softplus(l_im)), l = query · key / √size, in fp32.
+
+    query [rows, shares, length, size], key and value [rows, length, size] → as query: the shares of a row see the same keys.
+    Query i sees key i where `current` is set. Keys stand from the last to the first, so that a break takes from what follows
+    by one cumulative sum; the gradient a ⊙ g − sigmoid(l) ⊙ Σ_{m ≤ j} a_im g_im sums the other way. BLOCK queries at a time,
+    and on a CPU one row, keep scores in the cache; they are made again for the gradient.
     """
 
-    @staticmethod
-    def forward(context, scores: Tensor, current: bool) -> Tensor:
-        scores = full(scores)
-        queries, keys = scores.shape[-2:]
-        context.diagonal = keys - queries - (not current)
-        seen = torch.ones(queries, keys, dtype=torch.bool, device=scores.device).tril(context.diagonal)
-        broken = F.softplus(scores).masked_fill_(~seen, 0)
-        behind = broken.flip(-1).cumsum(-1).flip(-1)
-        weights = (scores - behind).exp_().masked_fill_(~seen, 0)
-        context.save_for_backward(scores, weights)
-        return weights
+    BLOCK = 256
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
-        scores, weights = context.saved_tensors
-        passed = full(gradient) * weights
-        return (passed - scores.sigmoid() * passed.cumsum(-1)).tril(context.diagonal), None
+    def blocks(query: Tensor, key: Tensor, current: bool) -> Iterator[tuple[slice, slice, slice, Tensor, Tensor, Tensor]]:
+        """(rows, queries, keys, scores, softplus of them, weights); the last three are [rows, shares · queries, keys]."""
+        rows, shares, length, size = query.shape
+        together = 1 if query.device.type == "cpu" else rows
+        for row, start in itertools.product(range(0, rows, together), range(0, length, StickBreaking.BLOCK)):
+            end = min(start + StickBreaking.BLOCK, length)
+            at, queries, keys = slice(row, row + together), slice(start, end), slice(length - end, length)
+            scores = full(query[at, :, queries].flatten(1, 2) @ key[at, keys].mT) / math.sqrt(size)
+            ahead = torch.ones(end - start, end - start, dtype=torch.bool, device=query.device).triu(1 if current else 0).flip(-1)
+            scores.unflatten(1, (shares, -1))[..., : end - start].masked_fill_(ahead, -math.inf)
+            breaks = F.softplus(scores)
+            yield at, queries, keys, scores, breaks, exponential(scores - breaks.cumsum(-1))
+
+    @staticmethod
+    def forward(context, query: Tensor, key: Tensor, value: Tensor, current: bool) -> Tensor:
+        key, value = key.flip(1), value.flip(1)
+        found = torch.empty_like(query)
+        for at, queries, keys, _, _, weights in StickBreaking.blocks(query, key, current):
+            found[at, :, queries] = (weights.to(value.dtype) @ value[at, keys]).unflatten(1, (query.shape[1], -1))
+        context.save_for_backward(query, key, value)
+        context.current = current
+        return found
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        query, key, value = context.saved_tensors
+        to_query, to_key, to_value = torch.empty_like(query), torch.zeros_like(full(key)), torch.zeros_like(full(value))
+        for at, queries, keys, scores, breaks, weights in StickBreaking.blocks(query, key, context.current):
+            asked, given = (tensor[at, :, queries].flatten(1, 2) for tensor in (query, gradient))
+            passed = full(given @ value[at, keys].mT) * weights
+            before = passed.sum(-1, keepdim=True) - passed.cumsum(-1) + passed
+            to_scores = ((passed - exponential(scores - breaks) * before) / math.sqrt(query.shape[-1])).to(query.dtype)
+            to_query[at, :, queries] = (to_scores @ key[at, keys]).unflatten(1, (query.shape[1], -1))
+            to_key[at, keys] += to_scores.mT @ asked
+            to_value[at, keys] += weights.to(value.dtype).mT @ given
+        return to_query, to_key.flip(1).to(key.dtype), to_value.flip(1).to(value.dtype), None
 
 
 class Attention(nn.Module):
@@ -174,13 +205,13 @@ class Attention(nn.Module):
         routed = self.gate(flat) if self.gate else None
         if routed:
             sorted_queries = self.query(gathered(flat, routed), routed)
-            back = routed.order.argsort()
-            query = sorted_queries[back].view(batch, length, top, heads, size // heads).permute(0, 2, 3, 1, 4)
+            query = sorted_queries[routed.order.argsort()].view(batch, length, top, heads, size // heads)
         else:
-            query = self.query(flat, None).view(batch, length, 1, heads, size // heads).permute(0, 2, 3, 1, 4)
-        key, value = self.key_value(u).view(batch, length, 2, heads, size // heads).permute(2, 0, 3, 1, 4)[:, :, None]
-        weights = StickBreaking.apply(query @ key.transpose(-1, -2) / math.sqrt(size // heads), self.shape.current)
-        found = (weights.to(value.dtype) @ value).permute(0, 3, 1, 2, 4).reshape(-1, size)  # a row a pair, token by token
+            query = self.query(flat, None).view(batch, length, 1, heads, size // heads)
+        query = query.permute(0, 3, 2, 1, 4).flatten(0, 1)
+        key, value = self.key_value(u).view(batch, length, 2, heads, size // heads).permute(2, 0, 3, 1, 4).flatten(1, 2)
+        found = StickBreaking.apply(query, key, value, self.shape.current)  # [batch · heads, top, length, size / heads]
+        found = found.unflatten(0, (batch, heads)).permute(0, 3, 2, 1, 4).reshape(-1, size)  # a row a pair, token by token
         if routed is None:
             return self.output(found, None).view_as(x), None
         return combined(self.output(found[routed.order], routed), routed, batch * length).view_as(x), routed

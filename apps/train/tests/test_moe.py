@@ -125,25 +125,30 @@ def test_a_sequence_is_independent_of_its_batch_and_of_what_follows():
 
 
 @pytest.mark.parametrize("current", [True, False])
-def test_stick_breaking_by_products_and_its_gradient(current):
+@pytest.mark.parametrize("block", [2, 64])
+def test_stick_breaking_by_products_and_its_gradient(current, block, monkeypatch):
+    monkeypatch.setattr(StickBreaking, "BLOCK", block)
     torch.manual_seed(3)
-    scores = torch.randn(2, 4, 6, dtype=torch.float64) * 3
-    weights = StickBreaking.apply(scores, current)
-    for batch, i, j in itertools.product(range(2), range(4), range(6)):
-        end = i + 2 if current else i + 1  # query i is key i + 2
-        beta = scores[batch, i].sigmoid()
-        expected = beta[j] * torch.prod(1 - beta[j + 1 : end + 1]) if j <= end else torch.zeros(())
-        assert weights[batch, i, j].item() == pytest.approx(expected.item(), abs=1e-12)
-    assert (weights.sum(-1) <= 1 + 1e-12).all()
-    assert torch.autograd.gradcheck(lambda l: StickBreaking.apply(l, current), scores.clone().requires_grad_())
+    query, key, value = (torch.randn(2, *shares, 5, 3, dtype=torch.float64, requires_grad=True) for shares in ((2,), (), ()))
+    found = StickBreaking.apply(query * 2, key, value, current)
+    for row, share, i in itertools.product(range(2), range(2), range(5)):
+        expected = torch.zeros(3, dtype=torch.float64)
+        stick = 1.0
+        for j in range(i if current else i - 1, -1, -1):
+            beta = (query[row, share, i] * 2 @ key[row, j] / math.sqrt(3)).sigmoid()
+            expected = expected + stick * beta * value[row, j]
+            stick = stick * (1 - beta)
+        assert torch.allclose(found[row, share, i], expected, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda *given: StickBreaking.apply(*given, current), (query, key, value))
 
 
 def test_stick_breaking_stands_extreme_scores():
-    scores = torch.tensor([[[80.0, -90.0, 100.0, -100.0]]], requires_grad=True)
-    weights = StickBreaking.apply(scores.expand(1, 4, 4), True)
-    assert torch.isfinite(weights).all()
-    weights.sum().backward()
-    assert torch.isfinite(scores.grad).all()
+    query = torch.tensor([80.0, -90.0, 100.0, -100.0]).view(1, 1, 4, 1).requires_grad_()
+    key, value = torch.ones(1, 4, 1, requires_grad=True), torch.ones(1, 4, 1, requires_grad=True)
+    found = StickBreaking.apply(query, key, value, True)
+    assert ((found >= 0) & (found <= 1 + 1e-6)).all()
+    found.sum().backward()
+    assert all(torch.isfinite(tensor.grad).all() for tensor in (query, key, value))
 
 
 def test_equal_modules_go_to_the_lower_index():
