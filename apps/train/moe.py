@@ -372,21 +372,19 @@ def read_stream(stream: Path, split: str) -> numpy.ndarray:
 
 
 @torch.no_grad()
-def evaluate(model: Generator, stream: numpy.ndarray, length: int = 512, windows: int = 64, batch: int = 8) -> dict:
-    """Perplexity over `windows` windows of held-out text, and each router's marginal entropy as a share of its most."""
+def evaluate(model: Generator, stream: numpy.ndarray, length: int = 512, windows: int = 64) -> dict:
+    """Perplexity over `windows` windows of held-out text, the loss of each, and each router's marginal entropy as a share of its most."""
     model.eval()
-    starts = numpy.linspace(0, len(stream) - length - 1, windows).astype(int)
     losses, used = [], []
-    for first in range(0, windows, batch):
-        rows = [stream[start : start + length + 1] for start in starts[first : first + batch]]
-        ids = torch.from_numpy(numpy.stack(rows).astype(numpy.int64)).to(model.embedding.weight.device)
-        loss, routes = next_token_loss(model, ids)
-        losses.append(loss.item() * len(rows))
+    for start in numpy.linspace(0, len(stream) - length - 1, windows).astype(int):
+        ids = torch.from_numpy(stream[start : start + length + 1].astype(numpy.int64))[None]
+        loss, routes = next_token_loss(model, ids.to(model.embedding.weight.device))
+        losses.append(loss.item())
         used.append([routed.probabilities.mean(0) for routed in routes])
     marginals = [torch.stack(parts).mean(0) for parts in zip(*used, strict=True)]
-    evenness = [(entropy(p) / math.log(len(p))).item() for p in marginals]
+    evenness = [round((entropy(p) / math.log(len(p))).item(), 4) for p in marginals]
     mean = sum(losses) / windows
-    return {"loss": mean, "perplexity": math.exp(mean), "evenness": evenness, **model.parameter_counts()}
+    return {"loss": mean, "perplexity": math.exp(mean), "evenness": evenness, **model.parameter_counts(), "windows": [round(loss, 5) for loss in losses]}  # fmt: skip
 
 
 # ---------------------------------------------------------------- commands
@@ -439,6 +437,7 @@ def main() -> None:
     figures = commands.add_parser("evaluate")
     figures.add_argument("run", type=Path)
     figures.add_argument("stream", type=Path)
+    figures.add_argument("--windows", type=int, default=64)
     chosen = parser.parse_args()
     if chosen.command == "stream":
         write_streams(chosen.corpus, chosen.stream, chosen.millions, chosen.bytes)
@@ -449,7 +448,8 @@ def main() -> None:
         ended = train(chosen.size, chosen.stream, chosen.run, chosen.minutes, chosen.seed, chosen.precision, chosen.device, changed)
         print("the stage has ended" if ended else "stopped by --minutes: the same command goes on")
     else:
-        print(json.dumps(evaluate(load_run(chosen.run)[0], read_stream(chosen.stream, "held-out")), indent=1))
+        measured = evaluate(load_run(chosen.run)[0], read_stream(chosen.stream, "held-out"), windows=chosen.windows)
+        print(json.dumps({"run": chosen.run.name, **measured}))
 
 
 if __name__ == "__main__":
