@@ -30,6 +30,7 @@ QUESTIONS = ("What does {} do?", "How does {} work?", "Where do we {}?", "which 
 CHARACTERS = 400  # of a passage: rules, six passages and an answer fit 1,536 tokens
 BUCKET = 2.0  # of BM25 score
 PASSAGES = (4, 6)  # of an answer
+ASKED = 300  # questions of a repository at most, so that none outweighs the others
 EVIDENCE = (1, 3)  # of a judgement, of a claim
 OPPOSITES = "first last|minimum maximum|min max|smallest largest|lowest highest|before after|start end|left right|true false|add remove|adds removes|enable disable|enables disables|encode decode|encodes decodes|ascending descending|synchronous asynchronous|width height|row column|rows columns|lower upper|increase decrease|increases decreases|inclusive exclusive|earliest latest|shortest longest|open close|opens closes|push pop|read write|reads writes|parent child|source target|ancestor descendant|input output|serialize deserialize|serializes deserializes|positive negative|less greater|any all|union intersection|client server|local remote|header footer|horizontal vertical"  # fmt: skip
 
@@ -153,11 +154,13 @@ def ask(symbol: str, generator: random.Random) -> str:
     return generator.choice(QUESTIONS).format(split_name(symbol.rsplit(".", 1)[-1]))
 
 
-def candidates(pairs: list[dict], generator: random.Random) -> Iterator[dict]:
-    """Of one repository: each question with its own passage and the best other ones."""
+def candidates(pairs: list[dict], generator: random.Random, asked: int | None = None) -> Iterator[dict]:
+    """Of one repository: all questions or `asked` of them, drawn, each with its own passage and the best other ones."""
     documented = [pair for pair in pairs if usable(pair)]
     index = Bm25([f"{pair['symbol']} {beginning(pair['code'])}" for pair in documented])
-    for number, pair in enumerate(documented):
+    numbers = range(len(documented))
+    for number in numbers if asked is None or asked >= len(numbers) else sorted(generator.sample(numbers, asked)):
+        pair = documented[number]
         query = ask(pair["symbol"], generator)
         most = generator.randint(*PASSAGES)
         ranked = index.search(query, most + 12)
@@ -188,7 +191,7 @@ def records(pairs: Iterable[dict], seed: int = 1) -> Iterator[dict]:
     by_repository = defaultdict(list)
     for pair in pairs:
         by_repository[pair["repository"]].append(pair)
-    found = [candidate for _, group in sorted(by_repository.items()) for candidate in candidates(group, generator)]
+    found = [candidate for _, group in sorted(by_repository.items()) for candidate in candidates(group, generator, ASKED)]
     answered, refused = matched(found, generator)
 
     def record(task: str, candidate: dict, messages: list[dict]) -> dict:
