@@ -84,6 +84,7 @@ languageModelOptions(program.command("run").description("run a flow on an input"
   .option("--database <file>", 'a SQLite file as the database "database"')
   .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
+  .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
   .option("--trace", "show every step")
   .action(
     action((terminal, flow: string, options: Omit<RunCommandOptions, "signal">) =>

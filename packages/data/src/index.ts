@@ -9,5 +9,6 @@ export * from "./list-difference.js";
 export * from "./list-flatten.js";
 export * from "./list-take.js";
 export * from "./number-compare.js";
+export * from "./number-summary.js";
 export * from "./text-match.js";
 export * from "./text-template.js";

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Flow, FlowDocument, GenerateRequest, Json } from "@tessera/core";
+import type { GenerateRequest } from "@tessera/core";
 import { scriptedModel } from "@tessera/testkit";
 import { hostOver } from "./corpus.fixture.js";
 import { selfRag } from "./self-rag/flow.js";
+import { selfRagTokens } from "./self-rag-tokens/flow.js";
 import { trace } from "./trace.fixture.js";
 
 /** The reflection tokens of the authors' model, by the choices of the flow's judges. */
@@ -11,25 +12,6 @@ const tokens: Readonly<Record<string, string>> = {
   ...{ fully: "[Fully supported]", partially: "[Partially supported]", not: "[No support / Contradictory]" },
   ...Object.fromEntries(["1", "2", "3", "4", "5"].map((grade) => [grade, `[Utility:${grade}]`])),
 };
-
-/** The flow for a model that was tuned to say such tokens: judges know their labels, and writers give probabilities. */
-const tuned = (document: FlowDocument): FlowDocument => ({
-  ...document,
-  nodes: Object.fromEntries(
-    Object.entries(document.nodes).map(([name, node]) => {
-      if (typeof node.run !== "string") return [name, { ...node, run: tuned(node.run) }];
-      const settings = node.with as { [key: string]: Json; choices: { [choice: string]: string } };
-      if (node.run === "generator.continue") return [name, { ...node, with: { ...settings, logprobs: true } }];
-      if (node.run !== "router.model-judge") return [name, node];
-      const labels = Object.fromEntries(Object.keys(settings.choices).map((choice) => [choice, tokens[choice]!]));
-      return [name, { ...node, with: { ...settings, labels } }];
-    }),
-  ),
-});
-const selfRagTokens = { ...selfRag, document: tuned(selfRag.document) } as Flow<
-  { query: string },
-  { text: string; score: number; turns: number }
->;
 
 /** What a tuned model makes probable as its first token, by what it is asked and about which passage. */
 const chances = (request: GenerateRequest): Record<string, number> => {

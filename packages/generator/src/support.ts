@@ -28,7 +28,7 @@ function windowOf(claim: Question, { title = "", text }: Passage): { share: numb
  */
 export const support = operator({
   name: "generator.support",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "verification",

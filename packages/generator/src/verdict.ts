@@ -1,5 +1,5 @@
 // internal
-import { flag, type Hit, hits, type Passage, text } from "@tessera/core";
+import { flag, type Hit, hits, number, type Passage, text } from "@tessera/core";
 import { z } from "zod";
 import { Question, weigh } from "./coverage.js";
 
@@ -29,6 +29,8 @@ export const ports = {
   output: {
     verdict: z.enum(verdicts),
     supported: flag,
+    /** The mean score of the claims; 0 where nothing is claimed. */
+    score: number,
     claims: z.array(checked),
     /** The claims that are not supported, as a text for the one who writes the next answer; empty where all are. */
     feedback: text,
@@ -59,5 +61,6 @@ export function summarise(claims: Checked[]) {
     .filter((claim) => claim.verdict !== "supported")
     .map((claim) => `${claim.verdict === "refuted" ? "Wrong by the passages" : "Not in the passages"}: ${claim.claim}`)
     .join("\n");
-  return { verdict, supported: verdict === "supported", claims, feedback };
+  const score = claims.reduce((sum, claim) => sum + claim.score, 0) / (claims.length || 1);
+  return { verdict, supported: verdict === "supported", score, claims, feedback };
 }

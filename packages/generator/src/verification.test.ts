@@ -60,6 +60,7 @@ testOperator(verify, {
       output: {
         verdict: "refuted",
         supported: false,
+        score: 1 / 3,
         claims: [
           { claim: "The tower is in Paris.", verdict: "supported", evidence: ["tower"], score: 1 },
           { claim: "The tower was finished in 1900.", verdict: "refuted", evidence: ["tower"], score: 0 },
@@ -141,6 +142,7 @@ testOperator(support, {
       output: {
         verdict: "supported",
         supported: true,
+        score: expect.closeTo(1),
         claims: [
           {
             claim: "The Eiffel Tower, finished in 1889, stands in Paris.",

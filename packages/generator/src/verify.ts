@@ -24,7 +24,7 @@ function readVerdict(said: string): Checked["verdict"] {
  */
 export const verify = operator({
   name: "generator.verify",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "verification",

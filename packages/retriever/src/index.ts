@@ -14,5 +14,6 @@ export * from "./stores/nearest.js";
 export * from "./stores/postgres.js";
 export * from "./tuning/adapt.js";
 export * from "./tuning/adapter.js";
+export * from "./tuning/recall.js";
 export * from "./tuning/supervise-by-model.js";
 export * from "./tuning/supervise.js";

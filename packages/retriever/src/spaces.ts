@@ -4,6 +4,7 @@ import { type Embedding, type Encoder, type Host, type Store, TesseraError } fro
 /** Turns a query into a vector, and searches a store of vectors. */
 export interface DenseSearch {
   readonly store: Store;
+  readonly encoder: Encoder;
   encode(query: string, signal: AbortSignal): Promise<Float32Array>;
 }
 
@@ -35,6 +36,7 @@ export async function openDense(
     );
   return {
     store,
+    encoder,
     encode: async (query, signal) => (await encoder.encode([query], { ...embedding, kind: "query" }, signal))[0]!,
   };
 }

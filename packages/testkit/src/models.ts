@@ -5,6 +5,7 @@ import {
   type GenerateRequest,
   type LanguageModel,
   TesseraError,
+  words,
 } from "@tessera/core";
 
 type Script = readonly string[] | ((request: GenerateRequest, call: number) => string | Promise<string>);
@@ -83,12 +84,16 @@ export interface ModelScript {
   readonly rules: readonly ModelRule[];
   /** The probabilities of some words; others have 0.95. Without it the model has no log-probabilities. */
   readonly probabilities?: Readonly<Record<string, number>>;
+  /** The probability, in a text to be scored, of a word that the prompt holds and of another. Without it no text can be scored. */
+  readonly scores?: { readonly held: number; readonly other: number };
 }
 
 /** What is said to a prompt that holds all the texts in `asked`; of several sayings the request's seed takes one. */
 export interface ModelRule {
   readonly asked: string | readonly string[];
   readonly says: string | readonly string[];
+  /** The probabilities of what might be said in place of it, as the alternatives to its first token. */
+  readonly chances?: Readonly<Record<string, number>>;
 }
 
 const promptOf = ({ messages, prefix = "" }: GenerateRequest): string =>
@@ -96,27 +101,45 @@ const promptOf = ({ messages, prefix = "" }: GenerateRequest): string =>
 
 /** A scripted model that answers by the first rule that fits. It throws where none does. */
 export function ruledModel(
-  { rules, probabilities }: ModelScript,
+  { rules, probabilities, scores }: ModelScript,
   options?: Parameters<typeof scriptedModel>[1],
 ): ScriptedModel {
+  const ruleFor = (request: GenerateRequest): ModelRule => {
+    const prompt = promptOf(request);
+    const rule = rules.find(({ asked }) => [asked].flat().every((text) => prompt.includes(text)));
+    if (!rule) throw new Error(`no rule for the prompt:\n${prompt}`);
+    return rule;
+  };
   const capabilities: Capability[] = [
     ...(probabilities ? (["logprobs"] as const) : []),
     ...(rules.some(({ says }) => typeof says !== "string") ? (["seed"] as const) : []),
+    ...(scores ? (["score"] as const) : []),
   ];
-  return scriptedModel(
+  const model = scriptedModel(
     (request) => {
-      const prompt = promptOf(request);
-      const rule = rules.find(({ asked }) => [asked].flat().every((text) => prompt.includes(text)));
-      if (!rule) throw new Error(`no rule for the prompt:\n${prompt}`);
-      const sayings = [rule.says].flat();
+      const sayings = [ruleFor(request).says].flat();
       return sayings[(request.seed ?? 0) % sayings.length]!;
     },
     {
       capabilities,
       ...(probabilities && { logprob: (token) => Math.log(probabilities[token.trim()] ?? 0.95) }),
+      alternatives: (_, request) =>
+        Object.entries(ruleFor(request).chances ?? {}).map(([text, chance]) => ({ text, logprob: Math.log(chance) })),
       ...options,
     },
   );
+  if (!scores) return model;
+  return {
+    ...model,
+    async score(request, signal) {
+      const asked: GenerateRequest = { messages: request.messages, maxTokens: 0 };
+      model.requests.push(asked);
+      const scored = await model.score!(request, signal);
+      const held = new Set(words(promptOf(asked)));
+      const chance = (token: string) => (words(token).every((word) => held.has(word)) ? scores.held : scores.other);
+      return { ...scored, tokens: scored.tokens.map(({ text }) => ({ text, logprob: Math.log(chance(text)) })) };
+    },
+  };
 }
 
 /** An encoder for tests: letters and letter pairs hashed into `width` buckets, so that texts with common words are near. */

@@ -9,6 +9,7 @@ import { corpusResources } from "../corpus.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
+import { writeOutputs } from "../outputs.js";
 import { runFlow } from "../run.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
@@ -26,6 +27,8 @@ export interface RunCommandOptions extends RunResourceOptions, LanguageModelOpti
   /** A JSON object, or a file that holds one. */
   readonly input: string;
   readonly trace?: boolean;
+  /** Where the outputs go, in place of being shown. */
+  readonly out?: string;
 }
 
 interface Opened {
@@ -93,8 +96,12 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
     opened = await openResources(terminal, options);
     const resources = { ...opened.resources, ...(model && { model: { model } }) };
     const { result, events } = await runFlow(terminal, document, input, resources, options);
-    terminal.result({ ...result, ...(model?.scripted && { scripted: true }), events });
-    terminal.say(JSON.stringify(result, undefined, 2));
+    const output =
+      options.out === undefined
+        ? result.output
+        : await writeOutputs(options.out, result.output as Record<string, unknown>);
+    terminal.result({ ...result, output, ...(model?.scripted && { scripted: true }), events });
+    terminal.say(JSON.stringify({ ...result, output }, undefined, 2));
     return 0;
   } finally {
     await opened?.close();

@@ -1,111 +1,13 @@
-import { first, flow, is, value } from "@tessera/core";
-import { listAppend, textTemplate } from "@tessera/data";
-import { continuation } from "@tessera/generator";
-import { sparse } from "@tessera/retriever";
-import { beam, modelJudge, reflection } from "@tessera/router";
+import { flow, value } from "@tessera/core";
+import { turnOf } from "./turn.js";
 
-const segment = flow("segment", { query: "text", draft: "text", hit: "hit" }, (f, { query, draft, hit }) => {
-  const written = f.node("write", continuation({ model: "model", maxTokens: 100 }), { query, draft, hits: [hit] });
-  const relevance = f.node(
-    "relevance",
-    modelJudge({
-      model: "model",
-      question: "Does the passage hold what helps to answer the question?",
-      choices: { relevant: "it does", irrelevant: "it does not" },
-      otherwise: "irrelevant",
-    }),
-    { query, hits: [hit] },
-  );
-  const judged = { query, draft: written.text, hits: [hit] };
-  const support = f.node(
-    "support",
-    modelJudge({
-      model: "model",
-      question: "How far does the passage support what the draft says?",
-      choices: { fully: "all of it", partially: "some of it", not: "nothing of it" },
-      otherwise: "not",
-    }),
-    judged,
-  );
-  const usefulness = f.node(
-    "usefulness",
-    modelJudge({
-      model: "model",
-      question: "How useful is the draft as an answer to the question?",
-      choices: { "1": "useless", "2": "hardly", "3": "somewhat", "4": "useful", "5": "all that one could want" },
-      otherwise: "3",
-    }),
-    judged,
-  );
-  const scored = f.node("score", reflection({ usefulness: 0.5 }), {
-    text: written.text,
-    done: written.done,
-    tokens: written.tokens,
-    relevance: relevance.chances,
-    support: support.chances,
-    usefulness: usefulness.chances,
-  });
-  return { candidate: scored.candidate };
-});
-
-const extend = flow("extend", { query: "text", draft: "text" }, (f, { query, draft }) => {
-  const { choice } = f.node(
-    "retrieve-or-not",
-    modelJudge({
-      model: "model",
-      question: "An answer to the question is being written. Do facts from a search help to write its next sentence?",
-      choices: { retrieve: "they do", continue: "they do not, or the draft is complete" },
-      otherwise: "retrieve",
-      favour: { choice: "retrieve", above: 0.2 },
-    }),
-    { query, draft },
-  );
-  const joined = f.node("join", textTemplate({ template: "{query} {draft}" }), { query, draft });
-  const found = f.node(
-    "retrieve",
-    sparse({ store: "sparse", top: 5 }),
-    { query: joined.text },
-    { when: is(choice, "retrieve") },
-  );
-  const segments = f.each("segments", segment, { over: "hit", max: 5 }, { query, draft, hit: found.hits });
-  const plain = f.node(
-    "write",
-    continuation({ model: "model", maxTokens: 100 }),
-    { query, draft },
-    { when: is(choice, "continue") },
-  );
-  const scored = f.node("score", reflection(), { text: plain.text, done: plain.done, tokens: plain.tokens });
-  const alone = f.node("alone", listAppend(), { list: value([]), item: scored.candidate });
-  return { candidates: first(segments.candidate, alone.list) };
-});
-
-const turn = flow(
-  "turn",
-  { query: "text", state: { optional: "any" }, candidates: { list: { list: "any" } } },
-  (f, { query, state, candidates }) => {
-    const search = f.node("schedule", beam({ width: 2, depth: 7 }), { state, candidates });
-    const extended = f.each(
-      "extend",
-      extend,
-      { over: "draft", max: 2 },
-      { query, draft: search.next },
-      { when: is(search.done, false) },
-    );
-    return {
-      state: search.state,
-      candidates: first(extended.candidates, value([])),
-      text: search.best,
-      score: search.score,
-      done: search.done,
-    };
-  },
-);
+const turn = turnOf();
 
 /**
  * Self-RAG: before each segment a judge says whether to retrieve; each passage then gives a segment of its own, judges grade
  * its relevance, support and usefulness, and a beam of two keeps the best texts. Asai et al. 2023; Modular RAG, algorithm 7.
  * Retrieval above 0.2, weights 1, 1 and 0.5, five passages, seven segments. Prompted judges stand in for the authors' trained
- * model; with one, set `labels` to its reflection tokens and `logprobs` on the writers, and the scores are those of its code.
+ * model; the flow "self-rag-tokens" is the one for a model that says reflection tokens.
  */
 export const selfRag = flow("self-rag", { query: "text" }, (f, { query }) => {
   const turns = f.repeat(

@@ -1,4 +1,4 @@
-import { type Encoder, number, operator, TesseraError, text } from "@tessera/core";
+import { type Encoder, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { adapt, adapter } from "./adapter.js";
 
@@ -21,13 +21,8 @@ export const adaptQuery = operator({
   async setup({ encoder: name }, host) {
     const encoder = await host.resource<Encoder>("encoder", name);
     return async ({ query, adapter }, { signal }) => {
-      const space = encoder.space({});
-      if (adapter.space !== space)
-        throw new TesseraError("SPACE_MISMATCH", `the adapter maps "${adapter.space}", not "${space}"`, {
-          hint: "learn it again with this encoder",
-        });
       const [vector] = await encoder.encode([query], { kind: "query" }, signal);
-      return { vector: [...adapt(adapter, vector!)] };
+      return { vector: [...adapt(adapter, vector!, encoder.space({}))] };
     };
   },
 });

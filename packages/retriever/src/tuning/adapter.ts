@@ -34,6 +34,8 @@ export interface TrainingSettings {
   readonly learningRate: number;
   readonly epochs: number;
   readonly batch: number;
+  /** The share of the examples that is held back to judge each epoch by, from 0 to below 1. */
+  readonly validation: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly signal?: AbortSignal;
@@ -96,8 +98,15 @@ class Parameters {
   }
 }
 
-/** The vector of a query under an adapter, at length 1. @throws TesseraError SPACE_MISMATCH */
-export function adapt({ up, down, rank, width }: Adapter, query: Float32Array): Float32Array {
+/**
+ * The vector of a query under an adapter, at length 1.
+ * @throws TesseraError SPACE_MISMATCH where the adapter was made for vectors of another space.
+ */
+export function adapt({ up, down, rank, width, space }: Adapter, query: Float32Array, of: string): Float32Array {
+  if (space !== of)
+    throw new TesseraError("SPACE_MISMATCH", `the adapter maps "${space}", not "${of}"`, {
+      hint: "learn it again with this encoder",
+    });
   if (query.length !== width || up.length !== rank * width || down.length !== rank * width)
     throw new TesseraError("SPACE_MISMATCH", `an adapter of ${width} components cannot map ${query.length}`);
   const inner = Array.from({ length: rank }, (_, row) => dot(down, query, row * width));
@@ -106,67 +115,107 @@ export function adapt({ up, down, rank, width }: Adapter, query: Float32Array): 
   return mapped.map((component) => component / length);
 }
 
+/** The state of a training: the parameters so far, and how they are judged. */
+class Training {
+  readonly up: Parameters;
+  readonly down: Parameters;
+
+  constructor(
+    readonly width: number,
+    private readonly settings: TrainingSettings,
+  ) {
+    const { rank, random } = settings;
+    this.up = new Parameters(new Float64Array(width * rank));
+    this.down = new Parameters(Float64Array.from({ length: rank * width }, () => (random() - 0.5) / Math.sqrt(width)));
+  }
+
+  private forward({ query, documents, target }: Example) {
+    const { rank, loss, temperature } = this.settings;
+    const inner = Array.from({ length: rank }, (_, row) => dot(this.down.values, query, row * this.width));
+    const mapped = Float64Array.from(query, (component, i) => component + dot(this.up.values, inner, i * rank));
+    const scores = documents.map((document) => dot(mapped, document));
+    return { inner, ...lossOf(scores, target, loss, temperature) };
+  }
+
+  /** The mean loss of examples. */
+  lossOn = (examples: readonly Example[]): number =>
+    examples.reduce((sum, example) => sum + this.forward(example).value, 0) / examples.length;
+
+  /** One step on a batch. @returns the sum of its losses before it. */
+  step(batch: readonly Example[]): number {
+    const sum = batch.reduce((total, example) => total + this.learn(example, 1 / batch.length), 0);
+    for (const parameters of [this.up, this.down]) parameters.step(this.settings.learningRate);
+    return sum;
+  }
+
+  /** Adds the gradient of one example, weighted, and gives its loss. */
+  private learn(example: Example, weight: number): number {
+    const { query, documents } = example;
+    const { width, up, down } = this;
+    const { rank } = this.settings;
+    const { inner, value, gradient } = this.forward(example);
+    const slope = new Float64Array(width);
+    for (const [index, document] of documents.entries())
+      for (let i = 0; i < width; i++) slope[i]! += weight * gradient[index]! * document[i]!;
+    const back = new Float64Array(rank);
+    for (let i = 0; i < width; i++)
+      for (let r = 0; r < rank; r++) {
+        up.gradient[i * rank + r]! += slope[i]! * inner[r]!;
+        back[r]! += up.values[i * rank + r]! * slope[i]!;
+      }
+    for (let r = 0; r < rank; r++)
+      for (let i = 0; i < width; i++) down.gradient[r * width + i]! += back[r]! * query[i]!;
+    return value;
+  }
+
+  adapter = (space: string): Adapter => ({
+    ...{ space, width: this.width, rank: this.settings.rank },
+    ...{ up: [...this.up.values], down: [...this.down.values] },
+  });
+}
+
+/** After so many epochs without a lower loss on what is held back, training ends. */
+const patience = 5;
+
+/** Fisher and Yates. */
+function shuffle<T>(list: T[], random: () => number): void {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [list[i], list[j]] = [list[j]!, list[i]!];
+  }
+}
+
 /**
- * Trains an adapter. It begins as the identity (U = 0), so that the first loss is that of the encoder alone. Between
- * batches others have their turn.
- * @returns the adapter, and the mean loss of each epoch.
+ * Trains an adapter. It begins as the identity (U = 0), so that the first loss is that of the encoder alone. A share of
+ * the examples, `validation`, is held back: what is kept are the parameters of the epoch with the least loss on these,
+ * the identity where no epoch lowers it. Between batches others have their turn.
+ * @returns the adapter; the mean loss of each epoch; and the losses on what was held back, the first before any step.
  * @throws TesseraError BAD_VALUE where there is nothing to learn from, ABORTED through the signal.
  */
 export async function trainAdapter(examples: readonly Example[], space: string, settings: TrainingSettings) {
-  const { loss, rank, temperature, learningRate, epochs, batch, random, signal } = settings;
+  const { epochs, batch, validation, random, signal } = settings;
   const width = examples[0]?.query.length ?? 0;
   if (width === 0) throw new TesseraError("BAD_VALUE", "there is no example to learn from");
-  const up = new Parameters(new Float64Array(width * rank));
-  const down = new Parameters(Float64Array.from({ length: rank * width }, () => (random() - 0.5) / Math.sqrt(width)));
-  const order = examples.map((_, index) => index);
+  const training = new Training(width, settings);
+  const learnt = [...examples];
+  shuffle(learnt, random);
+  const heldBack = learnt.splice(0, Math.floor(examples.length * validation));
   const losses: number[] = [];
+  const heldBackLosses = heldBack.length > 0 ? [training.lossOn(heldBack)] : [];
+  let adapter = training.adapter(space);
   for (let epoch = 0; epoch < epochs; epoch++) {
-    for (let i = order.length - 1; i > 0; i--) {
-      const j = Math.floor(random() * (i + 1));
-      [order[i], order[j]] = [order[j]!, order[i]!];
-    }
+    shuffle(learnt, random);
     let total = 0;
-    for (let start = 0; start < order.length; start += batch) {
+    for (let start = 0; start < learnt.length; start += batch) {
       signal?.throwIfAborted();
-      const members = order.slice(start, start + batch);
-      for (const member of members)
-        total += learn(examples[member]!, up, down, { rank, loss, temperature }, 1 / members.length);
-      up.step(learningRate);
-      down.step(learningRate);
+      total += training.step(learnt.slice(start, start + batch));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    losses.push(total / order.length);
+    losses.push(total / learnt.length);
+    if (heldBack.length > 0) heldBackLosses.push(training.lossOn(heldBack));
+    const best = heldBack.length > 0 ? heldBackLosses.indexOf(Math.min(...heldBackLosses)) : epoch + 1;
+    if (best === epoch + 1) adapter = training.adapter(space);
+    else if (epoch + 1 - best >= patience) break;
   }
-  const trained: Adapter = { space, width, rank, up: [...up.values], down: [...down.values] };
-  return { adapter: trained, losses };
-}
-
-/** Adds the gradient of one example, weighted, and gives its loss. */
-function learn(
-  { query, documents, target }: Example,
-  up: Parameters,
-  down: Parameters,
-  { rank, loss, temperature }: { rank: number; loss: Loss; temperature: number },
-  weight: number,
-): number {
-  const width = query.length;
-  const inner = Array.from({ length: rank }, (_, row) => dot(down.values, query, row * width));
-  const mapped = Float64Array.from(query, (component, i) => component + dot(up.values, inner, i * rank));
-  const { value, gradient } = lossOf(
-    documents.map((document) => dot(mapped, document)),
-    target,
-    loss,
-    temperature,
-  );
-  const slope = new Float64Array(width);
-  for (const [index, document] of documents.entries())
-    for (let i = 0; i < width; i++) slope[i]! += weight * gradient[index]! * document[i]!;
-  const back = new Float64Array(rank);
-  for (let i = 0; i < width; i++)
-    for (let r = 0; r < rank; r++) {
-      up.gradient[i * rank + r]! += slope[i]! * inner[r]!;
-      back[r]! += up.values[i * rank + r]! * slope[i]!;
-    }
-  for (let r = 0; r < rank; r++) for (let i = 0; i < width; i++) down.gradient[r * width + i]! += back[r]! * query[i]!;
-  return value;
+  return { adapter, losses, validation: heldBackLosses };
 }

@@ -8,9 +8,11 @@ export const training = {
   rank: z.int().positive().default(32),
   /** γ: the lower, the more the hardest documents count. */
   temperature: z.number().positive().default(0.05),
-  learningRate: z.number().positive().default(0.0003),
-  epochs: z.int().positive().default(4),
+  learningRate: z.number().positive().default(0.001),
+  epochs: z.int().positive().default(20),
   batch: z.int().positive().default(32),
+  /** The share that is held back; of all epochs the one that is best on it is kept. */
+  validation: z.number().min(0).lt(1).default(0.1),
 };
 
 /** Each different text encoded once. */

@@ -10,11 +10,12 @@ const record = z.object({ query: z.string(), docs: z.array(z.string()).min(1), l
  * Tuning of a retriever under the supervision of a language model (LSR): the shares that the retriever gives to passages,
  * P_R(d | q) = softmax(q′·d / γ) (equation 15), are drawn to those by which they help the model to say the right answer,
  * P_LSR(d | q, y) = exp(lmScore_d / β) / Σ_d′ exp(lmScore_d′ / β) (equation 11), by the mean of KL(P_R ‖ P_LSR)
- * (equation 16). `losses` has that mean for each epoch, in nats.
+ * (equation 16). `losses` has that mean for each epoch, in nats, `validation` that of the
+ * records held back, before the first epoch and after each; the epoch that is best there is kept.
  */
 export const superviseByModel = operator({
   name: "retriever.supervise-by-model",
-  version: 1,
+  version: 2,
   about: {
     module: "retrieval",
     submodule: "retriever fine-tuning",
@@ -26,7 +27,10 @@ export const superviseByModel = operator({
     /** β of equation 11: the lower, the more the best passage takes all. */
     sharpness: z.number().positive().default(0.1),
   }),
-  ports: { input: { records: z.array(record) }, output: { adapter, losses: z.array(number) } },
+  ports: {
+    input: { records: z.array(record) },
+    output: { adapter, losses: z.array(number), validation: z.array(number) },
+  },
   async setup({ encoder: name, sharpness, ...settings }, host) {
     const encoder = await host.resource<Encoder>("encoder", name);
     return async ({ records }, { random, signal }) => {

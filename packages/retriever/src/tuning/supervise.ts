@@ -9,11 +9,12 @@ const pair = z.object({ query: z.string(), positive: z.string(), negatives: z.ar
 /**
  * Supervised tuning of a retriever: L = −log exp(q′·d⁺/γ) / (exp(q′·d⁺/γ) + Σ_n exp(q′·d⁻/γ)) (equation 10), where the
  * negatives are those given and, as in DPR, the positives of `others` other questions. What is learnt is an adapter of
- * query vectors; the encoder and the index stay as they are. `losses` has the mean of each epoch, in nats.
+ * query vectors; the encoder and the index stay as they are. `losses` has the mean of each epoch, in nats,
+ * `validation` that of the pairs held back, before the first epoch and after each; the epoch that is best there is kept.
  */
 export const supervise = operator({
   name: "retriever.supervise",
-  version: 1,
+  version: 2,
   about: {
     module: "retrieval",
     submodule: "retriever fine-tuning",
@@ -21,7 +22,7 @@ export const supervise = operator({
     summary: "Learns an adapter of query vectors from questions and the passages that answer them.",
   },
   config: z.strictObject({ ...training, others: z.int().nonnegative().default(300) }),
-  ports: { input: { pairs: z.array(pair) }, output: { adapter, losses: z.array(number) } },
+  ports: { input: { pairs: z.array(pair) }, output: { adapter, losses: z.array(number), validation: z.array(number) } },
   async setup({ encoder: name, others, ...settings }, host) {
     const encoder = await host.resource<Encoder>("encoder", name);
     return async ({ pairs }, { random, signal }) => {

@@ -6,6 +6,7 @@ import { dense } from "../dense.js";
 import { ExactStore } from "../stores/exact.js";
 import { adaptQuery } from "./adapt.js";
 import { type Adapter, adapt, type Loss, lossOf, softmax } from "./adapter.js";
+import { recall } from "./recall.js";
 import { supervise } from "./supervise.js";
 import { superviseByModel } from "./supervise-by-model.js";
 
@@ -111,7 +112,7 @@ describe("tuning", () => {
     await store.upsert(passages, await encoder.encode(texts, { kind: "text" }));
     const both = hostOf({ "encoder/encoder": encoder, "store/dense": store });
     const { adapter } = await runOperator(supervise, { ...settings, others: 31 }, { pairs: train }, { host: both });
-    const recall = async (learnt: unknown) => {
+    const recallOf = async (learnt: unknown) => {
       let found = 0;
       for (const { query, positive } of heldOut) {
         const { vector } = await runOperator(
@@ -128,10 +129,59 @@ describe("tuning", () => {
       }
       return found / heldOut.length;
     };
-    const before = await recall(identity);
-    const after = await recall(adapter);
+    const before = await recallOf(identity);
+    const after = await recallOf(adapter);
     expect(before).toBeLessThan(0.3);
     expect(after).toBeGreaterThan(0.8);
+  });
+
+  it("keeps the epoch with the least loss on the pairs held back, and ends when it has not fallen for five", async () => {
+    const wrong = train.slice(0, 40).map(({ query }, index) => ({ ...train[(17 * index) % 40]!, query }));
+    const learn = (more: object, pairs = wrong) =>
+      runOperator(supervise, { ...settings, ...more }, { pairs }, { host: host(), context: contextOf() });
+    const { adapter, losses, validation } = (await learn({ epochs: 60, validation: 0.25 })) as {
+      [port: string]: unknown;
+      losses: number[];
+      validation: number[];
+    };
+    const best = validation.indexOf(Math.min(...validation));
+    expect(losses.length).toBe(best + 5);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    if (best === 0) expect((adapter as Adapter).up.every((value) => value === 0)).toBe(true);
+    else expect((await learn({ epochs: best, validation: 0.25 })).adapter).toEqual(adapter);
+    // with none held back it is the last epoch
+    const { adapter: last, validation: none } = await learn({ epochs: 2, validation: 0 });
+    expect(none).toEqual([]);
+    expect(last).not.toEqual((await learn({ epochs: 1, validation: 0 })).adapter);
+  });
+
+  it("measures recall with an adapter and without, by the text of a passage or its title and text", async () => {
+    const store = new ExactStore({ space: encoder.space({}), width: 256 });
+    const passages = [
+      { id: "a", text: "told1", metadata: {} },
+      { id: "b", text: "told2", title: "Second", metadata: {} },
+      { id: "c", text: "told3", metadata: {} },
+    ];
+    await store.upsert(passages, await encoder.encode(["told1", "told2", "told3"], { kind: "text" }));
+    const both = hostOf({ "encoder/encoder": encoder, "store/dense": store });
+    const measure = async (pairs: object[], more: object = {}) =>
+      (
+        await runOperator(recall, { store: "dense", encoder: "encoder", top: 1 }, { pairs, ...more } as never, {
+          host: both,
+        })
+      ).recall;
+    const asked = [
+      { query: "told1", positive: "told1" },
+      { query: "told2", positive: "Second\ntold2" },
+      { query: "told3", positive: "told1" },
+      { query: "told3", positive: "elsewhere" },
+    ];
+    expect(await measure(asked)).toBe(0.5);
+    expect(await measure(asked, { adapter: identity })).toBe(0.5);
+    expect(await measure([])).toBe(0);
+    await expect(measure(asked, { adapter: { ...identity, space: "another" } })).rejects.toMatchObject({
+      code: "SPACE_MISMATCH",
+    });
   });
 
   it("gives the same adapter for the same seed, and refuses one of another encoder, and no examples", async () => {
@@ -143,7 +193,7 @@ describe("tuning", () => {
     await expect(
       runOperator(adaptQuery, { encoder: "encoder" }, { query: "q", adapter: identity }, { host: other }),
     ).rejects.toMatchObject({ code: "SPACE_MISMATCH" });
-    expect(() => adapt({ ...identity, up: [] }, new Float32Array(256))).toThrow(
+    expect(() => adapt({ ...identity, up: [] }, new Float32Array(256), identity.space)).toThrow(
       expect.objectContaining({ code: "SPACE_MISMATCH" }),
     );
     await expect(runOperator(supervise, config, { pairs: [] }, { host: host() })).rejects.toMatchObject({
