@@ -75,6 +75,7 @@ def data_set(pairs: Iterable[dict], each: int) -> tuple[list[dict], list[dict]]:
         ask("answer", candidate, candidate["query"], candidate["others"], None, None)
         ask("judge", candidate, candidate["query"], few(candidate, generator), "no", None)
         ask("verify", candidate, candidate["said"], few(candidate, generator), "insufficient", None)
+    generator.shuffle(questions)
     return list(corpus.values()), questions
 
 

@@ -41,6 +41,28 @@ function bagF1(given: string, wanted: string): number {
   return (2 * precision * recall) / (precision + recall);
 }
 
+/**
+ * ROUGE-L (Lin 2004): the best harmonic mean of precision and recall of the longest common subsequence of words, against
+ * the accepted answers. Words are runs of letters and digits, in lower case.
+ */
+export const rougeL = (given: string, accepted: readonly string[]): number =>
+  Math.max(0, ...accepted.map((answer) => subsequenceF1(runs(given), runs(answer))));
+
+const runs = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+
+function subsequenceF1(given: readonly string[], wanted: readonly string[]): number {
+  // the longest common subsequence of the words so far with each beginning of `wanted`
+  let longest = new Uint32Array(wanted.length + 1);
+  for (const word of given) {
+    const next = longest.slice();
+    for (const [i, other] of wanted.entries())
+      next[i + 1] = word === other ? longest[i]! + 1 : Math.max(longest[i + 1]!, next[i]!);
+    longest = next;
+  }
+  const common = longest.at(-1)!;
+  return common === 0 ? 0 : (2 * common) / (given.length + wanted.length);
+}
+
 /** Of the cited passages, those that are gold; NaN where nothing is cited. */
 export const citationPrecision = (cited: readonly string[], gold: ReadonlySet<string>): number =>
   cited.length === 0 ? Number.NaN : new Set(cited.filter((id) => gold.has(id))).size / new Set(cited).size;

@@ -27,6 +27,7 @@ describe("a data set as a folder", () => {
               id: fc.constant(id),
               title: text,
               text,
+              source: fc.constantFrom<Passage["source"]>({ path: "a.ts" }, { path: "a.ts", lines: [1, 2], symbol: id }),
               metadata: fc.constant<Passage["metadata"]>({ at: [id] }),
             }),
           ),

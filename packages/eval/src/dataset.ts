@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson, messageOf, type Passage, TesseraError } from "@tessera/core";
+import { canonicalJson, messageOf, type Passage, passage, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { recordsOf } from "./jsonl.js";
 
@@ -11,6 +11,7 @@ const passageRecord = z.strictObject({
   id: z.string().min(1),
   title: z.string().optional(),
   text: z.string(),
+  source: passage.shape.source,
   metadata: metadata.optional(),
 });
 
@@ -92,10 +93,11 @@ export function revisionOf({ passages, questions }: DataSet): string {
  * @throws TesseraError STORE_FAILED
  */
 export async function writeDataSet(folder: string, { passages, questions }: DataSet): Promise<void> {
-  const corpus = passages.map(({ id, title, text, metadata }) => ({
+  const corpus = passages.map(({ id, title, text, source, metadata }) => ({
     id,
     title,
     text,
+    source,
     ...(Object.keys(metadata).length > 0 && { metadata }),
   }));
   await writeRecords(folder, files.corpus, corpus);

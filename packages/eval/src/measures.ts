@@ -1,5 +1,5 @@
 import type { Answer, Hit } from "@tessera/core";
-import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch } from "./answers.js";
+import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, rougeL } from "./answers.js";
 import type { Question } from "./dataset.js";
 import { allAt, averagePrecision, ndcgAt, precisionAt, recallAt, reciprocalRank } from "./ranking.js";
 
@@ -45,6 +45,7 @@ export function answerMeasures(given: Answer, { answers, gold = [] }: Question):
         EM: exactMatch(text, answers),
         F1: answerF1(text, answers),
         accuracy: containsAnswer(text, answers),
+        "ROUGE-L": rougeL(text.replace(/\[\d+\]/g, " "), answers),
       }),
     "cites gold first": gilded * Number(cited.length > 0 && relevant.has(cited[0]!)),
     "cites gold": gilded * Number(cited.some((id) => relevant.has(id))),

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, normalAnswer } from "./answers.js";
+import {
+  answerF1,
+  citationPrecision,
+  citationRecall,
+  containsAnswer,
+  exactMatch,
+  normalAnswer,
+  rougeL,
+} from "./answers.js";
 import { allAt, averagePrecision, ndcgAt, precisionAt, recallAt, reciprocalRank } from "./ranking.js";
 import { merged, type Span, spanIou, spanPrecision, spanRecall } from "./spans.js";
 import { bootstrap, pairedBootstrap } from "./statistics.js";
@@ -75,6 +83,26 @@ describe("measures of an answer", () => {
     expect(answerF1("", [""])).toBe(1);
     expect(answerF1("word", [""])).toBe(0);
     expect(answerF1("no", ["yes", "no"])).toBe(1);
+  });
+
+  it("ROUGE-L agrees with the paper's examples, and with every subsequence tried", () => {
+    // Lin 2004, section 3.1: the order of the words tells S2 (3/4) from S3 (1/2)
+    expect(rougeL("Police kill the gunman.", ["police killed the gunman"])).toBe(3 / 4);
+    expect(rougeL("the gunman kill police", ["police killed the gunman"])).toBe(1 / 2);
+    expect(rougeL("", ["police"])).toBe(0);
+    expect(rougeL("police", ["the gunman", "Police"])).toBe(1);
+    const words = fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 6 });
+    const subsequences = (list: readonly string[]): Set<string> =>
+      new Set(Array.from({ length: 2 ** list.length }, (_, mask) => list.filter((_, i) => (mask >> i) & 1).join("")));
+    fc.assert(
+      fc.property(words, words, (given, wanted) => {
+        const other = subsequences(wanted);
+        const common = Math.max(...[...subsequences(given)].map((one) => (other.has(one) ? one.length : 0)));
+        const [precision, recall] = [common / given.length, common / wanted.length];
+        const expected = common === 0 ? 0 : (2 * precision * recall) / (precision + recall);
+        expect(rougeL(given.join(" "), [wanted.join(" ")])).toBeCloseTo(expected, 12);
+      }),
+    );
   });
 
   it("count citations as sets", () => {

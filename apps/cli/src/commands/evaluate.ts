@@ -25,9 +25,11 @@ import { colors } from "../colors.js";
 import { corpusResources } from "../corpus.js";
 import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption, openEncoder } from "../engine.js";
+import { tasks } from "../generator-figures.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
 import type { Terminal } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
+import { evaluateGenerator, type GeneratorEvaluation } from "./evaluate-generator.js";
 import { evaluateGrid, type GridOptions } from "./evaluate-grid.js";
 import { rowCommands } from "./rows/commands.js";
 import { studyCommands } from "./studies/commands.js";
@@ -420,6 +422,19 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .option("--plot <file>", "draws quality against cost (SVG)")
     .option("--limit <number>", "so many pairs", positive, 5000)
     .action(action((terminal, options: EncoderEvaluation) => evaluateEncoder(terminal, { ...options, signal })));
+  languageModelOptions(
+    command
+      .command("generator")
+      .description(
+        "each operator that our generator runs beside its twin without a model, on code that no training saw",
+      ),
+  )
+    .option("--data <folder>", "the data set; by default the one that comes with the repository")
+    .option("--tasks <names>", `only these, separated by commas: ${tasks.map(({ name }) => name).join(", ")}`)
+    .option("--out <folder>", "keeps a file of results a flow, and takes up from there when run again")
+    .option("--limit <number>", "only the first questions of each task", positive)
+    .addOption(engineOption())
+    .action(action((terminal, options: GeneratorEvaluation) => evaluateGenerator(terminal, { ...options, signal })));
   languageModelOptions(
     command
       .command("grid")
