@@ -16,6 +16,7 @@ import argparse
 import copy
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,10 @@ MARGIN = 0.5  # points within which two arms count as equivalent
 
 @dataclass(frozen=True)
 class Settings:
-    intents: int = 50
-    examples: int = 20
+    intents: int = 30
+    examples: int = 16
     validation: int = 10
+    tested: int = 30
     epochs: int = 6
     batch: int = 32
     layers: tuple[int, ...] = (3,)
@@ -109,8 +111,9 @@ class Classifier(nn.Module):
     def forward(self, ids: list[list[int]]) -> Tensor:
         ends = torch.tensor([len(row) - 1 for row in ids])
         padded = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], batch_first=True)
-        trunk, _ = self.base(padded)  # what stands after a token never reaches it
-        return self.head(trunk[torch.arange(len(ids)), ends])
+        with torch.autocast("cpu", torch.bfloat16):
+            trunk, _ = self.base(padded)  # what stands after a token never reaches it
+        return self.head(trunk[torch.arange(len(ids)), ends].float())
 
 
 @torch.no_grad()
@@ -126,19 +129,24 @@ def accuracy(model: Classifier, data: Utterances) -> float:
     return 100 * right / len(order)
 
 
+def batches(data: Utterances, size: int, generator: numpy.random.Generator) -> Iterator[list[int]]:
+    """Batches of an epoch after another: of like length within each four, so that little is padded."""
+    while True:
+        order = generator.permutation(len(data.ids))
+        for start in range(0, len(order) - size + 1, 4 * size):
+            near = sorted(order[start : start + 4 * size].tolist(), key=lambda place: len(data.ids[place]))
+            cut = [near[place : place + size] for place in range(0, len(near) - size + 1, size)]
+            yield from (cut[number] for number in generator.permutation(len(cut)))
+
+
 def tune(model: Classifier, data: Utterances, rate: float, seed: int, settings: Settings) -> None:
     """AdamW without decay, the rate falling to zero along a line."""
     steps = settings.epochs * (len(data.ids) // settings.batch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
-    generator = numpy.random.default_rng(seed)
-    order: list[int] = []
     model.train()
-    for step in range(steps):
+    for step, places in zip(range(steps), batches(data, settings.batch, numpy.random.default_rng(seed)), strict=False):
         for group in optimiser.param_groups:
             group["lr"] = rate * (1 - step / steps)
-        if len(order) < settings.batch:
-            order = generator.permutation(len(data.ids)).tolist()
-        places, order = order[: settings.batch], order[settings.batch :]
         loss = F.cross_entropy(model([data.ids[place] for place in places]), torch.tensor([data.intents[place] for place in places]))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -160,7 +168,7 @@ def measure(base: Generator, arm: str, seed: int, rate: float, groups: tuple, se
     mixed = [[group[place] for place in generator.permutation(len(group))] for group in known]
     cut = settings.examples, settings.examples + settings.validation
     train, validation = utterances([group[: cut[0]] for group in mixed]), utterances([group[cut[0] : cut[1]] for group in mixed])
-    test, outside = utterances([group[cut[1] :] for group in mixed]), utterances(shifted)
+    test, outside = utterances([group[cut[1] : cut[1] + settings.tested] for group in mixed]), utterances([group[: settings.tested] for group in shifted])
     torch.manual_seed(seed)
     model = Classifier(base if arm == "dense" else emergent(base, arm, seed, settings), len(known))
     tune(model, train, rate, seed, settings)

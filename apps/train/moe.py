@@ -140,16 +140,17 @@ class StickBreaking(torch.autograd.Function):
     query [rows, shares, length, size], key and value [rows, length, size] → as query: the shares of a row see the same keys.
     Query i sees key i where `current` is set. Keys stand from the last to the first, so that a break takes from what follows
     by one cumulative sum; the gradient a ⊙ g − sigmoid(l) ⊙ Σ_{m ≤ j} a_im g_im sums the other way. BLOCK queries at a time,
-    and on a CPU one row, keep scores in the cache; they are made again for the gradient.
+    and on a CPU few rows, keep scores in the cache; they are made again for the gradient.
     """
 
     BLOCK = 256
+    SCORES = 2**18  # at once on a CPU, unless one row's block has more
 
     @staticmethod
     def blocks(query: Tensor, key: Tensor, current: bool) -> Iterator[tuple[slice, slice, slice, Tensor, Tensor, Tensor]]:
         """(rows, queries, keys, scores, softplus of them, weights); the last three are [rows, shares · queries, keys]."""
         rows, shares, length, size = query.shape
-        together = 1 if query.device.type == "cpu" else rows
+        together = max(1, StickBreaking.SCORES // (shares * min(StickBreaking.BLOCK, length) * length)) if query.device.type == "cpu" else rows
         for row, start in itertools.product(range(0, rows, together), range(0, length, StickBreaking.BLOCK)):
             end = min(start + StickBreaking.BLOCK, length)
             at, queries, keys = slice(row, row + together), slice(start, end), slice(length - end, length)

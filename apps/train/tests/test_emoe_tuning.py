@@ -43,6 +43,17 @@ def test_a_text_is_classified_alike_in_any_batch():
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+def test_an_epoch_uses_each_text_once_at_most_and_pads_little():
+    lengths = numpy.random.default_rng(4).integers(3, 90, 130).tolist()
+    data = Utterances([[6] * length for length in lengths], [0] * 130)
+    drawn = emoe_tuning.batches(data, 16, numpy.random.default_rng(1))
+    epoch = [next(drawn) for _ in range(130 // 16)]
+    places = [place for batch in epoch for place in batch]
+    assert len(places) == len(set(places)) == 128
+    padded = sum(16 * max(lengths[place] for place in batch) for batch in epoch)
+    assert padded < 1.3 * sum(lengths[place] for place in places)  # it is 1.8 where batches are drawn
+
+
 def test_accuracy_counts():
     model = Classifier(base(), 2).eval()
     with torch.no_grad():
