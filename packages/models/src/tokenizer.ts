@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { setImmediate as pause } from "node:timers/promises";
 import { toUSVString } from "node:util";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { messageOf, TesseraError } from "@tessera/core";
 import { z } from "zod";
+import { BytePairs } from "./byte-pairs.js";
 
 /** Text to token ids and back, by byte-level BPE. */
 export interface Tokenizer {
@@ -19,14 +21,25 @@ export interface Tokenizer {
   decode(ids: Iterable<number>): string;
 }
 
+// checked by hand: of tens of thousands of entries a schema makes tens of milliseconds
+const isVocabulary = (value: unknown): value is Readonly<Record<string, number>> =>
+  typeof value === "object" && value !== null && Object.values(value).every(isId);
+const isId = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+type Merge = string | readonly [string, string];
+const areMerges = (value: unknown): value is readonly Merge[] =>
+  Array.isArray(value) && value.every((merge) => (typeof merge === "string" ? merge.split(" ") : merge).length === 2);
+
 const document = z.looseObject({
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
   model: z.looseObject({
     type: z.literal("BPE"),
-    vocab: z.record(z.string(), z.int().nonnegative()),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, "a vocabulary gives each token its id"),
+    merges: z.custom<readonly Merge[]>(areMerges, "merges are pairs of tokens"),
     ignore_merges: z.boolean().nullish(),
+    continuing_subword_prefix: z.string().nullish(),
+    end_of_word_suffix: z.string().nullish(),
+    dropout: z.number().nullish(),
   }),
   added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string() })).default([]),
 });
@@ -61,14 +74,31 @@ export async function readTokenizer(path: string): Promise<Tokenizer> {
   } catch (cause) {
     throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
   }
-  return parseTokenizer(text, path);
+  const parts = tokenizerOf(text, path);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return value;
+    await pause();
+  }
 }
 
 /**
- * A tokenizer from the text of its tokenizer.json; `path` is for errors only.
+ * A tokenizer from the text of its tokenizer.json, in one turn of some tens of milliseconds; `path` is for errors only.
  * @throws TesseraError BAD_BUNDLE
  */
 export function parseTokenizer(text: string, path = "tokenizer.json"): Tokenizer {
+  const parts = tokenizerOf(text, path);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return value;
+  }
+}
+
+/** Entries of a vocabulary in one turn of the event loop. */
+const entriesPerTurn = 1024;
+
+/** Makes a tokenizer in parts, between which the event loop may turn. */
+function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
   const bad = (message: string, cause: unknown): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path, cause });
   let raw: unknown;
@@ -77,12 +107,13 @@ export function parseTokenizer(text: string, path = "tokenizer.json"): Tokenizer
   } catch (cause) {
     throw bad(`the file is not JSON: ${messageOf(cause)}`, cause);
   }
+  yield;
   const parsed = document.safeParse(raw);
   if (!parsed.success) throw bad(z.prettifyError(parsed.error), parsed.error);
   try {
-    const library = new Library(raw as object, {});
-    const whole = (part: string): number[] => library.encode(part, { add_special_tokens: false }).ids;
-    return new VocabularyTokenizer(parsed.data, pieceEncoder(parsed.data, whole));
+    yield;
+    const encode = yield* pieceEncoder(parsed.data, raw as object);
+    return new VocabularyTokenizer(encode, yield* bytesOfTokens(parsed.data));
   } catch (cause) {
     throw bad(`the tokenizer cannot be built: ${messageOf(cause)}`, cause);
   }
@@ -93,14 +124,31 @@ type Encode = (text: string, most: number) => Int32Array;
 /** At most this many pieces are remembered; then all are forgotten, which bounds the memory of hostile text. */
 const mostRemembered = 50_000;
 
+/** The bytes of the longest piece that `BytePairs` gets; those of our own pattern have 65 at most. */
+const longestPiece = 256;
+
 /**
- * Encodes piece by piece and remembers each piece's ids: the library is asked once for every word. Where a tokenizer
- * does not cut text this way, the library gets the whole of it.
+ * Encodes piece by piece and remembers each piece's ids. Where a tokenizer does not cut text this way, or does more than
+ * to merge bytes, the library gets the whole of it.
  */
-function pieceEncoder(tokenizer: Document, whole: (text: string) => number[]): Encode {
+function* pieceEncoder(tokenizer: Document, raw: object): Generator<void, Encode> {
+  let library: Library | undefined;
+  const whole = (text: string): number[] => {
+    library ??= new Library(raw, {});
+    return library.encode(text, { add_special_tokens: false }).ids;
+  };
   const cut = pieces.safeParse(tokenizer.pre_tokenizer);
-  if (!cut.success || tokenizer.normalizer || tokenizer.added_tokens.length > 0)
+  if (!cut.success || tokenizer.normalizer || tokenizer.added_tokens.length > 0) {
+    library = new Library(raw, {});
     return (text, most) => Int32Array.from(whole(text).slice(0, most));
+  }
+  const { continuing_subword_prefix, end_of_word_suffix, dropout, ignore_merges } = tokenizer.model;
+  const more = continuing_subword_prefix || end_of_word_suffix || dropout || ignore_merges;
+  const pairs = more ? undefined : yield* BytePairs.of(tokenizer.model, byteLevelAlphabet(), entriesPerTurn);
+  const encoded = (piece: string): readonly number[] => {
+    const bytes = Buffer.from(piece);
+    return pairs && bytes.length <= longestPiece ? pairs.encode(bytes) : whole(piece);
+  };
   const pattern = new RegExp(cut.data.pretokenizers[0].pattern.Regex, "gu");
   const remembered = new Map<string, readonly number[]>();
   return (text, most) => {
@@ -110,7 +158,7 @@ function pieceEncoder(tokenizer: Document, whole: (text: string) => number[]): E
       let found = remembered.get(piece);
       if (!found) {
         if (remembered.size >= mostRemembered) remembered.clear();
-        found = whole(piece);
+        found = encoded(piece);
         remembered.set(piece, found);
       }
       for (const id of found) ids.push(id);
@@ -119,27 +167,32 @@ function pieceEncoder(tokenizer: Document, whole: (text: string) => number[]): E
   };
 }
 
-class VocabularyTokenizer implements Tokenizer {
-  readonly vocabulary: number;
-  private readonly tokens: Uint8Array[] = [];
+/** The bytes of every token by its id; marks have none. */
+function* bytesOfTokens({ model, added_tokens }: Document): Generator<void, Uint8Array[]> {
+  const tokens: Uint8Array[] = [];
+  const marks = new Set(added_tokens.map(({ id }) => id));
+  const made = new Set(model.merges.map((pair) => (typeof pair === "string" ? pair.replace(" ", "") : pair.join(""))));
+  const byteOf = byteLevelAlphabet();
+  for (const [i, [token, id]] of Object.entries(model.vocab).entries()) {
+    if (i % entriesPerTurn === 0) yield;
+    const bytes = Array.from(token, (character) => byteOf.get(character));
+    // a mark is a token that no merge makes, so that no text can spell it
+    const isUnmade = bytes.length > 1 && !made.has(token) && !model.ignore_merges;
+    const isMark = marks.has(id) || isUnmade || bytes.includes(undefined);
+    tokens[id] = isMark ? new Uint8Array() : Uint8Array.from(bytes as number[]);
+  }
+  for (const id of marks) tokens[id] ??= new Uint8Array();
+  return tokens;
+}
 
+class VocabularyTokenizer implements Tokenizer {
   constructor(
-    { model, added_tokens }: Document,
     private readonly pieces: Encode,
-  ) {
-    const marks = new Set(added_tokens.map(({ id }) => id));
-    const made = new Set(
-      model.merges.map((pair) => (typeof pair === "string" ? pair.replace(" ", "") : pair.join(""))),
-    );
-    const byteOf = byteLevelAlphabet();
-    for (const [token, id] of Object.entries(model.vocab)) {
-      const bytes = Array.from(token, (character) => byteOf.get(character));
-      // a mark is a token that no merge makes, so that no text can spell it
-      const isUnmade = bytes.length > 1 && !made.has(token) && !model.ignore_merges;
-      const isMark = marks.has(id) || isUnmade || bytes.includes(undefined);
-      this.tokens[id] = isMark ? new Uint8Array() : Uint8Array.from(bytes as number[]);
-    }
-    this.vocabulary = Math.max(this.tokens.length, ...marks, 0);
+    private readonly tokens: readonly Uint8Array[],
+  ) {}
+
+  get vocabulary(): number {
+    return this.tokens.length;
   }
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
