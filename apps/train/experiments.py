@@ -125,7 +125,7 @@ def extension(base: Generator, new: tuple, old: tuple, settings: dict, out: Path
 def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
     """Arms of the specialisation: tuned with concentration or without, then half of the modules kept by use or at random."""
     length = settings["length"]
-    for weight in (0.0, 0.01, 0.1):
+    for weight in (0.0, 0.01, 0.1, 1.0):
         def tuned(weight: float = weight) -> Generator:
             return tune(copy.deepcopy(base), new[0], out / f"concentration-{weight}", settings, steps, 3e-4, 1, concentration=weight).eval()
 

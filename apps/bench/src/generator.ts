@@ -5,14 +5,14 @@ import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile, seeded } from "./measure/rounds.js";
 
-type Shape = keyof typeof generatorShapes;
+export type Shape = keyof typeof generatorShapes;
 
 const promptTokens = 256;
 const answerTokens = 64;
 const rounds = 3;
 const shapes = ["generator-small", "generator", "dense-active", "dense-between", "dense-fourfold"] as const;
 
-interface Load {
+export interface Load {
   /** From the request until the first token, of each answer, in milliseconds. */
   readonly first: readonly number[];
   /** Tokens after the first of all answers, a second of time that passed. */
@@ -25,7 +25,7 @@ interface Load {
 }
 
 /** A generator with random weights behind the scheduler, asked by some callers at once. */
-async function system(shape: Shape, workers: number) {
+export async function generatorSystem(shape: Shape, workers: number) {
   const model = randomGenerator({ shape });
   const cache = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 };
   const session = await cpuEngine({ workers }).loadGenerator!(model, cache);
@@ -35,8 +35,8 @@ async function system(shape: Shape, workers: number) {
   const random = seeded(7);
   /** One token may be drawn: by themselves random weights would repeat one, which stays in the processor's cache. */
   const sampling = (): Sampling => {
-    const id = Math.floor(16384 * random());
-    const allowed = new Uint32Array(512);
+    const id = Math.floor(model.embedding.rows * random());
+    const allowed = new Uint32Array(Math.ceil(model.embedding.rows / 32));
     allowed[id >> 5] = 1 << (id & 31);
     return { temperature: 0, topP: 1, random: 0, allowed };
   };
@@ -56,7 +56,10 @@ async function system(shape: Shape, workers: number) {
         let tokens = 0;
         return scheduler.run({
           caller: `${caller}`,
-          prompt: Int32Array.from({ length: promptTokens }, (_, i) => (7919 * (i + seed) + 104729 * seed) % 16384),
+          prompt: Int32Array.from(
+            { length: promptTokens },
+            (_, i) => (7919 * (i + seed) + 104729 * seed) % model.embedding.rows,
+          ),
           maxTokens: answerTokens,
           sampling,
           take() {
@@ -87,7 +90,7 @@ async function system(shape: Shape, workers: number) {
 }
 
 export const systems = Object.fromEntries(
-  shapes.flatMap((shape) => [1, 2].map((workers) => [`${shape} ${workers}`, () => system(shape, workers)])),
+  shapes.flatMap((shape) => [1, 2].map((workers) => [`${shape} ${workers}`, () => generatorSystem(shape, workers)])),
 );
 
 /**
@@ -151,6 +154,7 @@ export default async function generator(report: Report): Promise<void> {
           "ms",
         );
         add("most of that", Math.max(...loads.map(({ delay }) => delay.ownMost)), "ms");
+        add("most processor time in one turn of it", Math.max(...loads.map(({ delay }) => delay.turnMost)), "ms");
       }
     } finally {
       for (const one of Object.values(processes)) await one.close();

@@ -13,8 +13,8 @@ const dense = { ...shared, architecture: "tessera-dense" } as const;
 type Shape = GeneratorConfig extends infer C ? (C extends unknown ? Omit<C, "name"> : never) : never;
 
 /**
- * The generators that are trained, and the dense rivals of the large one: as many parameters in the body as run for one of
- * its tokens, about twice as many, and about four times.
+ * The generators that are trained, and the dense rivals of the large one and of the one over bytes: as many parameters in the
+ * body as run for one of its tokens, about twice as many, and about four times.
  */
 export const generatorShapes = {
   tiny: {
@@ -60,6 +60,30 @@ export const generatorShapes = {
     ...{ hidden: 512, layers: 12 },
     attention: { size: 512, heads: 8, current: true },
     feedforward: { size: 2048 },
+  },
+  "generator-bytes": {
+    ...mixture,
+    ...{ vocabulary: 384, hidden: 192, layers: 4, gate: 48 },
+    attention: { experts: 8, top: 2, size: 96, heads: 4, current: true },
+    feedforward: { experts: 16, top: 2, size: 192 },
+  },
+  "dense-bytes-active": {
+    ...dense,
+    ...{ vocabulary: 384, hidden: 192, layers: 4 },
+    attention: { size: 192, heads: 4, current: true },
+    feedforward: { size: 320 },
+  },
+  "dense-bytes-between": {
+    ...dense,
+    ...{ vocabulary: 384, hidden: 192, layers: 4 },
+    attention: { size: 192, heads: 4, current: true },
+    feedforward: { size: 1088 },
+  },
+  "dense-bytes-fourfold": {
+    ...dense,
+    ...{ vocabulary: 384, hidden: 192, layers: 8 },
+    attention: { size: 192, heads: 4, current: true },
+    feedforward: { size: 1088 },
   },
 } as const satisfies Record<string, Shape>;
 
