@@ -8,18 +8,21 @@ export interface LoopDelay {
   /** The p99 without the time in which the thread could run and other threads had its processor; NaN where unknown. */
   readonly own: number;
   readonly ownMost: number;
+  /** The most processor time that the thread took in one turn: what it blocked by itself, on any machine; NaN where unknown. */
+  readonly turnMost: number;
   /** The share of the time in which the thread waited for a processor; NaN where unknown. */
   readonly waiting: number;
 }
 
 const interval = 1; // ms between looks
 
-/** Milliseconds that the calling thread waited for a processor since it began; Linux alone says. */
-function waited(): number {
+/** Milliseconds that the calling thread had a processor, and waited for one, since it began; Linux alone says. */
+function scheduled(): { ran: number; waited: number } {
   try {
-    return Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[1]) / 1e6;
+    const [ran, waited] = readFileSync("/proc/thread-self/schedstat", "utf8").split(" ");
+    return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6 };
   } catch {
-    return Number.NaN;
+    return { ran: Number.NaN, waited: Number.NaN };
   }
 }
 
@@ -27,13 +30,15 @@ function waited(): number {
 export function watchLoop(): () => LoopDelay {
   const delays: number[] = [];
   const own: number[] = [];
-  const began = { at: performance.now(), waited: waited() };
+  const turns: number[] = [];
+  const began = { at: performance.now(), ...scheduled() };
   let last = began;
   const timer = setInterval(() => {
-    const now = { at: performance.now(), waited: waited() };
+    const now = { at: performance.now(), ...scheduled() };
     const delay = Math.max(0, now.at - last.at - interval);
     delays.push(delay);
     own.push(Math.max(0, delay - (now.waited - last.waited)));
+    turns.push(now.ran - last.ran);
     last = now;
   }, interval);
   return () => {
@@ -43,6 +48,7 @@ export function watchLoop(): () => LoopDelay {
       most: percentile(delays, 1),
       own: percentile(own, 0.99),
       ownMost: percentile(own, 1),
+      turnMost: percentile(turns, 1),
       waiting: (last.waited - began.waited) / (last.at - began.at),
     };
   };
