@@ -13,8 +13,8 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -26,10 +26,11 @@ from torch import Tensor
 import bundle
 import tokenizer as tokens
 from export_generator import model_of
-from moe import Attention, Feedforward, Generator
+from moe import Attention, Feedforward, Generator, Shape
 
 
-ROOM = 32  # tokens by which the cache of answers grows
+READ = 8  # prompts that are read together: what lies between two layers stays in the processor's cache
+SHARED = 24  # tokens that a beginning has at least, so that it is read once
 
 
 @dataclass
@@ -39,7 +40,8 @@ class Request:
     seed: int
     temperature: float
     maxTokens: int
-    ids: list[int] = field(default_factory=list)
+    ids: tuple[int, ...] = ()
+    shared: int = 0  # tokens at its beginning that other prompts have as well
 
 
 def uniforms(seed: int, count: int) -> numpy.ndarray:
@@ -47,19 +49,59 @@ def uniforms(seed: int, count: int) -> numpy.ndarray:
     return numpy.random.Generator(numpy.random.Philox(seed)).random(count, numpy.float32)
 
 
-def broken(scores: Tensor, seen: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+def broken(scores: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     """Stick-breaking over keys that lie before a part whose breaks sum to `after` [..., queries]: the weights [..., queries,
-    keys], and the sum of all breaks."""
-    breaks = F.softplus(scores).masked_fill(~seen, 0)
-    behind = breaks.flip(-1).cumsum(-1).flip(-1)
-    return (scores - behind - after[..., None]).exp().masked_fill(~seen, 0), after + behind[..., 0]
+    keys], in the place of the scores, and the sum of all breaks. The score of a key that is not seen is −∞."""
+    breaks = F.softplus(scores)
+    sums = breaks.cumsum(-1)
+    after = after + sums[..., -1]
+    return scores.sub_(breaks).add_(sums).sub_(after[..., None]).exp_(), after
+
+
+class Texts:
+    """Keys and values of texts that others go on from, [layers, texts, heads, tokens, size], with padding behind each."""
+
+    def __init__(self, lengths: list[int], shape: Shape, dtype: torch.dtype) -> None:
+        self.longest = max(lengths)
+        behind = torch.arange(self.longest) >= torch.tensor(lengths)[:, None, None, None]
+        self.unseen = torch.zeros(behind.shape).masked_fill_(behind, -torch.inf)
+        self.heads, self.size = shape.heads, shape.attention.size // shape.heads
+        kept = (shape.layers, len(lengths), self.heads, self.longest, self.size)
+        self.keys, self.values = torch.zeros(kept, dtype=dtype), torch.zeros(kept, dtype=dtype)
+
+    def only(self, texts: Tensor) -> None:
+        """Drops all others."""
+        self.unseen, self.keys, self.values = self.unseen[texts], self.keys[:, texts], self.values[:, texts]
+
+    def seen_by(self, layer: int, query: Tensor, text: "Places", after: Tensor) -> tuple[Tensor, Tensor]:
+        """What rows find in the text of each, and the sum of breaks behind: query [rows, heads, size], after [rows, heads]."""
+        together = torch.zeros(len(self.unseen), self.heads, text.width, self.size, dtype=query.dtype)
+        together[text.of, :, text.place] = query
+        behind = torch.zeros(together.shape[:-1])
+        behind[text.of, :, text.place] = after
+        scores = (together @ self.keys[layer].transpose(-1, -2)).float().add_(self.unseen)
+        weights, behind = broken(scores, behind)
+        found = weights.to(query.dtype) @ self.values[layer]
+        return found[text.of, :, text.place], behind[text.of, :, text.place]
+
+
+class Places:
+    """The text `of` each row: those of one text read it together, each at its place among them, at most `width` of them."""
+
+    def __init__(self, of: Tensor) -> None:
+        self.of = of
+        counts = of.bincount()
+        order = of.argsort(stable=True)
+        self.place = torch.empty_like(of)
+        self.place[order] = torch.arange(len(of)) - (counts.cumsum(0) - counts)[of[order]]
+        self.width = int(counts.max())
 
 
 class Batch:
     """Rows are different beginnings of answers: row r continues prompt `group[r]` and stands for some members (samples).
 
-    Keys and values of prompts are [groups, heads, prompt tokens, size], of answers [rows, heads, room, size] with room for the
-    tokens so far; rows in use lie together at the front, so that they are read where they lie.
+    A prompt is a beginning that it may share with others, and a rest. Keys and values of answers are [layers, rows, heads,
+    room, size] with room for every request; rows in use lie together at the front, so that they are read where they lie.
     """
 
     def __init__(self, model: Generator, dtype: torch.dtype) -> None:
@@ -67,20 +109,19 @@ class Batch:
         self.heads, self.size = model.shape.heads, model.shape.attention.size // model.shape.heads
         self.weights = {name: weight.to(dtype) for name, weight in model.named_parameters() if weight.dim() >= 2}
 
-    def linear(self, x: Tensor, name: str, bias: Tensor | None = None) -> Tensor:
-        y = F.linear(x.to(self.dtype), self.weights[name]).float()
-        return y if bias is None else y + bias
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        return F.linear(x.to(self.dtype), self.weights[name])
 
     def queries(self, layer: int, part: Attention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[…, tokens, hidden] → query, key and value, each […, heads, tokens, size]."""
         name = f"layers.{layer}.attention"
-        u = part.norm(x)
+        u = part.norm(x).to(self.dtype)
 
         def cut(y: Tensor) -> Tensor:
             return y.unflatten(-1, (self.heads, self.size)).transpose(-2, -3)
 
-        key, value = self.linear(u, f"{name}.key_value.weight", part.key_value.bias).chunk(2, -1)
-        return cut(self.linear(u, f"{name}.query.weight")) / self.size**0.5, cut(key), cut(value)
+        key, value = (self.linear(u, f"{name}.key_value.weight").float() + part.key_value.bias).to(self.dtype).chunk(2, -1)
+        return cut(self.linear(u, f"{name}.query.weight") / self.size**0.5), cut(key), cut(value)
 
     def feed(self, layer: int, part: Feedforward, x: Tensor) -> Tensor:
         name = f"layers.{layer}.feedforward"
@@ -93,82 +134,86 @@ class Batch:
         return x + self.linear(joined, f"layers.{layer}.attention.output.weight")
 
     @torch.inference_mode()
-    def read(self, prompts: list[list[int]]) -> Tensor:
-        """Keeps keys and values of the prompts; gives the trunk after the last token of each: [groups, hidden]."""
-        self.lengths = torch.tensor([len(ids) for ids in prompts])
-        longest = int(self.lengths.max())
-        padded = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, ids in enumerate(prompts):
-            padded[row, : len(ids)] = torch.tensor(ids)
-        seen = torch.ones(longest, longest, dtype=torch.bool).tril()
-        x = self.model.embedding(padded)
-        self.prompt_keys, self.prompt_values = [], []
-        for number, layer in enumerate(self.model.layers):
-            query, key, value = self.queries(number, layer.attention, x)
-            weights, _ = broken(query @ key.transpose(-1, -2), seen, torch.zeros(query.shape[:-1]))
-            x = self.merge(number, x, weights @ value)
-            x = self.feed(number, layer.feedforward, x)
-            self.prompt_keys.append(key.to(self.dtype))
-            self.prompt_values.append(value.to(self.dtype))
-        return x[torch.arange(len(prompts)), self.lengths - 1]
+    def read(self, prompts: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> Tensor:
+        """Reads prompts, each a beginning and a rest; gives the trunk after the last token of each: [groups, hidden]."""
+        number = {beginning: text for text, beginning in enumerate(dict.fromkeys(beginning for beginning, _ in prompts))}
+        self.beginning = torch.tensor([number[beginning] for beginning, _ in prompts])
+        self.beginnings: Texts | None = None
+        if any(number):
+            self.beginnings, _ = self.read_texts(list(number))
+        self.rests, ends = self.read_texts([rest for _, rest in prompts], self.beginning)
+        return ends
+
+    def read_texts(self, texts: list[tuple[int, ...]], beginning: Tensor | None = None) -> tuple[Texts, Tensor]:
+        """Keys and values of texts, behind those that they go on from, and the trunk after the last token of each."""
+        kept = Texts([len(ids) for ids in texts], self.model.shape, self.dtype)
+        ends = torch.empty(len(texts), self.model.shape.hidden)
+        for first in range(0, len(texts), READ):
+            own = slice(first, first + READ)
+            longest = max(1, *(len(ids) for ids in texts[own]))
+            x = self.model.embedding(torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in texts[own]]))
+            later = torch.full((longest, longest), -torch.inf).triu_(1)
+            for number, layer in enumerate(self.model.layers):
+                query, key, value = self.queries(number, layer.attention, x)
+                kept.keys[number, own, :, :longest], kept.values[number, own, :, :longest] = key, value
+                weights, breaks = broken((query @ key.transpose(-1, -2)).float().add_(later), torch.zeros(query.shape[:-1]))
+                found = weights.to(self.dtype) @ value
+                if self.beginnings is not None:
+                    before, text = self.beginnings, beginning[own]
+                    scores = (query @ before.keys[number, text].transpose(-1, -2)).float().add_(before.unseen[text])
+                    weights, _ = broken(scores, breaks)
+                    found = found + weights.to(self.dtype) @ before.values[number, text]
+                x = self.feed(number, layer.feedforward, self.merge(number, x, found))
+            ends[own] = x[torch.arange(len(x)), torch.tensor([len(ids) - 1 for ids in texts[own]])]
+        return kept, ends
 
     @torch.inference_mode()
     def step(self, ids: Tensor, group: Tensor, at: int) -> Tensor:
         """The trunk after one more token of every row, of which `at` are kept already: ids and group [rows]."""
         x = self.model.embedding(ids)
-        rows, groups = len(ids), len(self.lengths)
-        place, width = places(group)
-        seen = (torch.arange(self.prompt_keys[0].shape[2]) < self.lengths[:, None])[:, None, None]
-        kept = torch.arange(self.room) <= at
+        rows, rest = len(ids), Places(group)
+        beginning = None if self.beginnings is None else Places(self.beginning[group])
         for number, layer in enumerate(self.model.layers):
             query, key, value = (part.squeeze(-2) for part in self.queries(number, layer.attention, x[:, None]))
-            own_keys, own_values = self.own_keys[number][:rows], self.own_values[number][:rows]
-            own_keys[:, :, at], own_values[:, :, at] = key.to(self.dtype), value.to(self.dtype)
-            scores = (own_keys @ query.to(self.dtype)[..., None]).float()[..., 0]
-            weights, breaks = broken(scores, kept, torch.zeros(rows, self.heads))
-            found = (weights.to(self.dtype)[..., None, :] @ own_values).float()[..., 0, :]
-            # the rows of one prompt read its keys together
-            together = torch.zeros(groups, width, self.heads, self.size, dtype=self.dtype)
-            together[group, place] = query.to(self.dtype)
-            after = torch.zeros(groups, width, self.heads)
-            after[group, place] = breaks
-            scores = (together.transpose(1, 2) @ self.prompt_keys[number].transpose(-1, -2)).float()
-            weights, _ = broken(scores, seen, after.transpose(1, 2))
-            shared = (weights.to(self.dtype) @ self.prompt_values[number]).float().transpose(1, 2)[group, place]
-            x = self.merge(number, x[:, None], (found + shared)[..., None, :])[:, 0]
+            own_keys, own_values = (caches[number][:rows, :, : at + 1] for caches in (self.own_keys, self.own_values))
+            own_keys[:, :, at], own_values[:, :, at] = key, value
+            scores = (query[..., None, :] @ own_keys.transpose(-1, -2))[..., 0, :].float()
+            weights, after = broken(scores, torch.zeros(rows, self.heads))
+            found = (weights.to(self.dtype)[..., None, :] @ own_values)[..., 0, :]
+            more, after = self.rests.seen_by(number, query, rest, after)
+            found = found + more
+            if beginning is not None:
+                found = found + self.beginnings.seen_by(number, query, beginning, after)[0]
+            x = self.merge(number, x[:, None], found[..., None, :])[:, 0]
             x = self.feed(number, layer.feedforward, x)
         return x
 
-    def make_room(self, rows: int, at: int) -> None:
-        """Room for `rows` rows of more than `at` tokens; what is kept stays."""
-        if at < self.room and rows <= len(self.own_keys[0]):
-            return
-        room = self.room if at < self.room else self.room + ROOM
-        rows = max(rows * 2, len(self.own_keys[0])) if rows > len(self.own_keys[0]) else len(self.own_keys[0])
-        for caches in (self.own_keys, self.own_values):
-            for number, old in enumerate(caches):
-                caches[number] = torch.zeros(rows, self.heads, room, self.size, dtype=self.dtype)
-                caches[number][: len(old), :, : self.room] = old
-        self.room = room
+    def drop_ended(self, group: Tensor) -> Tensor:
+        """Prompts whose answers have all ended are read no more, once they are a quarter; the groups by their new numbers."""
+        live, inverse = group.unique(return_inverse=True)
+        if len(live) > 0.75 * len(self.beginning):
+            return group
+        self.rests.only(live)
+        self.beginning = self.beginning[live]
+        return inverse
 
     def logits(self, x: Tensor) -> Tensor:
-        return self.linear(self.model.norm(x), "embedding.weight")
+        return self.linear(self.model.norm(x), "embedding.weight").float()
 
     @torch.inference_mode()
     def answer(self, requests: list[Request], allowed: Tensor) -> list[tuple[list[int], str]]:
         """The tokens of each request's answer, and why it ended."""
-        prompts = list({tuple(request.ids): None for request in requests})
-        number = {ids: group for group, ids in enumerate(prompts)}
+        cut = [(request.ids[: request.shared], request.ids[request.shared :]) for request in requests]
+        number = {prompt: group for group, prompt in enumerate(dict.fromkeys(cut))}
         most = max(request.maxTokens for request in requests)
         members = numpy.arange(len(requests))
         random = numpy.stack([uniforms(request.seed, most) for request in requests])
         heat = torch.tensor([request.temperature for request in requests], dtype=torch.float32)
-        row_of = numpy.array([number[tuple(request.ids)] for request in requests])
-        group = torch.arange(len(prompts))
-        x = self.read([list(ids) for ids in prompts])
-        self.room = ROOM
-        empty = torch.zeros(0, self.heads, ROOM, self.size, dtype=self.dtype)
-        self.own_keys, self.own_values = [empty] * len(self.model.layers), [empty] * len(self.model.layers)
+        row_of = numpy.array([number[prompt] for prompt in cut])
+        group = torch.arange(len(number))
+        x = self.read(list(number))
+        room = (len(self.model.layers), len(requests), self.heads, most, self.size)
+        self.own_keys, self.own_values = torch.empty(room, dtype=self.dtype), torch.empty(room, dtype=self.dtype)
         drawn: list[list[int]] = [[] for _ in requests]
         reasons = ["length"] * len(requests)
         for at in range(most):
@@ -188,7 +233,7 @@ class Batch:
             if len(members) == 0:
                 break
             row_of, parents, ids = self.part(row_of, token, at)
-            group = group[parents]
+            group = self.drop_ended(group[parents])
             x = self.step(ids, group, at)
         return list(zip(drawn, reasons, strict=True))
 
@@ -205,23 +250,30 @@ class Batch:
         first = numpy.unique(parents, return_index=True)[1]
         slot[first] = numpy.where(parents[first] < count, parents[first], -1)
         slot[slot < 0] = numpy.setdiff1d(numpy.arange(count), slot)
-        self.make_room(count, at)
         moved = slot != parents
         if at > 0 and moved.any():
             to, source = torch.from_numpy(slot[moved]), torch.from_numpy(parents[moved])
             for kept in (*self.own_keys, *self.own_values):
-                kept[to] = kept[source]
+                kept[to, :, :at] = kept[source, :, :at]
         order = slot.argsort()
         return slot[inverse], torch.from_numpy(parents[order]), torch.from_numpy(ids[order])
 
 
-def places(group: Tensor) -> tuple[Tensor, int]:
-    """The number of each row within its group, and the size of the largest group."""
-    counts = group.bincount()
-    order = group.argsort(stable=True)
-    place = torch.empty_like(group)
-    place[order] = torch.arange(len(group)) - (counts.cumsum(0) - counts)[group[order]]
-    return place, int(counts.max())
+def shared_lengths(prompts: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
+    """How much of each prompt is a beginning that it shares: neighbours in the order of their tokens go on from what they have in
+    common, where that is at least SHARED tokens. At least one token is left to each."""
+    shared: dict[tuple[int, ...], int] = {}
+    family: list[tuple[int, ...]] = []
+    common = 0
+    for prompt in sorted(set(prompts)):
+        room = min(common, len(prompt) - 1)
+        same = next((at for at in range(room) if prompt[at] != family[0][at]), room)
+        if same < SHARED:
+            family, same = [], len(prompt) - 1
+        family.append(prompt)
+        common = same
+        shared |= dict.fromkeys(family, common if len(family) > 1 else 0)
+    return shared
 
 
 class Sampler:
@@ -234,8 +286,11 @@ class Sampler:
         """Answers in batches of about `size` requests, shorter prompts first."""
         for request, ids in zip(requests, tokens.encode(self.tokenizer, [request.prompt for request in requests]), strict=True):
             room = self.model.shape.context - request.maxTokens - 2
-            request.ids = [tokens.ID["user"], *ids[:room], tokens.ID["assistant"]]
-        rest = sorted(requests, key=lambda request: (len(request.ids), request.ids, request.temperature))
+            request.ids = (tokens.ID["user"], *ids[:room], tokens.ID["assistant"])
+        shared = shared_lengths(request.ids for request in requests)
+        for request in requests:
+            request.shared = shared[request.ids]
+        rest = sorted(requests, key=lambda request: (len(request.ids) - request.shared, request.ids, request.temperature))
         while rest:
             taken, rest = rest[: self.size], rest[self.size :]
             found = Batch(self.model, self.dtype).answer(taken, self.allowed)

@@ -39,9 +39,11 @@ const counts: Readonly<Record<string, number>> = { development: 38, none: 75, le
 /** 20 samples a round; the clusters of each revision. */
 const count = 20;
 const clusters = [4, 2, 1];
-const seeds = [1];
+const seeds = [1, 2];
 const maxTokens = 176;
 const temperature = 1;
+/** Long enough that a busy machine fails no program that ends; the model writes no loops that do not. */
+const wallMs = 20_000;
 
 /**
  * CodeChain's arms on list programs with our own small model. Without more the committed logs are scored again, which needs
@@ -54,7 +56,7 @@ const temperature = 1;
 export default async function codechain(report: Report): Promise<void> {
   const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder, TESSERA_FROM: from } = process.env;
   const wanted = arms.filter((arm) => process.env.TESSERA_ARMS?.split(",").includes(arm) ?? true);
-  const sandbox = await openSandbox(quickjs());
+  const sandbox = await openSandbox(quickjs(), { wallMs });
   try {
     if (folder) {
       await rm(logs, { recursive: true, force: true });
@@ -93,16 +95,20 @@ async function drawRest(
   wanted: readonly Arm[],
 ): Promise<void> {
   await mkdir(logs, { recursive: true });
-  for (;;) {
-    const done = new Set((await readLogs()).map(({ problem, arm }) => `${problem} ${arm}`));
-    const rest = tasks.filter(({ id }) => wanted.some((arm) => !done.has(`${id} ${arm}`)));
-    const own = rest.slice(0, portion);
-    if (own.length === 0) return;
-    const log: LoggedSample[] = [];
-    for await (const one of experiment(own, sandbox, wanted)) if (!done.has(`${one.problem} ${one.arm}`)) log.push(one);
-    await writeLog(join(logs, `${own[0]!.id}.${wanted.length}.jsonl.br`), log);
-    report.say(`${own.length} problems drawn, ${rest.length - own.length} left`);
-  }
+  for (const seed of seeds)
+    for (;;) {
+      const log = (await readLogs()).filter((one) => one.seed === seed);
+      const done = new Set(log.map(({ problem, arm }) => `${problem} ${arm}`));
+      const rest = tasks.filter(({ id }) => wanted.some((arm) => !done.has(`${id} ${arm}`)));
+      const own = rest.slice(0, portion);
+      if (own.length === 0) break;
+      const missing = wanted.filter((arm) => own.some(({ id }) => !done.has(`${id} ${arm}`)));
+      const drawn: LoggedSample[] = [];
+      for await (const one of experiment(own, sandbox, { arms: missing, seed, log }))
+        if (!done.has(`${one.problem} ${one.arm}`)) drawn.push(one);
+      await writeLog(join(logs, `seed-${seed}.${own[0]!.id}.${missing.length}.jsonl.br`), drawn);
+      report.say(`seed ${seed}: ${own.length} problems drawn, ${rest.length - own.length} left`);
+    }
 }
 
 /** The first problems of every split: those of development, then one of each other split in turn. */
@@ -116,7 +122,11 @@ function problemsIn(folder: string): Task[] {
   return [...first!, ...others[0]!.flatMap((_, turn) => others.map((split) => split[turn]!))];
 }
 
-async function* experiment(tasks: readonly Task[], sandbox: Sandbox, wanted: readonly Arm[]) {
+async function* experiment(
+  tasks: readonly Task[],
+  sandbox: Sandbox,
+  { seed, ...chosen }: { arms: readonly Arm[]; seed: number; log?: readonly LoggedSample[] },
+) {
   const python = process.env.TESSERA_PYTHON ?? "python3";
   const model = sampledModel(python, process.env.TESSERA_LIST_CODER ?? (await findModel("list-coder")));
   const encoder = await openCodeEncoder(await findModel("code-encoder"), cpuEngine());
@@ -131,7 +141,7 @@ async function* experiment(tasks: readonly Task[], sandbox: Sandbox, wanted: rea
         maxTokens,
         temperature,
       },
-      ...{ characters: 4000, style: "brief" as const, arms: wanted, seeds },
+      ...{ characters: 4000, style: "brief" as const, seeds: [seed], ...chosen },
       context: (id, arm, seed) => {
         const path = `${id}/${arm}`;
         const { signal } = new AbortController();
@@ -147,7 +157,7 @@ async function* experiment(tasks: readonly Task[], sandbox: Sandbox, wanted: rea
 async function attempt(report: Report, tasks: readonly Task[], sandbox: Sandbox): Promise<void> {
   const own = tasks.filter(({ split }) => split === "development");
   const log: LoggedSample[] = [];
-  for await (const one of experiment(own, sandbox, ["direct", "modular"])) log.push(one);
+  for await (const one of experiment(own, sandbox, { arms: ["direct", "modular"], seed: seeds[0]! })) log.push(one);
   const scored = await scoreSamples(sandbox, own, log);
   for (const vague of [false, true])
     for (const arm of ["direct", "modular"]) {

@@ -9,7 +9,7 @@ import { debugPrompt, directPrompt, modularPrompt, revisePrompt, type Style } fr
 import { behaviourVector, embeddedText } from "../represent.js";
 import { draw } from "../sample.js";
 import type { Sandbox } from "../sandbox/sandbox.js";
-import type { Task } from "./score.js";
+import type { LoggedSample, Task } from "./score.js";
 
 /**
  * The arms of the comparison. Each has rounds × count samples. "direct" and "modular" only sample again (blind resampling),
@@ -199,6 +199,34 @@ export async function poolsOf(
     pool(modularPrompt(task, style, characters), context("modular")),
   ]);
   return { direct, modular };
+}
+
+/**
+ * The pools that a log holds of a problem under a seed, tested again; `undefined` where a round of them is missing. A log holds
+ * programs alone, so that answers of more than a program (the headers of the "full" style) have to be drawn again.
+ */
+export async function loggedPools(
+  log: readonly LoggedSample[],
+  task: Task,
+  seed: number,
+  { clusters, sandbox }: Pick<ArmSettings, "clusters" | "sandbox">,
+): Promise<Pools | undefined> {
+  const own = log.filter((one) => one.problem === task.id && one.seed === seed);
+  const pool = (arm: keyof Pools): Promise<Round[]> =>
+    Promise.all(
+      [0, ...clusters].map(async (_, round) => ({
+        samples: await Promise.all(
+          own
+            .filter((one) => one.arm === arm && one.round === round)
+            .map(async ({ code, tokens }, place) => ({
+              ...{ id: `${task.id}/${arm}:${round}.${place}`, text: code, code, headers: [], tokens },
+              verdict: await sandbox.judge(code, task.tests, task.language),
+            })),
+        ),
+      })),
+    );
+  const [direct, modular] = await Promise.all([pool("direct"), pool("modular")]);
+  return [...direct, ...modular].every(({ samples }) => samples.length > 0) ? { direct, modular } : undefined;
 }
 
 /** Draws samples and runs their public tests. */

@@ -267,6 +267,14 @@ describe("scoring and arms", () => {
     const read = await readLog(path);
     const inOrder = (list: readonly LoggedSample[]) => list.map((one) => JSON.stringify(one)).sort();
     expect(inOrder(read)).toEqual(inOrder(log));
+    // pools of a log are not drawn again, and all else is as it was
+    const asked = model.requests.length;
+    const again: LoggedSample[] = [];
+    for await (const one of runExperiment([example], { ...settings, seeds: [1], log: read, arms: ["codechain"] }))
+      again.push(one);
+    const before = log.filter(({ problem, seed, arm }) => problem === "example" && seed === 1 && arm === "codechain");
+    expect(inOrder(again)).toEqual(inOrder(before));
+    expect(model.requests.length - asked).toBe(12);
     const groups = grouped(await scoreSamples(sandbox, tasks, read));
     const report = reportArms(groups, 2);
     const of = (arm: Arm) => report.find((one) => one.arm === arm)!;

@@ -1,12 +1,14 @@
 import type { Context } from "@tessera/core";
 import { modulesOf } from "../extract.js";
 import type { CodeModule } from "../problem.js";
-import { type Arm, type ArmSettings, arms, poolsOf, type Round, runArm } from "./arms.js";
+import { type Arm, type ArmSettings, arms, loggedPools, poolsOf, type Round, runArm } from "./arms.js";
 import type { LoggedSample, Task } from "./score.js";
 
 export interface ExperimentSettings extends Omit<ArmSettings, "foreign"> {
   readonly arms?: readonly Arm[];
   readonly seeds?: readonly number[];
+  /** What was logged before: pools in it are not drawn again. */
+  readonly log?: readonly LoggedSample[];
   /** The run's own context for a task, an arm (or pool) and a seed: its randomness must depend on nothing else. */
   readonly context: (task: string, arm: string, seed: number) => Context;
 }
@@ -20,12 +22,14 @@ export async function* runExperiment(
   tasks: readonly Task[],
   settings: ExperimentSettings,
 ): AsyncGenerator<LoggedSample> {
-  const { context, seeds = [0] } = settings;
+  const { context, seeds = [0], log = [] } = settings;
   const truth = await Promise.all(tasks.map(modulesIn));
   for (const seed of seeds) {
     const running = tasks.map(async (task, index) => {
       const own = { ...settings, foreign: truth.at(index - 1)! };
-      const pools = await poolsOf(task, own, (pool) => context(task.id, `pool ${pool}`, seed));
+      const pools =
+        (await loggedPools(log, task, seed, settings)) ??
+        (await poolsOf(task, own, (pool) => context(task.id, `pool ${pool}`, seed)));
       return Promise.all(
         (settings.arms ?? arms).map(async (arm) => ({
           arm,
