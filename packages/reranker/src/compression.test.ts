@@ -4,6 +4,7 @@ import { hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testk
 import fc from "fast-check";
 import { compress } from "./compress.js";
 import { extractive } from "./extractive.js";
+import { phrasesOf } from "./phrases.js";
 import { selectiveContext } from "./selective-context.js";
 
 const hit = (id: string, text: string): Hit => ({ passage: { id, text, metadata: {} }, score: 1, provenance: [] });
@@ -69,6 +70,20 @@ testOperator(extractive, {
       output: (output) => expect(texts(output)).toEqual(["Pizza is nice. The tower of Pisa was built in 1173."]),
     },
     {
+      name: "by phrase keeps names and numbers, and what stands near the query's words",
+      config: { ratio: 0.55, unit: "phrase" },
+      input: {
+        query: "When was the tower of Pisa built?",
+        hits: [
+          hit(
+            "a",
+            "As is often said of it, the tower of Pisa was built in 1173 by people who slept a lot on each day.",
+          ),
+        ],
+      },
+      output: (output) => expect(texts(output)).toEqual(["As often said tower Pisa built 1173 people slept lot"]),
+    },
+    {
       name: "of a sentence that does not fit it keeps the part around the query's words",
       config: { ratio: 0.5 },
       input: { query: "needle", hits: [hit("a", `${"hay ".repeat(20)}needle ${"hay ".repeat(20)}end`)] },
@@ -84,6 +99,7 @@ describe("compression", () => {
     [selectiveContext, config],
     [selectiveContext, { ...config, unit: "sentence" }],
     [extractive, {}],
+    [extractive, { unit: "phrase" }],
   ];
 
   it.each(operators)("row 30: every passage becomes strictly shorter (equation 13): %p", async (operator, settings) => {
@@ -116,14 +132,41 @@ describe("compression", () => {
     }
   });
 
-  it("extraction invents no word", async () => {
+  it.each(["sentence", "phrase"] as const)("extraction by %s invents no word", async (unit) => {
     await fc.assert(
       fc.asyncProperty(text, async (value) => {
-        const [short] = texts(await runOperator(extractive, {}, { query: "Bern the", hits: [hit("a", value)] }));
+        const input = { query: "Bern the", hits: [hit("a", value)] };
+        const [short] = texts(await runOperator(extractive, { unit }, input));
         expect(value).toContain(short!.slice(0, 1));
         expect(words(short!).length).toBeLessThanOrEqual(words(value).length);
       }),
     );
+  });
+
+  it("the phrases of a text are the text, and what they tell follows from kind and place", () => {
+    fc.assert(
+      fc.property(text, (value) => {
+        expect(
+          phrasesOf(value, new Set(["bern"]))
+            .map((phrase) => phrase.text)
+            .join(""),
+        ).toBe(value);
+      }),
+    );
+    const told = phrasesOf("In 1500 Leonardo da Vinci (of Vinci) painted the walls. Rome paid.", new Set(["painted"]));
+    // the only word of the query is the third of the words that count, and nearest to itself
+    const near = (distance: number) => Math.exp(-distance / 8);
+    expect(told.map(({ text, information }) => [text.trim(), information])).toEqual([
+      ["In", 0],
+      ["1500 Leonardo da Vinci", expect.closeTo(4 + (near(6) + near(5) + near(3)) / 3, 12)],
+      ["(of", 0],
+      ["Vinci)", expect.closeTo(4 + near(1), 12)],
+      ["painted", expect.closeTo(1.5 + 1, 12)],
+      ["the", 0],
+      ["walls.", expect.closeTo(1 + near(2), 12)],
+      ["Rome", expect.closeTo(4 + near(3), 12)],
+      ["paid.", expect.closeTo(1 + near(4), 12)],
+    ]);
   });
 
   it.each([compress, selectiveContext])(

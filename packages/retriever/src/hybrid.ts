@@ -23,15 +23,15 @@ const fusions = {
 };
 
 /**
- * Searches both ways and fuses: score(d) = w · sparse(d) + (1 − w) · dense(d), where a list without d adds 0. With `rrf`
- * both are reciprocal ranks; with `weighted` BM25 counts from 0 and the cosine from −1, each up to its best; with
- * `min-max` each counts from the least of its list. `depth` passages of each list are fused. With `screen`, the dense search ranks only the passages that the sparse one found
- * first, that many of them. A hit keeps the ranks and scores of both.
+ * Searches both ways and fuses: score(d) = w · sparse(d) + (1 − w) · dense(d), where a list without d adds 0. With
+ * `min-max` the scores of each list count from its least to its best; with `weighted` those of BM25 from 0 and the cosine
+ * from −1; with `rrf` both are reciprocal ranks. `depth` passages of each list are fused. With `screen`, the dense search
+ * ranks only the passages that the sparse one found first, that many of them. A hit keeps the ranks and scores of both.
  * @throws TesseraError SPACE_MISMATCH at set-up, where the store's space may not be searched with such queries.
  */
 export const hybrid = operator({
   name: "retriever.hybrid",
-  version: 1,
+  version: 2,
   about: {
     module: "retrieval",
     submodule: "retriever selection",
@@ -46,7 +46,7 @@ export const hybrid = operator({
     width: z.int().positive().optional(),
     top: z.int().positive().default(10),
     depth: z.int().positive().default(50),
-    fusion: z.enum(["rrf", "weighted", "min-max"]).default("rrf"),
+    fusion: z.enum(["rrf", "weighted", "min-max"]).default("min-max"),
     k: z.number().nonnegative().default(60),
     weight: z.number().min(0).max(1).default(0.5),
     screen: z.int().positive().optional(),

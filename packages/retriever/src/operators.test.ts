@@ -81,7 +81,7 @@ testOperator(hybrid, {
   cases: [
     {
       name: "row 23: fuses both lists by reciprocal rank, and keeps both ranks and scores",
-      config: hybridConfig,
+      config: { ...hybridConfig, fusion: "rrf" },
       input: { query },
       output: (output) => {
         const [first] = output.hits as Hit[];
@@ -105,7 +105,7 @@ testOperator(hybrid, {
     },
     {
       name: "fuses scores from the least of each list, so that the last of both has none",
-      config: { ...hybridConfig, fusion: "min-max" },
+      config: hybridConfig,
       input: { query: "are the retries of the parser backed off" },
       output: (output) => {
         const hits = output.hits as Hit[];

@@ -33,8 +33,9 @@ const compression: RowCheck = {
     const language = modelOf(context);
     const host = new ResourceHost({ ...(language && { model: { model: () => language } }) });
     const ways: [string, number, Compression][] = [];
-    for (const ratio of [0.5, 0.7, 0.9])
-      ways.push([`extractive to ${ratio}`, ratio, (await extractive.setup({ ratio }, host)) as Compression]);
+    for (const unit of ["sentence", "phrase"] as const)
+      for (const ratio of [0.5, 0.7, 0.9])
+        ways.push([`by ${unit} to ${ratio}`, ratio, (await extractive.setup({ ratio, unit }, host)) as Compression]);
     if (language?.capabilities.has("score"))
       ways.push([
         `by perplexity of ${language.revision} to 0.5`,

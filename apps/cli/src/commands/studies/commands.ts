@@ -1,5 +1,5 @@
 import { type Converter, converters, convertFrom, readChunking, readClinc } from "@tessera/eval";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { engineOption } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
 import { chunking } from "./chunking.js";
@@ -8,9 +8,13 @@ import { fusion } from "./fusion.js";
 import type { StudyOptions } from "./resources.js";
 import { tuning } from "./tuning.js";
 
-type Study = (terminal: Terminal, folder: string, options: StudyOptions) => Promise<number>;
+interface PublishedOptions extends StudyOptions {
+  /** The published data set, of those that have questions with gold passages. */
+  readonly data: string;
+}
+type Study = (terminal: Terminal, folder: string, options: PublishedOptions) => Promise<number>;
 
-const nq = (folder: string) => convertFrom(folder, converters.get("nq") as Converter);
+const published = (folder: string, name: string) => convertFrom(folder, converters.get(name) as Converter);
 
 const studies: Readonly<Record<string, readonly [about: string, study: Study]>> = {
   chunking: [
@@ -22,12 +26,12 @@ const studies: Readonly<Record<string, readonly [about: string, study: Study]>> 
     async (terminal, folder, options) => clinc(terminal, await readClinc(folder), options),
   ],
   fusion: [
-    "chooses how words and vectors are fused on one half of Natural Questions, and judges it on the other",
-    async (terminal, folder, options) => fusion(terminal, await nq(folder), options),
+    "chooses how words and vectors are fused on one half of the questions, and judges it on the other",
+    async (terminal, folder, { data, ...options }) => fusion(terminal, data, await published(folder, data), options),
   ],
   tuning: [
-    "recall on questions that were held out, before and after an adapter is learnt from others (Natural Questions)",
-    async (terminal, folder, options) => tuning(terminal, await nq(folder), options),
+    "recall on questions that were held out, before and after an adapter is learnt from others",
+    async (terminal, folder, { data, ...options }) => tuning(terminal, data, await published(folder, data), options),
   ],
 };
 
@@ -37,12 +41,14 @@ export function studyCommands(
   action: (work: (terminal: Terminal, ...args: never[]) => Promise<number>) => (...args: unknown[]) => Promise<void>,
   { folder, positive, signal }: { folder: () => string; positive: (text: string) => number; signal: AbortSignal },
 ): void {
-  for (const [name, [about, study]] of Object.entries(studies))
-    command
-      .command(name)
-      .description(about)
+  for (const [name, [about, study]] of Object.entries(studies)) {
+    const added = command.command(name).description(about);
+    if (["fusion", "tuning"].includes(name))
+      added.addOption(new Option("--data <name>", "the data set").choices([...converters.keys()]).default("nq"));
+    added
       .option("--encoder <name>", "one of our encoders")
       .addOption(engineOption())
       .option("--limit <number>", "only so many questions", positive)
-      .action(action((terminal, options: StudyOptions) => study(terminal, folder(), { ...options, signal })));
+      .action(action((terminal, options: PublishedOptions) => study(terminal, folder(), { ...options, signal })));
+  }
 }

@@ -37,9 +37,9 @@ function remembering(host: Host): { host: Host; forget: () => void } {
 
 /**
  * Chooses how words and vectors are fused on every second question, by the mean of recall@5 and MRR, and judges the
- * choice on the others, against the default and both parts alone.
+ * choice on the others, against the default, fusion by reciprocal rank (k = 60) and both parts alone.
  */
-export async function fusion(terminal: Terminal, data: DataSet, options: StudyOptions): Promise<number> {
+export async function fusion(terminal: Terminal, name: string, data: DataSet, options: StudyOptions): Promise<number> {
   const questions = data.questions.slice(0, options.limit);
   atLeast(2, questions.length, "questions");
   await withCorpus(terminal, data, options, async (own) => {
@@ -52,6 +52,7 @@ export async function fusion(terminal: Terminal, data: DataSet, options: StudyOp
         "vectors",
         await dense.setup(dense.config.parse({ store: "dense", encoder: "encoder", top: 50 }), host),
       ] as const,
+      ["by rank", await hybrid.setup(hybrid.config.parse({ ...parts, fusion: "rrf" }), host)] as const,
       ["default", await hybrid.setup(hybrid.config.parse(parts), host)] as const,
       ...(await Promise.all(
         settings.map(
@@ -89,9 +90,9 @@ export async function fusion(terminal: Terminal, data: DataSet, options: StudyOp
     );
     printOutcomes(
       terminal,
-      "nq",
+      name,
       {
-        ...Object.fromEntries(["words", "vectors", "default"].map((name) => [name, judged[name]!])),
+        ...Object.fromEntries(["words", "vectors", "by rank", "default"].map((one) => [one, judged[one]!])),
         chosen: judged[chosen]!,
       },
       "chosen",

@@ -128,8 +128,8 @@ describe("the studies of Natural Questions", () => {
   };
 
   it("fusion judges on every second question what it chose on the others", async () => {
-    const found = await means((terminal) => fusion(terminal, data, {}));
-    expect(Object.keys(found)).toEqual(["words", "vectors", "default", "chosen"]);
+    const found = await means((terminal) => fusion(terminal, "nq", data, {}));
+    expect(Object.keys(found)).toEqual(["words", "vectors", "by rank", "default", "chosen"]);
     // of the questions 1 and 3 words answer the first, at rank 1
     expect(found.words).toEqual({ "recall@5": 1 / 2, MRR: 1 / 2 });
     // vectors rank all four passages, the wanted one of question 3 at the second place or later
@@ -139,7 +139,7 @@ describe("the studies of Natural Questions", () => {
   });
 
   it("tuning measures only questions that it did not learn from", async () => {
-    const found = await means((terminal) => tuning(terminal, data, { limit: 3 }));
+    const found = await means((terminal) => tuning(terminal, "nq", data, { limit: 3 }));
     expect(Object.keys(found)).toEqual(["before", "after"]);
     // question 3 alone is held out, and its words are those of another passage
     expect(found.before!["recall@5"]).toBe(1);
@@ -148,11 +148,11 @@ describe("the studies of Natural Questions", () => {
 
   it("refuse a data set too small to be divided", async () => {
     const terminal = new Terminal({ json: true, stack: false });
-    await expect(fusion(terminal, data, { limit: 1 })).rejects.toMatchObject({
+    await expect(fusion(terminal, "nq", data, { limit: 1 })).rejects.toMatchObject({
       code: "BAD_SOURCE",
       message: "the study needs 2 questions, there are 1",
     });
-    await expect(tuning(terminal, data, {})).rejects.toMatchObject({
+    await expect(tuning(terminal, "nq", data, {})).rejects.toMatchObject({
       code: "BAD_SOURCE",
       message: "the study needs 501 questions, there are 4",
     });

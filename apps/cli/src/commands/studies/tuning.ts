@@ -8,7 +8,7 @@ import { atLeast, type StudyOptions, studyContext, withCorpus } from "./resource
  * Learns an adapter from the first 500 questions and their gold passages, and measures retrieval by vectors on the next
  * 500, which it never saw, before and after.
  */
-export async function tuning(terminal: Terminal, data: DataSet, options: StudyOptions): Promise<number> {
+export async function tuning(terminal: Terminal, name: string, data: DataSet, options: StudyOptions): Promise<number> {
   const count = options.limit ?? 500;
   atLeast(count + 1, data.questions.length, "questions");
   const texts = new Map(data.passages.map(({ id, title, text }) => [id, title ? `${title}\n${text}` : text]));
@@ -40,7 +40,7 @@ export async function tuning(terminal: Terminal, data: DataSet, options: StudyOp
       }
     }
     terminal.clear();
-    printOutcomes(terminal, "nq", outcomes, "after");
+    printOutcomes(terminal, name, outcomes, "after");
   });
   return 0;
 }
