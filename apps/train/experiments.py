@@ -29,6 +29,7 @@ from trainer import Schedule, Trainer
 
 WINDOWS = 48
 SEEDS = (1, 2, 3)
+WEIGHTS = (0.0, 0.01, 0.1, 1.0)  # of concentration
 
 
 def split_by_language(stream: numpy.ndarray, language: str) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -122,10 +123,10 @@ def extension(base: Generator, new: tuple, old: tuple, settings: dict, out: Path
             yield f"{kind} {seed}", lambda kind=kind, seed=seed: arm(kind, seed)
 
 
-def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
+def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int, weights: Iterable[float] = WEIGHTS) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
     """Arms of the specialisation: tuned with concentration or without, then half of the modules kept by use or at random."""
     length = settings["length"]
-    for weight in (0.0, 0.01, 0.1, 1.0):
+    for weight in weights:
         def tuned(weight: float = weight) -> Generator:
             return tune(copy.deepcopy(base), new[0], out / f"concentration-{weight}", settings, steps, 3e-4, 1, concentration=weight).eval()
 
@@ -146,7 +147,7 @@ def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out:
             yield f"concentration {weight}, at random {seed}", lambda seed=seed, drawn=drawn: drawn(seed)
 
 
-def run(experiment: str, size_name: str, stream: Path, out: Path, language: str, steps: int) -> None:
+def run(experiment: str, size_name: str, stream: Path, out: Path, language: str, steps: int, **more: Iterable[float]) -> None:
     size = read_size(size_name)
     settings = size["pretraining"]
     new, old = zip(*(split_by_language(read_stream(stream, split), language) for split in ("train", "held-out")), strict=True)
@@ -157,7 +158,7 @@ def run(experiment: str, size_name: str, stream: Path, out: Path, language: str,
     tune(base, known[0], folder, settings, settings["steps"], settings["rate"], 1, balance=settings["balance"]).eval()
     log = out / f"{experiment}.jsonl"
     done = {json.loads(line)["arm"] for line in log.read_text().splitlines()} if log.exists() else set()
-    for name, measure in {"extension": extension, "specialisation": specialisation}[experiment](base, new, old, settings, out, steps):
+    for name, measure in {"extension": extension, "specialisation": specialisation}[experiment](base, new, old, settings, out, steps, **more):
         if name in done:
             continue
         line = json.dumps({"experiment": experiment, "size": size_name, "language": language, "steps": steps, "arm": name, **measure()})
@@ -174,11 +175,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--language", default="go")
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--weights", type=float, nargs="+", help="of concentration, in place of 0, 0.01, 0.1 and 1")
     parser.add_argument("--threads", type=int)
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    run(chosen.experiment, chosen.size, chosen.stream, chosen.out, chosen.language, chosen.steps)
+    more = {"weights": chosen.weights} if chosen.weights else {}
+    run(chosen.experiment, chosen.size, chosen.stream, chosen.out, chosen.language, chosen.steps, **more)
 
 
 if __name__ == "__main__":
