@@ -94,7 +94,7 @@ function section(data: string, cells: readonly GridCell[], against: string): str
           ({ question, left, right }) =>
             `<li>${quoted(question)} <small>${showNumber(left)} → ${showNumber(right)}</small></li>`,
         );
-      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${showNumber(difference.mean)} <small>[${showNumber(difference.low)}, ${showNumber(difference.high)}]</small></td><td>${difference.p.toFixed(3)}</td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} questions</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
+      return `<tr><th scope="row">${quoted(labelOf(cell))} − ${quoted(against)}</th><td>${metric}</td><td>${showNumber(difference.mean)} <small>[${showNumber(difference.low)}, ${showNumber(difference.high)}]</small></td><td>${difference.p.toFixed(3)}</td><td>${larger} / ${smaller} / ${equal}</td><td>${list.length > 0 ? `<details><summary>${questions.length} ${questions.length === 1 ? "question" : "questions"}</summary><ol>${list.join("")}</ol></details>` : ""}</td></tr>`;
     });
   return `<section><h2>${quoted(data)}</h2><table><thead><tr><th>flow</th><th>questions</th>${metrics.map((metric) => `<th>${metric}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table><div class="plots">${plots.join("")}</div>${differences.length > 0 ? `<h3>Question by question, against ${quoted(against)}</h3><table><thead><tr><th></th><th>measure</th><th>difference</th><th>p</th><th>larger / smaller / same</th><th></th></tr></thead><tbody>${differences.join("")}</tbody></table>` : ""}</section>`;
 }
@@ -104,7 +104,7 @@ const style = `:root{color-scheme:light dark;--ink:#1c2430;--soft:#6a7482;--line
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:2rem auto;max-width:1180px;padding:0 1rem}
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:2px solid var(--mark)}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}th[scope=row],thead th:first-child{text-align:left}small{color:var(--soft)}
-details{text-align:left;white-space:normal;max-width:26rem}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:1rem;margin:1rem 0}
+details{text-align:left;white-space:normal;max-width:26rem}summary{white-space:nowrap}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:1rem;margin:1rem 0}
 figure{margin:0}figcaption{font-weight:600}svg{width:100%;font-size:13px}svg text{fill:var(--ink)}.axis{fill:var(--soft);font-size:11px}.tick{stroke:var(--line)}.interval{stroke:var(--mark);stroke-width:3}circle{fill:var(--mark)}`;
 
 /**
