@@ -49,13 +49,17 @@ const wallMs = 20_000;
  * CodeChain's arms on list programs with our own small model. Without more the committed logs are scored again, which needs
  * no model, and the figures of docs/models/codechain.md are written. TESSERA_CODECHAIN=draw draws what is not logged yet with
  * the bundle list-coder (TESSERA_PYTHON: a Python with torch); a run that was stopped goes on with the same command.
- * TESSERA_ARMS=<names> draws these arms alone, TESSERA_FROM=end the last problems first, so that two processes meet.
+ * TESSERA_ARMS=<names> and TESSERA_SEEDS=<numbers> draw these alone, TESSERA_FROM=end the last problems first, so that two
+ * processes meet.
  * TESSERA_LISTPROGRAMS=<the folder that apps/train/listprograms.py wrote> takes other problems, and their logs with them.
  * TESSERA_CODECHAIN=try only prints pass@1 on the development problems.
  */
 export default async function codechain(report: Report): Promise<void> {
   const { TESSERA_CODECHAIN: work, TESSERA_LISTPROGRAMS: folder, TESSERA_FROM: from } = process.env;
-  const wanted = arms.filter((arm) => process.env.TESSERA_ARMS?.split(",").includes(arm) ?? true);
+  const wanted = {
+    arms: arms.filter((arm) => process.env.TESSERA_ARMS?.split(",").includes(arm) ?? true),
+    seeds: process.env.TESSERA_SEEDS?.split(",").map(Number) ?? seeds,
+  };
   const sandbox = await openSandbox(quickjs(), { wallMs });
   try {
     if (folder) {
@@ -92,17 +96,17 @@ async function drawRest(
   report: Report,
   tasks: readonly Task[],
   sandbox: Sandbox,
-  wanted: readonly Arm[],
+  wanted: { readonly arms: readonly Arm[]; readonly seeds: readonly number[] },
 ): Promise<void> {
   await mkdir(logs, { recursive: true });
-  for (const seed of seeds)
+  for (const seed of wanted.seeds)
     for (;;) {
       const log = (await readLogs()).filter((one) => one.seed === seed);
       const done = new Set(log.map(({ problem, arm }) => `${problem} ${arm}`));
-      const rest = tasks.filter(({ id }) => wanted.some((arm) => !done.has(`${id} ${arm}`)));
+      const rest = tasks.filter(({ id }) => wanted.arms.some((arm) => !done.has(`${id} ${arm}`)));
       const own = rest.slice(0, portion);
       if (own.length === 0) break;
-      const missing = wanted.filter((arm) => own.some(({ id }) => !done.has(`${id} ${arm}`)));
+      const missing = wanted.arms.filter((arm) => own.some(({ id }) => !done.has(`${id} ${arm}`)));
       const drawn: LoggedSample[] = [];
       for await (const one of experiment(own, sandbox, { arms: missing, seed, log }))
         if (!done.has(`${one.problem} ${one.arm}`)) drawn.push(one);

@@ -4,7 +4,6 @@ import {
   budgetOf,
   type Comparison,
   compareArms,
-  type Groups,
   grouped,
   reportArms,
   type ScoredSample,
@@ -26,15 +25,15 @@ function markdown(head: readonly string[], rows: readonly (readonly string[])[])
 /** The page's figures: arms, comparisons with intervals, and the same by kind of problem. */
 export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[], report: Report): string {
   const ids = (holds: (task: Task) => boolean) => new Set(tasks.filter(holds).map(({ id }) => id));
-  const within = (problems: ReadonlySet<string>) => grouped(scored.filter(({ problem }) => problems.has(problem)));
-  const development = within(ids(({ split }) => split === "development"));
+  const of = (problems: ReadonlySet<string>) => scored.filter(({ problem }) => problems.has(problem));
+  const development = grouped(of(ids(({ split }) => split === "development")));
   const tested = ids(({ split }) => split !== "development");
-  const groups = within(tested);
+  const groups = grouped(of(tested));
   const last = scored.reduce((most, { round }) => Math.max(most, round), 0);
   const chosen = new Map(
     [...groups.keys()].map((arm) => [arm, development.has(arm) ? bestRound(development, arm) : last]),
   );
-  const seeds = new Set(scored.map(({ seed }) => seed));
+  const seeds = [...new Set(scored.map(({ seed }) => seed))].sort((a, b) => a - b);
   const arms = reportArms(groups, last);
   for (const { arm, passAt1ByRound: _, ...figures } of arms)
     for (const [metric, value] of Object.entries(figures)) report.add(arm, metric, value, "");
@@ -46,10 +45,25 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
   const filter = (arm: string): Side => ({ arm, measure: "selectOne", round: last });
   const consensus = (arm: string): Side => ({ arm, measure: "selectConsensus", round: last });
   const others = [...groups.keys()].filter((arm) => arm !== "modular");
+  const sides = [
+    pass1("modular"),
+    pass1("codechain"),
+    filter("modular"),
+    consensus("modular"),
+    consensus("codechain"),
+    consensus("modules"),
+  ];
+  const kinds: [string, (task: Task) => boolean][] = [
+    ...[...new Set(tasks.filter(({ id }) => tested.has(id)).map(({ split }) => split))].map(
+      (split): [string, (task: Task) => boolean] => [split, (one) => one.split === split],
+    ),
+    ["text leaves a step out", ({ vague }) => vague],
+    ["text is complete", ({ vague }) => !vague],
+  ];
   const development1 = reportArms(development, last).find(({ arm }) => arm === "modular")?.passAll ?? Number.NaN;
 
   return [
-    `${tested.size} test problems and ${tasks.length - tested.size} development problems, ${seeds.size} sampling seed${seeds.size > 1 ? "s" : ""}, ${arms[0]?.samples ?? 0} samples an arm and problem. pass@1 of modular samples on the development problems: ${percent(development1)} %. All figures in %, intervals of a paired bootstrap over problems (95 %, 10,000 resamples).`,
+    `${tested.size} test problems and ${tasks.length - tested.size} development problems, ${seeds.length} sampling seed${seeds.length > 1 ? "s" : ""} (the problems of each stand under "By seed"), ${arms[0]?.samples ?? 0} samples an arm and problem. pass@1 of modular samples on the development problems: ${percent(development1)} %. All figures in %, intervals of a paired bootstrap over problems, a problem's figure being its mean over seeds (95 %, 10,000 resamples).`,
     "### Arms, on the test problems",
     armTable(arms, chosen),
     "Rounds are chosen on the development problems. `filter`: one program drawn from those that pass the public tests, its expectation; `consensus`: one of the largest group of those that behaves alike. Both choose from all rounds. Tokens are thousands a problem, prompts counted for each sample.",
@@ -76,7 +90,15 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
         .map((arm) => compareArms(groups, pass1("codechain"), pass1(arm))),
     ),
     "### By kind of problem",
-    kindTable(tasks, tested, within, pass1, filter, consensus),
+    partTable(
+      kinds.map(([name, holds]) => [name, of(ids((one) => tested.has(one.id) && holds(one)))]),
+      sides,
+    ),
+    "### By seed",
+    partTable(
+      seeds.map((seed) => [`seed ${seed}`, of(tested).filter((one) => one.seed === seed)]),
+      sides,
+    ),
   ].join("\n\n");
 }
 
@@ -132,41 +154,18 @@ function comparisonTable(comparisons: readonly Comparison[], atEqualTokens?: rea
   );
 }
 
-function kindTable(
-  tasks: readonly Task[],
-  tested: ReadonlySet<string>,
-  within: (problems: ReadonlySet<string>) => Groups,
-  pass1: (arm: string) => Side,
-  filter: (arm: string) => Side,
-  consensus: (arm: string) => Side,
-): string {
-  const own = tasks.filter(({ id }) => tested.has(id));
-  const kinds: [string, (task: Task) => boolean][] = [
-    ...[...new Set(own.map(({ split }) => split))].map((split): [string, (task: Task) => boolean] => [
-      split,
-      (one) => one.split === split,
-    ]),
-    ["text leaves a step out", ({ vague }) => vague],
-    ["text is complete", ({ vague }) => !vague],
-  ];
-  const sides = [
-    pass1("modular"),
-    pass1("codechain"),
-    filter("modular"),
-    consensus("modular"),
-    consensus("codechain"),
-    consensus("modules"),
-  ];
+/** The main figures on parts of the samples, with the difference that CodeChain makes there. */
+function partTable(parts: readonly (readonly [string, readonly ScoredSample[]])[], sides: readonly Side[]): string {
   return markdown(
-    ["problems", "count", ...sides.map(named), "codechain less modular, consensus"],
-    kinds.map(([name, holds]) => {
-      const problems = own.filter(holds);
-      const groups = within(new Set(problems.map(({ id }) => id)));
+    ["samples", "problems", ...sides.map(named), "codechain less modular, consensus"],
+    parts.map(([name, samples]) => {
+      const groups = grouped(samples);
       const values = sides.map(
         (side) => reportArms(groups, side.round).find(({ arm }) => arm === side.arm)?.[side.measure] ?? Number.NaN,
       );
-      const compared = compareArms(groups, consensus("codechain"), consensus("modular"));
-      return [name, String(problems.length), ...values.map(percent), interval(compared.difference)];
+      const consensus = (arm: string): Side => ({ arm, measure: "selectConsensus", round: sides[0]!.round });
+      const { problems, difference } = compareArms(groups, consensus("codechain"), consensus("modular"));
+      return [name, String(problems), ...values.map(percent), interval(difference)];
     }),
   );
 }

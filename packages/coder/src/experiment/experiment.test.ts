@@ -126,6 +126,23 @@ describe("figures", () => {
     expect(reportArms(groups, 2, budgetOf(groups, "b")).map(({ samples }) => samples)).toEqual([2, 2]);
   });
 
+  it("compare seeds that both arms have, and average them by problem", () => {
+    const seeded = (problem: string, arm: string, seed: number, hidden: boolean) => ({
+      ...scoredOf(problem, arm, 0, hidden),
+      seed,
+    });
+    const groups = grouped([
+      ...[seeded("p", "a", 1, true), seeded("p", "a", 2, false), seeded("q", "a", 2, true), seeded("r", "a", 1, true)],
+      // its seed 1 of "p" has no counterpart in "c"
+      ...[seeded("p", "b", 1, false), seeded("p", "b", 2, false), seeded("q", "b", 2, false)],
+      ...[seeded("p", "c", 2, false), seeded("q", "c", 1, false)],
+    ]);
+    const side = (arm: string) => ({ arm, measure: "passAt1" as const, round: 0 });
+    // (0.5 + 1) / 2 over "p" and "q"
+    expect(compareArms(groups, side("a"), side("b"))).toMatchObject({ problems: 2, difference: { value: 0.75 } });
+    expect(compareArms(groups, side("a"), side("c"))).toMatchObject({ problems: 1, difference: { value: 0 } });
+  });
+
   it("choose from what was assembled, which is no sample", () => {
     const samples = [
       scoredOf("p", "a", 0, false, true),

@@ -56,12 +56,12 @@ export const budgetOf = (groups: Groups, arm: string): Budget => {
     (problems?.get(problem)?.get(seed) ?? []).reduce((sum, { tokens }) => sum + tokens, 0) || Number.POSITIVE_INFINITY;
 };
 
-/** An arm's figures by problem, one a seed. */
-function figures(groups: Groups, arm: string, round: number, budget?: Budget): Map<string, Figures[]> {
+/** An arm's figures by problem and seed. */
+function figures(groups: Groups, arm: string, round: number, budget?: Budget): Map<string, Map<number, Figures>> {
   return new Map(
     [...(groups.get(arm) ?? [])].map(([problem, seeds]) => [
       problem,
-      [...seeds].map(([seed, samples]) => figuresOf(samples, round, budget?.(problem, seed))),
+      new Map([...seeds].map(([seed, samples]) => [seed, figuresOf(samples, round, budget?.(problem, seed))])),
     ]),
   );
 }
@@ -72,7 +72,9 @@ const lastRoundOf = (groups: Groups, arm: string): number =>
     .reduce((last, { round }) => Math.max(last, round), 0);
 
 const passAt1Of = (groups: Groups, arm: string, round: number): number =>
-  mean([...figures(groups, arm, round).values()].map((list) => mean(list.map(({ passAt1 }) => passAt1))));
+  mean(
+    [...figures(groups, arm, round).values()].map((seeds) => mean([...seeds.values()].map(({ passAt1 }) => passAt1))),
+  );
 
 /** The round with the best mean pass@1 of an arm: to be chosen on development problems alone. */
 export function bestRound(groups: Groups, arm: string): number {
@@ -86,8 +88,8 @@ export function reportArms(groups: Groups, lastRound: number, budget?: Budget): 
     const problems = [...figures(groups, arm, lastRound, budget).values()];
     const of = (read: (figures: Figures) => number | undefined) =>
       mean(
-        problems.flatMap((list) => {
-          const known = list.map(read).filter((value) => value !== undefined);
+        problems.flatMap((seeds) => {
+          const known = [...seeds.values()].map(read).filter((value) => value !== undefined);
           return known.length > 0 ? [mean(known)] : [];
         }),
       );
@@ -108,19 +110,23 @@ export function reportArms(groups: Groups, lastRound: number, budget?: Budget): 
   });
 }
 
-/** One figure against another, with the intervals of a bootstrap over the problems that both have. */
+/**
+ * One figure against another, with the intervals of a bootstrap over the problems that both have; a problem's figure is the
+ * mean over the seeds that both have.
+ */
 export function compareArms(groups: Groups, left: Side, right: Side, budget?: Budget): Comparison {
-  const [ours, theirs] = [left, right].map(({ arm, round }) => figures(groups, arm, round, budget)) as [
-    Map<string, Figures[]>,
-    Map<string, Figures[]>,
-  ];
-  const shared = [...ours.keys()].filter((problem) => theirs.has(problem));
-  const values = (of: ReadonlyMap<string, Figures[]>, { measure }: Side) =>
-    shared.map((problem) => mean(of.get(problem)!.map((found) => found[measure])));
-  const pairs = [values(ours, left), values(theirs, right)] as const;
+  const ours = figures(groups, left.arm, left.round, budget);
+  const theirs = figures(groups, right.arm, right.round, budget);
+  const pairs = [...ours].flatMap(([problem, own]) => {
+    const seeds = [...own.keys()].filter((seed) => theirs.get(problem)?.has(seed));
+    const value = (of: ReadonlyMap<number, Figures>, { measure }: Side) =>
+      mean(seeds.map((seed) => of.get(seed)![measure]));
+    return seeds.length > 0 ? [[value(own, left), value(theirs.get(problem)!, right)] as const] : [];
+  });
+  const [lefts, rights] = [pairs.map(([value]) => value), pairs.map(([, value]) => value)];
   return {
-    ...{ left, right, problems: shared.length },
-    difference: pairedBootstrap(...pairs),
-    relative: pairedBootstrap(...pairs, { kind: "relative" }),
+    ...{ left, right, problems: pairs.length },
+    difference: pairedBootstrap(lefts, rights),
+    relative: pairedBootstrap(lefts, rights, { kind: "relative" }),
   };
 }
