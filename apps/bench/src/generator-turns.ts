@@ -27,7 +27,8 @@ async function shipped() {
   let prompts = 0;
   const answer = async (more: Partial<GenerateRequest> = {}): Promise<void> => {
     const seed = prompts++;
-    const content = source.slice(2 * seed * characters).slice(0, characters);
+    const from = (seed * characters) % (source.length - characters);
+    const content = `${seed}\n${source.slice(from, from + characters)}`;
     const messages = [{ role: "user" as const, content }];
     for await (const _ of model.generate({ messages, maxTokens: 64, temperature: 0.8, seed, ...more }));
   };

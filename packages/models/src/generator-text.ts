@@ -1,4 +1,5 @@
 // internal
+import { setImmediate as pause } from "node:timers/promises";
 import { type Capability, type Delta, type GenerateRequest, TesseraError, type Token } from "@tessera/core";
 import type { Sampling } from "./engine.js";
 import type { GeneratorModel } from "./generator-model.js";
@@ -27,11 +28,15 @@ export function generatorText(
   for (let id = 0; id < model.embedding.rows; id++)
     if (id === model.marks.end || tokenizer.bytes(id).length > 0) allowed[id >> 5]! |= 1 << (id & 31);
   const schemas = new SchemaDecoding(tokenizer, model.embedding.rows, model.marks.end);
+  // prompts that come at once are read one a turn of the event loop
+  let turn: Promise<unknown> = Promise.resolve();
   return {
     revision,
     capabilities,
     async begin(request) {
       checkRequest(request, model);
+      turn = turn.then(() => pause());
+      await turn;
       const prompt = promptOf(request, model, tokenizer, longest);
       if (prompt.length >= longest)
         throw new TesseraError(

@@ -101,6 +101,7 @@ const entriesPerTurn = 1024;
 function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
   const bad = (message: string, cause: unknown): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path, cause });
+  yield;
   let raw: unknown;
   try {
     raw = JSON.parse(text);
@@ -171,7 +172,11 @@ function* pieceEncoder(tokenizer: Document, raw: object): Generator<void, Encode
 function* bytesOfTokens({ model, added_tokens }: Document): Generator<void, Uint8Array[]> {
   const tokens: Uint8Array[] = [];
   const marks = new Set(added_tokens.map(({ id }) => id));
-  const made = new Set(model.merges.map((pair) => (typeof pair === "string" ? pair.replace(" ", "") : pair.join(""))));
+  const made = new Set<string>();
+  for (const [i, pair] of model.merges.entries()) {
+    if (i % entriesPerTurn === 0) yield;
+    made.add(typeof pair === "string" ? pair.replace(" ", "") : pair.join(""));
+  }
   const byteOf = byteLevelAlphabet();
   for (const [i, [token, id]] of Object.entries(model.vocab).entries()) {
     if (i % entriesPerTurn === 0) yield;
