@@ -78,7 +78,7 @@ export const tasks: readonly Task[] = [
   {
     name: "judge",
     model: "router.model-judge",
-    rule: "generator.extract, whether it refuses",
+    rule: "generator.extract", // where it refuses, its judgement is no
     flows: flowsOf("judge"),
     asks: "judge",
     measure: chosen(({ text, refused }) => (refused || text === "no" ? "no" : "yes")),

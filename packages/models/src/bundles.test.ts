@@ -5,11 +5,15 @@ import { describe, expect, it } from "@jest/globals";
 import { listModels, verifyModel } from "./catalogue.js";
 import { openCodeEncoder } from "./code-encoder.js";
 import { readGolden } from "./encoder-bundle.js";
+import { cpuEngine } from "./engines/cpu.js";
 import { referenceEngine } from "./engines/reference.js";
+import { verifyGenerator } from "./generator-catalogue.js";
 import { parseTokenizer } from "./tokenizer.js";
 
 const shipped = fileURLToPath(new URL("../bundles", import.meta.url));
-const encoders = (await listModels([shipped])).filter(({ architecture }) => architecture === "tessera-encoder");
+const models = await listModels([shipped]);
+const encoders = models.filter(({ architecture }) => architecture === "tessera-encoder");
+const generators = models.filter(({ architecture }) => architecture !== "tessera-encoder");
 
 describe("the encoders that ship", () => {
   it("are there", () => expect(encoders.map(({ name }) => name)).toContain("code-encoder"));
@@ -32,4 +36,15 @@ describe("the encoders that ship", () => {
       await encoder.close();
     });
   }
+});
+
+describe("the generators that ship", () => {
+  it("are there", () => expect(generators.map(({ name }) => name)).toContain("generator"));
+
+  for (const { name } of generators)
+    it(`${name} reaches its golden cases on the CPU, in both precisions`, async () => {
+      const engines = [cpuEngine(), cpuEngine({ precision: "fp32" })];
+      for (const verdict of await verifyGenerator(name, engines, [shipped]))
+        expect(verdict).toMatchObject({ passed: true, places: expect.any(Number) });
+    }, 120_000);
 });

@@ -92,7 +92,7 @@ describe("tessera eval generator", () => {
     expect(out().match(/^default: .*$/gm)).toEqual([
       expect.stringMatching(/^default: generator\.extract because generator\.answer is not better .*right citation/),
       expect.stringMatching(/^default: generator\.support because generator\.verify is not better .*accuracy/),
-      expect.stringMatching(/^default: generator\.extract, whether it refuses because router\.model-judge/),
+      expect.stringMatching(/^default: generator\.extract because router\.model-judge/),
       expect.stringMatching(/^default: the question itself because query\.rewrite/),
       expect.stringMatching(/^default: the question itself because query\.hyde/),
     ]);
