@@ -1,23 +1,23 @@
 import { asking, boundOf, clip, fence, hits, type LanguageModel, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { shorter, withText } from "./shorten.js";
-import { demandScores, mostInformative, score } from "./surprisal.js";
+import { demandScores, mostInformative, score, unitsOf } from "./surprisal.js";
 
 /**
- * Compression by perplexity (after LLMLingua and LongLLMLingua, Jiang et al. 2023): each passage keeps the tokens that
- * surprise the model most, −log p, up to `ratio` of its characters; with `question` they are scored after the query.
- * Every passage becomes strictly shorter (equation 13); order, ids and scores stay. A passage is first cut to
- * `characters`, and hits beyond `hits` are cut to the ratio unscored.
+ * Compression by perplexity (after LLMLingua and LongLLMLingua, Jiang et al. 2023): each passage keeps the words that
+ * surprise the model most, Σ −log p of a word's tokens, up to `ratio` of its characters; with `question` they are scored
+ * after the query. Every passage becomes strictly shorter (equation 13); order, ids and scores stay. A passage is first
+ * cut to `characters`, and hits beyond `hits` are cut to the ratio unscored.
  * @throws TesseraError MISSING_CAPABILITY at compile where the model cannot score a given text.
  */
 export const compress = operator({
   name: "reranker.compress",
-  version: 1,
+  version: 2,
   about: {
     module: "post-retrieval",
     submodule: "compression",
     paper: "Modular RAG, operator 23, equation 13; LLMLingua (Jiang et al. 2023)",
-    summary: "Keeps of each passage the tokens that surprise a model most.",
+    summary: "Keeps of each passage the words that surprise a model most.",
   },
   config: z.strictObject({
     model: asking.model,
@@ -41,8 +41,10 @@ export const compress = operator({
           const room = Math.floor(text.length * ratio);
           if (index >= most) return withText(hit, shorter(text, text.slice(0, room)));
           const tokens = await score(model, before, clip(text, characters), context);
-          const units = tokens.map((token) => ({ size: token.text.length, information: -token.logprob }));
-          const kept = mostInformative(units, room).map((place) => tokens[place]!.text);
+          // a token without a space before it goes on with a word, and half a word says nothing
+          const parts = unitsOf(tokens, (_, next) => !/^\s/.test(next));
+          const units = parts.map(({ text, information }) => ({ size: text.length, information }));
+          const kept = mostInformative(units, room).map((place) => parts[place]!.text);
           return withText(hit, shorter(text, kept.join("").trim()));
         }),
       );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { type AnyOperator, type Hit, words } from "@tessera/core";
+import { type AnyOperator, type Hit, type LanguageModel, words } from "@tessera/core";
 import { hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { compress } from "./compress.js";
@@ -141,6 +141,28 @@ describe("compression", () => {
         expect(words(short!).length).toBeLessThanOrEqual(words(value).length);
       }),
     );
+  });
+
+  it("a word of several tokens is kept or dropped whole", async () => {
+    const tokens = [
+      ["The", 1],
+      [" V", 1],
+      ["eld", 2],
+      ["en", 6],
+      [" rep", 3],
+      ["orts", 3],
+    ] as const;
+    const model: LanguageModel = {
+      ...scorer(),
+      score: async () => ({
+        tokens: tokens.map(([text, nats]) => ({ text, logprob: -nats })),
+        usage: { prompt: 1, completion: 0 },
+      }),
+    };
+    const given = { query: "q", hits: [hit("a", "The Velden reports")] };
+    const output = await runOperator(compress, config, given, { host: hostOf({ "model/main": model }) });
+    // 9 of 18 characters: " Velden" tells 9 nats and " reports" 6, where " V" alone would tell 1
+    expect(texts(output)).toEqual(["Velden"]);
   });
 
   it("the phrases of a text are the text, and what they tell follows from kind and place", () => {

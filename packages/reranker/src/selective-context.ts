@@ -1,24 +1,9 @@
-import { asking, boundOf, clip, hits, type LanguageModel, operator, type Token } from "@tessera/core";
+import { asking, boundOf, clip, hits, type LanguageModel, operator } from "@tessera/core";
 import { z } from "zod";
 import { shorter, withText } from "./shorten.js";
-import { demandScores, score } from "./surprisal.js";
+import { demandScores, score, unitsOf } from "./surprisal.js";
 
 const ends = { token: /(?:)/, phrase: /[,;:.!?()\n]\s*$/, sentence: /[.!?\n]["')\]]*\s*$/ };
-
-/** Consecutive tokens up to the end of a unit, with the sum of their self-information. */
-function unitsOf(tokens: readonly Token[], end: RegExp) {
-  const units: { text: string; information: number }[] = [];
-  let open = false;
-  for (const { text, logprob } of tokens) {
-    const last = units.at(-1);
-    if (open && last) {
-      last.text += text;
-      last.information -= logprob;
-    } else units.push({ text, information: -logprob });
-    open = !end.test(text);
-  }
-  return units;
-}
 
 /**
  * Selective Context (Li et al. 2023): the self-information of a unit is the sum over its tokens, I(u) = Σ −log p, and the
@@ -54,7 +39,10 @@ export const selectiveContext = operator({
       const reduced = found.map(async (hit, index) => {
         const { text } = hit.passage;
         if (index >= most) return withText(hit, shorter(text, text.slice(0, Math.floor(text.length * (1 - ratio)))));
-        const units = unitsOf(await score(model, "", clip(text, characters), context), ends[unit]);
+        const units = unitsOf(
+          await score(model, "", clip(text, characters), context),
+          (last) => !ends[unit].test(last),
+        );
         const least = [...units.keys()].sort((a, b) => units[a]!.information - units[b]!.information || b - a);
         const dropped = new Set(least.slice(0, Math.min(units.length - 1, Math.ceil(units.length * ratio))));
         const kept = units.filter((_, place) => !dropped.has(place));

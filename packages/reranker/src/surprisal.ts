@@ -17,6 +17,22 @@ export async function score(model: LanguageModel, before: string, text: string, 
   return tokens;
 }
 
+/** Tokens that join the one before them, as one text with the sum of their self-information. */
+export function unitsOf(
+  tokens: readonly Token[],
+  joins: (before: string, next: string) => boolean,
+): { text: string; information: number }[] {
+  const units: { text: string; information: number }[] = [];
+  for (const [index, { text, logprob }] of tokens.entries()) {
+    const last = units.at(-1);
+    if (last && joins(tokens[index - 1]!.text, text)) {
+      last.text += text;
+      last.information -= logprob;
+    } else units.push({ text, information: -logprob });
+  }
+  return units;
+}
+
 /** The places of the most informative units whose sizes fit into `room`, in order; a unit that does not fit is passed over. */
 export function mostInformative(units: readonly { size: number; information: number }[], room: number): number[] {
   let left = room;
