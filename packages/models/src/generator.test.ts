@@ -116,6 +116,33 @@ describe("a generator as a language model", () => {
     await opened.close();
   });
 
+  it("lets the event loop turn between prompts that come at once, and between the parts of a tokenizer", async () => {
+    let turn = 0;
+    const count = (): void => {
+      turn += 1;
+      turning = setImmediate(count);
+    };
+    let turning = setImmediate(count);
+    const turns = new Set<number>();
+    const watched: Tokenizer = {
+      vocabulary: tokenizer.vocabulary,
+      bytes: (id) => tokenizer.bytes(id),
+      decode: (ids) => tokenizer.decode(ids),
+      encode(text, most) {
+        if (text === "Hello") turns.add(turn);
+        return tokenizer.encode(text, most);
+      },
+    };
+    const opened = await generator(model, watched, referenceEngine());
+    await Promise.all(Array.from({ length: 5 }, () => complete(opened, { ...ask, maxTokens: 1 })));
+    expect(turns.size).toBe(5);
+    const before = turn;
+    await readTokenizer(fileURLToPath(new URL("../tokenizer/tokenizer.json", import.meta.url)));
+    expect(turn - before).toBeGreaterThan(40); // 16,384 entries, three times, by 1,024
+    clearImmediate(turning);
+    await opened.close();
+  });
+
   it("gives the tokens of the text with their log-probabilities, and their number at the end", async () => {
     const opened = await generator(model, tokenizer, scripted("one two three").engine);
     const answer = await complete(opened, { ...ask, logprobs: true });
