@@ -41,15 +41,16 @@ describe("the tokenizer in threads", () => {
   it("never holds the event loop", async () => {
     const pool = open();
     await pool.encode(["warm"]);
-    let last = performance.now();
-    let longest = 0;
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-    }, 1);
+    let turns = 0;
+    let settled = false;
+    const turn = (): void => {
+      turns++;
+      if (!settled) setImmediate(turn);
+    };
+    setImmediate(turn);
     await pool.encode(["word ".repeat(600_000)]);
-    clearInterval(timer);
-    expect(longest).toBeLessThan(150); // bounds a defect, on a machine with other work; one thread would hold it for a second
+    settled = true;
+    expect(turns).toBeGreaterThan(100); // where the text is encoded here, it is done in a few turns
   });
 
   it("serves a short call between the parts of a long one", async () => {
