@@ -30,6 +30,7 @@ from trainer import Schedule, Trainer
 WINDOWS = 48
 SEEDS = (1, 2, 3)
 WEIGHTS = (0.0, 0.01, 0.1, 1.0)  # of concentration
+REGULARISERS = (1e-3, 1e-2, 1e-1)  # of the new router rows
 
 
 def split_by_language(stream: numpy.ndarray, language: str) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -103,24 +104,25 @@ def extension(base: Generator, new: tuple, old: tuple, settings: dict, out: Path
     length = settings["length"]
     before = losses(base, old[1], length), losses(base, new[1], length)
 
-    def arm(kind: str, seed: int) -> dict:
+    def arm(kind: str, seed: int, regulariser: float | None = None) -> dict:
         torch.manual_seed(seed)
         more = (base.shape.attention.experts // 2, base.shape.feedforward.experts // 2)
         extended = extend(base, *more, seed=seed)
         weights = {"balance": settings["balance"]}
-        if kind == "new modules":
-            model, weights = extended, weights | {"regulariser": 1e-3}
+        if regulariser:
+            model, weights = extended, weights | {"regulariser": regulariser}
         else:
             model = copy.deepcopy(base) if kind == "full fine-tuning" else low_rank(base, trainable(extended))
         count = trainable(model)
-        tune(model, new[0], out / f"{kind.replace(' ', '-')}-{seed}", settings, steps, 1e-3, seed, **weights)
-        model = plain(model) if kind == "new modules" else model
+        tune(model, new[0], out / f"{kind.replace(' ', '-').replace(',', '')}-{seed}", settings, steps, 1e-3, seed, **weights)
+        model = plain(model) if regulariser else model
         after = losses(model, old[1], length), losses(model, new[1], length)
         return {"trainable": count, "old": change(after[0], before[0]), "new": change(after[1], before[1])}
 
+    kinds = {**{f"new modules, regulariser {value:g}": value for value in REGULARISERS}, "full fine-tuning": None, "LoRA": None}
     for seed in SEEDS:
-        for kind in ("new modules", "full fine-tuning", "LoRA"):
-            yield f"{kind} {seed}", lambda kind=kind, seed=seed: arm(kind, seed)
+        for kind, regulariser in kinds.items():
+            yield f"{kind} {seed}", lambda kind=kind, seed=seed, regulariser=regulariser: arm(kind, seed, regulariser)
 
 
 def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int, weights: Iterable[float] = WEIGHTS) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip

@@ -51,10 +51,11 @@ def test_arms_that_were_measured_are_not_run_again(tmp_path, capsys, monkeypatch
         numpy.save(tmp_path / f"toy.{split}.npy", tokens_of)
     monkeypatch.setattr(experiments, "SEEDS", (1,))
     monkeypatch.setattr(experiments, "WINDOWS", 4)
+    monkeypatch.setattr(experiments, "REGULARISERS", (0.01,))
     for _ in range(2):
         experiments.run("extension", "generator-toy", tmp_path / "toy", tmp_path / "out", "go", 3)
     lines = [json.loads(line) for line in (tmp_path / "out" / "extension.jsonl").read_text().splitlines()]
-    assert [line["arm"] for line in lines] == ["new modules 1", "full fine-tuning 1", "LoRA 1"]
+    assert [line["arm"] for line in lines] == ["new modules, regulariser 0.01 1", "full fine-tuning 1", "LoRA 1"]
     assert len(capsys.readouterr().out.splitlines()) >= 3
     experiments.run("specialisation", "generator-toy", tmp_path / "toy", tmp_path / "out", "go", 3, weights=(0.0, 0.1))
     assert len((tmp_path / "out" / "specialisation.jsonl").read_text().splitlines()) == 4
