@@ -60,6 +60,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
       process.send!({ error: (error as Error).message });
     }
   };
+  // a system has two seconds to close; then it ends, lest it outlive the process that compares
+  process.once("disconnect", () => setTimeout(() => process.exit(), 2000).unref());
   let system: Record<string, (argument: unknown) => unknown> = {};
   process.on("message", ({ method, argument }: { method: string; argument: unknown }) => {
     void reply(() => system[method]!(argument));
