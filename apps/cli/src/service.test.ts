@@ -70,7 +70,7 @@ describe("tessera serve", () => {
       expect.stringMatching(/^done .*Retries are backed off/),
       expect.stringMatching(/^flow-start node-start .*flow-end.* run\n$/),
       "true done\n",
-      expect.stringMatching(/^3 .*Retries are backed off/),
+      expect.stringMatching(/^4 .*Retries are backed off/),
     ]);
   }, 60_000);
 

@@ -26,7 +26,8 @@ describe("the tables of CodeChain's page", () => {
     ]);
     const text = tablesOf(tasks, scored, new Report("codechain"));
     const line = (start: string) => text.split("\n").find((one) => one.startsWith(`| ${start}`));
-    expect(text).toContain("2 test problems and 1 development problems, 1 sampling seed, 8 samples");
+    expect(text).toContain("2 test problems and 1 development problems, 1 sampling seed");
+    expect(text).toContain(", 8 samples an arm and problem");
     expect(text).toContain("on the development problems: 25.0 %");
     expect(line("modular")).toMatch(/^\| modular \| 2 \| 25\.0 \| 25\.0 \|/);
     expect(line("codechain |")).toMatch(/^\| codechain \| 2 \| 25\.0 \| 37\.5 \| 1 \|/);

@@ -232,8 +232,8 @@ describe("the checks of reading", () => {
       "nq/dev.json": JSON.stringify(asked),
     });
     const figures = await figuresOf(30, folder);
-    expect(figures["extractive to 0.5: strictly shorter"]).toBe(1);
-    expect(figures["extractive to 0.5: gold answer kept"]).toBe(1);
+    expect(figures["by sentence to 0.5: strictly shorter"]).toBe(1);
+    expect(figures["by sentence to 0.5: gold answer kept"]).toBe(1);
     expect(
       (
         await rowChecks
