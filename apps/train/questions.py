@@ -19,6 +19,7 @@ from instruct import candidates, contradiction, few, matched, passage, placed
 from views import read_pairs
 
 SEED = 5
+LEFT_OUT = {"work", "home", "root", "tmp"}  # folders: a path with one reads like a place on somebody's machine
 
 
 def first(found: list[dict], each: int) -> list[dict]:
@@ -37,7 +38,8 @@ def data_set(pairs: Iterable[dict], each: int) -> tuple[list[dict], list[dict]]:
     generator = random.Random(SEED)
     by_repository = defaultdict(list)
     for pair in pairs:
-        by_repository[pair["repository"]].append(pair)
+        if LEFT_OUT.isdisjoint(pair["path"].split("/")):
+            by_repository[pair["repository"]].append(pair)
     found = [candidate for _, group in sorted(by_repository.items()) for candidate in candidates(group, generator)]
     answered, refused = (sorted(half, key=lambda _: generator.random()) for half in matched(found, generator))
     corpus: dict[tuple[str, str, int], dict] = {}
