@@ -48,7 +48,7 @@ export function flowCatalogue(folder) {
     .filter((entry) => entry.isDirectory() && existsSync(join(folder, entry.name, "flow.ts")))
     .map(({ name }) => {
       const text = readFileSync(join(folder, name, "flow.ts"), "utf8");
-      const found = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*export const (\\w+) = flow\\(\\s*"${name}"`).exec(
+      const found = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*export const (\\w+) = \\w+\\(\\s*"${name}"`).exec(
         text,
       );
       if (!found) throw new Error(`${name}/flow.ts exports no commented flow named "${name}"`);

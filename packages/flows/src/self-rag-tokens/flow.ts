@@ -1,7 +1,6 @@
-import { flow, value } from "@tessera/core";
-import { turnOf } from "../self-rag/turn.js";
+import { type ReflectionTokens, reflecting } from "../self-rag/reflecting.js";
 
-const turn = turnOf({
+const tokens: ReflectionTokens = {
   retrieval: { retrieve: "[Retrieval]", continue: "[No Retrieval]" },
   relevance: { relevant: "[Relevant]", irrelevant: "[Irrelevant]" },
   support: {
@@ -10,7 +9,7 @@ const turn = turnOf({
     not: "[No support / Contradictory]",
   },
   usefulness: { 1: "[Utility:1]", 2: "[Utility:2]", 3: "[Utility:3]", 4: "[Utility:4]", 5: "[Utility:5]" },
-});
+};
 
 /**
  * Self-RAG by reflection tokens: the flow "self-rag" for a model that was tuned to say such tokens, whose probabilities are
@@ -20,12 +19,4 @@ const turn = turnOf({
  * refused at compile without. No such weights come with it: a judge asks for its token by a prompt of its own, where the
  * authors' model says it in passing.
  */
-export const selfRagTokens = flow("self-rag-tokens", { query: "text" }, (f, { query }) => {
-  const turns = f.repeat(
-    "turns",
-    turn,
-    { until: "done", carry: { state: "state", candidates: "candidates" }, max: 8 },
-    { query, candidates: value([]) },
-  );
-  return { text: turns.text, score: turns.score, turns: turns.turns };
-});
+export const selfRagTokens = reflecting("self-rag-tokens", tokens);

@@ -1,7 +1,4 @@
-import { flow, value } from "@tessera/core";
-import { turnOf } from "./turn.js";
-
-const turn = turnOf();
+import { reflecting } from "./reflecting.js";
 
 /**
  * Self-RAG: before each segment a judge says whether to retrieve; each passage then gives a segment of its own, judges grade
@@ -9,12 +6,4 @@ const turn = turnOf();
  * Retrieval above 0.2, weights 1, 1 and 0.5, five passages, seven segments. Prompted judges stand in for the authors' trained
  * model; the flow "self-rag-tokens" is the one for a model that says reflection tokens.
  */
-export const selfRag = flow("self-rag", { query: "text" }, (f, { query }) => {
-  const turns = f.repeat(
-    "turns",
-    turn,
-    { until: "done", carry: { state: "state", candidates: "candidates" }, max: 8 },
-    { query, candidates: value([]) },
-  );
-  return { text: turns.text, score: turns.score, turns: turns.turns };
-});
+export const selfRag = reflecting("self-rag");

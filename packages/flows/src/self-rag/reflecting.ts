@@ -14,10 +14,10 @@ export interface ReflectionTokens {
 }
 
 /**
- * One turn of Self-RAG's beam. With tokens the judges read their probabilities, and the writers give those of what they
- * write; without them a prompted model says its verdicts in words.
+ * Self-RAG under a name. With tokens the judges read their probabilities, and the writers give those of what they write;
+ * without them a prompted model says its verdicts in words.
  */
-export function turnOf(tokens?: ReflectionTokens) {
+export function reflecting(name: string, tokens?: ReflectionTokens) {
   const judging = <K extends keyof ReflectionTokens>(judge: K) => ({
     model: "model",
     ...(tokens && { labels: tokens[judge] }),
@@ -116,5 +116,13 @@ export function turnOf(tokens?: ReflectionTokens) {
     },
   );
 
-  return turn;
+  return flow(name, { query: "text" }, (f, { query }) => {
+    const turns = f.repeat(
+      "turns",
+      turn,
+      { until: "done", carry: { state: "state", candidates: "candidates" }, max: 8 },
+      { query, candidates: value([]) },
+    );
+    return { text: turns.text, score: turns.score, turns: turns.turns };
+  });
 }
