@@ -1,7 +1,7 @@
-import type { Passage } from "@tessera/core";
+import { type Passage, uniform } from "@tessera/core";
 import { ExactStore, HnswStore } from "@tessera/retriever";
 import type { Report } from "./measure/report.js";
-import { interleave, milliseconds, percentile, processorMilliseconds, seeded } from "./measure/rounds.js";
+import { interleave, milliseconds, percentile, processorMilliseconds } from "./measure/rounds.js";
 
 const count = 30_000;
 const width = 256;
@@ -19,7 +19,7 @@ async function bareLibrary(): Promise<typeof import("hnswlib-node")> {
 
 /** Unit vectors with structure: normal points of 24 dimensions, turned into 256, with a little noise in each. */
 function vectors(): () => Float32Array {
-  const random = seeded(3);
+  const random = uniform(3);
   const normal = () => Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
   const axes = Array.from({ length: latent }, () =>
     Float64Array.from({ length: width }, () => normal() / Math.sqrt(latent)),

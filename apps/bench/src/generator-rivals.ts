@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { TesseraError } from "@tessera/core";
+import { TesseraError, uniform } from "@tessera/core";
 import { generatorSystem, type Load, type Shape } from "./generator.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
-import { interleave, percentile, seeded } from "./measure/rounds.js";
+import { interleave, percentile } from "./measure/rounds.js";
 
 const mixture = "generator-bytes";
 const rivals = ["dense-bytes-active", "dense-bytes-between", "dense-bytes-fourfold"] as const;
@@ -59,7 +59,7 @@ export default async function generatorRivals(report: Report): Promise<void> {
       return [shape, { loss, speed: loads[shape]!.map(({ coreSpeed }) => coreSpeed) }];
     }),
   );
-  const random = seeded(11);
+  const random = uniform(11);
   const places = (count: number) => Array.from({ length: count }, () => Math.floor(count * random()));
   const point = (shape: string, windows: readonly number[], rounds: readonly number[]): Point => {
     const { loss, speed } = measured.get(shape)!;

@@ -1,9 +1,10 @@
 import { fileURLToPath } from "node:url";
+import { uniform } from "@tessera/core";
 import { cpuEngine, GeneratorScheduler, type generatorShapes, randomGenerator, type Sampling } from "@tessera/models";
 import { type LoopDelay, watchLoop } from "./measure/loop-delay.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
-import { interleave, percentile, seeded } from "./measure/rounds.js";
+import { interleave, percentile } from "./measure/rounds.js";
 
 export type Shape = keyof typeof generatorShapes;
 
@@ -32,7 +33,7 @@ export async function generatorSystem(shape: Shape, workers: number) {
   const scheduler = new GeneratorScheduler(session, { name: shape, context: model.context });
   process.once("disconnect", () => void session.close());
   let prompts = 0;
-  const random = seeded(7);
+  const random = uniform(7);
   /** One token may be drawn: by themselves random weights would repeat one, which stays in the processor's cache. */
   const sampling = (): Sampling => {
     const id = Math.floor(model.embedding.rows * random());

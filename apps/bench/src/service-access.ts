@@ -1,8 +1,8 @@
-import { flow, type Host, type Passage, type Principal, type Store } from "@tessera/core";
+import { flow, type Host, type Passage, type Principal, type Store, uniform } from "@tessera/core";
 import { compile, memoryRecords } from "@tessera/graph";
 import { Bm25Store, dense, ExactStore, HnswStore, sparse } from "@tessera/retriever";
 import type { Report } from "./measure/report.js";
-import { seeded } from "./measure/rounds.js";
+
 import { vocabulary, zipfRanks } from "./measure/words.js";
 
 const documents = 250;
@@ -18,7 +18,7 @@ interface Case {
 
 /** Passages for everybody, for some, for nobody, and with damaged lists; and questions by all kinds of people. */
 function drawn(): { passages: Passage[]; vectors: Float32Array[]; cases: Case[] } {
-  const random = seeded(7);
+  const random = uniform(7);
   const rank = zipfRanks(random, 60);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const some = () => names.filter(() => random() < 0.2);

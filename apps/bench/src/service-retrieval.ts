@@ -8,12 +8,13 @@ import {
   type Passage,
   type Principal,
   type Store,
+  uniform,
 } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { Bm25Store, dense, HnswStore, hybrid, sparse } from "@tessera/retriever";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
-import { percentile, seeded } from "./measure/rounds.js";
+import { percentile } from "./measure/rounds.js";
 import { vocabulary, zipfRanks } from "./measure/words.js";
 
 export const sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000];
@@ -45,10 +46,10 @@ export class Language {
   readonly #topics: Int32Array[];
   readonly #vectors = new Float32Array(vocabulary.length * width);
   readonly #numbers = new Map(vocabulary.map((word, number) => [word, number]));
-  #random: () => number = seeded(1);
+  #random: () => number = uniform(1);
 
   constructor() {
-    const random = seeded(2);
+    const random = uniform(2);
     this.#topics = Array.from({ length: topics }, () =>
       Int32Array.from({ length: wordsPerTopic }, () => Math.floor(random() * vocabulary.length)),
     );
@@ -68,7 +69,7 @@ export class Language {
   /** The text of a number: always the same one. */
   text(number: number, length: number): string {
     // neighbouring seeds would give neighbouring topics
-    this.#random = seeded(1 + (Math.imul(number, 2654435761) >>> 2));
+    this.#random = uniform(1 + (Math.imul(number, 2654435761) >>> 2));
     const topic = this.#topics[Math.floor(this.#random() * topics)]!;
     return Array.from({ length }, (_, i) => vocabulary[i % 2 === 0 ? topic[this.#within()]! : this.#common()]!).join(
       " ",

@@ -10,6 +10,7 @@ export * from "./fence.js";
 export * from "./filter.js";
 export * from "./flow.js";
 export * from "./json-schema.js";
+export * from "./numbers.js";
 export * from "./operator.js";
 export * from "./passage.js";
 export * from "./ports.js";

@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { TesseraError, uniform } from "@tessera/core";
 
 export interface Interval {
   readonly mean: number;
@@ -46,7 +46,7 @@ export function bootstrap(values: readonly number[], settings: BootstrapSettings
 function resampled(values: readonly number[], { resamples = 2000, seed = 1 }: BootstrapSettings): number[] {
   if (values.length === 0 || values.some((value) => !Number.isFinite(value)))
     throw new TesseraError("BAD_ARGUMENT", "a mean needs values that are numbers");
-  const random = generator(seed);
+  const random = uniform(seed);
   return Array.from({ length: resamples }, () => {
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[Math.floor(random() * values.length)]!;
@@ -89,13 +89,4 @@ export function pairedBootstrap(
       ),
   );
   return { ...intervalOf(differences, means, settings), p };
-}
-
-// the minimal standard generator (Park and Miller 1988), in [0, 1)
-function generator(seed: number): () => number {
-  let state = (Math.abs(Math.trunc(seed)) % 2147483646) + 1;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return (state - 1) / 2147483646;
-  };
 }

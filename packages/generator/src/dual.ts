@@ -1,15 +1,18 @@
-import { answer, asking, boundOf, clip, hits, type LanguageModel, operator, TesseraError, text } from "@tessera/core";
+import {
+  answer,
+  asking,
+  boundOf,
+  clip,
+  hits,
+  type LanguageModel,
+  operator,
+  softmax,
+  TesseraError,
+  text,
+} from "@tessera/core";
 import { z } from "zod";
 import { messagesOf } from "./prompt.js";
 import { chatOf, exporting, records, splitOf, targetOf } from "./tuning.js";
-
-/** Shares that sum to 1: exp(x / temperature), normalised. */
-function softmax(values: readonly number[], temperature: number): number[] {
-  const most = Math.max(...values);
-  const raw = values.map((value) => Math.exp((value - most) / temperature));
-  const sum = raw.reduce((a, b) => a + b, 0);
-  return raw.map((value) => value / sum);
-}
 
 /**
  * Records for tuning generator and retriever together (RA-DIT), both from the same retrieval. `generator`: for each

@@ -1,7 +1,7 @@
-import { type Encoder, number, operator, type Piece, text, typed } from "@tessera/core";
+import { type Encoder, number, operator, type Piece, softmax, text, typed } from "@tessera/core";
 import { z } from "zod";
 import { choiceOf, routesOf } from "./choices.js";
-import { embedIntents, intentSettings, probabilities, routeScores, similarity } from "./intents.js";
+import { embedIntents, intentSettings, routeScores, similarity } from "./intents.js";
 import { highest, keywordScores, keywordSet, keywordsOf } from "./keywords.js";
 
 const route = z.strictObject({
@@ -47,7 +47,7 @@ const specification = operator({
       const byKey = keywordScores(own, keywords ? keywordSet(keywords) : keywordsOf(query, own));
       const [vector] = await encoder.encode([query], { kind: "query" }, signal);
       const near = intents.map((intent) => similarity(intent, vector!, neighbours));
-      const byMeaning = routeScores(intents, probabilities(near, temperature));
+      const byMeaning = routeScores(intents, softmax(near, temperature));
       const scores = new Map(
         [...own.keys()].map((route) => [route, weight * byKey.get(route)! + (1 - weight) * byMeaning.get(route)!]),
       );

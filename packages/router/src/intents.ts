@@ -63,14 +63,6 @@ export function similarity(intent: Intent, query: Float32Array, neighbours: numb
   return nearest.reduce((sum, cosine) => sum + cosine, 0) / nearest.length;
 }
 
-/** Equation 21: P(θ | q) = softmax over intents, with similarities in place of a language model's scores. */
-export function probabilities(similarities: readonly number[], temperature: number): number[] {
-  const most = Math.max(...similarities);
-  const powers = similarities.map((value) => Math.exp((value - most) / temperature));
-  const total = powers.reduce((sum, power) => sum + power, 0);
-  return powers.map((power) => power / total);
-}
-
 /** Erratum E9: score_semantic(q, F) = max over intents θ with δ(θ) = F of P(θ | q). */
 export function routeScores(intents: readonly Intent[], chances: readonly number[]): Map<string, number> {
   const scores = new Map<string, number>();

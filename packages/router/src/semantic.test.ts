@@ -1,8 +1,8 @@
 import { describe, expect, it, jest } from "@jest/globals";
-import { type Encoder, flow, is } from "@tessera/core";
+import { type Encoder, flow, is, softmax } from "@tessera/core";
 import { hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
-import { embedIntents, probabilities, routeScores, similarity } from "./intents.js";
+import { embedIntents, routeScores, similarity } from "./intents.js";
 import { semantic } from "./semantic.js";
 
 const host = () => hostOf({ "encoder/main": scriptedEncoder(256) });
@@ -43,16 +43,16 @@ describe("router.semantic", () => {
   it("row 40: the probabilities of equation 21 sum to 1, and a colder softmax is surer", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 1, maxLength: 20 }), (values) => {
-        const warm = probabilities(values, 1);
+        const warm = softmax(values, 1);
         expect(warm.reduce((sum, chance) => sum + chance, 0)).toBeCloseTo(1, 9);
-        expect(Math.max(...probabilities(values, 0.01))).toBeGreaterThanOrEqual(Math.max(...warm) - 1e-9);
+        expect(Math.max(...softmax(values, 0.01))).toBeGreaterThanOrEqual(Math.max(...warm) - 1e-9);
       }),
     );
   });
 
   it("row 40: erratum E9: a route's score is the highest of its intents, by hand", () => {
     // similarities ln 1, ln 2, ln 5 at temperature 1: probabilities 1/8, 2/8, 5/8
-    const chances = probabilities([Math.log(1), Math.log(2), Math.log(5)], 1);
+    const chances = softmax([Math.log(1), Math.log(2), Math.log(5)], 1);
     const intent = (route: string) => ({ route, name: route, vectors: [] });
     const scores = routeScores([intent("a"), intent("a"), intent("b")], chances);
     expect([...scores]).toEqual([

@@ -1,7 +1,7 @@
-import { type Encoder, number, operator, type Piece, text, typed } from "@tessera/core";
+import { type Encoder, number, operator, type Piece, softmax, text, typed } from "@tessera/core";
 import { z } from "zod";
 import { choiceOf, routesOf } from "./choices.js";
-import { embedIntents, intentSettings, probabilities, type Routes, routeScores, similarity } from "./intents.js";
+import { embedIntents, intentSettings, type Routes, routeScores, similarity } from "./intents.js";
 import { highest } from "./keywords.js";
 
 const specification = operator({
@@ -38,7 +38,7 @@ const specification = operator({
     return async ({ query }, { signal }) => {
       const [vector] = await encoder.encode([query], { kind: "query" }, signal);
       const near = intents.map((intent) => similarity(intent, vector!, neighbours));
-      const chances = probabilities(near, temperature);
+      const chances = softmax(near, temperature);
       const scores = routeScores(intents, chances);
       const [route, score] = highest(scores);
       const best = chances.indexOf(Math.max(...chances));

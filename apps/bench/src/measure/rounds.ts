@@ -37,12 +37,3 @@ export async function processorMilliseconds(call: () => unknown): Promise<number
   const { user, system } = process.cpuUsage(start);
   return (user + system) / 1000;
 }
-
-/** Uniform in [0, 1): the minimal standard generator (Park and Miller 1988). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return state / 2147483647;
-  };
-}

@@ -1,4 +1,4 @@
-import { seeded } from "./rounds.js";
+import { uniform } from "@tessera/core";
 
 const syllables = [..."bdfgklmnprstvz"].flatMap((consonant) => [..."aeiou"].map((vowel) => consonant + vowel));
 
@@ -34,6 +34,6 @@ export function zipfRanks(random: () => number, size = vocabulary.length): () =>
 
 /** Words by Zipf's law. */
 export function zipf(seed: number): () => string {
-  const rank = zipfRanks(seeded(seed));
+  const rank = zipfRanks(uniform(seed));
   return () => vocabulary[rank()]!;
 }

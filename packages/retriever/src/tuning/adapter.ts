@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { softmax, TesseraError } from "@tessera/core";
 import { z } from "zod";
 
 /**
@@ -46,14 +46,6 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>, from = 0): number => {
   for (let i = 0; i < b.length; i++) sum += a[from + i]! * b[i]!;
   return sum;
 };
-
-/** exp(x / temperature), normalised to sum 1. */
-export function softmax(values: readonly number[], temperature: number): number[] {
-  const most = Math.max(...values);
-  const powers = values.map((value) => Math.exp((value - most) / temperature));
-  const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
-}
 
 /**
  * The loss of scores and its gradient by them. "contrastive" is −Σ t · log P_R, which with one positive is equation 10;

@@ -1,6 +1,6 @@
-import { type Encoder, number, operator } from "@tessera/core";
+import { type Encoder, number, operator, softmax } from "@tessera/core";
 import { z } from "zod";
-import { adapter, softmax, trainAdapter } from "./adapter.js";
+import { adapter, trainAdapter } from "./adapter.js";
 import { encodeOnce, training } from "./settings.js";
 
 /** What a language model thinks of passages: log P_LM(y | d, q) / |y| of each. `generator.dual` makes such records. */

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Hit, Passage } from "@tessera/core";
+import { type Hit, type Passage, softmax } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { dense } from "../dense.js";
 import { ExactStore } from "../stores/exact.js";
 import { adaptQuery } from "./adapt.js";
-import { type Adapter, adapt, type Loss, lossOf, softmax } from "./adapter.js";
+import { type Adapter, adapt, type Loss, lossOf } from "./adapter.js";
 import { recall } from "./recall.js";
 import { supervise } from "./supervise.js";
 import { superviseByModel } from "./supervise-by-model.js";

@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { TesseraError, uniform } from "@tessera/core";
 import type { DataSet } from "@tessera/eval";
 import { ResourceHost } from "@tessera/tessera";
 import { corpusResources } from "../../corpus.js";
@@ -32,12 +32,7 @@ export async function withCorpus<T>(
 
 /** A context for operators that are run one by one, with random numbers of a fixed seed (Park and Miller 1988). */
 export function studyContext(signal: AbortSignal = new AbortController().signal) {
-  let state = 1;
-  const random = (): number => {
-    state = (state * 48271) % 2147483647;
-    return (state - 1) / 2147483646;
-  };
-  return { path: "study", signal, random, emit: () => {}, spend: () => {} };
+  return { path: "study", signal, random: uniform(0), emit: () => {}, spend: () => {} };
 }
 
 /** @throws TesseraError BAD_SOURCE where the data set is too small for what a study divides it into. */

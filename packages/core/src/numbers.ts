@@ -1,0 +1,16 @@
+/** exp(x / temperature) of each value, normalised to sum 1; computed from the largest on, so that nothing overflows. */
+export function softmax(values: readonly number[], temperature = 1): number[] {
+  const most = Math.max(...values);
+  const powers = values.map((value) => Math.exp((value - most) / temperature));
+  const total = powers.reduce((sum, power) => sum + power, 0);
+  return powers.map((power) => power / total);
+}
+
+/** Uniform numbers in [0, 1), the same for a seed: the minimal standard generator (Park and Miller 1988). */
+export function uniform(seed: number): () => number {
+  let state = (Math.abs(Math.trunc(seed)) % 2147483646) + 1;
+  return () => {
+    state = (state * 48271) % 2147483647;
+    return (state - 1) / 2147483646;
+  };
+}
