@@ -187,7 +187,10 @@ function shuffle<T>(list: T[], random: () => number): void {
 export async function trainAdapter(examples: readonly Example[], space: string, settings: TrainingSettings) {
   const { epochs, batch, validation, random, signal } = settings;
   const width = examples[0]?.query.length ?? 0;
-  if (width === 0) throw new TesseraError("BAD_VALUE", "there is no example to learn from");
+  if (width === 0)
+    throw new TesseraError("BAD_VALUE", "there is no example to learn from", {
+      hint: "a model that refuses every question makes none",
+    });
   const training = new Training(width, settings);
   const learnt = [...examples];
   shuffle(learnt, random);
