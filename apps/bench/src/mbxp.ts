@@ -34,7 +34,9 @@ export default async function mbxp(report: Report): Promise<void> {
     return report.miss("MBXP", `there is no ${cassette}, and TESSERA_MODEL_URL and TESSERA_MODEL name no service`);
   // without a seed of its own the cassette would answer every sample alike
   const service =
-    baseUrl && name && openAiModel({ baseUrl, model: name, capabilities: ["seed"], ...(apiKey && { apiKey }) });
+    baseUrl &&
+    name &&
+    openAiModel({ baseUrl, model: name, capabilities: ["seed"], retries: 20, ...(apiKey && { apiKey }) });
   const model = await openCassette(cassette, service ? { model: service } : {});
   const sandbox = await openSandbox(quickjs(), { wallMs: 5000 });
   try {
@@ -80,5 +82,9 @@ export async function measureMbxp(
   for await (const one of runExperiment(tasks, settings)) log.push(one);
   const scored = await scoreSamples(sandbox, tasks, log);
   for (const arm of reportArms(grouped(scored), clusters.length))
-    for (const measure of measures) report.add(arm.arm, measure, arm[measure], "");
+    for (const measure of measures) {
+      const value = arm[measure];
+      // of no sample that passes there is no share that fails hidden tests
+      report.add(arm.arm, measure, Number.isNaN(value) ? null : value, Number.isNaN(value) ? "no sample to count" : "");
+    }
 }

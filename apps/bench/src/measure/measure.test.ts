@@ -42,6 +42,8 @@ describe("Report", () => {
     expect(errors).toEqual(["NOT MEASURED: theirs: not to be had"]);
     expect(report.table()).toContain("| time | ms | 1.235 |");
     expect(report.table()).toContain("Not measured: theirs (not to be had).");
+    report.add("ours", "hiddenFail", null, "no sample to count");
+    expect(report.table()).toContain("Not measured: ours, hiddenFail (no sample to count).");
   });
 
   it("of several parts has a table each, and all their figures", () => {

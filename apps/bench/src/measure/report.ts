@@ -64,7 +64,9 @@ export class Report {
       ["---", "---", ...systems.map(() => "---:")],
       ...metrics.map(([metric, unit]) => [metric, unit, ...systems.map((system) => cell(metric, system))]),
     ].map((cells) => `| ${cells.join(" | ")} |`);
-    const missing = this.missing.map(({ system, unit }) => `Not measured: ${system} (${unit}).`);
+    const missing = this.missing.map(
+      ({ system, metric, unit }) => `Not measured: ${system}${metric === "missing" ? "" : `, ${metric}`} (${unit}).`,
+    );
     return [`${this.bench} (${machine()})`, "", ...rows, ...(missing.length > 0 ? ["", ...missing] : [])].join("\n");
   }
 }
