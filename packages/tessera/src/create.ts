@@ -1,10 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AnyOperator, didYouMean, type Flow, messageOf, type Records, TesseraError } from "@tessera/core";
+import { type AnyOperator, didYouMean, type Flow, messageOf, onAbort, type Records, TesseraError } from "@tessera/core";
 import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
-import { forward } from "./forward.js";
 import { type AnyFlow, Generation } from "./generation.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, ResourceHost, type Resources } from "./resources.js";
@@ -248,7 +247,7 @@ export class Tessera<F extends Flows> {
     const { signal, id = randomUUID() } = options;
     const controller = new AbortController();
     const abort = (reason: unknown) => controller.abort(reason);
-    const release = signal && forward(signal, abort);
+    const release = signal && onAbort(signal, abort);
 
     const ready = this.#current ? this.#ready(flow) : unlessAborted(this.#ready(flow), flow, controller.signal);
     const beginning = ready.then((before) => {

@@ -1,11 +1,10 @@
-// internal
 const followers = new WeakMap<AbortSignal, Set<(reason: unknown) => void>>();
 
 /**
- * Hands the abort of a signal on, and returns what ends that. A signal that many runs share has one listener, whose
- * number does not grow with them: Node warns of a leak beyond ten.
+ * Calls `abort` when the signal aborts, at once where it has, and returns what ends that. A signal that many calls share
+ * has one listener, whose number does not grow with them: Node warns of a leak beyond ten.
  */
-export function forward(signal: AbortSignal, abort: (reason: unknown) => void): () => void {
+export function onAbort(signal: AbortSignal, abort: (reason: unknown) => void): () => void {
   if (signal.aborted) {
     abort(signal.reason);
     return () => {};
