@@ -1,17 +1,15 @@
 // internal
-import { parentPort, workerData } from "node:worker_threads";
-import { messageOf } from "@tessera/core";
+import { workerData } from "node:worker_threads";
+import { answerJobs, messageOf, TesseraError } from "@tessera/core";
 import type { InferenceSession } from "onnxruntime-node";
 import { unit } from "../encoder-model.js";
 import { exitGraph } from "./encoder-graph.js";
-import { gateCells, type Job, type Reply, type WorkerSettings } from "./protocol.js";
+import { gateCells, type Job, type WorkerSettings } from "./protocol.js";
 
 // One thread of the CPU engine: it builds the ONNX graphs and owns the sessions. The runtime is loaded only here:
 // its `run` holds the thread that calls it.
 
 const { model, precision, gate } = workerData as WorkerSettings;
-const port = parentPort!;
-const reply = (message: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 const sessions = new Map<number, InferenceSession>();
 
 /** Every call into the runtime goes through the gate. */
@@ -26,8 +24,14 @@ async function native<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-try {
-  const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
+async function start(): Promise<(job: Job) => Promise<Float32Array>> {
+  const { InferenceSession, Tensor } = (
+    await import("onnxruntime-node").catch((cause: unknown) => {
+      throw new TesseraError("DEPENDENCY_MISSING", `onnxruntime-node cannot be loaded: ${messageOf(cause)}`, {
+        hint: "install onnxruntime-node 1.30.0, or use another engine",
+      });
+    })
+  ).default;
 
   /** The session of an exit, built when a text first leaves there. */
   const sessionOf = async (exit: number): Promise<InferenceSession> => {
@@ -45,7 +49,7 @@ try {
     return session;
   };
 
-  const encode = async ({ ids, texts, length, exit }: Job): Promise<Float32Array> => {
+  return async ({ ids, texts, length, exit }) => {
     const session = await sessionOf(exit);
     const shape = new Tensor("int64", BigInt64Array.from([texts, length, model.hidden], BigInt), [3]);
     const results = await native(() => session.run({ ids: new Tensor("int32", ids, [ids.length]), shape }));
@@ -55,16 +59,6 @@ try {
       vectors.set(unit(embeddings.subarray(from, from + model.hidden)), from);
     return vectors;
   };
-
-  port.on("message", async (job: Job) => {
-    try {
-      const vectors = await encode(job);
-      reply({ kind: "vectors", vectors }, [vectors.buffer as ArrayBuffer]);
-    } catch (error) {
-      reply({ kind: "failed", message: messageOf(error) });
-    }
-  });
-  reply({ kind: "ready" });
-} catch (error) {
-  reply({ kind: "missing", message: messageOf(error) });
 }
+
+await answerJobs(start, (vectors) => [vectors.buffer as ArrayBuffer]);

@@ -14,6 +14,7 @@ import type { EncoderModel } from "../encoder-model.js";
 import { type EncoderSession, ragged } from "../engine.js";
 import { randomStream, writeRandomEncoder } from "../random-encoder.js";
 import { CpuEncoder, cpuEngine } from "./cpu.js";
+import { EncoderWorker } from "./encoder-worker.js";
 import { referenceVectors } from "./reference.js";
 
 let folder: string;
@@ -193,12 +194,11 @@ describe("the CPU engine", () => {
 });
 
 describe("the pool of workers", () => {
-  const realWorker = (gate: Int32Array): Worker =>
-    new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData: { model, precision: "int8", gate } });
+  const realWorker = (): Worker => new EncoderWorker({ model, precision: "int8" });
   const pool = (workers: number): { session: CpuEncoder; threads: Worker[] } => {
     const threads: Worker[] = [];
-    const session = new CpuEncoder(model, workers, (gate) => {
-      threads.push(realWorker(gate));
+    const session = new CpuEncoder(model, workers, () => {
+      threads.push(realWorker());
       return threads.at(-1)!;
     });
     return { session, threads };
@@ -209,9 +209,9 @@ describe("the pool of workers", () => {
       parentPort.postMessage({ kind: "ready" });
       parentPort.on("message", () => process.exit(3));`;
     let starts = 0;
-    const session = new CpuEncoder(model, 1, (gate) => {
+    const session = new CpuEncoder(model, 1, () => {
       starts += 1;
-      return starts === 1 ? new Worker(dies, { eval: true }) : realWorker(gate);
+      return starts === 1 ? new Worker(dies, { eval: true }) : realWorker();
     });
     await session.ready();
     const lost = { code: "MODEL_FAILED", message: "an encoder thread ended with code 3", path: model.name };
@@ -244,7 +244,8 @@ describe("the pool of workers", () => {
   });
 
   it("says what is missing where the runtime cannot be loaded", async () => {
-    const code = 'require("node:worker_threads").parentPort.postMessage({ kind: "missing", message: "no binary" })';
+    const code =
+      'require("node:worker_threads").parentPort.postMessage({ kind: "failed", code: "DEPENDENCY_MISSING", message: "no binary" })';
     const session = new CpuEncoder(model, 2, () => new Worker(code, { eval: true }));
     await expect(session.ready()).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
     await expect(session.encode(ragged([[1]]), 4)).rejects.toMatchObject({ code: "DEPENDENCY_MISSING" });
@@ -266,7 +267,7 @@ describe("the pool of workers", () => {
     const code = `const { parentPort } = require("node:worker_threads");
       parentPort.postMessage({ kind: "ready" });
       parentPort.on("message", ({ length }) => parentPort.postMessage(
-        length === 1 ? { kind: "failed", message: "no" } : { kind: "vectors", vectors: new Float32Array(32).fill(length) }));`;
+        length === 1 ? { kind: "failed", message: "no" } : { kind: "answer", answer: new Float32Array(32).fill(length) }));`;
     const session = new CpuEncoder(model, 1, () => new Worker(code, { eval: true }));
     await expect(session.encode(ragged([[1]]), 4)).rejects.toMatchObject({ code: "MODEL_FAILED", message: "no" });
     expect(await session.encode(ragged([[1, 2]]), 4)).toEqual(new Float32Array(32).fill(2));

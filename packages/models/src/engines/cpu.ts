@@ -1,12 +1,12 @@
 import { availableParallelism } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
-import { TesseraError } from "@tessera/core";
+import type { Worker } from "node:worker_threads";
+import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../encoder-model.js";
 import { checkBatch, type EncoderSession, type Engine, type Ragged } from "../engine.js";
 import { CpuGenerator } from "./cpu-generator/session.js";
 import type { Precision } from "./encoder-graph.js";
-import { gateCells, type Job, type Reply, type WorkerSettings } from "./protocol.js";
+import { EncoderWorker } from "./encoder-worker.js";
+import type { Job } from "./protocol.js";
 
 export interface CpuEngineSettings {
   /** Threads at most, each with its own copy of the compiled model; they start when there is work. Default: one a core. */
@@ -28,7 +28,7 @@ export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
   return {
     info: { kind: "cpu", device: `${process.arch}, up to ${workers} threads`, dtype: precision },
     async loadEncoder(model) {
-      const session = new CpuEncoder(model, workers, (gate) => startWorker({ model, precision, gate }));
+      const session = new CpuEncoder(model, workers, () => new EncoderWorker({ model, precision }));
       await session.ready();
       return session;
     },
@@ -38,24 +38,6 @@ export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
       return session;
     },
   };
-}
-
-const startWorker = (workerData: WorkerSettings): Worker =>
-  new Worker(new URL("./cpu-worker.js", import.meta.url), { workerData, name: "tessera-encoder" });
-
-/** The gates of all workers of this process. */
-const gates = new Set<Int32Array<SharedArrayBuffer>>();
-let guarded = false;
-
-/** A process that ends while a worker is inside the runtime would abort; this makes it wait for the end of that run. */
-function guard(gate: Int32Array<SharedArrayBuffer>): void {
-  gates.add(gate);
-  if (guarded) return;
-  guarded = true;
-  process.on("exit", () => {
-    for (const gate of gates) Atomics.store(gate, gateCells.stop, 1);
-    for (const gate of gates) Atomics.wait(gate, gateCells.busy, 1, 5000);
-  });
 }
 
 /** Tokens of one run: enough to keep the matrix kernels busy, little enough that nobody waits long. */
@@ -71,16 +53,7 @@ interface Call {
   left: number;
   /** Tokens given to workers, counted from the level of the calls that were there before it. */
   served: number;
-  resolve(vectors: Float32Array): void;
-  reject(error: unknown): void;
-}
-
-interface Slot {
-  readonly worker: Worker;
-  readonly gate: Int32Array<SharedArrayBuffer>;
-  ready: boolean;
-  /** The texts that it is working on. */
-  running: { call: Call; text: number }[];
+  readonly end: Deferred<Float32Array>;
 }
 
 /** A pool of workers over one model. */
@@ -88,185 +61,120 @@ export class CpuEncoder implements EncoderSession {
   readonly exits: readonly number[];
   readonly hidden: number;
   private readonly longest: number;
-  private readonly slots = new Set<Slot>();
+  private readonly pool: ThreadPool<Job, Float32Array>;
   private readonly calls = new Set<Call>();
   private closed = false;
-  private started: { resolve(): void; reject(error: unknown): void } | undefined;
 
   constructor(
     private readonly model: EncoderModel,
-    private workers: number,
-    private readonly start: (gate: Int32Array<SharedArrayBuffer>) => Worker,
+    workers: number,
+    start: () => Worker,
   ) {
     this.exits = model.exits.map(({ layer }) => layer);
     this.hidden = model.hidden;
     this.longest = longestInput(model);
+    const errors = { name: "an encoder thread", code: "MODEL_FAILED", path: model.name, hint: "ask again" } as const;
+    this.pool = new ThreadPool({
+      threads: workers,
+      start: () => new Thread(start(), errors),
+      take: () => this.take(),
+      // one after another, since each compiles the model
+      waiting: () => ([...this.calls].some(({ waiting }) => waiting.size > 0) ? 1 : 0),
+      refuse: (error) => this.fail(error),
+    });
   }
 
   /** Starts the first worker; rejects with DEPENDENCY_MISSING where the runtime cannot be loaded. */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.started = { resolve, reject };
-      this.open();
-    });
+    return this.pool.ready();
   }
 
   async encode(batch: Ragged, exit: number, signal?: AbortSignal): Promise<Float32Array> {
     checkBatch(batch, exit, this.model, this.longest);
-    if (this.closed) throw this.closedError();
-    if (signal?.aborted) throw this.aborted(signal);
+    const aborted = (cause: unknown): TesseraError => this.error("ABORTED", "the encoding was aborted", cause);
+    if (this.closed) throw this.error("CLOSED", "the encoder is closed");
+    if (signal?.aborted) throw aborted(signal.reason);
     const texts = batch.offsets.length - 1;
     const vectors = new Float32Array(texts * this.hidden);
     if (texts === 0) return vectors;
-    const waiting = new Map<number, number[]>();
-    for (let text = texts - 1; text >= 0; text--) {
-      const length = batch.offsets[text + 1]! - batch.offsets[text]!;
-      const same = waiting.get(length);
-      if (same) same.push(text);
-      else waiting.set(length, [text]);
-    }
-    // long texts first: the last runs are then short, and the workers end together
-    const sorted = new Map([...waiting].sort(([a], [b]) => b - a));
-    return new Promise((resolve, reject) => {
-      const settle = (end: () => void): void => {
-        signal?.removeEventListener("abort", abort);
-        this.calls.delete(call);
-        end();
-      };
-      const served = this.calls.size === 0 ? 0 : Math.min(...[...this.calls].map((other) => other.served));
-      const call: Call = {
-        exit,
-        batch,
-        waiting: sorted,
-        vectors,
-        left: texts,
-        served,
-        resolve: (value) => settle(() => resolve(value)),
-        reject: (error) => settle(() => reject(error)),
-      };
-      const abort = (): void => call.reject(this.aborted(signal!));
-      signal?.addEventListener("abort", abort, { once: true });
-      this.calls.add(call);
-      this.work();
-    });
+    const call: Call = {
+      exit,
+      batch,
+      waiting: byLength(batch),
+      vectors,
+      left: texts,
+      served: this.calls.size === 0 ? 0 : Math.min(...[...this.calls].map((other) => other.served)),
+      end: new Deferred({ signal, aborted, ended: () => this.calls.delete(call) }),
+    };
+    this.calls.add(call);
+    this.pool.work();
+    return call.end.promise;
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    for (const call of [...this.calls]) call.reject(this.closedError());
-    const slots = [...this.slots];
-    this.slots.clear();
-    await Promise.all(
-      slots.map(async ({ worker, gate }) => {
-        Atomics.store(gate, gateCells.stop, 1);
-        while (Atomics.load(gate, gateCells.busy) === 1) await sleep(1);
-        await worker.terminate();
-      }),
-    );
+    const error = this.error("CLOSED", "the encoder is closed");
+    this.fail(error);
+    await this.pool.close(error);
   }
 
-  /** Gives work to every worker that has none, and starts another while texts wait. */
-  private work(): void {
-    for (const slot of this.slots) if (slot.ready && slot.running.length === 0) this.give(slot);
-    const starting = [...this.slots].filter(({ ready }) => !ready).length;
-    const waits = [...this.calls].some(({ waiting }) => waiting.size > 0);
-    if (waits && starting === 0 && this.slots.size < this.workers && !this.closed) this.open();
-  }
-
-  private open(): void {
-    const gate = new Int32Array(new SharedArrayBuffer(8));
-    guard(gate);
-    const slot: Slot = { worker: this.start(gate), gate, ready: false, running: [] };
-    this.slots.add(slot);
-    slot.worker.on("exit", () => gates.delete(gate));
-    slot.worker.on("message", (reply: Reply) => this.receive(slot, reply));
-    slot.worker.on("error", (cause) => this.lose(slot, "MODEL_FAILED", "an encoder thread failed", cause));
-    slot.worker.on("exit", (code) => this.lose(slot, "MODEL_FAILED", `an encoder thread ended with code ${code}`));
-  }
-
-  private receive(slot: Slot, reply: Reply): void {
-    if (!this.slots.has(slot)) return;
-    if (reply.kind === "missing") {
-      this.lose(slot, "DEPENDENCY_MISSING", `onnxruntime-node cannot be loaded: ${reply.message}`);
-      return;
-    }
-    if (reply.kind === "ready") {
-      slot.ready = true;
-      slot.worker.unref();
-      this.started?.resolve();
-      this.started = undefined;
-    } else this.finish(slot, reply);
-    this.work();
-  }
-
-  private finish(slot: Slot, reply: Extract<Reply, { kind: "vectors" | "failed" }>): void {
-    const { running } = slot;
-    slot.running = [];
-    slot.worker.unref();
-    if (reply.kind === "failed") {
-      const error = new TesseraError("MODEL_FAILED", reply.message, { path: this.model.name });
-      for (const { call } of running) call.reject(error);
-      return;
-    }
-    for (const [i, { call, text }] of running.entries()) {
-      call.vectors.set(reply.vectors.subarray(i * this.hidden, (i + 1) * this.hidden), text * this.hidden);
-      call.left -= 1;
-      if (call.left === 0) call.resolve(call.vectors);
-    }
-  }
-
-  /** A worker is gone: whoever waited for it is told, and the next work starts another. */
-  private lose(slot: Slot, code: "MODEL_FAILED" | "DEPENDENCY_MISSING", message: string, cause?: unknown): void {
-    if (!this.slots.delete(slot)) return;
-    const error = new TesseraError(code, message, {
-      path: this.model.name,
-      cause,
-      hint: code === "DEPENDENCY_MISSING" ? "install onnxruntime-node 1.30.0, or use another engine" : "ask again",
-    });
-    this.started?.reject(error);
-    this.started = undefined;
-    // where another cannot start, those that run are as many as there can be
-    if (!slot.ready) this.workers = Math.max(1, this.slots.size);
-    const lost = this.slots.size === 0 && !slot.ready ? [...this.calls] : slot.running.map(({ call }) => call);
-    for (const call of lost) call.reject(error);
-    this.work();
+  private fail(error: TesseraError): void {
+    for (const { end } of this.calls) end.reject(error);
   }
 
   /** The next texts of equal length: those of the call that was served least, then others that fit beside them. */
-  private give(slot: Slot): void {
+  private take(): ThreadTask<Job, Float32Array> | undefined {
     let first: Call | undefined;
     for (const call of this.calls)
       if (call.waiting.size > 0 && (first === undefined || call.served < first.served)) first = call;
-    if (first === undefined) return;
+    if (first === undefined) return undefined;
     const { exit } = first;
     const length = first.waiting.keys().next().value!;
     const most = Math.max(1, Math.floor(tokensPerRun / length));
-    const running: Slot["running"] = [];
+    const taken: { call: Call; text: number }[] = [];
     for (const call of [first, ...this.calls]) {
       const texts = call.exit === exit ? call.waiting.get(length) : undefined;
-      while (texts && texts.length > 0 && running.length < most) {
-        running.push({ call, text: texts.pop()! });
+      while (texts && texts.length > 0 && taken.length < most) {
+        taken.push({ call, text: texts.pop()! });
         call.served += length;
       }
       if (texts?.length === 0) call.waiting.delete(length);
-      if (running.length === most) break;
+      if (taken.length === most) break;
     }
-    const ids = new Int32Array(running.length * length);
-    for (const [i, { call, text }] of running.entries()) {
+    const ids = new Int32Array(taken.length * length);
+    for (const [i, { call, text }] of taken.entries()) {
       const from = call.batch.offsets[text]!;
       ids.set(call.batch.ids.subarray(from, from + length), i * length);
     }
-    slot.running = running;
-    slot.worker.ref();
-    const job: Job = { ids, texts: running.length, length, exit };
-    slot.worker.postMessage(job, [ids.buffer]);
+    return {
+      job: { ids, texts: taken.length, length, exit },
+      transfer: [ids.buffer],
+      done: (vectors) => {
+        for (const [i, { call, text }] of taken.entries()) {
+          call.vectors.set(vectors.subarray(i * this.hidden, (i + 1) * this.hidden), text * this.hidden);
+          call.left -= 1;
+          if (call.left === 0) call.end.resolve(call.vectors);
+        }
+      },
+      failed(error) {
+        for (const { call } of taken) call.end.reject(error);
+      },
+    };
   }
 
-  private closedError(): TesseraError {
-    return new TesseraError("CLOSED", "the encoder is closed", { path: this.model.name });
+  private error(code: "ABORTED" | "CLOSED", message: string, cause?: unknown): TesseraError {
+    return new TesseraError(code, message, { path: this.model.name, cause });
   }
+}
 
-  private aborted(signal: AbortSignal): TesseraError {
-    return new TesseraError("ABORTED", "the encoding was aborted", { path: this.model.name, cause: signal.reason });
+/** The texts of each length, the long ones first: the last runs are then short, and the workers end together. */
+function byLength({ offsets }: Ragged): Map<number, number[]> {
+  const texts = new Map<number, number[]>();
+  for (let text = offsets.length - 2; text >= 0; text--) {
+    const length = offsets[text + 1]! - offsets[text]!;
+    const same = texts.get(length);
+    if (same) same.push(text);
+    else texts.set(length, [text]);
   }
+  return new Map([...texts].sort(([a], [b]) => b - a));
 }

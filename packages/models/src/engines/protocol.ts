@@ -16,18 +16,10 @@ export interface WorkerSettings {
  */
 export const gateCells = { busy: 0, stop: 1 } as const;
 
-/** Texts of equal length for one run; `ids` is [texts, length]. */
+/** Texts of equal length for one run; `ids` is [texts, length]. The answer is [texts, hidden], unit vectors. */
 export interface Job {
   readonly ids: Int32Array;
   readonly texts: number;
   readonly length: number;
   readonly exit: number;
 }
-
-/** "ready" comes once, before any other; then one "vectors" or "failed" a job, in order. */
-export type Reply =
-  | { readonly kind: "ready" }
-  | { readonly kind: "missing"; readonly message: string }
-  /** [texts, hidden], unit vectors. */
-  | { readonly kind: "vectors"; readonly vectors: Float32Array }
-  | { readonly kind: "failed"; readonly message: string };
