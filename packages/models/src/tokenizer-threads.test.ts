@@ -69,9 +69,12 @@ describe("the tokenizer in threads", () => {
       count++;
       const url = new URL("./tokenizer-worker.js", import.meta.url);
       if (count > 1) return new Worker(url, { workerData: settings });
-      return new Worker("require('node:worker_threads').parentPort.on('message', () => process.exit(3))", {
-        eval: true,
-      });
+      return new Worker(
+        `const { parentPort } = require("node:worker_threads");
+         parentPort.postMessage({ kind: "ready" });
+         parentPort.on("message", () => process.exit(3));`,
+        { eval: true },
+      );
     });
     await expect(pool.encode(["a"])).rejects.toMatchObject({ code: "MODEL_FAILED", path });
     expect((await pool.encode(["a"])).ids).toEqual(tokenizer.encode("a"));

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { TesseraError } from "@tessera/core";
+import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
 import { type Ragged, ragged } from "./engine.js";
 
 /** What a worker is started with. */
@@ -10,15 +10,11 @@ export interface TokenizerSettings {
   readonly path: string;
 }
 
+/** The answer is the packed ids. */
 export interface TokenizerJob {
   readonly texts: readonly string[];
   readonly most: number;
 }
-
-/** One reply a job, in order: the packed ids, or why there are none. */
-export type TokenizerReply =
-  | { readonly kind: "ids"; readonly batch: Ragged }
-  | { readonly kind: "failed"; readonly code: "BAD_BUNDLE" | "MODEL_FAILED"; readonly message: string };
 
 /** UTF-16 units of text in one job: some tens of milliseconds of a worker's time. */
 const unitsPerJob = 65_536;
@@ -32,18 +28,12 @@ interface Call {
   /** The first text that no worker has yet. */
   next: number;
   left: number;
-  resolve(batch: Ragged): void;
-  reject(error: unknown): void;
-}
-
-interface Slot {
-  readonly worker: Worker;
-  running: { readonly call: Call; readonly from: number } | undefined;
+  readonly end: Deferred<Ragged>;
 }
 
 /** A tokenizer in worker threads, so that no text holds the event loop. The threads start with the first text. */
 export class TokenizerThreads {
-  private readonly slots = new Set<Slot>();
+  private readonly pool: ThreadPool<TokenizerJob, Ragged>;
   /** In turn: a call that was served goes to the end, so that a short one does not wait for a long one. */
   private readonly calls: Call[] = [];
   private closed = false;
@@ -51,8 +41,8 @@ export class TokenizerThreads {
   /** @param workers Threads at most; each holds the vocabulary, about 15 MB. */
   constructor(
     private readonly settings: TokenizerSettings,
-    private readonly workers = 1,
-    private readonly start = (settings: TokenizerSettings): Worker =>
+    workers = 1,
+    start = (settings: TokenizerSettings): Worker =>
       new Worker(new URL("./tokenizer-worker.js", import.meta.url), {
         workerData: settings,
         name: "tessera-tokenizer",
@@ -60,104 +50,81 @@ export class TokenizerThreads {
   ) {
     if (!Number.isSafeInteger(workers) || workers < 1)
       throw new TesseraError("BAD_ARGUMENT", `${workers} is no number of workers`, { hint: "use 1 or more" });
+    const errors = {
+      name: "a tokenizer thread",
+      code: "MODEL_FAILED",
+      path: settings.path,
+      hint: "ask again",
+    } as const;
+    this.pool = new ThreadPool({
+      threads: workers,
+      start: () => new Thread(start(settings), errors),
+      take: () => this.take(),
+      waiting: () => (this.calls.some(waits) ? 1 : 0),
+      refuse: (error) => this.fail(error),
+    });
   }
 
   /**
    * The first `most` ids of each text, packed in the order of the texts.
    * @throws TesseraError ABORTED; CLOSED; BAD_BUNDLE for a damaged tokenizer.json; MODEL_FAILED where a thread died.
    */
-  encode(texts: readonly string[], most = Number.POSITIVE_INFINITY, signal?: AbortSignal): Promise<Ragged> {
-    return new Promise((resolve, reject) => {
-      if (this.closed) return reject(this.closedError());
-      if (signal?.aborted) return reject(this.aborted(signal));
-      if (texts.length === 0) return resolve({ ids: new Int32Array(), offsets: new Int32Array(1) });
-      const settle = (end: () => void): void => {
-        signal?.removeEventListener("abort", abort);
-        const place = this.calls.indexOf(call);
-        if (place >= 0) this.calls.splice(place, 1);
-        end();
-      };
-      const call: Call = {
-        texts,
-        most,
-        ids: new Array<Int32Array | undefined>(texts.length),
-        next: 0,
-        left: texts.length,
-        resolve: (batch) => settle(() => resolve(batch)),
-        reject: (error) => settle(() => reject(error)),
-      };
-      const abort = (): void => call.reject(this.aborted(signal!));
-      signal?.addEventListener("abort", abort, { once: true });
-      this.calls.push(call);
-      this.work();
-    });
+  async encode(texts: readonly string[], most = Number.POSITIVE_INFINITY, signal?: AbortSignal): Promise<Ragged> {
+    const aborted = (cause: unknown): TesseraError => this.error("ABORTED", "the encoding was aborted", cause);
+    if (this.closed) throw this.error("CLOSED", "the tokenizer was closed");
+    if (signal?.aborted) throw aborted(signal.reason);
+    if (texts.length === 0) return { ids: new Int32Array(), offsets: new Int32Array(1) };
+    const call: Call = {
+      texts,
+      most,
+      ids: new Array<Int32Array | undefined>(texts.length),
+      next: 0,
+      left: texts.length,
+      end: new Deferred({ signal, aborted, ended: () => this.remove(call) }),
+    };
+    this.calls.push(call);
+    this.pool.work();
+    return call.end.promise;
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    for (const call of [...this.calls]) call.reject(this.closedError());
-    const slots = [...this.slots];
-    this.slots.clear();
-    await Promise.all(slots.map(({ worker }) => worker.terminate()));
+    const error = this.error("CLOSED", "the tokenizer was closed");
+    this.fail(error);
+    await this.pool.close(error);
   }
 
-  /** Gives work to idle threads, and starts another while texts wait. */
-  private work(): void {
-    for (const slot of this.slots) if (!slot.running) this.give(slot);
-    while (!this.closed && this.slots.size < this.workers && this.calls.some(waits)) this.give(this.open());
+  private fail(error: TesseraError): void {
+    for (const { end } of [...this.calls]) end.reject(error);
   }
 
-  private open(): Slot {
-    const slot: Slot = { worker: this.start(this.settings), running: undefined };
-    this.slots.add(slot);
-    slot.worker.on("message", (reply: TokenizerReply) => this.receive(slot, reply));
-    slot.worker.on("error", (cause) => this.lose(slot, "a tokenizer thread failed", cause));
-    slot.worker.on("exit", (code) => this.lose(slot, `a tokenizer thread ended with code ${code}`));
-    return slot;
+  private remove(call: Call): void {
+    const place = this.calls.indexOf(call);
+    if (place >= 0) this.calls.splice(place, 1);
   }
 
-  private give(slot: Slot): void {
-    const place = this.calls.findIndex(waits);
-    if (place < 0) return;
-    const [call] = this.calls.splice(place, 1) as [Call];
+  private take(): ThreadTask<TokenizerJob, Ragged> | undefined {
+    const call = this.calls.find(waits);
+    if (!call) return undefined;
+    this.remove(call);
     this.calls.push(call);
     const from = call.next;
     let units = 0;
     do units += call.texts[call.next++]!.length;
     while (waits(call) && units < unitsPerJob);
-    slot.running = { call, from };
-    slot.worker.ref();
-    slot.worker.postMessage({ texts: call.texts.slice(from, call.next), most: call.most } satisfies TokenizerJob);
+    return {
+      job: { texts: call.texts.slice(from, call.next), most: call.most },
+      done({ ids, offsets }) {
+        for (let i = 0; i + 1 < offsets.length; i++) call.ids[from + i] = ids.subarray(offsets[i], offsets[i + 1]);
+        call.left -= offsets.length - 1;
+        if (call.left === 0) call.end.resolve(ragged(call.ids as Int32Array[]));
+      },
+      failed: (error) => call.end.reject(error),
+    };
   }
 
-  private receive(slot: Slot, reply: TokenizerReply): void {
-    const { running } = slot;
-    slot.running = undefined;
-    slot.worker.unref();
-    if (running && reply.kind === "failed")
-      running.call.reject(new TesseraError(reply.code, reply.message, { path: this.settings.path }));
-    else if (running && reply.kind === "ids") this.keep(running.call, running.from, reply.batch);
-    this.work();
-  }
-
-  private keep(call: Call, from: number, { ids, offsets }: Ragged): void {
-    for (let i = 0; i + 1 < offsets.length; i++) call.ids[from + i] = ids.subarray(offsets[i], offsets[i + 1]);
-    call.left -= offsets.length - 1;
-    if (call.left === 0) call.resolve(ragged(call.ids as Int32Array[]));
-  }
-
-  private lose(slot: Slot, message: string, cause?: unknown): void {
-    if (!this.slots.delete(slot)) return;
-    slot.running?.call.reject(new TesseraError("MODEL_FAILED", message, { path: this.settings.path, cause }));
-    this.work();
-  }
-
-  private closedError(): TesseraError {
-    return new TesseraError("CLOSED", "the tokenizer was closed", { path: this.settings.path });
-  }
-
-  private aborted(signal: AbortSignal): TesseraError {
-    return new TesseraError("ABORTED", "the encoding was aborted", { path: this.settings.path, cause: signal.reason });
+  private error(code: "ABORTED" | "CLOSED", message: string, cause?: unknown): TesseraError {
+    return new TesseraError(code, message, { path: this.settings.path, cause });
   }
 }
 
