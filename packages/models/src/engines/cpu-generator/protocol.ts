@@ -15,12 +15,8 @@ export interface ThreadSettings {
   readonly source?: { readonly model: GeneratorModel; readonly cache: CacheSize; readonly precision: Precision };
 }
 
-/** A part of a step; one reply a part, in order. */
+/** A part of a step. */
 export type Job = GeneratorBatch;
 
-/** "ready" comes once, before any other. */
-export type Reply =
-  | { readonly kind: "ready" }
-  | { readonly kind: "result"; readonly result: GeneratorResult }
-  | { readonly kind: "stopped" }
-  | { readonly kind: "failed"; readonly message: string };
+/** What a part comes to; "stopped" where the owner said so. */
+export type Answer = GeneratorResult | "stopped";

@@ -1,6 +1,6 @@
 // internal
 import { Worker } from "node:worker_threads";
-import { messageOf, TesseraError } from "@tessera/core";
+import { onAbort, TesseraError, Thread } from "@tessera/core";
 import {
   type CacheSize,
   type GeneratorBatch,
@@ -12,20 +12,13 @@ import {
 import type { GeneratorModel } from "../../generator-model.js";
 import { checkGeneratorBatch } from "../generator-batch.js";
 import { type PackedModel, type Precision, plan } from "./packed.js";
-import type { Job, Reply, ThreadSettings } from "./protocol.js";
+import type { Answer, Job, ThreadSettings } from "./protocol.js";
 import { mostBytes, type SharedMemory, sharedMemory } from "./wasm.js";
 
 type Start = (settings: ThreadSettings) => Worker;
 
 const startWorker: Start = (workerData) =>
   new Worker(new URL("./worker.js", import.meta.url), { workerData, name: "tessera-generator" });
-
-/** One thread; it computes one part at a time. */
-interface Slot {
-  readonly worker: Worker;
-  readonly ready: Promise<void>;
-  settle(reply: Reply | TesseraError): void;
-}
 
 /**
  * A generator in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many
@@ -37,7 +30,7 @@ export class CpuGenerator implements GeneratorSession {
   private readonly packed: PackedModel;
   private readonly memory: SharedMemory;
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
-  private readonly slots: (Slot | undefined)[];
+  private readonly threads: (Thread<Job, Answer> | undefined)[];
   private written = false;
   private closed = false;
   private last: Promise<unknown> = Promise.resolve();
@@ -58,7 +51,7 @@ export class CpuGenerator implements GeneratorSession {
     if ((size / model.heads) % 4 !== 0)
       throw this.error("MISSING_CAPABILITY", `a head of ${size / model.heads} components is no multiple of 4`);
     this.packed = plan(model, cache, precision, threads).packed;
-    this.slots = new Array<Slot | undefined>(threads).fill(undefined);
+    this.threads = new Array<Thread<Job, Answer> | undefined>(threads).fill(undefined);
     const tooLarge = (cause?: unknown): TesseraError =>
       this.error("BAD_ARGUMENT", `weights and cache need ${Math.ceil(this.packed.bytes / 2 ** 20)} MiB`, {
         cause,
@@ -74,7 +67,7 @@ export class CpuGenerator implements GeneratorSession {
 
   /** Resolves when the first thread has packed the weights. @throws TesseraError MODEL_FAILED */
   async ready(): Promise<void> {
-    await this.slot(0).ready;
+    await this.thread(0).ready;
   }
 
   step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
@@ -85,106 +78,69 @@ export class CpuGenerator implements GeneratorSession {
 
   async close(): Promise<void> {
     this.closed = true;
-    const slots = this.slots.splice(0).filter((slot) => slot !== undefined);
-    for (const slot of slots) slot.settle(this.error("CLOSED", "the generator is closed"));
-    await Promise.all(slots.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.threads.map((thread) => thread?.end(this.closedError())));
   }
 
   private async run(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
-    if (this.closed) throw this.error("CLOSED", "the generator is closed");
+    if (this.closed) throw this.closedError();
     const aborted = (): TesseraError => this.error("ABORTED", "the step was aborted", { cause: signal?.reason });
     if (signal?.aborted) throw aborted();
     checkGeneratorBatch(batch, this.model, this.cache);
     Atomics.store(this.stop, 0, 0);
-    const stop = (): void => void Atomics.store(this.stop, 0, 1);
-    signal?.addEventListener("abort", stop, { once: true });
+    const forget = signal && onAbort(signal, () => Atomics.store(this.stop, 0, 1));
     try {
-      const parts = deal(batch, this.slots.length);
+      const parts = deal(batch, this.threads.length);
       // the thread that packs comes first
-      if (!this.written) await this.slot(0).ready;
+      if (!this.written) await this.thread(0).ready;
       // all have ended before any error is told: a part that still ran would write into the cache of the next step
       const ended = await Promise.allSettled(parts.map((part, i) => this.ask(i, pick(batch, part))));
-      const replies = ended.map((end) => {
+      const answers = ended.map((end) => {
         if (end.status === "rejected") throw end.reason;
         return end.value;
       });
-      if (replies.some(({ kind }) => kind === "stopped")) throw aborted();
-      return gather(
-        batch,
-        parts,
-        replies.map((reply) => {
-          if (reply.kind === "result") return reply.result;
-          throw this.error("MODEL_FAILED", reply.kind === "failed" ? reply.message : "the thread gave no result");
-        }),
-      );
+      const results = answers.filter((answer) => answer !== "stopped");
+      if (results.length < answers.length) throw aborted();
+      return gather(batch, parts, results);
     } finally {
-      signal?.removeEventListener("abort", stop);
+      forget?.();
     }
   }
 
-  private async ask(thread: number, job: Job): Promise<Reply> {
-    const slot = this.slot(thread);
-    await slot.ready;
-    return new Promise((resolve, reject) => {
-      slot.settle = (reply) => {
-        slot.settle = () => {};
-        slot.worker.unref();
-        if (TesseraError.is(reply)) reject(reply);
-        else resolve(reply);
-      };
-      slot.worker.ref();
-      slot.worker.postMessage(job);
-    });
+  private async ask(number: number, job: Job): Promise<Answer> {
+    const thread = this.thread(number);
+    await thread.ready;
+    return thread.ask(job);
   }
 
   /** The thread of this number, started where there is none. */
-  private slot(thread: number): Slot {
-    const slot = this.slots[thread] ?? this.open(thread);
-    this.slots[thread] = slot;
-    return slot;
+  private thread(number: number): Thread<Job, Answer> {
+    const running = this.threads[number];
+    if (running && !running.lost) return running;
+    if (this.closed) throw this.closedError();
+    const { model, cache, precision, memory, packed, stop } = this;
+    const source = !this.written && { source: { model, cache, precision } };
+    const thread = new Thread<Job, Answer>(this.start({ memory, packed, thread: number, stop, ...source }), {
+      name: "a generator thread",
+      code: "MODEL_FAILED",
+      path: model.name,
+      hint: "ask again",
+    });
+    thread.ready.then(
+      () => {
+        this.written = true;
+      },
+      () => {},
+    );
+    this.threads[number] = thread;
+    return thread;
   }
 
-  private open(thread: number): Slot {
-    const { model, cache, precision, memory, packed, stop } = this;
-    const worker = this.start({
-      memory,
-      packed,
-      thread,
-      stop,
-      ...(!this.written && { source: { model, cache, precision } }),
-    });
-    let started = (): void => {};
-    let failed = (_: TesseraError): void => {};
-    const slot: Slot = {
-      worker,
-      ready: new Promise((resolve, reject) => {
-        started = resolve;
-        failed = reject;
-      }),
-      settle: () => {},
-    };
-    slot.ready.catch(() => {});
-    const lose = (message: string, cause?: unknown): void => {
-      if (this.slots[thread] === slot) this.slots[thread] = undefined;
-      const error = this.closed
-        ? this.error("CLOSED", "the generator is closed")
-        : this.error("MODEL_FAILED", message, { cause, hint: "ask again" });
-      failed(error);
-      slot.settle(error);
-    };
-    worker.on("message", (reply: Reply) => {
-      if (reply.kind !== "ready") return slot.settle(reply);
-      this.written = true;
-      worker.unref();
-      started();
-    });
-    worker.on("error", (cause) => lose(`a generator thread failed: ${messageOf(cause)}`, cause));
-    worker.on("exit", (code) => lose(`a generator thread ended with code ${code}`));
-    return slot;
+  private closedError(): TesseraError {
+    return this.error("CLOSED", "the generator is closed");
   }
 
   private error(
-    code: "ABORTED" | "BAD_ARGUMENT" | "CLOSED" | "MISSING_CAPABILITY" | "MODEL_FAILED",
+    code: "ABORTED" | "BAD_ARGUMENT" | "CLOSED" | "MISSING_CAPABILITY",
     message: string,
     details: { cause?: unknown; hint?: string } = {},
   ): TesseraError {
