@@ -9,10 +9,11 @@ export interface Converter {
   readonly name: string;
   /** What it holds, in one line. */
   readonly about: string;
-  /** The files it is made of, below the folder of all data. */
-  readonly files: readonly string[];
-  /** From the parsed files, in their order. @throws TesseraError BAD_SOURCE where they are shaped otherwise. */
-  readonly convert: (contents: readonly unknown[]) => DataSet;
+  /**
+   * Reads and converts its files, below the folder of all data.
+   * @throws TesseraError BAD_SOURCE where one is missing, or shaped otherwise.
+   */
+  readonly read: (folder: string) => Promise<DataSet>;
 }
 
 /** Checks a parsed file. @throws TesseraError BAD_SOURCE with the file and the place in it. */
@@ -60,12 +61,27 @@ export function parsePublished(text: string, path: string): unknown {
   }
 }
 
-/**
- * Reads the files of a published data set and converts them.
- * @throws TesseraError BAD_SOURCE where a file is missing, no JSON, or shaped otherwise.
- */
-export async function convertFrom(folder: string, { files, convert }: Converter): Promise<DataSet> {
-  const contents: unknown[] = [];
-  for (const file of files) contents.push(await readPublishedJson(folder, file));
-  return convert(contents);
+/** The records of a published file of JSON Lines, checked. @throws TesseraError BAD_SOURCE with file and line. */
+export async function readPublishedLines<T>(folder: string, file: string, schema: z.ZodType<T>): Promise<T[]> {
+  const path = join(folder, file);
+  return (await readPublished(folder, file)).split("\n").flatMap((line, index) => {
+    const at = `${path}:${index + 1}`;
+    return line.trim() === "" ? [] : [shaped(schema, parsePublished(line, at), at)];
+  });
+}
+
+/** Reads files of JSON, and converts what they hold, in their order. */
+export const ofJson =
+  (files: readonly string[], convert: (contents: readonly unknown[]) => DataSet): Converter["read"] =>
+  async (folder) => {
+    const contents: unknown[] = [];
+    for (const file of files) contents.push(await readPublishedJson(folder, file));
+    return convert(contents);
+  };
+
+/** The id of each different text, in the order in which they first stand: its number, from 0. */
+export function idsOf(texts: Iterable<string>): Map<string, string> {
+  const ids = new Map<string, string>();
+  for (const text of texts) if (!ids.has(text)) ids.set(text, `${ids.size}`);
+  return ids;
 }

@@ -1,12 +1,16 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { cp, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "@jest/globals";
-import { convertFrom, parseWithNaN } from "./converter.js";
+import { needs } from "@tessera/testkit";
+import { parseWithNaN } from "./converter.js";
 import { converters } from "./converters/catalogue.js";
 import { readDataSet, writeDataSet } from "./dataset.js";
 import { temporaryFolder } from "./folder.fixture.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
-const convert = (name: string) => convertFrom(fixtures, converters.get(name)!);
+const convert = (name: string) => converters.get(name)!.read(fixtures);
 
 describe("converters", () => {
   it("nq: the gold index names a passage by its id, not by its place", async () => {
@@ -74,6 +78,119 @@ describe("converters", () => {
     ]);
   });
 
+  it("halueval: what two questions need is one passage, and the answer that was made up is none", async () => {
+    const { passages, questions } = await convert("halueval");
+    expect(passages.map(({ text }) => text)).toEqual(["Owls hunt mice."]);
+    expect(questions.map(({ answers, gold, metadata }) => [answers, gold, metadata])).toEqual([
+      [["mice"], ["0"], { hallucinated: "herons" }],
+      [["owls"], ["0"], { hallucinated: "wrens" }],
+    ]);
+  });
+
+  it("clinc: an intent is a passage, and a question out of scope has no gold", async () => {
+    expect(await convert("clinc")).toEqual({
+      passages: [
+        { id: "money_transfer", title: "money transfer", text: "move ten euros\nsend her five", metadata: {} },
+        { id: "restaurant", title: "restaurant", text: "book a table", metadata: {} },
+      ],
+      questions: [
+        { id: "0", question: "a table for two", answers: ["restaurant"], gold: ["restaurant"] },
+        { id: "outside-0", question: "why is it so" },
+      ],
+    });
+  });
+
+  it("text2cypher: the schema of a database is a passage", async () => {
+    const { passages, questions } = await convert("text2cypher");
+    expect(passages).toEqual([
+      {
+        id: "birds",
+        title: "birds",
+        text: "(:Owl {name})\n(:Mouse {})\n(:Owl)-[:HUNTS {since}]->(:Mouse)",
+        metadata: {},
+      },
+    ]);
+    expect(questions.map(({ answers, gold, metadata }) => [answers, gold, metadata])).toEqual([
+      [["MATCH (o:Owl)-[:HUNTS]->() RETURN o.name"], ["birds"], { parses: true, fitsSchema: true }],
+      [["MATCH (o:Owl) RETURN o.age"], ["birds"], { parses: true, fitsSchema: false }],
+    ]);
+  });
+
+  it("chunking: stretches of at most 1,000 characters are the document, and gold is what holds the answer", async () => {
+    const { passages, questions } = await convert("chunking");
+    const document = readFileSync(join(fixtures, "chunking/birds.md"), "utf8");
+    expect(passages.map(({ text }) => text).join("")).toBe(document);
+    for (const { text, metadata } of passages) {
+      expect(text.length).toBeLessThanOrEqual(1000);
+      expect(document.slice(...(metadata.span as [number, number]))).toBe(text);
+    }
+    expect(passages[0]!.text).toMatch(/\s$/);
+    expect(questions.map(({ answers, gold }) => [answers, gold])).toEqual([
+      [["they eat fish"], ["birds@0"]],
+      [
+        ["Herons wade", "Owls hunt mice at night."],
+        ["birds@0", passages.at(-1)!.id],
+      ],
+    ]);
+  });
+
+  it("stackoverflow: the same code is one passage, and its escapes are undone", async () => {
+    expect(await convert("stackoverflow")).toEqual({
+      passages: [
+        { id: "python-12", text: '", ".join(xs)', metadata: { language: "python" } },
+        { id: "python-14", text: 'print("a")\nprint("b\\n")', metadata: { language: "python" } },
+        { id: "sql-18", text: "SELECT count(*) FROM t", metadata: { language: "sql" } },
+      ],
+      questions: [
+        { id: "python-12", question: "Join a list", gold: ["python-12"] },
+        { id: "python-14", question: "Print two lines", gold: ["python-14"] },
+        { id: "python-16", question: "List to text", gold: ["python-12"] },
+        { id: "sql-18", question: "Count the rows", gold: ["sql-18"] },
+      ],
+    });
+  });
+
+  it("mbxp: a solution is a passage, without the comment that is the question", async () => {
+    const { passages, questions } = await convert("mbxp");
+    expect(passages.map(({ id, text }) => [id, text])).toEqual([
+      ["MBJSP/1", "function f(x) {\n  return x + 1;\n}"],
+      ["MBJSP/2", "function f(x) {\n  return 2 * x;\n}"],
+      ["MBTSP/1", "function f(x) {\n  return x - -1;\n}"],
+    ]);
+    expect(questions.map(({ id, question, gold }) => [id, question, gold])).toEqual([
+      ["MBJSP/1", "Add one.", ["MBJSP/1", "MBTSP/1"]],
+      ["MBJSP/2", "Double it.", ["MBJSP/2"]],
+      ["MBTSP/3", "Halve it.", []],
+      ["MBTSP/1", "Add one.", ["MBJSP/1", "MBTSP/1"]],
+    ]);
+    expect(questions[2]!.metadata).toMatchObject({ language: "typescript", entry_point: "f" });
+  });
+
+  it("listprograms: examples ask for a program, of which each is one passage", async () => {
+    const program = "x0 = INPUT | x1 = Map (*2) x0";
+    const { passages, questions } = await convert("listprograms");
+    expect(passages).toEqual([{ id: "0", text: program, metadata: {} }]);
+    expect(questions).toEqual([
+      {
+        ...{ id: "NONE/0", question: "x0 = [ 1 ] gives [ 2 ]\nx0 = [ ] gives [ ]" },
+        ...{ answers: [program], gold: ["0"], metadata: { split: "NONE" } },
+      },
+      {
+        ...{ id: "COMPOSE_NEW_OP/0", question: "x0 = [ 3 ] gives [ 6 ]" },
+        ...{ answers: [program], gold: ["0"], metadata: { split: "COMPOSE_NEW_OP" } },
+      },
+    ]);
+  });
+
+  const data = process.env.TESSERA_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
+  needs(existsSync(data), `there is no published data at TESSERA_DATA`)(
+    "there is one for each published data set",
+    () => {
+      const folders = readdirSync(data, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+      expect([...converters.keys()].sort()).toEqual(folders.map(({ name }) => name).sort());
+    },
+  );
+
   it.each([...converters.keys()])("%s becomes a folder that reads back the same", async (name) => {
     const dataSet = await convert(name);
     const folder = await temporaryFolder();
@@ -81,30 +198,31 @@ describe("converters", () => {
     expect(await readDataSet(folder)).toEqual(dataSet);
   });
 
-  it("say which file is missing or shaped otherwise, and where", async () => {
-    await expect(convertFrom("/nowhere", converters.get("nq")!)).rejects.toMatchObject({
+  it.each([...converters.keys()])("%s says which file is missing", async (name) => {
+    await expect(converters.get(name)!.read("/nowhere")).rejects.toMatchObject({
       code: "BAD_SOURCE",
-      path: "/nowhere/nq/corpus.json",
+      path: expect.stringContaining(`/nowhere/${name}/`),
       hint: expect.stringContaining("TESSERA_DATA"),
     });
-    expect(() => converters.get("nq")!.convert([[{ id: 1, title: "t" }], []])).toThrow(
-      expect.objectContaining({
-        code: "BAD_SOURCE",
-        path: "nq/corpus.json",
-        message: expect.stringMatching(/^\[0\]\.text/),
-      }),
-    );
-    const orphan = [
-      {
-        id: "q",
-        question: "?",
-        answer: "",
-        answer_aliases: [],
-        question_decomposition: [],
-        paragraphs: [{ title: "none", paragraph_text: "", is_supporting: true }],
-      },
-    ];
-    expect(() => converters.get("musique")!.convert([[], orphan, { docs: [] }])).toThrow('"none" of q');
+  });
+
+  it.each<[file: string, text: string, message: RegExp]>([
+    ["nq/corpus.json", '[{"id":1,"title":"t"}]', /^\[0\]\.text/],
+    ["musique/corpus.json", "[]", /"Ada Stone" of 2hop__1_2/],
+    ["halueval/qa.json", '\n{"question":"q"}', /^knowledge/],
+    ["mbxp/mbjsp.jsonl", '{"task_id":"x","prompt":1}', /^prompt/],
+    ["listprograms/NONE.jsonl", '{"inputs":["a"],"outputs":[],"program":"p"}', /every input has an output/],
+    ["listprograms/NONE.jsonl", '{"inputs":', /not JSON/],
+    ["stackoverflow/sql-valid.txt", "1\t2\ttitle\tcode", /between tabs/],
+  ])("say where %s is shaped otherwise: %s", async (file, text, message) => {
+    const folder = await temporaryFolder();
+    await cp(fixtures, folder, { recursive: true });
+    await writeFile(join(folder, file), text);
+    await expect(converters.get(dirname(file))!.read(folder)).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: expect.stringContaining(dirname(file)),
+      message: expect.stringMatching(message),
+    });
   });
 });
 

@@ -3,7 +3,6 @@ import { didYouMean, type FlowDocument, type LanguageModel, sha256, TesseraError
 import {
   compare,
   converters,
-  convertFrom,
   type DataSet,
   type Difference,
   evaluate,
@@ -235,7 +234,7 @@ function converterOf(name: string) {
 
 /** Writes a published data set as a folder that any flow can be measured on. */
 async function convert(terminal: Terminal, name: string, folder: string): Promise<number> {
-  const dataSet = await convertFrom(dataFolder(), converterOf(name));
+  const dataSet = await converterOf(name).read(dataFolder());
   await writeDataSet(folder, dataSet);
   const counts = { passages: dataSet.passages.length, questions: dataSet.questions.length };
   terminal.result({ name, folder, ...counts });
@@ -250,7 +249,7 @@ async function evaluatePublished(
   { out, ...options }: Omit<Evaluation, keyof LanguageModelOptions> & { out?: string },
 ): Promise<number> {
   const converter = converterOf(name);
-  const dataSet = await convertFrom(dataFolder(), converter);
+  const dataSet = await converter.read(dataFolder());
   const [words, hybrid] = ["linear", "hybrid"].map((flow) => flows.get(flow)!.flow.document);
   const documents = [words!, hybrid!, denseAlone, ...(name === "musique" ? [walk, goldSteps] : [])];
   const results = await run(terminal, documents, dataSet, {
@@ -454,8 +453,7 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .action(
       action((terminal, options: Evaluation & GridOptions) =>
         evaluateGrid(terminal, options, {
-          dataSetOf: (name) =>
-            converters.has(name) ? convertFrom(dataFolder(), converterOf(name)) : readDataSet(name),
+          dataSetOf: (name) => (converters.has(name) ? converterOf(name).read(dataFolder()) : readDataSet(name)),
           run: (documents, dataSet, outOf, model) =>
             run(terminal, documents, dataSet, { ...options, model, signal, outOf }),
         }),
@@ -469,7 +467,9 @@ export function evaluationCommands(command: Command, action: Action, signal: Abo
     .action(action((terminal, name: string, folder: string) => convert(terminal, name, folder)));
   studyCommands(command, action, { folder: dataFolder, positive, signal });
   rowCommands(command, action, { folder: dataFolder, positive, signal });
-  for (const { name, about } of converters.values())
+  // where a study has the name of its data set, the study is the command
+  const known = new Set(command.commands.map((one) => one.name()));
+  for (const { name, about } of [...converters.values()].filter((one) => !known.has(one.name)))
     command
       .command(name)
       .description(about)

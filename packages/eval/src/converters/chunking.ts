@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { parsePublished, readPublished, shaped } from "../converter.js";
+import { type Converter, parsePublished, readPublished, shaped } from "../converter.js";
 import { readCsv } from "../csv.js";
 import type { Span } from "../spans.js";
 
@@ -45,3 +45,47 @@ export async function readChunking(folder: string): Promise<SpanQuestions> {
   }
   return { documents, questions };
 }
+
+const longest = 1000; // characters of a passage
+
+/** Cuts a text behind white space into stretches of at most `longest` characters; together they are the text. */
+function stretchesOf(text: string): Span[] {
+  const stretches: Span[] = [];
+  for (let start = 0; start < text.length; start = stretches.at(-1)!.end) {
+    const part = text.slice(start, start + longest);
+    const last = start + part.length === text.length ? part.length : part.search(/\s\S*$/) + 1;
+    stretches.push({ start, end: start + (last || part.length) });
+  }
+  return stretches;
+}
+
+/** Chunking evaluation: passages of at most 1,000 characters; gold is each that holds something of what is wanted. */
+export const chunkingPassages: Converter = {
+  name: "chunking",
+  about: "Chunking evaluation: questions whose answers are exact stretches of five documents",
+  read: async (folder) => {
+    const { documents, questions: asked } = await readChunking(folder);
+    const passages = [...documents].flatMap(([document, text]) =>
+      stretchesOf(text).map(({ start, end }) => ({
+        id: `${document}@${start}`,
+        text: text.slice(start, end),
+        source: { path: `${document}.md` },
+        metadata: { document, span: [start, end] },
+      })),
+    );
+    return {
+      passages,
+      questions: asked.map(({ question, document, wanted }, index) => ({
+        id: `${index}`,
+        question,
+        answers: wanted.map(({ start, end }) => documents.get(document)!.slice(start, end)),
+        gold: passages
+          .filter(({ metadata: { document: own, span } }) => {
+            const [from, to] = span as [number, number];
+            return own === document && wanted.some(({ start, end }) => start < to && from < end);
+          })
+          .map(({ id }) => id),
+      })),
+    };
+  },
+};

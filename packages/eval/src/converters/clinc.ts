@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { readPublishedJson, shaped } from "../converter.js";
+import { type Converter, readPublishedJson, shaped } from "../converter.js";
 
 /** A question, and what its asker wants. */
 export interface IntentExample {
@@ -30,3 +30,33 @@ export async function readClinc(folder: string): Promise<Intents> {
     ...{ outsideTrain: texts(oos_train), outsideValidation: texts(oos_val) },
   };
 }
+
+const nameOf = (intent: string): string => intent.replaceAll("_", " ");
+
+/** CLINC150: a passage is an intent with its questions of training; out of scope no passage is gold. */
+export const clincIntents: Converter = {
+  name: "clinc",
+  about: "CLINC150: what its asker wants, of 150 intents, or none of them",
+  read: async (folder) => {
+    const { train, validation, outsideValidation } = await readClinc(folder);
+    const intents = new Map<string, string[]>();
+    for (const { text, intent } of train) intents.set(intent, [...(intents.get(intent) ?? []), text]);
+    return {
+      passages: [...intents].map(([intent, texts]) => ({
+        id: intent,
+        title: nameOf(intent),
+        text: texts.join("\n"),
+        metadata: {},
+      })),
+      questions: [
+        ...validation.map(({ text, intent }, index) => ({
+          id: `${index}`,
+          question: text,
+          answers: [nameOf(intent)],
+          gold: intents.has(intent) ? [intent] : [],
+        })),
+        ...outsideValidation.map((question, index) => ({ id: `outside-${index}`, question })),
+      ],
+    };
+  },
+};

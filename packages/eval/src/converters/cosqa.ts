@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Converter, shaped } from "../converter.js";
+import { type Converter, ofJson, shaped } from "../converter.js";
 
 const code = z.record(z.string(), z.int());
 const questions = z.array(z.object({ idx: z.string(), doc: z.string(), retrieval_idx: z.int() }));
@@ -9,8 +9,7 @@ const files = ["cosqa/code_idx_map.json", "cosqa/dev-500.json"] as const;
 export const cosqa: Converter = {
   name: "cosqa",
   about: "CoSQA: what people ask a search engine, answered by one Python function each",
-  files,
-  convert: ([functions, asked]) => ({
+  read: ofJson(files, ([functions, asked]) => ({
     passages: Object.entries(shaped(code, functions, files[0])).map(([text, id]) => ({
       id: `${id}`,
       text,
@@ -21,5 +20,5 @@ export const cosqa: Converter = {
       question: doc,
       gold: [`${retrieval_idx}`],
     })),
-  }),
+  })),
 };

@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { z } from "zod";
-import { parsePublished, readPublished, shaped } from "../converter.js";
+import { type Converter, idsOf, readPublishedLines } from "../converter.js";
 
 /** A question with what is known, the right answer, and one that was made up to look right. */
 export interface HallucinationPair {
@@ -19,12 +18,29 @@ const record = z.object({
 });
 
 /** HaluEval, question answering (Li et al. 2023). @throws TesseraError BAD_SOURCE where it is missing or shaped otherwise. */
-export async function readHaluEval(folder: string): Promise<HallucinationPair[]> {
-  const path = join(folder, file);
-  const lines = (await readPublished(folder, file)).split("\n").filter((line) => line.trim() !== "");
-  return lines.map((line, index) => {
-    const at = `${path}:${index + 1}`;
-    const { knowledge, question, right_answer, hallucinated_answer } = shaped(record, parsePublished(line, at), at);
-    return { question, knowledge, right: right_answer, hallucinated: hallucinated_answer };
-  });
-}
+export const readHaluEval = async (folder: string): Promise<HallucinationPair[]> =>
+  (await readPublishedLines(folder, file, record)).map(
+    ({ question, knowledge, right_answer: right, hallucinated_answer: hallucinated }) => ({
+      ...{ question, knowledge, right, hallucinated },
+    }),
+  );
+
+/** HaluEval: what is known is the corpus; the answer that was made up is `metadata.hallucinated`. */
+export const halueval: Converter = {
+  name: "halueval",
+  about: "HaluEval: questions with what is known, the right answer, and one that was made up",
+  read: async (folder) => {
+    const pairs = await readHaluEval(folder);
+    const ids = idsOf(pairs.map(({ knowledge }) => knowledge));
+    return {
+      passages: [...ids].map(([text, id]) => ({ id, text, metadata: {} })),
+      questions: pairs.map(({ question, knowledge, right, hallucinated }, index) => ({
+        id: `${index}`,
+        question,
+        answers: [right],
+        gold: [ids.get(knowledge)!],
+        metadata: { hallucinated },
+      })),
+    };
+  },
+};

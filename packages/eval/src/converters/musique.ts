@@ -1,6 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Converter, shaped } from "../converter.js";
+import { type Converter, ofJson, shaped } from "../converter.js";
 
 const text = { title: z.string(), text: z.string() };
 const corpus = z.array(z.object(text));
@@ -33,8 +33,7 @@ const keyOf = (title: string, content: string): string => `${title}\n${content}`
 export const musique: Converter = {
   name: "musique",
   about: "MuSiQue: questions of two to four hops, every gold passage is needed",
-  files,
-  convert: ([passages, asked, extracted]) => {
+  read: ofJson(files, ([passages, asked, extracted]) => {
     const triples = new Map(
       shaped(extraction, extracted, files[2]).docs.map((one) => [
         keyOf(one.title, one.text),
@@ -73,5 +72,5 @@ export const musique: Converter = {
         metadata: { decomposition: one.question_decomposition, steps: resolved(one.question_decomposition) },
       })),
     };
-  },
+  }),
 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Converter, shaped } from "../converter.js";
+import { type Converter, ofJson, shaped } from "../converter.js";
 
 const corpus = z.array(z.object({ id: z.int(), title: z.string(), text: z.string() }));
 const questions = z.array(z.object({ id: z.int(), question: z.string(), answers: z.array(z.string()), gold: z.int() }));
@@ -9,8 +9,7 @@ const files = ["nq/corpus.json", "nq/dev.json"] as const;
 export const nq: Converter = {
   name: "nq",
   about: "Natural Questions: what people ask a search engine, one gold passage of Wikipedia each",
-  files,
-  convert: ([passages, asked]) => ({
+  read: ofJson(files, ([passages, asked]) => ({
     passages: shaped(corpus, passages, files[0]).map(({ id, title, text }) => ({
       id: `${id}`,
       title,
@@ -23,5 +22,5 @@ export const nq: Converter = {
       answers,
       gold: [`${gold}`],
     })),
-  }),
+  })),
 };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Converter, shaped } from "../converter.js";
+import { type Converter, idsOf, ofJson, shaped } from "../converter.js";
 
 const questions = z.array(
   z.object({
@@ -20,11 +20,9 @@ const files = ["strategyqa/train.json"] as const;
 export const strategyqa: Converter = {
   name: "strategyqa",
   about: "StrategyQA: yes or no, by steps that the question does not name; the corpus is the annotators' facts",
-  files,
-  convert: ([content]) => {
+  read: ofJson(files, ([content]) => {
     const asked = shaped(questions, content, files[0]);
-    const ids = new Map<string, string>();
-    for (const fact of asked.flatMap(({ facts }) => facts)) if (!ids.has(fact)) ids.set(fact, `${ids.size}`);
+    const ids = idsOf(asked.flatMap(({ facts }) => facts));
     return {
       passages: [...ids].map(([text, id]) => ({ id, text, metadata: {} })),
       questions: asked.map(({ qid, question, answer, facts, decomposition }) => ({
@@ -35,5 +33,5 @@ export const strategyqa: Converter = {
         metadata: { decomposition },
       })),
     };
-  },
+  }),
 };

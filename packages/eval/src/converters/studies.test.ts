@@ -167,6 +167,7 @@ The relationships:
     expect(await readText2Cypher(await published(files("birds")))).toEqual([
       {
         question: "Who hunts?",
+        database: "birds",
         cypher: "MATCH (o:Owl),(m) RETURN o",
         schema: {
           nodes: { Owl: ["name", "wing span"], Mouse: [] },

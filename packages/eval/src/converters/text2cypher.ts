@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { readPublished, shaped } from "../converter.js";
+import { type Converter, readPublished, shaped } from "../converter.js";
 import { readCsv } from "../csv.js";
 
 /** What a graph holds: the properties of each label, and of each relation's type with the labels that it joins. */
@@ -13,6 +13,7 @@ export interface PublishedSchema {
 /** A question, the query that a large model wrote for it, and what a real database said of that. */
 export interface CypherQuestion {
   readonly question: string;
+  readonly database: string;
   readonly cypher: string;
   readonly schema: PublishedSchema;
   readonly parses: boolean;
@@ -76,6 +77,35 @@ export async function readText2Cypher(folder: string): Promise<CypherQuestion[]>
     const { question, cypher, database, syntax_error, false_schema } = shaped(query, row, path);
     const schema = schemas.get(database);
     if (!schema) throw new TesseraError("BAD_SOURCE", `the database "${database}" has no schema`, { path });
-    return { question, cypher, schema, parses: syntax_error === "False", fitsSchema: false_schema === "" };
+    return { question, database, cypher, schema, parses: syntax_error === "False", fitsSchema: false_schema === "" };
   });
 }
+
+/** A schema as text: a line for each label with its properties, and for each relation with what it joins. */
+const show = ({ nodes, relations }: PublishedSchema): string =>
+  [
+    ...Object.entries(nodes).map(([label, properties]) => `(:${label} {${properties.join(", ")}})`),
+    ...Object.entries(relations).flatMap(([type, { properties, joins }]) =>
+      joins.map(([from, to]) => `(:${from})-[:${type} {${properties.join(", ")}}]->(:${to})`),
+    ),
+  ].join("\n");
+
+/** Text2Cypher: the corpus is the schemas of the databases, and the answer to a question a query over one of them. */
+export const text2cypher: Converter = {
+  name: "text2cypher",
+  about: "Text2Cypher: questions to graph databases, with the schema and a query for each",
+  read: async (folder) => {
+    const asked = await readText2Cypher(folder);
+    const schemas = new Map(asked.map(({ database, schema }) => [database, schema]));
+    return {
+      passages: [...schemas].map(([id, schema]) => ({ id, title: id, text: show(schema), metadata: {} })),
+      questions: asked.map(({ question, database, cypher, parses, fitsSchema }, index) => ({
+        id: `${index}`,
+        question,
+        answers: [cypher],
+        gold: [database],
+        metadata: { parses, fitsSchema },
+      })),
+    };
+  },
+};

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Converter, shaped } from "../converter.js";
+import { type Converter, ofJson, shaped } from "../converter.js";
 
 const question = z.object({ id: z.string(), question: z.string(), answers: z.array(z.object({ text: z.string() })) });
 const articles = z.object({
@@ -16,8 +16,7 @@ const files = ["xquad/xquad.en.json"] as const;
 export const xquad: Converter = {
   name: "xquad",
   about: "XQuAD, English: questions about a paragraph, answered by a stretch of it",
-  files,
-  convert: ([content]) => {
+  read: ofJson(files, ([content]) => {
     const paragraphs = shaped(articles, content, files[0]).data.flatMap(({ title, paragraphs }) =>
       paragraphs.map((paragraph) => ({ title, ...paragraph })),
     );
@@ -37,5 +36,5 @@ export const xquad: Converter = {
         })),
       ),
     };
-  },
+  }),
 };

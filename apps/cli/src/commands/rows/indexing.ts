@@ -1,5 +1,5 @@
 import { type Hit, type Passage, words } from "@tessera/core";
-import { converters, convertFrom, readChunking, type Span, type SpanQuestions, spanRecall } from "@tessera/eval";
+import { converters, readChunking, type Span, type SpanQuestions, spanRecall } from "@tessera/eval";
 import { chunkWindows, descend, expand, hierarchy, KnowledgeGraph, smallToBig, triplesOf } from "@tessera/indexer";
 import { Bm25Store } from "@tessera/retriever";
 import { ResourceHost } from "@tessera/tessera";
@@ -149,7 +149,7 @@ const knowledgeGraph: RowCheck = {
   row: 11,
   about: "knowledge graph of given triples",
   async measure({ folder }) {
-    const { passages } = await convertFrom(folder, converters.get("musique")!);
+    const { passages } = await converters.get("musique")!.read(folder);
     const [graph, again] = [new KnowledgeGraph(passages), new KnowledgeGraph(passages)];
     const nameOf = (text: string) => words(text).join(" ");
     const entities = (passage: Passage) =>

@@ -1,5 +1,5 @@
 import type { LanguageModel } from "@tessera/core";
-import { converters, convertFrom, readText2Cypher } from "@tessera/eval";
+import { converters, readText2Cypher } from "@tessera/eval";
 import { referencesIn, SqliteDatabase, textToCypher, textToSql } from "@tessera/query";
 import { plan } from "@tessera/router";
 import { ResourceHost } from "@tessera/tessera";
@@ -42,7 +42,7 @@ const decompositions: RowCheck = {
   about: "gold decompositions replayed",
   async measure({ folder, limit, signal }) {
     const read = async (name: string) =>
-      (await convertFrom(folder, converters.get(name)!)).questions
+      (await converters.get(name)!.read(folder)).questions
         .slice(0, limit)
         .map(({ metadata }) =>
           (metadata!.decomposition as (string | { question: string; answer: string })[]).map((step, index) =>

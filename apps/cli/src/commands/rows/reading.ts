@@ -1,5 +1,5 @@
 import type { Hit, LanguageModel, Passage } from "@tessera/core";
-import { containsAnswer, converters, convertFrom, type HallucinationPair, readHaluEval } from "@tessera/eval";
+import { containsAnswer, converters, type HallucinationPair, readHaluEval } from "@tessera/eval";
 import { support, verify } from "@tessera/generator";
 import { compress, critique, extractive } from "@tessera/reranker";
 import { ResourceHost } from "@tessera/tessera";
@@ -28,7 +28,7 @@ const compression: RowCheck = {
   about: "compression",
   async measure(context) {
     const { folder, limit, signal, progress } = context;
-    const data = await convertFrom(folder, converters.get("nq")!);
+    const data = await converters.get("nq")!.read(folder);
     const passages = new Map(data.passages.map((passage) => [passage.id, passage]));
     const language = modelOf(context);
     const host = new ResourceHost({ ...(language && { model: { model: () => language } }) });

@@ -1,5 +1,5 @@
 import type { FlowDocument, Hit } from "@tessera/core";
-import { compare, converters, convertFrom, type DataSet, evaluate, rankingMeasures, revisionOf } from "@tessera/eval";
+import { compare, converters, type DataSet, evaluate, rankingMeasures, revisionOf } from "@tessera/eval";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { Bm25Store, tfIdf } from "@tessera/retriever";
@@ -7,7 +7,7 @@ import { operators, ResourceHost } from "@tessera/tessera";
 import { corpusResources } from "../../corpus.js";
 import type { RowCheck, RowFigure } from "./check.js";
 
-const published = (folder: string, name: string): Promise<DataSet> => convertFrom(folder, converters.get(name)!);
+const published = (folder: string, name: string): Promise<DataSet> => converters.get(name)!.read(folder);
 
 /** Runs some work over the stores of a corpus, and closes them. */
 async function over<T>({ passages }: DataSet, work: (host: ResourceHost) => Promise<T>): Promise<T> {

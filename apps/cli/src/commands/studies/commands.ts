@@ -1,4 +1,4 @@
-import { type Converter, converters, convertFrom, readChunking, readClinc } from "@tessera/eval";
+import { converters, readChunking, readClinc } from "@tessera/eval";
 import { type Command, Option } from "commander";
 import { engineOption } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
@@ -14,7 +14,7 @@ interface PublishedOptions extends StudyOptions {
 }
 type Study = (terminal: Terminal, folder: string, options: PublishedOptions) => Promise<number>;
 
-const published = (folder: string, name: string) => convertFrom(folder, converters.get(name) as Converter);
+const published = (folder: string, name: string) => converters.get(name)!.read(folder);
 
 const studies: Readonly<Record<string, readonly [about: string, study: Study]>> = {
   chunking: [
