@@ -51,6 +51,16 @@ describe("the quickjs driver", () => {
     });
   });
 
+  it("refuses every run where its threads cannot start", async () => {
+    const huge = quickjs({ workers: 2, memoryMb: 2 ** 20 });
+    const runs = Array.from({ length: 3 }, () =>
+      huge.run({ language: "javascript", source: "1" }, defaultLimits).catch((error: unknown) => error),
+    );
+    for (const error of await Promise.all(runs))
+      expect(error).toMatchObject({ code: "SANDBOX_REFUSED", message: expect.stringMatching(/WebAssembly.Memory/) });
+    await huge.close();
+  });
+
   it("listens to a signal once, however many of its runs wait", async () => {
     const { signal } = new AbortController();
     const source = "1";

@@ -146,12 +146,6 @@ function run(program, limits) {
   };
 }
 
-port.on("message", ({ program, limits }) => {
-  try {
-    port.postMessage({ execution: run(program, limits) });
-  } catch (error) {
-    // the instance may be damaged: the pool replaces this thread
-    port.postMessage({ broken: String(error) });
-  }
-});
-port.postMessage({ ready: true });
+// an error here may mean a damaged instance: it ends the thread, which the pool replaces
+port.on("message", ({ program, limits }) => port.postMessage({ kind: "answer", answer: run(program, limits) }));
+port.postMessage({ kind: "ready" });
