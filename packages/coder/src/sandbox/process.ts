@@ -1,5 +1,6 @@
 // internal
-import { spawn } from "node:child_process";
+import { type StdioOptions, spawn } from "node:child_process";
+import { openSync, readdirSync, readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { TesseraError } from "@tessera/core";
 import { admit, type Driver, type Execution, type Limits, type Program } from "./driver.js";
@@ -32,7 +33,7 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(command.path, command.args, {
-      stdio: ["pipe", "pipe", "pipe", command.extra ? "pipe" : "ignore", command.tellsChild ? "pipe" : "ignore"],
+      stdio: descriptors(command),
       env: { PATH: process.env.PATH },
     });
     const written = { output: [] as Buffer[], errors: [] as Buffer[] };
@@ -100,6 +101,44 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
       resolve({ status, exitCode: status === "exited" ? exitCode : null, output, errors, ms });
     });
   });
+}
+
+const closesOnExec = 0o2000000; // O_CLOEXEC
+let inherited: number[] | undefined;
+let nothing: number | undefined;
+
+/** The descriptors that this process inherited and its children would too: a service manager's sockets, a shell's pipes. */
+function inheritable(): number[] {
+  const isPassedOn = (descriptor: number): boolean => {
+    try {
+      const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1] ?? "0";
+      return (Number.parseInt(flags, 8) & closesOnExec) === 0;
+    } catch {
+      return false; // it was the one that listed the folder
+    }
+  };
+  try {
+    return readdirSync("/proc/self/fdinfo").map(Number).filter(isPassedOn);
+  } catch {
+    return []; // not Linux
+  }
+}
+
+/** The pipes of a command, and /dev/null in the place of each descriptor that it would inherit. */
+function descriptors({ extra, tellsChild }: Command): StdioOptions {
+  const used: (number | "pipe" | "ignore")[] = [
+    ...(["pipe", "pipe", "pipe"] as const),
+    ...[extra, tellsChild].map((piped) => (piped ? "pipe" : "ignore") as "pipe" | "ignore"),
+  ];
+  const own = used.length;
+  inherited ??= inheritable();
+  for (const descriptor of inherited) {
+    if (descriptor < own) continue;
+    while (used.length < descriptor) used.push("ignore");
+    nothing ??= openSync("/dev/null", "r");
+    used[descriptor] = nothing;
+  }
+  return used;
 }
 
 /** How long a command may take to tell its child. */
