@@ -21,6 +21,7 @@ export * from "./records.js";
 export * from "./resources.js";
 export * from "./schema.js";
 export * from "./thread-pool.js";
+export * from "./thread-queue.js";
 export * from "./thread.js";
 export * from "./tokens.js";
 export * from "./words.js";

@@ -1,41 +1,8 @@
-import { EventEmitter } from "node:events";
-import type { Worker } from "node:worker_threads";
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { TesseraError } from "./errors.js";
-import { Thread, type ThreadReply } from "./thread.js";
+import { type Job, PretendedWorker } from "./thread-pool.fixture.js";
 import { ThreadPool, type ThreadTask } from "./thread-pool.js";
-
-type Job = { readonly number: number; readonly end: "answer" | "fail" | "die" | "stay" };
-
-/** A worker without a thread: it starts and answers in later turns of the event loop. */
-class PretendedWorker extends EventEmitter {
-  alive = true;
-  constructor(private readonly starts = true) {
-    super();
-    setImmediate(() => (this.starts ? this.say({ kind: "ready" }) : this.die(1)));
-  }
-  ref(): void {}
-  unref(): void {}
-  postMessage({ number, end }: Job): void {
-    if (end === "stay") return;
-    setImmediate(() => {
-      if (end === "die") this.die(3);
-      else this.say(end === "fail" ? { kind: "failed", message: `${number}` } : { kind: "answer", answer: number });
-    });
-  }
-  async terminate(): Promise<number> {
-    this.die(1);
-    return 1;
-  }
-  private say(reply: ThreadReply<number>): void {
-    if (this.alive) this.emit("message", reply);
-  }
-  private die(code: number): void {
-    if (this.alive) this.emit("exit", code);
-    this.alive = false;
-  }
-}
 
 /** A first-come, first-served pool over pretended workers. */
 function queueOf(threads: number, starts: (nth: number) => boolean = () => true) {
@@ -48,7 +15,7 @@ function queueOf(threads: number, starts: (nth: number) => boolean = () => true)
       const worker = new PretendedWorker(starts(workers.length));
       workers.push(worker);
       most = Math.max(most, workers.filter(({ alive }) => alive).length);
-      return new Thread<Job, number>(worker as unknown as Worker, { name: "a thread", code: "MODEL_FAILED" });
+      return worker.thread();
     },
     take: () => queue.shift(),
     waiting: () => queue.length,
@@ -136,8 +103,8 @@ describe("a pool of threads", () => {
     const stays = [ask({ number: 0, end: "stay" }), ask({ number: 1, end: "stay" })];
     const waits = ask({ number: 2, end: "answer" });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    pool.interrupt(tasks[0]!, new TesseraError("ABORTED", "no more"));
-    expect(await stays[0]).toBe("no more");
+    pool.interrupt(tasks[0]!);
+    expect(await stays[0]).toBe("the task was interrupted");
     expect(await waits).toBe("answer 2");
     expect(workers.filter(({ alive }) => alive)).toHaveLength(2);
     await pool.close(closed);

@@ -1,5 +1,5 @@
 import type { TransferListItem } from "node:worker_threads";
-import type { TesseraError } from "./errors.js";
+import { TesseraError } from "./errors.js";
 import type { Thread } from "./thread.js";
 
 /** A job for a thread, and what its end means. */
@@ -59,9 +59,10 @@ export class ThreadPool<Job, Answer> {
     for (let more = this.settings.waiting() - starting; more > 0 && this.threads.size < this.most; more--) this.open();
   }
 
-  /** Ends the thread of a task, which nothing else can interrupt; the task fails with `error`. */
-  interrupt(task: ThreadTask<Job, Answer>, error: TesseraError): void {
-    for (const [thread, running] of this.threads) if (running === task) void thread.end(error);
+  /** Ends the thread that runs a task, where one does: nothing else can interrupt it. The task fails with ABORTED. */
+  interrupt(task: ThreadTask<Job, Answer>): void {
+    for (const [thread, running] of this.threads)
+      if (running === task) void thread.end(new TesseraError("ABORTED", "the task was interrupted"));
   }
 
   /** Ends every thread; the tasks that they run fail with `error`. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { Deferred, messageOf, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
+import { messageOf, TesseraError, Thread, ThreadQueue } from "@tessera/core";
 import { admit, type Driver, defaultLimits, type Execution, type Limits, type Program } from "./driver.js";
 
 /** How long after its limit a run may still answer before its thread is ended: native loops see interrupts late. */
@@ -9,14 +9,6 @@ const graceMs = 250;
 interface Job {
   readonly program: Program;
   readonly limits: Limits;
-}
-
-interface Run extends ThreadTask<Job, Execution> {
-  readonly end: Deferred<Execution>;
-  started: number;
-  timer?: NodeJS.Timeout;
-  /** Whether the thread can be used again. */
-  spares: boolean;
 }
 
 /**
@@ -33,11 +25,15 @@ export function quickjs({
   /** The hard limit of a thread; the limit of a run can only be lower. */
   memoryMb?: number;
 } = {}): Driver {
-  const waiting = new Set<Run>();
-  let closed = false;
   const error = (code: "ABORTED" | "CLOSED", message: string) => new TesseraError(code, message, { path: "quickjs" });
-
-  const pool = new ThreadPool<Job, Execution>({
+  const ended = (status: "timeout" | "memory", ms: number, errors = ""): Execution => ({
+    status,
+    exitCode: null,
+    output: "",
+    errors,
+    ms,
+  });
+  const queue = new ThreadQueue<Job, Execution>({
     threads: workers,
     start() {
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
@@ -50,63 +46,22 @@ export function quickjs({
       });
       return new Thread(worker, { name: "a thread of the sandbox", code: "SANDBOX_REFUSED", path: "quickjs" });
     },
-    take() {
-      const [run] = waiting;
-      if (!run) return undefined;
-      waiting.delete(run);
-      run.started = performance.now();
-      run.timer = setTimeout(() => stop(run, "timeout"), run.job.limits.wallMs + graceMs);
-      return run;
-    },
-    waiting: () => waiting.size,
-    refuse(error) {
-      for (const { end } of waiting) end.reject(error);
-    },
+    limitMs: ({ limits }) => limits.wallMs + graceMs,
+    late: (ms) => ended("timeout", ms),
+    failed: (error, ms) => ended("memory", ms, `${messageOf(error)}\n`),
+    reusable: ({ status }) => status !== "memory",
   });
-
-  function stop(run: Run, status: "timeout" | "memory", errors = ""): void {
-    run.end.resolve({ status, exitCode: null, output: "", errors, ms: performance.now() - run.started });
-  }
 
   const driver: Driver = {
     name: "quickjs",
     languages: ["javascript"],
     missing: async () => undefined,
     async run(program, limits, signal) {
-      if (closed) throw error("CLOSED", "the sandbox was closed");
       admit(driver, program, signal);
-      const run: Run = {
-        job: { program, limits: { ...limits, memoryMb: Math.min(limits.memoryMb, memoryMb) } },
-        started: 0,
-        spares: false,
-        end: new Deferred({
-          signal,
-          aborted: () => error("ABORTED", "the run was aborted"),
-          ended() {
-            clearTimeout(run.timer);
-            waiting.delete(run);
-            if (!run.spares) pool.interrupt(run, error("ABORTED", "the run has ended"));
-          },
-        }),
-        done(execution) {
-          run.spares = execution.status !== "memory";
-          run.end.resolve(execution);
-        },
-        failed(cause) {
-          if (closed) run.end.reject(cause);
-          else stop(run, "memory", `${messageOf(cause)}\n`);
-        },
-      };
-      waiting.add(run);
-      pool.work();
-      return run.end.promise;
+      const job: Job = { program, limits: { ...limits, memoryMb: Math.min(limits.memoryMb, memoryMb) } };
+      return queue.run(job, { signal, aborted: () => error("ABORTED", "the run was aborted") });
     },
-    async close() {
-      closed = true;
-      const gone = error("CLOSED", "the sandbox was closed");
-      for (const { end } of waiting) end.reject(gone);
-      await pool.close(gone);
-    },
+    close: () => queue.close(error("CLOSED", "the sandbox was closed")),
   };
   return driver;
 }
