@@ -104,6 +104,10 @@ describe("SqliteDatabase", () => {
     controller.abort(new Error("enough"));
     await expect(aborted).rejects.toThrow("enough");
     expect(await database.read("SELECT 1 AS one", 9)).toEqual([{ one: 1 }]);
+    // those that wait behind one that is ended are none the worse
+    const [late, next] = await Promise.allSettled([impatient.read(endless, 1), impatient.read("SELECT 2 AS two", 9)]);
+    expect(late.status).toBe("rejected");
+    expect(next).toEqual({ status: "fulfilled", value: [{ two: 2 }] });
     await impatient.close();
     await expect(impatient.read("SELECT 1", 1)).rejects.toMatchObject({ code: "CLOSED" });
   });
