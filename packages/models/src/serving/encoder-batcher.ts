@@ -1,4 +1,4 @@
-import { messageOf, TesseraError } from "@tessera/core";
+import { Deferred, messageOf, TesseraError } from "@tessera/core";
 import { type EncoderSession, type Ragged, ragged } from "../engine.js";
 import { type Clock, systemClock } from "./clock.js";
 import { FairQueue } from "./fair-queue.js";
@@ -29,9 +29,8 @@ interface Call {
   readonly arrival: number;
   readonly vectors: Float32Array;
   left: number;
-  open: boolean;
   readonly waiting: Set<Text>;
-  settle(end: Float32Array | TesseraError): void;
+  readonly end: Deferred<Float32Array>;
 }
 
 interface Text {
@@ -103,7 +102,8 @@ export class EncoderBatcher {
   async encode(caller: string, batch: Ragged, exit: number, signal?: AbortSignal): Promise<Float32Array> {
     this.settings.check?.(batch, exit);
     if (this.closed) throw this.error("CLOSED", "the encoder is closed");
-    if (signal?.aborted) throw this.error("ABORTED", "the encoding was aborted", { cause: signal.reason });
+    const aborted = (cause: unknown) => this.error("ABORTED", "the encoding was aborted", { cause });
+    if (signal?.aborted) throw aborted(signal.reason);
     const texts = batch.offsets.length - 1;
     if (texts === 0) return new Float32Array();
     if (this.tokens > 0 && this.tokens + batch.ids.length > this.waitingTokens)
@@ -111,44 +111,35 @@ export class EncoderBatcher {
         hint: "ask again later, or send less at once",
         retryAfterMs: Math.min(60_000, Math.max(1000, this.speed > 0 ? this.tokens / this.speed : 0)),
       });
-    return new Promise((resolve, reject) => {
-      const abort = (): void =>
-        this.end(call, this.error("ABORTED", "the encoding was aborted", { cause: signal?.reason }));
-      const call: Call = {
-        caller,
-        arrival: this.arrivals,
-        vectors: new Float32Array(texts * this.session.hidden),
-        left: texts,
-        open: true,
-        waiting: new Set(),
-        settle(end) {
-          signal?.removeEventListener("abort", abort);
-          if (TesseraError.is(end)) reject(end);
-          else resolve(end);
-        },
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.calls.add(call);
-      this.shares.enter(caller);
-      const since = this.clock.now();
-      for (let place = 0; place < texts; place++) {
-        const ids = batch.ids.subarray(batch.offsets[place], batch.offsets[place + 1]);
-        const group = this.groupOf(ids.length, exit, call);
-        const text = { caller, arrival: this.arrivals++, since, call, place, ids, group };
-        group.queue.push(text);
-        group.tokens += ids.length;
-        call.waiting.add(text);
-      }
-      this.tokens += batch.ids.length;
-      this.dispatch();
-    });
+    const call: Call = {
+      caller,
+      arrival: this.arrivals,
+      vectors: new Float32Array(texts * this.session.hidden),
+      left: texts,
+      waiting: new Set(),
+      end: new Deferred({ signal, aborted, ended: () => this.leave(call) }),
+    };
+    this.calls.add(call);
+    this.shares.enter(caller);
+    const since = this.clock.now();
+    for (let place = 0; place < texts; place++) {
+      const ids = batch.ids.subarray(batch.offsets[place], batch.offsets[place + 1]);
+      const group = this.groupOf(ids.length, exit, call);
+      const text = { caller, arrival: this.arrivals++, since, call, place, ids, group };
+      group.queue.push(text);
+      group.tokens += ids.length;
+      call.waiting.add(text);
+    }
+    this.tokens += batch.ids.length;
+    this.dispatch();
+    return call.end.promise;
   }
 
   /** Ends every call with CLOSED, and closes the session. */
   async close(): Promise<void> {
     this.closed = true;
     this.forgetTimer?.();
-    for (const call of [...this.calls]) this.end(call, this.error("CLOSED", "the encoder is closed"));
+    for (const { end } of this.calls) end.reject(this.error("CLOSED", "the encoder is closed"));
     await this.session.close();
   }
 
@@ -234,10 +225,10 @@ export class EncoderBatcher {
       const vectors = await this.session.encode(batch, group.exit);
       const { hidden } = this.session;
       for (const [i, { call, place }] of texts.entries()) {
-        if (!call.open) continue;
+        if (!this.calls.has(call)) continue;
         call.vectors.set(vectors.subarray(i * hidden, (i + 1) * hidden), place * hidden);
         call.left -= 1;
-        if (call.left === 0) this.end(call, call.vectors);
+        if (call.left === 0) call.end.resolve(call.vectors);
       }
       this.totals.texts += texts.length;
       this.totals.tokens += batch.ids.length;
@@ -247,20 +238,17 @@ export class EncoderBatcher {
     } catch (cause) {
       this.totals.failures += 1;
       const error = TesseraError.is(cause) ? cause : this.error("MODEL_FAILED", messageOf(cause), { cause });
-      for (const { call } of texts) this.end(call, error);
+      for (const { call } of texts) call.end.reject(error);
     } finally {
       this.freeLanes += 1;
       this.dispatch();
     }
   }
 
-  private end(call: Call, end: Float32Array | TesseraError): void {
-    if (!call.open) return;
-    call.open = false;
+  private leave(call: Call): void {
     for (const text of call.waiting) this.withdraw(text);
     this.calls.delete(call);
     this.shares.leave(call.caller);
-    call.settle(end);
   }
 
   private error(

@@ -1,4 +1,4 @@
-import { messageOf, TesseraError } from "@tessera/core";
+import { Deferred, messageOf, TesseraError } from "@tessera/core";
 import { type GeneratorResult, type GeneratorSession, ragged, type Sampling } from "../engine.js";
 import { BlockCache } from "./block-cache.js";
 import { type Clock, systemClock } from "./clock.js";
@@ -68,7 +68,7 @@ interface Sequence {
   reused: number;
   readonly scores: Float32Array | undefined;
   open: boolean;
-  settle(end: SequenceEnd | TesseraError): void;
+  readonly end: Deferred<SequenceEnd>;
 }
 
 /** New tokens of a sequence in the next step. */
@@ -136,48 +136,44 @@ export class GeneratorScheduler {
    * Resolves when the answer has ended.
    * @throws TesseraError BAD_ARGUMENT for a prompt that is empty or too long; OVERLOADED; ABORTED; CLOSED; MODEL_FAILED
    */
-  run(request: SequenceRequest): Promise<SequenceEnd> {
-    return new Promise((resolve, reject) => {
-      const { caller, prompt, maxTokens, signal } = request;
-      const refusal = this.refusal(request);
-      if (refusal) return reject(refusal);
-      const abort = (): void =>
-        this.end(sequence, this.error("ABORTED", "the answer was aborted", { cause: signal?.reason }));
-      const room = prompt.length + Math.min(maxTokens, 64);
-      const sequence: Sequence = {
-        request,
-        caller,
-        arrival: this.arrivals++,
-        tokens: new Int32Array(room),
-        length: prompt.length,
-        cached: 0,
-        blocks: new Int32Array(this.blocksFor(room)),
-        held: 0,
-        admission: -1,
-        urgency: 0,
-        reused: 0,
-        scores: request.scoredFrom === undefined ? undefined : new Float32Array(prompt.length - request.scoredFrom),
-        open: true,
-        settle(end) {
-          signal?.removeEventListener("abort", abort);
-          if (TesseraError.is(end)) reject(end);
-          else resolve(end);
-        },
-      };
-      sequence.tokens.set(prompt);
-      signal?.addEventListener("abort", abort, { once: true });
-      this.totals.requests += 1;
-      this.shares.enter(caller);
-      this.queue.push(sequence);
-      this.start();
-    });
+  async run(request: SequenceRequest): Promise<SequenceEnd> {
+    const { caller, prompt, maxTokens, signal } = request;
+    const refusal = this.refusal(request);
+    if (refusal) throw refusal;
+    const room = prompt.length + Math.min(maxTokens, 64);
+    const sequence: Sequence = {
+      request,
+      caller,
+      arrival: this.arrivals++,
+      tokens: new Int32Array(room),
+      length: prompt.length,
+      cached: 0,
+      blocks: new Int32Array(this.blocksFor(room)),
+      held: 0,
+      admission: -1,
+      urgency: 0,
+      reused: 0,
+      scores: request.scoredFrom === undefined ? undefined : new Float32Array(prompt.length - request.scoredFrom),
+      open: true,
+      end: new Deferred({
+        signal,
+        aborted: (cause) => this.error("ABORTED", "the answer was aborted", { cause }),
+        ended: () => this.leave(sequence),
+      }),
+    };
+    sequence.tokens.set(prompt);
+    this.totals.requests += 1;
+    this.shares.enter(caller);
+    this.queue.push(sequence);
+    this.start();
+    return sequence.end.promise;
   }
 
   /** Ends every answer with CLOSED; the session is the caller's to close. */
   close(): void {
     this.closed = true;
     for (const sequence of [...this.queue, ...this.interrupted, ...this.running])
-      this.end(sequence, this.error("CLOSED", "the generator was closed"));
+      sequence.end.reject(this.error("CLOSED", "the generator was closed"));
   }
 
   private refusal({ prompt, maxTokens, scoredFrom = 1, signal }: SequenceRequest): TesseraError | undefined {
@@ -310,7 +306,7 @@ export class GeneratorScheduler {
         sampling.push(draws ? sequence.request.sampling() : undefined);
         pieces.push(piece);
       } catch (cause) {
-        this.end(sequence, this.failure(cause));
+        sequence.end.reject(this.failure(cause));
       }
     }
     if (pieces.length === 0) return;
@@ -352,7 +348,7 @@ export class GeneratorScheduler {
       if (place >= 0) scores![place] = score;
     }
     if (sequence.cached < sequence.length) return;
-    if (scores) return this.end(sequence, { finish: "stop", generated: 0, reused, scores });
+    if (scores) return sequence.end.resolve({ finish: "stop", generated: 0, reused, scores });
     const id = result.next[i]!;
     this.push(sequence, id);
     this.totals.generated += 1;
@@ -363,9 +359,9 @@ export class GeneratorScheduler {
       if (!sequence.open) return;
       const most = Math.min(this.settings.context, this.session.blocks * blockTokens);
       if (stop || generated === request.maxTokens || sequence.length >= most)
-        this.end(sequence, { finish: stop ? "stop" : "length", generated, reused });
+        sequence.end.resolve({ finish: stop ? "stop" : "length", generated, reused });
     } catch (cause) {
-      this.end(sequence, this.failure(cause));
+      sequence.end.reject(this.failure(cause));
     }
   }
 
@@ -373,13 +369,12 @@ export class GeneratorScheduler {
   private fail(pieces: readonly Piece[], cause: unknown): void {
     this.totals.failures += 1;
     const error = this.failure(cause);
-    for (const { sequence } of pieces) this.end(sequence, error);
+    for (const { sequence } of pieces) sequence.end.reject(error);
     for (const sequence of [...this.running].reverse()) this.interrupt(sequence);
     this.cache.forget();
   }
 
-  private end(sequence: Sequence, end: SequenceEnd | TesseraError): void {
-    if (!sequence.open) return;
+  private leave(sequence: Sequence): void {
     sequence.open = false;
     if (!this.queue.remove(sequence)) {
       this.running = this.running.filter((other) => other !== sequence);
@@ -387,7 +382,6 @@ export class GeneratorScheduler {
     }
     this.letGo(sequence);
     this.shares.leave(sequence.caller);
-    sequence.settle(end);
   }
 
   private push(sequence: Sequence, id: number): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type ErrorCode, TesseraError } from "@tessera/core";
+import { Deferred, type DeferredSettings, type ErrorCode, TesseraError } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../../encoder-model.js";
 import {
   checkBatch,
@@ -144,18 +144,17 @@ class Owner {
   }
 
   async ask<K extends keyof Requests>(kind: K, ask: Ask<K>, signal?: AbortSignal): Promise<Answer<K>> {
-    const aborted = (): TesseraError => new TesseraError("ABORTED", "the call was aborted", { cause: signal?.reason });
-    if (signal?.aborted) throw aborted();
+    const aborted = (cause: unknown): TesseraError => new TesseraError("ABORTED", "the call was aborted", { cause });
+    if (signal?.aborted) throw aborted(signal.reason);
     await this.ready();
-    if (signal?.aborted) throw aborted();
-    return this.send(kind, ask, signal && { signal, aborted });
+    if (signal?.aborted) throw aborted(signal.reason);
+    return this.send(kind, ask, { signal, aborted });
   }
 
   async close(): Promise<number | null> {
     this.closed = true;
     const { child } = this;
     for (const call of this.calls.values()) call.reject(new TesseraError("CLOSED", "the GPU engine is closed"));
-    this.calls.clear();
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? 0;
     child.ref();
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
@@ -187,28 +186,23 @@ class Owner {
   private send<K extends keyof Requests>(
     kind: K,
     ask: Ask<K>,
-    abort?: { signal: AbortSignal; aborted(): TesseraError },
+    abort: Omit<DeferredSettings, "ended"> = {},
   ): Promise<Answer<K>> {
     const child = this.child;
     if (child === undefined || !child.connected)
       return Promise.reject(new TesseraError("MODEL_FAILED", "the GPU's process has ended", { hint: "ask again" }));
     const number = this.numbers++;
     this.hold(true);
-    return new Promise((resolve, reject) => {
-      const stop = (): void => settle(() => reject(abort!.aborted()));
-      const settle = (end: () => void): void => {
-        abort?.signal.removeEventListener("abort", stop);
+    const call = new Deferred<Answer<K>>({
+      ...abort,
+      ended: () => {
         this.calls.delete(number);
         this.hold(this.calls.size > 0);
-        end();
-      };
-      abort?.signal.addEventListener("abort", stop, { once: true });
-      this.calls.set(number, {
-        resolve: (answer) => settle(() => resolve(answer as Answer<K>)),
-        reject: (error) => settle(() => reject(error)),
-      });
-      child.send({ ...ask, number, kind } as Request);
+      },
     });
+    this.calls.set(number, call);
+    child.send({ ...ask, number, kind } as Request);
+    return call.promise;
   }
 
   /** A process without work does not keep its owner alive. */
@@ -232,7 +226,7 @@ class Owner {
     if (this.child !== child) return;
     this.child = undefined;
     this.opening = undefined;
-    for (const call of [...this.calls.values()])
+    for (const call of this.calls.values())
       call.reject(new TesseraError("MODEL_FAILED", `the GPU's process ended (${how})`, { hint: "ask again" }));
   }
 }
