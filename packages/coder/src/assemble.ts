@@ -1,20 +1,21 @@
 import { operator } from "@tessera/core";
 import { z } from "zod";
 import { type CodeModule, codeModules, codeSamples, type Problem, problem, type Sample } from "./problem.js";
-import { functionsOf, openParser } from "./syntax.js";
+import { functionsIn } from "./syntax.js";
 
 /** The programs that come of putting modules in the place of their namesakes; those that were there already are left out. */
 export async function assembled(
   samples: readonly Sample[],
   representatives: readonly CodeModule[],
   { language, entry }: Pick<Problem, "language" | "entry">,
+  signal?: AbortSignal,
 ): Promise<Sample[]> {
-  const parser = await openParser(language);
   const elected = new Map(representatives.filter(({ name }) => name !== entry).map((module) => [module.name, module]));
   const seen = new Set(samples.map(({ code }) => code));
   const made: Sample[] = [];
-  for (const { id, code, text, headers } of samples) {
-    const replaced = functionsOf(parser, code).reduce((program, { name, parameters, code: own }) => {
+  const read = await Promise.all(samples.map(({ code }) => functionsIn(code, language, signal)));
+  for (const [index, { id, code, text, headers }] of samples.entries()) {
+    const replaced = (read[index] ?? []).reduce((program, { name, parameters, code: own }) => {
       const module = elected.get(name);
       return module && module.parameters === parameters ? swap(program, own, module) : program;
     }, code);
@@ -45,7 +46,9 @@ export const assemble = operator({
   effects: "none",
   setup:
     () =>
-    async ({ problem, samples, representatives }) => ({ samples: await assembled(samples, representatives, problem) }),
+    async ({ problem, samples, representatives }, { signal }) => ({
+      samples: await assembled(samples, representatives, problem, signal),
+    }),
 });
 
 /** Replaces one function; a function that is not found as it was read stays. */

@@ -1,8 +1,8 @@
-import { operator } from "@tessera/core";
+import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { type CodeModule, codeModules, codeSamples, problem, type Sample } from "./problem.js";
 import type { Language } from "./sandbox/sandbox.js";
-import { type FunctionDefinition, functionsOf, openParser } from "./syntax.js";
+import { type FunctionDefinition, functionsIn } from "./syntax.js";
 
 const programs = /^(main|solve|solution|test|tests|check)$/i;
 
@@ -26,10 +26,19 @@ const declared = (header: string): string | undefined =>
     header.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, ""),
   )?.[1];
 
-/** The modules of a sample: the functions its entry uses, each with the docstring it was announced with. */
-export async function modulesOf(sample: Sample, language: Language, entry: string | undefined): Promise<CodeModule[]> {
+/**
+ * The modules of a sample: the functions its entry uses, each with the docstring it was announced with; `undefined` where
+ * the parser cannot read the program.
+ */
+export async function modulesOf(
+  sample: Sample,
+  language: Language,
+  entry: string | undefined,
+  signal?: AbortSignal,
+): Promise<CodeModule[] | undefined> {
   if (sample.code === "") return [];
-  const functions = functionsOf(await openParser(language), sample.code);
+  const functions = await functionsIn(sample.code, language, signal);
+  if (!functions) return undefined;
   const announced = new Map(sample.headers.map((header) => [declared(header), header]));
   return reachable(functions, entry).map(({ name, parameters, header, code }) => {
     const bare = !/\/\*|\/\/|"""|'''/.test(header);
@@ -43,7 +52,7 @@ export async function modulesOf(sample: Sample, language: Language, entry: strin
 /** Takes the functions that a program's entry uses out of each sample; a broken program gives those that are whole. */
 export const extract = operator({
   name: "coder.extract",
-  version: 1,
+  version: 2,
   about: {
     module: "code",
     submodule: "extraction",
@@ -51,11 +60,15 @@ export const extract = operator({
     summary: "Takes the functions of sampled programs apart, with their docstrings.",
   },
   config: z.strictObject({}),
-  ports: { input: { problem, samples: codeSamples }, output: { modules: codeModules } },
+  ports: {
+    input: { problem, samples: codeSamples },
+    output: { modules: codeModules, /** How many samples the parser could not read. */ unread: number },
+  },
   effects: "none",
   setup:
     () =>
-    async ({ problem: { language, entry }, samples }) => ({
-      modules: (await Promise.all(samples.map((sample) => modulesOf(sample, language, entry)))).flat(),
-    }),
+    async ({ problem: { language, entry }, samples }, { signal }) => {
+      const read = await Promise.all(samples.map((sample) => modulesOf(sample, language, entry, signal)));
+      return { modules: read.flatMap((modules) => modules ?? []), unread: read.filter((modules) => !modules).length };
+    },
 });

@@ -211,10 +211,21 @@ describe("coder.extract", () => {
       {
         name: "gives nothing for a sample without code",
         input: { problem, samples: [sampleOf("x", "")] },
-        output: { modules: [] },
+        output: { modules: [], unread: 0 },
       },
     ],
   });
+
+  it("counts what breaks the parser or takes it for ever, and reads what comes with it and after it", async () => {
+    const breaks = sampleOf("x", "{b:".repeat(7000));
+    const goesOn = sampleOf("y", "{/*".repeat(60_000));
+    const first = await runOperator(extract, {}, { problem, samples: [breaks, right, goesOn] });
+    expect([names(first), first.unread]).toEqual([["evens", "total"], 2]);
+    const next = await runOperator(extract, {}, { problem, samples: [right, breaks, right] });
+    expect([names(next), next.unread]).toEqual([["evens", "total", "evens", "total"], 1]);
+    const whole = { problem, samples: [breaks, wrongSum], representatives: [moduleOf("total", total)] };
+    expect((await runOperator(assemble, {}, whole)).samples).toMatchObject([{ code: right.code }]);
+  }, 30_000);
 
   it("recovers whole functions from broken programs", async () => {
     const code = `${evens}\nfunction broken( { return 1;\n${total}\nfunction solve(list) { return total(evens(list)`;

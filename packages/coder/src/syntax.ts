@@ -1,7 +1,8 @@
 // internal
 import { createRequire } from "node:module";
-import { messageOf, TesseraError } from "@tessera/core";
+import { messageOf, TesseraError, type ThreadQueue } from "@tessera/core";
 import type { Node, Parser } from "web-tree-sitter";
+import { type Reading, readingThreads } from "./reading.js";
 import type { Language } from "./sandbox/sandbox.js";
 
 /** A function at the top level of a program. */
@@ -18,24 +19,18 @@ export interface FunctionDefinition {
   readonly sound: boolean;
 }
 
-let runtime: Promise<typeof import("web-tree-sitter")> | undefined;
-const parsers = new Map<Language, Promise<Parser>>();
-
-async function load(language: Language): Promise<Parser> {
+/** A parser for a language. @throws TesseraError DEPENDENCY_MISSING */
+export async function openParser(language: Language): Promise<Parser> {
   const require = createRequire(import.meta.url);
   try {
-    runtime ??= import("web-tree-sitter").then(async (module) => {
-      await module.Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
-      return module;
-    });
-    const { Parser, Language } = await runtime;
+    const { Parser, Language } = await import("web-tree-sitter");
+    await Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
     const parser = new Parser();
     parser.setLanguage(
       await Language.load(require.resolve(`@vscode/tree-sitter-wasm/wasm/tree-sitter-${language}.wasm`)),
     );
     return parser;
   } catch (cause) {
-    runtime = undefined;
     throw new TesseraError("DEPENDENCY_MISSING", `the ${language} parser cannot be loaded: ${messageOf(cause)}`, {
       path: language,
       hint: "install web-tree-sitter and @vscode/tree-sitter-wasm, which come with @tessera/coder",
@@ -44,15 +39,25 @@ async function load(language: Language): Promise<Parser> {
   }
 }
 
-/** Opens a parser once a process. @throws TesseraError DEPENDENCY_MISSING */
-export function openParser(language: Language): Promise<Parser> {
-  let parser = parsers.get(language);
-  if (!parser) {
-    parser = load(language);
-    parser.catch(() => parsers.delete(language));
-    parsers.set(language, parser);
+const threads = new Map<Language, ThreadQueue<string, Reading<FunctionDefinition[]>>>();
+
+/**
+ * The functions at the top level of a program, read in a thread; `undefined` where the parser does not end in time or
+ * fails on it.
+ * @throws TesseraError DEPENDENCY_MISSING, and the reason of the signal.
+ */
+export async function functionsIn(
+  text: string,
+  language: Language,
+  signal?: AbortSignal,
+): Promise<FunctionDefinition[] | undefined> {
+  let own = threads.get(language);
+  if (!own) {
+    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language);
+    threads.set(language, own);
   }
-  return parser;
+  const reading = await own.run(text, { signal });
+  return "value" in reading ? reading.value : undefined;
 }
 
 const functions = new Set([

@@ -88,7 +88,9 @@ async function shown(
   const passes = ({ verdict }: Sample) => verdict?.passed === true;
   const kept = rounds.findLast(({ samples }) => samples.some(passes))?.samples.filter(passes) ?? [];
   const modules = async (samples: readonly Sample[]) =>
-    (await Promise.all(samples.map((one) => modulesOf(one, task.language, task.entry)))).flat();
+    (await Promise.all(samples.map((one) => modulesOf(one, task.language, task.entry)))).flatMap(
+      (modules) => modules ?? [],
+    );
   const clustered = async (list: readonly CodeModule[], vectors: readonly (readonly number[])[]) =>
     representativesOf(clustersOf(list, vectors, k, 0));
   const embedded = async (list: readonly CodeModule[]) =>

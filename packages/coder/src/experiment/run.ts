@@ -54,5 +54,7 @@ function* logged(problem: string, arm: string, seed: number, rounds: readonly Ro
 /** The true modules of a task: what the placebo shows of another problem. */
 async function modulesIn(task: Task): Promise<CodeModule[]> {
   const samples = task.modules.map((code, n) => ({ id: `${task.id}:${n}`, text: code, code, headers: [] }));
-  return (await Promise.all(samples.map((one) => modulesOf(one, task.language, undefined)))).flat();
+  return (await Promise.all(samples.map((one) => modulesOf(one, task.language, undefined)))).flatMap(
+    (modules) => modules ?? [],
+  );
 }

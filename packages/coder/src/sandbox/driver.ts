@@ -51,6 +51,15 @@ export interface Driver {
 /** The largest program and input, in characters: ten megabytes of model output are refused, not parsed. */
 export const largestProgram = 1_000_000;
 
+/** @throws TesseraError SANDBOX_REFUSED for more characters than a program may have. */
+export function admitSize(path: string, size: number): void {
+  if (size > largestProgram)
+    throw new TesseraError("SANDBOX_REFUSED", `the program has ${size} characters`, {
+      path,
+      hint: `${largestProgram} are the most`,
+    });
+}
+
 /**
  * Refuses what no driver should be given.
  * @throws TesseraError SANDBOX_REFUSED, ABORTED.
@@ -62,10 +71,5 @@ export function admit(driver: Driver, program: Program, signal?: AbortSignal): v
       path: driver.name,
       hint: `it runs ${driver.languages.join(", ") || "nothing"} here`,
     });
-  const size = program.source.length + (program.input?.length ?? 0);
-  if (size > largestProgram)
-    throw new TesseraError("SANDBOX_REFUSED", `the program has ${size} characters`, {
-      path: driver.name,
-      hint: `${largestProgram} are the most`,
-    });
+  admitSize(driver.name, program.source.length + (program.input?.length ?? 0));
 }

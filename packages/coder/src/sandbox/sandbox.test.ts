@@ -120,6 +120,27 @@ describe("the sandbox", () => {
     ).toBe(false);
   });
 
+  it("reads hostile programs in bounded time, and holds up nobody meanwhile", async () => {
+    const test = [{ call: "f", arguments: [], expected: 1 }];
+    let turns = 0;
+    const clock = setInterval(() => turns++, 20);
+    try {
+      // nested type arguments take a parser twice as long with every level
+      const nested = `${"<T>(".repeat(60)}x`;
+      for (const tests of [test, "assert.equal(f(), 1)", [{ input: "", output: "" }]])
+        expect(await sandbox.judge(nested, tests, "typescript")).toMatchObject({ passed: false, reason: "timeout" });
+      expect(turns).toBeGreaterThan(50);
+    } finally {
+      clearInterval(clock);
+    }
+    expect(await sandbox.judge("function f(): number { return 1; }", test, "typescript")).toMatchObject({
+      passed: true,
+    });
+    expect(await sandbox.judge(`${"\n".repeat(400_000)}x`, test)).toMatchObject({ reason: "error" });
+    const spaces = "console.log(' '.repeat(60000) + 'x')";
+    expect(await sandbox.judge(spaces, [{ input: "", output: "x" }])).toMatchObject({ reason: "failed" });
+  }, 60_000);
+
   it("refuses an entry that is no name", async () => {
     await expect(sandbox.call("1", "f(); process.exit", [[]])).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
   });

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { type Json, type Resource, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Driver, defaultLimits, type Execution, type Limits, type Runnable } from "./driver.js";
+import { admitSize, type Driver, defaultLimits, type Execution, type Limits, type Runnable } from "./driver.js";
 import { javascriptHarness, pythonHarness } from "./harness.js";
-import { toJavaScript } from "./typescript.js";
+import { type Translation, toJavaScript } from "./typescript.js";
 import { checkEntry, equalValues } from "./values.js";
 
 export const language = z.enum(["javascript", "typescript", "python"]);
@@ -115,7 +115,7 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
   ): Promise<Outcome[]> {
     checkEntry(entry);
     if (argumentLists.length === 0) return [];
-    const prepared = prepare(code, language);
+    const prepared = await prepare(code, language, signal);
     if ("error" in prepared) return argumentLists.map(() => prepared);
     const task = { code: prepared.code, entry, calls: argumentLists };
     const { outcomes, report, execution } = await perform(task, language, signal);
@@ -150,12 +150,11 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
           return verdictOf("failed", `${written} gave ${JSON.stringify(got.value)}, not ${JSON.stringify(expected)}`);
       }
     }
-    const prepared = prepare(code, language);
-    if (streams.length > 0 && "error" in prepared) return verdictOf("error", prepared.error);
+    const prepared = streams.length > 0 ? await prepare(code, language, signal) : { code: "" };
+    if ("error" in prepared) return verdictOf(reasonOf(prepared.error), prepared.error);
     for (const { input, output } of streams) {
       const runnable = language === "python" ? "python" : "javascript";
-      const source = "code" in prepared ? prepared.code : "";
-      const execution = await driver.run({ language: runnable, source, input }, limits, signal);
+      const execution = await driver.run({ language: runnable, source: prepared.code, input }, limits, signal);
       if (execution.status !== "exited") return verdictOf(execution.status, describe(execution, undefined));
       if (execution.exitCode !== 0) return verdictOf("error", execution.errors || `exit code ${execution.exitCode}`);
       assertions += 1;
@@ -171,9 +170,9 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
       ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
       ...(detail && { detail: detail.slice(0, 2000) }),
     });
-    const prepared = prepare(code, language);
-    if ("error" in prepared) return verdictOf("error", 0, prepared.error);
-    const preparedTests = prepare(text, language);
+    const prepared = await prepare(code, language, signal);
+    if ("error" in prepared) return verdictOf(reasonOf(prepared.error), 0, prepared.error);
+    const preparedTests = await prepare(text, language, signal);
     if ("error" in preparedTests) return verdictOf("error", 0, `in the tests: ${preparedTests.error}`);
     const task = { code: prepared.code, tests: preparedTests.code, names: sharedNames(code, text) };
     const { report, execution } = await perform(task, language, signal);
@@ -220,14 +219,10 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
   };
 }
 
-/** What the driver can run of a text in a language, or why it cannot be read. */
-function prepare(text: string, language: Language): { code: string } | { error: string } {
-  if (language === "python") return { code: text };
-  try {
-    return { code: toJavaScript(text, language) };
-  } catch (error) {
-    return { error: `SyntaxError: ${error instanceof Error ? error.message : String(error)}` };
-  }
+/** What the driver can run of a text in a language, or why it cannot be read. @throws TesseraError SANDBOX_REFUSED */
+async function prepare(text: string, language: Language, signal: AbortSignal | undefined): Promise<Translation> {
+  admitSize(language, text.length);
+  return language === "python" ? { code: text } : toJavaScript(text, language, signal);
 }
 
 function parseRecord(text: string): Outcome | Report | undefined {
@@ -254,7 +249,13 @@ function reasonOf(error: string): Reason {
   return "error";
 }
 
-const tidy = (text: string): string => text.trimEnd().replace(/[ \t\r]+$/gm, "");
+/** A text without white space at the ends of its lines. */
+const tidy = (text: string): string =>
+  text
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n")
+    .trimEnd();
 
 const reserved = new Set(
   "await break case catch class const continue debugger default delete do else enum export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield arguments eval assert require console JSON Math Object".split(

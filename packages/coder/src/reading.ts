@@ -1,0 +1,30 @@
+// internal
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { Thread, ThreadQueue } from "@tessera/core";
+
+/** What reading a text came to: `late` and `broken` where the parser did not end in time, or failed on it. */
+export type Reading<Value> =
+  | { readonly value: Value }
+  | { readonly unread: "late" | "broken"; readonly detail: string };
+
+/** How long a parser may take for one text, in milliseconds; what a person wrote takes some. */
+const limitMs = 2000;
+
+/**
+ * Threads that parse what models write. Parsers backtrack for ever on some of it (nested type arguments, brackets that are
+ * never closed), and those in WebAssembly are damaged for good where their stack runs out, so that only the end of
+ * their thread helps. A thread ends with a text that it could not read; the next text has another.
+ */
+export const readingThreads = <Value>(script: URL, workerData: unknown): ThreadQueue<string, Reading<Value>> =>
+  new ThreadQueue<string, Reading<Value>>({
+    threads: Math.min(4, availableParallelism()),
+    start: () =>
+      new Thread(new Worker(script, { workerData, env: {}, resourceLimits: { maxOldGenerationSizeMb: 256 } }), {
+        name: "a thread that reads programs",
+        code: "DEPENDENCY_MISSING",
+      }),
+    limitMs: () => limitMs,
+    late: () => ({ unread: "late", detail: `it cannot be read in ${limitMs} ms` }),
+    reusable: (reading) => "value" in reading,
+  });

@@ -1,0 +1,9 @@
+// internal
+import { workerData } from "node:worker_threads";
+import { answerJobs } from "@tessera/core";
+import type { Reading } from "../reading.js";
+import { type Translation, translated } from "./typescript.js";
+
+// One thread that turns programs into JavaScript that a script can hold.
+
+await answerJobs<string, Reading<Translation>>(() => (text) => ({ value: translated(text, workerData) }));

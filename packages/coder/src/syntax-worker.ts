@@ -1,0 +1,18 @@
+// internal
+import { workerData } from "node:worker_threads";
+import { answerJobs, messageOf } from "@tessera/core";
+import type { Reading } from "./reading.js";
+import { type FunctionDefinition, functionsOf, openParser } from "./syntax.js";
+
+// One thread that takes programs of one language apart.
+
+await answerJobs<string, Reading<FunctionDefinition[]>>(async () => {
+  const parser = await openParser(workerData);
+  return (text) => {
+    try {
+      return { value: functionsOf(parser, text) };
+    } catch (error) {
+      return { unread: "broken", detail: messageOf(error) };
+    }
+  };
+});
