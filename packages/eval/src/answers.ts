@@ -3,7 +3,7 @@ export const normalAnswer = (text: string): string =>
   text
     .toLowerCase()
     .replace(/[!-/:-@[-`{-~]/g, "")
-    .replace(/\b(?:a|an|the)\b/g, " ")
+    .replace(/(?<![\p{L}\p{N}])(?:a|an|the)(?![\p{L}\p{N}])/gu, " ")
     .split(/\s+/)
     .filter(Boolean)
     .join(" ");

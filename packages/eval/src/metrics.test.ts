@@ -72,6 +72,8 @@ describe("measures of an answer", () => {
   it("row 60: normalise as SQuAD's script does", () => {
     expect(normalAnswer("The  Eiffel-Tower, (Paris)!")).toBe("eiffeltower paris");
     expect(normalAnswer("an answer to a theory")).toBe("answer to theory");
+    // an article is a whole word: "ñ" is a letter, as it is to Python
+    expect(normalAnswer("a año, the thé")).toBe("año thé");
   });
 
   it("match exactly, by words held, and by the bag of words", () => {
@@ -118,6 +120,20 @@ describe("measures of spans", () => {
   const spans = fc.array(span, { minLength: 1, maxLength: 5 });
   const cells = (list: readonly Span[]) =>
     list.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+
+  it("row 60: agree with the reference implementation's definition on a case by hand", () => {
+    // chunks of 10 and 20, of which 10 overlap, against a wanted stretch of 12 that the second one holds 5 of
+    const chunks = [
+      { start: 0, end: 10 },
+      { start: 0, end: 20 },
+    ];
+    const wanted = [{ start: 15, end: 27 }];
+    expect(spanRecall(chunks, wanted)).toBe(5 / 12);
+    // the chunks are paid for twice: 30
+    expect(spanPrecision(chunks, wanted)).toBe(5 / 30);
+    // 30 retrieved and the 7 that were missed
+    expect(spanIou(chunks, wanted)).toBe(5 / 37);
+  });
 
   it("row 60: agree with counting every position", () => {
     fc.assert(

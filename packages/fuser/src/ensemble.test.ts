@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Delta, GenerateRequest, Hit, LanguageModel } from "@tessera/core";
+import { type Delta, type GenerateRequest, type Hit, type LanguageModel, TesseraError } from "@tessera/core";
 import { hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import { ensemble } from "./ensemble.js";
 
@@ -48,13 +48,14 @@ testOperator(ensemble, {
         answer: { text: "It is paris [1]", citations: [{ marker: 1, passage: "paris" }], refused: false },
         confidence: expect.closeTo(3 / 4, 12),
         level: "answer",
+        failed: [],
       },
     },
     {
       name: "without a hit it refuses",
       config,
       input: { query: "capital?", hits: [] },
-      output: { answer: { text: "", citations: [], refused: true }, confidence: 0, level: "none" },
+      output: { answer: { text: "", citations: [], refused: true }, confidence: 0, level: "none", failed: [] },
     },
   ],
 });
@@ -87,6 +88,45 @@ describe("fuser.ensemble", () => {
       { host: hostOf({ "model/main": model }) },
     );
     expect(output).toMatchObject({ answer: { text: "z" } });
+  });
+
+  const failing = (model: LanguageModel, place: string): LanguageModel => ({
+    ...model,
+    async *generate(request, signal) {
+      if (seen(request) === place) throw new TesseraError("MODEL_FAILED", "out of order");
+      yield* model.generate(request, signal);
+    },
+  });
+  const both = { rome: { "": { x: 0.6, z: 0.4 } }, paris: { "": { y: 0.5, z: 0.4 } } };
+
+  it.each([
+    ["token", tableModel(both), "x", 0.6],
+    ["answer", scriptedModel(() => "Rome"), "Rome", 1],
+  ])(
+    "row 51: at the %s level a passage whose call fails takes no part, and is named",
+    async (level, model, said, sure) => {
+      const host = hostOf({ "model/main": failing(model, "paris") });
+      const output = await runOperator(ensemble, config, { query: "q", hits: two }, { host });
+      expect(output).toMatchObject({ level, confidence: expect.closeTo(sure, 12), failed: ["paris"] });
+      expect((output.answer as { text: string }).text).toContain(said);
+    },
+  );
+
+  it("fails where all passages do", async () => {
+    const host = hostOf({ "model/main": failing(failing(tableModel(both), "rome"), "paris") });
+    await expect(runOperator(ensemble, config, { query: "q", hits: two }, { host })).rejects.toMatchObject({
+      code: "MODEL_FAILED",
+    });
+  });
+
+  it("cites the heaviest passage that holds what was said, as words", async () => {
+    const hits = ["a nocturnal owl", "no owl", "no, never"].map((text, index) => ({
+      ...hit(`p${index}`, index),
+      passage: { id: `p${index}`, text, metadata: {} },
+    }));
+    const host = hostOf({ "model/main": scriptedModel(() => "No.") });
+    const { answer } = await runOperator(ensemble, config, { query: "q", hits }, { host });
+    expect(answer).toMatchObject({ text: "No. [1]", citations: [{ marker: 1, passage: "p2" }] });
   });
 
   it("decodes no more tokens than it may, and declares them", async () => {

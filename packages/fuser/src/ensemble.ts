@@ -16,7 +16,7 @@ import {
   text,
 } from "@tessera/core";
 import { z } from "zod";
-import { decodeTogether, electAnswer } from "./ensemble-levels.js";
+import { decodeTogether, electAnswer, sourceOf } from "./ensemble-levels.js";
 import { lambdas } from "./lambda.js";
 
 const settings = z.strictObject({
@@ -51,12 +51,13 @@ const bound = (config: Settings) =>
  * (equations 23 and 24). At the token level all prompts share one greedy decoding; that needs a model that names the
  * likeliest tokens and goes on from a beginning ("logprobs" and "prefix"), and costs a call for each passage and token;
  * what a prompt does not name counts as 0. At the answer level each passage answers once and answers are added up.
- * `level` says which it was. The answer cites the passage of the greatest weight that contains it, if one does.
+ * `level` says which it was. The answer cites the passage of the greatest weight that holds its words, if one does. A
+ * passage whose call fails takes no part, and stands in `failed` by its id; where all fail the node does.
  * @throws TesseraError MISSING_CAPABILITY at compile where the token level is demanded of a model that cannot.
  */
 export const ensemble = operator({
   name: "fuser.ensemble",
-  version: 1,
+  version: 2,
   about: {
     module: "orchestration",
     submodule: "fusion",
@@ -66,7 +67,13 @@ export const ensemble = operator({
   config: settings,
   ports: {
     input: { query: text, hits },
-    output: { answer: answerPort, confidence: number, level: z.enum(["token", "answer", "none"]) },
+    output: {
+      answer: answerPort,
+      confidence: number,
+      level: z.enum(["token", "answer", "none"]),
+      /** The ids of the passages whose calls failed. */
+      failed: z.array(text),
+    },
   },
   needs: Object.fromEntries(
     ["logprobs", "prefix"].map((capability) => [
@@ -86,21 +93,26 @@ export const ensemble = operator({
     return async ({ query, hits: found }, context) => {
       const used = found.slice(0, config.hits);
       if (used.length === 0)
-        return { answer: { text: "", citations: [], refused: true }, confidence: 0, level: "none" as const };
+        return {
+          answer: { text: "", citations: [], refused: true },
+          confidence: 0,
+          level: "none" as const,
+          failed: [],
+        };
       const weights = lambdas(used, config.temperature);
       const prompts = used.map((hit) => prompt(query, hit, config.characters));
       const fuse = level === "token" ? decodeTogether : electAnswer;
-      const { said, confidence } = await fuse(model, prompts, weights, config.maxTokens, context);
-      const source = used.find(({ passage }) => passage.text.toLowerCase().includes(said.toLowerCase()));
-      const cited = said !== "" && source !== undefined;
+      const { said, confidence, failed } = await fuse(model, prompts, weights, config.maxTokens, context);
+      const source = sourceOf(said, used, weights);
       return {
         answer: {
-          text: cited ? `${said} [1]` : said,
-          citations: cited ? [cite(1, source.passage)] : [],
+          text: source ? `${said} [1]` : said,
+          citations: source ? [cite(1, source)] : [],
           refused: said === "",
         },
         confidence,
         level,
+        failed: failed.map((place) => used[place]!.passage.id),
       };
     };
   },

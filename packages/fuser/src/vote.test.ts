@@ -49,6 +49,15 @@ testOperator(vote, {
 });
 
 describe("fuser.vote", () => {
+  it("takes no part of a word for an article", async () => {
+    const answers = [said("a año"), said("ño"), said("año")];
+    // λ is 1/8 + 5/8 for "año", and 2/8 for "ño"
+    expect(await runOperator(vote, {}, { answers, hits: three })).toEqual({
+      answer: said("a año"),
+      share: expect.closeTo(6 / 8, 12),
+    });
+  });
+
   it("answers are as many as hits", async () => {
     await expect(runOperator(vote, {}, { answers: [said("a")], hits: [] })).rejects.toMatchObject({
       code: "BAD_VALUE",

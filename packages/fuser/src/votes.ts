@@ -6,7 +6,7 @@ export const normal = (text: string): string =>
     .toLowerCase()
     .replace(/\[\d+\]/g, " ")
     .replace(/[^\p{L}\p{N}\s]/gu, "")
-    .replace(/\b(?:a|an|the)\b/g, " ")
+    .replace(/(?<![\p{L}\p{N}])(?:a|an|the)(?![\p{L}\p{N}])/gu, " ")
     .replace(/\s+/g, " ")
     .trim();
 

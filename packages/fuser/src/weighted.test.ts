@@ -9,10 +9,8 @@ const hit = (id: string, score = 0, operator = "a"): Hit => ({
   score,
   provenance: [{ operator, rank: 1, score }],
 });
-const _list = (ids: string) => [...ids].map((id) => hit(id));
 const table = (output: Record<string, unknown>) =>
   Object.fromEntries((output.hits as Hit[]).map(({ passage, score }) => [passage.id, score]));
-const _order = (output: Record<string, unknown>) => (output.hits as Hit[]).map(({ passage }) => passage.id).join("");
 
 testOperator(weighted, {
   cases: [
