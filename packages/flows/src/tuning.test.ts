@@ -83,4 +83,12 @@ describe("the three patterns of tuning", () => {
     expect(before).toBeLessThan(0.7);
     expect(after).toBe(1);
   });
+
+  it("of both, by a model that refuses every question: nothing is learnt, and the flow ends", async () => {
+    const silent: LanguageModel = { ...model, generate: scriptedModel(() => "NO ANSWER").generate };
+    const resources = hostOf({ "encoder/encoder": encoder, "store/dense": store, "model/model": silent });
+    const output = await ran(tuneBoth.document, { queries: learnt.map(asked), heldOut: heldOutPairs }, resources);
+    expect(output).toMatchObject({ chats: [], adapter: null, losses: [] });
+    expect(output.after).toBe(output.before);
+  });
 });
