@@ -32,6 +32,7 @@ export const support = operator({
   about: {
     module: "generation",
     submodule: "verification",
+    paper: "Modular RAG, operator 29, equation 17",
     summary: "Checks claims against passages by their words, without a model.",
   },
   config: z.strictObject({

@@ -37,8 +37,8 @@ export const reverseHyde = operator({
   version: 1,
   about: {
     module: "indexing",
-    submodule: "query transformation",
-    paper: "Modular RAG, operator 11",
+    submodule: "chunk optimisation",
+    paper: "Modular RAG, operator 11 (there under query transformation)",
     summary: "Writes the questions that a passage answers, to be searched in its place.",
   },
   config: z.strictObject({

@@ -17,8 +17,8 @@ export const selectiveContext = operator({
   version: 1,
   about: {
     module: "post-retrieval",
-    submodule: "selection",
-    paper: "Modular RAG, operator 24, equation 13 and erratum E12; Li et al. 2023",
+    submodule: "compression",
+    paper: "Modular RAG, operator 24, equation 13 and erratum E12; Selective Context (Li et al. 2023)",
     summary: "Drops the parts of passages that tell a model least.",
   },
   config: z.strictObject({

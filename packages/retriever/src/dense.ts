@@ -15,7 +15,7 @@ export const dense = operator({
   about: {
     module: "retrieval",
     submodule: "retriever selection",
-    paper: "Modular RAG, operator 16",
+    paper: "Modular RAG, operator 16, equations 1-3",
     summary: "Retrieves passages by the vector of a query.",
   },
   config: z.strictObject({

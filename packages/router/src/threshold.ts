@@ -8,7 +8,7 @@ const specification = operator({
   about: {
     module: "orchestration",
     submodule: "routing",
-    paper: "Modular RAG, algorithm 2; CRAG (Yan et al. 2024)",
+    paper: "Modular RAG, algorithm 2, equation 26; CRAG (Yan et al. 2024)",
     summary: "Chooses by where a number, or the best score of hits, lies between thresholds.",
   },
   config: z
