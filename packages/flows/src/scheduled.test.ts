@@ -33,15 +33,15 @@ describe("the paper's claims of extensibility", () => {
     },
   );
 
-  it("tree-of-clarifications has one scheduler that no other flow has", () => {
-    const others = [...flows].flatMap(([name, { flow }]) =>
-      name === "tree-of-clarifications" ? [] : operatorsOf(flow.document),
+  it("tree-of-clarifications adds one scheduler to operators of the paper and plumbing, and nothing else", () => {
+    const known = new Set(
+      [...flows].flatMap(([name, { flow }]) => (name === "tree-of-clarifications" ? [] : operatorsOf(flow.document))),
     );
-    const known = new Set(others);
-    const schedulers = operatorsOf(treeOfClarifications.document).filter(
-      (operator) => operator.startsWith("router.") && !known.has(operator),
-    );
-    expect(schedulers).toEqual(["router.tree"]);
+    const own = operatorsOf(treeOfClarifications.document);
+    expect(own.filter((name) => !known.has(name))).toEqual(["router.tree"]);
+    expect(aboutOf("router.tree")).toMatchObject({ module: "orchestration", submodule: "scheduling" });
+    for (const { module, paper } of own.filter((name) => name !== "router.tree").map(aboutOf))
+      if (module !== "data") expect(paper).toMatch(/Modular RAG, (operator|equation)/);
   });
 
   it("row 24: multi-head-rag adds one retriever, and nothing else", () => {
@@ -51,6 +51,7 @@ describe("the paper's claims of extensibility", () => {
     expect(operatorsOf(multiHeadRag.document).filter((operator) => !known.has(operator))).toEqual([
       "retriever.multi-vector",
     ]);
+    expect(aboutOf("retriever.multi-vector")).toMatchObject({ module: "retrieval", submodule: "retriever selection" });
   });
 
   it("row 24: multi-head-rag runs, and finds passages of both aspects of a question", async () => {

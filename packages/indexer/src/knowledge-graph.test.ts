@@ -37,7 +37,7 @@ const hitsOf = (...ids: string[]): Hit[] =>
 
 describe("KnowledgeGraph", () => {
   it("row 11: its counts are stable, and neighbours share an entity", () => {
-    // 9 entities: 4 titles, of which 3 are subjects too; blue night, 1963, norway, peru
+    // 8 entities: the 4 titles, of which 3 are subjects too, and blue night, 1963, norway and peru
     expect(graph.size).toEqual({ passages: 4, entities: 8, edges: 5 + 4 + 2 + 2 + 2 });
     expect(new KnowledgeGraph(passages).size).toEqual(graph.size);
     expect(new KnowledgeGraph(passages).revision).toBe(graph.revision);
