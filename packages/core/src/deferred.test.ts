@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "@jest/globals";
-import { Deferred } from "./deferred.js";
+import { abortable, Deferred } from "./deferred.js";
 import { TesseraError } from "./errors.js";
 
 describe("a deferred promise", () => {
@@ -33,5 +33,18 @@ describe("a deferred promise", () => {
     await expect(all[0]!.promise).rejects.toMatchObject({ code: "ABORTED", cause: "why" });
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
     await expect(new Deferred({ signal }).promise).rejects.toBe("why");
+  });
+});
+
+describe("abortable", () => {
+  it("settles as the promise, or with its signal, whichever comes first", async () => {
+    const { signal } = new AbortController();
+    expect(await abortable(Promise.resolve(1), { signal })).toBe(1);
+    await expect(abortable(Promise.reject("no"), {})).rejects.toBe("no");
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+    const never = new Promise<number>(() => {});
+    const timeout = AbortSignal.timeout(5);
+    await expect(abortable(never, { signal: timeout, aborted: () => "late" })).rejects.toBe("late");
+    await expect(abortable(never, { signal: AbortSignal.abort("before") })).rejects.toBe("before");
   });
 });

@@ -41,3 +41,13 @@ export class Deferred<Value> {
     return true;
   }
 }
+
+/** Settles as the promise does, or at once when the signal aborts: for work that takes no signal, and goes on unseen. */
+export function abortable<Value>(promise: Promise<Value>, settings: Omit<DeferredSettings, "ended">): Promise<Value> {
+  const deferred = new Deferred<Value>(settings);
+  promise.then(
+    (value) => deferred.resolve(value),
+    (error) => deferred.reject(error),
+  );
+  return deferred.promise;
+}

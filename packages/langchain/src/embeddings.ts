@@ -1,4 +1,4 @@
-import { type Encoder, messageOf, TesseraError } from "@tessera/core";
+import { abortable, type Encoder, messageOf, TesseraError } from "@tessera/core";
 
 /** LangChain's Embeddings, by their shape. */
 export interface EmbeddingsLike {
@@ -27,16 +27,6 @@ function unit(vector: readonly number[], width: number | undefined): Float32Arra
   return Float32Array.from(vector, (component) => (norm === 0 ? 0 : component / norm));
 }
 
-/** Settles when the work does or the signal aborts: LangChain's embeddings take no signal. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
 /**
  * LangChain embeddings as an encoder: unit vectors, by `embedQuery` for queries and by `embedDocuments` for the rest.
  * An aborted call settles at once, though the request behind it goes on.
@@ -57,7 +47,7 @@ export function fromEmbeddings(embeddings: EmbeddingsLike, { space, revision = s
           kind === "query"
             ? Promise.all(texts.map((text) => embeddings.embedQuery(text)))
             : embeddings.embedDocuments([...texts]);
-        vectors = await abortable(work, signal);
+        vectors = await abortable(work, { signal });
       } catch (cause) {
         signal?.throwIfAborted();
         throw new TesseraError("MODEL_FAILED", `the embeddings failed: ${messageOf(cause)}`, { cause });

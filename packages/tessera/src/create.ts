@@ -1,7 +1,16 @@
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AnyOperator, didYouMean, type Flow, messageOf, onAbort, type Records, TesseraError } from "@tessera/core";
+import {
+  type AnyOperator,
+  abortable,
+  didYouMean,
+  type Flow,
+  messageOf,
+  onAbort,
+  type Records,
+  TesseraError,
+} from "@tessera/core";
 import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, Generation } from "./generation.js";
@@ -249,7 +258,11 @@ export class Tessera<F extends Flows> {
     const abort = (reason: unknown) => controller.abort(reason);
     const release = signal && onAbort(signal, abort);
 
-    const ready = this.#current ? this.#ready(flow) : unlessAborted(this.#ready(flow), flow, controller.signal);
+    const aborted = (cause: unknown) =>
+      new TesseraError("ABORTED", "the run was aborted before it began", { path: flow, cause });
+    const ready = this.#current
+      ? this.#ready(flow)
+      : abortable(this.#ready(flow), { signal: controller.signal, aborted });
     const beginning = ready.then((before) => {
       const generation = this.#current ?? before; // a reload may have come in between
       const begun = start(generation, { ...options, id, signal: controller.signal });
@@ -315,16 +328,6 @@ export class Tessera<F extends Flows> {
     return late;
   }
 }
-
-/** Settles at once when the signal aborts, whatever is waited for. */
-const unlessAborted = <T>(promise: Promise<T>, path: string, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const abort = () =>
-      reject(new TesseraError("ABORTED", "the run was aborted before it began", { path, cause: signal.reason }));
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject);
-  });
 
 /** Makes the one object that a service holds: flows, and the resources they name. Nothing is opened before it starts. */
 export const createTessera = <const F extends Flows>(options: TesseraOptions<F>): Tessera<F> => new Tessera(options);

@@ -1,4 +1,12 @@
-import { didYouMean, type Host, type MaybePromise, messageOf, type Resource, TesseraError } from "@tessera/core";
+import {
+  abortable,
+  didYouMean,
+  type Host,
+  type MaybePromise,
+  messageOf,
+  type Resource,
+  TesseraError,
+} from "@tessera/core";
 
 /** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;
@@ -13,14 +21,11 @@ export type Checks = Readonly<Record<string, (signal: AbortSignal) => Promise<un
  */
 export async function assertReady(checks: Checks, within: number): Promise<void> {
   const signal = AbortSignal.timeout(within);
-  const late = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(new Error(`no answer within ${within} ms`)), { once: true });
-  });
-  late.catch(() => {});
+  const aborted = () => new Error(`no answer within ${within} ms`);
   const findings = await Promise.all(
     Object.entries(checks).map(async ([path, check]) => {
       try {
-        await Promise.race([check(signal), late]);
+        await abortable(check(signal), { signal, aborted });
         return [];
       } catch (cause) {
         return [new TesseraError("NOT_READY", "it cannot answer now", { path, cause })];
