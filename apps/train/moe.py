@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tokenizer as tokens
+from recall import look_back, recalled
 from trainer import Schedule, Task, Trainer, generator_at
 
 HERE = Path(__file__).parent
@@ -299,31 +300,36 @@ def concentration_loss(routes: list[Routed]) -> Tensor:
     return sum(entropy(routed.probabilities.mean(0)) for routed in routes)
 
 
-def next_token_loss(model: Generator, ids: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, list[Routed]]:
-    """Mean cross-entropy of every next token, or of those where `wanted` [batch, length] is set at the token itself."""
+def next_token_loss(model: Generator, ids: Tensor, weights: Tensor | None = None) -> tuple[Tensor, list[Routed]]:
+    """Mean cross-entropy of every next token, or weighted by `weights` [batch, length] (or a mask), which stand at the token itself."""
     x, routes = model(ids[:, :-1])
     target = ids[:, 1:]
-    if wanted is not None:
-        keep = wanted[:, 1:]
-        x, target = x[keep], target[keep]
-    logits = model.logits(x.reshape(-1, x.shape[-1])).float()
-    return F.cross_entropy(logits, target.reshape(-1)), routes
+    if weights is None:
+        return F.cross_entropy(model.logits(x.reshape(-1, x.shape[-1])).float(), target.reshape(-1)), routes
+    kept = weights[:, 1:] != 0
+    losses = F.cross_entropy(model.logits(x[kept]).float(), target[kept], reduction="none")
+    weight = weights[:, 1:][kept].to(losses.dtype)
+    return (losses * weight).sum() / weight.sum(), routes
 
 
 # ---------------------------------------------------------------- pretraining
 
 
 class Pretraining(Task):
-    """Windows of a stream of tokens, drawn by (seed, step). The losses of routing are added with their weights."""
+    """Windows of a stream of tokens, drawn by (seed, step), a share of them `recalled`. The losses of routing are added with their
+    weights."""
 
-    def __init__(self, model: Generator, stream: numpy.ndarray, batch: int, length: int, seed: int, balance: float, concentration: float = 0.0) -> None:  # fmt: skip
+    def __init__(self, model: Generator, stream: numpy.ndarray, batch: int, length: int, seed: int, balance: float, concentration: float = 0.0, recall: float = 0.0) -> None:  # fmt: skip
         self.model, self.stream, self.size, self.length, self.seed = model, stream, batch, length, seed
-        self.balance, self.concentration = balance, concentration
+        self.balance, self.concentration, self.recall = balance, concentration, recall
 
     def batch(self, step: int) -> Tensor:
-        starts = generator_at(self.seed, step).integers(0, len(self.stream) - self.length - 1, self.size)
-        windows = numpy.stack([self.stream[start : start + self.length + 1] for start in starts]).astype(numpy.int64)
-        return torch.from_numpy(windows).to(self.model.embedding.weight.device)
+        generator = generator_at(self.seed, step)
+        starts = generator.integers(0, len(self.stream) - self.length - 1, self.size)
+        windows = [self.stream[start : start + self.length + 1] for start in starts]
+        if self.recall:
+            windows = [recalled(window, generator) if generator.random() < self.recall else window for window in windows]
+        return torch.from_numpy(numpy.stack(windows).astype(numpy.int64)).to(self.model.embedding.weight.device)
 
     def loss(self, ids: Tensor) -> tuple[Tensor, dict[str, float], int]:
         loss, routes = next_token_loss(self.model, ids)
@@ -391,6 +397,9 @@ def evaluate(model: Generator, stream: numpy.ndarray, length: int = 512, windows
 # ---------------------------------------------------------------- commands
 
 
+CHANGED = {"steps": int, "batch": int, "length": int, "recall": float}  # settings of a pretraining that a command may change
+
+
 def read_size(name: str) -> dict:
     return json.loads((HERE / "sizes" / f"{name}.json").read_text())
 
@@ -402,7 +411,7 @@ def load_run(run: Path, stage: str = "pretraining") -> tuple[Generator, dict]:
     return model.eval(), size
 
 
-def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, precision: str, device: str, changed: dict[str, int] | None = None) -> bool:  # fmt: skip
+def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, precision: str, device: str, changed: dict[str, float] | None = None) -> bool:  # fmt: skip
     """`changed` replaces settings of the size's pretraining; the run's size.json says what was used."""
     size = read_size(size_name)
     size["pretraining"] |= changed or {}
@@ -411,7 +420,9 @@ def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, pr
     torch.manual_seed(seed)
     model = Generator(Shape.of(size["shape"])).to(device)
     settings = size["pretraining"]
-    task = Pretraining(model, read_stream(stream, "train"), settings["batch"], settings["length"], seed, settings["balance"])
+    if settings.get("recall"):
+        look_back(model)
+    task = Pretraining(model, read_stream(stream, "train"), settings["batch"], settings["length"], seed, settings["balance"], recall=settings.get("recall", 0.0))
     schedule = Schedule(settings["steps"], settings["rate"], warmup=max(1, min(100, settings["steps"] // 10)), betas=(0.9, 0.95))
     return Trainer(task, schedule, run / "pretraining", precision, device).run(minutes)
 
@@ -433,8 +444,8 @@ def main() -> None:
     training.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     training.add_argument("--threads", type=int, help="CPU threads")
-    for name in ("steps", "batch", "length"):
-        training.add_argument(f"--{name}", type=int, help="in place of the size's own")
+    for name, kind in CHANGED.items():
+        training.add_argument(f"--{name}", type=kind, help="in place of the size's own")
     figures = commands.add_parser("evaluate")
     figures.add_argument("run", type=Path)
     figures.add_argument("stream", type=Path)
@@ -445,7 +456,7 @@ def main() -> None:
     elif chosen.command == "train":
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
-        changed = {name: value for name in ("steps", "batch", "length") if (value := getattr(chosen, name))}
+        changed = {name: value for name in CHANGED if (value := getattr(chosen, name))}
         ended = train(chosen.size, chosen.stream, chosen.run, chosen.minutes, chosen.seed, chosen.precision, chosen.device, changed)
         print("the stage has ended" if ended else "stopped by --minutes: the same command goes on")
     else:

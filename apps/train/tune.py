@@ -1,4 +1,5 @@
-"""Tunes a pretrained generator on the records of instruct.py: only what the assistant says is learnt.
+"""Tunes a pretrained generator on the records of instruct.py: only what the assistant says is learnt, and every record weighs
+alike, so that a judgement of one token counts as much as a function of a hundred.
 
     python tune.py RUN RECORDS --steps 400 --minutes 10     again until it has ended; then RUN/tuning is what is exported
 """
@@ -13,7 +14,7 @@ from torch import Tensor
 
 import tokenizer as tokens
 from moe import Generator, load_run, next_token_loss
-from trainer import Schedule, Task, Trainer, order
+from trainer import Schedule, Task, Trainer, generator_at, order
 
 
 def frame(messages: list[dict], encoded: list[list[int]]) -> tuple[list[int], list[bool]]:
@@ -27,33 +28,48 @@ def frame(messages: list[dict], encoded: list[list[int]]) -> tuple[list[int], li
     return ids, wanted
 
 
+POOL = 16  # batches that are made of one draw
+
+
+def alike(lengths: list[int], size: int, seed: int, epoch: int) -> numpy.ndarray:
+    """[batches, size]: places in a permutation of the epoch, records of like length together, so that little is padded."""
+    places = order(len(lengths), seed, epoch)[: len(lengths) // size * size]
+    pools = numpy.split(places, range(POOL * size, len(places), POOL * size))
+    batches = numpy.concatenate([pool[numpy.argsort(numpy.take(lengths, pool), kind="stable")] for pool in pools]).reshape(-1, size)
+    return batches[generator_at(seed, epoch).permutation(len(batches))]
+
+
 class Tuning(Task):
     """Records in a permutation of each epoch, `batch` at a time, padded at their end; those past the context are left out."""
 
     def __init__(self, model: Generator, records: list[dict], batch: int, seed: int) -> None:
-        self.model, self.size, self.seed = model, batch, seed
+        self.model, self.seed = model, seed
         texts = [message["content"] for record in records for message in record["messages"]]
         encoded = iter(tokens.encode(tokens.load(), texts))
         framed = [frame(record["messages"], [next(encoded) for _ in record["messages"]]) for record in records]
         self.framed = [(ids, wanted) for ids, wanted in framed if len(ids) <= model.shape.context]
-        self.per_epoch = max(1, len(self.framed) // batch)
+        if not self.framed:
+            raise ValueError(f"no record fits into {model.shape.context} tokens")
+        self.size = min(batch, len(self.framed))
+        self.epoch, self.batches = -1, numpy.empty((0, 0), int)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        epoch, place = divmod(step, self.per_epoch)
-        chosen = order(len(self.framed), self.seed, epoch)[place * self.size : (place + 1) * self.size]
-        rows = [self.framed[number] for number in chosen]
+        epoch, place = divmod(step, len(self.framed) // self.size)
+        if epoch != self.epoch:
+            self.epoch, self.batches = epoch, alike([len(ids) for ids, _ in self.framed], self.size, self.seed, epoch)
+        rows = [self.framed[number] for number in self.batches[place]]
         length = max(len(ids) for ids, _ in rows)
         ids = numpy.full((len(rows), length), tokens.ID["pad"], numpy.int64)
-        wanted = numpy.zeros((len(rows), length), bool)
+        weights = numpy.zeros((len(rows), length), numpy.float32)
         for row, (found, learnt) in enumerate(rows):
-            ids[row, : len(found)], wanted[row, : len(found)] = found, learnt
+            ids[row, : len(found)], weights[row, : len(found)] = found, numpy.divide(learnt, sum(learnt))
         device = self.model.embedding.weight.device
-        return torch.from_numpy(ids).to(device), torch.from_numpy(wanted).to(device)
+        return torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device)
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float], int]:
-        ids, wanted = batch
-        loss, _ = next_token_loss(self.model, ids, wanted)
-        return loss, {"learnt": float(wanted.sum())}, ids.numel()
+        ids, weights = batch
+        loss, _ = next_token_loss(self.model, ids, weights)
+        return loss, {"learnt": float((weights != 0).sum())}, ids.numel()
 
 
 def main() -> None:

@@ -203,6 +203,16 @@ def test_only_wanted_tokens_count():
         assert next_token_loss(model, ids, wanted)[0].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+def test_weights_share_the_loss_out():
+    model = toy()
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    weights = torch.tensor([[0.0, 0.0, 0.0, 3.0, 1.0]])
+    with torch.no_grad():
+        logprobs = model.logits(model(ids[:, :-1])[0])[0].float().log_softmax(-1)
+    expected = -(3 * logprobs[2, 1] + logprobs[3, 5]) / 4
+    assert next_token_loss(model, ids, weights)[0].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
 def test_sizes_are_those_of_the_issue():
     counts = Generator(Shape.of(moe.read_size("generator-small")["shape"])).parameter_counts()
     assert (round(counts["total"] / 1e6), round(counts["active"] / 1e6), round(counts["embedding"] / 1e6)) == (11, 2, 4)
