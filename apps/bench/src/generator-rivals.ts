@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { TesseraError, uniform } from "@tessera/core";
+import { mean, TesseraError, uniform } from "@tessera/core";
 import { generatorSystem, type Load, type Shape } from "./generator.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
@@ -26,8 +26,6 @@ interface Point {
   readonly loss: number;
   readonly speed: number;
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * ModuleFormer's claim of efficiency on models over bytes of code: decoding of the mixture at batch 1 on one thread beside

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Context, Hit, Passage } from "@tessera/core";
+import { type Context, type Hit, mean, type Passage } from "@tessera/core";
 import { graphWalk, KnowledgeGraph } from "@tessera/indexer";
 import { Bm25Store } from "@tessera/retriever";
 import type { Report } from "./measure/report.js";
@@ -59,7 +59,6 @@ export default async function graph(report: Report): Promise<void> {
       const first = new Set(hits.slice(0, 5).map(({ passage }) => passage.id));
       return gold[i]!.filter((id) => first.has(id)).length / gold[i]!.length;
     });
-    const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     report.add(system, "recall@5", mean(shares), "share");
     report.add(system, "all gold in five", mean(shares.map((share) => (share === 1 ? 1 : 0))), "share");
   };

@@ -1,4 +1,4 @@
-import { type Passage, words } from "@tessera/core";
+import { mean, type Passage, words } from "@tessera/core";
 import { Bm25Store, referenceBm25 } from "@tessera/retriever";
 import { peer } from "./measure/peers.js";
 import { memory, SystemProcess } from "./measure/process.js";
@@ -172,7 +172,7 @@ export default async function sparse(report: Report): Promise<void> {
       const all = samples.flat();
       report.add(name, "query p50", percentile(all, 0.5), "ms");
       report.add(name, "query p95", percentile(all, 0.95), "ms");
-      report.add(name, "query mean", all.reduce((sum, time) => sum + time, 0) / all.length, "ms");
+      report.add(name, "query mean", mean(all), "ms");
     }
 
     report.say("the same top ten as the formula, by a naive program …");

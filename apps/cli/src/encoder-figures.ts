@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { type Embedding, messageOf, type Passage, TesseraError } from "@tessera/core";
+import { type Embedding, mean, messageOf, type Passage, TesseraError } from "@tessera/core";
 import { bootstrap, type Interval, pairedBootstrap } from "@tessera/eval";
 import type { CodeEncoder } from "@tessera/models";
 import { Bm25Store } from "@tessera/retriever";
@@ -206,12 +206,10 @@ export const ownReciprocal = (lists: readonly (readonly number[])[]): number[] =
 
 /** The weight of the words, of tenths, with the best MRR; for choosing on other repositories than are judged. */
 export function chooseWeight(words: readonly (readonly number[])[], vectors: readonly (readonly number[])[]): number {
-  const mean = (weight: number): number => {
-    const own = ownReciprocal(words.map((list, i) => fuseRanks(list, vectors[i]!, weight)));
-    return own.reduce((sum, value) => sum + value, 0) / own.length;
-  };
+  const fused = (weight: number): number =>
+    mean(ownReciprocal(words.map((list, i) => fuseRanks(list, vectors[i]!, weight))));
   return Array.from({ length: 9 }, (_, i) => (i + 1) / 10).reduce((best, weight) =>
-    mean(weight) > mean(best) ? weight : best,
+    fused(weight) > fused(best) ? weight : best,
   );
 }
 

@@ -1,4 +1,4 @@
-import type { Embedding } from "@tessera/core";
+import { dot, type Embedding, mean } from "@tessera/core";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
 import { Bm25Store } from "@tessera/retriever";
 import type { CodePair } from "./encoder-figures.js";
@@ -63,9 +63,7 @@ export const joinedReciprocals = (found: readonly Found[], share: number, pool: 
 
 /** The share of the model, of tenths, with the best MRR. */
 export function chooseShare(found: readonly Found[], pool: number): number {
-  const mean = (share: number): number =>
-    joinedReciprocals(found, share, pool).reduce((sum, value) => sum + value, 0) / found.length;
-  const means = Array.from({ length: 11 }, (_, i) => mean(i / 10));
+  const means = Array.from({ length: 11 }, (_, i) => mean(joinedReciprocals(found, i / 10, pool)));
   return means.indexOf(Math.max(...means)) / 10;
 }
 
@@ -73,9 +71,3 @@ function spread(list: ReadonlyMap<number, number>): [number, number][] {
   const [least, most] = [Math.min(...list.values()), Math.max(...list.values())];
   return [...list].map(([place, score]) => [place, most === least ? 1 : (score - least) / (most - least)]);
 }
-
-const dot = (a: Float32Array, b: Float32Array): number => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-};

@@ -1,6 +1,15 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import { softmax, uniform } from "./numbers.js";
+import { dot, mean, softmax, uniform } from "./numbers.js";
+
+describe("dot and mean", () => {
+  it("are those of a calculation by hand", () => {
+    expect(dot(Float32Array.of(1, -2, 3), [4, 5, 0.5])).toBe(-4.5);
+    expect(dot([], [])).toBe(0);
+    expect(mean([1, 2, 6])).toBe(3);
+    expect(mean([])).toBeNaN();
+  });
+});
 
 describe("softmax", () => {
   const values = fc.array(fc.double({ min: -1e4, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 20 });

@@ -1,3 +1,14 @@
+/** Σ a_i · b_i over the components of `a`: the cosine, where both have length 1. */
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+/** The arithmetic mean; NaN of none. */
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /** exp(x / temperature) of each value, normalised to sum 1; computed from the largest on, so that nothing overflows. */
 export function softmax(values: readonly number[], temperature = 1): number[] {
   const most = Math.max(...values);

@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { mean, TesseraError } from "@tessera/core";
 import type { QuestionResult } from "./results.js";
 import {
   type BootstrapSettings,
@@ -111,7 +111,6 @@ function differenceOf(
     const [left, right] = [measures[metric]!, others[metric]!];
     return { id, question, left, right, difference: right - left };
   });
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [left, right] = [questions.map((one) => one.left), questions.map((one) => one.right)];
   const unequal = questions.filter(({ difference }) => difference !== 0);
   return {

@@ -1,4 +1,4 @@
-import { TesseraError, uniform } from "@tessera/core";
+import { mean, TesseraError, uniform } from "@tessera/core";
 
 export interface Interval {
   readonly mean: number;
@@ -62,7 +62,7 @@ function intervalOf(
   const last = means.length - 1;
   const at = (share: number) => means[Math.min(last, Math.max(0, Math.round(share * last)))]!;
   return {
-    mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+    mean: mean(values),
     low: at((1 - level) / 2),
     high: at((1 + level) / 2),
     count: values.length,

@@ -9,6 +9,7 @@ import {
   type Host,
   isOperator,
   type LanguageModel,
+  mean,
 } from "@tessera/core";
 import * as data from "@tessera/data";
 import { checkFlow, compile } from "@tessera/graph";
@@ -164,7 +165,6 @@ describe("codechain", () => {
       firsts.push(share(rounds[0]!));
       seconds.push(share(rounds[1]!));
     }
-    const mean = (list: number[]) => list.reduce((sum, value) => sum + value, 0) / list.length;
     // 160 samples: three standard errors are 0.12
     expect(Math.abs(mean(firsts) - p ** 3)).toBeLessThan(0.12);
     expect(Math.abs(mean(seconds) - (c + (1 - c) * p) ** 3)).toBeLessThan(0.12);

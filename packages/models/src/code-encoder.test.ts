@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { TesseraError } from "@tessera/core";
+import { dot, TesseraError } from "@tessera/core";
 import fc from "fast-check";
 import { readBundle } from "./bundle.js";
 import { encodeFile, findModel, inspectModel, listModels, verifyModel } from "./catalogue.js";
@@ -32,8 +32,6 @@ afterAll(async () => {
   await encoder.close();
   await rm(root, { recursive: true, force: true });
 });
-
-const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
 
 describe("the code encoder", () => {
   it("gives the reference's vectors for [cls] [kind] and the tokens of the text", async () => {

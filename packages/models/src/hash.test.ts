@@ -2,11 +2,11 @@ import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
+import { dot } from "@tessera/core";
 import fc from "fast-check";
 import { HashEncoder } from "./hash.js";
 
 const corpus = ["the parser reads tokens", "the lexer makes tokens", "the retry waits", "the server answers"];
-const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, component, i) => sum + component * b[i]!, 0);
 const one = async (encoder: HashEncoder, text: string, width?: number) =>
   (await encoder.encode([text], { kind: "text", width }))[0]!;
 const fitted = () => {

@@ -1,10 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
-import type { TesseraError } from "@tessera/core";
+import { dot, type TesseraError } from "@tessera/core";
 import fc from "fast-check";
 import { HashEncoder } from "./hash.js";
 import { joinEncoders } from "./joined-encoder.js";
-
-const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
 
 describe("joined encoders", () => {
   const narrow = new HashEncoder({ width: 16 });

@@ -1,4 +1,4 @@
-import { type Encoder, hits, operator, rank, text, words } from "@tessera/core";
+import { dot, type Encoder, hits, operator, rank, text, words } from "@tessera/core";
 import { z } from "zod";
 import { sentencesOf } from "./sentences.js";
 
@@ -8,12 +8,6 @@ const unitsOf = {
     sentencesOf(text)
       .map((part) => part.trim())
       .filter((part) => part !== ""),
-};
-
-const dot = (a: Float32Array, b: Float32Array): number => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 };
 
 /**

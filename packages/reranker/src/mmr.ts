@@ -1,4 +1,5 @@
 import {
+  dot,
   type Encoder,
   type Hit,
   hits,
@@ -11,12 +12,6 @@ import {
   typed,
 } from "@tessera/core";
 import { z } from "zod";
-
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-};
 
 const unit = (vector: readonly number[]): Float64Array => {
   const norm = Math.hypot(...vector) || 1;

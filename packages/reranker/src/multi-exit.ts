@@ -1,4 +1,4 @@
-import { type Encoder, hits, operator, rank, text } from "@tessera/core";
+import { dot, type Encoder, hits, operator, rank, text } from "@tessera/core";
 import { z } from "zod";
 
 /**
@@ -38,17 +38,10 @@ export const multiExit = operator({
         encoder.encode(texts, { ...embedding, kind }, signal),
       ]);
       spend({ layers: (exit ?? 0) * (near.length + 1) });
-      const scored = near.map((hit, index) => ({ hit, score: cosine(asked[0]!, vectors[index]!) }));
+      const scored = near.map((hit, index) => ({ hit, score: dot(asked[0]!, vectors[index]!) }));
       // a cosine is at least −1; what was not looked at comes after it, in its order
       const behind = found.slice(depth).map((hit, index) => ({ hit, score: -2 - index }));
       return { hits: rank("reranker.multi-exit", [...scored, ...behind]) };
     };
   },
 });
-
-/** The dot product of two unit vectors. */
-function cosine(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}

@@ -1,5 +1,5 @@
 // internal
-import type { Encoder } from "@tessera/core";
+import { dot, type Encoder, mean } from "@tessera/core";
 import { z } from "zod";
 import { routesOf } from "./choices.js";
 
@@ -48,19 +48,13 @@ export async function embedIntents(encoder: Encoder, routes: Routes): Promise<In
   }));
 }
 
-const dot = (a: Float32Array, b: Float32Array): number => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-};
-
 /** sim(θ, q): the mean cosine of the query and the nearest examples of an intent. */
 export function similarity(intent: Intent, query: Float32Array, neighbours: number): number {
   const nearest = intent.vectors
     .map((vector) => dot(vector, query))
     .sort((a, b) => b - a)
     .slice(0, neighbours);
-  return nearest.reduce((sum, cosine) => sum + cosine, 0) / nearest.length;
+  return mean(nearest);
 }
 
 /** Erratum E9: score_semantic(q, F) = max over intents θ with δ(θ) = F of P(θ | q). */

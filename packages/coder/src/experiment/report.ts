@@ -1,3 +1,4 @@
+import { mean } from "@tessera/core";
 import { entry } from "./log.js";
 import { type Figures, figuresOf, type ScoredSample } from "./score.js";
 import { type Interval, pairedBootstrap } from "./statistics.js";
@@ -42,9 +43,6 @@ export interface Comparison {
   readonly difference: Interval;
   readonly relative: Interval;
 }
-
-const mean = (list: readonly number[]): number =>
-  list.length === 0 ? Number.NaN : list.reduce((sum, value) => sum + value, 0) / list.length;
 
 /** The tokens that each problem and seed may spend: what another arm spent on it. */
 type Budget = (problem: string, seed: number) => number;

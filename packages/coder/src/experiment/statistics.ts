@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { mean, TesseraError } from "@tessera/core";
 import { seeded } from "../kmeans.js";
 
 /**
@@ -57,7 +57,6 @@ export function pairedBootstrap(
   }
   drawn.sort((a, b) => a - b);
   const at = (share: number) => drawn[Math.min(drawn.length - 1, Math.floor(share * drawn.length))] ?? Number.NaN;
-  const mean = (list: readonly number[]) => list.reduce((sum, value) => sum + value, 0) / count;
   return {
     value: statistic(mean(left), mean(right)) ?? Number.NaN,
     low: at((1 - level) / 2),
