@@ -36,7 +36,7 @@ export const spanRecall = (retrieved: readonly Span[], wanted: readonly Span[]):
 export const spanPrecision = (retrieved: readonly Span[], wanted: readonly Span[]): number =>
   overlap(retrieved, wanted) / length(retrieved);
 
-/** Common text over all text, where what is retrieved twice counts twice below the line (token IoU). */
+/** Common text over all text, where what is retrieved twice counts twice below the line (token IoU; Smith and Troynikov 2024 count characters). */
 export function spanIou(retrieved: readonly Span[], wanted: readonly Span[]): number {
   const common = overlap(retrieved, wanted);
   return common / (length(retrieved) + length(merged(wanted)) - common);

@@ -5,7 +5,8 @@ import { compile } from "@tessera/graph";
 import { Bm25Store, tfIdf } from "@tessera/retriever";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { corpusResources } from "../../corpus.js";
-import type { RowCheck, RowFigure } from "./check.js";
+import { learnAndMeasure } from "../studies/tuning.js";
+import type { CheckContext, RowCheck, RowFigure } from "./check.js";
 
 const published = (folder: string, name: string): Promise<DataSet> => converters.get(name)!.read(folder);
 
@@ -140,33 +141,80 @@ const sparse: RowCheck = {
 
 const idsOf = (hits: readonly Hit[]): string[] => hits.map(({ passage }) => passage.id);
 
+type Retriever = Pick<FlowDocument["nodes"][string], "run" | "with">;
+
+/** A flow of one node that retrieves. */
+const alone = (node: Retriever): FlowDocument => ({
+  ...{ version: 1, name: "retrieval", input: { query: "text" } },
+  nodes: { retrieve: { ...node, in: { query: "input.query" } } },
+  output: { hits: "retrieve.hits" },
+});
+
+/** What each of some nodes retrieves for the questions. */
+const retrieved = (
+  data: DataSet,
+  nodes: readonly Retriever[],
+  { limit, signal, progress }: Pick<CheckContext, "limit" | "signal" | "progress">,
+) =>
+  over(data, async (host) => {
+    const questions = data.questions.slice(0, limit);
+    const results = [];
+    for (const node of nodes)
+      results.push(
+        await evaluate(await compile(alone(node), { operators, host }), questions, {
+          revision: revisionOf(data),
+          signal,
+          progress: ({ done }) => progress(done, questions.length),
+        }),
+      );
+    return results;
+  });
+
+const measured = (results: readonly { measures: Readonly<Record<string, number>> }[], metric: string): number[] =>
+  results.map(({ measures }) => measures[metric]!);
+
+const byWords = { run: "retriever.sparse", with: { store: "sparse", top: 50 } } as const;
+const byBoth = (more: Readonly<Record<string, string | number>>) => ({
+  run: "retriever.hybrid",
+  with: { sparse: "sparse", dense: "dense", encoder: "encoder", top: 20, ...more },
+});
+
+/** Row 23: words and vectors fused, by scores as is the default and by rank, beside both parts; and pre-screening. */
+const fused: RowCheck = {
+  row: 23,
+  about: "hybrid retrieval beside its parts",
+  async measure({ folder, ...context }) {
+    const data = await published(folder, "nq");
+    const nodes = [byWords, byVectors, byBoth({}), byBoth({ fusion: "rrf" }), byBoth({ screen: 20 })];
+    const found = await retrieved(data, nodes, context);
+    const [words, vectors, scores, ranks] = found.map((results) => measured(results, "recall@5"));
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const better = mean(words!) >= mean(vectors!) ? words! : vectors!;
+    const less = (values: readonly number[]) => values.map((value, index) => value - better[index]!);
+    const screened = found[4]!.map(({ found: ids = [] }, index) => {
+      const candidates = new Set(found[0]![index]!.found);
+      return Number(ids.every((id) => candidates.has(id)));
+    });
+    return [
+      { what: "recall@5 by words", values: words! },
+      { what: "recall@5 by vectors", values: vectors! },
+      { what: "recall@5 by both", values: scores! },
+      { what: "by both (scores, the default), less the better part", values: less(scores!), least: 0 },
+      { what: "by both by rank (k = 60), less the better part", values: less(ranks!) },
+      { what: "pre-screening: questions for which only candidates of words are found", values: screened, exactly: 1 },
+    ];
+  },
+};
+
 /** Row 24: four heads beside the whole vector, on questions that need passages on several things. */
 const heads: RowCheck = {
   row: 24,
   about: "multi-vector retrieval beside one vector",
-  async measure({ folder, limit, signal, progress }) {
-    const data = await published(folder, "musique");
-    const questions = data.questions.slice(0, limit);
-    const multi = flows.get("multi-head-rag")!.flow.document.nodes.retrieve!;
-    const found = await over(data, (host) =>
-      Promise.all(
-        [multi, byVectors].map(async (node) => {
-          const document: FlowDocument = {
-            ...{ version: 1, name: "retrieval", input: { query: "text" } },
-            nodes: { retrieve: { ...node, in: { query: "input.query" } } },
-            output: { hits: "retrieve.hits" },
-          };
-          const flow = await compile(document, { operators, host });
-          return evaluate(flow, questions, {
-            revision: revisionOf(data),
-            signal,
-            progress: ({ done }) => progress(done, questions.length),
-          });
-        }),
-      ),
-    );
+  async measure({ folder, ...context }) {
+    const { run, with: settings } = flows.get("multi-head-rag")!.flow.document.nodes.retrieve!;
+    const found = await retrieved(await published(folder, "musique"), [{ run, with: settings }, byVectors], context);
     return ["recall@5", "all-gold@5"].flatMap((metric) => {
-      const [many, one] = found.map((results) => results.map(({ measures }) => measures[metric]!));
+      const [many, one] = found.map((results) => measured(results, metric));
       return [
         { what: `four heads: ${metric} (the share of the wanted passages: success)`, values: many! },
         { what: `one vector: ${metric}`, values: one! },
@@ -176,4 +224,21 @@ const heads: RowCheck = {
   },
 };
 
-export const retrieval: readonly RowCheck[] = [swap, inheritance, sparse, heads];
+/** Row 27: an adapter of query vectors learnt from 500 questions, on 500 others. */
+const adapter: RowCheck = {
+  row: 27,
+  about: "an adapter learnt from pairs",
+  async measure({ folder, limit = 500, signal, progress }) {
+    const data = await published(folder, "nq");
+    const { outcomes } = await over(data, (host) => learnAndMeasure(host, data, limit, { signal, progress }));
+    const { before, after } = outcomes;
+    const [one, other] = [before!["recall@5"]!, after!["recall@5"]!];
+    return [
+      { what: "recall@5 before", values: one },
+      { what: "recall@5 after", values: other },
+      { what: "gained", values: other.map((value, index) => value - one[index]!), least: 0 },
+    ];
+  },
+};
+
+export const retrieval: readonly RowCheck[] = [swap, inheritance, sparse, fused, heads, adapter];

@@ -3,6 +3,7 @@ import { readClinc } from "@tessera/eval";
 import { HashEncoder } from "@tessera/models";
 import { hybrid } from "@tessera/router";
 import { ResourceHost } from "@tessera/tessera";
+import { hashRouters, routeIntents } from "../studies/clinc.js";
 import { studyContext } from "../studies/resources.js";
 import type { RowCheck, RowFigure } from "./check.js";
 
@@ -59,4 +60,20 @@ const sweep: RowCheck = {
   },
 };
 
-export const routing: readonly RowCheck[] = [sweep];
+/** Row 40: semantic routing with hash features, beside the vote of five nearest neighbours. */
+const semantic: RowCheck = {
+  row: 40,
+  about: "semantic routing",
+  async measure({ folder, limit = 600, progress }) {
+    const { inside, outside } = await routeIntents(await readClinc(folder), limit, hashRouters, (_, done, total) =>
+      progress(done, total),
+    );
+    return [inside, outside].flatMap((scope) =>
+      Object.entries(scope).flatMap(([system, measures]) =>
+        Object.entries(measures).map(([measure, values]) => ({ what: `${system}: ${measure}`, values })),
+      ),
+    );
+  },
+};
+
+export const routing: readonly RowCheck[] = [semantic, sweep];

@@ -100,7 +100,9 @@ describe("tessera eval rows", () => {
   });
 
   it("every row whose check names data has one", () => {
-    expect(rowChecks.map(({ row }) => row)).toEqual([4, 5, 9, 10, 11, 14, 19, 20, 21, 24, 30, 32, 37, 41, 56]);
+    expect(rowChecks.map(({ row }) => row)).toEqual([
+      ...[4, 5, 9, 10, 11, 14, 19, 20, 21, 23, 24, 27, 30, 32, 37, 40, 41, 56],
+    ]);
   });
 
   it("another error is no missing data", async () => {
@@ -128,6 +130,57 @@ describe("the checks of indexing", () => {
     const tree = await figuresOf(10, folder);
     expect(tree["recall of characters, flat, of 1 windows"]).toBe(1);
     expect(tree["beam 2: recall lost"]).toBe(0);
+  });
+});
+
+describe("the checks of retrieval", () => {
+  const texts = ["herons eat fish", "owls hunt mice", "wrens build nests", "bees make honey"];
+  const nq = {
+    "nq/corpus.json": JSON.stringify(texts.map((text, id) => ({ id, title: `t${id}`, text }))),
+    "nq/dev.json": JSON.stringify([
+      ...texts.map((question, id) => ({ id, question, answers: ["x"], gold: id })),
+      { id: 4, question: "herons eat fish", answers: ["x"], gold: 3 }, // words find the wrong passage alone
+    ]),
+  };
+
+  it("row 23: what is fused stands beside the better of its parts, and pre-screening finds what words found", async () => {
+    const figures = await figuresOf(23, await published(nq));
+    // vectors rank all four passages, and so does what is fused; words find four of five
+    expect(figures["recall@5 by words"]).toBe(4 / 5);
+    expect(figures["recall@5 by vectors"]).toBe(1);
+    expect(figures["recall@5 by both"]).toBe(1);
+    expect(figures["by both (scores, the default), less the better part"]).toBe(0);
+    expect(figures["pre-screening: questions for which only candidates of words are found"]).toBe(1);
+  });
+
+  it("row 27: an adapter is judged on questions that it did not learn from", async () => {
+    const folder = await published(nq);
+    const check = rowChecks.find(({ row }) => row === 27)!;
+    const options = { ...context, folder, limit: 4, progress: () => {}, model: () => scriptedModel([]) };
+    const [before, after, gained] = await check.measure(options);
+    // question 4 alone is held out, and its passage is one of the four
+    expect([before!.values, after!.values, gained!.values]).toEqual([[1], [1], [0]]);
+    expect(gained).toMatchObject({ least: 0 });
+  });
+});
+
+describe("the checks of routing", () => {
+  it("row 40: counts what is routed rightly, in and out of scope", async () => {
+    const train = ["transfer euros", "book table"].flatMap((text) =>
+      Array.from({ length: 34 }, (_, index) => [`${text} ${index}`, text]),
+    );
+    const val = [
+      ["euros transfer", "transfer euros"],
+      ["table book", "book table"],
+      ["book table", "transfer euros"], // what no router can get right
+    ];
+    const outside = (...list: string[]) => list.map((text) => [text, "oos"]);
+    const parts = { train, val, oos_train: outside("penguins", "volcano"), oos_val: outside("glaciers", "book table") };
+    const figures = await figuresOf(40, await published({ "clinc/train-val.json": JSON.stringify(parts) }));
+    for (const system of ["5-NN, hash", "semantic, hash"]) {
+      expect(figures[`${system}: accuracy`]).toBeCloseTo(2 / 3, 12);
+      expect(figures[`${system}: out-of-scope recall`]).toBe(1 / 2);
+    }
   });
 });
 

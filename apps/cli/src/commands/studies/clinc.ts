@@ -4,7 +4,7 @@ import { HashEncoder } from "@tessera/models";
 import { catalogue } from "@tessera/tessera";
 import { openEncoder } from "../../engine.js";
 import type { Terminal } from "../../terminal.js";
-import { printOutcomes } from "./print.js";
+import { type Outcomes, printOutcomes } from "./print.js";
 import { atLeast, type StudyOptions, studyContext } from "./resources.js";
 
 /** A guess, and how near the question was to what it was guessed from. */
@@ -13,6 +13,7 @@ interface Guess {
   readonly similarity: number;
 }
 type Router = (query: string) => Promise<Guess>;
+type Routes = Readonly<Record<string, readonly string[]>>;
 
 const dot = (a: Float32Array, b: Float32Array): number => {
   let sum = 0;
@@ -21,10 +22,7 @@ const dot = (a: Float32Array, b: Float32Array): number => {
 };
 
 /** The most frequent intent of the five nearest examples; of equally frequent ones the nearest's. */
-async function nearestNeighbours(
-  encoder: Encoder,
-  routes: Readonly<Record<string, readonly string[]>>,
-): Promise<Router> {
+async function nearestNeighbours(encoder: Encoder, routes: Routes): Promise<Router> {
   const examples = Object.entries(routes).flatMap(([intent, texts]) => texts.map((text) => ({ intent, text })));
   const vectors = await encoder.encode(
     examples.map(({ text }) => text),
@@ -44,7 +42,7 @@ async function nearestNeighbours(
 
 const { operator: semantic } = catalogue.get("router.semantic")!;
 
-async function router(encoder: Encoder, routes: Readonly<Record<string, readonly string[]>>): Promise<Router> {
+async function router(encoder: Encoder, routes: Routes): Promise<Router> {
   const host = { resource: async () => encoder as never };
   const config = semantic.config.parse({ encoder: "encoder", routes, otherwise: "oos" });
   const route = await semantic.setup(config, host);
@@ -66,15 +64,23 @@ function thresholdOf(inside: readonly (Guess & { wanted: string })[], outside: r
   return candidates.reduce((best, least) => (worth(least) > worth(best) ? least : best), -1);
 }
 
+/** What routers reach on questions of the intents, and on questions of none. */
+export interface Scopes {
+  readonly inside: Outcomes;
+  readonly outside: Outcomes;
+}
+
 /**
- * Routes the validation questions of CLINC150 to 150 intents by `router.semantic`, with our encoder and with hash
- * features, beside a 5-nearest-neighbour vote on hash features, from 30 examples an intent.
+ * Routes the validation questions of CLINC150 to its intents, from 30 examples an intent, by each of some routers. The
+ * threshold of each is chosen on questions of training that are no examples, and on others out of scope.
+ * @throws TesseraError BAD_SOURCE where there are too few of a kind.
  */
-export async function clinc(
-  terminal: Terminal,
+export async function routeIntents(
   { train, validation, outsideTrain, outsideValidation }: Intents,
-  { limit = validation.length, ...options }: StudyOptions,
-): Promise<number> {
+  limit: number,
+  routersOf: (routes: Routes) => Promise<Readonly<Record<string, Router>>>,
+  progress: (system: string, done: number, total: number) => void,
+): Promise<Scopes> {
   const byIntent = new Map<string, IntentExample[]>();
   for (const example of train) byIntent.set(example.intent, [...(byIntent.get(example.intent) ?? []), example]);
   for (const [intent, texts] of byIntent) atLeast(31, texts.length, `training questions of "${intent}"`);
@@ -82,51 +88,67 @@ export async function clinc(
   atLeast(1, outsideTrain.length, "training questions out of scope");
   const parts = (from: number, to: number) =>
     [...byIntent].map(([intent, texts]) => [intent, texts.slice(from, to).map(({ text }) => text)] as const);
-  const routes = Object.fromEntries(parts(0, 30));
   const development = parts(30, 34).flatMap(([wanted, texts]) => texts.map((text) => ({ text, wanted })));
   // every n-th, so that a limit keeps all intents
   const asked = validation.filter((_, index) => index % Math.ceil(validation.length / limit) === 0);
-
-  const trained = await openEncoder(terminal, options);
-  const hash = new HashEncoder();
-  hash.fit(Object.values(routes).flat());
-  const systems: Record<string, Router> = {
-    "5-NN, hash": await nearestNeighbours(hash, routes),
-    "semantic, hash": await router(hash, routes),
-    "semantic, trained": await router(trained, routes),
-  };
-  const scopes: {
-    inside: Record<string, Record<string, number[]>>;
-    outside: Record<string, Record<string, number[]>>;
-  } = {
-    inside: {},
-    outside: {},
-  };
-  for (const [system, guess] of Object.entries(systems)) {
+  const [inside, outside]: [Record<string, Record<string, number[]>>, Record<string, Record<string, number[]>>] = [
+    {},
+    {},
+  ];
+  for (const [system, guess] of Object.entries(await routersOf(Object.fromEntries(parts(0, 30))))) {
     const all = async (texts: readonly string[]) => {
       const guesses: Guess[] = [];
       for (const text of texts) {
-        terminal.progress(system, guesses.length, texts.length);
+        progress(system, guesses.length, texts.length);
         guesses.push(await guess(text));
       }
       return guesses;
     };
     const known = (await all(development.map(({ text }) => text))).map((one, i) => ({ ...one, ...development[i]! }));
     const least = thresholdOf(known, await all(outsideTrain));
-    const inside = await all(asked.map(({ text }) => text));
-    const right = inside.map(({ intent }, i) => Number(intent === asked[i]!.intent));
-    scopes.inside[system] = {
+    const guesses = await all(asked.map(({ text }) => text));
+    const right = guesses.map(({ intent }, i) => Number(intent === asked[i]!.intent));
+    inside[system] = {
       "accuracy, scope known": right,
-      accuracy: inside.map(({ similarity }, i) => Number(similarity >= least && right[i] === 1)),
+      accuracy: guesses.map(({ similarity }, i) => Number(similarity >= least && right[i] === 1)),
     };
-    scopes.outside[system] = {
+    outside[system] = {
       "out-of-scope recall": (await all(outsideValidation)).map(({ similarity }) => Number(similarity < least)),
     };
-    terminal.clear();
   }
-  await trained.close?.();
-  printOutcomes(terminal, "clinc", scopes.inside, "semantic, trained");
-  terminal.say();
-  printOutcomes(terminal, "clinc", scopes.outside, "semantic, trained");
-  return 0;
+  return { inside, outside };
+}
+
+/** Five nearest neighbours, and `router.semantic`, on hash features. */
+export async function hashRouters(routes: Routes): Promise<Record<string, Router>> {
+  const hash = new HashEncoder();
+  hash.fit(Object.values(routes).flat());
+  return { "5-NN, hash": await nearestNeighbours(hash, routes), "semantic, hash": await router(hash, routes) };
+}
+
+/** Prints what `router.semantic` reaches on CLINC150 with our encoder and with hash features, beside neighbours. */
+export async function clinc(
+  terminal: Terminal,
+  intents: Intents,
+  { limit = intents.validation.length, ...options }: StudyOptions,
+): Promise<number> {
+  let trained: (Encoder & { close?(): Promise<void> }) | undefined;
+  try {
+    const { inside, outside } = await routeIntents(
+      intents,
+      limit,
+      async (routes) => {
+        trained = await openEncoder(terminal, options);
+        return { ...(await hashRouters(routes)), "semantic, trained": await router(trained, routes) };
+      },
+      (system, done, total) => terminal.progress(system, done, total),
+    );
+    terminal.clear();
+    printOutcomes(terminal, "clinc", inside, "semantic, trained");
+    terminal.say();
+    printOutcomes(terminal, "clinc", outside, "semantic, trained");
+    return 0;
+  } finally {
+    await trained?.close?.();
+  }
 }

@@ -40,8 +40,8 @@ function remembering(host: Host): { host: Host; forget: () => void } {
  * choice on the others, against the default, fusion by reciprocal rank (k = 60) and both parts alone.
  */
 export async function fusion(terminal: Terminal, name: string, data: DataSet, options: StudyOptions): Promise<number> {
-  const questions = data.questions.slice(0, options.limit);
-  atLeast(2, questions.length, "questions");
+  const questions = data.questions.filter(({ gold = [] }) => gold.length > 0).slice(0, options.limit);
+  atLeast(2, questions.length, "questions with a gold passage");
   await withCorpus(terminal, data, options, async (own) => {
     const { host, forget } = remembering(own);
     const context = studyContext(options.signal);

@@ -138,6 +138,16 @@ describe("the studies of Natural Questions", () => {
     expect(found.vectors!.MRR).toBeLessThanOrEqual((1 + 1 / 2) / 2);
   });
 
+  it("leave questions without a gold passage out", async () => {
+    const open = [{ id: "open", question: "who knows" }, ...data.questions];
+    const asked = { ...data, questions: open };
+    const found = await means((terminal) => fusion(terminal, "nq", asked, {}));
+    expect(found).toEqual(await means((terminal) => fusion(terminal, "nq", data, {})));
+    expect(await means((terminal) => tuning(terminal, "nq", asked, { limit: 3 }))).toEqual(
+      await means((terminal) => tuning(terminal, "nq", data, { limit: 3 })),
+    );
+  });
+
   it("tuning measures only questions that it did not learn from", async () => {
     const found = await means((terminal) => tuning(terminal, "nq", data, { limit: 3 }));
     expect(Object.keys(found)).toEqual(["before", "after"]);
@@ -150,11 +160,11 @@ describe("the studies of Natural Questions", () => {
     const terminal = new Terminal({ json: true, stack: false });
     await expect(fusion(terminal, "nq", data, { limit: 1 })).rejects.toMatchObject({
       code: "BAD_SOURCE",
-      message: "the study needs 2 questions, there are 1",
+      message: "the study needs 2 questions with a gold passage, there are 1",
     });
     await expect(tuning(terminal, "nq", data, {})).rejects.toMatchObject({
       code: "BAD_SOURCE",
-      message: "the study needs 501 questions, there are 4",
+      message: "the study needs 501 questions with a gold passage, there are 4",
     });
   });
 });
