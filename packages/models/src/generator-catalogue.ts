@@ -8,7 +8,7 @@ import { referenceEngine } from "./engines/reference.js";
 import { defaultGenerator } from "./generator.js";
 import { readGeneratorGolden } from "./generator-bundle.js";
 import type { Frequencies, GeneratorModel } from "./generator-model.js";
-import { moduleFrequencies, readSamples } from "./module-frequencies.js";
+import { type Counting, moduleFrequencies, readSamples } from "./module-frequencies.js";
 import { openGeneratorModel } from "./open-model.js";
 import { readTokenizer } from "./tokenizer.js";
 
@@ -34,20 +34,19 @@ export interface GeneratorInspection {
   readonly frequencies: Readonly<Record<string, Frequencies>>;
 }
 
-export interface InspectGenerator {
+export interface InspectGenerator extends Counting {
   readonly folders?: readonly string[] | undefined;
   /** Text whose modules are counted now, instead of what config.json says; see `readSamples`. */
   readonly on?: string | undefined;
   /** Lines of it at most. Default: 200. */
   readonly most?: number | undefined;
   readonly engine?: Engine | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a generator is made of, and which modules serve what. @throws TesseraError as `moduleFrequencies`, `findModel` */
 export async function inspectGenerator(
   name: string = defaultGenerator,
-  { folders, on, most = 200, engine = cpuEngine(), signal }: InspectGenerator = {},
+  { folders, on, most = 200, engine = cpuEngine(), ...counting }: InspectGenerator = {},
 ): Promise<GeneratorInspection> {
   const folder = await findModel(name, folders);
   const model = await openGeneratorModel(folder);
@@ -58,7 +57,7 @@ export async function inspectGenerator(
     });
   const counted = async (path: string): Promise<Record<string, Frequencies>> => {
     const samples = await readSamples(path, model, await readTokenizer(join(folder, "tokenizer.json")), most);
-    return moduleFrequencies(model, samples, engine, signal);
+    return moduleFrequencies(model, samples, engine, counting);
   };
   return {
     name: model.name,

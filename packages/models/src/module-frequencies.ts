@@ -75,6 +75,13 @@ function sampleOf(content: string, path: string, model: GeneratorModel, tokenize
   return { domain: language, ids: [...tokenizer.encode(text, model.context - 1), model.marks.end] };
 }
 
+/** How a count of modules is watched and ended. */
+export interface Counting {
+  /** Samples that are counted, and all of them. */
+  readonly progress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * How often each module is chosen on each domain, as shares that sum to 1 in each layer.
  * @throws TesseraError MISSING_CAPABILITY where the engine does not count, or the model has no modules to choose among
@@ -83,7 +90,7 @@ export async function moduleFrequencies(
   model: GeneratorModel,
   samples: readonly Sample[],
   engine: Engine,
-  signal?: AbortSignal,
+  { progress, signal }: Counting = {},
 ): Promise<Record<string, Frequencies>> {
   const refuse = (message: string): TesseraError =>
     new TesseraError("MISSING_CAPABILITY", message, { path: model.name });
@@ -95,7 +102,8 @@ export async function moduleFrequencies(
   const session = await engine.loadGenerator(model, { blocks, blockTokens });
   const counts = new Map<string, ModuleCounts>();
   try {
-    for (const { domain, ids } of samples) {
+    for (const [done, { domain, ids }] of samples.entries()) {
+      progress?.(done, samples.length);
       const { modules } = await session.step(
         {
           ...ragged([ids]),

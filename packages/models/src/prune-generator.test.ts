@@ -123,7 +123,10 @@ describe("pruning", () => {
 
   it("keeps every module at 1, and the model with it", async () => {
     const output = join(folder, "all");
-    await pruneGenerator(source, output, { keep: 1, samples, engine });
+    const seen: [number, number][] = [];
+    const progress = (done: number, total: number) => void seen.push([done, total]);
+    await pruneGenerator(source, output, { keep: 1, samples, engine, progress });
+    expect(seen).toEqual([...Array(6).keys()].map((done) => [done, 6]));
     const ids = samples[0]!.ids;
     expect(readSequence(generatorModel(await readBundle(output)), ids).logits).toEqual(readSequence(model, ids).logits);
   });

@@ -3,7 +3,7 @@ import { readBundle } from "./bundle.js";
 import type { Engine } from "./engine.js";
 import { generatorModel, readGeneratorGolden } from "./generator-bundle.js";
 import type { Frequencies, GeneratorModel } from "./generator-model.js";
-import { moduleFrequencies, type Sample } from "./module-frequencies.js";
+import { type Counting, moduleFrequencies, type Sample } from "./module-frequencies.js";
 import type { Tensor } from "./safetensors.js";
 import { carried, writeGeneratorBundle } from "./write-generator.js";
 
@@ -32,13 +32,12 @@ export function mostUsedModules(
   return { attention: best("attention", attention), feedforward: best("feedforward", feedforward) };
 }
 
-export interface Pruning {
+export interface Pruning extends Counting {
   /** The share of modules that stay in each layer, above 0 and at most 1. */
   readonly keep: number;
   /** What the modules are to serve. */
   readonly samples: readonly Sample[];
   readonly engine: Engine;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -48,7 +47,7 @@ export interface Pruning {
 export async function pruneGenerator(
   folder: string,
   output: string,
-  { keep, samples, engine, signal }: Pruning,
+  { keep, samples, engine, progress, signal }: Pruning,
 ): Promise<KeptModules> {
   if (!(keep > 0 && keep <= 1))
     throw new TesseraError("BAD_ARGUMENT", `${keep} is no share of modules`, { hint: "use more than 0 and at most 1" });
@@ -60,7 +59,12 @@ export async function pruneGenerator(
       hint: "a bundle of architecture tessera-moe has them",
     });
   const together = samples.map(({ ids }) => ({ domain: "all", ids }));
-  const { all } = await moduleFrequencies(model, together, engine, signal);
+  // once to choose, once of the smaller one
+  const counting = (pass: number): Counting => ({
+    progress: progress && ((done, total) => progress(pass * total + done, 2 * total)),
+    signal,
+  });
+  const { all } = await moduleFrequencies(model, together, engine, counting(0));
   const kept = mostUsedModules(all!, model, keep);
   const tensors = new Map([...bundle.tensors].map(([name, tensor]) => [name, sliced(name, tensor, kept)]));
   const counts = (layers: readonly (readonly number[])[]): number | number[] => {
@@ -85,7 +89,7 @@ export async function pruneGenerator(
     "",
   ].join("\n");
   await writeGeneratorBundle(output, {
-    config: { ...config, frequencies: await moduleFrequencies(smaller, samples, engine, signal) },
+    config: { ...config, frequencies: await moduleFrequencies(smaller, samples, engine, counting(1)) },
     tensors,
     cases: await readGeneratorGolden(folder, model),
     others: new Map<string, string | Uint8Array>([...(await carried(folder, ["tokenizer.json"])), ["CARD.md", card]]),

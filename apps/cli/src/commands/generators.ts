@@ -25,6 +25,11 @@ import { type Terminal, UsageError } from "../terminal.js";
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
 
+const counting =
+  (terminal: Terminal) =>
+  (done: number, total: number): void =>
+    terminal.progress("counting", done, total);
+
 export interface InspectOptions {
   /** Text whose modules are counted now. */
   readonly on?: string;
@@ -41,7 +46,8 @@ export async function inspect(
   name: string | undefined,
   { svg, ...options }: InspectOptions,
 ): Promise<number> {
-  const model = await inspectGenerator(name, options);
+  const model = await inspectGenerator(name, { ...options, progress: counting(terminal) });
+  terminal.clear();
   terminal.result(model);
   const { total, active, embedding } = model.parameters;
   const modules = (kind: "attention" | "feedforward"): string =>
@@ -109,7 +115,9 @@ export async function prune(
   const model = await openGeneratorModel(folder);
   const samples = await readSamples(on, model, await readTokenizer(join(folder, "tokenizer.json")), most);
   // the CPU engine counts modules
-  const kept = await pruneGenerator(folder, output, { keep, samples, engine: cpuEngine(), signal });
+  const engine = cpuEngine();
+  const kept = await pruneGenerator(folder, output, { keep, samples, engine, progress: counting(terminal), signal });
+  terminal.clear();
   terminal.result({ output, kept });
   const count = (layers: readonly (readonly number[])[]): string => layers.map(({ length }) => length).join(", ");
   terminal.say(
