@@ -11,15 +11,22 @@ export const javascriptHarness = String.raw`(() => {
   "use strict";
   const fs = require("fs");
   const { nonce, code, entry, calls, names, tests } = JSON.parse(fs.readFileSync(0, "utf8"));
-  const evaluate = eval, { stringify } = JSON, { keys, is } = Object, { isArray } = Array;
+  // whatever the candidate replaces, this program uses what it has taken here
+  const evaluate = eval, { stringify } = JSON, { keys, is, defineProperty } = Object, { isArray } = Array;
   const AsyncFunction = (async () => {}).constructor, apply = Reflect.apply, toText = String;
   const hostRequire = require, dates = Date.prototype.getTime, write = process.stdout.write.bind(process.stdout);
   const say = (text) => write("\n" + nonce + text + "\n");
-  const MapType = Map, SetType = Set, DateType = Date;
+  const { isPrototypeOf, toString: tag } = Object.prototype;
+  const kinds = { Map: Map.prototype, Set: Set.prototype, Date: Date.prototype, Promise: Promise.prototype, RegExp: RegExp.prototype, Error: Error.prototype };
+  const isA = (kind, value) => apply(isPrototypeOf, kind, [value]);
   const mapEntries = Map.prototype.forEach, setEntries = Set.prototype.forEach;
+  // loops over arrays, spreading and awaiting look these up each time
+  const listIterator = Object.getPrototypeOf([][Symbol.iterator]());
+  for (const [owner, key] of [[Array.prototype, Symbol.iterator], [listIterator, "next"], [Promise.prototype, "constructor"]])
+    defineProperty(owner, key, { writable: false, configurable: false });
 
   const insert = (items, item) => {
-    let place = items.length;
+    let place = items.length++;
     while (place > 0 && items[place - 1] > item) { items[place] = items[place - 1]; place -= 1; }
     items[place] = item;
   };
@@ -45,8 +52,9 @@ export const javascriptHarness = String.raw`(() => {
       return "[" + text + "]";
     }
     // members of maps and sets in the order of their texts: two that hold the same are written the same
-    if (value instanceof MapType || value instanceof SetType) {
-      const map = value instanceof MapType, items = [];
+    const map = isA(kinds.Map, value);
+    if (map || isA(kinds.Set, value)) {
+      const items = { __proto__: null, length: 0 };
       apply(map ? mapEntries : setEntries, value, [(member, key) => {
         const own = encode(member, depth + 1);
         insert(items, map ? "[" + encode(key, depth + 1) + "," + own + "]" : own);
@@ -54,8 +62,8 @@ export const javascriptHarness = String.raw`(() => {
       for (let i = 0; i < items.length; i++) add(items[i]);
       return '{"$":"' + (map ? "map" : "set") + '","items":[' + text + "]}";
     }
-    if (value instanceof DateType) return '{"$":"date","text":"' + apply(dates, value, []) + '"}';
-    if (typeof value.then === "function") return '{"$":"promise"}';
+    if (isA(kinds.Date, value)) return '{"$":"date","text":"' + apply(dates, value, []) + '"}';
+    if (isA(kinds.Promise, value)) return '{"$":"promise"}';
     for (const key of keys(value)) add(stringify(key) + ":" + encode(value[key], depth + 1));
     return "{" + text + "}";
   };
@@ -63,7 +71,11 @@ export const javascriptHarness = String.raw`(() => {
   const equal = (a, b, depth = 0) => {
     if (is(a, b) || a === b) return true;
     if (typeof a !== "object" || typeof b !== "object" || a === null || b === null || depth > 200) return false;
-    if (a instanceof SetType || a instanceof MapType || a instanceof DateType) return encode(a, 0) === encode(b, 0);
+    if (apply(tag, a, []) !== apply(tag, b, [])) return false;
+    if (isA(kinds.Set, a) || isA(kinds.Map, a) || isA(kinds.Date, a)) return encode(a, 0) === encode(b, 0);
+    // what tells these apart is no key of theirs
+    if (isA(kinds.Promise, a)) return false;
+    if ((isA(kinds.RegExp, a) || isA(kinds.Error, a)) && toText(a) !== toText(b)) return false;
     if (isArray(a) !== isArray(b)) return false;
     const left = keys(a), right = keys(b);
     if (left.length !== right.length) return false;
@@ -75,46 +87,45 @@ export const javascriptHarness = String.raw`(() => {
     try { return error instanceof Error ? error.name + ": " + error.message : toText(error); } catch { return "unprintable"; }
   };
 
-  let assertions = 0, counting = false, failed = false, early = 0;
+  let assertions = 0, failed = false;
   class AssertionError extends Error { get name() { return "AssertionError"; } }
-  const compare = (holds) => {
-    if (counting) assertions += 1;
-    failed = !holds;
-    return holds;
-  };
-  const must = (holds, message) => {
-    if (!compare(holds)) throw message instanceof Error ? message : new AssertionError(message === undefined ? "the assertion does not hold" : message);
-  };
   const differ = (a, b) => "expected " + shown(b) + ", got " + shown(a);
   const shown = (value) => { try { const text = encode(value, 0); return text.length > 300 ? text.slice(0, 300) + "…" : text; } catch { return "a value that cannot be printed"; } };
-  const assert = (holds, message) => must(!!holds, message);
-  const throwsIn = (work, message) => { let threw = false; try { work(); } catch { threw = true; } must(threw, typeof message === "string" ? message : "no error was thrown"); };
-  const methods = {
-    ok: assert,
-    equal: (a, b, message) => must(a == b || is(a, b), message ?? differ(a, b)),
-    notEqual: (a, b, message) => must(a != b, message),
-    strictEqual: (a, b, message) => must(is(a, b), message ?? differ(a, b)),
-    notStrictEqual: (a, b, message) => must(!is(a, b), message),
-    deepEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
-    deepStrictEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
-    notDeepEqual: (a, b, message) => must(!equal(a, b), message),
-    notDeepStrictEqual: (a, b, message) => must(!equal(a, b), message),
-    throws: throwsIn,
-    fail: (message) => must(false, message),
+  const toolsOf = (note) => {
+    const compare = (holds) => { note(holds); return holds; };
+    const must = (holds, message) => {
+      if (!compare(holds)) throw message instanceof Error ? message : new AssertionError(message === undefined ? "the assertion does not hold" : message);
+    };
+    const assert = (holds, message) => must(!!holds, message);
+    const throwsIn = (work, message) => { let threw = false; try { work(); } catch { threw = true; } must(threw, typeof message === "string" ? message : "no error was thrown"); };
+    const methods = {
+      ok: assert,
+      equal: (a, b, message) => must(a == b || is(a, b), message ?? differ(a, b)),
+      notEqual: (a, b, message) => must(a != b, message),
+      strictEqual: (a, b, message) => must(is(a, b), message ?? differ(a, b)),
+      notStrictEqual: (a, b, message) => must(!is(a, b), message),
+      deepEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
+      deepStrictEqual: (a, b, message) => must(equal(a, b), message ?? differ(a, b)),
+      notDeepEqual: (a, b, message) => must(!equal(a, b), message),
+      notDeepStrictEqual: (a, b, message) => must(!equal(a, b), message),
+      throws: throwsIn,
+      fail: (message) => must(false, message),
+    };
+    for (const key of keys(methods)) assert[key] = methods[key];
+    assert.strict = assert;
+    assert.AssertionError = AssertionError;
+    for (const key of keys(assert)) Object.freeze(assert[key]);
+    const lodash = Object.freeze({ isEqual: (a, b) => compare(equal(a, b)) });
+    const known = { __proto__: null, assert, "node:assert": assert, "assert/strict": assert, "node:assert/strict": assert, lodash };
+    const console = Object.freeze({ __proto__: globalThis.console, assert: (holds, ...rest) => must(!!holds, rest.length > 0 ? rest.join(" ") : undefined) });
+    return { assert, console, require: (name) => known[name] ?? hostRequire(name) };
   };
-  for (const key of keys(methods)) assert[key] = methods[key];
-  assert.strict = assert;
-  assert.AssertionError = AssertionError;
-  const lodash = { isEqual: (a, b) => compare(equal(a, b)) };
-  const known = { __proto__: null, assert, "node:assert": assert, "assert/strict": assert, "node:assert/strict": assert, lodash };
-  const give = (name) => known[name] ?? hostRequire(name);
-  const testConsole = { __proto__: console, assert: (holds, ...rest) => must(!!holds, rest.length > 0 ? rest.join(" ") : undefined) };
-  for (const key of keys(assert)) Object.freeze(assert[key]);
-  Object.freeze(assert); Object.freeze(lodash); Object.freeze(testConsole);
-  Object.freeze(JSON); Object.freeze(Math); Object.freeze(Object); Object.freeze(Reflect);
-  const shared = [assert, give, testConsole, JSON, Math, Object];
+  const own = toolsOf((holds) => { assertions += 1; failed = !holds; });
+  for (const value of [AssertionError, JSON, Math, Object, Reflect]) Object.freeze(value);
+  const shared = [own.assert, own.require, own.console, JSON, Math, Object];
 
-  globalThis.require = give;
+  // what the candidate asserts counts for nothing
+  globalThis.require = toolsOf(() => {}).require;
   if (typeof globalThis.module === "undefined") {
     globalThis.module = { exports: {} };
     globalThis.exports = globalThis.module.exports;
@@ -139,9 +150,8 @@ export const javascriptHarness = String.raw`(() => {
         const found = evaluate(code + "\n;({" + fields + "})");
         for (const name of names) {
           const value = found[name] ?? globalThis.module.exports[name];
-          if (value !== undefined) try { Object.defineProperty(globalThis, name, { value, configurable: true, writable: true }); } catch {}
+          if (value !== undefined) try { defineProperty(globalThis, name, { value, configurable: true, writable: true }); } catch {}
         }
-        counting = true;
         await new AsyncFunction("assert", "require", "console", "JSON", "Math", "Object", tests)(...shared);
       }
       end(undefined);

@@ -18,6 +18,18 @@ describe("the quickjs driver", () => {
     expect(results.map(({ output }) => output)).toEqual(Array.from({ length: 600 }, (_, n) => `1,4,${n * n}\n`));
   });
 
+  it("says what ended a run, also where the guest has no memory for the copy or its error is no error", async () => {
+    // the guest holds the text once, not twice
+    expect(await run("console.log('x'.repeat(3e7))")).toMatchObject({ status: "output" });
+    expect(await run("throw { name: { toString: 1 } }")).toMatchObject({ status: "exited", exitCode: 1 });
+    for (const source of ["(".repeat(400_000), "[".repeat(100_000) + "]".repeat(100_000), "`${".repeat(100_000)])
+      expect(await run(source)).toMatchObject({
+        status: "exited",
+        exitCode: 1,
+        errors: "SyntaxError: stack overflow\n",
+      });
+  });
+
   it("shares nothing between runs", async () => {
     await run("globalThis.left = 1; Array.prototype.left = 1; console.log = 0; Object.freeze(Object.prototype);");
     expect((await run("const o = {}; o.toString = 1; console.log(typeof left, [].left, o.toString)")).output).toBe(

@@ -39,7 +39,9 @@ export function quickjs({
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
         workerData: { memoryMb },
         // text that leaves the guest is copied once into this heap
-        resourceLimits: { maxOldGenerationSizeMb: 128 },
+        resourceLimits: { maxOldGenerationSizeMb: 128, stackSizeMb: 16 },
+        // what the WebAssembly says as it breaks is no word of the host's
+        stderr: true,
         // a thread does not take every flag that Node was started with
         execArgv: [],
         env: {},

@@ -11,7 +11,7 @@ const jobsBetweenChecks = 1000;
 
 // what a program may expect of its surroundings; `host` is removed before the program runs
 const prelude = `(() => {
-  const { print, exit, readInput } = host;
+  const { print, exit, readInput } = host, toText = String;
   delete globalThis.host;
   const show = (value) => {
     if (typeof value === "string") return value;
@@ -19,7 +19,7 @@ const prelude = `(() => {
     try { return JSON.stringify(value) ?? String(value); } catch { return String(value); }
   };
   const line = (stream) => (...values) => print(stream, values.map(show).join(" ") + "\\n");
-  const stream = (number) => ({ write: (text) => (print(number, String(text)), true) });
+  const stream = (number) => ({ write: (text) => (print(number, toText(text)), true) });
   globalThis.console = { log: line(1), info: line(1), debug: line(1), warn: line(2), error: line(2) };
   globalThis.process = { argv: ["quickjs", "program.js"], env: {}, exit, stdout: stream(1), stderr: stream(2) };
   const fs = { readFileSync: (path) => {
@@ -41,6 +41,15 @@ const memory = new /** @type {any} */ (globalThis).WebAssembly.Memory({
 });
 const quickjs = await newQuickJSWASMModuleFromVariant(newVariant(/** @type {any} */ (variant), { wasmMemory: memory }));
 const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
+
+/** What was thrown, in a line; an error's name and message are whatever the program made of them. */
+function textOf(/** @type {any} */ thrown) {
+  try {
+    return typeof thrown === "object" && thrown ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  } catch {
+    return "an error that cannot be printed";
+  }
+}
 
 /**
  * @param {import("./driver.js").Program} program
@@ -73,9 +82,11 @@ function run(program, limits) {
       "print",
       (/** @type {any} */ stream, /** @type {any} */ text) => {
         if (state !== "running") return stopped();
-        const chunk = context.getString(text);
-        const bytes = Buffer.byteLength(chunk);
-        written[context.getNumber(stream)] += bytes > room ? chunk.slice(0, room) : chunk;
+        // one that is too long is not copied out: where the guest's memory does not hold the copy, it would read as ""
+        const size = context.getProp(text, "length").consume(context.getNumber);
+        const chunk = size > room ? "" : context.getString(text);
+        const bytes = Math.max(size, Buffer.byteLength(chunk));
+        if (bytes <= room) written[context.getNumber(stream)] += chunk;
         room -= bytes;
         if (room >= 0) return context.undefined;
         state = "flooded";
@@ -112,7 +123,7 @@ function run(program, limits) {
     const thrown = context.dump(error);
     error.dispose();
     if (state !== "running") return;
-    const text = typeof thrown === "object" && thrown ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    const text = textOf(thrown);
     outOfMemory ||= /^InternalError: out of memory/.test(text) || thrown === null;
     written[2] += `${text.slice(0, limits.outputBytes)}\n`;
     exitCode = 1;
