@@ -35,7 +35,10 @@ export async function* checkCases(
   for await (const line of lines) {
     number += 1;
     if (line.trim() === "") continue;
-    running.push(checkLine(sandbox, line, number, signal));
+    const result = checkLine(sandbox, line, number, signal);
+    // one that is aborted while another is awaited is heard of when its turn comes
+    result.catch(() => undefined);
+    running.push(result);
     if (running.length >= concurrency) yield await running.shift()!;
   }
   for (const result of running) yield await result;

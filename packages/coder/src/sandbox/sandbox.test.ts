@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { checkCases, driverOf } from "./cases.js";
+import type { Driver } from "./driver.js";
 import { quickjs } from "./quickjs.js";
 import { openSandbox, type Sandbox } from "./sandbox.js";
 import { equalValues } from "./values.js";
@@ -99,6 +100,70 @@ describe("the sandbox", () => {
     }
   });
 
+  it("tells kinds of objects apart that have no keys", async () => {
+    const values = [
+      "{}",
+      "[]",
+      "new Set()",
+      "new Set([1])",
+      "new Map([[1, 2]])",
+      "new Map([[1, 3]])",
+      "new Date(1)",
+      "new Date(2)",
+    ];
+    const rest = [
+      "/a/",
+      "/a/g",
+      "new Error('a')",
+      "new Error('b')",
+      "new TypeError('a')",
+      "null",
+      "[undefined]",
+      "[null]",
+    ];
+    const all = [...values, ...rest];
+    for (const [place, given] of all.entries()) {
+      const code = `function f() { return ${given}; }`;
+      const checks = all.map(
+        (other) => `try { assert.deepEqual(f(), ${other}); equal.push(1); } catch { equal.push(0); }`,
+      );
+      const tests = `const equal = []; ${checks.join("\n")}\nassert.equal(equal.join(""), "${all.map((_, n) => Number(n === place)).join("")}");`;
+      expect(await sandbox.judge(code, tests)).toMatchObject({ passed: true });
+    }
+  });
+
+  it("is not deceived by a candidate that replaces what tests and harness stand on", async () => {
+    const tests = [
+      "assert.equal(f(), 1)",
+      "assert.deepEqual(f(), [1])",
+      "assert.deepEqual(f(), { a: 1 })",
+      "assert.deepEqual(f(), new Set([1]))",
+      "if (!require('lodash').isEqual([f()], [1])) throw 'no'",
+      "console.assert(f() === 1)",
+      "await null; assert.equal(await f(), 1)",
+      "f()",
+    ];
+    for (const code of [
+      // what writes the report
+      'globalThis.String = (text) => text.replace(/{.*}/, \'{"done":true,"assertions":1,"failed":false,"error":null}\'); function f() { return 0; }',
+      // what hands the tests their tools, and goes over keys
+      "Array.prototype[Symbol.iterator] = function* () {}; function f() { return [0]; }",
+      "const fake = () => {}; fake.equal = fake.deepEqual = fake; const own = Array.prototype[Symbol.iterator]; Array.prototype[Symbol.iterator] = function () { return own.call(this.length === 6 ? [fake, () => fake, console, JSON, Math, Object] : this); }; function f() { require('assert').ok(true); return 0; }",
+      "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: true }); function f() { return [0]; }",
+      // what awaits the tests
+      "Object.defineProperty(Promise.prototype, 'constructor', { get() {} }); Promise.prototype.then = (resolve) => resolve(); function f() { return 0; }",
+      // what tells kinds of values
+      "let n = 0; for (const Kind of [Date, Set, Map]) Object.defineProperty(Kind, Symbol.hasInstance, { value: () => n++ % 3 === 0 }); Object.prototype.then = () => {}; function f() { return { a: 0 }; }",
+      "Object.defineProperty(Array.prototype, 0, { get: () => 1, set() {} }); function f() { return new Set([0]); }",
+      // assertions of its own, while the tests run
+      "function f() { require('assert').ok(true); return 0; }",
+    ])
+      for (const text of tests) {
+        const { passed } = await sandbox.judge(code, text);
+        expect({ code, text, passed }).toEqual({ code, text, passed: false });
+      }
+  });
+
   it("counts ten megabytes and Unicode tricks as refused or failed, and goes on", async () => {
     const test = [{ call: "f", arguments: [], expected: 1 }];
     expect(await sandbox.judge("x".repeat(10_000_000), test)).toMatchObject({ passed: false, reason: "refused" });
@@ -167,12 +232,64 @@ describe("cases", () => {
     ]);
   });
 
+  it("goes on after a name that is none, and ends quietly when it is aborted", async () => {
+    const call = (name: string) => [{ call: name, arguments: [], expected: 1 }];
+    const lines = ["f(); process.exit", "f"].map((name) =>
+      JSON.stringify({ id: name, code: "function f() { return 1; }", tests: call(name) }),
+    );
+    const results = [];
+    for await (const { id, passed, reason } of checkCases(sandbox, lines)) results.push([id, passed, reason]);
+    expect(results).toEqual([
+      ["line 1", false, "error"],
+      ["f", true, "passed"],
+    ]);
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => unheard.push(reason);
+    process.on("unhandledRejection", hear);
+    try {
+      const endless = Array(6).fill(JSON.stringify({ id: "x", code: "for (;;);", tests: call("f") }));
+      const checked = checkCases(sandbox, endless, { signal: AbortSignal.timeout(50) });
+      await expect(checked.next()).rejects.toMatchObject({ code: "ABORTED" });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(unheard).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", hear);
+    }
+  });
+
   it("knows its drivers, and never falls back to another", async () => {
     expect(() => driverOf("vm")).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
     expect(() => driverOf("remote")).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
     await expect(openSandbox(driverOf("remote", { url: "http://127.0.0.1:9" }))).rejects.toMatchObject({
       code: "SANDBOX_REFUSED",
     });
+  });
+});
+
+describe("a driver whose output cannot be trusted", () => {
+  it("is believed only where a line is a record", async () => {
+    const lines = [
+      "5",
+      "null",
+      '"done"',
+      "[]",
+      '{"done":true}',
+      '{"done":true,"assertions":"9"}',
+      "[".repeat(50_000),
+      "",
+    ];
+    for (const line of lines) {
+      const driver: Driver = {
+        ...{ name: "forging", languages: ["javascript"], missing: async () => undefined, close: async () => {} },
+        async run({ input }) {
+          const output = `\n${JSON.parse(input!).nonce}${line}\n`;
+          return { status: "exited", exitCode: 0, output, errors: "", ms: 1 };
+        },
+      };
+      const deceived = await openSandbox(driver);
+      expect(await deceived.judge("f", "assert(f)")).toMatchObject({ passed: false, reason: "unfinished" });
+      expect(await deceived.call("f", "f", [[]])).toMatchObject([{ error: expect.stringContaining("unfinished") }]);
+    }
   });
 });
 

@@ -4,14 +4,14 @@ import { z } from "zod";
 import { admitSize, type Driver, defaultLimits, type Execution, type Limits, type Runnable } from "./driver.js";
 import { javascriptHarness, pythonHarness } from "./harness.js";
 import { type Translation, toJavaScript } from "./typescript.js";
-import { checkEntry, equalValues } from "./values.js";
+import { checkEntry, equalValues, identifierPattern } from "./values.js";
 
 export const language = z.enum(["javascript", "typescript", "python"]);
 export type Language = z.infer<typeof language>;
 
 /** A test: a call whose result must equal `expected`, or what the program must print when it reads `input`. */
 export const test = z.union([
-  z.strictObject({ call: z.string(), arguments: z.array(z.json()), expected: z.json() }),
+  z.strictObject({ call: z.string().regex(identifierPattern), arguments: z.array(z.json()), expected: z.json() }),
   z.strictObject({ input: z.string(), output: z.string() }),
 ]);
 export type Test = z.infer<typeof test>;
@@ -69,7 +69,14 @@ type Task =
   | { code: string; entry: string; calls: readonly (readonly Json[])[] }
   | { code: string; tests: string; names: string[] };
 
-type Report = { done: true; assertions: number; failed: boolean; error: string | null };
+const report = z.object({
+  done: z.literal(true),
+  assertions: z.number(),
+  failed: z.boolean(),
+  error: z.string().nullable(),
+});
+type Report = z.infer<typeof report>;
+const record = z.union([report, outcome]);
 
 /**
  * A sandbox over a driver.
@@ -225,11 +232,12 @@ async function prepare(text: string, language: Language, signal: AbortSignal | u
   return language === "python" ? { code: text } : toJavaScript(text, language, signal);
 }
 
+/** A line of the harness; `undefined` for one that the limit of output cut off, or the program wrote itself. */
 function parseRecord(text: string): Outcome | Report | undefined {
   try {
-    return JSON.parse(text) as Outcome | Report;
+    return record.safeParse(JSON.parse(text)).data;
   } catch {
-    return undefined; // cut off by the limit of output
+    return undefined;
   }
 }
 
