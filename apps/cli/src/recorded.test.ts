@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { describe, expect, it } from "@jest/globals";
+import { parseDocument } from "@tessera/core";
 import { flows } from "@tessera/flows";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import { root, tessera } from "./program.fixture.js";
@@ -54,6 +57,27 @@ describe("the command on the page of a flow", () => {
     expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("scripted: no model gave them") });
     expect(JSON.parse(out)).toMatchObject({ status: "done", output: { corrected: true } });
   });
+
+  it.each(["crag", "tree-of-clarifications"])(
+    "row 3: %s, read from JSON that was read and written, leaves the same trace under its cassette, byte for byte",
+    async (name) => {
+      const [, , ...given] = commandOf(name);
+      const folder = await mkdtemp(join(tmpdir(), "tessera-recorded-"));
+      try {
+        const text = readFileSync(join(root, "packages/flows/src", name, "flow.json"), "utf8");
+        const again = join(folder, "flow.json");
+        await writeFile(again, JSON.stringify(parseDocument(JSON.parse(text))));
+        // of all that is printed only times differ
+        const [one, other] = (await Promise.all([ran(name, given), ran(again, given)])).map((printed) =>
+          JSON.stringify(printed, (key, value) => (key === "ms" ? 0 : value)),
+        );
+        expect(one).toContain('"type":"node-end"');
+        expect(other).toBe(one);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    },
+  );
 
   it("a program that is written from a cassette passes its tests in the sandbox", async () => {
     const { output } = await ran("self-debug", commandOf("self-debug").slice(2));

@@ -14,7 +14,7 @@ import { hitsUnion, listAppend, listFlatten, numberCompare } from "@tessera/data
 import { modelFusion } from "@tessera/fuser";
 import { answer, extract } from "@tessera/generator";
 import { compile } from "@tessera/graph";
-import { expand, metadata, smallToBig, window, write } from "@tessera/indexer";
+import { expand, metadata, reverseHyde, smallToBig, window, write } from "@tessera/indexer";
 import { multiQuery, rewrite } from "@tessera/query";
 import { extractive } from "@tessera/reranker";
 import { Bm25Store, dense, ExactStore, sparse } from "@tessera/retriever";
@@ -177,6 +177,39 @@ describe("the claims of Modular RAG", () => {
     expect(output.found.map(({ passage }) => passage.parent)).toEqual(output.found.map(() => "chapter"));
     expect(ids(inputsOf("/answer")[0]!.hits as Hit[])).toEqual(["chapter"]);
     expect(model.requests[0]!.messages[1]!.content.split(chapter.text)).toHaveLength(2);
+  });
+
+  it("row 12: a question is searched among the questions of passages, and finds each passage once", async () => {
+    const index = flow("index", { passages: "passages" }, (f, { passages }) => {
+      const asked = f.each(
+        "ask",
+        reverseHyde({ model: "model", count: 2 }),
+        { over: "passage", max: 9 },
+        { passage: passages },
+      );
+      const { list } = f.node("all", listFlatten({ of: "passage" }), { lists: asked.questions });
+      return {
+        questions: f.node("questions", write({ store: "questions" }), { passages: list }).written,
+        whole: f.node("whole", write({ store: "whole" }), { passages }).written,
+      };
+    });
+    const found = flow("found", { query: "text" }, (f, { query }) => {
+      const near = f.node("retrieve", sparse({ store: "questions", top: 9 }), { query });
+      return { near: near.hits, hits: f.node("expand", expand({ store: "whole" }), { hits: near.hits }).hits };
+    });
+    const model = modelOf([
+      { asked: "in 1871", says: "1. Who constructed the port?\n2. When was the port finished?" },
+      { asked: "red lantern", says: "1. What shines at the port?\n2. Which colour has the beacon?" },
+      { asked: "Write 2 questions", says: "1. What is this about?\n2. Why?" },
+    ]);
+    const host = hostOver(model, { "store/questions": new Bm25Store(), "store/whole": new Bm25Store() });
+    await trace(index, { passages: [...corpus] }, model, host);
+    const { output } = await trace(found, { query: "Who finished the port?" }, model, host);
+    // the passage of the harbour never says "port": only its questions do, and both are found
+    expect(output.near.map(({ passage }) => passage.parent)).toEqual(expect.arrayContaining(["harbour", "lighthouse"]));
+    expect(output.near.filter(({ passage }) => passage.parent === "harbour")).toHaveLength(2);
+    expect(ids(output.hits).filter((id) => id === "harbour")).toHaveLength(1);
+    expect(output.hits[0]!.passage).toEqual(corpus.find(({ id }) => id === "harbour"));
   });
 
   it("row 44: the chain over a knowledge graph drives one retrieval a node, in its order", async () => {

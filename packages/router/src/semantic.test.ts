@@ -61,6 +61,29 @@ describe("router.semantic", () => {
     ]);
   });
 
+  it("row 40: the scores of routes with one intent each are the softmax of the cosines, by hand, and sum to 1", async () => {
+    const table: Record<string, Float32Array> = {
+      ...{
+        q: Float32Array.of(1, 0),
+        a: Float32Array.of(0.8, 0.6),
+        b: Float32Array.of(0, 1),
+        c: Float32Array.of(-1, 0),
+      },
+    };
+    const encoder: Encoder = {
+      ...{ revision: "1", space: () => "table" },
+      encode: async (texts) => texts.map((text) => table[text]!),
+    };
+    const config = { encoder: "main", routes: { a: ["a"], b: ["b"], c: ["c"] }, otherwise: "none", temperature: 0.5 };
+    const host = hostOf({ "encoder/main": encoder });
+    const { choice, scores } = await runOperator(semantic, config, { query: "q" }, { host });
+    const parts = [0.8, 0, -1].map((cosine) => Math.exp(cosine / 0.5));
+    const sum = parts.reduce((total, part) => total + part, 0);
+    expect(choice).toBe("a");
+    expect(Object.values(scores as object)).toEqual(parts.map((part) => expect.closeTo(part / sum, 6)));
+    expect(Object.values(scores as Record<string, number>).reduce((total, one) => total + one, 0)).toBeCloseTo(1, 9);
+  });
+
   it("an intent is as near as the mean of its nearest examples", async () => {
     const axis = (x: number, y: number) => Float32Array.of(x, y);
     const table: Record<string, Float32Array> = { a: axis(1, 0), b: axis(0, 1), c: axis(-1, 0) };
