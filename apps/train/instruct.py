@@ -5,7 +5,8 @@
 Each line is {"task", "repository", "messages"}: the prompt that an operator of this framework sends, and what should be said.
 Tasks: answer and refusal (generator.answer), judge (router.model-judge), verify (generator.verify), rewrite (query.rewrite), hyde
 (query.hyde). A question comes from a split name or a test's title only, an answer and a claim from the first sentence of a
-docstring; no passage shows a docstring. Splits are those of the mine, so no repository is in two. Answers and refusals are
+docstring; no passage shows a docstring. An answer names the function first: so all begin alike, as refusals do, and greedy decoding
+does not prefer the refusal for being one text. Splits are those of the mine, so no repository is in two. Answers and refusals are
 as many in every bucket of the best BM25 score that is shown, so that the score alone does not tell them apart.
 
 What the operators say stands in prompts.json, which `npm run generate` writes from the operators themselves.
@@ -200,7 +201,7 @@ def records(pairs: Iterable[dict], seed: int = 1) -> Iterator[dict]:
     for candidate in answered:
         query, said, own = candidate["query"], candidate["said"], candidate["pair"]
         shown, place = placed(own, candidate["others"][:-1], generator)
-        yield record("answer", candidate, answer_chat(query, passages(shown), f"{said.rstrip('.')} [{place}]."))
+        yield record("answer", candidate, answer_chat(query, passages(shown), f"`{own['symbol']}`: {said.rstrip('.')} [{place}]."))
         shown, _ = placed(own, few(candidate, generator)[1:], generator)
         yield record("judge", candidate, judge_chat(query, passages(shown), "yes"))
         shown, place = placed(own, few(candidate, generator)[1:], generator)

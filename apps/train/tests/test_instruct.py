@@ -55,7 +55,8 @@ def test_every_task_is_there_and_the_answer_cites_its_own_passage():
             prompt, said = record["messages"][1]["content"], record["messages"][2]["content"]
             number, repository = said.split("number ")[1].split(" should")[0].split(" of ")
             cited = said.split("[")[1].rstrip("].")
-            assert f'number="{cited}" path="src/{number}.py:{number}-{int(number) + 1}"' in prompt and record["repository"] == f"r/{repository}"
+            shown = f'number="{cited}" path="src/{number}.py:{number}-{int(number) + 1}" symbol="{said.split("`")[1]}"'
+            assert said.startswith("`") and shown in prompt and record["repository"] == f"r/{repository}"
 
 
 def test_no_passage_shows_a_docstring_and_refusals_lack_the_right_one():
