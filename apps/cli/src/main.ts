@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { defaultGenerator } from "@tessera/models";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { defaultEncoder } from "./codebase.js";
 import { type AskOptions, ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
@@ -76,6 +76,11 @@ program
       ask(terminal, question, { ...options, signal: stop.signal }),
     ),
   );
+const count = (value: string): number => {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError("It is no whole number.");
+  return number;
+};
 languageModelOptions(program.command("run").description("run a flow on an input"))
   .argument("<name or file>")
   .option("--input <json or file>", "the flow's inputs", "{}")
@@ -84,6 +89,8 @@ languageModelOptions(program.command("run").description("run a flow on an input"
   .option("--database <file>", 'a SQLite file as the database "database"')
   .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
+  .option("--most-calls <number>", "calls of models; then the run ends with what was reached", count)
+  .option("--most-tokens <number>", "tokens of models, likewise", count)
   .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
   .option("--trace", "show every step")
   .action(

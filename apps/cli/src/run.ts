@@ -1,5 +1,5 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
-import { compile, type RunResult } from "@tessera/graph";
+import { type Budget, compile, type RunResult } from "@tessera/graph";
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { colors } from "./colors.js";
 import type { Terminal } from "./terminal.js";
@@ -15,12 +15,12 @@ export async function runFlow(
   document: FlowDocument,
   input: Record<string, unknown>,
   resources: Resources,
-  options: { trace?: boolean; streamed?: string; signal?: AbortSignal },
+  options: { trace?: boolean; streamed?: string; budget?: Budget; signal?: AbortSignal },
 ): Promise<Ran & { wrote: boolean }> {
   const host = new ResourceHost(resources);
   try {
     const flow = await compile(document, { operators, host });
-    const stream = flow.stream(input, { signal: options.signal });
+    const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
     const events: FlowEvent[] = [];
     let wrote = false;
     const writing = (async () => {

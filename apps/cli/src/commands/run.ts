@@ -27,6 +27,9 @@ export interface RunCommandOptions extends RunResourceOptions, LanguageModelOpti
   /** A JSON object, or a file that holds one. */
   readonly input: string;
   readonly trace?: boolean;
+  /** A run that would spend more ends with what was reached. */
+  readonly mostCalls?: number;
+  readonly mostTokens?: number;
   /** Where the outputs go, in place of being shown. */
   readonly out?: string;
 }
@@ -95,7 +98,8 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
   try {
     opened = await openResources(terminal, options);
     const resources = { ...opened.resources, ...(model && { model: { model } }) };
-    const { result, events } = await runFlow(terminal, document, input, resources, options);
+    const budget = { calls: options.mostCalls, tokens: options.mostTokens };
+    const { result, events } = await runFlow(terminal, document, input, resources, { ...options, budget });
     const output =
       options.out === undefined
         ? result.output
