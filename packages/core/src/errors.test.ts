@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
+import { z } from "zod";
 import { errorCodes, messageOf, TesseraError } from "./errors.js";
 
 describe("TesseraError", () => {
@@ -54,6 +55,12 @@ describe("TesseraError", () => {
 });
 
 describe("messageOf", () => {
+  it("says of a failed check what is wrong first, and where", () => {
+    const { error } = z.object({ list: z.array(z.number()), name: z.string() }).safeParse({ list: [1, "x"] });
+    expect(messageOf(error)).toMatch(/^list\[1\]: [^\n]+$/);
+    expect(messageOf(z.string().safeParse(1).error)).toMatch(/^[^:]+: [^\n]+$/);
+  });
+
   it("says something of anything that is thrown", () => {
     const hostile = {
       toString(): string {

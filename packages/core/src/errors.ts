@@ -1,3 +1,5 @@
+import { z } from "zod";
+
 /** Every code that a `TesseraError` can carry, with what it means. docs/errors.md is generated from this table. */
 export const errorCodes = {
   ABORTED: "The run was aborted by its signal, or its stream was left early.",
@@ -126,8 +128,12 @@ export const errorBody = ({ code, message, path, hint, findings }: TesseraError)
   ...(findings.length > 0 && { findings: findings.map(errorBody) }),
 });
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown; of a failed check of a schema its first issue, with the place in the value. */
 export function messageOf(thrown: unknown): string {
+  if (thrown instanceof z.ZodError) {
+    const [issue] = thrown.issues;
+    return issue ? [z.core.toDotPath(issue.path), issue.message].filter(Boolean).join(": ") : thrown.message;
+  }
   if (thrown instanceof Error) return thrown.message;
   try {
     return String(thrown);

@@ -112,5 +112,7 @@ describe("a data set as a folder", () => {
     await expect(writeDataSet(folder, bad)).rejects.toMatchObject({ code: "STORE_FAILED" });
     expect(await readFile(join(folder, "corpus.jsonl"), "utf8")).toBe(corpus);
     expect((await readdir(folder)).sort()).toEqual(["corpus.jsonl", "questions.jsonl"]);
+    const inside = join(folder, "corpus.jsonl", "deeper");
+    await expect(writeDataSet(inside, { passages: [], questions: [] })).rejects.toMatchObject({ code: "STORE_FAILED" });
   });
 });

@@ -35,6 +35,10 @@ export interface DataSet {
 }
 
 const files = { corpus: "corpus.jsonl", questions: "questions.jsonl" } as const;
+const hints = {
+  corpus: `${files.corpus} of a data set has a JSON object a line: id, text, and if there are any title, source, metadata`,
+  questions: `${files.questions} of a data set has a JSON object a line: id, question, and if there are any answers, gold, metadata`,
+} as const;
 
 function once(seen: Set<string>, id: string, path: string): void {
   if (seen.has(id)) throw new TesseraError("BAD_SOURCE", `the id "${id}" stands there twice`, { path });
@@ -47,7 +51,7 @@ function once(seen: Set<string>, id: string, path: string): void {
  */
 export async function* readCorpus(folder: string): AsyncGenerator<Passage> {
   const seen = new Set<string>();
-  for await (const { value, path } of recordsOf(join(folder, files.corpus), passageRecord)) {
+  for await (const { value, path } of recordsOf(join(folder, files.corpus), passageRecord, hints.corpus)) {
     once(seen, value.id, path);
     yield { ...value, metadata: value.metadata ?? {} };
   }
@@ -59,7 +63,7 @@ export async function* readCorpus(folder: string): AsyncGenerator<Passage> {
  */
 export async function* readQuestions(folder: string, corpus?: ReadonlySet<string>): AsyncGenerator<Question> {
   const seen = new Set<string>();
-  for await (const { value, path } of recordsOf(join(folder, files.questions), questionRecord)) {
+  for await (const { value, path } of recordsOf(join(folder, files.questions), questionRecord, hints.questions)) {
     once(seen, value.id, path);
     const unknown = corpus && value.gold?.find((id) => !corpus.has(id));
     if (unknown !== undefined)
@@ -118,7 +122,11 @@ async function writeRecords(folder: string, name: string, records: readonly obje
     }
     await rename(draft, path);
   } catch (cause) {
-    await rm(draft, { force: true });
-    throw new TesseraError("STORE_FAILED", `the data set cannot be written: ${messageOf(cause)}`, { path, cause });
+    await rm(draft, { force: true }).catch(() => {}); // where the folder is none, neither can it be removed
+    throw new TesseraError("STORE_FAILED", `the data set cannot be written: ${messageOf(cause)}`, {
+      path,
+      hint: "is it a folder that can be written to?",
+      cause,
+    });
   }
 }

@@ -29,15 +29,17 @@ export type QuestionResult = z.infer<typeof questionResult>;
 const keyOf = ({ hash, revision, id }: Pick<QuestionResult, "hash" | "revision" | "id">): string =>
   JSON.stringify([hash, revision, id]);
 
+const hint = "a file of results has a JSON object for each question, as `evaluate` and `tessera eval --out` write it";
+
 /** The whole lines of a file of results, the last one of each key, and how many bytes they take. */
 async function scan(path: string): Promise<{ results: Map<string, QuestionResult>; bytes: number }> {
   const results = new Map<string, QuestionResult>();
   let [bytes, number] = [0, 0];
-  for await (const { text, whole } of linesOf(path)) {
+  for await (const { text, whole } of linesOf(path, hint)) {
     number++;
     // the line that was being written when the process was killed
     if (!whole) break;
-    const result = parseLine(text, questionResult, `${path}:${number}`);
+    const result = parseLine(text, questionResult, `${path}:${number}`, hint);
     results.set(keyOf(result), result);
     bytes += Buffer.byteLength(text) + 1;
   }

@@ -95,7 +95,11 @@ export class ResourceHost implements Host {
   readonly #asked: Slot[] = [];
   #closed = false;
 
-  constructor(resources: Resources) {
+  /** `hints` says, by kind, how to give a resource where there is none of that kind. */
+  constructor(
+    resources: Resources,
+    private readonly hints: Readonly<Record<string, string>> = {},
+  ) {
     this.#take(resources);
   }
 
@@ -109,7 +113,7 @@ export class ResourceHost implements Host {
 
   /** A host with some resources in place of its own, or beside them. */
   replacing(resources: Resources): ResourceHost {
-    const next = new ResourceHost({});
+    const next = new ResourceHost({}, this.hints);
     for (const [path, slot] of this.#slots) next.#slots.set(path, slot);
     next.#take(resources);
     // what this one opened stays open for the next, asked for or not
@@ -132,10 +136,12 @@ export class ResourceHost implements Host {
       const names = [...this.#slots.keys()].filter((known) => known.startsWith(`${kind}/`));
       throw new TesseraError("UNKNOWN_RESOURCE", `there is no ${kind} "${name}"`, {
         path,
-        hint: didYouMean(
-          name,
-          names.map((known) => known.slice(kind.length + 1)),
-        ),
+        hint:
+          (names.length === 0 && this.hints[kind]) ||
+          didYouMean(
+            name,
+            names.map((known) => known.slice(kind.length + 1)),
+          ),
       });
     }
     this.#hold(slot);

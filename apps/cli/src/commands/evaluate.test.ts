@@ -206,7 +206,32 @@ describe("tessera eval", () => {
     await expect(evaluation(...asked, "--endpoint", address)).rejects.toThrow("--endpoint needs --model");
   });
 
+  it("says what is wrong with a misspelt name, a set without a question, and a run of which every question failed", async () => {
+    await expect(evaluation("musiqe")).rejects.toThrow('there is no "eval musiqe"; did you mean "musique"?');
+    await writeFile(join(folder, "questions.jsonl"), "");
+    await expect(evaluation("--flow", "linear", "--data", folder, "--json")).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: "questions.jsonl",
+      hint: expect.stringContaining("question"),
+    });
+    await writeFile(join(folder, "corpus.jsonl"), '{"id":');
+    await expect(evaluation("--flow", "linear", "--data", folder)).rejects.toMatchObject({
+      code: "BAD_SOURCE",
+      path: join(folder, "corpus.jsonl:1"),
+      hint: expect.stringContaining("text"),
+    });
+    const town = join(root, "packages/flows/samples/town");
+    const cassette = join(root, "packages/flows/src/replug/samples/vote/cassette.jsonl");
+    const { code, lines } = await evaluation("--flow", "rrr", "--data", town, "--cassette", cassette, "--json");
+    expect(code).toBe(1);
+    expect(lines.filter(({ reason }) => reason?.startsWith("RECORD_MISSING at rrr/rewrite"))).not.toEqual([]);
+    expect(lines.reduce((sum, { failed, reason }) => sum + (reason ? failed : 0), 0)).toBe(lines[0].questions);
+  });
+
   it("refuses a flow whose resources are missing before it asks anything", async () => {
-    await expect(evaluation("run", "--flow", "loop", "--data", folder)).rejects.toMatchObject({ code: "INVALID_FLOW" });
+    await expect(evaluation("run", "--flow", "loop", "--data", folder)).rejects.toMatchObject({
+      code: "INVALID_FLOW",
+      findings: expect.arrayContaining([expect.objectContaining({ hint: expect.stringContaining("--cassette") })]),
+    });
   });
 });

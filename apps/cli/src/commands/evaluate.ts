@@ -26,6 +26,7 @@ import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption, openEncoder } from "../engine.js";
 import { tasks } from "../generator-figures.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
+import { resourceHints } from "../resource-hints.js";
 import type { Terminal } from "../terminal.js";
 import { type EncoderEvaluation, evaluateEncoder } from "./evaluate-encoder.js";
 import { evaluateGenerator, type GeneratorEvaluation } from "./evaluate-generator.js";
@@ -131,17 +132,25 @@ async function run(
 ): Promise<QuestionResult[][]> {
   const { limit, concurrency, signal } = settings;
   const asked = questions.slice(0, limit);
+  if (asked.length === 0)
+    throw new TesseraError("BAD_SOURCE", "the data set has no question", {
+      path: "questions.jsonl",
+      hint: 'a line is {"id": "1", "question": "…"}, with answers and gold where there are any',
+    });
   const ids = new Set(passages.map(({ id }) => id));
   const encoder = settings.encoder === undefined ? undefined : await openEncoder(terminal, settings);
   // the stores follow from the data set and from how these encode it
   const space = encoder ? encoder.space({}) : new HashEncoder().space();
   const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));
   const progress = (done: number): void => terminal.progress("embed", done, passages.length);
-  const host = new ResourceHost({
-    ...corpusResources(passages, { encoder, signal, progress }),
-    // it is lent: other data sets may be asked of it
-    ...(model && { model: { model: { ...model, close: async () => {} } } }),
-  });
+  const host = new ResourceHost(
+    {
+      ...corpusResources(passages, { encoder, signal, progress }),
+      // it is lent: other data sets may be asked of it
+      ...(model && { model: { model: { ...model, close: async () => {} } } }),
+    },
+    resourceHints,
+  );
   try {
     const all: QuestionResult[][] = [];
     for (const document of documents) {
@@ -175,6 +184,7 @@ function noteFailures(terminal: Terminal, results: readonly QuestionResult[]): v
   const failed = [...reasons.values()].reduce((sum, count) => sum + count, 0);
   terminal.say(colors.red(`${failed} of ${results.length} questions failed and are in no mean:`));
   for (const [reason, count] of reasons) terminal.say(`  ${count} × ${reason}`);
+  for (const [reason, count] of reasons) terminal.line({ failed: count, questions: results.length, reason });
 }
 
 const printLines = (terminal: Terminal, data: string, { questions, failed, figures }: Summary): void => {
@@ -217,8 +227,8 @@ async function evaluateFolder(
       ["metric", "mean", "questions"],
       summary.figures.map((figure) => [figure.metric, showInterval(figure), figure.count]),
     );
-    noteFailures(terminal, results!);
   }
+  noteFailures(terminal, results!);
   return summary.failed === summary.questions ? 1 : 0;
 }
 
@@ -381,7 +391,14 @@ type Action = (
 
 /** Adds the commands below `tessera eval`. */
 export function evaluationCommands(command: Command, action: Action, signal: AbortSignal): void {
-  command.description("measure flows on data sets: folders of corpus.jsonl and questions.jsonl");
+  command
+    .description("measure flows on data sets: folders of corpus.jsonl and questions.jsonl")
+    // "run" may be left out, so that a misspelt name would be taken for its argument
+    .hook("preSubcommand", ({ args: [word = "-"], commands }) => {
+      const names = commands.map((one) => one.name());
+      if (!word.startsWith("-") && !names.includes(word))
+        command.error(`error: there is no "eval ${word}"; ${didYouMean(word, names)}`);
+    });
   languageModelOptions(
     command
       .command("run", { isDefault: true })
