@@ -11,6 +11,7 @@ export * from "./fence.js";
 export * from "./filter.js";
 export * from "./flow.js";
 export * from "./json-schema.js";
+export * from "./normal-query.js";
 export * from "./numbers.js";
 export * from "./on-abort.js";
 export * from "./operator.js";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
+import { normalQuery } from "@tessera/core";
 import fc from "fast-check";
-import { normal, readJson, readList, readOne } from "./lines.js";
+import { readJson, readList, readOne } from "./lines.js";
 
 const wanted = ["how do retries back off", "where is the retry delay set"];
 
@@ -44,7 +45,7 @@ describe("reading lists out of answers", () => {
     fc.assert(
       fc.property(noise, (answer) => {
         const list = readList(answer);
-        expect(new Set(list.map(normal)).size).toBe(list.length);
+        expect(new Set(list.map(normalQuery)).size).toBe(list.length);
         readOne(answer);
         readJson(answer);
       }),

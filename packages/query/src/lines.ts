@@ -1,11 +1,5 @@
 // internal
-/** The form in which two queries are the same: case, spacing, quotes and the final mark do not count. */
-export const normal = (query: string): string =>
-  query
-    .normalize("NFKC")
-    .toLowerCase()
-    .replace(/\s+/g, " ")
-    .replace(/^["'“”‘’\s]+|["'“”‘’?.!\s]+$/g, "");
+import { normalQuery } from "@tessera/core";
 
 const bullet = /^\s*(?:[-*•–]|\(?#?\d{1,3}[.):]|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+/i;
 const longest = 1000;
@@ -57,7 +51,7 @@ export function readList(answer: string): string[] {
   return read
     .map((text) => text.trim())
     .filter((text) => {
-      const key = normal(text);
+      const key = normalQuery(text);
       if (!/\p{L}/u.test(key) || text.length > longest || seen.has(key)) return false;
       seen.add(key);
       return true;

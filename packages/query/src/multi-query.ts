@@ -1,6 +1,6 @@
-import { ask, asking, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, asking, boundOf, type LanguageModel, normalQuery, operator, text } from "@tessera/core";
 import { z } from "zod";
-import { normal, readList } from "./lines.js";
+import { readList } from "./lines.js";
 import { about } from "./question.js";
 
 /**
@@ -42,7 +42,7 @@ export const multiQuery = operator({
       );
       return {
         queries: readList(answer.text)
-          .filter((other) => normal(other) !== normal(query))
+          .filter((other) => normalQuery(other) !== normalQuery(query))
           .slice(0, count),
       };
     };

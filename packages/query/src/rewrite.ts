@@ -1,6 +1,6 @@
-import { ask, asking, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, asking, boundOf, type LanguageModel, normalQuery, operator, text } from "@tessera/core";
 import { z } from "zod";
-import { normal, readOne } from "./lines.js";
+import { readOne } from "./lines.js";
 import { about } from "./question.js";
 
 /** Cuts an answer at "**" and splits it at ";" (the protocol of Ma et al. 2023), each query once. */
@@ -10,7 +10,7 @@ export function readRewrites(answer: string, count: number): string[] {
     .split("**")[0]!
     .split(/;|\r?\n/)
     .map(readOne)
-    .filter((query) => /\p{L}|\p{N}/u.test(query) && !seen.has(normal(query)) && seen.add(normal(query)))
+    .filter((query) => /\p{L}|\p{N}/u.test(query) && !seen.has(normalQuery(query)) && seen.add(normalQuery(query)))
     .slice(0, count);
 }
 

@@ -1,6 +1,6 @@
-import { flag, number, operator, text } from "@tessera/core";
+import { flag, normalQuery, number, operator, text } from "@tessera/core";
 import { z } from "zod";
-import { normal, stateOf, unvisited } from "./state.js";
+import { stateOf, unvisited } from "./state.js";
 
 type Stop = "none" | "empty" | "depth" | "nodes";
 
@@ -49,7 +49,7 @@ export const frontier = operator({
       const next = level > depth ? [] : found.slice(0, Math.min(width, nodes - before.nodes));
       const stop: Stop = next.length > 0 ? "none" : level > depth ? "depth" : found.length > 0 ? "nodes" : "empty";
       const after = {
-        visited: [...before.visited, ...next.map(normal)],
+        visited: [...before.visited, ...next.map(normalQuery)],
         depth: level,
         nodes: before.nodes + next.length,
       };

@@ -1,5 +1,5 @@
 // internal
-import { TesseraError } from "@tessera/core";
+import { normalQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
 
 /** The state of a search on its port: JSON that only the scheduler itself reads. */
@@ -16,18 +16,10 @@ export const stateOf = <T extends z.ZodType>(schema: T) => ({
   },
 });
 
-/** The form in which two queries are the same (erratum E3): case, spacing, quotes and the final mark do not count. */
-export const normal = (query: string): string =>
-  query
-    .normalize("NFKC")
-    .toLowerCase()
-    .replace(/\s+/g, " ")
-    .replace(/^["'“”‘’\s]+|["'“”‘’?.!\s]+$/g, "");
-
 /** Texts that are not in `visited`, each once; adds their normal forms to it. */
 export function unvisited(texts: readonly string[], visited: Set<string>): string[] {
   return texts.filter((text) => {
-    const key = normal(text);
+    const key = normalQuery(text);
     return key !== "" && !visited.has(key) && visited.add(key);
   });
 }

@@ -1,6 +1,6 @@
-import { flag, number, operator, text } from "@tessera/core";
+import { flag, normalQuery, number, operator, text } from "@tessera/core";
 import { z } from "zod";
-import { normal, stateOf, unvisited } from "./state.js";
+import { stateOf, unvisited } from "./state.js";
 
 type Stop = "none" | "nodes" | "restarts" | "expansions";
 
@@ -57,7 +57,7 @@ export const tree = operator({
     ({ query, state: given, children = [] }) => {
       const root = { question: query, depth: 0 };
       const before = state.read(given) ?? { queue: [root], valid: [], at: root, restarts: 0, expansions: 0 };
-      const visited = new Set([root, ...before.valid].map(({ question }) => normal(question)));
+      const visited = new Set([root, ...before.valid].map(({ question }) => normalQuery(question)));
       const grown = (given === undefined ? [] : unvisited(children, visited))
         .slice(0, nodes - before.valid.length)
         .map((question) => ({ question, depth: before.at.depth + 1 }));
