@@ -1,6 +1,5 @@
 // internal
-import type { Json } from "@tessera/core";
-import { seeded } from "./kmeans.js";
+import { type Json, mulberry32 } from "@tessera/core";
 import type { CodeModule, Problem } from "./problem.js";
 import type { Language, Outcome, Sandbox } from "./sandbox/sandbox.js";
 
@@ -46,7 +45,7 @@ function vary(value: Json, random: () => number): Json {
 /** Argument lists like the given ones: those first, then seeded variations of them, without repeats. */
 export function similarArguments(given: readonly Arguments[], count: number, seed: number): Json[][] {
   if (given.length === 0) return [];
-  const random = seeded(seed);
+  const random = mulberry32(seed);
   const found = new Map(given.map((one) => [JSON.stringify(one), [...one]]));
   for (let attempt = 0; attempt < count * 20 && found.size < count; attempt++) {
     const base = given[Math.floor(random() * given.length)]!;

@@ -1,13 +1,4 @@
-/** A source of numbers in [0, 1): mulberry32, from a seed. */
-export function seeded(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { mulberry32 } from "@tessera/core";
 
 /** The squared Euclidean distance. */
 export function distance(a: readonly number[], b: readonly number[]): number {
@@ -37,7 +28,7 @@ export function kmeans(
   k: number,
   { seed = 0, restarts = 10 }: { seed?: number; restarts?: number } = {},
 ): Partition {
-  const random = seeded(seed);
+  const random = mulberry32(seed);
   let best: Partition | undefined;
   for (let n = 0; n < restarts; n++) {
     const next = lloyd(points, plusPlus(points, Math.min(k, points.length), random));

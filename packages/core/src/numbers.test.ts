@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import { dot, mean, softmax, uniform } from "./numbers.js";
+import { dot, mean, mulberry32, softmax, uniform } from "./numbers.js";
 
 describe("dot and mean", () => {
   it("are those of a calculation by hand", () => {
@@ -44,5 +44,19 @@ describe("uniform numbers", () => {
     const draw = (seed: number) => Array.from({ length: 5 }, uniform(seed));
     expect(draw(4)).toEqual(draw(4));
     expect(draw(4)).not.toEqual(draw(5));
+  });
+});
+
+describe("mulberry32", () => {
+  it("gives the numbers that are published for its seeds 0 and 1", () => {
+    const next = mulberry32(0);
+    expect([next(), next(), next()]).toEqual([0.26642920868471265, 0.0003297457005828619, 0.2232720274478197]);
+    expect(mulberry32(1)()).toBe(0.6270739405881613);
+  });
+
+  it("is uniform: the mean of ten thousand lies within three standard errors of a half", () => {
+    const next = mulberry32(7);
+    const drawn = Array.from({ length: 10_000 }, next);
+    expect(Math.abs(mean(drawn) - 0.5)).toBeLessThan((3 * Math.sqrt(1 / 12)) / 100);
   });
 });

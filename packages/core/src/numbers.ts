@@ -25,3 +25,14 @@ export function uniform(seed: number): () => number {
     return (state - 1) / 2147483646;
   };
 }
+
+/** Uniform numbers in [0, 1) of 32 bits, the same for a seed: mulberry32. */
+export function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { uniform } from "@tessera/core";
 import fc from "fast-check";
 import {
   answerF1,
@@ -152,11 +153,7 @@ describe("measures of spans", () => {
 describe("intervals", () => {
   it("hold the true mean about as often as they say", () => {
     // 200 samples of 40 coins that fall on heads with probability 0.3
-    let state = 7;
-    const random = () => {
-      state = (state * 48271) % 2147483647;
-      return state / 2147483647;
-    };
+    const random = uniform(7);
     let held = 0;
     for (let trial = 0; trial < 200; trial++) {
       const { low, high } = bootstrap(
@@ -177,11 +174,7 @@ describe("intervals", () => {
   });
 
   it("row 61: p is below 0.05 about as often as that where there is no difference, and nearly always where there is one", () => {
-    let state = 11;
-    const random = () => {
-      state = (state * 48271) % 2147483647;
-      return state / 2147483647;
-    };
+    const random = uniform(11);
     const below = (gain: number) => {
       let count = 0;
       for (let trial = 0; trial < 200; trial++) {

@@ -10,6 +10,7 @@ import {
   isOperator,
   type LanguageModel,
   mean,
+  mulberry32,
 } from "@tessera/core";
 import * as data from "@tessera/data";
 import { checkFlow, compile } from "@tessera/graph";
@@ -53,7 +54,7 @@ const programOf = (rights: Record<Name, boolean>) =>
 function simulated(p: number, c: number): LanguageModel & { requests: GenerateRequest[] } {
   return scriptedModel(
     ({ messages, seed }) => {
-      const random = coder.seeded(seed!);
+      const random = mulberry32(seed!);
       const shown = messages.at(-1)!.content;
       const rights = Object.fromEntries(
         names.map((name) => {

@@ -1,8 +1,7 @@
-import { TesseraError } from "@tessera/core";
+import { mulberry32, TesseraError } from "@tessera/core";
 import { type Bundle, readBundle } from "./bundle.js";
 import { dequantise } from "./encoder-model.js";
 import { generatorModel, readGeneratorGolden } from "./generator-bundle.js";
-import { randomStream } from "./random-encoder.js";
 import type { Tensor } from "./safetensors.js";
 import { carried, writeGeneratorBundle } from "./write-generator.js";
 
@@ -119,7 +118,7 @@ export function balancedClusters(
     const length = Math.hypot(...point) || 1;
     for (let i = 0; i < width; i++) point[i]! /= length;
   }
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   const drawn = [...Array(rows).keys()];
   for (let i = 0; i < clusters; i++) {
     const other = i + Math.floor(random() * (rows - i));

@@ -1,10 +1,9 @@
 // internal
 import { setImmediate as pause } from "node:timers/promises";
-import { type Capability, type Delta, type GenerateRequest, TesseraError, type Token } from "@tessera/core";
+import { type Capability, type Delta, type GenerateRequest, mulberry32, TesseraError, type Token } from "@tessera/core";
 import type { Sampling } from "./engine.js";
 import type { GeneratorModel } from "./generator-model.js";
 import { type SchemaAnswer, SchemaDecoding } from "./json-schema/decoding.js";
-import { randomStream } from "./random-encoder.js";
 import type { DrawnToken } from "./serving/generator-scheduler.js";
 import type { Answering, TextGeneration } from "./serving/generator-service.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -129,7 +128,7 @@ class TextAnswer implements Answering {
     private readonly tokenizer: Tokenizer,
   ) {
     this.maxTokens = request.maxTokens;
-    this.random = randomStream(request.seed ?? Math.floor(Math.random() * 2 ** 32));
+    this.random = mulberry32(request.seed ?? Math.floor(Math.random() * 2 ** 32));
   }
 
   sampling(): Sampling {

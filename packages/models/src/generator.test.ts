@@ -1,13 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type GenerateRequest } from "@tessera/core";
+import { complete, type GenerateRequest, mulberry32 } from "@tessera/core";
 import type { Engine, GeneratorBatch } from "./engine.js";
 import { randomGeneratorModel } from "./engines/gpu/generator-twin.fixture.js";
 import { referenceEngine } from "./engines/reference.js";
 import { logSoftmax, readSequence } from "./engines/reference-generator.js";
 import { type Generator, generator, openGenerator } from "./generator.js";
 import type { GeneratorModel } from "./generator-model.js";
-import { randomStream } from "./random-encoder.js";
 import { readTokenizer, type Tokenizer } from "./tokenizer.js";
 
 const marks = { end: 46, system: 29, user: 30, assistant: 31 };
@@ -15,7 +14,7 @@ let tokenizer: Tokenizer;
 let model: GeneratorModel;
 beforeAll(async () => {
   tokenizer = await readTokenizer(fileURLToPath(new URL("../tokenizer/tokenizer.json", import.meta.url)));
-  const random = randomStream(5);
+  const random = mulberry32(5);
   const rows = tokenizer.vocabulary;
   const embedding = { rows, columns: 24, values: Float32Array.from({ length: rows * 24 }, () => random() - 0.5) };
   const small = randomGeneratorModel(3, { routing: "learned", keyValue: true, current: true });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { mulberry32 } from "@tessera/core";
 import { type EncoderConfig, encoderModel } from "./encoder-bundle.js";
 import { referenceVectors } from "./engines/reference.js";
 import { type Tensor, writeShards } from "./safetensors.js";
@@ -39,19 +40,6 @@ export interface RandomEncoder {
   readonly golden?: number;
 }
 
-const { imul } = Math;
-
-/** Uniform in [0, 1): mulberry32. */
-export function randomStream(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /**
  * Writes a whole bundle with random weights into `folder`: it computes, but it has learnt nothing.
  */
@@ -61,7 +49,7 @@ export async function writeRandomEncoder(
 ): Promise<void> {
   const { hidden, layers, intermediate, exits } = encoderShapes[shape];
   const vocabulary = tokenizer === undefined ? encoderShapes[shape].vocabulary : encoderShapes.small.vocabulary;
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   const tensors = new Map<string, Tensor>();
   const matrix = (name: string, rows: number, columns: number): void => {
     const bytes = new Int8Array(rows * columns);

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { mulberry32 } from "@tessera/core";
 import { type GeneratorConfig, generatorModel } from "./generator-bundle.js";
 import type { GeneratorModel } from "./generator-model.js";
-import { randomStream } from "./random-encoder.js";
 import type { Tensor } from "./safetensors.js";
 import { writeGeneratorBundle } from "./write-generator.js";
 
@@ -109,7 +109,7 @@ const modelOf = (shape: keyof typeof generatorShapes, tensors: ReadonlyMap<strin
 
 /** The tensors of docs/models/generator-bundle.md; a matrix keeps the spread of a normed vector. */
 function tensorsOf(config: Shape, seed: number): Map<string, Tensor> {
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   const tensors = new Map<string, Tensor>();
   const matrix = (name: string, ...shape: number[]): void => {
     const values = new Int8Array(new SharedArrayBuffer(shape.reduce((product, size) => product * size, 1)));
@@ -164,7 +164,7 @@ export async function writeRandomGenerator(
   const { vocabulary, specialTokens } = shared;
   const spoken = tokenizer !== undefined && { vocabulary, specialTokens };
   const config = { name: `random-${shape}`, ...generatorShapes[shape], ...spoken };
-  const random = randomStream(seed + 1);
+  const random = mulberry32(seed + 1);
   const cases = Array.from({ length: golden }, (_, number) => ({
     name: `case-${number}`,
     ids: Array.from({ length: 2 + 4 * number }, () => Math.floor(random() * config.vocabulary)),

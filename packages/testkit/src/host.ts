@@ -1,4 +1,12 @@
-import { type Context, type Host, type Principal, type Resource, type Spending, TesseraError } from "@tessera/core";
+import {
+  type Context,
+  type Host,
+  type Principal,
+  type Resource,
+  type Spending,
+  TesseraError,
+  uniform,
+} from "@tessera/core";
 
 /** A host over resources written as `{ "store/docs": store, "model/judge": model }`. */
 export function hostOf(resources: Readonly<Record<string, Resource>> = {}): Host {
@@ -23,18 +31,11 @@ export function contextOf(
 ): RecordingContext {
   const emitted: RecordingContext["emitted"] = [];
   const spent = { calls: 0, tokens: 0, layers: 0, cost: 0 };
-  let state = 1;
   return {
     path: options.path ?? "test",
     signal: options.signal ?? new AbortController().signal,
     principal: options.principal,
-    // the minimal standard generator (Park and Miller 1988)
-    random:
-      options.random ??
-      (() => {
-        state = (state * 48271) % 2147483647;
-        return state / 2147483647;
-      }),
+    random: options.random ?? uniform(1),
     emit: (port, delta) => void emitted.push({ port, delta }),
     spend({ calls = 0, tokens = 0, layers = 0, cost = 0 }: Spending) {
       spent.calls += calls;

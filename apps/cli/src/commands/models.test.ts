@@ -2,7 +2,8 @@ import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { randomStream, type Tensor, writeSafetensors } from "@tessera/models";
+import { mulberry32 } from "@tessera/core";
+import { type Tensor, writeSafetensors } from "@tessera/models";
 import { root, tessera } from "../program.fixture.js";
 
 let folder: string;
@@ -14,7 +15,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** A checkpoint of one layer in MoLM's layout with our tokenizer. */
 async function writeRandomMolm(folder: string): Promise<void> {
-  const random = randomStream(2);
+  const random = mulberry32(2);
   const tensors = new Map<string, Tensor>();
   const tensor = (name: string, ...shape: number[]): void => {
     const length = shape.reduce((product, size) => product * size, 1);

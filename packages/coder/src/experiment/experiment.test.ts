@@ -2,9 +2,9 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { mulberry32 } from "@tessera/core";
 import { contextOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
-import { seeded } from "../kmeans.js";
 import { quickjs } from "../sandbox/quickjs.js";
 import { openSandbox, type Sandbox } from "../sandbox/sandbox.js";
 import { type Arm, arms, poolsOf, runArm } from "./arms.js";
@@ -36,7 +36,7 @@ describe("pass@k", () => {
 
 describe("the paired bootstrap", () => {
   it("covers the true difference about as often as it says", () => {
-    const random = seeded(11);
+    const random = mulberry32(11);
     let covered = 0;
     const trials = 200;
     for (let trial = 0; trial < trials; trial++) {
@@ -262,7 +262,7 @@ describe("scoring and arms", () => {
     // a simulation, not a model: right in one of three, always right with a module shown
     const model = scriptedModel(
       ({ messages, seed }) =>
-        `\`\`\`js\n${messages[0]!.content.includes("v.filter((x) => x % 2 === 0)") || seeded(seed!)() < 1 / 3 ? right : wrong}\n\`\`\``,
+        `\`\`\`js\n${messages[0]!.content.includes("v.filter((x) => x % 2 === 0)") || mulberry32(seed!)() < 1 / 3 ? right : wrong}\n\`\`\``,
       { capabilities: ["seed"] },
     );
     const tasks = [example, { ...example, id: "other" }];
@@ -270,7 +270,7 @@ describe("scoring and arms", () => {
       ...{ model, sandbox, encoder: scriptedEncoder(), clusters: [2, 1], count: 6, seeds: [0, 1] },
       ...{ maxTokens: 200, temperature: 1, style: "brief" as const, characters: 4000 },
       context: (id: string, arm: string, seed: number) =>
-        contextOf({ path: `${id}/${arm}/${seed}`, random: seeded(id.length * 1000 + arm.length * 10 + seed) }),
+        contextOf({ path: `${id}/${arm}/${seed}`, random: mulberry32(id.length * 1000 + arm.length * 10 + seed) }),
     };
     const log: LoggedSample[] = [];
     for await (const one of runExperiment(tasks, settings)) log.push(one);

@@ -1,5 +1,4 @@
-import { mean, TesseraError } from "@tessera/core";
-import { seeded } from "../kmeans.js";
+import { mean, mulberry32, TesseraError } from "@tessera/core";
 
 /**
  * The probability that one of k samples drawn without replacement from n, of which c are right, is right:
@@ -43,7 +42,7 @@ export function pairedBootstrap(
   if (count === 0 || right.length !== count)
     throw new TesseraError("BAD_ARGUMENT", `cannot pair ${count} problems with ${right.length}`);
   const statistic = kind === "relative" ? relative : difference;
-  const random = seeded(seed);
+  const random = mulberry32(seed);
   const drawn: number[] = [];
   for (let n = 0; n < resamples; n++) {
     let [sumLeft, sumRight] = [0, 0];

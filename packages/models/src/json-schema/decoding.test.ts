@@ -1,13 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type GenerateRequest, type Json } from "@tessera/core";
+import { complete, type GenerateRequest, type Json, mulberry32 } from "@tessera/core";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import type { Matrix } from "../encoder-model.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { randomGeneratorModel } from "../engines/gpu/generator-twin.fixture.js";
 import { type Generator, generator } from "../generator.js";
-import { randomStream } from "../random-encoder.js";
 import { readTokenizer, type Tokenizer } from "../tokenizer.js";
 import { Automaton } from "./automaton.js";
 import { readSchema } from "./schema.js";
@@ -21,7 +20,7 @@ let model: Generator;
 beforeAll(async () => {
   tokenizer = await readTokenizer(fileURLToPath(new URL("../../tokenizer/tokenizer.json", import.meta.url)));
   const small = randomGeneratorModel(5, { routing: "learned", keyValue: true, current: true });
-  const random = randomStream(9);
+  const random = mulberry32(9);
   const rows = tokenizer.vocabulary;
   const embedding: Matrix = {
     rows,

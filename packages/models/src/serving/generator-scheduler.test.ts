@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
+import { mulberry32 } from "@tessera/core";
 import fc from "fast-check";
-import { randomStream } from "../random-encoder.js";
 import { FakeGenerator, SimulatedClock, spoken } from "./fake-generator.fixture.js";
 import { GeneratorScheduler, type SchedulerSettings, type SequenceEnd } from "./generator-scheduler.js";
 
@@ -237,7 +237,7 @@ describe("the scheduler of a generator", () => {
     const blocks = 512;
     const { generator, session } = scheduler(blocks, 8, { sequences: 64, tokensPerStep: 512, waiting: 512 });
     session.recording = false;
-    const random = randomStream(7);
+    const random = mulberry32(7);
     let steps = 0;
     session.before = () => {
       if (++steps % 1009 === 0) throw new Error("device lost");

@@ -2,7 +2,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import type { Filter, Passage, Principal } from "@tessera/core";
+import { type Filter, type Passage, type Principal, uniform } from "@tessera/core";
 import { testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { Bm25Store, tfIdf } from "./bm25.js";
@@ -41,15 +41,6 @@ const step = fc.oneof(
     }),
   },
 );
-
-// the minimal standard generator (Park and Miller 1988)
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return state / 2147483647;
-  };
-}
 
 const found = async (store: Bm25Store, query: Parameters<Bm25Store["search"]>[0]) =>
   (await store.search(query)).map(({ passage: { id }, score }) => ({ id, score }));
@@ -93,7 +84,7 @@ describe("Bm25Store", () => {
   ])(
     "row 21: %s agrees with the formula on many documents with words of very different frequency",
     async (_, settings) => {
-      const random = seeded(7);
+      const random = uniform(7);
       const word = () =>
         `w${String.fromCharCode(97 + Math.floor(10 * random()))}${"z".repeat(Math.floor(1 / (random() + 0.02)))}`;
       const documents: Passage[] = Array.from({ length: 12_000 }, (_, i) => ({

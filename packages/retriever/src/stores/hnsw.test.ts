@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import type { Filter, Passage } from "@tessera/core";
+import { type Filter, type Passage, uniform } from "@tessera/core";
 import { testStore } from "@tessera/testkit";
 import { ExactStore } from "./exact.js";
 import { HnswStore } from "./hnsw.js";
@@ -10,17 +10,8 @@ import { loadVectorStore, openVectorStore } from "./nearest.js";
 
 testStore("HnswStore", { open: () => HnswStore.open({ space: "test:4", width: 4 }), by: "vector" });
 
-// the minimal standard generator (Park and Miller 1988)
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return state / 2147483647;
-  };
-}
-
 const width = 32;
-const random = seeded(11);
+const random = uniform(11);
 const normal = () => Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
 const axes = Array.from({ length: 6 }, () => Array.from({ length: width }, normal));
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { flow, type Hit, type Passage, type Principal, type Store } from "@tessera/core";
+import { flow, type Hit, type Passage, type Principal, type Store, uniform } from "@tessera/core";
 import { compile, memoryRecords } from "@tessera/graph";
 import { hostOf } from "@tessera/testkit";
 import { dense } from "../dense.js";
@@ -17,11 +17,7 @@ const questions = 500; // each asks for every document: 100,000 cases a store
 const width = 8;
 const names = Array.from({ length: 10 }, (_, i) => `name${i}`);
 
-let state = 3;
-const random = (): number => {
-  state = (state * 48271) % 2147483647; // Park and Miller 1988
-  return state / 2147483647;
-};
+const random = uniform(3);
 const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 const some = () => names.filter(() => random() < 0.2);
 const word = () => `word${Math.floor(random() * 12)}`;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { admits, type Filter, type Passage, type Principal, type StoreQuery } from "@tessera/core";
+import { admits, type Filter, type Passage, type Principal, type StoreQuery, uniform } from "@tessera/core";
 import { hasPgvector, hasPlainPostgres, needs, PostgresServer, testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { referenceBm25 } from "./bm25.reference.js";
@@ -196,12 +196,8 @@ describe("PostgresStore", () => {
   it("a filter never starves the graph: as many hits as there are, and the nearest", async () => {
     const store = await open({ space: "test:8", width: 8 });
     const exact = new ExactStore({ space: "test:8", width: 8 });
-    let state = 7;
-    const random = () => {
-      state = (state * 48271) % 2147483647; // Park and Miller 1988
-      return state / 2147483647 - 0.5;
-    };
-    const vector = () => Float32Array.from({ length: 8 }, random);
+    const random = uniform(7);
+    const vector = () => Float32Array.from({ length: 8 }, () => random() - 0.5);
     const passages = Array.from({ length: 1500 }, (_, i) => ({
       id: `p${i}`,
       text: "",

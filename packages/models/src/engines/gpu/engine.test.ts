@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { mulberry32 } from "@tessera/core";
 import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
 import { verifyModel } from "../../catalogue.js";
@@ -10,7 +11,7 @@ import { encoderModel, type GoldenCase, readGolden } from "../../encoder-bundle.
 import type { EncoderModel } from "../../encoder-model.js";
 import { ragged } from "../../engine.js";
 import { openEncoderModel } from "../../open-model.js";
-import { randomStream, writeRandomEncoder } from "../../random-encoder.js";
+import { writeRandomEncoder } from "../../random-encoder.js";
 import { referenceVectors } from "../reference.js";
 import { gpuOnDemand } from "./choose.js";
 import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
@@ -52,7 +53,7 @@ const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 };
 const row = (vectors: Float32Array, i: number): Float32Array => vectors.slice(i * model.hidden, (i + 1) * model.hidden);
 const inputs = (count: number, longest: number, seed = 1): number[][] => {
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   return Array.from({ length: count }, () =>
     Array.from({ length: 1 + Math.floor(random() * longest) }, () => Math.floor(random() * 160)),
   );

@@ -1,7 +1,7 @@
+import { mulberry32 } from "@tessera/core";
 import type { Matrix, Norm } from "../../encoder-model.js";
 import type { Sampling } from "../../engine.js";
 import type { GeneratorModel, Routing } from "../../generator-model.js";
-import { randomStream } from "../../random-encoder.js";
 import { readSequence } from "../reference-generator.js";
 
 /** x Φ(x), Φ by Simpson's rule over the density. */
@@ -57,7 +57,7 @@ export interface TwinShape {
 export function randomGeneratorModel(seed: number, { routing, keyValue, current }: TwinShape): GeneratorModel {
   const hidden = 24;
   const size = keyValue ? 16 : hidden;
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   const matrix = (rows: number, columns: number, bias = false): Matrix => ({
     rows,
     columns,

@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
+import { mulberry32 } from "@tessera/core";
 import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
 import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../../engine.js";
 import { generatorModel, readGeneratorGolden } from "../../generator-bundle.js";
 import type { GeneratorModel } from "../../generator-model.js";
-import { randomStream } from "../../random-encoder.js";
 import { likeliest, readSequence } from "../reference-generator.js";
 import { type GpuEngine, gpuEngine } from "./engine.js";
 import { randomGeneratorModel, twinLogits, twinSample } from "./generator-twin.fixture.js";
@@ -44,7 +44,7 @@ const piece = (
 const logprobOf = (logits: readonly number[], id: number): number =>
   logits[id]! - Math.max(...logits) - Math.log(logits.reduce((sum, z) => sum + Math.exp(z - Math.max(...logits)), 0));
 const randomIds = (count: number, seed: number): number[] => {
-  const random = randomStream(seed);
+  const random = mulberry32(seed);
   return Array.from({ length: count }, () => Math.floor(random() * 50));
 };
 
@@ -158,7 +158,7 @@ describe("a generator on the GPU engine", () => {
   onDevice("draws as its twin does, with temperature, top-p, allowed ids and alternatives", async () => {
     const model = randomGeneratorModel(5, { routing: "none", keyValue: true, current: true });
     await withModel(model, async (session) => {
-      const random = randomStream(9);
+      const random = mulberry32(9);
       const ids = randomIds(7, 4);
       const logits = twinLogits(model, ids).at(-1)!;
       const sampling = Array.from({ length: 40 }, (_, i): Sampling => {

@@ -1,7 +1,6 @@
-import { messageOf } from "@tessera/core";
+import { messageOf, mulberry32 } from "@tessera/core";
 import type { EncoderModel, Matrix } from "../../encoder-model.js";
 import { type Engine, ragged, type Sampling } from "../../engine.js";
-import { randomStream } from "../../random-encoder.js";
 import { randomGenerator } from "../../random-generator.js";
 import { referenceVectors } from "../reference.js";
 import { likeliest, readSequence } from "../reference-generator.js";
@@ -46,7 +45,7 @@ const close = { fp32: { logits: 1e-4, modules: 1e-5 }, other: { logits: 2e-2, mo
  */
 async function generatorFailure(engine: Engine): Promise<string | undefined> {
   const model = randomGenerator({ shape: "tiny", seed: 7 });
-  const random = randomStream(11);
+  const random = mulberry32(11);
   const [length, first, blockTokens] = [28, 12, 8];
   const texts = Array.from({ length: 6 }, () =>
     Array.from({ length }, () => Math.floor(random() * model.embedding.rows)),
@@ -86,7 +85,7 @@ async function generatorFailure(engine: Engine): Promise<string | undefined> {
 
 function testEncoder(): EncoderModel {
   const hidden = 48;
-  const random = randomStream(7);
+  const random = mulberry32(7);
   const matrix = (rows: number, columns: number): Matrix => {
     const values = Float32Array.from({ length: rows * columns }, () => (2 * random() - 1) * Math.sqrt(3 / columns));
     return { rows, columns, values };
