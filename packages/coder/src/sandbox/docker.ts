@@ -5,6 +5,10 @@ import { admit, type Driver, type Runnable } from "./driver.js";
 import { lanes } from "./lanes.js";
 import { admitArgument, commandOf, runProcess } from "./process.js";
 
+/** Where the command line finds its daemon: a rootless one, one elsewhere, Podman's. No container gets any of it. */
+const surroundings = (): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => /^(HOME|XDG_RUNTIME_DIR|DOCKER_\w+)$/.test(name)));
+
 /**
  * A bridge to Docker (or a program with its command line): one container a run, with no network, a read-only file
  * system, no capabilities, an unprivileged user, and limits of memory and processes. Its images have to be there.
@@ -28,7 +32,7 @@ export function docker({
 
   /** `undefined` where a command succeeds, else what it says. */
   const complaint = async (...args: string[]): Promise<string | undefined> => {
-    const { status, exitCode, errors } = await runProcess({ path, args, input: "" }, quiet);
+    const { status, exitCode, errors } = await runProcess({ path, args, input: "", env: surroundings() }, quiet);
     return status === "exited" && exitCode === 0 ? undefined : errors.trim();
   };
   async function lacking(): Promise<string | undefined> {
@@ -66,12 +70,13 @@ export function docker({
         ...commandOf(program, limits, "node", "python3"),
       ];
       const onKill = (): void => {
-        void runProcess({ path, args: ["kill", name], input: "" }, quiet).catch(() => undefined);
+        void runProcess({ path, args: ["kill", name], input: "", env: surroundings() }, quiet).catch(() => undefined);
       };
       const within = { ...limits, wallMs: limits.wallMs + startMs };
       return lane(async () => {
         admit(driver, program, signal);
-        return runProcess({ path, args, input: program.input ?? "", onKill }, within, signal);
+        const command = { path, args, input: program.input ?? "", env: surroundings(), onKill };
+        return runProcess(command, within, signal);
       });
     },
     close: async () => undefined,

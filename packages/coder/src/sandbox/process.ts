@@ -17,6 +17,8 @@ export interface Command {
    * would leave a process that nobody knows.
    */
   readonly tellsChild?: boolean;
+  /** What the command itself finds in its environment, beside PATH. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called when the limits end the run, besides killing the process. */
   readonly onKill?: () => void;
 }
@@ -34,7 +36,7 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
     const start = performance.now();
     const child = spawn(command.path, command.args, {
       stdio: descriptors(command),
-      env: { PATH: process.env.PATH },
+      env: { PATH: process.env.PATH, ...command.env },
     });
     const written = { output: [] as Buffer[], errors: [] as Buffer[] };
     let room = limits.outputBytes;
