@@ -227,10 +227,49 @@ describe("coder.extract", () => {
     expect((await runOperator(assemble, {}, whole)).samples).toMatchObject([{ code: right.code }]);
   }, 30_000);
 
-  it("recovers whole functions from broken programs", async () => {
-    const code = `${evens}\nfunction broken( { return 1;\n${total}\nfunction solve(list) { return total(evens(list)`;
-    const output = await runOperator(extract, {}, { problem, samples: [sampleOf("x", code)] });
-    expect(names(output)).toEqual(expect.arrayContaining(["evens"]));
+  it("recovers the whole functions of broken programs, in three languages", async () => {
+    const typed = (code: string) => code.replace("(list)", "(list: number[])");
+    const half = 'def half(x):\n    """Half of x."""\n    return x / 2\n';
+    const twice = "def twice(x):\n    return x * 2\n";
+    for (const [language, code, whole] of [
+      [
+        "javascript",
+        `${evens}\nfunction broken( { return 1;\n${total}\nfunction solve(list) { return total(evens(list)`,
+        "evens total",
+      ],
+      [
+        "javascript",
+        `function broken(x) { if (x) { return 1;\n${evens}\nfunction solve(list) { return evens(list); }`,
+        "evens",
+      ],
+      [
+        "javascript",
+        `Here it is:\n${evens}\nIt is used so:\nfunction solve(list) { return evens(list); }\nHope that helps!`,
+        "evens",
+      ],
+      [
+        "typescript",
+        `interface P { a: number\n${typed(evens)}\nfunction broken(x: Array<number { return 1; }\n${typed(total)}`,
+        "evens total",
+      ],
+      [
+        "python",
+        `${half}\ndef broken(x:\n    return x\n\n${twice}\ndef solve(x):\n    return half(twice(x`,
+        "half twice",
+      ],
+      [
+        "python",
+        `${half}\ndef broken(x):\n  if x:\nreturn x\n\n${twice}\ndef solve(x):\n    return half(twice(x))`,
+        "half twice",
+      ],
+    ]) {
+      const output = await runOperator(
+        extract,
+        {},
+        { problem: { ...problem, language }, samples: [sampleOf("x", code!)] },
+      );
+      expect([code, names(output).join(" ")]).toEqual([code, whole]);
+    }
   });
 
   it("reads every way to define a function, in three languages", async () => {
