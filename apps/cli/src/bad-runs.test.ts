@@ -57,6 +57,14 @@ describe.each([...flows.keys()])("tessera run %s", (name) => {
     expect(await failure(name, { ...resources(), input })).toMatchObject({ code: "BAD_INPUT", path });
   });
 
+  it("says which option gives a resource that the flow names and nobody gave", async () => {
+    const { data: _, database: __, cassette: ___, ...none } = resources();
+    const missing = (await failure(name, none)) as { code: string; findings?: { code: string; hint: string }[] };
+    for (const { code, hint } of missing.findings ?? [])
+      if (code === "UNKNOWN_RESOURCE") expect(hint).toMatch(/^(--|did you mean|known)/);
+    expect(missing.code === "INVALID_FLOW" || missing.code === "BAD_INPUT").toBe(true);
+  });
+
   it("names the model that there is none of", async () => {
     expect(await failure(name, { ...resources(), cassette: undefined, model: "no-such" } as object)).toMatchObject({
       code: "UNKNOWN_RESOURCE",

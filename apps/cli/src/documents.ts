@@ -7,7 +7,7 @@ export function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new TesseraError("BAD_JSON", messageOf(cause), { path, cause });
+    throw new TesseraError("BAD_JSON", messageOf(cause), { path, hint: "it must be one JSON value", cause });
   }
 }
 

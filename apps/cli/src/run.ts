@@ -2,6 +2,7 @@ import type { FlowDocument, FlowEvent } from "@tessera/core";
 import { type Budget, compile, type RunResult } from "@tessera/graph";
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { colors } from "./colors.js";
+import { resourceHints } from "./resource-hints.js";
 import type { Terminal } from "./terminal.js";
 
 export interface Ran {
@@ -17,7 +18,7 @@ export async function runFlow(
   resources: Resources,
   options: { trace?: boolean; streamed?: string; budget?: Budget; signal?: AbortSignal },
 ): Promise<Ran & { wrote: boolean }> {
-  const host = new ResourceHost(resources);
+  const host = new ResourceHost(resources, resourceHints);
   try {
     const flow = await compile(document, { operators, host });
     const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
