@@ -1,4 +1,5 @@
 // internal
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { TesseraError } from "@tessera/core";
@@ -7,10 +8,14 @@ import { badConfig, readHashed, readJson } from "./bundle.js";
 import { readSafetensors, type Tensor } from "./safetensors.js";
 
 /**
- * The tensors of a checkpoint in the Hugging Face layout, one file or shards with an index, and the hash of each file.
+ * The tensors of a checkpoint in the Hugging Face layout, one file or shards with an index, and the revision: of the
+ * hashes of its config and of each file.
  * @throws TesseraError BAD_BUNDLE
  */
-export async function readCheckpoint(folder: string): Promise<{ tensors: Map<string, Tensor>; hashes: string[] }> {
+export async function readCheckpoint(
+  folder: string,
+  configHash: string,
+): Promise<{ folder: string; tensors: Map<string, Tensor>; revision: string }> {
   const index = join(folder, "model.safetensors.index.json");
   let files = ["model.safetensors"];
   if (existsSync(index)) {
@@ -23,11 +28,11 @@ export async function readCheckpoint(folder: string): Promise<{ tensors: Map<str
     if (odd !== undefined) throw new TesseraError("BAD_BUNDLE", `"${odd}" is outside the folder`, { path: index });
   }
   const tensors = new Map<string, Tensor>();
-  const hashes: string[] = [];
+  const hashes = [configHash];
   for (const file of files) {
     const { bytes, hash } = await readHashed(join(folder, file), true);
     hashes.push(hash);
     for (const [name, tensor] of readSafetensors(bytes, join(folder, file))) tensors.set(name, tensor);
   }
-  return { tensors, hashes };
+  return { folder, tensors, revision: createHash("sha256").update(hashes.join()).digest("hex").slice(0, 16) };
 }

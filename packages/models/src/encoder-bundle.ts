@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { type Bundle, badConfig, readJson } from "./bundle.js";
-import { BundleTensors, rowsOf } from "./bundle-tensors.js";
 import {
   type Block,
   type EncoderModel,
@@ -12,6 +11,7 @@ import {
   kinds,
   type Norm,
 } from "./encoder-model.js";
+import { ModelTensors, rowsOf } from "./model-tensors.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -66,7 +66,7 @@ export function encoderModel(bundle: Bundle): EncoderModel {
   if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
   const config = parsed.data;
   const { hidden, intermediate } = config;
-  const tensors = new BundleTensors(bundle, config.normEpsilon);
+  const tensors = new ModelTensors(bundle, config.normEpsilon);
   const norm = (name: string): Norm => tensors.norm("rms", name, hidden);
 
   const embedding = tensors.matrix("embedding.weight", config.vocabulary, hidden);

@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { type Bundle, badConfig, readJson } from "./bundle.js";
-import { BundleTensors, rowsOf } from "./bundle-tensors.js";
 import type { Matrix } from "./encoder-model.js";
 import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "./generator-model.js";
+import { ModelTensors, rowsOf } from "./model-tensors.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -72,7 +72,7 @@ export function generatorModel(bundle: Bundle): GeneratorModel {
   if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
   const config = parsed.data;
   const { hidden, vocabulary } = config;
-  const tensors = new BundleTensors(bundle, config.normEpsilon);
+  const tensors = new ModelTensors(bundle, config.normEpsilon);
   const modules = config.architecture === "tessera-moe" ? mixtureReader(config, tensors) : denseReader(config, tensors);
 
   const embedding = tensors.matrix("embedding.weight", vocabulary, hidden);
@@ -99,7 +99,7 @@ export function generatorModel(bundle: Bundle): GeneratorModel {
 
 type LayerReader = (layer: number) => GeneratorModel["layers"][number];
 
-function keyValueOf(tensors: BundleTensors, name: string, size: number, hidden: number): AttentionModules["keyValue"] {
+function keyValueOf(tensors: ModelTensors, name: string, size: number, hidden: number): AttentionModules["keyValue"] {
   const both: Matrix = {
     ...tensors.matrix(`${name}.key_value.weight`, 2 * size, hidden),
     bias: tensors.single(`${name}.key_value.bias`, [2 * size]),
@@ -107,7 +107,7 @@ function keyValueOf(tensors: BundleTensors, name: string, size: number, hidden: 
   return { key: rowsOf(both, 0, size), value: rowsOf(both, size, size) };
 }
 
-function mixtureReader(config: z.infer<typeof mixture>, tensors: BundleTensors): LayerReader {
+function mixtureReader(config: z.infer<typeof mixture>, tensors: ModelTensors): LayerReader {
   const { hidden, gate, attention, feedforward } = config;
   const countOf = (experts: number | number[], layer: number): number =>
     Array.isArray(experts) ? experts[layer]! : experts;
@@ -143,7 +143,7 @@ function mixtureReader(config: z.infer<typeof mixture>, tensors: BundleTensors):
   };
 }
 
-function denseReader(config: z.infer<typeof dense>, tensors: BundleTensors): LayerReader {
+function denseReader(config: z.infer<typeof dense>, tensors: ModelTensors): LayerReader {
   const { hidden, attention, feedforward, emergent } = config;
   return (layer) => {
     const [above, below] = [`layers.${layer}.attention`, `layers.${layer}.feedforward`];

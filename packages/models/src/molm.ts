@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { badConfig, readJson } from "./bundle.js";
 import { readCheckpoint } from "./checkpoint.js";
 import type { Matrix, Norm } from "./encoder-model.js";
 import type { GeneratorModel, Routing } from "./generator-model.js";
+import { ModelTensors } from "./model-tensors.js";
 
 const size = z.int().positive();
 
@@ -58,45 +57,23 @@ export async function readMolm(folder: string): Promise<GeneratorModel> {
   const config = parsed.data;
   const { n_embd: hidden, gating_size: gate, vocab_size: vocabulary } = config;
 
-  const { tensors, hashes } = await readCheckpoint(folder);
-  const unused = new Set([...tensors.keys()].filter((name) => !/\.attn\.(?:mask|cum_weight)$/.test(name)));
-  const bad = (name: string, message: string): TesseraError =>
-    new TesseraError("BAD_BUNDLE", message, { path: `${folder}#${name}` });
-  const take = (name: string, shape: readonly number[]): Float32Array => {
-    const tensor = tensors.get(name);
-    if (!tensor) throw bad(name, "the tensor is missing");
-    if (tensor.shape.join() !== shape.join())
-      throw bad(name, `the shape is [${tensor.shape}], the config asks for [${shape}]`);
-    if (!(tensor.values instanceof Float32Array)) throw bad(name, "the tensor must be of floating point");
-    if (!tensor.values.every(Number.isFinite)) throw bad(name, "a value is not finite");
-    unused.delete(name);
-    return tensor.values;
-  };
-  const matrix = (name: string, rows: number, columns: number): Matrix => ({
-    rows,
-    columns,
-    values: take(name, [rows, columns]),
-  });
+  const checkpoint = await readCheckpoint(folder, hash);
+  const tensors = new ModelTensors(checkpoint, config.layer_norm_epsilon);
   const experts = (name: string, count: number, inputs: number, outputs: number): Matrix[] => {
-    const values = take(name, [count, inputs, outputs]);
+    const values = tensors.single(name, [count, inputs, outputs]);
     return Array.from({ length: count }, (_, e) =>
       transposed(values.subarray(e * inputs * outputs, (e + 1) * inputs * outputs), inputs, outputs),
     );
   };
-  const norm = (name: string): Norm => ({
-    kind: "layer",
-    epsilon: config.layer_norm_epsilon,
-    weight: take(`${name}.weight`, [hidden]),
-    bias: take(`${name}.bias`, [hidden]),
-  });
+  const norm = (name: string): Norm => tensors.norm("layer", name, hidden);
   const routing = (name: string, count: number, top: number): Routing => ({
     kind: "learned",
     router: {
       input: {
-        ...matrix(`${name}.gate.w_gate.0.weight`, gate, hidden),
-        bias: take(`${name}.gate.w_gate.0.bias`, [gate]),
+        ...tensors.singleMatrix(`${name}.gate.w_gate.0.weight`, gate, hidden),
+        bias: tensors.single(`${name}.gate.w_gate.0.bias`, [gate]),
       },
-      output: matrix(`${name}.gate.w_gate.3.weight`, count, gate),
+      output: tensors.singleMatrix(`${name}.gate.w_gate.3.weight`, count, gate),
     },
     top,
   });
@@ -122,22 +99,19 @@ export async function readMolm(folder: string): Promise<GeneratorModel> {
   const end = config.eos_token_id ?? vocabulary - 1;
   const model: GeneratorModel = {
     name: basename(resolve(folder)),
-    revision: createHash("sha256")
-      .update([hash, ...hashes].join())
-      .digest("hex")
-      .slice(0, 16),
+    revision: checkpoint.revision,
     architecture: "moduleformer",
     hidden,
     heads: 1,
     attendsCurrent: true,
     context: config.block_size + config.history_length,
-    embedding: matrix("transformer.wte.weight", vocabulary, hidden),
+    embedding: tensors.singleMatrix("transformer.wte.weight", vocabulary, hidden),
     layers,
     norm: norm("transformer.ln_f"),
-    head: matrix("lm_head.weight", vocabulary, hidden),
+    head: tensors.singleMatrix("lm_head.weight", vocabulary, hidden),
     marks: { end, system: end, user: end, assistant: end },
   };
-  for (const name of unused) throw bad(name, "the config has no place for the tensor");
+  tensors.finish(/\.attn\.(?:mask|cum_weight)$/);
   return model;
 }
 

@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { badConfig, readJson } from "./bundle.js";
 import { readCheckpoint } from "./checkpoint.js";
 import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "./encoder-model.js";
-import type { Tensor } from "./safetensors.js";
+import { ModelTensors } from "./model-tensors.js";
 
 const size = z.int().positive();
 
@@ -61,34 +60,24 @@ export async function readStarEncoder(
   if (hidden % (2 * heads) !== 0 || heads % shared !== 0 || exitLayers.at(-1) !== layers)
     throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", { path });
 
-  const { tensors, hashes } = await readCheckpoint(folder);
-  const bad = (name: string, message: string): TesseraError =>
-    new TesseraError("BAD_BUNDLE", message, { path: `${folder}#${name}` });
-  const single = (name: string, shape: readonly number[]): Float32Array => {
-    const tensor = tensors.get(name);
-    if (!tensor) throw bad(name, "the tensor is missing");
-    if (tensor.shape.join() !== shape.join())
-      throw bad(name, `the shape is [${tensor.shape}], the config asks for [${shape}]`);
-    if (!(tensor.values instanceof Float32Array)) throw bad(name, "the tensor must be of floating point");
-    return tensor.values;
-  };
+  const checkpoint = await readCheckpoint(folder, hash);
+  const tensors = new ModelTensors(checkpoint, config.norm_epsilon);
+  const names = [...checkpoint.tensors.keys()];
   const bias = (name: string, length: number): Float32Array | undefined =>
-    tensors.has(name) ? single(name, [length]) : undefined;
+    names.includes(name) ? tensors.single(name, [length]) : undefined;
   const matrix = (name: string, rows: number, columns: number): Matrix => ({
-    rows,
-    columns,
-    values: single(`${name}.weight`, [rows, columns]),
+    ...tensors.singleMatrix(`${name}.weight`, rows, columns),
     bias: bias(`${name}.bias`, rows),
   });
   const norm = (name: string): Norm => ({
     kind: "layer",
     epsilon: config.norm_epsilon,
-    weight: single(`${name}.weight`, [hidden]),
+    weight: tensors.single(`${name}.weight`, [hidden]),
     bias: bias(`${name}.bias`, hidden),
   });
 
-  const embeddingName = [...tensors.keys()].find((name) => name.endsWith("embed_tokens.weight"));
-  if (!embeddingName) throw bad("embed_tokens.weight", "the tensor is missing");
+  const embeddingName = names.find((name) => name.endsWith("embed_tokens.weight"));
+  if (!embeddingName) throw tensors.bad("embed_tokens.weight", "the tensor is missing");
   const body = embeddingName.slice(0, -"embed_tokens.weight".length);
   const sharedWidth = (hidden / heads) * shared;
   const blocks = Array.from({ length: layers }, (_, i): Block => {
@@ -104,14 +93,14 @@ export async function readStarEncoder(
       down: matrix(`${layer}.mlp.c_proj`, hidden, config.intermediate_size),
     };
   });
-  const projections = projectionNames(tensors);
+  const projections = projectionNames(names);
   const found = exitLayers.flatMap((layer) => {
     const name = projections.length === 1 ? projections[0] : projections[config.matryoshka_layers.indexOf(layer)];
     return projections.length === 1 && layer !== layers ? [] : [{ layer, name }];
   });
   const exits = found.map(({ layer, name }): ExitHead => {
-    if (name === undefined) throw bad("projection_fn", `there is no projection for the exit at layer ${layer}`);
-    const isLast = layer === config.num_hidden_layers && tensors.has(`${body}norm.weight`);
+    if (name === undefined) throw tensors.bad("projection_fn", `there is no projection for the exit at layer ${layer}`);
+    const isLast = layer === config.num_hidden_layers && names.includes(`${body}norm.weight`);
     return { layer, norm: isLast ? norm(`${body}norm`) : undefined, projection: matrix(name, hidden, hidden) };
   });
 
@@ -122,17 +111,14 @@ export async function readStarEncoder(
   });
   return {
     name: basename(resolve(folder)),
-    revision: createHash("sha256")
-      .update([hash, ...hashes].join())
-      .digest("hex")
-      .slice(0, 16),
+    revision: checkpoint.revision,
     architecture: "modular-star-encoder",
     hidden,
     heads,
     keyValueHeads: shared,
     ropeTheta: config.rope_theta,
     pooling: "last",
-    embedding: { rows: config.vocab_size, columns: hidden, values: single(embeddingName, [config.vocab_size, hidden]) },
+    embedding: tensors.singleMatrix(embeddingName, config.vocab_size, hidden),
     blocks,
     exits,
     widths: [hidden],
@@ -147,8 +133,8 @@ export async function readStarEncoder(
 }
 
 /** Names without ".weight", in the order of the exits; what precedes and follows the number is not known for certain. */
-function projectionNames(tensors: ReadonlyMap<string, Tensor>): string[] {
-  const numbered = [...tensors.keys()].flatMap((name) => {
+function projectionNames(tensors: readonly string[]): string[] {
+  const numbered = tensors.flatMap((name) => {
     const match = /projection\w*\.(\d+)\.(?:\w+\.)*weight$/.exec(name);
     return match ? [{ name: name.slice(0, -".weight".length), number: Number(match[1]) }] : [];
   });

@@ -3,23 +3,23 @@ import { TesseraError } from "@tessera/core";
 import type { Bundle } from "./bundle.js";
 import type { Matrix, Norm } from "./encoder-model.js";
 
-/** Takes the tensors of a bundle by name and shape; what is missing, surplus or misshapen is BAD_BUNDLE. */
-export class BundleTensors {
+/** Takes the tensors of a model's folder by name and shape; what is missing, surplus or misshapen is BAD_BUNDLE. */
+export class ModelTensors {
   private readonly unused: Set<string>;
 
   constructor(
-    private readonly bundle: Bundle,
+    private readonly model: Pick<Bundle, "folder" | "tensors">,
     private readonly epsilon: number,
   ) {
-    this.unused = new Set(bundle.tensors.keys());
+    this.unused = new Set(model.tensors.keys());
   }
 
-  private bad(name: string, message: string): TesseraError {
-    return new TesseraError("BAD_BUNDLE", message, { path: `${this.bundle.folder}#${name}` });
+  bad(name: string, message: string): TesseraError {
+    return new TesseraError("BAD_BUNDLE", message, { path: `${this.model.folder}#${name}` });
   }
 
   private take(name: string, shape: readonly number[]): Int8Array | Float32Array {
-    const tensor = this.bundle.tensors.get(name);
+    const tensor = this.model.tensors.get(name);
     if (!tensor) throw this.bad(name, "the tensor is missing");
     if (tensor.shape.join() !== shape.join())
       throw this.bad(name, `the shape is [${tensor.shape}], the config asks for [${shape}]`);
@@ -27,12 +27,17 @@ export class BundleTensors {
     return tensor.values;
   }
 
-  /** An F32 tensor of finite values. */
+  /** A tensor of floating point, all its values finite. */
   single(name: string, shape: readonly number[]): Float32Array {
     const values = this.take(name, shape);
-    if (!(values instanceof Float32Array)) throw this.bad(name, "the tensor must be F32");
+    if (!(values instanceof Float32Array)) throw this.bad(name, "the tensor must be of floating point");
     if (!values.every(Number.isFinite)) throw this.bad(name, "a value is not finite");
     return values;
+  }
+
+  /** A matrix of floating point. */
+  singleMatrix(name: string, rows: number, columns: number): Matrix {
+    return { rows, columns, values: this.single(name, [rows, columns]) };
   }
 
   /** Matrices that lie one after another in a tensor [count, rows, columns] with scales [count, rows]; views of it. */
@@ -66,9 +71,10 @@ export class BundleTensors {
       : { kind, epsilon: this.epsilon, weight, bias: this.single(`${name}.bias`, [size]) };
   }
 
-  /** To be called when all is taken. */
-  finish(): void {
-    for (const name of this.unused) throw this.bad(name, "the config has no place for the tensor");
+  /** To be called when all is taken; tensors of `passedOver` are not missed. */
+  finish(passedOver?: RegExp): void {
+    for (const name of this.unused)
+      if (!passedOver?.test(name)) throw this.bad(name, "the config has no place for the tensor");
   }
 }
 
