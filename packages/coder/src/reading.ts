@@ -1,7 +1,7 @@
 // internal
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { Thread, ThreadQueue } from "@tessera/core";
+import { messageOf, Thread, ThreadQueue } from "@tessera/core";
 
 /** What reading a text came to: `late` and `broken` where the parser did not end in time, or failed on it. */
 export type Reading<Value> =
@@ -20,11 +20,18 @@ export const readingThreads = <Value>(script: URL, workerData: unknown): ThreadQ
   new ThreadQueue<string, Reading<Value>>({
     threads: Math.min(4, availableParallelism()),
     start: () =>
-      new Thread(new Worker(script, { workerData, env: {}, resourceLimits: { maxOldGenerationSizeMb: 256 } }), {
-        name: "a thread that reads programs",
-        code: "DEPENDENCY_MISSING",
-      }),
+      new Thread(
+        new Worker(script, {
+          workerData,
+          env: {},
+          resourceLimits: { maxOldGenerationSizeMb: 256 },
+          // what Node was given to run is not what a thread runs
+          execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")),
+        }),
+        { name: "a thread that reads programs", code: "DEPENDENCY_MISSING" },
+      ),
     limitMs: () => limitMs,
     late: () => ({ unread: "late", detail: `it cannot be read in ${limitMs} ms` }),
+    failed: (error) => ({ unread: "broken", detail: messageOf(error) }),
     reusable: (reading) => "value" in reading,
   });

@@ -195,6 +195,9 @@ describe("the sandbox", () => {
       for (const tests of [test, "assert.equal(f(), 1)", [{ input: "", output: "" }]])
         expect(await sandbox.judge(nested, tests, "typescript")).toMatchObject({ passed: false, reason: "timeout" });
       expect(turns).toBeGreaterThan(50);
+      // a thread that runs out of memory is no error of the caller's
+      const crowded = await sandbox.judge(`a${";a".repeat(490_000)}`, test, "typescript");
+      expect(["memory", "timeout", "refused", "error"]).toContain(crowded.reason);
     } finally {
       clearInterval(clock);
     }

@@ -40,5 +40,6 @@ export async function toJavaScript(text: string, language: Script, signal?: Abor
   }
   const aborted = () => new TesseraError("ABORTED", "the run was aborted", { path: language });
   const reading = await own.run(text, { signal, aborted });
-  return "value" in reading ? reading.value : { error: `timeout: ${reading.detail}` };
+  if ("value" in reading) return reading.value;
+  return { error: `${reading.unread === "late" ? "timeout" : "memory"}: ${reading.detail}` };
 }
