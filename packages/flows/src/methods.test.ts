@@ -3,6 +3,7 @@ import type { Hit, Passage } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { Bm25Store } from "@tessera/retriever";
 import { hostOf, scriptedModel } from "@tessera/testkit";
+import { active } from "./active/flow.js";
 import { adaptiveRag } from "./adaptive-rag/flow.js";
 import { branching } from "./branching/flow.js";
 import { conditional } from "./conditional/flow.js";
@@ -11,6 +12,7 @@ import { crag } from "./crag/flow.js";
 import { flare } from "./flare/flow.js";
 import { ircot } from "./ircot/flow.js";
 import { iterRetgen } from "./iter-retgen/flow.js";
+import { iterative } from "./iterative/flow.js";
 import { operators } from "./operators.fixture.js";
 import { postBranching } from "./post-branching/flow.js";
 import { recursive } from "./recursive/flow.js";
@@ -51,6 +53,55 @@ describe("iter-retgen", () => {
     expect(second).toContain("bakery");
     expect(output).toMatchObject({ text: "A bakery [1].", turns: 2 });
     expect(model.requests).toHaveLength(2); // T is two
+  });
+});
+
+describe("iterative", () => {
+  it("row 52: makes the query of turn t of what was said and asked before, and ends after T turns", async () => {
+    let turn = 0;
+    const model = scriptedModel(({ messages }) => {
+      const [system] = messages.map(({ content }) => content) as [string];
+      if (system.includes("one search query")) return `harbour ${++turn} **`;
+      return system.includes("You examine an answer") ? `B Remark ${turn}.` : `Answer ${turn} [1].`;
+    });
+    const { output, inputsOf } = await trace(iterative, { query }, model);
+    expect(output).toMatchObject({ turns: 4, stopReason: "max", confirmed: false, text: "Answer 4 [1]." });
+    // q_t of y_{t-1} and q_{t-1}
+    expect(inputsOf("/rewrite").map(({ query, history, draft }) => [query, history, draft])).toEqual([
+      [query, "", ""],
+      [query, "harbour 1", "Answer 1 [1]."],
+      [query, "harbour 2", "Answer 2 [1]."],
+      [query, "harbour 3", "Answer 3 [1]."],
+    ]);
+    // y_{t-1} ‖ q_t is what is searched
+    expect(inputsOf("/retrieve").map((input) => input.query)).toEqual([
+      " harbour 1",
+      "Answer 1 [1]. harbour 2",
+      "Answer 2 [1]. harbour 3",
+      "Answer 3 [1]. harbour 4",
+    ]);
+  });
+});
+
+describe("active", () => {
+  it("row 54: searches where the judge says so, by a query that knows the one before", async () => {
+    const verdicts = ["search", "write", "search"];
+    let [judged, asked, said] = [0, 0, 0];
+    const model = scriptedModel(({ messages }) => {
+      const [system] = messages.map(({ content }) => content) as [string];
+      if (system.includes("written sentence by sentence")) return verdicts[judged++]!;
+      if (system.includes("one search query")) return `harbour ${++asked} **`;
+      return ["The harbour is old.", "It is deep.", "END"][said++]!;
+    });
+    const { output, inputsOf } = await trace(active, { query }, model);
+    expect(output).toMatchObject({ text: "The harbour is old. It is deep.", turns: 3 });
+    expect(inputsOf("/rewrite").map(({ history, draft }) => [history, draft])).toEqual([
+      ["", ""],
+      ["harbour 1", "The harbour is old. It is deep."],
+    ]);
+    // without a search the passages of the turn before stay (erratum E5)
+    const [first, second] = inputsOf("/write").map(({ hits }) => ids(hits as Hit[]));
+    expect(second).toEqual(first);
   });
 });
 

@@ -1,7 +1,7 @@
 // internal
 import { clip, fence, fenceRule, type Message } from "@tessera/core";
 
-/** A prompt about a question, which is quoted, and about further quoted texts. */
+/** A prompt about a question, which is quoted, and about further quoted texts, of which empty ones are left out. */
 export const about = (
   instructions: string,
   query: string,
@@ -12,7 +12,7 @@ export const about = (
   {
     role: "user",
     content: [...Object.entries({ question: query, ...others })]
-      .flatMap(([tag, text]) => (text === undefined ? [] : [fence([{ text: clip(text, characters) }], { tag })]))
+      .flatMap(([tag, text]) => (!text ? [] : [fence([{ text: clip(text, characters) }], { tag })]))
       .join("\n"),
   },
 ];

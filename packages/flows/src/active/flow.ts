@@ -4,7 +4,9 @@ import { rewrite } from "@tessera/query";
 import { sparse } from "@tessera/retriever";
 import { modelJudge } from "@tessera/router";
 
-const step = flow("step", { query: "text", draft: "text", hits: "hits" }, (f, { query, draft, hits }) => {
+const inputs = { query: "text", before: "text", draft: "text", hits: "hits" } as const;
+
+const step = flow("step", inputs, (f, { query, before, draft, hits }) => {
   const { choice } = f.node(
     "judge",
     modelJudge({
@@ -18,11 +20,16 @@ const step = flow("step", { query: "text", draft: "text", hits: "hits" }, (f, { 
     }),
     { query, draft },
   );
-  const asked = f.node("rewrite", rewrite({ model: "model" }), { query, draft }, { when: is(choice, "search") });
+  const asked = f.node(
+    "rewrite",
+    rewrite({ model: "model" }),
+    { query, history: before, draft },
+    { when: is(choice, "search") },
+  );
   const found = f.node("retrieve", sparse({ store: "sparse", top: 5 }), { query: asked.query });
   const context = first(found.hits, hits);
   const next = f.node("write", continuation({ model: "model" }), { query, draft, hits: context });
-  return { draft: next.draft, hits: context, done: next.done };
+  return { asked: first(asked.query, before), draft: next.draft, hits: context, done: next.done };
 });
 
 /**
@@ -33,8 +40,8 @@ export const active = flow("active", { query: "text" }, (f, { query }) => {
   const steps = f.repeat(
     "steps",
     step,
-    { until: "done", carry: { draft: "draft", hits: "hits" }, max: 12 },
-    { query, draft: value(""), hits: value([]) },
+    { until: "done", carry: { before: "asked", draft: "draft", hits: "hits" }, max: 12 },
+    { query, before: value(""), draft: value(""), hits: value([]) },
   );
   return { text: steps.draft, hits: steps.hits, turns: steps.turns, stopReason: steps.stopReason };
 });
