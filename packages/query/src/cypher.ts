@@ -39,6 +39,18 @@ const reserved = new Set(
   ),
 );
 const predicates = new Set(["all", "any", "none", "single", "reduce"]);
+/** The functions of the language, which only read. Any other may be a plug-in that runs queries or asks a service. */
+const functions = new Set(
+  `abs acos all allshortestpaths any asin atan atan2 avg btrim ceil char_length character_length coalesce collect cos cot
+  count date datetime degrees duration e elementid endnode exists exp floor haversin head id isempty isnan keys labels
+  last left length localdatetime localtime log log10 lower ltrim max min nodes none normalize nullif percentilecont
+  percentiledisc pi point properties radians rand randomuuid range reduce relationships replace reverse right round rtrim
+  shortestpath sign sin single size split sqrt startnode stdev stdevp substring sum tail tan time timestamp toboolean
+  tobooleanlist tobooleanornull tofloat tofloatlist tofloatornull tointeger tointegerlist tointegerornull tolower tostring
+  tostringlist tostringornull toupper trim type upper valuetype`.split(/\s+/),
+);
+/** What stands before the dot of functions of the language, as in "duration.between". */
+const namespaces = new Set(["date", "datetime", "duration", "localdatetime", "localtime", "point", "time", "vector"]);
 const deepest = 60;
 
 /** A recursive-descent reader of the reading part of openCypher 9 (and of subqueries in braces). Writing clauses, procedures and what it does not know are errors. */
@@ -384,7 +396,11 @@ class Reader {
       this.at += 1;
       path.push(this.name());
     }
-    if (this.is("(")) return this.call(first.toLowerCase());
+    if (this.is("(")) {
+      const name = first.toLowerCase();
+      if (!(path.length === 1 ? functions : namespaces).has(name)) throw new CypherError(`it calls ${path.join(".")}`);
+      return this.call(name);
+    }
     if (!["true", "false", "null"].includes(first.toLowerCase())) this.read.add(first);
     if (path.length > 1) this.use.properties.push({ owner: first, property: path[1]! });
     if (this.is("{")) this.mapProjection(first);

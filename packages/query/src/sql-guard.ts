@@ -99,8 +99,10 @@ export function refusal(statement: string, dialect: Database["dialect"]): string
     const call = after?.kind === "sign" && after.text === "(";
     if (kind === "sign" && text === ";") return "it holds more than one statement";
     if (kind === "word" && writes.has(text) && !(call && functions.has(text))) return `it holds ${text.toUpperCase()}`;
-    if (kind === "word" && text === "for" && ["share", "no", "key"].includes(after?.text ?? "")) return "it locks rows";
-    if (call && (kind === "text" || text === "]")) return "it calls what is not a plain name";
+    const locks = text === "lock" && after?.text === "in" && tokens[index + 2]?.text === "share"; // MySQL's older way
+    if (kind === "word" && (locks || (text === "for" && ["share", "no", "key"].includes(after?.text ?? ""))))
+      return "it locks rows";
+    if (call && (kind === "text" || text === "]" || text === ")")) return "it calls what is not a plain name";
     if (!call || kind === "sign") continue;
     const named = before?.kind === "word" && ["as", "with", "recursive"].includes(before.text); // t(a, b)
     const known = functions.has(text) && before?.text !== "." && kind === "word";

@@ -103,6 +103,7 @@ const sqlWrites = lines(`
   SELECT * FROM t FOR SHARE
   SELECT * FROM t FOR NO KEY UPDATE
   SELECT * FROM t FOR KEY SHARE
+  SELECT * FROM t LOCK IN SHARE MODE
   SELECT @a := 1
   WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x
   WITH x AS (INSERT INTO t VALUES (1) RETURNING a) SELECT a FROM x
@@ -116,6 +117,7 @@ const sqlWrites = lines(`
   SELECT pg_sleep(10)
   SELECT pg_catalog.pg_sleep(10)
   SELECT "pg_sleep"(10)
+  SELECT (pg_sleep)(10)
   SELECT lo_import('/etc/passwd')
   SELECT pg_read_file('x')
   SELECT pg_terminate_backend(1)
@@ -156,6 +158,7 @@ const sqlReads = [
   "SELECT CASE WHEN (a > 1) THEN 'insert; drop table x' ELSE \"update\" END FROM t",
   "SELECT EXISTS (SELECT 1 FROM t) AS there, substr(name, 1, 3) FROM t WHERE name LIKE '%--%'",
   "VALUES (1, 'a'), (2, 'b')",
+  "SELECT lock, key FROM t WHERE lock IN (1, 2) AND (key) IN (SELECT key FROM s)",
 ];
 
 /** Ways to write, to administrate or to leave the database, in Cypher. */
@@ -213,6 +216,11 @@ const cypherWrites = lines(`
   INSERT (n:Movie)
   RENAME ROLE a TO b
   CALL dbms.shutdown()
+  RETURN apoc.cypher.runFirstColumnSingle('CREATE (n) RETURN n', {})
+  MATCH (m:Movie) WHERE apoc.util.sleep(1) RETURN m
+  RETURN genai.vector.encode('x', 'OpenAI')
+  RETURN custom.write()
+  RETURN write()
   CALL (m) { DELETE m }
   CREATE VECTOR INDEX i FOR (m:Movie) ON (m.v)
   MATCH (m:Movie) WHERE EXISTS { MATCH (m) SET m.a = 1 } RETURN m
@@ -231,6 +239,7 @@ const cypherReads = [
   "MATCH (m) WHERE m:Movie AND m.plot IS NOT NULL RETURN CASE m.year WHEN 1999 THEN 'old' ELSE 'new' END AS age, COUNT { (m)--() } AS n",
   "MATCH (m:Movie) CALL { WITH m MATCH (m)<-[r:RATED]-() RETURN avg(r.rating) AS stars } RETURN m.title, stars // why not",
   "RETURN 1 AS a UNION ALL RETURN 2 AS a",
+  "MATCH (m:Movie) WHERE toLower(m.title) STARTS WITH 'a' RETURN avg(m.year), collect(DISTINCT left(m.title, 3)), coalesce(max(m.year), 0)",
   "MATCH (`odd name`:`Odd Label`) RETURN `odd name`.`odd property`, date().year, duration.between(date(), date()).days",
 ];
 
