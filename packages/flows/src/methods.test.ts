@@ -280,6 +280,8 @@ describe("recursive", () => {
     expect(questions).toHaveLength(10);
     expect(new Set(questions).size).toBe(10);
     expect(output.stop).toBe("depth");
+    // erratum E2: the answers of all levels are fused, not those of the last
+    expect((inputsOf("recursive/fuse")[0]!.answers as unknown[]).length).toBe(10);
   });
 
   it("ends when nothing new is derived", async () => {

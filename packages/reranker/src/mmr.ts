@@ -93,9 +93,10 @@ type Input<E> = E extends string ? { hits: Hit[]; query: string } : { hits: Hit[
 
 /**
  * Maximal marginal relevance: argmax over d not in S of λ·sim(q, d) − (1 − λ)·max over s in S of sim(d, s), again and
- * again (the paper calls it MRR: erratum E11). With an encoder, similarities are cosines of its vectors; without one,
- * `vectors` has one row a hit, and a hit's relevance is its score scaled to [0, 1]. The output keeps every hit (equation
- * 12) unless `top` is set, and its scores, the marginal relevances, never rise.
+ * again (the paper calls it MRR: erratum E11), where a negative similarity to what was picked counts as none. With an
+ * encoder, similarities are cosines of its vectors; without one, `vectors` has one row a hit, and a hit's relevance is its
+ * score scaled to [0, 1]. The output keeps every hit (equation 12) unless `top` is set, and its scores, the marginal
+ * relevances, never rise.
  */
 export const mmr =
   typed<
