@@ -54,9 +54,14 @@ describe.each([...flows])("the flow %s", (name, { flow: { document }, summary })
     expect(hashDocument(read(name))).toBe(hashDocument(document));
   });
 
-  it("has a page with its drawing, and a line in the list", () => {
+  it("has a page with its drawing and its paper, and a line in the list", () => {
     const page = (file: string) => readFileSync(new URL(`../../../docs/flows/${file}`, import.meta.url), "utf8");
     expect(page(`${name}.md`)).toContain(mermaid(document));
+    // two flows that are only compared with have none
+    if (!["best-of-n", "consensus"].includes(name))
+      expect(page(`${name}.md`)).toMatch(
+        /^Paper: \[.+ \d{4}, arXiv (\d{4}\.\d{5})\]\(https:\/\/arxiv\.org\/abs\/\1\)\.$/m,
+      );
     expect(page("README.md")).toContain(`[${name}](${name}.md)`);
   });
 
