@@ -1,6 +1,7 @@
 import {
   type CodeEncoder,
   chooseEngine,
+  type Engine,
   type EngineChoice,
   type EngineKind,
   findModel,
@@ -39,20 +40,27 @@ export async function openEngine(
 
 /**
  * A model on the engine that was asked for; the two are closed together.
- * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine`
+ * @throws TesseraError as `openEngine` and `open`
  */
-export async function openEncoder(
-  terminal: Terminal,
-  { encoder: name, engine: kind }: EncoderOptions,
-  choose?: typeof chooseEngine,
-): Promise<CodeEncoder> {
-  const folder = await findModel(name);
-  const { engine, close } = await openEngine(terminal, kind, choose);
+export async function openOnEngine<Model extends { close(): Promise<void> }>(
+  { engine, close }: EngineChoice,
+  open: (engine: Engine) => Promise<Model>,
+): Promise<Model> {
   try {
-    const encoder = await openCodeEncoder(folder, engine);
-    return { ...encoder, close: () => encoder.close().finally(close) };
+    const model = await open(engine);
+    return { ...model, close: () => model.close().finally(close) };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine` */
+export async function openEncoder(
+  terminal: Terminal,
+  { encoder: name, engine }: EncoderOptions,
+  choose?: typeof chooseEngine,
+): Promise<CodeEncoder> {
+  const folder = await findModel(name);
+  return openOnEngine(await openEngine(terminal, engine, choose), (engine) => openCodeEncoder(folder, engine));
 }

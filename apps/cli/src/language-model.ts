@@ -8,7 +8,7 @@ import {
   openGenerator,
 } from "@tessera/models";
 import type { Command } from "commander";
-import { openEngine } from "./engine.js";
+import { openEngine, openOnEngine } from "./engine.js";
 import { type Terminal, UsageError } from "./terminal.js";
 
 /** The model "model": recorded answers, one that answers (and is recorded where there is a file), or none. */
@@ -44,17 +44,9 @@ export const defaultModelOf = ({ nodes }: FlowDocument): string | undefined =>
     ? programWriter
     : undefined;
 
-/** A generator of ours on the engine that was asked for; the two are closed together. */
-async function openOwn(terminal: Terminal, name: string, kind: EngineKind | undefined): Promise<LanguageModel> {
+async function openOwn(terminal: Terminal, name: string, engine: EngineKind | undefined): Promise<LanguageModel> {
   const folder = await findModel(name);
-  const { engine, close } = await openEngine(terminal, kind);
-  try {
-    const own = await openGenerator(folder, engine);
-    return { ...own, close: () => own.close().finally(close) };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  return openOnEngine(await openEngine(terminal, engine), (engine) => openGenerator(folder, engine));
 }
 
 /**

@@ -83,7 +83,8 @@ export async function kindOfModel(name?: string, folders?: readonly string[]): P
     : "encoder";
 }
 
-export interface Inspection {
+/** What an inspection tells of any model. */
+export interface ModelInspection {
   readonly name: string;
   readonly folder: string;
   readonly revision: string;
@@ -92,9 +93,12 @@ export interface Inspection {
   readonly hidden: number;
   readonly heads: number;
   readonly vocabulary: number;
-  readonly parameters: number;
   /** Bytes of all files. */
   readonly size: number;
+}
+
+export interface Inspection extends ModelInspection {
+  readonly parameters: number;
   /** Parameters that run until an exit, the embedding table included. */
   readonly exits: readonly { readonly layer: number; readonly parameters: number }[];
   readonly widths: readonly number[];

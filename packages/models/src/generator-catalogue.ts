@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { findModel, parametersOf, sizeOf } from "./catalogue.js";
+import { findModel, type ModelInspection, parametersOf, sizeOf } from "./catalogue.js";
 import { type Engine, ragged } from "./engine.js";
 import { cpuEngine } from "./engines/cpu.js";
 import { gpuEngine } from "./engines/gpu/engine.js";
@@ -12,20 +12,10 @@ import { type Counting, moduleFrequencies, readSamples } from "./module-frequenc
 import { openGeneratorModel } from "./open-model.js";
 import { readTokenizer } from "./tokenizer.js";
 
-export interface GeneratorInspection {
-  readonly name: string;
-  readonly folder: string;
-  readonly revision: string;
-  readonly architecture: string;
-  readonly layers: number;
-  readonly hidden: number;
-  readonly heads: number;
-  readonly vocabulary: number;
+export interface GeneratorInspection extends ModelInspection {
   readonly context: number;
   /** Without the embedding: all, and those that run for a token. */
   readonly parameters: { readonly total: number; readonly active: number; readonly embedding: number };
-  /** Bytes of all files. */
-  readonly size: number;
   /** By layer: modules, and how many of them run for a token. */
   readonly modules: Readonly<
     Record<"attention" | "feedforward", readonly { readonly count: number; readonly top: number }[]>
