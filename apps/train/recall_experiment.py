@@ -1,6 +1,6 @@
 """Whether a small generator learns to look back: the start and the windows of recall.py, each with and without.
 
-    python recall_experiment.py SIZE STREAM OUT --steps 300     one JSON line an arm in OUT/recall.jsonl, resumable
+    python recall_experiment.py SIZE STREAM OUT --steps 200     one JSON line an arm in OUT/recall.jsonl, resumable
 
 Measured on held-out tokens: 64 in a row, and 64 drawn one by one, each said twice. What is known of the second time and not of the
 first was found by looking back: "gain" is that difference of the mean loss in nats a token, with a 95 % bootstrap interval over
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("size")
     parser.add_argument("stream", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
