@@ -86,7 +86,8 @@ function summary(output: unknown): string {
     .map(([port, value]) => {
       if (Array.isArray(value)) return `${port}: ${members(value)}`;
       if (typeof value === "object" && value !== null) return `${port}: {…}`;
-      const text = String(value).replace(/\s+/g, " ");
+      // what a model wrote must not speak to the terminal
+      const text = String(value).replace(/[\s\p{Cc}\p{Cf}]+/gu, " ");
       return `${port}: ${text.length > 40 ? `${text.slice(0, 39)}…` : text}`;
     })
     .join(", ");

@@ -6,6 +6,9 @@ import { type FunctionDefinition, functionsIn } from "./syntax.js";
 
 const programs = /^(main|solve|solution|test|tests|check)$/i;
 
+// each is run and compared: a program of ten thousand functions would keep a flow for hours
+const mostModules = 64;
+
 /** The functions that the entry needs, directly or through others; where it is broken or there is none, all others. */
 function reachable(functions: readonly FunctionDefinition[], entry: string | undefined): FunctionDefinition[] {
   const byName = new Map(functions.map((one) => [one.name, one]));
@@ -27,8 +30,8 @@ const declared = (header: string): string | undefined =>
   )?.[1];
 
 /**
- * The modules of a sample: the functions its entry uses, each with the docstring it was announced with; `undefined` where
- * the parser cannot read the program.
+ * The modules of a sample: the functions its entry uses, the first 64, each with the docstring it was announced with;
+ * `undefined` where the parser cannot read the program.
  */
 export async function modulesOf(
   sample: Sample,
@@ -40,13 +43,15 @@ export async function modulesOf(
   const functions = await functionsIn(sample.code, language, signal);
   if (!functions) return undefined;
   const announced = new Map(sample.headers.map((header) => [declared(header), header]));
-  return reachable(functions, entry).map(({ name, parameters, header, code }) => {
-    const bare = !/\/\*|\/\/|"""|'''/.test(header);
-    return {
-      ...{ sample: sample.id, name, parameters, code, program: sample.code },
-      header: (bare && announced.get(name)) || header,
-    };
-  });
+  return reachable(functions, entry)
+    .slice(0, mostModules)
+    .map(({ name, parameters, header, code }) => {
+      const bare = !/\/\*|\/\/|"""|'''/.test(header);
+      return {
+        ...{ sample: sample.id, name, parameters, code, program: sample.code },
+        header: (bare && announced.get(name)) || header,
+      };
+    });
 }
 
 /** Takes the functions that a program's entry uses out of each sample; a broken program gives those that are whole. */

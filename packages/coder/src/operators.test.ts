@@ -321,6 +321,8 @@ describe("coder.extract", () => {
     const long = `${"function f() { return 1; }\n".repeat(5000)}function solve() { return f(); }`;
     const output = await runOperator(extract, {}, { problem, samples: [sampleOf("x", deep), sampleOf("y", long)] });
     expect(names(output)).toEqual(["f"]);
+    const many = Array.from({ length: 3000 }, (_, n) => `function f${n}() { return 1; }`).join("\n");
+    expect(names(await runOperator(extract, {}, { problem, samples: [sampleOf("x", many)] }))).toHaveLength(64);
     for (const part of [
       " ",
       "/*",

@@ -84,3 +84,18 @@ describe("a budget of a run", () => {
     expect(await tessera(given, root)).toMatchObject({ code: 2, err: expect.stringContaining("whole number") });
   }, 60_000);
 });
+
+describe("--trace", () => {
+  it("shows what a model wrote without letting it speak to the terminal", async () => {
+    const document = {
+      ...{ version: 1, name: "shown", input: { answer: "text" }, output: { text: "show.text" } },
+      nodes: { show: { run: "text.template", with: { template: "{answer}" }, in: { answer: "input.answer" } } },
+    };
+    const flow = file("shown.json", [document]);
+    const input = JSON.stringify({ answer: "\u001b]0;owned\u0007\u001b[31mred\u202e\u009b2J" });
+    const { code, out, err } = await tessera(["run", flow, "--input", input, "--trace"], root);
+    expect(code).toBe(0);
+    expect(err + out).toContain("]0;owned [31mred 2J");
+    for (const control of ["\u001b", "\u0007"]) expect(err + out).not.toContain(control);
+  }, 60_000);
+});
