@@ -27,8 +27,6 @@ export type FlowEvent =
       readonly status: "done" | "budget";
     };
 
-export type FlowEventType = FlowEvent["type"];
-
 /** Totals of a run. */
 export interface Spent extends Required<Spending> {
   /** Activations of operators. */
