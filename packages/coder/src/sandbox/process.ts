@@ -143,8 +143,11 @@ function descriptors({ extra, tellsChild }: Command): StdioOptions {
   return used;
 }
 
-/** How long a command may take to tell its child. */
-const patienceMs = 2000;
+/**
+ * How long a command that is to be killed may take to tell its child: it does so at once, but a busy machine gave it no
+ * turn for two seconds, and what it left ran on.
+ */
+const patienceMs = 30_000;
 
 /** The process that a command tells; `undefined` where it ends or is silent before that. */
 async function childOf(info: Readable): Promise<number | undefined> {
