@@ -1,8 +1,9 @@
 import { setImmediate } from "node:timers/promises";
-import { type Hit, type Passage, type Principal, type Store, type StoreQuery, TesseraError } from "@tessera/core";
+import { type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { Best } from "./best.js";
 import { Graph } from "./graph.js";
 import { assertTop, selective } from "./shelf.js";
+import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
 export interface HnswSettings {
@@ -21,8 +22,7 @@ const patience = 10; // milliseconds of adding before others get their turn
  * query that few passages are admitted to is answered exactly, and where the graph gives fewer than it was asked for,
  * every vector is compared.
  */
-export class HnswStore implements Store {
-  readonly #vectors: Vectors;
+export class HnswStore extends VectorStore {
   readonly #graph: Graph;
   readonly #ef: number;
   #writes: Promise<unknown> = Promise.resolve();
@@ -30,7 +30,7 @@ export class HnswStore implements Store {
   private constructor(vectors: Vectors, graph: Graph, { ef = defaultEf }: HnswSettings) {
     if (!Number.isInteger(ef) || ef < 1)
       throw new TesseraError("BAD_ARGUMENT", `ef is a whole number above 0, not ${ef}`);
-    this.#vectors = vectors;
+    super(vectors);
     this.#graph = graph;
     this.#ef = ef;
   }
@@ -58,50 +58,29 @@ export class HnswStore implements Store {
     return store;
   }
 
-  get revision(): string {
-    return this.#vectors.shelf.revision;
-  }
-
-  get space(): string {
-    return this.#vectors.space;
-  }
-
-  get width(): number {
-    return this.#vectors.width;
-  }
-
-  /** How many passages it holds. */
-  get size(): number {
-    return this.#vectors.shelf.size;
-  }
-
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
   async search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
-    const { shelf } = this.#vectors;
+    const { shelf } = this.vectors;
     shelf.assertOpen();
     signal?.throwIfAborted();
     const { top, filter, principal } = query;
     assertTop(top);
-    const unit = this.#vectors.unit(query.vector, "vector");
+    const unit = this.vectors.unit(query.vector, "vector");
     const open = filter === undefined && shelf.unrestricted;
     const admission = open ? undefined : shelf.admission(filter, principal);
-    if (admission && (admission.slots || this.#vectors.admitted(admission, query) < selective))
-      return this.#vectors.exact(unit, query, admission);
+    if (admission && (admission.slots || this.vectors.admitted(admission, query) < selective))
+      return this.vectors.exact(unit, query, admission);
 
     const { slots, distances } = this.#graph.near(unit, {
       count: top + ties,
       ef: this.#ef,
       admits: admission?.admits,
     });
-    if (slots.length < Math.min(top, shelf.size)) return this.#vectors.exact(unit, query, admission);
+    if (slots.length < Math.min(top, shelf.size)) return this.vectors.exact(unit, query, admission);
     const best = new Best(top, shelf.idAt);
     for (let i = 0; i < slots.length && (i < top || distances[i] === distances[top - 1]); i++)
-      best.offer(slots[i]!, this.#vectors.cosine(slots[i]!, unit));
+      best.offer(slots[i]!, this.vectors.cosine(slots[i]!, unit));
     return shelf.hits(best.ranked());
-  }
-
-  async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
-    return this.#vectors.shelf.get(ids, principal);
   }
 
   /**
@@ -109,24 +88,24 @@ export class HnswStore implements Store {
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void> {
-    this.#vectors.shelf.assertOpen();
-    const change = this.#vectors.check(passages, vectors);
+    this.vectors.shelf.assertOpen();
+    const change = this.vectors.check(passages, vectors);
     if (passages.length === 0) return;
     await this.#write(async () => {
       const pause = this.#pause();
       try {
         for (const [index, passage] of passages.entries()) {
-          this.#graph.add(this.#vectors.put(passage, change.units[index]!), change.units[index]!);
+          this.#graph.add(this.vectors.put(passage, change.units[index]!), change.units[index]!);
           await pause();
         }
       } finally {
-        this.#vectors.note(change);
+        this.vectors.note(change);
       }
     });
   }
 
   async delete(ids: readonly string[]): Promise<void> {
-    const { shelf } = this.#vectors;
+    const { shelf } = this.vectors;
     shelf.assertOpen();
     await this.#write(async () => {
       const removed: string[] = [];
@@ -140,14 +119,9 @@ export class HnswStore implements Store {
     });
   }
 
-  /** @throws TesseraError CLOSED */
-  async check(): Promise<void> {
-    this.#vectors.shelf.assertOpen();
-  }
-
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     await this.#writes;
-    this.#vectors.shelf.close();
+    await super.close();
   }
 
   /**
@@ -155,8 +129,8 @@ export class HnswStore implements Store {
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {
-    this.#vectors.shelf.assertOpen();
-    await this.#write(() => this.#vectors.save(folder, { graph: (path) => this.#graph.save(path) }));
+    this.vectors.shelf.assertOpen();
+    await this.#write(() => this.vectors.save(folder, { graph: (path) => this.#graph.save(path) }));
   }
 
   /** Writes come one after another, in the order of the calls. */

@@ -1,0 +1,43 @@
+// internal
+import type { Hit, Passage, Principal, Store, StoreQuery } from "@tessera/core";
+import type { Vectors } from "./vectors.js";
+
+/** What every store of passages and vectors in this process answers alike. */
+export abstract class VectorStore implements Store {
+  protected constructor(protected vectors: Vectors) {}
+
+  get revision(): string {
+    return this.vectors.shelf.revision;
+  }
+
+  get space(): string {
+    return this.vectors.space;
+  }
+
+  get width(): number {
+    return this.vectors.width;
+  }
+
+  /** How many passages it holds. */
+  get size(): number {
+    return this.vectors.shelf.size;
+  }
+
+  /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
+  abstract search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]>;
+  abstract upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void>;
+  abstract delete(ids: readonly string[]): Promise<void>;
+
+  async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
+    return this.vectors.shelf.get(ids, principal);
+  }
+
+  /** @throws TesseraError CLOSED */
+  async check(): Promise<void> {
+    this.vectors.shelf.assertOpen();
+  }
+
+  async close(): Promise<void> {
+    this.vectors.shelf.close();
+  }
+}
