@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
 import fc from "fast-check";
 import { readBundle } from "../bundle.js";
 import { encoderModel, type GoldenCase, readGolden } from "../encoder-bundle.js";
@@ -17,6 +16,7 @@ import { writeRandomEncoder } from "../random-encoder.js";
 import { CpuEncoder, cpuEngine } from "./cpu.js";
 import { EncoderWorker } from "./encoder-worker.js";
 import { referenceVectors } from "./reference.js";
+import { cosine, manyInputs } from "./vectors.fixture.js";
 
 let folder: string;
 let model: EncoderModel;
@@ -34,23 +34,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    aa += a[i]! ** 2;
-    bb += b[i]! ** 2;
-  }
-  return dot / Math.sqrt(aa * bb);
-};
 const row = (vectors: Float32Array, i: number): Float32Array => vectors.slice(i * model.hidden, (i + 1) * model.hidden);
 const inputs = fc.array(fc.array(fc.integer({ min: 0, max: 159 }), { minLength: 1, maxLength: 40 }), { maxLength: 12 });
-const manyInputs = (count: number, longest: number, seed = 1): number[][] => {
-  const random = mulberry32(seed);
-  return Array.from({ length: count }, () =>
-    Array.from({ length: 1 + Math.floor(random() * longest) }, () => Math.floor(random() * 160)),
-  );
-};
 
 describe("the CPU engine", () => {
   it("reaches the golden vectors at every exit", async () => {

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
 import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import { readBundle } from "../../bundle.js";
 import { verifyModel } from "../../catalogue.js";
@@ -13,6 +12,7 @@ import { ragged } from "../../engine.js";
 import { openEncoderModel } from "../../open-model.js";
 import { writeRandomEncoder } from "../../random-encoder.js";
 import { referenceVectors } from "../reference.js";
+import { cosine, manyInputs } from "../vectors.fixture.js";
 import { gpuOnDemand } from "./choose.js";
 import { type GpuEncoderSession, type GpuEngine, gpuEngine } from "./engine.js";
 
@@ -42,22 +42,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    dot += a[i]! * b[i]!;
-    aa += a[i]! ** 2;
-    bb += b[i]! ** 2;
-  }
-  return dot / Math.sqrt(aa * bb);
-};
 const row = (vectors: Float32Array, i: number): Float32Array => vectors.slice(i * model.hidden, (i + 1) * model.hidden);
-const inputs = (count: number, longest: number, seed = 1): number[][] => {
-  const random = mulberry32(seed);
-  return Array.from({ length: count }, () =>
-    Array.from({ length: 1 + Math.floor(random() * longest) }, () => Math.floor(random() * 160)),
-  );
-};
 
 describe("an encoder on the GPU engine", () => {
   onDevice("says that the driver is software", () => {
@@ -74,7 +59,7 @@ describe("an encoder on the GPU engine", () => {
   });
 
   onDevice("computes each text as if it were alone, in batches of any mixture", async () => {
-    const texts = inputs(9, 70);
+    const texts = manyInputs(9, 70);
     const vectors = await session.encode(ragged(texts), 4);
     for (const [i, ids] of texts.entries()) {
       const expected = referenceVectors(model, Int32Array.from(ids)).get(4)!;
@@ -84,7 +69,7 @@ describe("an encoder on the GPU engine", () => {
   });
 
   onDevice("lets texts leave by margin and computes the rest as if they were alone", async () => {
-    const texts = inputs(12, 30, 2);
+    const texts = manyInputs(12, 30, 2);
     const layers = [1, 2, 4];
     const all = texts.map((ids) => referenceVectors(model, Int32Array.from(ids)));
     const cosines = all.map((vectors) => cosine(vectors.get(1)!, vectors.get(2)!)).sort((a, b) => a - b);
@@ -114,7 +99,7 @@ describe("an encoder on the GPU engine", () => {
 
   onDevice("settles an aborted call at once", async () => {
     const controller = new AbortController();
-    const call = session.encode(ragged(inputs(4, 60)), 4, controller.signal);
+    const call = session.encode(ragged(manyInputs(4, 60)), 4, controller.signal);
     controller.abort();
     await expect(call).rejects.toMatchObject({ code: "ABORTED" });
   });
@@ -150,7 +135,7 @@ describe("an encoder on the GPU engine", () => {
       process.kill(process_, "SIGUSR2");
       // the device is lost while calls come; each of them settles
       const calls = await Promise.allSettled(
-        Array.from({ length: 50 }, () => encoder.encode(ragged(inputs(4, 20)), 4)),
+        Array.from({ length: 50 }, () => encoder.encode(ragged(manyInputs(4, 20)), 4)),
       );
       for (const call of calls)
         if (call.status === "rejected") expect(call.reason).toMatchObject({ code: "MODEL_FAILED" });
@@ -165,7 +150,7 @@ describe("an encoder on the GPU engine", () => {
   onDevice("lives on when its process is killed: calls in flight fail, the next are served", async () => {
     const before = await session.encode(ragged([[1, 4, 7]]), 4);
     const process_ = engine.process!;
-    const call = session.encode(ragged(inputs(12, 60)), 4);
+    const call = session.encode(ragged(manyInputs(12, 60)), 4);
     const failed = expect(call).rejects.toMatchObject({ code: "MODEL_FAILED" });
     await new Promise((resolve) => setImmediate(resolve));
     process.kill(process_, "SIGKILL");
