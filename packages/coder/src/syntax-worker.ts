@@ -1,7 +1,6 @@
 // internal
 import { workerData } from "node:worker_threads";
-import { answerJobs, messageOf } from "@tessera/core";
-import type { Reading } from "./reading.js";
+import { answerJobs, messageOf, type Reading } from "@tessera/core";
 import { type FunctionDefinition, functionsOf, openParser } from "./syntax.js";
 
 // One thread that takes programs of one language apart.

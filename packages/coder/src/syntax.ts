@@ -1,8 +1,7 @@
 // internal
 import { createRequire } from "node:module";
-import { messageOf, TesseraError, type ThreadQueue } from "@tessera/core";
+import { messageOf, type ReadingThreads, readingThreads, TesseraError } from "@tessera/core";
 import type { Node, Parser } from "web-tree-sitter";
-import { type Reading, readingThreads } from "./reading.js";
 import type { Language } from "./sandbox/sandbox.js";
 
 /** A function at the top level of a program. */
@@ -39,7 +38,10 @@ export async function openParser(language: Language): Promise<Parser> {
   }
 }
 
-const threads = new Map<Language, ThreadQueue<string, Reading<FunctionDefinition[]>>>();
+/** How long a parser may take for one program, in milliseconds; what a person wrote takes some. */
+export const limitMs = 2000;
+
+const threads = new Map<Language, ReadingThreads<FunctionDefinition[]>>();
 
 /**
  * The functions at the top level of a program, read in a thread; `undefined` where the parser does not end in time or
@@ -53,7 +55,7 @@ export async function functionsIn(
 ): Promise<FunctionDefinition[] | undefined> {
   let own = threads.get(language);
   if (!own) {
-    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language);
+    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language, limitMs);
     threads.set(language, own);
   }
   const reading = await own.run(text, { signal });

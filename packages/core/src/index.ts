@@ -18,6 +18,7 @@ export * from "./operator.js";
 export * from "./passage.js";
 export * from "./ports.js";
 export * from "./print.js";
+export * from "./reading.js";
 export * from "./records.js";
 export * from "./resources.js";
 export * from "./schema.js";

@@ -24,7 +24,7 @@ export const code = operator({
       const chunks: Passage[] = [];
       for (const document of documents) {
         signal.throwIfAborted();
-        chunks.push(...(await chunkCode(document, settings)));
+        chunks.push(...(await chunkCode(document, settings, signal)));
       }
       return { passages: chunks };
     },

@@ -1,9 +1,9 @@
 import { estimateTokens, type Passage } from "@tessera/core";
-import { type Definition, definitionsIn } from "./definitions.js";
+import type { Definition } from "./definitions.js";
 import { languageOf } from "./languages.js";
 import { hasWords, isBlank, linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";
 import { sectionsOf } from "./sections.js";
-import { hasGrammar, Syntax } from "./syntax.js";
+import { definitionsOf, hasGrammar } from "./syntax.js";
 
 // a definition of another kind and of fewer lines goes with its neighbours
 const standsAlone = new Set(["function", "method", "class"]);
@@ -96,25 +96,20 @@ interface Described {
 /**
  * Cuts a document by its syntax tree where its language has a grammar, by headings where it is Markdown, and at the
  * best lines otherwise. Text of each passage is its lines, exactly; lines without a letter or a digit may be left out.
- * @throws TesseraError DEPENDENCY_MISSING where the parser cannot be loaded.
+ * @throws TesseraError DEPENDENCY_MISSING where the parser cannot be loaded; the reason of the signal
  */
-export async function chunkCode(document: Passage, { maximum }: { maximum: number }): Promise<Passage[]> {
+export async function chunkCode(
+  document: Passage,
+  { maximum }: { maximum: number },
+  signal?: AbortSignal,
+): Promise<Passage[]> {
   const path = document.source?.path ?? document.id;
   const language = languageOf(path);
   const lines = linesOf(document.text);
   if (language === "markdown") return passagesOf(document, lines, sectionsOf(lines, { maximum }));
   const outline = new Outline(path, lines, maximum);
   const rows: Rows = [0, lines.length - 1];
-  const definitions = hasGrammar(language) ? await definitionsOf(document.text, language) : [];
+  const definitions = hasGrammar(language) ? await definitionsOf(document.text, language, signal) : [];
   outline.fill(rows, definitions, { kind: hasGrammar(language) ? "module" : "text" });
   return passagesOf({ ...document, metadata: { ...document.metadata, language } }, lines, outline.pieces);
-}
-
-async function definitionsOf(text: string, language: string): Promise<Definition[]> {
-  const syntax = await Syntax.open(language);
-  try {
-    return syntax.read(text, (root) => definitionsIn(root));
-  } catch {
-    return []; // too deep for the parser or for the stack: its lines remain
-  }
 }

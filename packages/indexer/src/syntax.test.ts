@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it, jest } from "@jest/globals";
 
 let broken = true;
@@ -9,20 +10,47 @@ jest.unstable_mockModule("web-tree-sitter", async () => {
   });
   return { ...whole, Parser };
 });
+const { openParser } = await import("./syntax.js");
 const { chunkCode } = await import("./outline.js");
 
-const chunk = (path: string) => chunkCode({ id: path, text: "function a() {}\n", metadata: {} }, { maximum: 400 });
+const symbols = async (text: string, signal?: AbortSignal) => {
+  const chunks = await chunkCode({ id: "a.ts", text, metadata: {} }, { maximum: 400 }, signal);
+  return chunks.map(({ source }) => source!.symbol);
+};
 
-describe("without the parser", () => {
-  it("code ends with DEPENDENCY_MISSING and a hint; what needs no parser goes on; and it is tried again", async () => {
-    await expect(chunk("a.ts")).rejects.toMatchObject({
+describe("a parser that cannot be loaded", () => {
+  it("is DEPENDENCY_MISSING with a hint, and is tried again", async () => {
+    await expect(openParser("typescript")).rejects.toMatchObject({
       code: "DEPENDENCY_MISSING",
       path: "typescript",
       message: expect.stringContaining("no wasm here"),
       hint: expect.stringContaining("web-tree-sitter"),
     });
-    expect(await chunk("a.md")).toHaveLength(1);
     broken = false;
-    expect((await chunk("a.ts"))[0]!.source!.symbol).toBe("a");
+    (await openParser("typescript")).delete();
+  });
+});
+
+describe("a file that its parser cannot read", () => {
+  it("keeps its lines, and costs no other file its definitions", async () => {
+    // twenty kilobytes of brackets run out of the parser's stack, which stays damaged
+    const files = ["function a() {}\n", `// deep\n${"{b:".repeat(7000)}`, "function c() {}\n"];
+    expect(await Promise.all(files.map((file) => symbols(file)))).toEqual([["a"], [undefined], ["c"]]);
+    expect(await symbols("function d() {}\n")).toEqual(["d"]);
+  });
+
+  it("holds nobody else while it is read, and its reading ends when it is aborted", async () => {
+    const aborting = new AbortController();
+    let ended = false;
+    // nested comments that never end take the parser the square of their number
+    const reading = symbols("{/*".repeat(30_000), aborting.signal).finally(() => {
+      ended = true;
+    });
+    const refused = expect(reading).rejects.toThrow("enough");
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+    expect(ended).toBe(false);
+    aborting.abort(new Error("enough"));
+    await refused;
+    expect(await symbols("function d() {}\n")).toEqual(["d"]);
   });
 });

@@ -1,7 +1,8 @@
 // internal
 import { createRequire } from "node:module";
-import { messageOf, TesseraError } from "@tessera/core";
-import type { Language, Node, Parser } from "web-tree-sitter";
+import { messageOf, type ReadingThreads, readingThreads, TesseraError } from "@tessera/core";
+import type { Parser } from "web-tree-sitter";
+import type { Definition } from "./definitions.js";
 
 const grammars: Record<string, string> = {
   typescript: "tree-sitter-typescript",
@@ -13,59 +14,42 @@ const grammars: Record<string, string> = {
 /** Whether a language can be parsed. */
 export const hasGrammar = (language: string): boolean => Object.hasOwn(grammars, language);
 
-/** Parses source text. The parser and each grammar are loaded when they are first used, once a process. */
-export class Syntax {
-  static #module: Promise<typeof import("web-tree-sitter")> | undefined;
-  static readonly #opened = new Map<string, Promise<Syntax>>();
-  readonly #parser: Parser;
-
-  private constructor(parser: Parser) {
-    this.#parser = parser;
+/** A parser for a language. @throws TesseraError DEPENDENCY_MISSING where the parser or the grammar cannot be loaded. */
+export async function openParser(language: string): Promise<Parser> {
+  const require = createRequire(import.meta.url);
+  try {
+    const { Parser, Language } = await import("web-tree-sitter");
+    await Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
+    const parser = new Parser();
+    parser.setLanguage(
+      await Language.load(require.resolve(`@vscode/tree-sitter-wasm/wasm/${grammars[language]}.wasm`)),
+    );
+    return parser;
+  } catch (cause) {
+    throw new TesseraError("DEPENDENCY_MISSING", `the ${language} parser cannot be loaded: ${messageOf(cause)}`, {
+      path: language,
+      hint: "install web-tree-sitter and @vscode/tree-sitter-wasm, which come with @tessera/indexer",
+      cause,
+    });
   }
+}
 
-  /** @throws TesseraError DEPENDENCY_MISSING where the parser or the grammar cannot be loaded. */
-  static open(language: string): Promise<Syntax> {
-    let opened = Syntax.#opened.get(language);
-    if (!opened) {
-      opened = Syntax.#load(language);
-      opened.catch(() => Syntax.#opened.delete(language));
-      Syntax.#opened.set(language, opened);
-    }
-    return opened;
-  }
+/** How long a parser may take for one file, in milliseconds; a file of megabytes takes a second. */
+const limitMs = 20_000;
 
-  static async #load(language: string): Promise<Syntax> {
-    const require = createRequire(import.meta.url);
-    try {
-      Syntax.#module ??= import("web-tree-sitter").then(async (module) => {
-        await module.Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
-        return module;
-      });
-      const { Parser, Language } = await Syntax.#module;
-      const grammar: Language = await Language.load(
-        require.resolve(`@vscode/tree-sitter-wasm/wasm/${grammars[language]}.wasm`),
-      );
-      const parser = new Parser();
-      parser.setLanguage(grammar);
-      return new Syntax(parser);
-    } catch (cause) {
-      Syntax.#module = undefined;
-      throw new TesseraError("DEPENDENCY_MISSING", `the ${language} parser cannot be loaded: ${messageOf(cause)}`, {
-        path: language,
-        hint: "install web-tree-sitter and @vscode/tree-sitter-wasm, which come with @tessera/indexer",
-        cause,
-      });
-    }
-  }
+const threads = new Map<string, ReadingThreads<Definition[]>>();
 
-  /** Parses a text and hands the root to `visit`; the tree is gone afterwards. Text that does not parse has ERROR nodes. */
-  read<T>(text: string, visit: (root: Node) => T): T {
-    const tree = this.#parser.parse(text);
-    if (!tree) throw new TesseraError("BAD_SOURCE", "the parser gave no tree");
-    try {
-      return visit(tree.rootNode);
-    } finally {
-      tree.delete();
-    }
+/**
+ * What is defined in a file, read in a thread; nothing where the parser does not end in time or fails on it: the file's
+ * lines remain.
+ * @throws TesseraError DEPENDENCY_MISSING, and the reason of the signal.
+ */
+export async function definitionsOf(text: string, language: string, signal?: AbortSignal): Promise<Definition[]> {
+  let own = threads.get(language);
+  if (!own) {
+    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language, limitMs);
+    threads.set(language, own);
   }
+  const reading = await own.run(text, { signal });
+  return "value" in reading ? reading.value : [];
 }

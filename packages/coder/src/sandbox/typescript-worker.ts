@@ -1,7 +1,6 @@
 // internal
 import { workerData } from "node:worker_threads";
-import { answerJobs } from "@tessera/core";
-import type { Reading } from "../reading.js";
+import { answerJobs, type Reading } from "@tessera/core";
 import { type Translation, translated } from "./typescript.js";
 
 // One thread that turns programs into JavaScript that a script can hold.

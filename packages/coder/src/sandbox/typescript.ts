@@ -1,7 +1,7 @@
 // internal
-import { messageOf, TesseraError, type ThreadQueue } from "@tessera/core";
+import { messageOf, type ReadingThreads, readingThreads, TesseraError } from "@tessera/core";
 import { transform } from "sucrase";
-import { type Reading, readingThreads } from "../reading.js";
+import { limitMs } from "../syntax.js";
 
 export type Script = "javascript" | "typescript";
 /** JavaScript that a script can hold, or why there is none. */
@@ -28,14 +28,14 @@ export function translated(text: string, language: Script): Translation {
   }
 }
 
-const threads = new Map<Script, ThreadQueue<string, Reading<Translation>>>();
+const threads = new Map<Script, ReadingThreads<Translation>>();
 
 /** Translates in a thread what is no plain script. @throws TesseraError ABORTED, DEPENDENCY_MISSING. */
 export async function toJavaScript(text: string, language: Script, signal?: AbortSignal): Promise<Translation> {
   if (language === "javascript" && !moduleSyntax.test(text)) return { code: text };
   let own = threads.get(language);
   if (!own) {
-    own = readingThreads(new URL("./typescript-worker.js", import.meta.url), language);
+    own = readingThreads(new URL("./typescript-worker.js", import.meta.url), language, limitMs);
     threads.set(language, own);
   }
   const aborted = () => new TesseraError("ABORTED", "the run was aborted", { path: language });

@@ -1,34 +1,36 @@
-// internal
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { messageOf, Thread, ThreadQueue } from "@tessera/core";
+import { messageOf } from "./errors.js";
+import { Thread } from "./thread.js";
+import { ThreadQueue } from "./thread-queue.js";
 
 /** What reading a text came to: `late` and `broken` where the parser did not end in time, or failed on it. */
 export type Reading<Value> =
   | { readonly value: Value }
   | { readonly unread: "late" | "broken"; readonly detail: string };
 
-/** How long a parser may take for one text, in milliseconds; what a person wrote takes some. */
-const limitMs = 2000;
+export type ReadingThreads<Value> = ThreadQueue<string, Reading<Value>>;
 
 /**
- * Threads that parse what models write. Parsers backtrack for ever on some of it (nested type arguments, brackets that are
- * never closed), and those in WebAssembly are damaged for good where their stack runs out, so that only the end of
- * their thread helps. A thread ends with a text that it could not read; the next text has another.
+ * Threads that parse texts of one language, which `script` is given as its `workerData`. Parsers backtrack for ever on
+ * some texts (nested type arguments, brackets that are never closed), and those in WebAssembly are damaged for good where
+ * their stack runs out, so that only the end of their thread helps. A thread ends with a text that it could not read; the
+ * next text has another.
+ * @param limitMs How long a parser may take for one text, in milliseconds.
  */
-export const readingThreads = <Value>(script: URL, workerData: unknown): ThreadQueue<string, Reading<Value>> =>
+export const readingThreads = <Value>(script: URL, language: string, limitMs: number): ReadingThreads<Value> =>
   new ThreadQueue<string, Reading<Value>>({
     threads: Math.min(4, availableParallelism()),
     start: () =>
       new Thread(
         new Worker(script, {
-          workerData,
+          workerData: language,
           env: {},
           resourceLimits: { maxOldGenerationSizeMb: 256 },
           // what Node was given to run is not what a thread runs
           execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")),
         }),
-        { name: "a thread that reads programs", code: "DEPENDENCY_MISSING" },
+        { name: `a thread that reads ${language}`, code: "DEPENDENCY_MISSING", path: language },
       ),
     limitMs: () => limitMs,
     late: () => ({ unread: "late", detail: `it cannot be read in ${limitMs} ms` }),
