@@ -39,6 +39,6 @@ def test_the_same_pairs_give_the_same_questions():
 
 
 def test_no_path_reads_like_a_place_on_a_machine():
-    moved = [pair | {"path": f"src/work/{pair['path']}"} if number % 3 == 0 else pair for number, pair in enumerate(corpus())]
+    moved = [pair | {"path": f"src/tmp/{pair['path']}"} if number % 3 == 0 else pair for number, pair in enumerate(corpus())]
     paths = [record["source"]["path"] for record in data_set(moved, 5)[0]]
-    assert paths and not any("work" in path.split("/") for path in paths)
+    assert paths and not any("tmp" in path.split("/") for path in paths)

@@ -1,4 +1,4 @@
-import type { FlowDocument, Hit } from "@tessera/core";
+import { type FlowDocument, type Hit, mean } from "@tessera/core";
 import { compare, converters, type DataSet, evaluate, rankingMeasures, revisionOf } from "@tessera/eval";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
@@ -120,14 +120,13 @@ const sparse: RowCheck = {
         gains.push(measures["nDCG@10"]!);
         recalls.push(measures["recall@5"]!);
       }
-      const mean = gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
       figures.push(
         { what: `${name}: nDCG@10`, values: gains },
         ...(limit === undefined
           ? [
               {
                 what: `${name}: nDCG@10 in thousandths, and the frozen value`,
-                values: Math.round(1000 * mean),
+                values: Math.round(1000 * mean(gains)),
                 exactly: frozen[name as keyof typeof frozen],
               },
             ]
@@ -188,7 +187,6 @@ const fused: RowCheck = {
     const nodes = [byWords, byVectors, byBoth({}), byBoth({ fusion: "rrf" }), byBoth({ screen: 20 })];
     const found = await retrieved(data, nodes, context);
     const [words, vectors, scores, ranks] = found.map((results) => measured(results, "recall@5"));
-    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const better = mean(words!) >= mean(vectors!) ? words! : vectors!;
     const less = (values: readonly number[]) => values.map((value, index) => value - better[index]!);
     const screened = found[4]!.map(({ found: ids = [] }, index) => {

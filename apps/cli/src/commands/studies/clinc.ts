@@ -1,4 +1,4 @@
-import type { Encoder } from "@tessera/core";
+import { dot, type Encoder } from "@tessera/core";
 import type { IntentExample, Intents } from "@tessera/eval";
 import { HashEncoder } from "@tessera/models";
 import { catalogue } from "@tessera/tessera";
@@ -14,12 +14,6 @@ interface Guess {
 }
 type Router = (query: string) => Promise<Guess>;
 type Routes = Readonly<Record<string, readonly string[]>>;
-
-const dot = (a: Float32Array, b: Float32Array): number => {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-};
 
 /** The most frequent intent of the five nearest examples; of equally frequent ones the nearest's. */
 async function nearestNeighbours(encoder: Encoder, routes: Routes): Promise<Router> {

@@ -1,8 +1,8 @@
-import type { Host, Resource, Store } from "@tessera/core";
+import { type Host, mean, type Resource, type Store } from "@tessera/core";
 import { type DataSet, rankingMeasures } from "@tessera/eval";
 import { dense, hybrid, sparse } from "@tessera/retriever";
 import type { Terminal } from "../../terminal.js";
-import { chosenOn, mean, type Outcomes, printOutcomes } from "./print.js";
+import { chosenOn, type Outcomes, printOutcomes } from "./print.js";
 import { atLeast, type StudyOptions, studyContext, withCorpus } from "./resources.js";
 
 const weights = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9];

@@ -1,3 +1,4 @@
+import { mean } from "@tessera/core";
 import { bootstrap, pairedBootstrap, showInterval } from "@tessera/eval";
 import type { Terminal } from "../../terminal.js";
 
@@ -40,9 +41,6 @@ export function printOutcomes(terminal: Terminal, data: string, outcomes: Outcom
     differences.map((one) => [`${one.right} − ${one.left}`, one.measure, showInterval(one)]),
   );
 }
-
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * Chooses of each group the system with the best mean on every second question, and gives what all reached on the others:
