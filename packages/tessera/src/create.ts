@@ -13,7 +13,7 @@ import {
 } from "@tessera/core";
 import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
-import { type AnyFlow, Generation } from "./generation.js";
+import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, ResourceHost, type Resources } from "./resources.js";
 
@@ -98,20 +98,14 @@ export class Tessera<F extends Flows> {
     return this.#starting;
   }
 
-  #compile(flows: Flows, host: ResourceHost): Promise<Generation> {
+  #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<Generation> {
     const { operators = [], cache, validate, observer } = this.options;
-    return this.#outside.runInAsyncScope(() =>
-      Generation.compile(flows, host, {
-        operators: [...all, ...operators],
-        records: this.#records,
-        cache,
-        validate,
-        observer,
-      }),
-    );
+    const options = { operators: [...all, ...operators], records: this.#records, cache, validate, observer };
+    return this.#outside.runInAsyncScope(() => Generation.compile(flows, host, options, before));
   }
 
   #install(generation: Generation): Generation {
+    generation.install();
     this.#current = generation;
     this.#host = generation.host;
     this.#generations.add(generation);
@@ -125,7 +119,8 @@ export class Tessera<F extends Flows> {
 
   /**
    * Puts other flows or resources in place of those there are, without a restart: `resources` one by one, `flows` all
-   * together (by default they stay). Runs under way end on what they began with, new ones see the new; what is
+   * together (by default they stay). A flow that is the same object as before, and uses none of the resources that are
+   * replaced, is not compiled again: a document is not to be changed in place. Runs under way end on what they began with, new ones see the new; what is
    * no longer used is closed when the last of those runs has ended. Reloads happen one after another.
    * @throws TesseraError INVALID_FLOW with all findings, or what a resource could not be opened for: nothing has changed
    * then. CLOSED.
@@ -136,10 +131,11 @@ export class Tessera<F extends Flows> {
   }): Promise<void> {
     const result = this.#changes.then(async () => {
       const before = await this.#ready("reload");
-      const host = before.host.replacing(change.resources ?? {});
+      const { resources = {}, flows = before.given } = change;
+      const host = before.host.replacing(resources);
       let next: Generation;
       try {
-        next = await this.#compile(change.flows ?? before.given, host);
+        next = await this.#compile(flows, host, { generation: before, replaced: resources });
         this.#assertOpen("reload");
       } catch (error) {
         await host.close().catch(() => {});

@@ -92,7 +92,7 @@ class Slot {
  */
 export class ResourceHost implements Host {
   readonly #slots = new Map<string, Slot>();
-  readonly #asked: Slot[] = [];
+  readonly #asked = new Set<Slot>();
   #closed = false;
 
   /** `hints` says, by kind, how to give a resource where there is none of that kind. */
@@ -122,9 +122,9 @@ export class ResourceHost implements Host {
   }
 
   #hold(slot: Slot): void {
-    if (this.#asked.includes(slot)) return;
+    if (this.#asked.has(slot)) return;
     slot.holders++;
-    this.#asked.push(slot);
+    this.#asked.add(slot);
   }
 
   /** @throws TesseraError UNKNOWN_RESOURCE, CLOSED, SETUP_FAILED where it cannot be opened. */
@@ -150,7 +150,7 @@ export class ResourceHost implements Host {
 
   /** What the flows have asked for, each with its check, by kind and name ("store/docs"). */
   get checks(): Checks {
-    return Object.fromEntries(this.#asked.map((slot) => [slot.path, (signal) => slot.check(signal)]));
+    return Object.fromEntries([...this.#asked].map((slot) => [slot.path, (signal) => slot.check(signal)]));
   }
 
   /**
@@ -161,7 +161,7 @@ export class ResourceHost implements Host {
     if (this.#closed) return;
     this.#closed = true;
     const failures: unknown[] = [];
-    for (const slot of this.#asked.reverse()) {
+    for (const slot of [...this.#asked].reverse()) {
       const released = slot.release().catch((thrown) => failures.push(thrown));
       if (patient || slot.opened) await released;
     }
