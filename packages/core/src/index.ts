@@ -2,6 +2,7 @@
 export * from "./ask.js";
 export * from "./budgets.js";
 export * from "./canonical.js";
+export * from "./clock.js";
 export * from "./closest.js";
 export * from "./deferred.js";
 export * from "./document.js";

@@ -29,7 +29,6 @@ export * from "./prune-generator.js";
 export * from "./random-encoder.js";
 export * from "./random-generator.js";
 export * from "./safetensors.js";
-export * from "./serving/clock.js";
 export * from "./serving/encoder-batcher.js";
 export * from "./serving/encoder-service.js";
 export * from "./serving/generator-scheduler.js";

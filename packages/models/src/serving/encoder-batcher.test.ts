@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { FakeClock } from "@tessera/testkit";
 import fc from "fast-check";
 import { readBundle } from "../bundle.js";
 import { encoderModel } from "../encoder-bundle.js";
@@ -13,7 +14,6 @@ import { writeRandomEncoder } from "../random-encoder.js";
 import { TokenizerThreads } from "../tokenizer-threads.js";
 import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
 import { type EncoderService, encoderService } from "./encoder-service.js";
-import { SimulatedClock } from "./fake-generator.fixture.js";
 
 /** Vectors that say which text and exit they are of; the engine finishes a batch when it is told to. */
 class FakeEncoder implements EncoderSession {
@@ -45,7 +45,7 @@ class FakeEncoder implements EncoderSession {
 const vectorOf = (text: readonly number[], exit: number): Float32Array => Float32Array.of(text[0]!, text.length, exit);
 
 function batcher(settings: Partial<BatcherSettings> = {}) {
-  const clock = new SimulatedClock();
+  const clock = new FakeClock();
   const session = new FakeEncoder();
   return { clock, session, batcher: new EncoderBatcher(session, { name: "fake", lanes: 1, clock, ...settings }) };
 }

@@ -1,6 +1,5 @@
-import { Deferred, messageOf, TesseraError } from "@tessera/core";
+import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
 import { type EncoderSession, type Ragged, ragged } from "../engine.js";
-import { type Clock, systemClock } from "./clock.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
 

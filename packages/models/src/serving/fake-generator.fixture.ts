@@ -1,36 +1,5 @@
+import { FakeClock } from "@tessera/testkit";
 import type { GeneratorBatch, GeneratorResult, GeneratorSession } from "../engine.js";
-import type { Clock } from "./clock.js";
-
-/** A clock that moves only when it is told to. */
-export class SimulatedClock implements Clock {
-  private time = 0;
-  private timers: { readonly at: number; readonly run: () => void }[] = [];
-
-  now(): number {
-    return this.time;
-  }
-
-  after(milliseconds: number, run: () => void): () => void {
-    const timer = { at: this.time + milliseconds, run };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
-  }
-
-  /** Lets time pass; what falls due runs in its order. */
-  advance(milliseconds: number): void {
-    const end = this.time + milliseconds;
-    for (;;) {
-      const due = this.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (due === undefined) break;
-      this.timers = this.timers.filter((other) => other !== due);
-      this.time = due.at;
-      due.run();
-    }
-    this.time = end;
-  }
-}
 
 const mix = (hash: number, token: number): number => Math.imul(hash ^ (token + 0x9e3779b9), 0x01000193) ^ (hash >>> 13);
 
@@ -64,7 +33,7 @@ export class FakeGenerator implements GeneratorSession {
   constructor(
     readonly blocks: number,
     readonly blockTokens: number,
-    private readonly clock = new SimulatedClock(),
+    private readonly clock = new FakeClock(),
   ) {
     this.states = new Int32Array(blocks * blockTokens);
   }

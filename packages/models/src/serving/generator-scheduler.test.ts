@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import { mulberry32 } from "@tessera/core";
+import { FakeClock } from "@tessera/testkit";
 import fc from "fast-check";
-import { FakeGenerator, SimulatedClock, spoken } from "./fake-generator.fixture.js";
+import { FakeGenerator, spoken } from "./fake-generator.fixture.js";
 import { GeneratorScheduler, type SchedulerSettings, type SequenceEnd } from "./generator-scheduler.js";
 
 const greedy = { temperature: 0, topP: 1, random: 0 };
@@ -10,8 +11,8 @@ function scheduler(
   blocks: number,
   blockTokens: number,
   settings: Partial<SchedulerSettings> = {},
-): { session: FakeGenerator; generator: GeneratorScheduler; clock: SimulatedClock } {
-  const clock = new SimulatedClock();
+): { session: FakeGenerator; generator: GeneratorScheduler; clock: FakeClock } {
+  const clock = new FakeClock();
   const session = new FakeGenerator(blocks, blockTokens, clock);
   return {
     session,

@@ -1,7 +1,6 @@
-import { Deferred, messageOf, TesseraError } from "@tessera/core";
+import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
 import { type GeneratorResult, type GeneratorSession, ragged, type Sampling } from "../engine.js";
 import { BlockCache } from "./block-cache.js";
-import { type Clock, systemClock } from "./clock.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
 
