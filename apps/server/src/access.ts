@@ -1,8 +1,8 @@
 import { TesseraError } from "@tessera/core";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { sendError } from "./errors.js";
 import type { Key, KeyRing } from "./keys.js";
 import type { Meter } from "./meter.js";
+import { methodsByAddress, sendShaped } from "./refusals.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -30,15 +30,21 @@ export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: M
         hint: "tessera keys create --scope",
       });
     request.key = key;
-    if (request.is404) throw new TesseraError("NOT_FOUND", `there is no ${request.method} at this address`);
   };
+  const methodsAt = methodsByAddress(server);
   server.addHook("onRequest", async (request, reply) => {
     if (request.method === "OPTIONS" && request.headers["access-control-request-method"]) return;
     try {
       await check(request);
+      if (request.is404) {
+        const allowed = methodsAt(request.url);
+        if (allowed.length === 0) throw new TesseraError("NOT_FOUND", `there is no ${request.method} at this address`);
+        reply.header("allow", allowed.join(", "));
+        throw new TesseraError("METHOD_NOT_ALLOWED", `this address takes ${allowed.join(", ")}, not ${request.method}`);
+      }
     } catch (thrown) {
-      // an address that is none belongs to no plugin, whose error handler would answer in its own shape
-      if (request.is404) return sendError(thrown, request, reply);
+      // an address that is none belongs to no plugin, whose error handler would know its shape
+      if (request.is404) return sendShaped(thrown, request, reply);
       throw thrown;
     }
   });

@@ -7,6 +7,8 @@ const failures: Partial<Record<ErrorCode, number>> = {
   NOT_FOUND: 404,
   INDEX_MISSING: 404,
   RECORD_MISSING: 404,
+  METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
   ABORTED: 409,
   CONFLICT: 409,
   INDEX_LOCKED: 409,
@@ -40,10 +42,21 @@ export const statuses = Object.fromEntries(
 
 const byStatus: Readonly<Record<number, ErrorCode>> = {
   404: "NOT_FOUND",
+  405: "METHOD_NOT_ALLOWED",
+  408: "REQUEST_TIMEOUT",
   413: "REQUEST_TOO_LARGE",
+  414: "REQUEST_TOO_LARGE",
   415: "UNSUPPORTED_MEDIA",
   429: "OVERLOADED",
+  431: "REQUEST_TOO_LARGE",
 };
+
+/** The HTTP status of what was thrown: a refusal by the server under us keeps the status that it came with. */
+export function statusOf(thrown: unknown): number {
+  if (TesseraError.is(thrown)) return statuses[thrown.code];
+  const { statusCode = 500 } = (thrown ?? {}) as { statusCode?: number };
+  return statusCode >= 400 && statusCode < 500 ? statusCode : 500;
+}
 
 /** Anything that was thrown while a request was answered, as a `TesseraError` that a client may see. */
 export function asTesseraError(thrown: unknown): TesseraError {
@@ -62,7 +75,7 @@ export function asTesseraError(thrown: unknown): TesseraError {
 /** Answers a request with what was thrown; what the caller cannot mend is logged. */
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asTesseraError(thrown);
-  const status = statuses[error.code];
+  const status = statusOf(thrown);
   if (status >= 500) request.log.error({ code: error.code, path: error.path, cause: String(error.cause) }, "failed");
   if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
   if (status === 401) reply.header("www-authenticate", "Bearer");

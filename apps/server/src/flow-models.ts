@@ -1,5 +1,6 @@
 import { type FlowDocument, isOptional, type Message, required, TesseraError } from "@tessera/core";
 import type { CompiledFlow } from "@tessera/graph";
+import { endWith } from "./client.js";
 import type { Key } from "./keys.js";
 import type { ChatTarget, ExtraModels } from "./openai/target.js";
 import { startRun } from "./run-routes.js";
@@ -57,10 +58,9 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
     async *answer({ messages, seed }, caller, signal) {
       const key = keyOf(caller.key);
       if (!key) throw new TesseraError("UNAUTHENTICATED", "the key is no more");
-      signal.throwIfAborted();
-      const { id } = await startRun(service, key, flow.document.name, { input: inputOf(flow, messages), seed });
-      const cancel = () => void runs.cancel(id).catch(() => {});
-      signal.addEventListener("abort", cancel, { once: true });
+      const asked = { flow: flow.document.name, input: inputOf(flow, messages), seed, signal };
+      const { id } = await startRun(service, key, asked);
+      const untie = endWith(signal, runs, id);
       let said = "";
       try {
         for await (const { type, data } of runs.events(id)) {
@@ -79,8 +79,8 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
           usage: { prompt: 0, completion: spent?.tokens ?? 0 },
         };
       } finally {
-        signal.removeEventListener("abort", cancel);
-        cancel();
+        untie();
+        void runs.cancel(id).catch(() => {}); // where the reader left early
       }
     },
   });

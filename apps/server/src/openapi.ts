@@ -50,7 +50,12 @@ export function collectRoutes(server: FastifyInstance): () => object {
       ...(config.scope && config.scope !== "none" && config.scope !== "open" && { "x-scope": config.scope }),
       security: config.scope === "open" ? [] : [{ key: [] }],
       ...(parameters.length > 0 && { parameters }),
-      ...(body && { requestBody: { required: true, content: { "application/json": { schema: jsonSchema(body) } } } }),
+      ...(body && {
+        requestBody: {
+          required: !body.safeParse({}).success,
+          content: { "application/json": { schema: jsonSchema(body) } },
+        },
+      }),
       responses: {
         "2XX": { description: "done" },
         "4XX": {

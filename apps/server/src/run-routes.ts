@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { sha256, TesseraError } from "@tessera/core";
-import { type RunState, type Runs, resumed } from "@tessera/graph";
+import { type Budget, type RunState, type Runs, resumed } from "@tessera/graph";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { assertMayRun } from "./access.js";
+import { clientSignal, endWith, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
@@ -18,26 +19,44 @@ const runBody = z.strictObject({
   budget: z.strictObject({ steps: count, calls: count, tokens: count }).optional(),
 });
 type RunBody = z.infer<typeof runBody>;
+const resumeBody = z.strictObject({ budget: runBody.shape.budget });
 const runId = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/) });
 const idempotency = z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() });
 
+/** What a client asks for when it starts a run. */
+export interface Asked extends Partial<RunBody> {
+  readonly flow: string;
+  /** One key of one principal is one run. */
+  readonly idempotencyKey?: string | undefined;
+  /** A name for the run where no key makes one; by default a new one. */
+  readonly id?: string | undefined;
+  /** Nothing begins once it has aborted. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Starts a run for a key: it counts against the key's places and budget until it ends. */
-export async function startRun(
-  { library, runs, meter }: Service,
-  key: Key,
-  name: string,
-  { input, seed, budget }: Partial<RunBody>,
-  idempotencyKey?: string,
-): Promise<RunState> {
+export async function startRun(service: Service, key: Key, asked: Asked): Promise<RunState> {
+  const { library, runs, meter, starts } = service;
+  const { flow: name, idempotencyKey, input, seed, budget, signal } = asked;
   assertMayRun(key, name);
   const flow = await library.flow(name);
-  const id = idempotencyKey === undefined ? randomUUID() : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
-  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed };
-  const known = idempotencyKey === undefined ? undefined : await runs.get(id);
-  // one that is there and goes on, or has ended, spends nothing more
-  if (known && known.status !== "interrupted") return runs.start(request);
-  const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });
-  return leased(runs, id, lease, () => runs.start({ ...request, budget: lease.budget }));
+  const id =
+    idempotencyKey === undefined
+      ? (asked.id ?? randomUUID())
+      : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
+  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed, asked: budget ?? {} };
+  const begin = async (known?: RunState) => {
+    signal?.throwIfAborted();
+    const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });
+    return leased(runs, id, lease, () => runs.start({ ...request, budget: lease.budget }));
+  };
+  if (idempotencyKey === undefined) return begin();
+  // of requests that come together the first one begins the run; the others find it, and take no place of their own
+  return starts.do(id, async () => {
+    const known = await runs.get(id);
+    // one that is there and goes on, or has ended, spends nothing more
+    return known && known.status !== "interrupted" ? runs.start(request) : begin(known);
+  });
 }
 
 /** Begins something under a lease, which is given back when the run has ended, or did not begin. */
@@ -50,7 +69,7 @@ async function leased(runs: Runs, id: string, lease: Lease, begin: () => Promise
     );
     return state;
   } catch (error) {
-    // another request of the same id may have begun it meanwhile, and settles what is set aside
+    // another process may have begun the run of this id meanwhile, and settles what is set aside
     const known = await runs.get(id);
     if (known?.status === "running") lease.leave();
     else await lease.release(known?.spent ?? { calls: 0, tokens: 0 });
@@ -58,14 +77,21 @@ async function leased(runs: Runs, id: string, lease: Lease, begin: () => Promise
   }
 }
 
-/** Takes a run up again, for a key: it counts as one that starts, less what it has spent. */
-async function resumeRun({ library, runs, meter }: Service, key: Key, state: RunState): Promise<RunState> {
-  const { id, spent: before } = state;
-  resumed(state, undefined); // refused before anything is set aside
-  assertMayRun(key, state.flow);
-  const { bound } = await library.flow(state.flow);
-  const lease = await meter.admit(key, { id, bound, budget: state.budget, before });
-  return leased(runs, id, lease, () => runs.resume(id, lease.budget));
+/**
+ * Takes a run up again, for a key: it counts as one that starts, less what it has spent. One that ended by its budget needs
+ * a larger one, or more of the day than there was.
+ */
+function resumeRun(service: Service, key: Key, id: string, larger: Budget | undefined): Promise<RunState> {
+  const { library, runs, meter, starts } = service;
+  return starts.do(id, async () => {
+    const state = await find(service, key, id);
+    if (state.status !== "budget") resumed(state, undefined); // refused before anything is set aside
+    assertMayRun(key, state.flow);
+    const { bound } = await library.flow(state.flow);
+    const budget = larger ?? state.asked ?? state.budget;
+    const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
+    return leased(runs, id, lease, () => runs.resume(id, lease.budget));
+  });
 }
 
 /** Runs of other principals are not there, but for a key that operates the service. */
@@ -76,10 +102,18 @@ async function find({ runs }: Service, { principal, scopes }: Key, run: string):
   return state;
 }
 
-const bodyOfRun = ({ inputHash: _, ...state }: RunState) => state;
+const bodyOfRun = ({ inputHash: _, asked: __, ...state }: RunState) => state;
+
+interface Watched {
+  readonly id: string;
+  /** The number of the last event that the client knows. */
+  readonly after: number;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
 
 /** Streams the events of a run; `data` is JSON, `id` the number of the event. The last event is "run". */
-async function stream({ runs }: Service, id: string, after: number, reply: FastifyReply): Promise<void> {
+async function stream({ runs }: Service, reply: FastifyReply, { id, after, signal }: Watched): Promise<void> {
   const settled = runs.settled(id); // asked for now: a run that has ended may be forgotten before its stream is read
   settled.catch(() => {});
   reply.hijack();
@@ -90,16 +124,14 @@ async function stream({ runs }: Service, id: string, after: number, reply: Fasti
     "x-accel-buffering": "no",
     "x-run-id": id,
   });
-  const gone = once(raw, "close").catch(() => {});
   const write = async (type: string, data: unknown, sequence?: number) => {
     const text = `${sequence === undefined ? "" : `id: ${sequence}\n`}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
     // a slow reader holds up its own stream alone
-    if (!raw.write(text)) await Promise.race([once(raw, "drain").catch(() => {}), gone]);
+    if (!raw.write(text) && !signal.aborted) await once(raw, "drain", { signal }).catch(() => {});
   };
-  for await (const { type, data, sequence } of runs.events(id, after)) {
-    if (raw.destroyed) return;
+  for await (const { type, data, sequence } of readUntil(signal, runs.events(id, after)))
     await write(type, data, sequence);
-  }
+  if (signal.aborted) return;
   await write("run", bodyOfRun(await settled));
   raw.end();
 }
@@ -117,24 +149,23 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
     },
     async (request, reply) => {
       const { key, params, body, headers } = request;
-      const idempotent = headers["idempotency-key"];
-      const state = await startRun(service, key, params.name, body, idempotent);
-      const { id } = state;
-      reply.header("x-run-id", id).header("location", `/runs/${id}`);
-      if (/\brespond-async\b/.test(String(request.headers.prefer ?? ""))) return reply.code(202).send(bodyOfRun(state));
+      const idempotencyKey = headers["idempotency-key"];
+      const isBackground = /\brespond-async\b/.test(String(request.headers.prefer ?? ""));
       // whoever gave no Idempotency-Key cannot come back for it
-      let answered = false;
-      if (idempotent === undefined)
-        reply.raw.once("close", () => {
-          if (!answered) void runs.cancel(id).catch(() => {});
-        });
+      const mayGo = isBackground || idempotencyKey !== undefined;
+      const signal = clientSignal(request, reply);
+      const asked = { ...body, flow: params.name, idempotencyKey, ...(!mayGo && { signal }) };
+      const state = await startRun(service, key, asked);
+      const { id } = state;
+      const untie = mayGo ? () => {} : endWith(signal, runs, id);
+      reply.header("x-run-id", id).header("location", `/runs/${id}`);
+      if (isBackground) return reply.code(202).send(bodyOfRun(state));
       if (wantsEvents(request)) {
-        await stream(service, id, 0, reply);
-        answered = true;
+        await stream(service, reply, { id, after: 0, signal });
         return reply;
       }
       const ended = await runs.settled(id);
-      answered = true;
+      untie();
       const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
       return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
     },
@@ -166,9 +197,12 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
   server.get<{ Params: { id: string } }>(
     "/runs/:id/events",
     { schema: { params: runId }, config: { scope: "run", summary: "the events of a run, from Last-Event-ID on" } },
-    async ({ key, params: { id }, headers }, reply) => {
-      await find(service, key, id);
-      await stream(service, id, Math.max(0, Number.parseInt(String(headers["last-event-id"] ?? "0"), 10) || 0), reply);
+    async (request, reply) => {
+      const { key, params, headers } = request;
+      const signal = clientSignal(request, reply);
+      const { id } = await find(service, key, params.id);
+      const after = Math.max(0, Number.parseInt(String(headers["last-event-id"] ?? "0"), 10) || 0);
+      await stream(service, reply, { id, after, signal });
       return reply;
     },
   );
@@ -180,9 +214,15 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       return bodyOfRun(await runs.cancel(id));
     },
   );
-  server.post<{ Params: { id: string } }>(
+  server.post<{ Params: { id: string }; Body: z.infer<typeof resumeBody> }>(
     "/runs/:id/resume",
-    { schema: { params: runId }, config: { scope: "run", summary: "take a run up behind its last finished step" } },
-    async ({ key, params: { id } }) => bodyOfRun(await resumeRun(service, key, await find(service, key, id))),
+    {
+      schema: { params: runId, body: resumeBody },
+      config: {
+        scope: "run",
+        summary: "take a run up behind its last finished step, one that ended by its budget with more",
+      },
+    },
+    async ({ key, params: { id }, body: { budget } }) => bodyOfRun(await resumeRun(service, key, id, budget)),
   );
 }

@@ -11,6 +11,7 @@ import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
 import { healthRoutes } from "./health.js";
+import { InTurn } from "./in-turn.js";
 import { indexRoutes } from "./index-routes.js";
 import type { Indexes } from "./indexes.js";
 import type { KeyRing } from "./keys.js";
@@ -20,6 +21,7 @@ import { Meter } from "./meter.js";
 import { metrics } from "./metrics.js";
 import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
+import { requestLimits } from "./refusals.js";
 import { runRoutes } from "./run-routes.js";
 import { assertShallow, validated } from "./validate.js";
 
@@ -39,7 +41,10 @@ export interface ServerOptions {
   readonly checks?: Checks | undefined;
   /** The largest body in bytes; 4 MiB. */
   readonly bodyLimit?: number;
-  /** How long a request may take to arrive, in milliseconds; 30,000. */
+  /**
+   * How long a request may take to arrive, in milliseconds; 30,000. Its head has 10,000 at most. What
+   * takes longer is refused with 408, a second later at the latest.
+   */
   readonly requestTimeout?: number;
   /** How long a client may leave what was sent to it unread, in milliseconds; 30,000. A stream may be quiet for longer. */
   readonly stallTimeout?: number;
@@ -55,17 +60,18 @@ export interface Service {
   readonly library: Library;
   readonly runs: Runs;
   readonly meter: Meter;
+  /** By run: starts and resumptions of one run come one after another. */
+  readonly starts: InTurn;
 }
 
 /** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { tessera, library, keys, meter = new Meter(), requestTimeout = 30_000 } = options;
   const runs = options.runs ?? new EmbeddedRuns(tessera, options.records);
+  const limits = requestLimits(requestTimeout);
   const server = Fastify({
     bodyLimit: options.bodyLimit ?? 4 << 20,
-    requestTimeout,
-    // Node exchanges the two where the time for the head is the longer one, and then bodies may take that long
-    http: { headersTimeout: Math.min(10_000, requestTimeout) },
+    ...limits.options,
     connectionTimeout: 0,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 200 },
@@ -77,6 +83,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.setValidatorCompiler(validated);
   server.addHook("preValidation", async ({ body }) => assertShallow(body));
   server.setErrorHandler(sendError);
+  limits.apply(server);
   // what waits for a client that reads nothing would be held as long as the client likes
   const stall = options.stallTimeout ?? 30_000;
   server.addHook("onRequest", async (_, { raw }) => {
@@ -94,7 +101,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   closedByDefault(server, keys, meter);
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const service: Service = { library, runs, meter };
+  const service: Service = { library, runs, meter, starts: new InTurn() };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);

@@ -83,6 +83,10 @@ export const flows: Record<string, FlowDocument> = {
     const said = f.node("said", echo(), input);
     return { text: f.node("wait", hold(), { query: said.text }).text };
   }).document,
+  twice: flow("twice", { query: "text" }, (f, input) => {
+    const first = f.node("first", echo(), input);
+    return { text: f.node("second", echo(), { query: first.text }).text };
+  }).document,
   flood: flow("flood", { query: "text" }, (f, input) => ({ text: f.node("flood", flood(), input).text })).document,
 };
 

@@ -22,6 +22,8 @@ export interface RunRequest {
   readonly principal: Principal;
   readonly budget?: Budget | undefined;
   readonly seed?: number | undefined;
+  /** The budget that was asked for, where `budget` is what was granted of it: another one under the same id is a conflict. */
+  readonly asked?: Budget | undefined;
 }
 
 /**
@@ -40,6 +42,8 @@ export interface RunState {
   readonly budget?: Budget | undefined;
   /** Of the input; tells whether the same id is asked for with other input. */
   readonly inputHash: string;
+  /** The budget that was asked for at its start; nothing in states of older versions. */
+  readonly asked?: Budget | undefined;
   readonly output?: { readonly [port: string]: Json };
   readonly error?: ErrorBody;
   /**
@@ -75,7 +79,8 @@ export interface Runs {
   /**
    * Starts a run; resolves once it is noted. A known id gives its run as it stands, taken up again where it was
    * interrupted.
-   * @throws TesseraError CONFLICT where the id is known with another flow, input or principal; BAD_INPUT, CLOSED.
+   * @throws TesseraError CONFLICT where the id is known with another flow, input, principal, seed or budget; BAD_INPUT,
+   * CLOSED.
    */
   start(request: RunRequest): Promise<RunState>;
   get(id: string): Promise<RunState | undefined>;
@@ -85,7 +90,7 @@ export interface Runs {
   cancel(id: string): Promise<RunState>;
   /**
    * Goes on behind the last finished step; `budget` is for the whole run, what it has spent included.
-   * @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded.
+   * @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
    */
   resume(id: string, budget?: Budget): Promise<RunState>;
   /** What happened after the event `after`, and what happens, until the run ends. */
@@ -109,26 +114,55 @@ export interface FlowRunner {
 }
 
 /** A run as it is noted first. */
-export function firstState({ id, flow, input, principal, budget, seed = 0 }: RunRequest): RunState {
+export function firstState({
+  id,
+  flow,
+  input,
+  principal,
+  budget,
+  seed = 0,
+  asked = budget ?? {},
+}: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
   const inputHash = sha256(canonicalJson(values));
   const started = new Date().toISOString();
-  return { id, flow, principal, status: "running", input: values, seed, budget, inputHash, started };
+  return { id, flow, principal, status: "running", input: values, seed, budget, asked, inputHash, started };
 }
 
-/** @throws TesseraError CONFLICT where one id is asked for with another flow, input or principal. */
+const limits = ["steps", "calls", "tokens", "layers", "cost"] as const;
+const limitOf = (budget: Budget | undefined, kind: (typeof limits)[number]) =>
+  budget?.[kind] ?? Number.POSITIVE_INFINITY;
+
+/** @throws TesseraError CONFLICT where one id is asked for with another flow, input, principal, seed or budget. */
 export function assertSameRun(known: RunState, asked: RunState): void {
-  if (known.flow !== asked.flow || known.inputHash !== asked.inputHash || known.principal.id !== asked.principal.id)
-    throw new TesseraError("CONFLICT", "this run was started with another flow or input", {
-      path: asked.id,
-      hint: "use a new Idempotency-Key",
-    });
+  const conflict = (what: string, hint = "use a new Idempotency-Key") => {
+    throw new TesseraError("CONFLICT", `this run was started with another ${what}`, { path: asked.id, hint });
+  };
+  if (known.flow !== asked.flow) conflict("flow");
+  if (known.inputHash !== asked.inputHash) conflict("input");
+  if (known.principal.id !== asked.principal.id) conflict("principal");
+  if (known.seed !== asked.seed) conflict("seed");
+  if (known.asked && limits.some((kind) => limitOf(known.asked, kind) !== limitOf(asked.asked, kind)))
+    conflict("budget", "resume a run that ended by its budget with a larger one, or use a new Idempotency-Key");
 }
 
-/** A run that goes on. @throws TesseraError CONFLICT where it runs or has succeeded. */
+/** Whether a budget permits more than another of anything. */
+const isLarger = (budget: Budget | undefined, than: Budget | undefined): boolean =>
+  limits.some((kind) => limitOf(budget, kind) > limitOf(than, kind));
+
+/**
+ * A run that goes on.
+ * @throws TesseraError CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
+ */
 export function resumed(state: RunState, budget: Budget | undefined): RunState {
-  if (!["interrupted", "failed", "cancelled"].includes(state.status))
-    throw new TesseraError("CONFLICT", `a run that is ${state.status} cannot be resumed`, { path: state.id });
+  const { status, id } = state;
+  const endedByBudget = status === "budget";
+  if (endedByBudget ? !isLarger(budget, state.budget) : !["interrupted", "failed", "cancelled"].includes(status))
+    throw new TesseraError(
+      "CONFLICT",
+      endedByBudget ? "the run ended by its budget" : `a run that is ${status} cannot be resumed`,
+      { path: id, ...(endedByBudget && { hint: "resume it with a larger `budget`, for the whole run" }) },
+    );
   const { output: _, error: __, ended: ___, spent: ____, ...rest } = state;
   return { ...rest, status: "running", budget: budget ?? state.budget };
 }

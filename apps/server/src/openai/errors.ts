@@ -2,7 +2,7 @@
 import { type ErrorCode, TesseraError } from "@tessera/core";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
-import { asTesseraError, statuses } from "../errors.js";
+import { asTesseraError, statusOf as httpStatusOf } from "../errors.js";
 
 /** An error in the shape that OpenAI's clients read. */
 export const openAiErrorBody = z.object({
@@ -47,11 +47,14 @@ export function openAiError(error: TesseraError): OpenAiError {
   };
 }
 
-const statusOf = ({ code }: TesseraError): number => (code === "UNKNOWN_RESOURCE" ? 404 : statuses[code]);
+const statusOf = (thrown: unknown): number =>
+  TesseraError.is(thrown) && thrown.code === "UNKNOWN_RESOURCE" ? 404 : httpStatusOf(thrown);
 
 /** Answers with an error: status, the time to ask again, and the body. */
 export function sendError(thrown: unknown, reply: FastifyReply): FastifyReply {
   const error = asTesseraError(thrown);
   if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
-  return reply.code(statusOf(error)).type("application/json; charset=utf-8").send(openAiError(error));
+  const status = statusOf(thrown);
+  if (status === 401) reply.header("www-authenticate", "Bearer");
+  return reply.code(status).type("application/json; charset=utf-8").send(openAiError(error));
 }

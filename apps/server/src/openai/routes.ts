@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
 import { type Encoder, type LanguageModel, TesseraError } from "@tessera/core";
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Registry } from "prom-client";
 import { z } from "zod";
+import { clientSignal } from "../client.js";
 import { begin, chatWording, textWording } from "./completions.js";
 import { type EmbeddingsBody, embed, embeddingsBody, embeddingsBytes, embeddingsJson } from "./embeddings.js";
 import { fieldPath, sendError } from "./errors.js";
@@ -43,17 +44,6 @@ export interface OpenAiServices {
   readonly inputs?: number | undefined;
   /** The longest answer that may be asked for, in tokens; 8,192 by default. */
   readonly answerTokens?: number | undefined;
-}
-
-/** Aborts when the client goes before it has its answer. */
-function goneSignal(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  const gone = (): void => {
-    if (!reply.raw.writableFinished) controller.abort(new TesseraError("ABORTED", "the client is gone"));
-  };
-  if (reply.raw.destroyed) gone();
-  else reply.raw.once("close", gone);
-  return controller.signal;
 }
 
 const anyone: Caller = { key: "anyone" };
@@ -139,7 +129,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
     async (request, reply) => {
       const { body, headers } = request;
       const encoder = asCaller<Encoder>(named(encoders, body.model), callerOf(request));
-      const vectors = await embed(encoder, body, goneSignal(reply));
+      const vectors = await embed(encoder, body, clientSignal(request, reply));
       if (headers.accept?.includes("application/octet-stream"))
         return reply
           .type("application/octet-stream")
@@ -154,7 +144,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
     { bodyLimit, schema: { body: rerankBody(inputs) }, config: described("documents by their worth for a query") },
     async (request, reply) => {
       const { body } = request;
-      return rerank(asCaller(named(rerankers, body.model), callerOf(request)), body, goneSignal(reply));
+      return rerank(asCaller(named(rerankers, body.model), callerOf(request)), body, clientSignal(request, reply));
     },
   );
 
@@ -174,7 +164,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
           body.model,
           target.capabilities,
         );
-        const answer = await begin(target, body.model, wanted, wording, caller, goneSignal(reply));
+        const answer = await begin(target, body.model, wanted, wording, caller, clientSignal(request, reply));
         metrics.began(url, reply.elapsedTime);
         if (!body.stream) return answer.whole();
         return reply
