@@ -66,11 +66,11 @@ let client: OpenAI;
 let endless: Endless;
 const busy = new TesseraError("OVERLOADED", "256 requests wait already", { retryAfterMs: 2500 });
 
-async function start(services: Partial<OpenAiServices> = {}): Promise<void> {
+async function start(services: Partial<OpenAiServices> = {}, requestTimeout = 30_000): Promise<void> {
   endless = new Endless();
   app = Fastify({
-    requestTimeout: 400,
-    http: { headersTimeout: 300, connectionsCheckingInterval: 100 },
+    requestTimeout,
+    http: { headersTimeout: requestTimeout, connectionsCheckingInterval: 100 },
     forceCloseConnections: true,
   });
   await app.register(openaiRoutes, {
@@ -373,6 +373,8 @@ describe("a hostile client", () => {
     `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
 
   it("who sends his body slowly is cut off, and a hundred of him hold up nobody", async () => {
+    await app.close();
+    await start({}, 400);
     const { port } = app.server.address() as AddressInfo;
     const slow = Array.from({ length: 100 }, () => {
       const socket = connect(port, "127.0.0.1");
