@@ -1,8 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { AnyOperator, DailyBudgets, FlowDocument, Records } from "@tessera/core";
+import { type AnyOperator, type DailyBudgets, type FlowDocument, type Records, WriterLock } from "@tessera/core";
 import { diskRecords, type Observer, type Runs } from "@tessera/graph";
-import { WriterLock } from "@tessera/indexer";
 import { type Checks, createTessera, type Resources } from "@tessera/tessera";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { heldRecords } from "./held.js";
@@ -54,7 +53,7 @@ export interface Backend {
 export async function openFolder(folder: string, options: BackendOptions): Promise<Backend> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = await WriterLock.acquire(folder);
-  const assertHeld = () => lock.assertHeld();
+  const assertHeld = async () => lock.assertHeld();
   try {
     const indexes = await IndexFolder.open(join(folder, "indexes"), assertHeld);
     const records = heldRecords(diskRecords(join(folder, "records")), assertHeld);

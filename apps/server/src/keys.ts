@@ -3,8 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TesseraError } from "@tessera/core";
-import { WriterLock } from "@tessera/indexer";
+import { TesseraError, WriterLock } from "@tessera/core";
 import { z } from "zod";
 
 /** What a key may do besides reading what flows there are: run them, change them, manage indexes, see all runs and metrics. */
@@ -133,7 +132,7 @@ export class KeyRing {
         await this.#refresh();
         const keys = new Map(this.#keys);
         const value = work(keys);
-        await lock.assertHeld();
+        lock.assertHeld();
         await writeSecret(this.#path, JSON.stringify([...keys.values()], undefined, 2), { replace: true });
         this.#keys = keys;
         return value;

@@ -12,6 +12,7 @@ export * from "./fence.js";
 export * from "./files/append-log.js";
 export * from "./files/keyed-log.js";
 export * from "./files/log-files.js";
+export * from "./files/writer-lock.js";
 export * from "./filter.js";
 export * from "./flow.js";
 export * from "./json-schema.js";

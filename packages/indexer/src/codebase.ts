@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError } from "@tessera/core";
+import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError, WriterLock } from "@tessera/core";
 import type { z } from "zod";
 import { directorySettings } from "./directory.js";
 import type { Skipped } from "./files.js";
-import { WriterLock } from "./lock.js";
 import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
 import { chunkCode } from "./outline.js";
 import { type Known, type Scan, scan } from "./scan.js";
@@ -225,7 +224,7 @@ async function bringUpToDate(
   if (kept) {
     const manifest = { ...old, ...head, files: known.map(({ file }) => file) };
     if (JSON.stringify(manifest) !== JSON.stringify(old))
-      await writeManifest(folder, manifest, () => lock.assertHeld());
+      await writeManifest(folder, manifest, async () => lock.assertHeld());
     return { manifest, report };
   }
 
@@ -237,7 +236,7 @@ async function bringUpToDate(
     const files = known.map(({ file, line }) => ({ ...file, row: line && rows++ }));
     const manifest = { ...head, generation, files, sums: await seal(target) };
     signal?.throwIfAborted();
-    await writeManifest(folder, manifest, () => lock.assertHeld());
+    await writeManifest(folder, manifest, async () => lock.assertHeld());
     // whoever opened the old index a moment ago may still be reading it
     await sweep(folder, [generation, old?.generation]);
     return { manifest, report };

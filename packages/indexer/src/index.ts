@@ -10,7 +10,6 @@ export * from "./html.js";
 export * from "./knowledge-graph.js";
 export * from "./languages.js";
 export * from "./latex.js";
-export * from "./lock.js";
 export * from "./markdown.js";
 export * from "./metadata.js";
 export * from "./outline.js";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { TesseraError } from "@tessera/core";
-import { WriterLock } from "./lock.js";
+import { TesseraError } from "../errors.js";
+import { WriterLock } from "./writer-lock.js";
 
 // a process that takes the lock of a folder many times, after whoever holds it: folder, times
 const [folder = "", times = "1"] = process.argv.slice(2);
@@ -10,7 +10,7 @@ for (let done = 0; done < Number(times); ) {
   });
   await sleep(2 * Math.random());
   if (!lock) continue;
-  await lock.assertHeld();
+  lock.assertHeld();
   await lock.release();
   done++;
 }
