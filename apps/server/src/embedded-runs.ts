@@ -6,6 +6,7 @@ import {
   eventData,
   type FlowEvents,
   firstState,
+  keysOf,
   type Retention,
   type RunEvent,
   type RunRequest,
@@ -266,7 +267,7 @@ export class EmbeddedRuns implements Runs {
   }
 
   async records(id: string): Promise<Readonly<Record<string, string>>> {
-    return Object.fromEntries((await this.steps?.journal(id)) ?? []);
+    return this.steps ? keysOf(await this.steps.journal(id)) : {};
   }
 
   async prune({ runs, ageMs }: Retention): Promise<number> {

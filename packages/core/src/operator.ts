@@ -25,6 +25,11 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Who asks; stores filter by it. */
   readonly principal?: Principal | undefined;
+  /**
+   * Names this activation, and no other of any run: made of the run and the path. It is the same when the step is tried
+   * again and when its run is resumed, so that whoever keeps it with a write can tell that the write was done already.
+   */
+  readonly idempotencyKey?: string | undefined;
   /** Uniform in [0, 1), seeded by the run's seed and the path. */
   readonly random: () => number;
   /** Streams a part of an output; the value returned at the end stays the truth. */

@@ -98,7 +98,7 @@ describe("durable runs", () => {
         if (inside) await until(async () => Object.keys(await runs.records(id)).some((path) => inside.test(path)));
         else {
           await until(
-            async () => (await connection.query("SELECT FROM tessera.run WHERE id = $1", [id])).rows.length > 0,
+            async () => (await connection.query("SELECT FROM tessera.begun WHERE id = $1", [id])).rows.length > 0,
           );
           await new Promise((resolve) => setTimeout(resolve, 40));
         }

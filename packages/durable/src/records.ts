@@ -1,5 +1,5 @@
-import { type Json, type Records, type RunRecord, type StepRecord, TesseraError } from "@tessera/core";
-import { fromJson, toJson } from "@tessera/graph";
+import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
+import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph";
 import { createTables } from "./schema.js";
 
 /** Runs statements with parameters: a pool of pg, or an instance of PGlite. */
@@ -13,105 +13,188 @@ export interface PostgresRecords extends Records {
   prune(before: Date): Promise<number>;
 }
 
+// lines are sealed text, not jsonb: that would refuse a NUL within a string, and sort the members
 const schema = [
   "CREATE SCHEMA IF NOT EXISTS tessera",
-  `CREATE TABLE IF NOT EXISTS tessera.run (
-     id text PRIMARY KEY, record text NOT NULL, began timestamptz NOT NULL DEFAULT now())`,
-  "CREATE TABLE IF NOT EXISTS tessera.step (key text PRIMARY KEY, record text NOT NULL)",
-  `CREATE TABLE IF NOT EXISTS tessera.journal (
-     run text NOT NULL REFERENCES tessera.run ON DELETE CASCADE, path text NOT NULL,
-     key text NOT NULL REFERENCES tessera.step, PRIMARY KEY (run, path))`,
-  "CREATE INDEX IF NOT EXISTS journal_key ON tessera.journal (key)",
+  `CREATE TABLE IF NOT EXISTS tessera.begun (
+     id text PRIMARY KEY, claim text NOT NULL, record text NOT NULL, began timestamptz NOT NULL DEFAULT now())`,
+  "CREATE TABLE IF NOT EXISTS tessera.text (hash text PRIMARY KEY, text text NOT NULL)",
+  `CREATE TABLE IF NOT EXISTS tessera.text_use (
+     run text NOT NULL REFERENCES tessera.begun ON DELETE CASCADE,
+     hash text NOT NULL REFERENCES tessera.text, PRIMARY KEY (run, hash))`,
+  "CREATE INDEX IF NOT EXISTS text_use_hash ON tessera.text_use (hash)",
+  `CREATE TABLE IF NOT EXISTS tessera.entry (
+     run text NOT NULL REFERENCES tessera.begun ON DELETE CASCADE, path text NOT NULL,
+     operator text NOT NULL, provisional boolean NOT NULL, entry text NOT NULL, PRIMARY KEY (run, path))`,
+  `CREATE TABLE IF NOT EXISTS tessera.charge (
+     run text NOT NULL REFERENCES tessera.begun ON DELETE CASCADE, attempt text NOT NULL,
+     charge text NOT NULL, PRIMARY KEY (run, attempt))`,
+  "CREATE TABLE IF NOT EXISTS tessera.cached (key text PRIMARY KEY, text text NOT NULL)",
 ];
 
-// text of JSON, not jsonb: that would refuse a NUL within a string, and sort the members
-const write = (value: unknown): string => JSON.stringify(toJson(value));
+// $1 run, $2 hashes, $3 texts; what another run kept already stays
+const keeping = `
+  kept AS (INSERT INTO tessera.text SELECT * FROM unnest($2::text[], $3::text[]) ON CONFLICT DO NOTHING)`;
 
-function read<T>(text: string, path: string): T {
-  try {
-    return fromJson(JSON.parse(text) as Json) as T;
-  } catch (cause) {
-    throw new TesseraError("RECORD_CORRUPT", "a record is damaged", { path, cause });
-  }
+const beginning = `
+  WITH ${keeping},
+  began AS (INSERT INTO tessera.begun (id, claim, record) VALUES ($1, $4, $5) ON CONFLICT DO NOTHING RETURNING id, claim),
+  used AS (INSERT INTO tessera.text_use SELECT began.id, hash FROM began, unnest($2::text[]) AS hash)
+  SELECT claim FROM began UNION ALL
+  SELECT claim FROM tessera.begun WHERE id = $1 AND NOT EXISTS (SELECT FROM began)`;
+
+const committing = `
+  WITH ${keeping},
+  used AS (INSERT INTO tessera.text_use SELECT id, hash FROM tessera.begun, unnest($2::text[]) AS hash WHERE id = $1
+           ON CONFLICT DO NOTHING),
+  noted AS (INSERT INTO tessera.entry (run, path, operator, provisional, entry)
+            SELECT id, $4::text, $5::text, $6::boolean, $7::text FROM tessera.begun WHERE id = $1
+            ON CONFLICT (run, path) DO UPDATE
+              SET operator = excluded.operator, provisional = excluded.provisional, entry = excluded.entry
+              WHERE entry.provisional OR (entry.operator <> '' AND entry.operator <> excluded.operator)
+            RETURNING entry)
+  SELECT entry FROM noted UNION ALL
+  SELECT entry FROM tessera.entry WHERE run = $1 AND path = $4 AND NOT EXISTS (SELECT FROM noted)`;
+
+// where another run takes one of the texts up meanwhile, the reference from its use refuses the removal
+const forgetting = `
+  WITH freed AS MATERIALIZED (
+    SELECT hash FROM tessera.text WHERE hash IN (SELECT hash FROM tessera.text_use WHERE run = ANY($1::text[]))
+      AND NOT EXISTS (SELECT FROM tessera.text_use AS other WHERE other.hash = text.hash AND other.run <> ALL($1::text[]))
+    ORDER BY hash FOR UPDATE),
+  unused AS (DELETE FROM tessera.text_use WHERE run = ANY($1::text[])),
+  gone AS (DELETE FROM tessera.text USING freed WHERE text.hash = freed.hash)
+  DELETE FROM tessera.begun WHERE id = ANY($1::text[])`;
+
+/** The hashes that refs name and their texts, in one order for all, so that no two writers wait for each other. */
+function parallel(refs: readonly ValueRefs[], texts: Texts): [hashes: string[], texts: string[]] {
+  const hashes = [...new Set(refs.flatMap(hashesIn))].sort();
+  return [hashes, hashes.map((hash) => texts.get(hash)!)];
 }
 
 /**
- * Records in the schema "tessera" of a database: `run`, `step` (by key) and `journal` (run, path → key). Each call is one
- * statement and so one transaction: it resolves once the server has committed.
+ * Records in the schema "tessera" of a database: `begun` (runs), `entry` and `charge` (their journals), `text` (values by
+ * content hash) with `text_use`, and `cached`. Each change is one statement and so one transaction: it resolves once the
+ * server has committed, and may be sent twice.
  */
 export async function postgresRecords(connection: SqlConnection): Promise<PostgresRecords> {
   await createTables(connection, schema);
-
+  const rows = async <R>(text: string, ...values: unknown[]): Promise<R[]> =>
+    (await connection.query<R>(text, values)).rows;
+  /** A run that forgets a text while another takes it up makes one of the two fail; the second time it sees the other. */
+  const twice = <T>(work: () => Promise<T>): Promise<T> => work().catch(work);
   const forget = async (runs: readonly string[]): Promise<void> => {
-    // the lock on the steps holds off a run that is about to use one: it then writes the step anew
-    await connection.query(
-      `WITH freed AS MATERIALIZED (
-         SELECT key FROM tessera.step WHERE key IN (SELECT key FROM tessera.journal WHERE run = ANY($1::text[]))
-           AND NOT EXISTS (SELECT FROM tessera.journal AS other
-                           WHERE other.key = step.key AND other.run <> ALL($1::text[]))
-         ORDER BY key FOR UPDATE),
-       unlinked AS (DELETE FROM tessera.journal WHERE run = ANY($1::text[])),
-       gone AS (DELETE FROM tessera.step USING freed WHERE step.key = freed.key)
-       DELETE FROM tessera.run WHERE id = ANY($1::text[])`,
-      [runs],
-    );
+    await twice(() => rows(forgetting, runs));
+    if (hasLegacy) await forgetLegacy(connection, runs);
+  };
+  const [legacy] = await rows<{ there: boolean }>("SELECT to_regclass('tessera.journal') IS NOT NULL AS there");
+  const hasLegacy = legacy!.there;
+
+  const begin = async (run: RunRecord, texts: Texts): Promise<void> => {
+    const values = [run.id, ...parallel([run.input, run.document], texts), run.claim, seal(run)];
+    const find = () => rows<{ claim: string }>("SELECT claim FROM tessera.begun WHERE id = $1", run.id);
+    const [begun] = await twice(() => rows<{ claim: string }>(beginning, ...values));
+    if ((begun ?? (await find())[0])?.claim !== run.claim) throw taken(run.id);
+  };
+
+  const commit = async (run: string, entry: JournalEntry, texts: Texts): Promise<JournalEntry> => {
+    const values = [...parallel([entry.output], texts), entry.path, entry.operator, entry.provisional ?? false];
+    const write = () => rows<{ entry: string }>(committing, run, ...values, seal(entry));
+    const find = () =>
+      rows<{ entry: string }>("SELECT entry FROM tessera.entry WHERE run = $1 AND path = $2", run, entry.path);
+    // the first statement does not see what came in at the same moment
+    const standing = (await twice(write))[0] ?? (await find())[0];
+    if (!standing) throw unknownRun(run);
+    return unseal<JournalEntry>(standing.entry, entry.path);
+  };
+
+  const bringOver = async (id: string): Promise<RunRecord | undefined> => {
+    const old = await readLegacy(connection, id);
+    if (!old) return undefined;
+    const { run, entries, texts } = fromLegacy(old);
+    await begin(run, texts);
+    for (const entry of entries) await commit(id, entry, texts);
+    return run;
+  };
+
+  const known = async (id: string): Promise<RunRecord | undefined> => {
+    assertRunId(id);
+    const [found] = await rows<{ record: string }>("SELECT record FROM tessera.begun WHERE id = $1", id);
+    if (found) return unseal<RunRecord>(found.record, id);
+    return hasLegacy ? bringOver(id) : undefined;
   };
 
   return {
     async get(key) {
-      const { rows } = await connection.query<{ record: string }>("SELECT record FROM tessera.step WHERE key = $1", [
+      return (await rows<{ text: string }>("SELECT text FROM tessera.cached WHERE key = $1", key))[0]?.text;
+    },
+    async put(key, text) {
+      await rows(
+        "INSERT INTO tessera.cached VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET text = excluded.text",
         key,
-      ]);
-      return rows[0] && read<StepRecord>(rows[0].record, key);
-    },
-    async put(key, record) {
-      await connection.query(
-        `INSERT INTO tessera.step VALUES ($1, $2)
-         ON CONFLICT (key) DO UPDATE SET record = excluded.record`,
-        [key, write(record)],
+        text,
       );
     },
-    async begin(run) {
-      await connection.query(
-        `INSERT INTO tessera.run (id, record) VALUES ($1, $2)
-         ON CONFLICT (id) DO UPDATE SET record = excluded.record`,
-        [run.id, write(run)],
-      );
+    async begin(run, texts) {
+      assertRunId(run.id);
+      if (hasLegacy) await known(run.id);
+      await begin(run, texts);
     },
-    async run(id) {
-      const { rows } = await connection.query<{ record: string }>("SELECT record FROM tessera.run WHERE id = $1", [id]);
-      return rows[0] && read<RunRecord>(rows[0].record, id);
-    },
-    async append(run, path, key) {
-      await connection.query(
-        `INSERT INTO tessera.journal VALUES ($1, $2, $3)
-         ON CONFLICT (run, path) DO UPDATE SET key = excluded.key`,
-        [run, path, key],
+    run: known,
+    commit,
+    async charge(run, attempt, charge) {
+      const noted = await rows(
+        `INSERT INTO tessera.charge SELECT id, $2::text, $3::text FROM tessera.begun WHERE id = $1
+         ON CONFLICT (run, attempt) DO UPDATE SET charge = excluded.charge RETURNING attempt`,
+        run,
+        attempt,
+        seal(charge),
       );
-    },
-    async commit(run, path, key, record) {
-      await connection.query(
-        `WITH kept AS (INSERT INTO tessera.step VALUES ($3, $4)
-                       ON CONFLICT (key) DO UPDATE SET record = excluded.record)
-         INSERT INTO tessera.journal VALUES ($1, $2, $3)
-         ON CONFLICT (run, path) DO UPDATE SET key = excluded.key`,
-        [run, path, key, write(record)],
-      );
+      if (noted.length === 0) throw unknownRun(run);
     },
     async journal(run) {
-      const { rows } = await connection.query<{ path: string; key: string }>(
-        "SELECT path, key FROM tessera.journal WHERE run = $1",
-        [run],
-      );
-      return new Map(rows.map(({ path, key }) => [path, key]));
+      if (hasLegacy) await known(run);
+      const entries = new Map<string, JournalEntry>();
+      for (const { path, entry } of await rows<{ path: string; entry: string }>(
+        "SELECT path, entry FROM tessera.entry WHERE run = $1",
+        run,
+      ))
+        entries.set(path, unseal<JournalEntry>(entry, `${run}: ${path}`));
+      const charges = await rows<{ charge: string }>("SELECT charge FROM tessera.charge WHERE run = $1", run);
+      return { entries, ...sumOf(charges.map(({ charge }) => unseal<Charge>(charge, run))) };
     },
-    // a run that took one of the steps up meanwhile keeps it: the second look sees that
-    forget: (runs) => forget(runs).catch(() => forget(runs)),
+    async texts(hashes) {
+      const found = await rows<{ hash: string; text: string }>(
+        "SELECT hash, text FROM tessera.text WHERE hash = ANY($1::text[])",
+        hashes,
+      );
+      return new Map(found.map(({ hash, text }) => [hash, text]));
+    },
+    forget,
     async prune(before) {
-      const { rows } = await connection.query<{ id: string }>("SELECT id FROM tessera.run WHERE began < $1", [before]);
-      for (let from = 0; from < rows.length; from += 100)
-        await forget(rows.slice(from, from + 100).map(({ id }) => id));
-      return rows.length;
+      const old = await rows<{ id: string }>("SELECT id FROM tessera.begun WHERE began < $1", before);
+      for (let from = 0; from < old.length; from += 100) await forget(old.slice(from, from + 100).map(({ id }) => id));
+      return old.length;
     },
   };
+}
+
+/** A run in the tables `run`, `journal` and `step` of the first layout. */
+async function readLegacy(connection: SqlConnection, id: string) {
+  const { rows: runs } = await connection.query<{ record: string }>("SELECT record FROM tessera.run WHERE id = $1", [
+    id,
+  ]);
+  if (!runs[0]) return undefined;
+  const { rows } = await connection.query<{ path: string; record: string }>(
+    "SELECT path, record FROM tessera.journal JOIN tessera.step USING (key) WHERE run = $1",
+    [id],
+  );
+  return { run: runs[0].record, steps: new Map(rows.map(({ path, record }) => [path, record])), path: id };
+}
+
+async function forgetLegacy(connection: SqlConnection, runs: readonly string[]): Promise<void> {
+  await connection.query("DELETE FROM tessera.run WHERE id = ANY($1::text[])", [runs]);
+  await connection.query(
+    "DELETE FROM tessera.step WHERE NOT EXISTS (SELECT FROM tessera.journal WHERE key = step.key)",
+  );
 }

@@ -8,6 +8,7 @@ import {
   type FlowEvents,
   type FlowRunner,
   firstState,
+  keysOf,
   type Retention,
   type RunEvent,
   type RunRequest,
@@ -240,7 +241,7 @@ export class DurableRuns implements Runs {
   }
 
   async records(id: string): Promise<Readonly<Record<string, string>>> {
-    return Object.fromEntries(await this.settings.records.journal(id));
+    return keysOf(await this.settings.records.journal(id));
   }
 
   /** Their states, events, journals, and the steps that no other run needs; several processes may do it at once. */

@@ -4,6 +4,7 @@ import { type Feed, HeldFeed } from "./gates.js";
 import type { Begin, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
+import { located } from "./step.js";
 
 /** An activation under a policy: a timeout for each attempt, another attempt after a failure, left out in the end or not. */
 class Attempts implements Owner {
@@ -25,9 +26,11 @@ class Attempts implements Owner {
 
   begin(): void {
     if (this.outer.over) return;
+    const { journal } = this.run;
+    if (this.attempt === 0 && journal?.skipped(this.outer.place(this.path))) return this.owner.skipped(this.key);
     const { timeoutMs, retry, onError } = this.policy;
     const attempt = ++this.attempt;
-    const scope = new Scope(this.outer, attempt);
+    const scope = new Scope(this.outer, attempt, this.path);
     this.scope = scope;
     const mayBeTakenBack = (retry?.attempts ?? 1) > 1 || onError === "skip";
     this.held = this.feed && mayBeTakenBack ? new HeldFeed(this.feed) : undefined;
@@ -67,9 +70,23 @@ class Attempts implements Owner {
         this.begin();
       }, pause);
       waiting.cleanup = () => clearTimeout(timer);
-    } else if (onError === "skip") this.owner.skipped(this.key);
+    } else if (onError === "skip") this.leaveOut();
     else this.owner.failed(this.key, error);
     this.run.drain();
+  }
+
+  /** Tells the owner that the node is left out; where a journal is kept, once that is noted. */
+  private leaveOut(): void {
+    const { journal } = this.run;
+    if (!journal) return this.owner.skipped(this.key);
+    journal.skip(this.outer.place(this.path)).then(
+      () => {
+        if (!this.outer.over) this.owner.skipped(this.key);
+      },
+      (thrown) => {
+        if (!this.outer.over) this.owner.failed(this.key, located(thrown, this.path));
+      },
+    );
   }
 
   skipped(attempt: number): void {

@@ -1,5 +1,6 @@
 import {
   type AnyOperator,
+  type Cache,
   elementOf,
   type FlowDocument,
   fit,
@@ -36,7 +37,7 @@ export interface CompileOptions {
   /** Keeps what runs do, so that they can be resumed, replayed and asked what-if. */
   readonly records?: Records | undefined;
   /** Serves results of earlier runs; never those of an operator that writes. */
-  readonly cache?: Pick<Records, "get" | "put"> | undefined;
+  readonly cache?: Cache | undefined;
   /** Check every value that passes, not only those on wires of unequal types. */
   readonly validate?: boolean | undefined;
   /** Is told of every run. */

@@ -6,19 +6,22 @@ import {
   messageOf,
   type Principal,
   type Records,
+  type RunJournal,
   type RunRecord,
   type Spent,
   TesseraError,
 } from "@tessera/core";
 import { EventEmitter } from "eventemitter3";
 import { Channel } from "./channel.js";
+import { claimed } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { beginFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
-import { Journal, type Reuse } from "./journal.js";
+import { chargedBefore, Journal } from "./journal.js";
 import type { Observation, ObservedRun, Observer } from "./observer.js";
-import type { FlowBound } from "./plan.js";
+import type { FlowBound, FlowPlan } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
+import { pack, unpack } from "./records/pack.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
 
 export interface RunOptions {
@@ -30,6 +33,14 @@ export interface RunOptions {
   readonly events?: FlowEvents | undefined;
   /** The name of the run in the records; by default a new one. */
   readonly id?: string | undefined;
+}
+
+export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "seed"> {
+  /**
+   * Goes on although the document, or the version of an operator, is another than the run began with: what is finished
+   * stands, by its path and operator; what is not is done as it would be done now.
+   */
+  readonly acceptChanges?: boolean | undefined;
 }
 
 /** A run that is being watched: every event in order, then the result. Leaving the iteration early aborts the run. */
@@ -46,6 +57,8 @@ interface Settings extends RunOptions {
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
   readonly opened?: ((run: Run) => void) | undefined;
+  readonly name?: string | undefined;
+  readonly before?: Spent | undefined;
 }
 
 /** A flow that is checked and open: it can run any number of times, at the same time too. */
@@ -56,6 +69,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   /** The most that a run can spend. */
   readonly bound: FlowBound;
   private readonly begin;
+  /** The version of each of its operators, by name. */
+  private readonly operators: Readonly<Record<string, number>>;
 
   constructor(
     checked: CheckedFlow,
@@ -65,6 +80,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.document = checked.document;
     this.hash = checked.hash;
     this.bound = checked.bound;
+    this.operators = versionsOf(checked.plan);
     this.begin = beginFlow(program);
   }
 
@@ -75,7 +91,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     if (!records && !cache) return this.start(input as Row, options);
-    return this.recorded(input as Row, options, new Map(), "none");
+    return this.recorded(input as Row, options);
   }
 
   /** Runs the flow and shows what happens. */
@@ -84,53 +100,51 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 
   /**
-   * Takes a run up where it ended: steps that were finished are not run again.
-   * @throws TesseraError RECORD_MISSING where the run is not known, BAD_ARGUMENT where it ran another flow.
+   * Takes a run up where it ended: steps that were finished are not run again, whatever has changed since.
+   * @throws TesseraError RECORD_MISSING where the run is not known; BAD_ARGUMENT where it began on another document, and
+   * CONFLICT where an operator has another version by now, unless `acceptChanges`; CONFLICT where it is under way.
    */
-  async resume(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+  async resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
-    if (record.hash !== this.hash)
-      throw new TesseraError("BAD_ARGUMENT", `run "${id}" ran another version of the flow`, {
-        path: id,
-        hint: "use whatIf() to run this one on what the other left",
-      });
-    return this.recorded(
-      record.input as Row,
-      { ...options, ...origin(record), id },
-      await this.records.journal(id),
-      "matching",
-    );
+    if (!options.acceptChanges) this.assertUnchanged(record);
+    const release = await claimed(this.records, id);
+    return this.follow(release, async () => {
+      const left = await this.records.journal(id);
+      const journal = new Journal({ records: this.records, cache: this.options.cache, run: id, left });
+      return {
+        journal,
+        input: await unpack(record.input, this.records),
+        options: this.continued(record, left, options),
+      };
+    });
   }
 
   /** As `resume`, and shows what happens; what finished steps streamed comes as one part each. */
-  resumeStream(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): RunStream<O> {
+  resumeStream(id: string, options: ResumeOptions = {}): RunStream<O> {
     return this.watch({ ...options, id }, (watched) => this.resume(id, watched));
   }
 
   /**
    * Runs again from the records alone: no operator and no model is called.
-   * @throws TesseraError RECORD_MISSING where a step was not recorded.
+   * @throws TesseraError RECORD_MISSING where a step was not recorded, BAD_ARGUMENT where the run began on another document.
    */
   async replay(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
-    const journal = new Journal({
-      records: this.records,
-      run: id,
-      known: await this.records.journal(id),
-      reuse: "all",
-    });
-    return this.start(record.input as Row, { ...options, ...origin(record), id, journal });
+    this.assertDocument(record);
+    const left = await this.records.journal(id);
+    const journal = new Journal({ records: this.records, run: id, left, replay: true });
+    const input = await unpack(record.input, this.records);
+    return this.start(input, { ...this.continued(record, left, options), journal });
   }
 
-  /** A new run on what another left: only steps whose key changed, and those after them, are computed. */
+  /**
+   * A new run on what another left: only steps whose key changed, and those after them, are computed. An element of an
+   * `each` is known by what it is made from, not by its place; a write is not done again where nothing of it changed.
+   */
   async whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
-    return this.recorded(
-      (input ?? record.input) as Row,
-      { ...origin(record), ...options },
-      await this.records.journal(id),
-      "matching",
-    );
+    const given = (input ?? (await unpack(record.input, this.records))) as Row;
+    return this.recorded(given, { ...origin(record), ...options }, await this.records.journal(id));
   }
 
   private get records(): Records {
@@ -147,24 +161,75 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return record;
   }
 
-  private async recorded(
-    input: Row,
-    options: Settings,
-    known: ReadonlyMap<string, string>,
-    reuse: Reuse,
-  ): Promise<RunResult<O>> {
+  private assertDocument({ id, hash }: RunRecord): void {
+    if (hash !== this.hash)
+      throw new TesseraError("BAD_ARGUMENT", `run "${id}" ran another version of the flow`, {
+        path: id,
+        hint: "go on with that document, which its record holds; or with this one: resume(id, { acceptChanges: true })",
+      });
+  }
+
+  private assertUnchanged(record: RunRecord): void {
+    this.assertDocument(record);
+    for (const [name, version] of Object.entries(record.operators ?? {}))
+      if (this.operators[name] !== version)
+        throw new TesseraError(
+          "CONFLICT",
+          `run "${record.id}" began with version ${version} of ${name}, which is ${this.operators[name]} by now`,
+          {
+            path: record.id,
+            hint: "resume(id, { acceptChanges: true }) keeps what is finished, and goes on with the new version",
+          },
+        );
+  }
+
+  /** The settings of a run that goes on: what it has spent so far counts. */
+  private continued(record: RunRecord, left: RunJournal, { acceptChanges: _, ...options }: ResumeOptions): Settings {
+    return { ...options, ...origin(record), id: record.id, name: nameOf(record), before: chargedBefore(left) };
+  }
+
+  /** Begins a run that is kept, and runs it. */
+  private async recorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
     const { records, cache } = this.options;
-    const id = options.id ?? randomUUID();
+    const { id = randomUUID(), seed = 0, principal } = options;
     this.checkInput(input);
-    await records?.begin({
+    if (!records) return this.start(input, { ...options, id, journal: new Journal({ cache, run: id, other }) });
+    const kept = pack(input);
+    const document = pack({ document: this.document });
+    const record: RunRecord = {
       id,
       flow: this.document.name,
       hash: this.hash,
-      seed: options.seed ?? 0,
-      input,
-      ...(options.principal && { principal: options.principal as unknown as Json }),
+      document: document.refs,
+      operators: this.operators,
+      seed,
+      input: kept.refs,
+      ...(principal && { principal: principal as unknown as Json }),
+      claim: randomUUID(),
+    };
+    const release = await claimed(records, id);
+    return this.follow(release, async () => {
+      await records.begin(record, new Map([...kept.texts, ...document.texts]));
+      const journal = new Journal({ records, cache, run: id, other });
+      return { journal, input, options: { ...options, id, name: nameOf(record) } };
     });
-    return this.start(input, { ...options, id, journal: new Journal({ records, cache, run: id, known, reuse }) });
+  }
+
+  /** Runs what is kept under a name that this process has claimed, and lets go of it once nothing is being written. */
+  private async follow(
+    release: (quiet: Promise<unknown>) => void,
+    prepare: () => Promise<{ journal: Journal; input: Row; options: Settings }>,
+  ): Promise<RunResult<O>> {
+    let journal: Journal | undefined;
+    try {
+      const prepared = await prepare();
+      journal = prepared.journal;
+      const result = await this.start(prepared.input, { ...prepared.options, journal });
+      await journal.charged();
+      return result;
+    } finally {
+      release(journal?.quiet() ?? Promise.resolve());
+    }
   }
 
   private start(input: Row, settings: Settings): Promise<RunResult<O>> {
@@ -193,6 +258,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       gates: settings.gates,
       journal: settings.journal,
       validate: this.options.validate ?? false,
+      name: settings.name,
+      before: settings.before,
     });
     settings.opened?.(run);
     const path = this.document.name;
@@ -283,6 +350,17 @@ const problem = (
   check: { safeParse(value: unknown): { error?: { issues: { message: string }[] } | undefined } },
   value: unknown,
 ) => check.safeParse(value).error?.issues[0]?.message ?? "wrong type";
+
+/** What names a run in idempotency keys: its id, and which run of that id it is. */
+const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);
+
+function versionsOf({ nodes }: FlowPlan): Record<string, number> {
+  const versions: Record<string, number> = {};
+  for (const { body } of nodes)
+    if (body.kind === "flow") Object.assign(versions, versionsOf(body));
+    else versions[body.operator.name] = body.operator.version;
+  return versions;
+}
 
 const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "principal"> => ({
   seed,

@@ -1,85 +1,253 @@
 // internal
-import { canonicalJson, type Records, type StepRecord, sha256, TesseraError } from "@tessera/core";
+import { randomUUID } from "node:crypto";
+import {
+  type Cache,
+  type Charge,
+  canonicalJson,
+  type JournalEntry,
+  type Records,
+  type RunJournal,
+  sha256,
+  TesseraError,
+  type Texts,
+} from "@tessera/core";
 import type { OperatorProgram, Row } from "./program.js";
-import { toJson } from "./records/serialize.js";
+import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
+import { hashOf } from "./records/values.js";
 import type { Run } from "./run.js";
 
-/** How a run uses what an earlier one left: not at all, each step whose key is still the same, or every step by its path. */
-export type Reuse = "none" | "matching" | "all";
-
 export interface JournalSettings {
-  /** The run whose steps are noted; without it nothing is kept but in the cache. */
+  /** Where the run is kept; without it nothing is kept but in the cache. */
   readonly records?: Records | undefined;
+  readonly cache?: Cache | undefined;
   readonly run: string;
-  readonly known: ReadonlyMap<string, string>;
-  readonly reuse: Reuse;
-  readonly cache?: Pick<Records, "get" | "put"> | undefined;
+  /** What the run itself has left, where it is resumed or replayed: by path. */
+  readonly left?: RunJournal | undefined;
+  /** What another run has left, for what-if: by key. */
+  readonly other?: RunJournal | undefined;
+  /** Whether nothing is computed: a step that is not in the journal is an error. */
+  readonly replay?: boolean | undefined;
 }
 
-/** Looks up and commits the results of a run's steps. */
-export class Journal {
-  constructor(private readonly settings: JournalSettings) {}
+/** What a result depends on. */
+export interface Dependencies {
+  /** The hash of the input. */
+  readonly input: string;
+  /** The key of a result that draws no random numbers, and of one that does. */
+  readonly plain: string;
+  readonly seeded: string;
+  readonly revisions: readonly string[];
+}
 
-  /**
-   * The result of a step, if it is known.
-   * @throws TesseraError RECORD_MISSING in a replay, where every step must be.
-   */
-  async find(
-    program: OperatorProgram,
-    path: string,
-    input: Row,
-    run: Run,
-  ): Promise<{ record: StepRecord; from: "journal" | "cache" } | undefined> {
-    const { records, known, reuse, cache } = this.settings;
-    const noted = known.get(path);
-    if (reuse === "all") {
-      const record = noted === undefined ? undefined : await records?.get(noted);
-      if (record) return { record, from: "journal" };
-      throw new TesseraError("RECORD_MISSING", "the replayed run did not record this step", { path });
-    }
-    if (noted === undefined && !cache) return undefined;
-    const [plain, seeded] = keysOf(program, path, input, run);
-    if (reuse === "matching" && records && (noted === plain || noted === seeded)) {
-      const record = await records.get(noted);
-      if (record) return { record, from: "journal" };
-    }
-    if (!cache || program.effects === "write") return undefined;
-    const record = (await cache.get(plain)) ?? (await cache.get(seeded));
-    if (!record) return undefined;
-    await this.note(path, (await cache.get(plain)) ? plain : seeded, record);
-    return { record, from: "cache" };
-  }
+/** A result that need not be computed. */
+interface Found {
+  readonly output: Row;
+  readonly streamed?: readonly string[] | undefined;
+  readonly from: "journal" | "cache";
+}
 
-  async commit(
-    program: OperatorProgram,
-    path: string,
-    input: Row,
-    run: Run,
-    random: boolean,
-    record: StepRecord,
-  ): Promise<void> {
-    const key = keysOf(program, path, input, run)[random ? 1 : 0];
-    if (this.settings.cache && program.effects !== "write") await this.settings.cache.put(key, record);
-    await this.note(path, key, record);
-  }
-
-  private async note(path: string, key: string, record: StepRecord): Promise<void> {
-    const { records, run } = this.settings;
-    if (!records) return;
-    if (records.commit) return records.commit(run, path, key, record);
-    await records.put(key, record);
-    await records.append(run, path, key);
-  }
+/** A result that a step computed. */
+export interface Result {
+  readonly program: OperatorProgram;
+  readonly place: string;
+  readonly before: Dependencies;
+  readonly output: Row;
+  readonly streamed?: readonly string[] | undefined;
+  readonly random: boolean;
+  readonly provisional: boolean;
+  readonly charged?: Charge | undefined;
+  /** Whether its input was seen to change during the work. */
+  readonly disturbed: boolean;
 }
 
 /**
- * The keys of a step's result: made from the operator, its version and config, the input, who asks and the revisions of
- * its resources; and, where the operator draws random numbers, the seed and the place too.
+ * What is finished of a run, and what need not be computed. A run that goes on takes its finished steps by their path,
+ * whatever has changed since; a key (operator, version, config, input, principal, revisions) finds results of other runs:
+ * in the cache, and for what-if.
  */
-function keysOf(program: OperatorProgram, path: string, input: Row, run: Run): [plain: string, seeded: string] {
-  const { name, version, config, revisions } = program;
-  const plain = sha256(
-    canonicalJson([name, version, toJson(config), toJson(input), toJson(run.principal ?? null), revisions()]),
-  );
-  return [plain, sha256(canonicalJson([plain, run.seed, path]))];
+export class Journal {
+  private readonly life = randomUUID().slice(0, 8);
+  private readonly byKey = new Map<string, JournalEntry>();
+  private readonly writing = new Set<Promise<unknown>>();
+  private charges: Promise<unknown> | undefined;
+  private attempts = 0;
+
+  constructor(private readonly settings: JournalSettings) {
+    for (const entry of settings.other?.entries.values() ?? []) if (entry.key) this.byKey.set(entry.key, entry);
+  }
+
+  get replays(): boolean {
+    return this.settings.replay ?? false;
+  }
+
+  /** Whether a result may be found that was not computed in this run. */
+  get searches(): boolean {
+    return this.settings.cache !== undefined || this.byKey.size > 0;
+  }
+
+  /**
+   * The entry of a step that is finished. One that came after a refusal by the budget stands for the same input only, but a
+   * write is never done again.
+   */
+  finished(program: OperatorProgram, place: string, input: Row): JournalEntry | undefined {
+    const entry = this.settings.left?.entries.get(place);
+    if (!entry || entry.skipped || (entry.operator !== "" && entry.operator !== program.name)) return undefined;
+    if (entry.provisional && program.effects !== "write" && !this.replays && entry.input !== hashOf(input))
+      return undefined;
+    return entry;
+  }
+
+  /** Whether the policy of a node left it out. */
+  skipped(place: string): boolean {
+    return this.settings.left?.entries.get(place)?.skipped ?? false;
+  }
+
+  output(entry: JournalEntry): Promise<Row> {
+    return unpack(entry.output, this.settings.records!);
+  }
+
+  /** What a result would depend on that is computed now. To be called in the same turn in which the work begins. */
+  dependencies(program: OperatorProgram, place: string, input: Row, run: Run): Dependencies {
+    const { name, version, config, effects } = program;
+    const inputHash = hashOf(input, "input");
+    // a write changes the revision itself; its key says what it wrote
+    const revisions = effects === "write" ? [] : [...program.revisions()];
+    const plain = sha256(
+      canonicalJson([name, version, hashOf(config, "config"), inputHash, hashOf(run.principal ?? null), revisions]),
+    );
+    return { input: inputHash, plain, seeded: sha256(canonicalJson([plain, run.seed, place])), revisions };
+  }
+
+  /** A result of another run with the same dependencies; noted as one of this run. */
+  async find(program: OperatorProgram, place: string, before: Dependencies): Promise<Found | undefined> {
+    const { records, cache, run } = this.settings;
+    const other = this.entryOf(program, place, before);
+    if (other && records) {
+      const texts = await records.texts(hashesIn(other.output));
+      const output = await unpack(other.output, { texts: async () => texts });
+      const { charged: _, ...entry } = other;
+      await this.written(records.commit(run, { ...entry, path: place, provisional: false }, texts));
+      return { output, streamed: other.streamed, from: "journal" };
+    }
+    if (!cache || program.effects === "write") return undefined;
+    for (const key of [before.plain, before.seeded]) {
+      const found = cached(await cache.get(key), key);
+      if (!found) continue;
+      await this.note({ program, place, before, ...found, random: key === before.seeded, provisional: false }, key);
+      return { ...found, from: "cache" };
+    }
+    return undefined;
+  }
+
+  private entryOf(program: OperatorProgram, place: string, { plain, seeded }: Dependencies): JournalEntry | undefined {
+    if (this.byKey.size === 0) return undefined;
+    // what another place has written is not what this one writes
+    if (program.effects !== "write") return this.byKey.get(plain) ?? this.byKey.get(seeded);
+    const same = this.settings.other?.entries.get(place);
+    return same?.key === plain || same?.key === seeded ? same : undefined;
+  }
+
+  /**
+   * Keeps a result. A result belongs to the revisions that were there before its work began, and to none where they have
+   * changed meanwhile: then it has no key.
+   * @returns the output that stands: another worker's, where one came first
+   */
+  async commit(result: Result): Promise<Row> {
+    const { program, before, output, streamed, random, disturbed } = result;
+    const same = program.effects === "write" || sameList(before.revisions, program.revisions());
+    const key = same && !disturbed ? (random ? before.seeded : before.plain) : undefined;
+    const { cache } = this.settings;
+    // made now, before anybody can change the output
+    const text = cache && key && program.effects !== "write" ? seal({ output, streamed }) : undefined;
+    const noting = this.note(result, key);
+    if (cache && key && text !== undefined) await Promise.all([noting, cache.put(key, text)]);
+    return noting;
+  }
+
+  private async note(result: Omit<Result, "disturbed">, key: string | undefined): Promise<Row> {
+    const { program, place, before, output, streamed, provisional, charged } = result;
+    const { records, run } = this.settings;
+    if (!records) return output;
+    const { refs, texts } = pack(output);
+    const entry: JournalEntry = {
+      path: place,
+      operator: program.name,
+      version: program.version,
+      input: before.input,
+      ...(key !== undefined && { key }),
+      output: refs,
+      ...(streamed && { streamed }),
+      ...(charged && { charged }),
+      ...(provisional && { provisional }),
+    };
+    const standing = await this.written(records.commit(run, entry, texts));
+    return sameRefs(standing, entry) ? output : this.output(standing);
+  }
+
+  /** Notes that the policy of a node left it out, so that a run that goes on leaves it out too. */
+  async skip(place: string): Promise<void> {
+    const { records, run } = this.settings;
+    if (!records || this.replays) return;
+    const entry = { path: place, operator: "", version: 0, input: "", output: {}, skipped: true };
+    await this.written(records.commit(run, entry, noTexts));
+  }
+
+  /** Notes what an attempt was charged that gave no result; no work begins before that is written. */
+  charge({ calls, tokens, layers, cost }: Charge): void {
+    const { records, run } = this.settings;
+    if (!records || this.replays) return;
+    const attempt = `${this.life}.${++this.attempts}`;
+    const writing = this.written(records.charge(run, attempt, { calls, tokens, layers, cost }));
+    const all = Promise.all([this.charges, writing]);
+    all.catch(() => {}); // whoever waits for `charged` hears of it
+    this.charges = all;
+  }
+
+  /** Waits until every charge is written. */
+  async charged(): Promise<void> {
+    await this.charges;
+  }
+
+  /** Waits until nothing is being written. */
+  async quiet(): Promise<void> {
+    while (this.writing.size > 0) await Promise.allSettled([...this.writing]);
+  }
+
+  private written<T>(write: Promise<T>): Promise<T> {
+    this.writing.add(write);
+    const done = () => void this.writing.delete(write);
+    write.then(done, done);
+    return write;
+  }
+}
+
+const noTexts: Texts = new Map();
+
+const sameList = (some: readonly string[], others: readonly string[]): boolean =>
+  some.length === others.length && some.every((one, index) => one === others[index]);
+
+const sameRefs = ({ output }: JournalEntry, other: JournalEntry): boolean =>
+  Object.keys(output).length === Object.keys(other.output).length &&
+  Object.entries(output).every(([port, ref]) => other.output[port] === ref);
+
+/** A result from the cache; one that is damaged is none. */
+function cached(text: string | undefined, key: string): { output: Row; streamed?: readonly string[] } | undefined {
+  try {
+    return text === undefined ? undefined : unseal(text, key);
+  } catch (error) {
+    if (TesseraError.is(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What a run was charged in its earlier lives, all together. */
+export function chargedBefore({ entries, charged, attempts }: RunJournal): Charge & { readonly steps: number } {
+  const total = { ...noCharge, ...charged, steps: attempts } as { -readonly [K in keyof Charge]: number } & {
+    steps: number;
+  };
+  for (const { skipped, charged: own = noCharge } of entries.values()) {
+    if (!skipped) total.steps++;
+    for (const unit of ["calls", "tokens", "layers", "cost"] as const) total[unit] += own[unit];
+  }
+  return total;
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import {
   type Bound,
   type FlowEvent,
@@ -54,6 +55,10 @@ export interface Startable {
 const compactAt = 1024;
 
 export interface RunSettings {
+  /** What names the run in idempotency keys; by default a name of its own. */
+  readonly name?: string | undefined;
+  /** What its earlier lives have spent. */
+  readonly before?: Spent | undefined;
   readonly budget?: Budget | undefined;
   readonly principal?: Principal | undefined;
   readonly seed: number;
@@ -79,6 +84,7 @@ export class Run implements Owner {
   readonly spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
   private readonly reserved = { calls: 0, tokens: 0, layers: 0 };
   private status: "done" | "budget" = "done";
+  private name: string | undefined;
   private readonly frames: Startable[] = [];
   private readonly indexes: number[] = [];
   private draining = false;
@@ -90,6 +96,8 @@ export class Run implements Owner {
   });
 
   constructor(settings: RunSettings) {
+    this.name = settings.name;
+    Object.assign(this.spent, settings.before);
     this.budget = settings.budget;
     this.principal = settings.principal;
     this.seed = settings.seed;
@@ -98,6 +106,17 @@ export class Run implements Owner {
     this.validate = settings.validate;
     this.within = settings.within;
     this.feed = settings.gates?.feed;
+  }
+
+  /** Whether the budget has refused a step: what begins now may do without its result. */
+  get refusing(): boolean {
+    return this.status === "budget";
+  }
+
+  /** Names an activation of this run, and no other of any run. */
+  idempotencyKey(place: string): string {
+    this.name ??= randomUUID();
+    return `${this.name}:${place}`;
   }
 
   /** Notes that a node of an activation is ready. */

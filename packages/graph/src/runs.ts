@@ -6,11 +6,13 @@ import {
   type Json,
   type Principal,
   type Records,
+  type RunJournal,
   type Spent,
   sha256,
   TesseraError,
 } from "@tessera/core";
 import type { CompiledFlow, RunOptions, RunStream } from "./compiled.js";
+import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
 
@@ -180,16 +182,10 @@ export function eventData(event: FlowEvent): Json {
   }
 }
 
-/** What the finished steps of a run spent, by its records. */
-export async function spentOf(records: Pick<Records, "get" | "journal">, run: string): Promise<Spent> {
-  const total = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
-  for (const key of (await records.journal(run)).values()) {
-    const { calls = 0, tokens = 0, layers = 0, cost = 0 } = (await records.get(key))?.spent ?? {};
-    total.steps++;
-    total.calls += calls;
-    total.tokens += tokens;
-    total.layers += layers;
-    total.cost += cost;
-  }
-  return total;
-}
+/** The keys of a run's finished steps, by path; empty where nobody can say what a result belongs to. */
+export const keysOf = ({ entries }: RunJournal): Record<string, string> =>
+  Object.fromEntries([...entries.values()].filter(({ skipped }) => !skipped).map(({ path, key = "" }) => [path, key]));
+
+/** What a run was charged, by its records: its finished steps, and attempts that gave no result. */
+export const spentOf = async (records: Pick<Records, "journal">, run: string): Promise<Spent> =>
+  chargedBefore(await records.journal(run));

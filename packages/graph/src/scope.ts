@@ -12,6 +12,8 @@ export class Scope {
     private readonly parent?: Scope,
     /** Which attempt of a node this is, from 1. */
     readonly attempt = 1,
+    /** The path of the node that is attempted. */
+    readonly path?: string,
   ) {
     if (!parent) return;
     if (parent.over) this.cancel(parent.reason);
@@ -27,6 +29,18 @@ export class Scope {
       if (this.reason !== undefined) this.controller.abort(this.reason);
     }
     return this.controller.signal;
+  }
+
+  /**
+   * What a journal knows an activation by: its path, where each composed node that is in a later attempt is marked with its
+   * number ("ask/inner!2/a"). What one attempt has finished is not what the next one begins.
+   */
+  place(path: string): string {
+    let place = path;
+    for (let scope: Scope | undefined = this; scope; scope = scope.parent)
+      if (scope.attempt > 1 && scope.path !== undefined && scope.path !== path)
+        place = `${place.slice(0, scope.path.length)}!${scope.attempt}${place.slice(scope.path.length)}`;
+    return place;
   }
 
   /** Ends it, and tells who listens; what is still on its way is ignored from now on. */

@@ -1,8 +1,18 @@
 // internal
-import { type Context, messageOf, type Principal, type Spending, TesseraError } from "@tessera/core";
+import {
+  type Charge,
+  type Context,
+  type JournalEntry,
+  messageOf,
+  type Principal,
+  type Spending,
+  TesseraError,
+} from "@tessera/core";
 import type { Feed } from "./gates.js";
+import type { Dependencies, Journal } from "./journal.js";
 import type { Begin, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
+import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -12,6 +22,7 @@ const nothing = { calls: 0, tokens: 0 };
 class Step implements Context {
   private began = 0;
   private reported = false;
+  private reserved = false;
   private done = false;
   private draw: (() => number) | undefined;
   private usedRandom = false;
@@ -35,6 +46,10 @@ class Step implements Context {
 
   get principal(): Principal | undefined {
     return this.run.principal;
+  }
+
+  get idempotencyKey(): string {
+    return this.run.idempotencyKey(this.scope.place(this.path));
   }
 
   get random(): () => number {
@@ -72,14 +87,38 @@ class Step implements Context {
 
   begin(): void {
     const { program, run } = this;
+    const { journal } = run;
+    if (journal) return this.beginRecorded(journal);
     if (!run.reserve(program.bound ?? nothing)) return this.owner.refused(this.key);
-    if (run.events) {
-      this.began = performance.now();
-      run.emit({ type: "node-start", path: this.path, operator: program.name, input: this.input });
-    }
+    this.started();
     if (run.validate && !this.checkInput()) return;
-    if (run.journal) void this.recorded(run.journal);
-    else this.work();
+    this.work();
+  }
+
+  private started(): void {
+    const { program, run } = this;
+    if (!run.events) return;
+    this.began = performance.now();
+    run.emit({ type: "node-start", path: this.path, operator: program.name, input: this.input });
+  }
+
+  /** Takes the result from the journal where the step is finished; what was paid for it is charged already. */
+  private beginRecorded(journal: Journal): void {
+    const { program, run } = this;
+    const place = this.scope.place(this.path);
+    let entry: JournalEntry | undefined;
+    try {
+      entry = journal.finished(program, place, this.input);
+    } catch (thrown) {
+      return this.owner.failed(this.key, located(thrown, this.path));
+    }
+    if (!entry && !journal.replays) {
+      if (!run.reserve(program.bound ?? nothing)) return this.owner.refused(this.key);
+      this.reserved = true;
+    }
+    this.started();
+    if (run.validate && !this.checkInput()) return;
+    void this.recorded(journal, place, entry);
   }
 
   /** Does the work, and settles in the same turn of the event loop where the operator is synchronous. */
@@ -103,28 +142,63 @@ class Step implements Context {
     return this.run.within ? this.run.within(this.path, work) : work();
   }
 
-  /** Takes the result from the journal or the cache, or works and commits the record before the step counts as finished. */
-  private async recorded(journal: NonNullable<Run["journal"]>): Promise<void> {
+  /** Finds the result, or works and commits it before the step counts as finished. */
+  private async recorded(journal: Journal, place: string, entry: JournalEntry | undefined): Promise<void> {
     try {
-      const found = await journal.find(this.program, this.path, this.input, this.run);
+      if (entry) return this.found(await journal.output(entry), "journal", entry.streamed);
+      if (journal.replays)
+        throw new TesseraError("RECORD_MISSING", "the replayed run did not record this step", { path: this.path });
+      await journal.charged();
       if (this.scope.over) return;
-      if (found) {
-        for (const port of found.record.streamed ?? []) this.send(port, found.record.output[port]);
-        if (found.from === "journal" && found.record.spent) this.charge(found.record.spent);
-        this.reported = true;
-        return this.finish({ ...found.record.output }, found.from);
+      if (journal.searches) {
+        const found = await journal.find(this.program, place, this.dependencies(journal, place));
+        if (found) return this.found(found.output, found.from, found.streamed);
+        if (this.scope.over) return;
       }
-      const output = (await this.call()) as Row;
-      if (this.scope.over || !this.checkOutput(output)) return;
-      await journal.commit(this.program, this.path, this.input, this.run, this.usedRandom, {
-        output,
-        ...(this.streamed && { streamed: [...this.streamed] }),
-        spent: this.use,
-      });
-      this.finish(output);
+      await this.worked(journal, place);
     } catch (thrown) {
       this.fail(thrown);
     }
+  }
+
+  private dependencies(journal: Journal, place: string): Dependencies {
+    return journal.dependencies(this.program, place, this.input, this.run);
+  }
+
+  /** Works, and commits. What the result depends on is taken in the turn of the event loop in which the work begins. */
+  private async worked(journal: Journal, place: string): Promise<void> {
+    const before = this.dependencies(journal, place);
+    const provisional = this.run.refusing;
+    const working = this.call();
+    const output = (await working) as Row;
+    if (this.scope.over || !this.checkOutput(output)) return;
+    const stood = await journal.commit({
+      program: this.program,
+      place,
+      before,
+      output,
+      streamed: this.streamed && [...this.streamed],
+      random: this.usedRandom,
+      provisional,
+      charged: this.due(),
+      disturbed: isThenable(working) && before.input !== hashOf(this.input, "input"),
+    });
+    this.finish(stood);
+  }
+
+  /** What is charged if the step finishes now: what it reported, or its bound where it reported nothing. */
+  private due(): Charge {
+    const { bound } = this.program;
+    if (this.reported || !bound) return { ...this.use };
+    return { calls: bound.calls, tokens: bound.tokens, layers: bound.layers ?? 0, cost: 0 };
+  }
+
+  /** Ends with a result that was not computed now. */
+  private found(output: Row, from: "journal" | "cache", streamed: readonly string[] = []): void {
+    if (this.scope.over) return;
+    for (const port of streamed) this.send(port, output[port]);
+    this.reported = true;
+    this.finish({ ...output }, from);
   }
 
   private finish(output: Row, from?: "journal" | "cache"): void {
@@ -152,7 +226,7 @@ class Step implements Context {
   /** Gives the reservation back; what was not reported is charged at its bound. */
   private settle(): void {
     const { bound } = this.program;
-    if (bound) {
+    if (bound && (this.reserved || !this.run.journal)) {
       this.run.release(bound);
       if (!this.reported) this.charge(bound);
     }

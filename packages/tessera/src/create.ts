@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AnyOperator,
   abortable,
+  type Cache,
   didYouMean,
   type Flow,
   messageOf,
@@ -30,7 +31,7 @@ export interface TesseraOptions<F extends Flows> {
   readonly operators?: readonly AnyOperator[];
   /** Keeps what runs do, so that they can be resumed and replayed. */
   readonly records?: Records;
-  readonly cache?: Pick<Records, "get" | "put">;
+  readonly cache?: Cache;
   /** Check every value that passes between nodes. */
   readonly validate?: boolean;
   /** Is told of every run: `openTelemetry()` of @tessera/telemetry, say. */

@@ -143,45 +143,32 @@ describe("close within a time", () => {
     await expect(after.tessera.resume("long")).rejects.toMatchObject({ code: "CLOSED" });
   });
 
-  it.each(["put and append", "commit"] as const)(
-    "records are closed only when what is being written is written: %s",
-    async (kind) => {
-      const order: string[] = [];
-      const { commit, ...disk } = diskRecords(join(folder, kind.replaceAll(" ", "-")));
-      const step = witness([]);
-      const tessera = createTessera({
-        flows: { one: flow("one", { value: "text" }, (f, input) => ({ value: f.node("a", step(), input).value })) },
-        operators: [step],
-        records: {
-          ...disk,
-          async put(key, record) {
-            order.push("begun");
-            await sleep(40);
-            await disk.put(key, record);
-          },
-          async append(run, path, key) {
-            await disk.append(run, path, key);
-            order.push("written");
-          },
-          ...(kind === "commit" && {
-            async commit(...given: Parameters<NonNullable<typeof commit>>) {
-              order.push("begun");
-              await sleep(40);
-              await commit!(...given);
-              order.push("written");
-            },
-          }),
-          close: async () => void order.push("closed"),
+  it("records are closed only when what is being written is written", async () => {
+    const order: string[] = [];
+    const { commit, ...disk } = diskRecords(join(folder, "closing"));
+    const step = witness([]);
+    const tessera = createTessera({
+      flows: { one: flow("one", { value: "text" }, (f, input) => ({ value: f.node("a", step(), input).value })) },
+      operators: [step],
+      records: {
+        ...disk,
+        async commit(...given) {
+          order.push("begun");
+          await sleep(40);
+          const noted = await commit(...given);
+          order.push("written");
+          return noted;
         },
-      });
-      const run = tessera.run("one", { value: "v" }, { id: "one" }).catch(({ code }) => code);
-      while (!order.includes("begun")) await sleep(1);
-      await tessera.close({ within: 0 });
-      expect(await run).toBe("ABORTED");
-      expect(order).toEqual(["begun", "written", "closed"]);
-      expect([...(await disk.journal("one")).keys()]).toEqual(["one/a"]);
-    },
-  );
+        close: async () => void order.push("closed"),
+      },
+    });
+    const run = tessera.run("one", { value: "v" }, { id: "one" }).catch(({ code }) => code);
+    while (!order.includes("begun")) await sleep(1);
+    await tessera.close({ within: 0 });
+    expect(await run).toBe("ABORTED");
+    expect(order).toEqual(["begun", "written", "closed"]);
+    expect([...(await disk.journal("one")).entries.keys()]).toEqual(["one/a"]);
+  });
 });
 
 describe("reload", () => {

@@ -27,7 +27,13 @@ export interface RecordingContext extends Context {
 }
 
 export function contextOf(
-  options: { path?: string; signal?: AbortSignal; principal?: Principal; random?: () => number } = {},
+  options: {
+    path?: string;
+    signal?: AbortSignal;
+    principal?: Principal;
+    idempotencyKey?: string;
+    random?: () => number;
+  } = {},
 ): RecordingContext {
   const emitted: RecordingContext["emitted"] = [];
   const spent = { calls: 0, tokens: 0, layers: 0, cost: 0 };
@@ -35,6 +41,7 @@ export function contextOf(
     path: options.path ?? "test",
     signal: options.signal ?? new AbortController().signal,
     principal: options.principal,
+    idempotencyKey: options.idempotencyKey ?? `run:${options.path ?? "test"}`,
     random: options.random ?? uniform(1),
     emit: (port, delta) => void emitted.push({ port, delta }),
     spend({ calls = 0, tokens = 0, layers = 0, cost = 0 }: Spending) {

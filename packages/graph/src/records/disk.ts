@@ -1,23 +1,33 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Records, type RunRecord, type StepRecord, TesseraError } from "@tessera/core";
-import { fromJson, toJson } from "./serialize.js";
+import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
+import { fromLegacy, LegacyFolder } from "./legacy.js";
+import { assertRunId, corrupt, hashesIn, seal, stands, sumOf, taken, unknownRun, unseal } from "./pack.js";
 
-const safeName = /^[A-Za-z0-9_-]{1,128}$/;
+/** A line of a run's journal. */
+type Line = { readonly entry: JournalEntry } | { readonly attempt: string; readonly charge: Charge };
 
-/** Writes a file whole or not at all, and so that it survives a crash of the machine. */
-async function writeWhole(path: string, text: string): Promise<void> {
+/** Writes a file beside its place, so that it survives a crash of the machine; `put` moves it there. */
+async function writeWhole(
+  path: string,
+  text: string,
+  put: (draft: string, path: string) => Promise<void>,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.draft`;
-  const file = await open(draft, "w");
   try {
-    await file.writeFile(text);
-    await file.sync();
+    const file = await open(draft, "w");
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await put(draft, path);
   } finally {
-    await file.close();
+    await rm(draft, { force: true });
   }
-  await rename(draft, path);
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
@@ -25,125 +35,204 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, "utf8");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new TesseraError("RECORD_CORRUPT", "a record cannot be read", { path, cause });
+    throw corrupt("a record cannot be read", path, cause);
   }
 }
 
-function parse<T>(text: string, path: string): T {
-  try {
-    return fromJson(JSON.parse(text)) as T;
-  } catch (cause) {
-    throw new TesseraError("RECORD_CORRUPT", "a record is damaged", {
-      path,
-      cause,
-      hint: "remove the file; the step will run again",
-    });
+/** The lines of a journal; the last one may have been cut short by a crash, and does not count then. */
+function linesOf(text: string, path: string): Line[] {
+  const lines: Line[] = [];
+  const written = text.split("\n");
+  for (const [index, line] of written.entries()) {
+    const last = index === written.length - 1;
+    if (last && line === "") break;
+    try {
+      lines.push(unseal<Line>(line, path));
+    } catch (cause) {
+      if (!last) throw corrupt(`line ${index + 1} of a journal is damaged`, path, cause);
+    }
   }
+  return lines;
+}
+
+/** What is known of a run whose journal is open. */
+interface OpenRun {
+  readonly entries: Map<string, JournalEntry>;
+  readonly charges: Map<string, Charge>;
 }
 
 /**
- * Records in a folder: `steps/<key>.json`, and for each run `runs/<id>/run.json` and `journal.tsv`. Every file is
- * written whole; the journal is appended line by line, and a line that a crash cut short does not count.
+ * Records in a folder: `values/<hash>` (texts, each once), `cache/<key>`, and for each run
+ * `runs/<id>/begun` and `runs/<id>/journal`. Runs that the first layout left there are brought
+ * into this one when they are asked for.
  */
 export function diskRecords(folder: string): Records {
-  const stepPath = (key: string) => join(folder, "steps", key.slice(0, 2), `${key}.json`);
+  const legacy = new LegacyFolder(folder);
+  const place = (kind: string, name: string) => join(folder, kind, name.slice(0, 2), name);
   const runFolder = (id: string) => {
-    if (!safeName.test(id))
-      throw new TesseraError("BAD_ARGUMENT", `"${id}" cannot name a run`, {
-        hint: "letters, digits, - and _, at most 128",
-      });
+    assertRunId(id);
     return join(folder, "runs", id);
   };
-  const journalPath = (id: string) => join(runFolder(id), "journal.tsv");
-  const appending = new Map<string, Promise<void>>(); // by run
-  const changing = new Map<string, Promise<void>>(); // by the key of a step
+  const journalPath = (id: string) => join(runFolder(id), "journal");
+  const open_ = new Map<string, Promise<OpenRun>>();
+  const queues = new Map<string, Promise<unknown>>(); // by run
+  const written = new Set<string>(); // hashes of values that are there
+  let forgetting: Promise<unknown> = Promise.resolve();
+  const changing = new Set<Promise<unknown>>();
 
-  /** Works alone on some steps: one that is being forgotten is not taken up by another run at the same time. */
-  const alone = async (keys: readonly string[], work: () => Promise<void>): Promise<void> => {
-    const before = keys.map((key) => changing.get(key));
-    const next = Promise.allSettled(before).then(work);
-    for (const key of keys) changing.set(key, next);
-    try {
-      await next;
-    } finally {
-      for (const key of keys) if (changing.get(key) === next) changing.delete(key);
+  /** Changes of one run come one after another, and none while something is forgotten. */
+  const alone = <T>(run: string, work: () => Promise<T>): Promise<T> => {
+    const before = queues.get(run);
+    const next = Promise.allSettled([before, forgetting]).then(work);
+    queues.set(run, next);
+    changing.add(next);
+    const done = () => {
+      changing.delete(next);
+      if (queues.get(run) === next) queues.delete(run);
+    };
+    next.then(done, done);
+    return next;
+  };
+
+  const keep = async (refs: ValueRefs, texts: Texts): Promise<void> => {
+    for (const hash of hashesIn(refs)) {
+      if (written.has(hash)) continue;
+      await writeWhole(place("values", hash), texts.get(hash)!, rename);
+      written.add(hash);
     }
   };
 
-  const readJournal = async (run: string): Promise<Map<string, string>> => {
-    const text = (await readIfThere(journalPath(run))) ?? "";
-    const journal = new Map<string, string>();
-    for (const line of text.slice(0, text.lastIndexOf("\n") + 1).split("\n")) {
-      const [path, key, end] = line.split("\t");
-      if (path && key && end === ".") journal.set(path, key);
-    }
-    return journal;
+  const readRun = async (id: string): Promise<OpenRun> => {
+    const entries = new Map<string, JournalEntry>();
+    const charges = new Map<string, Charge>();
+    for (const line of linesOf((await readIfThere(journalPath(id))) ?? "", journalPath(id)))
+      if ("entry" in line) entries.set(line.entry.path, line.entry);
+      else charges.set(line.attempt, line.charge);
+    return { entries, charges };
   };
 
-  const mended = new Set<string>();
+  /** A run that is written to: what a crash left of a last line is cut off first. */
+  const opened = (id: string): Promise<OpenRun> => {
+    const known = open_.get(id);
+    if (known) return known;
+    const opening = (async () => {
+      const path = journalPath(id);
+      const text = await readIfThere(path);
+      if (text !== undefined && !text.endsWith("\n"))
+        await writeWhole(path, text.slice(0, text.lastIndexOf("\n") + 1), rename);
+      return readRun(id);
+    })();
+    open_.set(id, opening);
+    opening.catch(() => open_.delete(id));
+    return opening;
+  };
 
-  const appendLine = async (run: string, line: string): Promise<void> => {
-    const path = journalPath(run);
-    // a process that was killed may have left half a line; ours begins on a new one
-    const torn = !mended.has(run) && !((await readIfThere(path)) ?? "\n").endsWith("\n");
-    mended.add(run);
-    const file = await open(path, "a");
+  const append = async (run: string, line: Line): Promise<void> => {
+    const file = await open(journalPath(run), "a");
     try {
-      await file.writeFile(torn ? `\n${line}` : line);
+      await file.writeFile(`${seal(line)}\n`);
       await file.sync();
+    } catch (error) {
+      open_.delete(run); // half a line may be there
+      throw error;
     } finally {
       await file.close();
     }
   };
 
-  const put = (key: string, record: StepRecord) => writeWhole(stepPath(key), JSON.stringify(toJson(record)));
+  /** The record of a run; one of the first layout is brought into today's first. */
+  const begun = async (id: string): Promise<RunRecord | undefined> => {
+    const path = join(runFolder(id), "begun");
+    const text = await readIfThere(path);
+    if (text !== undefined) return unseal<RunRecord>(text, path);
+    const old = await legacy.read(id);
+    if (!old) return undefined;
+    const { run, entries, texts } = fromLegacy(old);
+    for (const refs of [run.input, ...entries.map(({ output }) => output)]) await keep(refs, texts);
+    const lines = entries.map((entry) => `${seal({ entry } satisfies Line)}\n`);
+    await writeWhole(journalPath(id), lines.join(""), rename);
+    await writeWhole(path, seal(run), rename);
+    return run;
+  };
 
-  const append = async (run: string, path: string, key: string): Promise<void> => {
-    // one line after the other, so that no two are written into each other
-    const before = appending.get(run) ?? Promise.resolve();
-    const next = before.catch(() => {}).then(() => appendLine(run, `${path}\t${key}\t.\n`));
-    appending.set(run, next);
-    try {
-      await next;
-    } finally {
-      if (appending.get(run) === next) appending.delete(run);
-    }
+  const assertKnown = async (id: string): Promise<void> => {
+    if (!open_.has(id) && !(await begun(id))) throw unknownRun(id);
   };
 
   return {
-    async get(key) {
-      const text = await readIfThere(stepPath(key));
-      return text === undefined ? undefined : parse<StepRecord>(text, stepPath(key));
-    },
-    put,
-    async begin(run) {
-      await writeWhole(join(runFolder(run.id), "run.json"), JSON.stringify(toJson(run)));
-    },
-    async run(id) {
-      const path = join(runFolder(id), "run.json");
-      const text = await readIfThere(path);
-      return text === undefined ? undefined : parse<RunRecord>(text, path);
-    },
-    append,
-    commit: (run, path, key, record) =>
-      alone([key], async () => {
-        await put(key, record);
-        await append(run, path, key);
-      }),
-    journal: readJournal,
-    async forget(runs) {
-      const journals = await Promise.all(runs.map(readJournal));
-      const keys = [...new Set(journals.flatMap((journal) => [...journal.values()]))];
-      await alone(keys, async () => {
-        for (const run of runs) {
-          await rm(runFolder(run), { recursive: true, force: true });
-          mended.delete(run);
+    get: (key) => readIfThere(place("cache", key)),
+    put: (key, text) => writeWhole(place("cache", key), text, rename),
+    begin: (run, texts) =>
+      alone(run.id, async () => {
+        const path = join(runFolder(run.id), "begun");
+        if (!(await begun(run.id))) {
+          await keep(run.input, texts);
+          await keep(run.document, texts);
+          await writeWhole(path, seal(run), link).catch((error) => {
+            if (error.code !== "EEXIST") throw error;
+          });
         }
-        const freed = new Set(keys);
+        if ((await begun(run.id))?.claim !== run.claim) throw taken(run.id);
+      }),
+    run: begun,
+    commit: (run, entry, texts) =>
+      alone(run, async () => {
+        await assertKnown(run);
+        const { entries } = await opened(run);
+        const before = entries.get(entry.path);
+        if (before && stands(before, entry.operator)) return before;
+        await keep(entry.output, texts);
+        await append(run, { entry });
+        entries.set(entry.path, entry);
+        return entry;
+      }),
+    charge: (run, attempt, charge) =>
+      alone(run, async () => {
+        await assertKnown(run);
+        const { charges } = await opened(run);
+        await append(run, { attempt, charge });
+        charges.set(attempt, charge);
+      }),
+    async journal(id) {
+      await begun(id);
+      const { entries, charges } = await readRun(id);
+      return { entries, ...sumOf([...charges.values()]) };
+    },
+    async texts(hashes) {
+      const texts = new Map<string, string>();
+      for (const hash of hashes) {
+        const text = await readIfThere(place("values", hash));
+        if (text !== undefined) texts.set(hash, text);
+      }
+      return texts;
+    },
+    forget(ids) {
+      const before = [...changing]; // what comes later waits for this
+      const work = async (): Promise<void> => {
+        await Promise.allSettled(before);
+        const freed = new Set<string>();
+        const used = async (id: string): Promise<string[]> => {
+          const found = await begun(id);
+          const { entries } = await readRun(id);
+          const outputs = [...entries.values()].map(({ output }) => output);
+          return [found?.input ?? {}, found?.document ?? {}, ...outputs].flatMap(hashesIn);
+        };
+        for (const id of ids) {
+          for (const hash of await used(id).catch(() => [])) freed.add(hash);
+          await legacy.forget(id);
+          await rm(runFolder(id), { recursive: true, force: true });
+          open_.delete(id);
+        }
         for (const other of await readdir(join(folder, "runs")).catch(() => []))
-          for (const key of (await readJournal(other)).values()) freed.delete(key);
-        for (const key of freed) await rm(stepPath(key), { force: true });
-      });
+          for (const hash of await used(other)) freed.delete(hash);
+        for (const hash of freed) {
+          await rm(place("values", hash), { force: true });
+          written.delete(hash);
+        }
+      };
+      const next = forgetting.then(work, work);
+      forgetting = next.catch(() => {});
+      return next;
     },
   };
 }

@@ -1,39 +1,81 @@
-import type { Records, RunRecord, StepRecord } from "@tessera/core";
-import { fromJson, toJson } from "./serialize.js";
+import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
+import { assertRunId, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 
-/** Records in memory: for tests, for what-if within one process, and as a cache. */
-export function memoryRecords(): Records & { readonly size: number } {
-  const records = new Map<string, string>();
-  const runs = new Map<string, RunRecord>();
-  const journals = new Map<string, Map<string, string>>();
+interface Kept {
+  readonly run: RunRecord;
+  readonly entries: Map<string, JournalEntry>;
+  readonly charges: Map<string, Charge>;
+}
+
+/** Records in memory: for tests, for what-if within one process, and as a cache. Equal values are kept once. */
+export function memoryRecords(): Records {
+  const cache = new Map<string, string>();
+  const runs = new Map<string, Kept>();
+  const kept = new Map<string, { readonly text: string; uses: number }>(); // by hash
+
+  const use = (refs: ValueRefs, texts: Texts): void => {
+    for (const hash of hashesIn(refs)) {
+      const before = kept.get(hash);
+      if (before) before.uses++;
+      else kept.set(hash, { text: texts.get(hash)!, uses: 1 });
+    }
+  };
+  const drop = (refs: ValueRefs): void => {
+    for (const hash of hashesIn(refs)) {
+      const before = kept.get(hash);
+      if (before && --before.uses === 0) kept.delete(hash);
+    }
+  };
+  const known = (id: string): Kept => {
+    const run = runs.get(id);
+    if (!run) throw unknownRun(id);
+    return run;
+  };
+
   return {
-    get size() {
-      return records.size;
+    get: async (key) => cache.get(key),
+    async put(key, text) {
+      cache.set(key, text);
     },
-    async get(key) {
-      const text = records.get(key);
-      return text === undefined ? undefined : (fromJson(JSON.parse(text)) as StepRecord);
+    async begin(run, texts) {
+      assertRunId(run.id);
+      const before = runs.get(run.id)?.run;
+      if (before?.claim === run.claim) return;
+      if (before) throw taken(run.id);
+      runs.set(run.id, { run, entries: new Map(), charges: new Map() });
+      use(run.input, texts);
+      use(run.document, texts);
     },
-    async put(key, record) {
-      records.set(key, JSON.stringify(toJson(record)));
+    async run(id) {
+      assertRunId(id);
+      return runs.get(id)?.run;
     },
-    async begin(run) {
-      runs.set(run.id, run);
-      if (!journals.has(run.id)) journals.set(run.id, new Map());
+    async commit(run, entry, texts) {
+      const { entries } = known(run);
+      const before = entries.get(entry.path);
+      if (before && stands(before, entry.operator)) return before;
+      use(entry.output, texts);
+      if (before) drop(before.output);
+      entries.set(entry.path, entry);
+      return entry;
     },
-    run: async (id) => runs.get(id),
-    async append(run, path, key) {
-      journals.get(run)?.set(path, key);
+    async charge(run, attempt, charge) {
+      known(run).charges.set(attempt, charge);
     },
-    journal: async (run) => new Map(journals.get(run)),
+    async journal(run) {
+      const there = runs.get(run);
+      return { entries: new Map(there?.entries), ...sumOf([...(there?.charges.values() ?? [])]) };
+    },
+    async texts(hashes) {
+      return new Map(hashes.flatMap((hash) => (kept.has(hash) ? [[hash, kept.get(hash)!.text] as const] : [])));
+    },
     async forget(ids) {
-      const freed = ids.flatMap((id) => [...(journals.get(id)?.values() ?? [])]);
       for (const id of ids) {
-        journals.delete(id);
-        runs.delete(id);
+        const there = runs.get(id);
+        if (!there || !runs.delete(id)) continue;
+        for (const refs of [there.run.input, there.run.document]) drop(refs);
+        for (const { output } of there.entries.values()) drop(output);
       }
-      const needed = new Set([...journals.values()].flatMap((journal) => [...journal.values()]));
-      for (const key of freed) if (!needed.has(key)) records.delete(key);
     },
   };
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { type AnyOperator, flow, type Host, operator, type Records, text, value } from "@tessera/core";
+import { testRecords } from "@tessera/testkit";
 import { everyKindInput } from "@tessera/testkit/every-kind";
 import fc from "fast-check";
 import { z } from "zod";
@@ -77,51 +78,17 @@ const stores: [string, () => Records][] = [
   ["disk", () => diskRecords(fresh())],
 ];
 
+testRecords("memoryRecords", { fresh: async () => memoryRecords() });
+let folder = "";
+testRecords("diskRecords", {
+  fresh: async () => {
+    folder = fresh();
+    return diskRecords(folder);
+  },
+  again: async () => diskRecords(folder),
+});
+
 describe.each(stores)("records in %s", (_, open) => {
-  it("keep steps by key, and journals by run", async () => {
-    const records = open();
-    expect(await records.get("k")).toBeUndefined();
-    expect(await records.run("r")).toBeUndefined();
-    await records.put("k", { output: { vector: new Float32Array([1, 2.5]) }, streamed: ["vector"] });
-    expect(await records.get("k")).toEqual({ output: { vector: new Float32Array([1, 2.5]) }, streamed: ["vector"] });
-    const run = { id: "r", flow: "f", hash: "h", seed: 1, input: { a: 1 } };
-    await records.begin(run);
-    expect(await records.run("r")).toEqual(run);
-    await Promise.all(Array.from({ length: 20 }, (_, i) => records.append("r", `f/n[${i}]`, `k${i}`)));
-    expect(await records.journal("r")).toEqual(new Map(Array.from({ length: 20 }, (_, i) => [`f/n[${i}]`, `k${i}`])));
-    expect(await records.journal("other")).toEqual(new Map());
-  });
-
-  it("forget a run, and the steps that no other run needs", async () => {
-    const records = open();
-    for (const id of ["a", "b"]) await records.begin({ id, flow: "f", hash: "h", seed: 0, input: {} });
-    for (const key of ["both", "only-a"]) await records.put(key, { output: {} });
-    await records.append("a", "f/x", "both");
-    await records.append("a", "f/y", "only-a");
-    await records.append("b", "f/x", "both");
-    await records.forget(["a", "nobody"]);
-    expect(await records.get("only-a")).toBeUndefined();
-    expect(await records.get("both")).toEqual({ output: {} });
-    expect(await records.run("a")).toBeUndefined();
-  });
-
-  it("keep a step that one run forgets while another finishes it", async () => {
-    const records = open();
-    for (let round = 0; round < 5; round++) {
-      await records.begin({ id: "old", flow: "f", hash: "h", seed: 0, input: {} });
-      await records.begin({ id: "new", flow: "f", hash: "h", seed: 0, input: {} });
-      const finish = async (run: string) => {
-        if (records.commit) return records.commit(run, "f/x", "shared", { output: { round } });
-        await records.put("shared", { output: { round } });
-        await records.append(run, "f/x", "shared");
-      };
-      await finish("old");
-      await Promise.all([records.forget(["old"]), finish("new")]);
-      expect(await records.get((await records.journal("new")).get("f/x")!)).toEqual({ output: { round } });
-      await records.forget(["new"]);
-    }
-  });
-
   const line = (kit: ReturnType<typeof testKit>, add = "b") =>
     flow("line", { value: "text" }, (f, input) => {
       const a = f.node("a", kit.wait({ add: "a" }), { value: input.value });
@@ -206,17 +173,14 @@ describe.each(stores)("records in %s", (_, open) => {
     const kit = testKit();
     const records = open();
     const order: string[] = [];
-    const late =
-      <T extends unknown[]>(write: (...given: T) => Promise<void>) =>
-      async (...given: T) => {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        await write(...given);
-        order.push("committed");
-      };
     const slow: Records = {
       ...records,
-      put: late(records.put),
-      ...(records.commit && { commit: late(records.commit) }),
+      async commit(...given) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        const noted = await records.commit(...given);
+        order.push("committed");
+        return noted;
+      },
     };
     const graph = flow("order", { value: "text" }, (f, input) => {
       const a = f.node("a", kit.wait(), { value: input.value });
@@ -234,8 +198,7 @@ describe.each(stores)("records in %s", (_, open) => {
   it("a record that cannot be written fails the step, not the process", async () => {
     const kit = testKit();
     const full = async () => Promise.reject(new Error("disk full"));
-    const { commit, ...given } = open();
-    const records: Records = { ...given, put: full, ...(commit && { commit: full }) };
+    const records: Records = { ...open(), commit: full };
     const graph = flow("full", { value: "text" }, (f, input) => ({
       value: f.node("a", kit.wait(), { value: input.value }).value,
     }));
@@ -252,22 +215,15 @@ describe("records on disk", () => {
   it("a torn last line of a journal does not count, and the next line is whole", async () => {
     const folder = fresh();
     const records = diskRecords(folder);
-    await records.begin({ id: "r", flow: "f", hash: "h", seed: 0, input: {} });
-    await records.append("r", "f/a", "ka");
-    appendFileSync(join(folder, "runs/r/journal.tsv"), "f/b\tk");
-    expect([...(await diskRecords(folder).journal("r")).keys()]).toEqual(["f/a"]);
+    const run = { id: "r", flow: "f", hash: "h", seed: 0, input: {}, document: {}, claim: "c" };
+    const entry = (path: string) => ({ path, operator: "test.one", version: 1, input: "i", output: {} });
+    await records.begin(run, new Map());
+    await records.commit("r", entry("f/a"), new Map());
+    appendFileSync(join(folder, "runs/r/journal"), "f/b\tk");
+    expect([...(await diskRecords(folder).journal("r")).entries.keys()]).toEqual(["f/a"]);
     const later = diskRecords(folder);
-    await later.append("r", "f/c", "kc");
-    expect([...(await later.journal("r")).keys()]).toEqual(["f/a", "f/c"]);
-  });
-
-  it("a damaged record is named; a run's id cannot leave the folder", async () => {
-    const folder = fresh();
-    const records = diskRecords(folder);
-    await records.put("abcd", { output: {} });
-    writeFileSync(join(folder, "steps/ab/abcd.json"), '{"output":');
-    await expect(records.get("abcd")).rejects.toMatchObject({ code: "RECORD_CORRUPT" });
-    await expect(records.run("../../etc")).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await later.commit("r", entry("f/c"), new Map());
+    expect([...(await later.journal("r")).entries.keys()]).toEqual(["f/a", "f/c"]);
   });
 
   it("a run that was killed is resumed: the result is the undisturbed one, and no finished step runs again", async () => {
@@ -292,13 +248,13 @@ describe("records on disk", () => {
         complaint += part;
       });
       const ended = new Promise((resolve) => child.on("exit", resolve));
-      const noted = async () => (await diskRecords(`${folder}/records`).journal("run")).size;
+      const noted = async () => (await diskRecords(`${folder}/records`).journal("run")).entries.size;
       while ((ran().length < after || (await noted()) === 0) && child.exitCode === null)
         await new Promise((resolve) => setTimeout(resolve, 2));
       child.kill("SIGKILL");
       await ended;
       expect(complaint.replace(/^.*ExperimentalWarning.*$|^\(Use `node.*$/gm, "").trim()).toBe("");
-      const journal = await diskRecords(`${folder}/records`).journal("run");
+      const { entries: journal } = await diskRecords(`${folder}/records`).journal("run");
       expect(journal.size).toBeGreaterThan(0);
       rmSync(join(folder, "ran"));
       const ready = await crashFlow(folder, 0);
