@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { AnswerReader, type ModelAnswer, splitThoughts } from "./model-answer.js";
 import type { Bound, Context } from "./operator.js";
-import { type Completion, complete, type GenerateRequest, type LanguageModel } from "./resources.js";
+import { type Completion, complete, type GenerateRequest, type LanguageModel, type Token } from "./resources.js";
 import { countTokens } from "./tokens.js";
 
 /** The settings that every operator which asks a language model shares; spread them into its config. */
@@ -13,9 +14,33 @@ export const asking = {
   characters: z.int().positive().default(4000),
 };
 
+/** A token of which the beginning was cut, from its alternatives too where they have it. */
+function cutToken(token: Token, rest: string): Token {
+  const cut = token.text.endsWith(rest) ? token.text.slice(0, token.text.length - rest.length) : "";
+  const alternatives = token.alternatives?.map((one) =>
+    one.text.startsWith(cut) ? { ...one, text: one.text.slice(cut.length) } : one,
+  );
+  return { ...token, text: rest, ...(alternatives && { alternatives }) };
+}
+
+/** The tokens of what is kept of a text, or none where the tokens are not those of the text. */
+function tokensOf(text: string, tokens: readonly Token[], kept: ModelAnswer["kept"]): Token[] {
+  if (tokens.map((token) => token.text).join("") !== text) return [];
+  let at = 0;
+  return tokens.flatMap((token) => {
+    const [from, to] = [at, at + token.text.length];
+    at = to;
+    const parts = kept.map(({ start, end }) => text.slice(Math.max(start, from), Math.max(from, Math.min(end, to))));
+    const rest = parts.join("");
+    return rest === "" ? [] : [rest === token.text ? token : cutToken(token, rest)];
+  });
+}
+
 /**
  * Reads one answer to the end; passes the run's signal on and reports what was spent: the usage that the model reports,
- * or else an estimate. `hear` gets each part of the answer as it comes.
+ * or else an estimate. Every operator asks here, so that here the thoughts of a reasoning model are parted from its
+ * answer: `text` and `tokens` are those of the answer alone. `hear` gets each part of the answer as it comes; what it
+ * heard is a draft where a later part shows that it was a thought, and the returned text is what counts.
  */
 export async function ask(
   model: LanguageModel,
@@ -23,15 +48,23 @@ export async function ask(
   context: Context,
   hear?: (text: string) => void,
 ): Promise<Completion> {
-  const answer = await complete(model, request, context.signal, hear);
-  const tokens = answer.usage
-    ? answer.usage.prompt + answer.usage.completion
-    : [...request.messages.map(({ content }) => content), answer.text].reduce(
+  const reader = hear && new AnswerReader();
+  const pass = (part: string): void => {
+    if (part !== "") hear?.(part);
+  };
+  const said = await complete(model, request, context.signal, reader && ((part) => pass(reader.push(part))));
+  if (reader) pass(reader.end());
+  const tokens = said.usage
+    ? said.usage.prompt + said.usage.completion
+    : [...request.messages.map(({ content }) => content), said.text].reduce(
         (sum, text) => sum + countTokens(text, model),
         0,
       );
   context.spend({ calls: 1, tokens });
-  return answer;
+  const { answer, thoughts, kept } = splitThoughts(said.text);
+  return answer === said.text
+    ? said
+    : { ...said, text: answer, tokens: tokensOf(said.text, said.tokens, kept), thoughts };
 }
 
 /** The text itself, or its beginning and a mark that it was cut. */

@@ -16,6 +16,7 @@ export * from "./files/writer-lock.js";
 export * from "./filter.js";
 export * from "./flow.js";
 export * from "./json-schema.js";
+export * from "./model-answer.js";
 export * from "./normal-query.js";
 export * from "./numbers.js";
 export * from "./on-abort.js";

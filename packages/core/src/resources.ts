@@ -139,6 +139,8 @@ export interface Completion {
   readonly finish: "stop" | "length";
   /** Undefined where the model does not report it. */
   readonly usage: { readonly prompt: number; readonly completion: number } | undefined;
+  /** What a reasoning model thought before it answered, where `ask` parted it from the text. */
+  readonly thoughts?: readonly string[];
 }
 
 /** Reads a model's answer to the end; `hear` gets each part as it comes. */

@@ -19,6 +19,18 @@ import { type Asked, messagesOf, rules } from "./prompt.js";
 import { RefusalReader } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
+/** Reads what a model says, in parts, into the text that is shown: without citations of nothing, and without refusals. */
+function reading(passages: number) {
+  const markers = new CitationReader(passages);
+  const refusals = new RefusalReader();
+  return {
+    markers,
+    refusals,
+    push: (part: string): string => markers.push(refusals.push(part)),
+    end: (): string => markers.push(refusals.end()) + markers.end(),
+  };
+}
+
 /**
  * Answers a question from the passages of its hits, with citations: y = LLM([q, D]) (equation 4).
  * Passages are numbered by rank, and are those that fit `contextTokens` together with the question. Each citation
@@ -84,21 +96,20 @@ export const answer = operator({
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
       }
       const messages = messagesOf(passages, asked, config.instructions);
-      const markers = new CitationReader(passages.length);
-      const refusals = new RefusalReader();
-      let written = "";
-      const write = (part: string): void => {
-        if (part === "") return;
-        written += part;
-        context.emit("text", part);
+      const heard = reading(passages.length);
+      const stream = (part: string): void => {
+        if (part !== "") context.emit("text", part);
       };
       const { finish, ...said } = await ask(
         model,
         { messages, maxTokens, temperature, ...(logprobs && { logprobs }) },
         context,
-        (part) => write(markers.push(refusals.push(part))),
+        (part) => stream(heard.push(part)),
       );
-      write(markers.push(refusals.end()) + markers.end());
+      stream(heard.end());
+      // what was streamed is a draft: the whole answer, which is known now, is read once more
+      const { markers, refusals, ...whole } = reading(passages.length);
+      const written = whole.push(said.text) + whole.end();
       const rest = { finish, ...(logprobs && { tokens: said.tokens.map(({ text, logprob }) => ({ text, logprob })) }) };
       const unknown = [...markers.unknown];
       if (refusals.refused || written.trim() === "") {
