@@ -9,7 +9,7 @@ const numbered = "(?:unused|extra_id|reserved|special|control|ctrl|dummy|placeho
  * Tags of markup and types of code have other shapes: no bars, no such parts in their names, attributes, or a capital.
  */
 const tags = [
-  // <|im_start|>, <｜User｜>, <|tool_call>, <channel|>; not the operators <|> and <| x |>
+  // <|tool_call>, <channel|>; not the operators <|> and <| x |>
   "<(?=/?[|｜][^\\s<>|｜]{1,60}[|｜]?>)",
   "<(?=/?[^\\s<>|｜]{1,60}[|｜]>)",
   // <｜tool▁calls▁begin｜>, <fim▁hole>: nothing else writes this sign in brackets
@@ -37,6 +37,8 @@ const capitals = [
   // as an index these are code: row[PAD]
   "(?<![\\p{L}\\p{N}_)]|[\\p{Ll}\\p{N}]\\])\\[(?=/?(?:ARGS|BOS|EOS|CLS|SEP|PAD|MASK|UNK|PREFIX|SUFFIX|MIDDLE)\\])",
 ];
+/** <|im_start|>, <｜User｜>: both brackets get their space. */
+const barred = /<(\/?[|｜][^\s<>|｜]{1,60}[|｜])>/gu;
 const inAnyCase = new RegExp(tags.join("|"), "giu");
 const asWritten = new RegExp(capitals.join("|"), "gu");
 /** A component of JSX or a type: no template begins a name with one capital. */
@@ -45,5 +47,6 @@ const component = /^<\/?[A-Z][a-z]/;
 /** Breaks what chat templates take for their own by a space behind its bracket. */
 export const withoutTemplateTokens = (text: string): string =>
   text
+    .replace(barred, "< $1 >")
     .replace(inAnyCase, (found: string, at: number) => (component.test(text.slice(at, at + 4)) ? found : `${found} `))
     .replace(asWritten, "$& ");
