@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import type { RunState } from "@tessera/graph";
@@ -28,11 +28,6 @@ async function open() {
 
 const day = 86_400_000;
 const principal = { id: "ann" };
-const below = (name: string): string[] => {
-  const path = join(folder, name);
-  return existsSync(path) ? readdirSync(path, { recursive: true, encoding: "utf8" }) : [];
-};
-
 /** Puts the end of a run on disk back by some days. */
 function age(id: string, days: number): void {
   const path = join(folder, "runs", `${id}.json`);
