@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import fc from "fast-check";
 import { blobHash, type KeyedChange, KeyedLog, type KeyedLogOptions } from "./keyed-log.js";
 import { LossyFiles } from "./lossy-files.fixture.js";
@@ -7,12 +7,15 @@ const folder = "log";
 const open = (files: LossyFiles, options: Partial<KeyedLogOptions> = {}) =>
   KeyedLog.open({ folder, files, segmentBytes: 600, spareBytes: 300, ...options });
 
-/** A value of the twin: its bytes and the texts of its blobs. */
+/** A value, or a member of a list, of the twin: its bytes and the texts of its blobs. */
 interface Value {
   readonly text: string;
   readonly blobs: readonly string[];
 }
-type Twin = Map<string, Value>;
+class Twin {
+  readonly values = new Map<string, Value>();
+  readonly lists = new Map<string, Value[]>();
+}
 
 const key = fc.constantFrom("a", "b", "c", "d", "e");
 const blobText = fc.constantFrom("x".repeat(90), "y".repeat(150), "z".repeat(30));
@@ -20,6 +23,14 @@ const change = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ put: key, text: fc.string({ maxLength: 80 }), blobs: fc.uniqueArray(blobText) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      add: key,
+      text: fc.string({ maxLength: 40 }),
+      blobs: fc.uniqueArray(blobText, { maxLength: 1 }),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ delete: key }) },
 );
@@ -41,25 +52,41 @@ type Given = typeof change extends fc.Arbitrary<infer T> ? T : never;
 function commit(log: KeyedLog, changes: readonly Given[]): Promise<void> {
   const blobs = new Map<string, Buffer>();
   const made = changes.map((one): KeyedChange => {
-    if (!("put" in one)) return one;
+    if ("delete" in one) return one;
     const hashes = one.blobs.map((text) => blobHash(Buffer.from(text)));
     for (const [index, text] of one.blobs.entries()) blobs.set(hashes[index]!, Buffer.from(text));
-    return { put: one.put, value: Buffer.from(one.text), blobs: hashes };
+    const value = Buffer.from(one.text);
+    return "put" in one ? { put: one.put, value, blobs: hashes } : { add: one.add, value, blobs: hashes };
   });
   return log.commit(made, blobs);
 }
 
-function apply(twin: Twin, changes: readonly Given[]): void {
+function apply({ values, lists }: Twin, changes: readonly Given[]): void {
   for (const one of changes) {
-    if ("put" in one) twin.set(one.put, one);
-    else twin.delete(one.delete);
+    if ("put" in one) values.set(one.put, one);
+    else if ("add" in one) lists.set(one.add, [...(lists.get(one.add) ?? []), one]);
+    else {
+      values.delete(one.delete);
+      lists.delete(one.delete);
+    }
   }
+}
+
+function copy({ values, lists }: Twin): Twin {
+  const twin = new Twin();
+  for (const [name, value] of values) twin.values.set(name, value);
+  for (const [name, list] of lists) twin.lists.set(name, list);
+  return twin;
 }
 
 /** Everything that can be read of a log. */
 async function contentOf(log: KeyedLog): Promise<Map<string, string>> {
   const content = new Map<string, string>();
   for (const name of log.keys()) content.set(name, String(await log.get(name)));
+  for (const name of log.listKeys()) {
+    const list = await log.list(name);
+    if (list.length > 0) content.set(`list ${name}`, list.join("|"));
+  }
   for (const text of ["x".repeat(90), "y".repeat(150), "z".repeat(30)]) {
     const blob = await log.blob(blobHash(Buffer.from(text)));
     if (blob) content.set(`blob ${text}`, String(blob));
@@ -67,20 +94,26 @@ async function contentOf(log: KeyedLog): Promise<Map<string, string>> {
   return content;
 }
 
-function naive(twin: Twin): Map<string, string> {
-  const content = new Map([...twin].map(([name, { text }]) => [name, text]));
-  for (const { blobs } of twin.values()) for (const text of blobs) content.set(`blob ${text}`, text);
+function naive({ values, lists }: Twin): Map<string, string> {
+  const content = new Map([...values].map(([name, { text }]) => [name, text]));
+  for (const [name, list] of lists) content.set(`list ${name}`, list.map(({ text }) => text).join("|"));
+  for (const { blobs } of [...values.values(), ...[...lists.values()].flat()])
+    for (const text of blobs) content.set(`blob ${text}`, text);
   return content;
 }
 
 const sorted = (content: Map<string, string>) => [...content].sort(([a], [b]) => (a < b ? -1 : 1));
+
+// a compaction that fails says so
+beforeEach(() => void jest.spyOn(process, "emitWarning").mockImplementation(() => {}));
+afterEach(() => jest.restoreAllMocks());
 
 describe("a keyed log", () => {
   it("holds what a map would, with blobs as long as they are named, through failures, compaction and reopening", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const files = LossyFiles.empty();
-        const twin: Twin = new Map();
+        const twin = new Twin();
         let log = await open(files);
         let asked: Promise<unknown>[] = [];
         for (const one of steps) {
@@ -116,7 +149,7 @@ describe("a keyed log", () => {
               log = await open(files, {
                 onOpen: (name, value) => void (value === undefined ? last.delete(name) : last.set(name, String(value))),
               });
-              expect(sorted(last)).toEqual(sorted(new Map([...twin].map(([name, { text }]) => [name, text]))));
+              expect(sorted(last)).toEqual(sorted(new Map([...twin.values].map(([name, { text }]) => [name, text]))));
             }
             expect(sorted(await contentOf(log))).toEqual(sorted(naive(twin)));
           }
@@ -141,9 +174,8 @@ describe("a keyed log", () => {
     for (let crashAt = 1, ended = false; !ended; crashAt++) {
       const files = LossyFiles.empty();
       files.crashAt = crashAt;
-      let confirmed: Twin = new Map();
-      let asked: Twin = new Map();
-      const warnings = jest.spyOn(process, "emitWarning").mockImplementation(() => {});
+      let confirmed = new Twin();
+      let asked = new Twin();
       try {
         const log = await open(files);
         for (let round = 0; round < 30; round++) {
@@ -154,8 +186,9 @@ describe("a keyed log", () => {
               blobs: round % 4 === 0 ? ["x".repeat(90)] : [],
             },
           ];
+          if (round % 3 === 1) changes.push({ add: "b", text: `member ${round}`, blobs: [] });
           if (round % 7 === 6) changes.push({ delete: "a" });
-          asked = new Map(confirmed);
+          asked = copy(confirmed);
           apply(asked, changes);
           await commit(log, changes);
           confirmed = asked;
@@ -166,7 +199,6 @@ describe("a keyed log", () => {
       } catch {
         // crashed
       }
-      warnings.mockRestore();
       const random = fc.sample(fc.boolean(), { numRuns: 6000, seed: crashAt });
       for (const pick of [() => false, () => true, () => random.pop() ?? false]) {
         const log = await open(files.crashed(pick));

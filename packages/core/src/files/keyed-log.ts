@@ -6,6 +6,9 @@ import { AppendLog, type AppendLogOptions, entryBytes, type Place } from "./appe
 export type KeyedChange =
   /** `blobs` are the hashes of the blobs that the value names: they are kept as long as it is. */
   | { readonly put: string; readonly value: Uint8Array; readonly blobs?: readonly string[] | undefined }
+  /** One more member of the list of a key. */
+  | { readonly add: string; readonly value: Uint8Array; readonly blobs?: readonly string[] | undefined }
+  /** Removes the value of a key, and its list. */
   | { readonly delete: string };
 
 export interface KeyedLogOptions extends Omit<AppendLogOptions, "onEntry"> {
@@ -22,6 +25,11 @@ interface Kept {
   place: Place;
   readonly blobs: readonly string[];
 }
+/** The members of a list by their number; some numbers may be free. */
+interface List {
+  readonly members: (Kept | undefined)[];
+  next: number;
+}
 interface Blob {
   /** Nothing while its first write is under way. */
   place: Place | undefined;
@@ -31,8 +39,9 @@ interface Blob {
   asked: number;
 }
 
-const kinds = { put: 1, delete: 2, blob: 3 } as const;
+const kinds = { put: 1, delete: 2, blob: 3, add: 4 } as const;
 const hashBytes = 32;
+const headBytes = 9;
 const moveBytes = 4 << 20;
 
 /** The content hash of a blob: SHA-256 in hexadecimal digits. */
@@ -44,8 +53,9 @@ export const blobHash = (bytes: Uint8Array): string => createHash("sha256").upda
  */
 export class KeyedLog {
   readonly #kept = new Map<string, Kept>();
+  readonly #lists = new Map<string, List>();
   readonly #blobs = new Map<string, Blob>();
-  /** How many changes of each key are asked for and not yet made. */
+  /** How many changes of each key are asked for and not yet made; further members of a list aside. */
   readonly #pending = new Map<string, number>();
   #log!: AppendLog;
   #liveBytes = 0;
@@ -67,7 +77,7 @@ export class KeyedLog {
   }
 
   #replay(payload: Buffer, place: Place): void {
-    const { kind, key, blobs, value } = decode(payload);
+    const { kind, key, blobs, value, number } = decode(payload);
     if (kind === kinds.blob) {
       const known = this.#blobs.get(key);
       if (known?.place) this.#liveBytes -= entryBytes(known.place);
@@ -75,22 +85,58 @@ export class KeyedLog {
       this.#liveBytes += entryBytes(place);
       return;
     }
-    const before = this.#kept.get(key);
-    if (kind === kinds.put)
-      for (const hash of blobs) {
-        const blob = this.#blobs.get(hash);
-        if (blob) blob.count++;
-        else this.#blobs.set(hash, { place: undefined, count: 1, asked: 0 });
-      }
-    if (before) {
-      this.#liveBytes -= entryBytes(before.place);
-      for (const hash of before.blobs) this.#blobs.get(hash)!.count--;
+    for (const hash of blobs) {
+      const blob = this.#blobs.get(hash);
+      if (blob) blob.count++;
+      else this.#blobs.set(hash, { place: undefined, count: 1, asked: 0 });
     }
-    if (kind === kinds.put) {
-      this.#kept.set(key, { place, blobs });
-      this.#liveBytes += entryBytes(place);
-    } else this.#kept.delete(key);
-    this.options.onOpen?.(key, kind === kinds.put ? value : undefined);
+    const freed: string[] = [];
+    if (kind === kinds.add) freed.push(...this.#setMember(key, number, { place, blobs }));
+    else freed.push(...this.#set(key, kind === kinds.put ? { place, blobs } : undefined));
+    // those that nothing names may be named again by what follows
+    for (const hash of freed) this.#blobs.get(hash)!.count--;
+    if (kind !== kinds.add) this.options.onOpen?.(key, kind === kinds.put ? value : undefined);
+  }
+
+  /** @returns the blobs that what was there before named */
+  #set(key: string, kept: Kept | undefined): readonly string[] {
+    const freed: string[] = [];
+    const free = (one: Kept | undefined) => {
+      if (!one) return;
+      this.#liveBytes -= entryBytes(one.place);
+      freed.push(...one.blobs);
+    };
+    free(this.#kept.get(key));
+    if (kept) {
+      this.#kept.set(key, kept);
+      this.#liveBytes += entryBytes(kept.place);
+      return freed;
+    }
+    this.#kept.delete(key);
+    const list = this.#lists.get(key);
+    if (!list) return freed;
+    list.members.forEach(free);
+    // members that are asked for keep their numbers
+    if (list.members.length === list.next) this.#lists.delete(key);
+    else list.members.fill(undefined);
+    return freed;
+  }
+
+  #listOf(key: string): List {
+    let list = this.#lists.get(key);
+    if (!list) this.#lists.set(key, (list = { members: [], next: 0 }));
+    return list;
+  }
+
+  #setMember(key: string, number: number, kept: Kept): readonly string[] {
+    const list = this.#listOf(key);
+    const before = list.members[number];
+    if (before) this.#liveBytes -= entryBytes(before.place);
+    while (list.members.length < number) list.members.push(undefined);
+    list.members[number] = kept;
+    list.next = Math.max(list.next, number + 1);
+    this.#liveBytes += entryBytes(kept.place);
+    return before?.blobs ?? [];
   }
 
   /** Bytes of the files. */
@@ -116,11 +162,20 @@ export class KeyedLog {
     return this.#kept.keys();
   }
 
-  /** Bytes of a value and of the blobs that it names; those that others name too count as well. */
-  bytesOf(key: string): number {
-    const kept = this.#kept.get(key);
-    if (!kept) return 0;
-    return kept.blobs.reduce((sum, hash) => sum + (this.#blobs.get(hash)?.place?.length ?? 0), kept.place.length);
+  /** The keys of lists. */
+  listKeys(): IterableIterator<string> {
+    return this.#lists.keys();
+  }
+
+  hasBlob(hash: string): boolean {
+    return this.#blobs.has(hash);
+  }
+
+  /** The members of a list, in the order in which they were added. @throws TesseraError RECORD_CORRUPT */
+  async list(key: string): Promise<Buffer[]> {
+    const members = this.#lists.get(key)?.members ?? [];
+    const payloads = await Promise.all(members.map((_, number) => this.#read(() => members[number]?.place)));
+    return payloads.filter((payload) => payload !== undefined).map((payload) => decode(payload).value);
   }
 
   /** @throws TesseraError RECORD_CORRUPT where it is not what was written. */
@@ -157,7 +212,7 @@ export class KeyedLog {
    * @param blobs values that the puts name by hash; those that are there are not written again
    * @throws TesseraError STORE_FAILED, OVERLOADED, CLOSED, or what `beforeWrite` throws; then nothing has changed.
    */
-  commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array> = none): Promise<void> {
+  commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array> = noBlobs): Promise<void> {
     const payloads: Buffer[] = [];
     const written: string[] = [];
     for (const [hash, value] of blobs) {
@@ -165,21 +220,27 @@ export class KeyedLog {
       written.push(hash);
       payloads.push(encode(kinds.blob, hash, [], value));
     }
+    const numbers: number[] = [];
     for (const change of changes) {
       const key = keyOf(change);
-      this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1);
-      if ("put" in change) {
-        // named from now on, so that nobody removes it meanwhile
-        for (const hash of change.blobs ?? []) this.#blobs.get(hash)!.count++;
-        payloads.push(encode(kinds.put, key, change.blobs ?? [], change.value));
-      } else payloads.push(encode(kinds.delete, key, [], nothing));
+      if ("add" in change) numbers.push(this.#listOf(key).next++);
+      else this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1);
+      if ("delete" in change) {
+        payloads.push(encode(kinds.delete, key, [], nothing));
+        continue;
+      }
+      const { blobs: named = [], value } = change;
+      // named from now on, so that nobody removes it meanwhile
+      for (const hash of named) this.#blobs.get(hash)!.count++;
+      if ("add" in change) payloads.push(encode(kinds.add, key, named, value, numbers.at(-1)));
+      else payloads.push(encode(kinds.put, key, named, value));
     }
     return this.#log.append(payloads).then(
-      (places) => this.#applied(changes, written, places),
+      (places) => this.#applied(changes, { written, numbers, places }),
       (error) => {
         for (const change of changes) {
-          this.#settled(keyOf(change));
-          if ("put" in change) this.#release(change.blobs ?? []);
+          if (!("add" in change)) this.#settled(keyOf(change));
+          if (!("delete" in change)) this.#release(change.blobs ?? []);
         }
         throw error;
       },
@@ -202,25 +263,30 @@ export class KeyedLog {
     else this.#pending.set(key, left);
   }
 
-  #applied(changes: readonly KeyedChange[], written: readonly string[], places: readonly Place[]): void {
+  #applied(
+    changes: readonly KeyedChange[],
+    made: {
+      readonly written: readonly string[];
+      readonly numbers: readonly number[];
+      readonly places: readonly Place[];
+    },
+  ): void {
+    const { written, places } = made;
     for (const [index, hash] of written.entries()) {
       const place = places[index]!;
       this.#blobs.get(hash)!.place = place;
       this.#liveBytes += entryBytes(place);
     }
+    let added = 0;
     for (const [index, change] of changes.entries()) {
       const key = keyOf(change);
-      this.#settled(key);
-      const before = this.#kept.get(key);
-      if (before) {
-        this.#liveBytes -= entryBytes(before.place);
-        this.#kept.delete(key);
-        this.#release(before.blobs);
-      }
-      if (!("put" in change)) continue;
       const place = places[written.length + index]!;
-      this.#kept.set(key, { place, blobs: change.blobs ?? [] });
-      this.#liveBytes += entryBytes(place);
+      if ("add" in change)
+        this.#release(this.#setMember(key, made.numbers[added++]!, { place, blobs: change.blobs ?? none }));
+      else {
+        this.#settled(key);
+        this.#release(this.#set(key, "put" in change ? { place, blobs: change.blobs ?? none } : undefined));
+      }
     }
     this.#compactIfDue();
   }
@@ -277,6 +343,8 @@ export class KeyedLog {
   async #moveAll(segment: number): Promise<boolean> {
     const here: (Kept | Blob)[] = [];
     for (const one of this.#kept.values()) if (one.place.segment === segment) here.push(one);
+    for (const { members } of this.#lists.values())
+      for (const one of members) if (one?.place.segment === segment) here.push(one);
     for (const one of this.#blobs.values()) if (one.place?.segment === segment) here.push(one);
     here.sort((a, b) => a.place!.offset - b.place!.offset);
     let moves: Promise<void>[] = [];
@@ -294,12 +362,17 @@ export class KeyedLog {
     return here.length > 0;
   }
 
+  #entry(kind: number, key: string): Kept | Blob | undefined {
+    return kind === kinds.blob ? this.#blobs.get(key) : this.#kept.get(key);
+  }
+
   async #move(one: Kept | Blob): Promise<void> {
     const before = one.place!;
     const payload = await this.#log.read(before);
-    const { kind, key } = decode(payload);
+    const { kind, key, number } = decode(payload);
+    const there = kind === kinds.add ? this.#lists.get(key)?.members[number] : this.#entry(kind, key);
     // what is being replaced must not come behind what replaces it
-    if (this.#pending.has(key) || (kind === kinds.blob ? this.#blobs : this.#kept).get(key) !== one) return;
+    if (this.#pending.has(key) || there !== one) return;
     const [place] = await this.#log.append([payload]);
     if (one.place === before) one.place = place!;
   }
@@ -312,19 +385,22 @@ export class KeyedLog {
   }
 }
 
-const keyOf = (change: KeyedChange): string => ("put" in change ? change.put : change.delete);
-const none: ReadonlyMap<string, Uint8Array> = new Map();
+const keyOf = (change: KeyedChange): string =>
+  "put" in change ? change.put : "add" in change ? change.add : change.delete;
+const noBlobs: ReadonlyMap<string, Uint8Array> = new Map();
+const none: readonly string[] = [];
 const nothing = Buffer.alloc(0);
 
-/** Kind, bytes of the key, number of blobs, key, hashes of blobs, value. The key of a blob is its hash. */
-function encode(kind: number, key: string, blobs: readonly string[], value: Uint8Array): Buffer {
+/** Kind, bytes of the key, how many blobs, number in a list, key, hashes of blobs, value. The key of a blob is its hash. */
+function encode(kind: number, key: string, blobs: readonly string[], value: Uint8Array, number = 0): Buffer {
   const encoding = kind === kinds.blob ? "hex" : "utf8";
   const keyBytes = Buffer.byteLength(key, encoding);
-  const payload = Buffer.allocUnsafe(5 + keyBytes + blobs.length * hashBytes + value.length);
+  const payload = Buffer.allocUnsafe(headBytes + keyBytes + blobs.length * hashBytes + value.length);
   payload[0] = kind;
   payload.writeUInt16LE(keyBytes, 1);
   payload.writeUInt16LE(blobs.length, 3);
-  let at = 5 + payload.write(key, 5, encoding);
+  payload.writeUInt32LE(number, 5);
+  let at = headBytes + payload.write(key, headBytes, encoding);
   for (const hash of blobs) at += payload.write(hash, at, "hex");
   payload.set(value, at);
   return payload;
@@ -332,15 +408,14 @@ function encode(kind: number, key: string, blobs: readonly string[], value: Uint
 
 function decode(payload: Buffer) {
   const kind = payload[0]!;
-  const keyEnd = 5 + payload.readUInt16LE(1);
+  const keyEnd = headBytes + payload.readUInt16LE(1);
   const count = payload.readUInt16LE(3);
-  const at = keyEnd + count * hashBytes;
+  const hash = (index: number) => payload.toString("hex", keyEnd + index * hashBytes, keyEnd + (index + 1) * hashBytes);
   return {
     kind,
-    key: payload.toString(kind === kinds.blob ? "hex" : "utf8", 5, keyEnd),
-    blobs: Array.from({ length: count }, (_, index) =>
-      payload.toString("hex", keyEnd + index * hashBytes, keyEnd + (index + 1) * hashBytes),
-    ),
-    value: payload.subarray(at),
+    key: payload.toString(kind === kinds.blob ? "hex" : "utf8", headBytes, keyEnd),
+    blobs: count === 0 ? none : Array.from({ length: count }, (_, index) => hash(index)),
+    number: payload.readUInt32LE(5),
+    value: payload.subarray(keyEnd + count * hashBytes),
   };
 }
