@@ -123,8 +123,10 @@ export class KeyedLog {
   }
 
   #listOf(key: string): List {
-    let list = this.#lists.get(key);
-    if (!list) this.#lists.set(key, (list = { members: [], next: 0 }));
+    const known = this.#lists.get(key);
+    if (known) return known;
+    const list: List = { members: [], next: 0 };
+    this.#lists.set(key, list);
     return list;
   }
 
