@@ -47,7 +47,8 @@ export const errorCodes = {
   SPACE_MISMATCH: "A query's vector space is not permitted for the index, or widths differ.",
   STARVED_OUTPUT: "A flow output is not reached under some combination of decisions.",
   STORE_FAILED: "A store could not read or write.",
-  TOO_MANY_COMBINATIONS: "More combinations of decisions lead to an output than are checked.",
+  TOO_MANY_COMBINATIONS:
+    "Whether an output is always reached was not found within the steps of a check: too many decisions depend on each other.",
   TOO_MANY_ELEMENTS: "An `each` received more elements than its `max`.",
   TYPE_MISMATCH: "A wire joins two ports whose types cannot agree.",
   UNAUTHENTICATED: "A request showed no key, or one that is unknown or revoked.",

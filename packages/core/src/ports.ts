@@ -75,13 +75,20 @@ const schemas = { text, number, flag, passage, passages, hit, hits, answer, any:
 // the JSON Schemas of the zod schemas that `schemaOf` made of them
 const structures = new WeakMap<z.ZodType, JsonSchema>();
 
+const types = new WeakMap<z.ZodType, PortType>();
+
 /**
  * The port type of a zod schema.
  * @throws TesseraError BAD_OPERATOR where the schema would change the value it checks, at any depth.
  */
 export function portTypeOf(schema: z.ZodType): PortType {
-  refuseChanges(schema);
-  return typeOf(schema);
+  let type = types.get(schema);
+  if (type === undefined) {
+    refuseChanges(schema);
+    type = typeOf(schema);
+    types.set(schema, type);
+  }
+  return type;
 }
 
 function typeOf(schema: z.ZodType): PortType {
@@ -214,18 +221,29 @@ export const listOf = (element: PortType): PortType =>
   element === "hit" ? "hits" : element === "passage" ? "passages" : { list: element };
 
 /** The values a decision port can have, or `undefined` where it is neither a flag nor a choice. */
-export function valuesOf(type: PortType): (string | boolean)[] | undefined {
+export function valuesOf(type: PortType): readonly (string | boolean)[] | undefined {
   if (type === "flag") return [false, true];
-  return typeof type === "object" && "choice" in type ? [...type.choice] : undefined;
+  return typeof type === "object" && "choice" in type ? type.choice : undefined;
 }
 
-/** A port type in words, for messages. */
+const said = new WeakMap<object, string>();
+/** A port type in words. */
 export function show(type: PortType): string {
   if (typeof type === "string") return type;
+  let words = said.get(type);
+  if (words === undefined) {
+    words = inWords(type);
+    said.set(type, words);
+  }
+  return words;
+}
+
+function inWords(type: PortType): string {
+  if (typeof type === "string") return type;
   if ("choice" in type) return `choice of ${type.choice.join(" | ")}`;
-  if ("list" in type) return `list of ${show(type.list)}`;
-  if ("named" in type) return `named ${show(type.named)}`;
-  if ("optional" in type) return `optional ${show(type.optional)}`;
+  if ("list" in type) return `list of ${inWords(type.list)}`;
+  if ("named" in type) return `named ${inWords(type.named)}`;
+  if ("optional" in type) return `optional ${inWords(type.optional)}`;
   return JSON.stringify(type);
 }
 
@@ -238,8 +256,25 @@ export type Fit = "equal" | "check" | "mismatch";
 const worst = (fits: Fit[]): Fit =>
   fits.includes("mismatch") ? "mismatch" : fits.includes("check") ? "check" : "equal";
 
-/** Whether values of one port type fit another. */
+const compared = new WeakMap<object, WeakMap<object, Fit>>();
+
+/** Whether values of one port type fit another. Types are not changed in place: the same two are compared once. */
 export function fit(source: PortType, target: PortType): Fit {
+  if (typeof source !== "object" || typeof target !== "object") return compare(source, target);
+  let known = compared.get(source);
+  if (!known) {
+    known = new WeakMap();
+    compared.set(source, known);
+  }
+  let result = known.get(target);
+  if (!result) {
+    result = compare(source, target);
+    known.set(target, result);
+  }
+  return result;
+}
+
+function compare(source: PortType, target: PortType): Fit {
   if (target === "any") return "equal";
   if (isOptional(target)) return fit(required(source), target.optional);
   if (isOptional(source)) return "mismatch";
@@ -257,7 +292,8 @@ export function fit(source: PortType, target: PortType): Fit {
   if (choices && target === "text") return "equal";
   if (typeof target === "object" && "choice" in target) {
     if (source === "text") return "check";
-    const shared = choices?.filter((choice) => target.choice.includes(choice));
+    const admitted = new Set(target.choice);
+    const shared = choices?.filter((choice) => admitted.has(choice));
     if (shared) return shared.length === choices!.length ? "equal" : shared.length > 0 ? "check" : "mismatch";
   }
 
@@ -286,7 +322,7 @@ function structureOf(type: PortType): Structure {
   if (type === "text") return { type: "string", nominal: type };
   if (type === "number") return { type: "number", nominal: type };
   if (type === "flag") return { type: "boolean", nominal: type };
-  if (typeof type === "string" || "named" in type) return { type: "object", nominal: show(type) };
+  if (typeof type === "string" || "named" in type) return { type: "object", nominal: inWords(type) };
   if ("choice" in type) return { type: "string", enum: [...type.choice] };
   return type as JsonSchema;
 }
@@ -301,8 +337,10 @@ function fitStructure(source: Structure, target: Structure): Fit {
   if (narrows(target)) return "check";
   if (target.type !== "object") return "equal";
   if (target.nominal) return "check";
-  const promises = (key: string) => source.required?.includes(key) ?? false;
-  const demands = (key: string) => target.required?.includes(key) ?? false;
+  const promised = new Set(source.required);
+  const demanded = new Set(target.required);
+  const promises = (key: string) => promised.has(key);
+  const demands = (key: string) => demanded.has(key);
   const fits = Object.entries(target.properties ?? {}).map(([key, wanted]): Fit => {
     const given = source.properties && Object.hasOwn(source.properties, key) ? source.properties[key] : undefined;
     const inner = given ? fit(given, wanted) : "check";

@@ -25,8 +25,12 @@ import {
   valuesOf,
 } from "@tessera/core";
 import { z } from "zod";
-import { checkOutputs } from "./decisions.js";
+import { operatorBound } from "./bounds.js";
+import { checkOutputs, visitLimit } from "./decisions.js";
+import type { Visits } from "./diagram.js";
+import { misfit } from "./foreign.js";
 import type { FlowPlan, NodePlan, OperatorBody, PlannedPort, PlannedPorts } from "./plan.js";
+import type { Sliced } from "./slices.js";
 
 export type OperatorTable = ReadonlyMap<string, AnyOperator>;
 
@@ -48,19 +52,25 @@ export function tableOf(operators: readonly AnyOperator[]): OperatorTable {
 /** Checks a whole document against the operators. Findings are collected, never thrown one by one. */
 export class Checker {
   readonly findings: TesseraError[] = [];
+  private readonly visits: Visits = { left: visitLimit };
+  private compared = 0;
+  private readonly decided = new Map<PortType, ReadonlySet<unknown>>();
 
   constructor(private readonly table: OperatorTable) {}
 
   /** Only the first findings are worth the search for a similar name: nobody reads a thousand hints. */
   private similar(name: string, known: Iterable<string>): string | undefined {
-    return this.findings.length < 100 ? didYouMean(name, known) : undefined;
+    if (this.findings.length >= 100 || this.compared > 100_000) return undefined;
+    const names = [...known];
+    this.compared += names.length;
+    return didYouMean(name, names);
   }
 
   private find(code: ErrorCode, path: string, message: string, hint?: string, cause?: unknown): void {
     this.findings.push(new TesseraError(code, message, { path, hint, cause }));
   }
 
-  flow(document: FlowDocument, path: string): FlowPlan {
+  *flow(document: FlowDocument, path: string): Sliced<FlowPlan> {
     const before = this.findings.length;
     const input = new Map(
       Object.entries(document.input).map(([name, type]) => [
@@ -74,8 +84,9 @@ export class Checker {
       return (id === "input" ? input : plans.get(id)?.gives)?.get(port);
     };
     for (const [id, node] of this.order(document, path)) {
-      const plan = this.node(id, node, `${path}/${id}`, given);
+      const plan = yield* this.node(id, node, `${path}/${id}`, given);
       if (plan) plans.set(id, plan);
+      yield;
     }
     const nodes = [...plans.values()];
     this.references(document, path, input, plans);
@@ -87,7 +98,7 @@ export class Checker {
     this.served(document, path);
     const whole = nodes.length === Object.keys(document.nodes).length;
     if (whole && this.findings.length === before) {
-      this.findings.push(...checkOutputs(plan));
+      for (const finding of yield* checkOutputs(plan, this.visits)) this.findings.push(finding);
       this.unused(plan);
     }
     return plan;
@@ -124,7 +135,7 @@ export class Checker {
       read.delete("input");
       for (const other of read) if (!nodes.has(other)) read.delete(other);
       waiting.set(id, read.size);
-      for (const other of read) readers.set(other, [...(readers.get(other) ?? []), id]);
+      for (const other of read) push(readers, other, id);
     }
     const ready = [...nodes.keys()].filter((id) => waiting.get(id) === 0);
     for (let at = 0; at < ready.length; at++)
@@ -145,13 +156,14 @@ export class Checker {
     return ready.map((id) => [id, nodes.get(id)!]);
   }
 
-  private node(
+  private *node(
     id: string,
     node: NodeDocument,
     path: string,
     given: (reference: string) => PlannedPort | undefined,
-  ): NodePlan | undefined {
-    const body = typeof node.run === "string" ? this.operator(node.run, node.with, path) : this.flow(node.run, path);
+  ): Sliced<NodePlan | undefined> {
+    const body =
+      typeof node.run === "string" ? this.operator(node.run, node.with, path) : yield* this.flow(node.run, path);
     if (!body) return undefined;
     if (body.kind === "flow" && node.with !== undefined)
       this.find("BAD_CONFIG", path, "a flow takes no config", "put constants into `in` as { value }");
@@ -188,17 +200,29 @@ export class Checker {
       this.find("UNKNOWN_OPERATOR", path, `no operator "${name}"`, this.similar(name, this.table.keys()));
       return undefined;
     }
-    const parsed = operator.config.safeParse(config ?? {});
-    if (!parsed.success) {
-      this.find("BAD_CONFIG", path, `${name}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, "; ")}`);
+    try {
+      const parsed = operator.config.safeParse(config ?? {});
+      if (!parsed.success) {
+        this.find("BAD_CONFIG", path, `${name}: ${z.prettifyError(parsed.error).replace(/\s*\n\s*/g, "; ")}`);
+        return undefined;
+      }
+      operatorBound(operator, parsed.data);
+      return { kind: "operator", operator, config: parsed.data, ports: portsOf(operator, parsed.data) };
+    } catch (cause) {
+      this.findThrown("BAD_OPERATOR", path, cause);
       return undefined;
     }
-    return { kind: "operator", operator, config: parsed.data };
   }
 
-  private ports({ operator, config }: OperatorBody, path: string): [PlannedPorts, PlannedPorts] | undefined {
+  /** A finding for what foreign code threw: with the code of a `TesseraError`, else the one that is given. */
+  private findThrown(code: ErrorCode, path: string, cause: unknown): void {
+    const known = TesseraError.is(cause) ? cause : undefined;
+    this.find(known?.code ?? code, path, messageOf(cause), known?.hint, cause);
+  }
+
+  private ports(body: OperatorBody, path: string): [PlannedPorts, PlannedPorts] | undefined {
     try {
-      const { input, output } = typeof operator.ports === "function" ? operator.ports(config) : operator.ports;
+      const { input, output } = body.ports;
       const plan = (ports: Ports): PlannedPorts =>
         new Map(
           Object.entries(ports).map(([name, schema]) => {
@@ -208,7 +232,7 @@ export class Checker {
         );
       return [plan(input), plan(output)];
     } catch (cause) {
-      this.find(TesseraError.is(cause) ? cause.code : "BAD_OPERATOR", path, messageOf(cause), undefined, cause);
+      this.findThrown("BAD_OPERATOR", path, cause);
       return undefined;
     }
   }
@@ -240,7 +264,7 @@ export class Checker {
     const automatic = node.repeat && input.has("turn") ? "turn" : undefined;
     for (const [port, { optional }] of input)
       if (!Object.hasOwn(node.in, port) && !optional && port !== automatic)
-        this.find("MISSING_INPUT", path, `input "${port}" is not fed`, `it takes ${show(input.get(port)!.type)}`);
+        this.find("MISSING_INPUT", path, `input "${port}" is not fed`, `it takes ${brief(input.get(port)!.type)}`);
     for (const [port, source] of Object.entries(node.in)) {
       const target = input.get(port);
       if (!target) {
@@ -274,30 +298,39 @@ export class Checker {
         this.find(
           "TYPE_MISMATCH",
           path,
-          `"${reference}" gives ${show(port.type)}, the port takes ${show(wanted)}`,
+          `"${reference}" gives ${brief(port.type)}, the port takes ${brief(wanted)}`,
           hint,
         );
       }
     };
     const constant = (value: Json): void => {
-      const checked = schemaOf(target).safeParse(value);
-      if (!checked.success)
-        this.find("TYPE_MISMATCH", path, `the constant is no ${show(target)}: ${checked.error.issues[0]?.message}`);
+      const problem = misfit(schemaOf(target), value);
+      if (problem) this.find("TYPE_MISMATCH", path, `the constant is no ${brief(target)}: ${problem.message}`);
     };
     if (typeof source === "string") member(source, target);
     else if (Array.isArray(source)) {
       const element = elementOf(target);
       if (element === undefined && target !== "any")
-        this.find("TYPE_MISMATCH", path, `a list of sources feeds a port that takes ${show(target)}`);
+        this.find("TYPE_MISMATCH", path, `a list of sources feeds a port that takes ${brief(target)}`);
       else for (const reference of source) member(reference, element ?? "any");
     } else if ("first" in source) {
       for (const one of source.first) typeof one === "string" ? member(one, target) : constant(one.value);
     } else if ("named" in source) {
       const inner = typeof target === "object" && "named" in target ? target.named : "any";
       if (fit({ named: "any" }, target) === "mismatch" && inner === "any")
-        this.find("TYPE_MISMATCH", path, `named sources feed a port that takes ${show(target)}`);
+        this.find("TYPE_MISMATCH", path, `named sources feed a port that takes ${brief(target)}`);
       else for (const reference of Object.values(source.named)) member(reference, inner);
     } else constant(source.value);
+  }
+
+  /** The values of a decision as a set, which conditions on the same type share. */
+  private possible(type: PortType, values: readonly unknown[]): ReadonlySet<unknown> {
+    let known = this.decided.get(type);
+    if (!known) {
+      known = new Set(values);
+      this.decided.set(type, known);
+    }
+    return known;
   }
 
   private conditions(node: NodeDocument, path: string, given: (reference: string) => PlannedPort | undefined): void {
@@ -306,13 +339,14 @@ export class Checker {
       if (!port) continue; // reported by `references`
       const known = valuesOf(port.type);
       if (!known) {
-        this.find("BAD_CONDITION", path, `"${reference}" gives ${show(port.type)}`, "`when` reads flags and choices");
+        this.find("BAD_CONDITION", path, `"${reference}" gives ${brief(port.type)}`, "`when` reads flags and choices");
         continue;
       }
       const values = Array.isArray(wanted) ? wanted : [wanted];
       if (values.length === 0) this.find("BAD_CONDITION", path, `"${reference}" can never be one of no values`);
+      const possible = this.possible(port.type, known);
       for (const value of values)
-        if (!known.includes(value as string))
+        if (!possible.has(value))
           this.find(
             "BAD_CONDITION",
             path,
@@ -335,22 +369,22 @@ export class Checker {
     };
     for (const port of typeof until === "string" ? [until] : (until ?? [])) {
       const type = named(port);
-      if (type && type !== "flag") this.find("BAD_REPEAT", path, `\`until\` reads flags; "${port}" is ${show(type)}`);
+      if (type && type !== "flag") this.find("BAD_REPEAT", path, `\`until\` reads flags; "${port}" is ${brief(type)}`);
     }
     const type = list === undefined ? undefined : named(list);
     if (type && elementOf(type) === undefined)
-      this.find("BAD_REPEAT", path, `\`while\` reads a list; "${list}" is ${show(type)}`);
+      this.find("BAD_REPEAT", path, `\`while\` reads a list; "${list}" is ${brief(type)}`);
     for (const [to, from] of Object.entries(carry)) {
       const target = input.get(to);
       const source = named(from);
       if (!target)
         this.find("BAD_REPEAT", path, `there is no input "${to}" to carry into`, this.similar(to, input.keys()));
       else if (source && fit(source, target.type) === "mismatch")
-        this.find("BAD_REPEAT", path, `"${from}" is ${show(source)}, the input "${to}" takes ${show(target.type)}`);
+        this.find("BAD_REPEAT", path, `"${from}" is ${brief(source)}, the input "${to}" takes ${brief(target.type)}`);
     }
     const turn = input.get("turn");
     if (turn && fit("number", turn.type) === "mismatch")
-      this.find("BAD_REPEAT", path, `the input "turn" is given numbers, and takes ${show(turn.type)}`);
+      this.find("BAD_REPEAT", path, `the input "turn" is given numbers, and takes ${brief(turn.type)}`);
   }
 
   /** Sources that name nothing. */
@@ -388,7 +422,8 @@ export class Checker {
     const type = agreed(references.map(of));
     const constants = source.first.filter((member) => typeof member !== "string");
     if (references.length === 0) return agreed(constants.map(({ value }) => typeOfConstant(value)));
-    return constants.every(({ value }) => schemaOf(type).safeParse(value).success) ? type : "any";
+    const schema = schemaOf(type);
+    return constants.every(({ value }) => !misfit(schema, value)) ? type : "any";
   }
 
   private unused(plan: FlowPlan): void {
@@ -412,8 +447,26 @@ export class Checker {
   }
 }
 
+/** A port type in words for a message; thousands of findings may name one that is very long. */
+function brief(type: PortType): string {
+  const words = show(type);
+  return words.length > 300 ? `${words.slice(0, 300)}…` : words;
+}
+
 function typeOfConstant(value: Json): PortType {
   if (typeof value === "string") return "text";
   if (typeof value === "number") return "number";
   return typeof value === "boolean" ? "flag" : "any";
+}
+
+/** Calls an operator's `ports` once, so that every reader sees the same. */
+function portsOf({ ports }: AnyOperator, config: unknown): OperatorBody["ports"] {
+  const { input, output } = typeof ports === "function" ? ports(config) : ports;
+  return { input: { ...input }, output: { ...output } };
+}
+
+function push<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
 }

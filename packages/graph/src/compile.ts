@@ -20,15 +20,19 @@ import {
 } from "@tessera/core";
 import type { z } from "zod";
 import { beginAttempts } from "./attempts.js";
+import { none, operatorBound } from "./bounds.js";
 import { Checker, tableOf } from "./check.js";
 import { CompiledFlow } from "./compiled.js";
-import { boundOf } from "./decisions.js";
+import { visitLimit } from "./decisions.js";
 import { beginEach } from "./each.js";
+import { boundOf } from "./flow-bound.js";
+import { misfit } from "./foreign.js";
 import { beginFlow } from "./frame.js";
 import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
 import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
 import { beginRepeat } from "./repeat.js";
+import { atOnce, inSlices, type Sliced } from "./slices.js";
 import { beginOperator, located } from "./step.js";
 
 export interface CompileOptions {
@@ -58,15 +62,21 @@ export interface CheckedFlow {
  * @throws TesseraError BAD_DOCUMENT or DOCUMENT_TOO_LARGE where the value is no flow document at all.
  */
 export function checkFlow(value: unknown, operators: readonly AnyOperator[]): CheckedFlow {
+  return atOnce(checking(value, operators));
+}
+
+/** As `checkFlow`, in slices. */
+function* checking(value: unknown, operators: readonly AnyOperator[]): Sliced<CheckedFlow> {
   const document = parseDocument(value);
+  yield;
   const checker = new Checker(tableOf(operators));
-  const plan = checker.flow(document, document.name);
+  const plan = yield* checker.flow(document, document.name);
   const { findings } = checker;
   return {
     document,
     hash: hashDocument(document),
     plan,
-    bound: findings.length === 0 ? boundOf(plan) : { steps: 0, calls: 0, tokens: 0, layers: 0 },
+    bound: findings.length === 0 ? yield* boundOf(plan, { left: visitLimit }) : none,
     findings,
   };
 }
@@ -83,11 +93,11 @@ const noResources: Host = {
  * @throws TesseraError INVALID_FLOW with every finding; BAD_DOCUMENT, DOCUMENT_TOO_LARGE.
  */
 export async function compile(value: unknown, options: CompileOptions): Promise<CompiledFlow> {
-  const checked = checkFlow(value, options.operators);
+  const checked = await inSlices(checking(value, options.operators));
   const findings = [...checked.findings];
   const works = await setUp(checked.plan, watchedBy(options.observer, options.host ?? noResources), findings);
   refuse(checked.document, findings);
-  return new CompiledFlow(checked, program(checked.plan, works), options);
+  return new CompiledFlow(checked, await inSlices(program(checked.plan, works)), options);
 }
 
 /** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
@@ -100,7 +110,7 @@ export function compileReplay(value: unknown, options: Omit<CompileOptions, "hos
     },
     resources: [],
   };
-  return new CompiledFlow(checked, program(checked.plan, { get: () => missing }), options);
+  return new CompiledFlow(checked, atOnce(program(checked.plan, { get: () => missing })), options);
 }
 
 /** A host whose resources the observer watches. */
@@ -129,17 +139,27 @@ interface Prepared {
 }
 type Works = { get(node: NodePlan): Prepared | undefined };
 
+/** How many operators begin to be set up before the event loop has a turn. */
+const setUpAtOnce = 50;
+
 /** Sets every operator up; nodes that run the same operator with the same config share nothing but resources. */
 async function setUp(plan: FlowPlan, host: Host, findings: TesseraError[]): Promise<Works> {
   const works = new Map<NodePlan, Prepared>();
-  const visit = async (node: NodePlan): Promise<void> => {
-    if (node.body.kind === "flow") await Promise.all(node.body.nodes.map(visit));
-    else {
-      const prepared = await prepare(node.body, node.path, host, findings);
-      if (prepared) works.set(node, prepared);
-    }
+  const under: Promise<void>[] = [];
+  const begin = async (node: NodePlan, body: OperatorBody) => {
+    const prepared = await prepare(body, node.path, host, findings);
+    if (prepared) works.set(node, prepared);
   };
-  await Promise.all(plan.nodes.map(visit));
+  function* visit({ nodes }: FlowPlan): Sliced<void> {
+    for (const node of nodes)
+      if (node.body.kind === "flow") yield* visit(node.body);
+      else {
+        under.push(begin(node, node.body));
+        if (under.length % setUpAtOnce === 0) yield;
+      }
+  }
+  await inSlices(visit(plan));
+  await Promise.all(under);
   return works;
 }
 
@@ -183,7 +203,7 @@ async function prepare(
 }
 
 /** Turns a plan into what the scheduler runs: names become slots. */
-function program(plan: FlowPlan, works: Works): FlowProgram {
+function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
   const slots = new Map<string, number>();
   const slot = (reference: string): number => {
     const known = slots.get(reference);
@@ -225,9 +245,11 @@ function program(plan: FlowPlan, works: Works): FlowProgram {
     for (const other of read) readers[other]!.push(index);
   });
 
-  const nodes = plan.nodes.map((node, index): NodeProgram => {
+  const streams = streamsOf(plan);
+  const nodes: NodeProgram[] = [];
+  for (const [index, node] of plan.nodes.entries()) {
     const { document } = node;
-    return {
+    nodes.push({
       index,
       id: node.id,
       suffix: `/${node.id}`,
@@ -248,10 +270,11 @@ function program(plan: FlowPlan, works: Works): FlowProgram {
       waits: reads[index]!.length,
       readers: readers[index]!,
       outputs: [...node.gives.keys()].map((port) => ({ port, slot: slot(`${node.id}.${port}`) })),
-      begin: beginNode(node, works),
-      streams: streamsOf(node, plan),
-    };
-  });
+      begin: yield* beginNode(node, works),
+      streams: streams(node),
+    });
+    yield;
+  }
 
   return {
     name: plan.document.name,
@@ -273,16 +296,22 @@ const firstMembers = (source: Source): string[] | undefined =>
   typeof source === "object" && "first" in source ? source.first.filter((one) => typeof one === "string") : undefined;
 
 /** Which flow outputs a node's parts can be streamed into; lists of `each` cannot. */
-function streamsOf(node: NodePlan, plan: FlowPlan): NodeProgram["streams"] {
-  if (node.document.each) return [];
-  return [...plan.output].flatMap(([output, { source }]) =>
-    [...node.output.keys()].flatMap((port) => {
-      const reference = `${node.id}.${port}`;
-      if (source === reference) return [{ port, output }];
-      const member = firstMembers(source)?.indexOf(reference) ?? -1;
-      return member >= 0 ? [{ port, output, member }] : [];
-    }),
-  );
+function streamsOf(plan: FlowPlan): (node: NodePlan) => NodeProgram["streams"] {
+  const targets = new Map<string, { output: string; member?: number }[]>();
+  const add = (reference: string, target: { output: string; member?: number }) => {
+    const known = targets.get(reference);
+    if (!known) targets.set(reference, [target]);
+    else if (known.at(-1)!.output !== target.output) known.push(target); // of a `first` that names it twice, the first
+  };
+  for (const [output, { source }] of plan.output)
+    if (typeof source === "string") add(source, { output });
+    else for (const [member, reference] of (firstMembers(source) ?? []).entries()) add(reference, { output, member });
+  return (node) =>
+    node.document.each
+      ? []
+      : [...node.output.keys()].flatMap((port) =>
+          (targets.get(`${node.id}.${port}`) ?? []).map((target) => ({ port, ...target })),
+        );
 }
 
 /** Whether some value on the wire could fail to fit its port. */
@@ -304,17 +333,16 @@ function needsCheck(source: Source, target: PortType, types: ReadonlyMap<string,
 /** The schema that the operator itself declares, which can say more than a port type. */
 function schemaOfPort({ body, input }: NodePlan, port: string, list: boolean): z.ZodType {
   if (body.kind === "flow") return schemaOf(list ? listOf(input.get(port)!.type) : input.get(port)!.type);
-  const { operator, config } = body;
-  const schema = (typeof operator.ports === "function" ? operator.ports(config) : operator.ports).input[
-    port
-  ] as z.ZodType;
+  const schema = body.ports.input[port]!;
   return list ? schema.array() : schema;
 }
 
-function beginNode(node: NodePlan, works: Works): Begin {
+function* beginNode(node: NodePlan, works: Works): Sliced<Begin> {
   const { document, body } = node;
   let begin =
-    body.kind === "flow" ? beginFlow(program(body, works)) : beginOperator(operatorProgram(body, works.get(node)!));
+    body.kind === "flow"
+      ? beginFlow(yield* program(body, works))
+      : beginOperator(operatorProgram(body, works.get(node)!));
   if (document.policy) begin = beginAttempts(document.policy, begin);
   if (document.each) return beginEach(document.each, [...node.output.keys()], begin);
   if (document.repeat) {
@@ -342,21 +370,20 @@ function carriedChecks(carry: Record<string, string>, output: PlannedPorts, node
   );
 }
 
-function operatorProgram({ operator, config }: OperatorBody, { work, resources }: Prepared): OperatorProgram {
-  const ports = typeof operator.ports === "function" ? operator.ports(config) : operator.ports;
-  const bound = operator.bound?.(config);
+function operatorProgram(body: OperatorBody, { work, resources }: Prepared): OperatorProgram {
+  const { operator, config, ports } = body;
   return {
     name: operator.name,
     version: operator.version,
     config,
     effects: operator.effects ?? "read",
-    bound,
+    bound: operatorBound(operator, config),
     work,
-    inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema: schema as z.ZodType })),
+    inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema })),
     outputs: Object.entries(ports.output).map(([port, schema]) => ({
       port,
-      schema: schema as z.ZodType,
-      optional: (schema as z.ZodType).safeParse(undefined).success,
+      schema,
+      optional: !misfit(schema, undefined),
     })),
     revisions: () => resources.map(({ revision }) => revision),
   };

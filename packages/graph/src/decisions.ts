@@ -1,220 +1,133 @@
 // internal
-import { type Json, readsOf, referencesOf, type Source, splitReference, TesseraError, valuesOf } from "@tessera/core";
-import type { FlowBound, FlowPlan, NodePlan } from "./plan.js";
-
-/** More combinations than this are not tried. */
-export const combinationLimit = 4096;
-
-/** A choice that is made while a flow runs: a decision's value, an optional port that stays empty, a node that is skipped for an error. */
-type Choices = ReadonlyMap<string, Json>;
-
-const referenced = (reference: string): string => splitReference(reference)[0];
+import { type Json, TesseraError } from "@tessera/core";
+import { Diagram, type Visits } from "./diagram.js";
+import type { FlowPlan } from "./plan.js";
+import { type Presence, Presences } from "./presence.js";
+import type { Sliced } from "./slices.js";
+import { type Chosen, choose, type Decision, type Needs, type Read, type Wiring, wiringOf } from "./wiring.js";
 
 /**
- * Walks every combination of the choices that matter to some nodes of a flow, in the order of the nodes.
- * @param failures whether `onError: "skip"` and empty optional ports count as choices.
- * @returns false where there are more than the limit.
+ * How many steps a check of outputs takes at most over a whole document: wires that are followed, and nodes of decision
+ * diagrams that are made. The bound of what a run can spend may take as many again.
  */
-function explore(
-  plan: FlowPlan,
-  nodes: readonly NodePlan[],
-  failures: boolean,
-  visit: (active: ReadonlySet<string>, present: (reference: string) => boolean, choices: Choices) => boolean,
-  extra: readonly string[] = [],
-): boolean {
-  const byId = new Map(plan.nodes.map((node) => [node.id, node]));
-  const decided = new Set(nodes.flatMap((node) => Object.keys(node.document.when ?? {})));
-  const readPorts = new Set([...nodes.flatMap((node) => readsOf(node.document)), ...extra]);
-  let left = combinationLimit;
+export const visitLimit = 400_000;
 
-  const active = new Set<string>();
-  const choices = new Map<string, Json>();
-  const present = (reference: string): boolean => {
-    const id = referenced(reference);
-    return (id === "input" || active.has(id)) && choices.get(`${reference} is empty`) !== true;
-  };
-  const runs = ({ document, input }: NodePlan): boolean => {
-    for (const [reference, wanted] of Object.entries(document.when ?? {})) {
-      if (!present(reference)) return false;
-      const value = choices.get(reference)!;
-      if (Array.isArray(wanted) ? !wanted.includes(value) : wanted !== value) return false;
-    }
-    return Object.entries(document.in).every(([port, source]) => input.get(port)?.optional || arrives(source, present));
-  };
+/** How many reasons a finding names. */
+const named = 6;
 
-  /** The choices that open once a node has settled (or, for "input", at the start). */
-  const opened = (id: string, isActive: boolean): [string, Json[]][] => {
-    if (!isActive) return [];
-    const gives = id === "input" ? plan.input : byId.get(id)!.gives;
-    const result: [string, Json[]][] = [];
-    for (const [port, { type, optional }] of gives) {
-      const reference = `${id}.${port}`;
-      if (failures && optional && readPorts.has(reference)) result.push([`${reference} is empty`, [false, true]]);
-      if (decided.has(reference)) result.push([reference, valuesOf(type) ?? []]);
-    }
-    return result;
-  };
+/**
+ * One way to decide everything in a flow where all fails that may fail and all stays empty that may: what is missing
+ * then, and for which reasons.
+ */
+class Situation {
+  /** By node, the reasons why it is missing; undefined where it runs. */
+  private readonly missing: (readonly string[] | undefined)[] = [];
 
-  const choose = (open: [string, Json[]][], then: () => boolean): boolean => {
-    const [next, ...rest] = open;
-    if (!next) return then();
-    const [name, values] = next;
-    for (const value of values) {
-      choices.set(name, value);
-      if (!choose(rest, then)) return false;
-    }
-    choices.delete(name);
-    return true;
-  };
+  constructor(private readonly values: ReadonlyMap<Decision, Json>) {}
 
-  const walk = (at: number): boolean => {
-    // nodes that open no choice need no recursion, however many there are
-    const settled: string[] = [];
-    let proceed = true;
-    let position = at;
-    for (; position < nodes.length; position++) {
-      const node = nodes[position]!;
-      const isActive = runs(node);
-      const mayFail = failures && isActive && node.document.policy?.onError === "skip" && !node.document.each;
-      if (isActive) {
-        active.add(node.id);
-        settled.push(node.id);
-      }
-      const open = opened(node.id, isActive);
-      if (!mayFail && open.length === 0) continue;
-      const next = position + 1;
-      proceed = choose(open, () => walk(next));
-      if (proceed && mayFail) {
-        active.delete(node.id);
-        choices.set(`${node.id} fails`, true);
-        proceed = walk(next);
-        choices.delete(`${node.id} fails`);
-      }
-      break;
+  static *of(wiring: Wiring, values: ReadonlyMap<Decision, Json>): Sliced<Situation> {
+    const situation = new Situation(values);
+    for (const node of wiring.nodes) {
+      const fails = node.mayFail ? [`${node.id} fails`] : undefined;
+      const { missing } = situation;
+      missing.push(fails ?? situation.reasons(node));
+      yield;
     }
-    if (position === nodes.length) {
-      left--;
-      proceed = left >= 0 && visit(active, present, choices);
-    }
-    for (const id of settled) active.delete(id);
-    return proceed;
-  };
-  const finished = choose(opened("input", true), () => walk(0));
-  return finished || left >= 0;
-}
-
-/** Whether a source has a value, given which references do. An empty list of sources is an empty list. */
-function arrives(source: Source, present: (reference: string) => boolean): boolean {
-  if (typeof source === "string") return present(source);
-  if (Array.isArray(source)) return source.length === 0 || source.some(present);
-  if ("first" in source) return source.first.some((member) => typeof member !== "string" || present(member));
-  if ("named" in source) {
-    const references = Object.values(source.named);
-    return references.length === 0 || references.some(present);
+    return situation;
   }
-  return true;
-}
 
-/** The nodes that a source depends on, in the flow's order. */
-function cone(plan: FlowPlan, source: Source): NodePlan[] {
-  const byId = new Map(plan.nodes.map((node) => [node.id, node]));
-  const wanted = new Set<string>();
-  const pending = referencesOf(source).map(referenced);
-  while (pending.length > 0) {
-    const node = byId.get(pending.pop()!);
-    if (!node || wanted.has(node.id)) continue;
-    wanted.add(node.id);
-    pending.push(...readsOf(node.document).map(referenced));
+  /** Why something is missing that needs this; the fewest reasons that suffice. Undefined where it is not missing. */
+  reasons({ guards, sources }: Needs): readonly string[] | undefined {
+    let fewest: readonly string[] | undefined;
+    const consider = (reasons: readonly string[] | undefined) => {
+      if (reasons && (!fewest || reasons.length < fewest.length)) fewest = reasons;
+    };
+    for (const { read, decision, guard } of guards) {
+      const value = this.values.get(decision)!;
+      const absent = this.absent(read);
+      consider(
+        absent ?? (decision.meets(value, guard) ? undefined : [`${read.reference} is ${JSON.stringify(value)}`]),
+      );
+    }
+    for (const source of sources) consider(this.allAbsent(source));
+    return fewest;
   }
-  return plan.nodes.filter(({ id }) => wanted.has(id));
+
+  private absent({ reference, node, optional }: Read): readonly string[] | undefined {
+    if (optional) return [`${reference} is empty`];
+    return node < 0 ? undefined : this.missing[node];
+  }
+
+  private allAbsent(source: readonly Read[]): readonly string[] | undefined {
+    const all = new Set<string>();
+    for (const read of source) {
+      const reasons = this.absent(read);
+      if (!reasons) return undefined;
+      if (all.size <= named) for (const reason of reasons) all.add(reason);
+    }
+    return [...all];
+  }
 }
 
-const isTotal = (source: Source): boolean =>
-  typeof source === "object" &&
-  !Array.isArray(source) &&
-  ("value" in source || ("first" in source && source.first.some((member) => typeof member !== "string")));
+/** The reasons in words. */
+function describe(reasons: readonly string[]): string {
+  if (reasons.length === 0) return "it runs at all";
+  return `${reasons.slice(0, named).join(" and ")}${reasons.length > named ? " and more" : ""}`;
+}
 
 /** Findings for the outputs that some combination of decisions leaves empty. */
-export function checkOutputs(plan: FlowPlan): TesseraError[] {
-  const findings: TesseraError[] = [];
-  for (const [name, { source }] of plan.output) {
-    if (isTotal(source)) continue;
-    const path = `${plan.path}.${name}`;
-    let starved: string | undefined;
-    const tried = explore(
-      plan,
-      cone(plan, source),
-      true,
-      (_, present, choices) => {
-        if (arrives(source, present)) return true;
-        starved = describe(choices);
-        return false;
-      },
-      referencesOf(source),
-    );
-    if (starved !== undefined)
-      findings.push(
-        new TesseraError("STARVED_OUTPUT", `nothing reaches the output "${name}" when ${starved}`, {
-          path,
-          hint: "join the branches with { first: [...] }, and end it with { value } if none may run",
-        }),
-      );
-    else if (!tried)
-      findings.push(
-        new TesseraError(
-          "TOO_MANY_COMBINATIONS",
-          `more than ${combinationLimit} combinations of decisions lead to the output "${name}"`,
-          { path, hint: "end its source with an unconditional { value } as the last member of `first`" },
-        ),
-      );
+export function* checkOutputs(plan: FlowPlan, visits: Visits): Sliced<TesseraError[]> {
+  const wiring = yield* wiringOf(plan);
+  const starved = new Map<string, string>();
+  const open = new Map(wiring.outputs);
+  /** Notes the outputs that are missing where the decisions go this way. */
+  function* look(values: ReadonlyMap<Decision, Json>): Sliced<void> {
+    visits.left -= wiring.nodes.length + open.size;
+    const situation = yield* Situation.of(wiring, values);
+    for (const [name, needs] of open) {
+      const reasons = situation.reasons(needs);
+      if (!reasons) continue;
+      starved.set(name, describe(reasons));
+      open.delete(name);
+    }
   }
-  return findings;
+
+  const diagram = new Diagram(visits);
+  const chosen = choose(wiring.decisions, "least", diagram);
+  const valuesOf = (pick: (of: Chosen) => { readonly value: Json }) =>
+    new Map([...chosen].map(([decision, of]) => [decision, pick(of).value]));
+  // what some plain choices show needs no computation
+  yield* look(valuesOf(({ classes }) => classes[0]!));
+  if (wiring.decisions.length > 0 && open.size > 0) yield* look(valuesOf(({ classes }) => classes.at(-1)!));
+  if (wiring.decisions.length > 0 && open.size > 0) {
+    const presences = new Presences(wiring, chosen, true, diagram);
+    yield* presences.all();
+    for (const [name, needs] of [...open]) {
+      if (!open.has(name)) continue;
+      const presence: Presence = yield* presences.meeting(needs);
+      if (presence.isAlways) open.delete(name);
+      const variables = presence.missing(diagram);
+      if (variables) yield* look(valuesOf((of) => of.chosen(variables)));
+      yield;
+    }
+  } else open.clear();
+  return findings(plan, starved, open);
 }
 
-/** The choices in words; those that went the usual way are not worth one. */
-function describe(choices: Choices): string {
-  const parts = [...choices].flatMap(([name, value]) => {
-    if (!name.includes(" ")) return [`${name} is ${JSON.stringify(value)}`];
-    return value === true ? [name] : [];
+function findings(plan: FlowPlan, starved: ReadonlyMap<string, string>, unknown: ReadonlyMap<string, Needs>) {
+  return [...plan.output.keys()].flatMap((name) => {
+    const path = `${plan.path}.${name}`;
+    const reasons = starved.get(name);
+    if (reasons !== undefined)
+      return new TesseraError("STARVED_OUTPUT", `nothing reaches the output "${name}" when ${reasons}`, {
+        path,
+        hint: "join the branches with { first: [...] }, and end it with { value } if none may run",
+      });
+    if (!unknown.has(name)) return [];
+    return new TesseraError(
+      "TOO_MANY_COMBINATIONS",
+      `whether the output "${name}" is always reached was not found within ${visitLimit.toLocaleString("en")} steps of the check: too many decisions depend on each other`,
+      { path, hint: "end its source with an unconditional { value } as the last member of `first`" },
+    );
   });
-  return parts.join(" and ") || "it runs at all";
-}
-
-const none: FlowBound = { steps: 0, calls: 0, tokens: 0, layers: 0 };
-const plus = (a: FlowBound, b: FlowBound): FlowBound => ({
-  steps: a.steps + b.steps,
-  calls: a.calls + b.calls,
-  tokens: a.tokens + b.tokens,
-  layers: a.layers + b.layers,
-});
-const times = (a: FlowBound, n: number): FlowBound => ({
-  steps: a.steps * n,
-  calls: a.calls * n,
-  tokens: a.tokens * n,
-  layers: a.layers * n,
-});
-const most = (a: FlowBound, b: FlowBound): FlowBound => ({
-  steps: Math.max(a.steps, b.steps),
-  calls: Math.max(a.calls, b.calls),
-  tokens: Math.max(a.tokens, b.tokens),
-  layers: Math.max(a.layers, b.layers),
-});
-
-/** The most that one run of the flow can spend: over every combination of decisions, each figure at its largest. */
-export function boundOf(plan: FlowPlan): FlowBound {
-  const costs = new Map(plan.nodes.map((node) => [node.id, nodeBound(node)]));
-  let result = none;
-  const tried = explore(plan, plan.nodes, false, (active) => {
-    let sum = none;
-    for (const id of active) sum = plus(sum, costs.get(id)!);
-    result = most(result, sum);
-    return true;
-  });
-  return tried ? result : [...costs.values()].reduce(plus, none);
-}
-
-function nodeBound({ body, document: { each, repeat, policy } }: NodePlan): FlowBound {
-  const own: FlowBound =
-    body.kind === "flow" ? boundOf(body) : { ...none, steps: 1, ...body.operator.bound?.(body.config) };
-  return times(own, (policy?.retry?.attempts ?? 1) * (each?.max ?? repeat?.max ?? 1));
 }

@@ -33,9 +33,10 @@ export function mermaid(document: FlowDocument): string {
   const draw = (flow: FlowDocument, prefix: string, indent: string): void => {
     const name = (id: string) => `${prefix}${id.replace(/-/g, "_")}`;
     lines.push(`${indent}${name("input")}([${quote(`input: ${Object.keys(flow.input).join(", ") || "nothing"}`)}])`);
+    const asked = askedIn(flow);
     for (const [id, node] of Object.entries(flow.nodes)) {
       if (typeof node.run === "string") {
-        const [open, close] = readsAsDecision(flow, id) ? ["{{", "}}"] : ["[", "]"];
+        const [open, close] = asked.has(id) && readsOf(node).length > 0 ? ["{{", "}}"] : ["[", "]"];
         lines.push(`${indent}${name(id)}${open}${quote(...describe(id, node))}${close}`);
       } else {
         lines.push(`${indent}subgraph ${name(id)} [${quote(...describe(id, node))}]`);
@@ -62,7 +63,10 @@ export function mermaid(document: FlowDocument): string {
   return `${lines.join("\n")}\n`;
 }
 
-const readsAsDecision = (flow: FlowDocument, id: string): boolean =>
-  Object.values(flow.nodes).some(({ when }) =>
-    Object.keys(when ?? {}).some((reference) => splitReference(reference)[0] === id),
-  ) && readsOf(flow.nodes[id]!).length > 0;
+/** The nodes that conditions read. */
+const askedIn = (flow: FlowDocument): ReadonlySet<string> =>
+  new Set(
+    Object.values(flow.nodes).flatMap(({ when }) =>
+      Object.keys(when ?? {}).map((reference) => splitReference(reference)[0]),
+    ),
+  );

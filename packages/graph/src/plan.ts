@@ -1,4 +1,4 @@
-import type { AnyOperator, Bound, FlowDocument, NodeDocument, PortType, Source } from "@tessera/core";
+import type { AnyOperator, Bound, FlowDocument, NodeDocument, Ports, PortType, Source } from "@tessera/core";
 
 /** A port of a plan: its type as a wire carries it, and whether it can be left out or skipped. */
 export interface PlannedPort {
@@ -27,6 +27,7 @@ export interface OperatorBody {
   readonly kind: "operator";
   readonly operator: AnyOperator;
   readonly config: unknown;
+  readonly ports: { readonly input: Ports; readonly output: Ports };
 }
 
 /** A flow that has been checked; its nodes stand in an order where each comes after all it reads. */
