@@ -3,8 +3,15 @@ import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
 import { type PortType, portType } from "./ports.js";
 
-/** Limits that keep a hostile document from costing more than an error. */
-export const limits = { depth: 32, nodes: 10_000, nesting: 256, values: 1_000_000, findings: 1_000 } as const;
+/** Limits that keep a hostile document from costing more than an error; no time in a document is longer than a year. */
+export const limits = {
+  depth: 32,
+  nodes: 10_000,
+  nesting: 256,
+  values: 1_000_000,
+  findings: 1_000,
+  milliseconds: 365 * 86_400_000,
+} as const;
 
 /** `"node.port"`; a list of them; the first that was not skipped; several by name; or a constant. */
 export type Source =
@@ -15,9 +22,9 @@ export type Source =
   | { value: Json };
 
 export interface Policy {
-  /** For each attempt. */
+  /** For each attempt; at most a year. */
   timeoutMs?: number | undefined;
-  /** `attempts` counts all of them; the pause doubles from `backoffMs` on. */
+  /** `attempts` counts all of them; the pause doubles from `backoffMs` on, up to a year. */
   retry?: { attempts: number; backoffMs?: number | undefined } | undefined;
   onError?: "fail" | "skip" | undefined;
 }
@@ -82,6 +89,7 @@ const reference = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z][A-Za-z0-9_-]*$/, 'a source is written "node.port"');
 const constant = z.strictObject({ value: z.json() });
+const milliseconds = z.number().max(limits.milliseconds, `at most ${limits.milliseconds} ms, which is a year`);
 
 export const source: z.ZodType<Source> = z.union([
   reference,
@@ -110,9 +118,9 @@ const nodeDocument: z.ZodType<NodeDocument> = z.lazy(() =>
       .optional(),
     policy: z
       .strictObject({
-        timeoutMs: z.number().positive().optional(),
+        timeoutMs: milliseconds.positive().optional(),
         retry: z
-          .strictObject({ attempts: z.int().min(1).max(100), backoffMs: z.number().nonnegative().optional() })
+          .strictObject({ attempts: z.int().min(1).max(100), backoffMs: milliseconds.nonnegative().optional() })
           .optional(),
         onError: z.enum(["fail", "skip"]).optional(),
       })

@@ -10,6 +10,8 @@ export type FlowEvent =
   | { readonly type: "node-start"; readonly path: string; readonly operator: string; readonly input: unknown }
   | { readonly type: "node-delta"; readonly path: string; readonly port: string; readonly delta: unknown }
   | { readonly type: "node-skip"; readonly path: string; readonly reason: SkipReason; readonly index?: number }
+  /** What changes no run, and somebody should know: an operator that reports more than its bound, a list cut by the budget. */
+  | { readonly type: "warning"; readonly path: string; readonly message: string }
   | { readonly type: "node-error"; readonly path: string; readonly error: TesseraError; readonly attempt: number }
   | {
       readonly type: "node-end";

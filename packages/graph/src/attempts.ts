@@ -1,6 +1,6 @@
 // internal
-import { type Policy, TesseraError } from "@tessera/core";
-import { type Feed, HeldFeed } from "./gates.js";
+import { limits, type Policy, TesseraError } from "@tessera/core";
+import { AttemptFeed, type Feed } from "./gates.js";
 import type { Begin, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
@@ -10,7 +10,7 @@ import { located } from "./step.js";
 class Attempts implements Owner {
   private attempt = 0;
   private scope: Scope | undefined;
-  private held: HeldFeed | undefined;
+  private parts: AttemptFeed | undefined;
 
   constructor(
     private readonly policy: Policy,
@@ -33,16 +33,14 @@ class Attempts implements Owner {
     const scope = new Scope(this.outer, attempt, this.path);
     this.scope = scope;
     const mayBeTakenBack = (retry?.attempts ?? 1) > 1 || onError === "skip";
-    this.held = this.feed && mayBeTakenBack ? new HeldFeed(this.feed) : undefined;
-    if (timeoutMs !== undefined) {
-      const timer = setTimeout(() => {
+    this.parts = this.feed && mayBeTakenBack ? new AttemptFeed(this.feed) : undefined;
+    if (timeoutMs !== undefined)
+      scope.cleanup = this.run.clock.after(timeoutMs, () => {
         const error = new TesseraError("NODE_TIMEOUT", `no result within ${timeoutMs} ms`, { path: this.path });
         if (this.run.events) this.run.emit({ type: "node-error", path: this.path, error, attempt });
         this.failed(attempt, error);
-      }, timeoutMs);
-      scope.cleanup = () => clearTimeout(timer);
-    }
-    this.body(this.run, scope, this.path, this.input, this, attempt, this.held?.feed ?? this.feed);
+      });
+    this.body(this.run, scope, this.path, this.input, this, attempt, this.parts?.feed ?? this.feed);
   }
 
   /** False for the echo of an attempt that is over. */
@@ -53,23 +51,23 @@ class Attempts implements Owner {
   ended(attempt: number, output: Row): void {
     if (!this.finish(attempt)) return;
     this.scope!.end();
-    this.held?.open();
+    this.parts?.open();
     this.owner.ended(this.key, output);
   }
 
   failed(attempt: number, error: TesseraError): void {
     if (!this.finish(attempt)) return;
     this.scope!.cancel(error);
-    this.held?.close();
+    this.parts?.close();
     const { retry, onError } = this.policy;
-    if (attempt < (retry?.attempts ?? 1)) {
-      const pause = (retry?.backoffMs ?? 0) * 2 ** (attempt - 1);
+    if (this.parts?.sent) this.owner.failed(this.key, isFinal(error));
+    else if (attempt < (retry?.attempts ?? 1)) {
+      const pause = Math.min(limits.milliseconds, (retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
       const waiting = new Scope(this.outer);
-      const timer = setTimeout(() => {
+      waiting.cleanup = this.run.clock.after(pause, () => {
         waiting.end();
         this.begin();
-      }, pause);
-      waiting.cleanup = () => clearTimeout(timer);
+      });
     } else if (onError === "skip") this.leaveOut();
     else this.owner.failed(this.key, error);
     this.run.drain();
@@ -95,13 +93,22 @@ class Attempts implements Owner {
     this.owner.skipped(this.key);
   }
 
-  refused(attempt: number, reached?: Row): void {
+  refused(attempt: number, reached?: Row, partial?: Row): void {
     if (!this.finish(attempt)) return;
     this.scope!.end();
-    this.held?.open();
-    this.owner.refused(this.key, reached);
+    this.parts?.open();
+    this.owner.refused(this.key, reached, partial);
   }
 }
+
+/** A part that a client has seen cannot be taken back: another attempt would go on where this one broke off. */
+const isFinal = (error: TesseraError): TesseraError =>
+  new TesseraError(error.code, error.message, {
+    path: error.path,
+    hint: "a part of the output had been sent: the node was not tried again, and not left out",
+    cause: error.cause,
+    findings: error.findings,
+  });
 
 /** A body under a policy. */
 export const beginAttempts =

@@ -1,6 +1,7 @@
 import {
   type AnyOperator,
   type Cache,
+  type Clock,
   elementOf,
   type FlowDocument,
   fit,
@@ -44,6 +45,8 @@ export interface CompileOptions {
   readonly cache?: Cache | undefined;
   /** Check every value that passes, not only those on wires of unequal types. */
   readonly validate?: boolean | undefined;
+  /** The time that time-outs and pauses are of; the system's. */
+  readonly clock?: Clock | undefined;
   /** Is told of every run. */
   readonly observer?: Observer | undefined;
 }

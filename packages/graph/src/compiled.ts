@@ -4,6 +4,7 @@ import {
   type FlowEvent,
   type Json,
   messageOf,
+  onAbort,
   type Principal,
   type Records,
   type RunJournal,
@@ -18,13 +19,15 @@ import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { beginFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
+import type { LedgerSettings } from "./ledger.js";
 import type { Observation, ObservedRun, Observer } from "./observer.js";
+import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
 import { pack, unpack } from "./records/pack.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
 
-export interface RunOptions {
+export interface RunOptions extends Inside {
   readonly signal?: AbortSignal | undefined;
   readonly principal?: Principal | undefined;
   readonly budget?: Budget | undefined;
@@ -49,8 +52,13 @@ export interface RunStream<O> extends AsyncIterable<FlowEvent> {
   readonly result: Promise<RunResult<O>>;
   /** Only the parts of the flow's own outputs, as a client may see them. */
   readonly output: AsyncIterable<OutputDelta>;
-  /** What is spent so far, also where the run fails: steps that are under way count by their bound. */
+  /**
+   * What is spent so far, also where the run fails. It only grows: steps that are under way count by what they have
+   * reported, and those that were given up by their bound.
+   */
   spent(): Spent;
+  /** What the run is charged if it ends now: what is spent, and the rest of the bounds of the steps that are under way. */
+  due(): Spent;
 }
 
 interface Settings extends RunOptions {
@@ -59,6 +67,8 @@ interface Settings extends RunOptions {
   readonly opened?: ((run: Run) => void) | undefined;
   readonly name?: string | undefined;
   readonly before?: Spent | undefined;
+  /** The step that the run is a part of; null where it is known that there is none. */
+  readonly within?: OuterStep | null | undefined;
 }
 
 /** A flow that is checked and open: it can run any number of times, at the same time too. */
@@ -75,7 +85,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   constructor(
     checked: CheckedFlow,
     private readonly program: FlowProgram,
-    private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer">,
+    private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer" | "clock">,
   ) {
     this.document = checked.document;
     this.hash = checked.hash;
@@ -105,6 +115,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * CONFLICT where an operator has another version by now, unless `acceptChanges`; CONFLICT where it is under way.
    */
   async resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
+    const within = withinOf(options);
     const record = await this.recordOf(id);
     if (!options.acceptChanges) this.assertUnchanged(record);
     const release = await claimed(this.records, id);
@@ -114,7 +125,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       return {
         journal,
         input: await unpack(record.input, this.records),
-        options: this.continued(record, left, options),
+        options: { ...this.continued(record, left, options), within },
       };
     });
   }
@@ -134,7 +145,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const left = await this.records.journal(id);
     const journal = new Journal({ records: this.records, run: id, left, replay: true });
     const input = await unpack(record.input, this.records);
-    return this.start(input, { ...this.continued(record, left, options), journal });
+    return this.start(input, { ...this.continued(record, left, options), journal, within: null });
   }
 
   /**
@@ -142,9 +153,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * `each` is known by what it is made from, not by its place; a write is not done again where nothing of it changed.
    */
   async whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
+    const within = withinOf(options);
     const record = await this.recordOf(id);
     const given = (input ?? (await unpack(record.input, this.records))) as Row;
-    return this.recorded(given, { ...origin(record), ...options }, await this.records.journal(id));
+    const settings = { ...origin(record), ...options, within } as Settings;
+    return this.recorded(given, settings, await this.records.journal(id));
   }
 
   private get records(): Records {
@@ -192,8 +205,9 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private async recorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     const { id = randomUUID(), seed = 0, principal } = options;
+    const within = withinOf(options);
     this.checkInput(input);
-    if (!records) return this.start(input, { ...options, id, journal: new Journal({ cache, run: id, other }) });
+    if (!records) return this.start(input, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
     const kept = pack(input);
     const document = pack({ document: this.document });
     const record: RunRecord = {
@@ -211,7 +225,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return this.follow(release, async () => {
       await records.begin(record, new Map([...kept.texts, ...document.texts]));
       const journal = new Journal({ records, cache, run: id, other });
-      return { journal, input, options: { ...options, id, name: nameOf(record) } };
+      return { journal, input, options: { ...options, id, within, name: nameOf(record) } };
     });
   }
 
@@ -249,8 +263,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     events: FlowEvents | undefined,
     observation?: Observation,
   ): Promise<RunResult<O>> {
+    const { signal } = settings;
+    const within = withinOf(settings);
     const run = new Run({
       budget: settings.budget,
+      outer: within?.reservation,
+      before: settings.before,
+      charged: settings.journal && chargesOf(settings.journal),
       principal: settings.principal,
       seed: settings.seed ?? 0,
       events,
@@ -259,35 +278,32 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       journal: settings.journal,
       validate: this.options.validate ?? false,
       name: settings.name,
-      before: settings.before,
+      clock: this.options.clock,
     });
     settings.opened?.(run);
     const path = this.document.name;
-    const { signal } = settings;
     try {
       this.checkInput(input);
     } catch (error) {
       run.failed(0, error as TesseraError);
       return run.result as Promise<RunResult<O>>;
     }
-    if (signal) {
-      const abort = () => run.abort(path, signal.reason);
-      if (signal.aborted) abort();
-      else {
-        signal.addEventListener("abort", abort, { once: true });
-        run.scope.cleanup = () => signal.removeEventListener("abort", abort);
-      }
-    }
+    const abort = (reason: unknown) => run.abort(path, reason);
+    const forget = signal && onAbort(signal, abort);
+    const forgetOuter = within && within.signal !== signal ? onAbort(within.signal, abort) : undefined;
+    if (forget || forgetOuter)
+      run.scope.cleanup = () => {
+        forget?.();
+        forgetOuter?.();
+      };
     if (!run.scope.over) this.begin(run, run.scope, path, input, run, 0, run.feed);
     return run.result as Promise<RunResult<O>>;
   }
 
   private watch(options: RunOptions, begin: (options: Settings) => Promise<RunResult<O>>): RunStream<O> {
     const abort = new AbortController();
-    const { signal } = options;
-    const forward = () => abort.abort(signal?.reason);
-    if (signal?.aborted) forward();
-    else signal?.addEventListener("abort", forward, { once: true });
+    const within = withinOf(options);
+    const forget = options.signal && onAbort(options.signal, (reason) => abort.abort(reason));
     const leave = () => abort.abort(new Error("the stream was left"));
     const id = options.id ?? randomUUID();
     const all = new Channel<FlowEvent>(leave);
@@ -303,19 +319,20 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const opened = (begun: Run) => {
       run = begun;
     };
-    const result = begin({ ...options, id, signal: abort.signal, events, gates, opened } as Settings);
+    const result = begin({ ...options, id, within, signal: abort.signal, events, gates, opened } as Settings);
     const close = (reason?: unknown) => {
       all.end(reason);
       parts.end(reason);
       events.off("event", hear);
-      signal?.removeEventListener("abort", forward);
+      forget?.();
     };
     result.then(() => close(), close);
     return {
       id,
       result,
       output: parts,
-      spent: () => run?.spending ?? { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 },
+      spent: () => ({ ...(run?.ledger.spent ?? unspent) }),
+      due: () => run?.ledger.due ?? unspent,
       [Symbol.asyncIterator]: () => all[Symbol.asyncIterator](),
     };
   }
@@ -366,6 +383,18 @@ const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "prin
   seed,
   ...(principal !== undefined && { principal: principal as unknown as Principal }),
 });
+
+/** What a finished step is charged stands in its entry; the rest is noted as it is charged. */
+const chargesOf =
+  (journal: Journal): NonNullable<LedgerSettings["charged"]> =>
+  ({ how, spent }) => {
+    if (how !== "finished") journal.charge(spent);
+  };
+
+const withinOf = (settings: Settings): OuterStep | null =>
+  settings.within === undefined ? (outerOf(settings) ?? null) : settings.within;
+
+const unspent: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
 
 const nothing: Observation = { ended: () => {} };
 

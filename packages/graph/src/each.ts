@@ -28,7 +28,7 @@ class Elements implements Owner {
   ) {
     this.rows = new Array(list.length).fill(undefined);
     this.left = list.length;
-    this.began = run.events ? performance.now() : 0;
+    this.began = run.events ? run.clock.now() : 0;
   }
 
   begin(): void {
@@ -77,13 +77,23 @@ class Elements implements Owner {
   }
 
   private close(): void {
-    // a list with holes that the budget made would not be what its readers expect
-    if (this.broken) return this.owner.refused(this.key);
+    if (this.broken) return this.refuse();
     const output: Row = {};
     for (const port of this.ports) output[port] = this.rows.map((row) => row?.[port] ?? null);
     if (this.run.events)
-      this.run.emit({ type: "node-end", path: this.path, output, ms: performance.now() - this.began });
+      this.run.emit({ type: "node-end", path: this.path, output, ms: this.run.clock.now() - this.began });
     this.owner.ended(this.key, output);
+  }
+
+  /** A list that lacks elements is not what its readers expect: what is done goes to the outputs of flows alone. */
+  private refuse(): void {
+    const { run, path, rows, ports } = this;
+    const done = rows.filter((row) => row !== undefined);
+    if (run.events)
+      run.emit({ type: "warning", path, message: `the budget covered ${done.length} of ${rows.length} elements` });
+    if (done.length === 0) return this.owner.refused(this.key);
+    const partial = Object.fromEntries(ports.map((port) => [port, done.map((row) => row[port] ?? null)]));
+    this.owner.refused(this.key, undefined, partial);
   }
 }
 

@@ -11,6 +11,8 @@ class Frame implements Owner, Startable {
   private readonly waiting: number[];
   private left: number;
   private broken = false;
+  /** Lists that lack elements, by slot. */
+  private partial: Map<number, unknown> | undefined;
   private readonly began: number;
   private readonly gates: readonly FirstGates[];
 
@@ -26,7 +28,7 @@ class Frame implements Owner, Startable {
     this.values = new Array(program.slots);
     this.waiting = program.waits.slice();
     this.left = program.nodes.length;
-    this.began = run.events ? performance.now() : 0;
+    this.began = run.events ? run.clock.now() : 0;
     this.gates = feed
       ? program.firsts
           .filter(({ output }) => feed[output])
@@ -112,8 +114,12 @@ class Frame implements Owner, Startable {
     this.run.drain();
   }
 
-  refused(index: number, reached?: Row): void {
+  refused(index: number, reached?: Row, partial?: Row): void {
     this.broken = true;
+    for (const { port, slot } of partial ? this.program.nodes[index]!.outputs : []) {
+      this.partial ??= new Map();
+      if (partial![port] !== undefined) this.partial.set(slot, partial![port]);
+    }
     if (reached) this.ended(index, reached);
     else {
       this.skip(this.program.nodes[index]!, "budget");
@@ -143,11 +149,21 @@ class Frame implements Owner, Startable {
         type: "flow-end",
         path,
         output,
-        ms: performance.now() - this.began,
+        ms: run.clock.now() - this.began,
         status: this.broken ? "budget" : "done",
       });
-    if (this.broken) this.owner.refused(this.key, output);
+    if (this.broken) this.owner.refused(this.key, output, this.unfinished());
     else this.owner.ended(this.key, output);
+  }
+
+  /** The outputs that are a list which lacks elements. */
+  private unfinished(): Row | undefined {
+    const { partial } = this;
+    if (!partial) return undefined;
+    const output: Row = {};
+    for (const { port, source } of this.program.output)
+      if (source.kind === "slot" && partial.has(source.slot)) output[port] = partial.get(source.slot);
+    return output;
   }
 }
 

@@ -2,6 +2,8 @@ import { SKIPPED } from "./program.js";
 
 /** Where the streamed parts of a port go. */
 export interface Gate {
+  /** Whether what is pushed goes to the client at once. */
+  readonly live: boolean;
   push(delta: unknown): void;
 }
 
@@ -19,16 +21,22 @@ export class OutputGates {
   readonly feed: Feed;
 
   constructor(ports: Iterable<string>, send: (part: OutputDelta) => void) {
-    this.feed = Object.fromEntries([...ports].map((port) => [port, { push: (delta) => send({ port, delta }) }]));
+    this.feed = Object.fromEntries(
+      [...ports].map((port) => [port, { live: true, push: (delta) => send({ port, delta }) }]),
+    );
   }
 }
 
-/** Keeps what it is given until it is known whether it counts: a turn that may not be the last, an attempt that may fail. */
+/** Keeps what it is given until it is known whether it counts: a turn that may not be the last. */
 export class HoldingGate implements Gate {
   private held: unknown[] = [];
   private state: "holding" | "open" | "closed" = "holding";
 
   constructor(private readonly next: Gate) {}
+
+  get live(): boolean {
+    return this.state === "open" && this.next.live;
+  }
 
   push(delta: unknown): void {
     if (this.state === "open") this.next.push(delta);
@@ -62,6 +70,64 @@ export class HeldFeed {
 
   close(): void {
     for (const gate of Object.values(this.feed)) gate.close();
+  }
+}
+
+/**
+ * The feed of an attempt that may fail. Where its parts reach the client they go on as they come, the first ones at the
+ * end of the turn of the event loop, so that an attempt that fails at once leaves none. Where something around it holds
+ * them back they are kept until the attempt has ended.
+ */
+export class AttemptFeed {
+  readonly feed: Record<string, Gate> = {};
+  /** Whether a part has reached the client. */
+  sent = false;
+  private state: "kept" | "due" | "closed" = "kept";
+  private readonly kept: { readonly next: Gate; readonly delta: unknown }[] = [];
+
+  constructor(outer: Feed) {
+    for (const [port, next] of Object.entries(outer)) {
+      const push = (delta: unknown) => this.push(next, delta);
+      this.feed[port] = {
+        push,
+        get live() {
+          return next.live;
+        },
+      };
+    }
+  }
+
+  private push(next: Gate, delta: unknown): void {
+    if (this.state === "closed") return;
+    this.kept.push({ next, delta });
+    if (this.sent) this.flush();
+    else if (next.live && this.state === "kept") {
+      this.state = "due";
+      setImmediate(() => {
+        if (this.state !== "due") return;
+        this.state = "kept";
+        this.flush();
+      });
+    }
+  }
+
+  private flush(): void {
+    for (const { next, delta } of this.kept.splice(0)) {
+      this.sent ||= next.live;
+      next.push(delta);
+    }
+  }
+
+  /** The attempt is over, and its parts count. */
+  open(): void {
+    this.flush();
+    this.state = "closed";
+  }
+
+  /** The attempt has failed. */
+  close(): void {
+    this.state = "closed";
+    this.kept.length = 0;
   }
 }
 

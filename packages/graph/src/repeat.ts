@@ -39,7 +39,7 @@ class Turns implements Owner {
     private readonly feed: Feed | undefined,
   ) {
     this.input = input;
-    this.began = run.events ? performance.now() : 0;
+    this.began = run.events ? run.clock.now() : 0;
   }
 
   begin(): void {
@@ -99,10 +99,10 @@ class Turns implements Owner {
   }
 
   /** The turn is not whole: the loop gives the one before, or what was reached where there is none. */
-  refused(turn: number, reached?: Row): void {
+  refused(turn: number, reached?: Row, partial?: Row): void {
     this.held?.close();
     this.last ??= reached;
-    if (!this.last) return this.owner.refused(this.key);
+    if (!this.last) return this.owner.refused(this.key, undefined, partial);
     this.close("budget", turn - 1);
   }
 
@@ -114,7 +114,7 @@ class Turns implements Owner {
     const output: Row = { ...this.last, turns, stopReason };
     this.heldBefore?.open();
     if (this.run.events)
-      this.run.emit({ type: "node-end", path: this.path, output, ms: performance.now() - this.began });
+      this.run.emit({ type: "node-end", path: this.path, output, ms: this.run.clock.now() - this.began });
     if (stopReason === "budget") this.owner.refused(this.key, output);
     else this.owner.ended(this.key, output);
   }

@@ -1,16 +1,17 @@
 import { randomUUID } from "node:crypto";
 import {
-  type Bound,
+  type Clock,
   type FlowEvent,
   messageOf,
   type Principal,
-  type Spending,
   type Spent,
+  systemClock,
   TesseraError,
 } from "@tessera/core";
 import type { EventEmitter } from "eventemitter3";
 import type { Feed, OutputGates } from "./gates.js";
 import type { Journal } from "./journal.js";
+import { Ledger, type LedgerSettings } from "./ledger.js";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
@@ -20,14 +21,7 @@ export type FlowEvents = EventEmitter<
   { [T in FlowEvent["type"]]: (event: Extract<FlowEvent, { type: T }>) => void } & { event: (event: FlowEvent) => void }
 >;
 
-/** The most that a run may spend; what is left out is not limited. */
-export interface Budget {
-  readonly steps?: number | undefined;
-  readonly calls?: number | undefined;
-  readonly tokens?: number | undefined;
-  readonly layers?: number | undefined;
-  readonly cost?: number | undefined;
-}
+export type { Budget, StepCharge } from "./ledger.js";
 
 export interface RunResult<O = Record<string, unknown>> {
   /** "budget" where something was not run because the budget would not have covered its bound. */
@@ -43,8 +37,12 @@ export interface Owner {
   failed(key: number, error: TesseraError): void;
   /** Left out for an error, by policy. */
   skipped(key: number): void;
-  /** Not run, or not run to its end, because the budget is used up. */
-  refused(key: number, reached?: Row): void;
+  /**
+   * Not run, or not run to its end, because the budget is used up.
+   * @param reached what is whole, for its readers
+   * @param partial lists that lack elements, for the outputs of flows alone
+   */
+  refused(key: number, reached?: Row, partial?: Row): void;
 }
 
 /** An activation of a flow, as the queue sees it. */
@@ -54,12 +52,9 @@ export interface Startable {
 
 const compactAt = 1024;
 
-export interface RunSettings {
+export interface RunSettings extends Omit<LedgerSettings, "warn"> {
   /** What names the run in idempotency keys; by default a name of its own. */
   readonly name?: string | undefined;
-  /** What its earlier lives have spent. */
-  readonly before?: Spent | undefined;
-  readonly budget?: Budget | undefined;
   readonly principal?: Principal | undefined;
   readonly seed: number;
   readonly events?: FlowEvents | undefined;
@@ -68,12 +63,14 @@ export interface RunSettings {
   readonly within?: Observation["within"] | undefined;
   /** Whether every value is checked, not only those on wires of unequal types. */
   readonly validate: boolean;
+  readonly clock?: Clock | undefined;
 }
 
 /** One run: what it may spend, who watches it, and the queue of what is ready. */
 export class Run implements Owner {
   readonly scope = new Scope();
-  readonly budget: Budget | undefined;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
   readonly principal: Principal | undefined;
   readonly seed: number;
   readonly events: FlowEvents | undefined;
@@ -81,9 +78,7 @@ export class Run implements Owner {
   readonly validate: boolean;
   readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
-  readonly spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
-  private readonly reserved = { calls: 0, tokens: 0, layers: 0 };
-  private status: "done" | "budget" = "done";
+  private warned: Set<string> | undefined;
   private name: string | undefined;
   private readonly frames: Startable[] = [];
   private readonly indexes: number[] = [];
@@ -96,9 +91,10 @@ export class Run implements Owner {
   });
 
   constructor(settings: RunSettings) {
-    this.name = settings.name;
-    Object.assign(this.spent, settings.before);
-    this.budget = settings.budget;
+    const { name, budget, before, outer, charged, clock = systemClock } = settings;
+    this.name = name;
+    this.ledger = new Ledger({ budget, before, outer, charged, warn: (...warning) => this.warn(...warning) });
+    this.clock = clock;
     this.principal = settings.principal;
     this.seed = settings.seed;
     this.events = settings.events;
@@ -110,7 +106,7 @@ export class Run implements Owner {
 
   /** Whether the budget has refused a step: what begins now may do without its result. */
   get refusing(): boolean {
-    return this.status === "budget";
+    return this.ledger.refused;
   }
 
   /** Names an activation of this run, and no other of any run. */
@@ -157,62 +153,30 @@ export class Run implements Owner {
     }
   }
 
-  /** Sets a bound aside before its step starts; false where the budget does not cover it. */
-  reserve({ calls, tokens, layers = 0 }: Bound): boolean {
-    const { budget, spent, reserved } = this;
-    if (budget) {
-      const over = (limit: number | undefined, sum: number) => limit !== undefined && sum > limit;
-      if (
-        over(budget.steps, spent.steps + 1) ||
-        over(budget.calls, spent.calls + reserved.calls + calls) ||
-        over(budget.tokens, spent.tokens + reserved.tokens + tokens) ||
-        over(budget.layers, spent.layers + reserved.layers + layers) ||
-        ((calls > 0 || tokens > 0) && budget.cost !== undefined && spent.cost >= budget.cost)
-      ) {
-        this.status = "budget";
-        return false;
-      }
-    }
-    spent.steps++;
-    reserved.calls += calls;
-    reserved.tokens += tokens;
-    reserved.layers += layers;
-    return true;
-  }
-
-  /** What is spent so far, with the bounds of what is under way. */
-  get spending(): Spent {
-    const { spent, reserved } = this;
-    return {
-      ...spent,
-      calls: spent.calls + reserved.calls,
-      tokens: spent.tokens + reserved.tokens,
-      layers: spent.layers + reserved.layers,
-    };
-  }
-
-  release({ calls, tokens, layers = 0 }: Bound): void {
-    this.reserved.calls -= calls;
-    this.reserved.tokens -= tokens;
-    this.reserved.layers -= layers;
-  }
-
-  spend({ calls = 0, tokens = 0, layers = 0, cost = 0 }: Spending): void {
-    this.spent.calls += calls;
-    this.spent.tokens += tokens;
-    this.spent.layers += layers;
-    this.spent.cost += cost;
+  /**
+   * Tells the user what changes no run and he should know.
+   * @param about of several warnings about one thing in a run, the process is told of the first
+   */
+  warn(path: string, message: string, about: string): void {
+    this.emit({ type: "warning", path, message });
+    this.warned ??= new Set();
+    if (this.warned.has(about)) return;
+    this.warned.add(about);
+    process.emitWarning(`${path}: ${message}`, "TesseraWarning");
   }
 
   ended(_: number, output: Row): void {
     if (this.scope.over) return;
     this.scope.end();
-    this.resolve({ status: this.status, output, spent: { ...this.spent } });
+    this.ledger.close();
+    const { refused, spent } = this.ledger;
+    this.resolve({ status: refused ? "budget" : "done", output, spent: { ...spent } as Spent });
   }
 
   failed(_: number, error: TesseraError): void {
     if (this.scope.over) return;
     this.scope.cancel(error);
+    this.ledger.close();
     this.reject(error);
   }
 
@@ -220,8 +184,8 @@ export class Run implements Owner {
     this.ended(0, {});
   }
 
-  refused(_: number, reached: Row = {}): void {
-    this.ended(0, reached);
+  refused(_: number, reached?: Row, partial?: Row): void {
+    this.ended(0, { ...reached, ...partial });
   }
 
   /** Settles the run at once, whatever its nodes do. */

@@ -1,10 +1,16 @@
 // internal
+/** What has to be settled when a scope ends before it. */
+export interface Abandonable {
+  abandon(): void;
+}
+
 /** What a run, or one attempt within it, can be ended by. Its controller is made only for who asks for the signal. */
 export class Scope {
   over = false;
   private controller: AbortController | undefined;
   private reason: unknown;
   private children: Set<Scope> | undefined;
+  private unsettled: Set<Abandonable> | undefined;
   /** Called once, when it ends in whatever way. */
   cleanup: (() => void) | undefined;
 
@@ -43,6 +49,16 @@ export class Scope {
     return place;
   }
 
+  /** Notes what is abandoned when the scope ends, unless it is settled before. */
+  open(one: Abandonable): void {
+    this.unsettled ??= new Set();
+    this.unsettled.add(one);
+  }
+
+  settled(one: Abandonable): void {
+    this.unsettled?.delete(one);
+  }
+
   /** Ends it, and tells who listens; what is still on its way is ignored from now on. */
   cancel(reason: unknown): void {
     if (this.over) return;
@@ -57,5 +73,6 @@ export class Scope {
     this.over = true;
     this.cleanup?.();
     this.parent?.children?.delete(this);
+    if (this.unsettled) for (const one of this.unsettled) one.abandon();
   }
 }

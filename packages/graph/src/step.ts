@@ -1,38 +1,29 @@
 // internal
-import {
-  type Charge,
-  type Context,
-  type JournalEntry,
-  messageOf,
-  type Principal,
-  type Spending,
-  TesseraError,
-} from "@tessera/core";
+import { type Context, type JournalEntry, messageOf, type Principal, TesseraError } from "@tessera/core";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
+import type { Reservation, ReservingStep } from "./ledger.js";
+import { inside, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Begin, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
 import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
-import type { Scope } from "./scope.js";
-
-const nothing = { calls: 0, tokens: 0 };
+import { Scope } from "./scope.js";
 
 /** One activation of an operator: its context, and what is done when it ends. */
-class Step implements Context {
+class Step implements Context, ReservingStep, OuterStep {
   private began = 0;
-  private reported = false;
-  private reserved = false;
   private done = false;
   private draw: (() => number) | undefined;
   private usedRandom = false;
-  private use = { calls: 0, tokens: 0, layers: 0, cost: 0 };
+  private held: Reservation | undefined;
+  private own: Scope | undefined;
   private streamed: Set<string> | undefined;
 
   constructor(
     private readonly program: OperatorProgram,
     private readonly run: Run,
-    private readonly scope: Scope,
+    readonly scope: Scope,
     readonly path: string,
     private readonly input: Row,
     private readonly owner: Owner,
@@ -40,8 +31,31 @@ class Step implements Context {
     private readonly feed: Feed | undefined,
   ) {}
 
+  /** Each step that asks has a signal of its own, so that listeners of many steps do not meet on one. */
   get signal(): AbortSignal {
-    return this.scope.signal;
+    if (!this.own) {
+      this.own = new Scope(this.scope);
+      signalOf(this, this.own.signal);
+    }
+    return this.own.signal;
+  }
+
+  get operator(): string {
+    return this.program.name;
+  }
+
+  get [stepOf](): OuterStep {
+    return this;
+  }
+
+  /** What is set aside for it; an operator that declares no bound has one from its first report on. */
+  get reservation(): Reservation {
+    if (!this.held) {
+      this.held = this.run.ledger.open(this);
+      this.held.begun = true;
+      if (this.done) this.held.finish("finished");
+    }
+    return this.held;
   }
 
   get principal(): Principal | undefined {
@@ -64,7 +78,7 @@ class Step implements Context {
   }
 
   get spend(): Context["spend"] {
-    return (use) => this.charge(use);
+    return (use) => this.reservation.spend(use);
   }
 
   private send(port: string, delta: unknown): void {
@@ -75,30 +89,28 @@ class Step implements Context {
     this.feed?.[port]?.push(delta);
   }
 
-  private charge(use: Spending): void {
-    if (this.done || this.scope.over) return;
-    this.reported = true;
-    this.use.calls += use.calls ?? 0;
-    this.use.tokens += use.tokens ?? 0;
-    this.use.layers += use.layers ?? 0;
-    this.use.cost += use.cost ?? 0;
-    this.run.spend(use);
-  }
-
   begin(): void {
-    const { program, run } = this;
+    const { run } = this;
     const { journal } = run;
     if (journal) return this.beginRecorded(journal);
-    if (!run.reserve(program.bound ?? nothing)) return this.owner.refused(this.key);
+    if (!this.reserve()) return this.owner.refused(this.key);
     this.started();
     if (run.validate && !this.checkInput()) return;
     this.work();
   }
 
+  /** False where the budget does not cover it. */
+  private reserve(): boolean {
+    const { bound } = this.program;
+    if (bound === undefined) return this.run.ledger.admit();
+    this.held = this.run.ledger.reserve(this, bound);
+    return this.held !== undefined;
+  }
+
   private started(): void {
     const { program, run } = this;
     if (!run.events) return;
-    this.began = performance.now();
+    this.began = run.clock.now();
     run.emit({ type: "node-start", path: this.path, operator: program.name, input: this.input });
   }
 
@@ -112,10 +124,7 @@ class Step implements Context {
     } catch (thrown) {
       return this.owner.failed(this.key, located(thrown, this.path));
     }
-    if (!entry && !journal.replays) {
-      if (!run.reserve(program.bound ?? nothing)) return this.owner.refused(this.key);
-      this.reserved = true;
-    }
+    if (!entry && !journal.replays && !this.reserve()) return this.owner.refused(this.key);
     this.started();
     if (run.validate && !this.checkInput()) return;
     void this.recorded(journal, place, entry);
@@ -138,8 +147,10 @@ class Step implements Context {
   }
 
   private call(): unknown {
-    const work = () => this.program.work(this.input, this);
-    return this.run.within ? this.run.within(this.path, work) : work();
+    if (this.held) this.held.begun = true;
+    const { within } = this.run;
+    if (within) return inside(this, () => within(this.path, () => this.program.work(this.input, this)));
+    return inside(this, () => this.program.work(this.input, this));
   }
 
   /** Finds the result, or works and commits it before the step counts as finished. */
@@ -172,6 +183,11 @@ class Step implements Context {
     const working = this.call();
     const output = (await working) as Row;
     if (this.scope.over || !this.checkOutput(output)) return;
+    // what a run inside did not get to its end is no result to come back to
+    if (this.held?.refused) return this.finish(output);
+    const charged = this.held?.due ?? nothing;
+    // it has ended by itself, whatever happens while its entry is written
+    this.held?.finish("finished");
     const stood = await journal.commit({
       program: this.program,
       place,
@@ -180,57 +196,49 @@ class Step implements Context {
       streamed: this.streamed && [...this.streamed],
       random: this.usedRandom,
       provisional,
-      charged: this.due(),
+      charged,
       disturbed: isThenable(working) && before.input !== hashOf(this.input, "input"),
     });
     this.finish(stood);
-  }
-
-  /** What is charged if the step finishes now: what it reported, or its bound where it reported nothing. */
-  private due(): Charge {
-    const { bound } = this.program;
-    if (this.reported || !bound) return { ...this.use };
-    return { calls: bound.calls, tokens: bound.tokens, layers: bound.layers ?? 0, cost: 0 };
   }
 
   /** Ends with a result that was not computed now. */
   private found(output: Row, from: "journal" | "cache", streamed: readonly string[] = []): void {
     if (this.scope.over) return;
     for (const port of streamed) this.send(port, output[port]);
-    this.reported = true;
+    this.held?.found();
     this.finish({ ...output }, from);
   }
 
   private finish(output: Row, from?: "journal" | "cache"): void {
     if (this.scope.over || !this.checkOutput(output)) return;
-    this.settle();
+    this.settle("finished");
     if (this.run.events)
       this.run.emit({
         type: "node-end",
         path: this.path,
         output,
-        ms: performance.now() - this.began,
+        ms: this.run.clock.now() - this.began,
         ...(from && { from }),
       });
-    this.owner.ended(this.key, output);
+    if (this.held?.refused) this.owner.refused(this.key, output);
+    else this.owner.ended(this.key, output);
   }
 
   private fail(thrown: unknown): void {
     if (this.scope.over || this.done) return;
-    this.settle();
+    this.settle("failed");
     const error = located(thrown, this.path);
     if (this.run.events) this.run.emit({ type: "node-error", path: this.path, error, attempt: this.scope.attempt });
-    this.owner.failed(this.key, error);
+    // what the budget refused to a run inside it, it could not give
+    if (this.held?.refused) this.owner.refused(this.key);
+    else this.owner.failed(this.key, error);
   }
 
-  /** Gives the reservation back; what was not reported is charged at its bound. */
-  private settle(): void {
-    const { bound } = this.program;
-    if (bound && (this.reserved || !this.run.journal)) {
-      this.run.release(bound);
-      if (!this.reported) this.charge(bound);
-    }
+  private settle(how: "finished" | "failed"): void {
     this.done = true;
+    this.held?.finish(how);
+    this.own?.end();
   }
 
   private checkInput(): boolean {
@@ -267,6 +275,8 @@ class Step implements Context {
     return undefined;
   }
 }
+
+const nothing = { calls: 0, tokens: 0, layers: 0, cost: 0 };
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";

@@ -1,0 +1,96 @@
+import { beforeAll, describe, expect, it, jest } from "@jest/globals";
+import { type AnyOperator, type FlowEvent, mulberry32, type Spent } from "@tessera/core";
+import { FakeClock } from "@tessera/testkit";
+import { compile } from "./compile.js";
+import { type Attempt, dueOf, randomFlow, type World, worker, worldOf } from "./ledger.fixture.js";
+import type { Budget, RunResult } from "./run.js";
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const input = { value: "v", values: ["a", "b", "c"] };
+
+interface Watched {
+  readonly world: World;
+  readonly result: RunResult | undefined;
+  /** What `spent()` said, at every turn and after the end. */
+  readonly seen: Spent[];
+  readonly due: Spent[];
+  readonly events: FlowEvent[];
+}
+
+/** Runs a random flow on a fake clock, and looks at it after everything that happens. */
+async function watch(
+  seed: number,
+  { greedy = false, budget }: { greedy?: boolean; budget?: (bound: Budget) => Budget } = {},
+): Promise<Watched> {
+  const clock = new FakeClock();
+  const world = worldOf(seed, clock, greedy);
+  const operators = [worker(world)] as unknown as AnyOperator[];
+  const document = randomFlow(mulberry32(seed + 1));
+  const ready = await compile(document, { operators, clock });
+  const stop = new AbortController();
+  const stream = ready.stream(input, { signal: stop.signal, budget: budget?.(ready.bound) });
+  let result: RunResult | undefined;
+  const ended = (end?: RunResult) => {
+    world.over = true;
+    result = end;
+  };
+  stream.result.then(ended, () => ended());
+  const seen: Spent[] = [];
+  const due: Spent[] = [];
+  const last = world.random() < 0.2 ? Math.floor(world.random() * 10) : Number.POSITIVE_INFINITY;
+  for (let steps = 0; ; steps++) {
+    await turn();
+    seen.push(stream.spent());
+    due.push(stream.due());
+    if (world.over) break;
+    if (steps >= last || clock.waiting === 0) stop.abort(new Error("enough"));
+    else clock.step();
+  }
+  // whatever still works reports to nobody
+  while (clock.waiting > 0) clock.step();
+  await turn();
+  seen.push(stream.spent());
+  const events: FlowEvent[] = [];
+  if (greedy)
+    await (async () => {
+      for await (const event of stream) events.push(event);
+    })().catch(() => {});
+  return { world, result, seen, due, events };
+}
+
+const total = (attempts: readonly Attempt[]) =>
+  attempts.map(dueOf).reduce((sum, { calls, tokens }) => ({ calls: sum.calls + calls, tokens: sum.tokens + tokens }), {
+    calls: 0,
+    tokens: 0,
+  });
+const measures = ["steps", "calls", "tokens"] as const;
+
+function assertCharged({ world, seen, result }: Watched): void {
+  const final = seen.at(-1)!;
+  expect(final).toEqual({ steps: world.attempts.length, ...total(world.attempts), layers: 0, cost: 0 });
+  if (result) expect(result.spent).toEqual(final);
+  const sinks = seen.some((now, i) => measures.some((measure) => i > 0 && now[measure] < seen[i - 1]![measure]));
+  expect(sinks).toBe(false);
+}
+
+describe("one ledger, over 2,000 random flows on a fake clock", () => {
+  beforeAll(() => void jest.spyOn(process, "emitWarning").mockImplementation(() => {}));
+
+  it("refuses no run whose budget is its flow's bound, charges by the rule, and never says more than it charges", async () => {
+    const kinds = { done: 0, failed: 0, abandoned: 0, spent: 0 };
+    for (let seed = 0; seed < 2_000; seed++) {
+      const watched = await watch(seed, { budget: (bound) => bound });
+      try {
+        if (watched.result) expect(watched.result.status).toBe("done");
+        assertCharged(watched);
+      } catch (error) {
+        throw new Error(`seed ${seed}`, { cause: error });
+      }
+      const { result, world, seen } = watched;
+      kinds[result ? "done" : "failed"]++;
+      kinds.abandoned += world.attempts.filter(({ endedAfter }) => endedAfter === undefined).length;
+      kinds.spent += seen.at(-1)!.calls;
+    }
+    for (const count of Object.values(kinds)) expect(count).toBeGreaterThan(400);
+  }, 600_000);
+});
