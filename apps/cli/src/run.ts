@@ -61,6 +61,8 @@ function trace(terminal: Terminal, event: FlowEvent): void {
       return terminal.say(`${indent}${colors.yellow("–")} ${name} ${colors.dim(`skipped: ${event.reason}`)}`);
     case "node-error":
       return terminal.say(`${indent}${colors.red("✗")} ${name} ${event.error.code}: ${event.error.message}`);
+    case "warning":
+      return terminal.say(`${indent}${colors.yellow("!")} ${name} ${event.message}`);
     case "flow-start":
       return terminal.say(`${indent}${colors.bold(name)}`);
     case "flow-end":

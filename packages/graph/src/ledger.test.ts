@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it, jest } from "@jest/globals";
 import { type AnyOperator, type FlowEvent, mulberry32, type Spent } from "@tessera/core";
 import { FakeClock } from "@tessera/testkit";
 import { compile } from "./compile.js";
-import { type Attempt, dueOf, randomFlow, type World, worker, worldOf } from "./ledger.fixture.js";
+import { type Attempt, dueOf, isOverBound, randomFlow, type World, worker, worldOf } from "./ledger.fixture.js";
 import type { Budget, RunResult } from "./run.js";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -93,4 +93,39 @@ describe("one ledger, over 2,000 random flows on a fake clock", () => {
     }
     for (const count of Object.values(kinds)) expect(count).toBeGreaterThan(400);
   }, 600_000);
+
+  it("charges what is reported above a bound, and names it in a warning", async () => {
+    let over = 0;
+    for (let seed = 0; seed < 500; seed++) {
+      const watched = await watch(seed, { greedy: true });
+      assertCharged(watched);
+      const { events, world } = watched;
+      const warned = events.flatMap((event) => (event.type === "warning" ? [event] : []));
+      const expected = world.attempts.filter(isOverBound).map(({ path }) => path);
+      expect(warned.map(({ path }) => path).sort()).toEqual(expected.sort());
+      for (const { message } of warned) expect(message).toMatch(/test\.worker reported more than its bound: \d+ /);
+      over += expected.length;
+    }
+    expect(over).toBeGreaterThan(200);
+  });
+
+  it("sets aside no more than any budget, and ends as done or budget", async () => {
+    const ends = { done: 0, budget: 0 };
+    for (let seed = 0; seed < 500; seed++) {
+      let most: Budget = {};
+      const { result, due, world } = await watch(seed, {
+        budget: (bound) => {
+          most = { calls: Math.floor(bound.calls! * mulberry32(seed)()), tokens: Math.floor(bound.tokens! * 0.7) };
+          return most;
+        },
+      });
+      // what is reported when an attempt has ended with less, and another has taken its room, is charged all the same
+      const late = world.attempts.some(({ endedAfter, reports }) => endedAfter !== undefined && endedAfter < reports);
+      const isOver = due.some(({ calls, tokens }) => calls > most.calls! || tokens > most.tokens!);
+      if (isOver && !late) throw new Error(`seed ${seed}: ${JSON.stringify({ most, due })}`);
+      if (result) ends[result.status]++;
+    }
+    expect(ends.done).toBeGreaterThan(50);
+    expect(ends.budget).toBeGreaterThan(50);
+  });
 });

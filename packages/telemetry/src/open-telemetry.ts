@@ -81,6 +81,9 @@ class TracedRun implements Observation {
       case "node-skip":
         this.#above(path)?.span.addEvent("skip", { "tessera.path": path, "tessera.skip.reason": event.reason });
         break;
+      case "warning":
+        this.#above(`${path}/`)?.span.addEvent("warning", { "tessera.path": path, "tessera.warning": event.message });
+        break;
       case "node-error":
         for (const below of [...this.#open.keys()].reverse())
           if (isBelow(below, path)) this.#fail(below, below === path ? event.error : { code: "ABORTED" });
