@@ -81,12 +81,14 @@ const count = (value: string): number => {
   if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError("It is no whole number.");
   return number;
 };
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
 languageModelOptions(program.command("run").description("run a flow on an input"))
   .argument("<name or file>")
   .option("--input <json or file>", "the flow's inputs", "{}")
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
   .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
   .option("--database <file>", 'a SQLite file as the database "database"')
+  .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
   .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
   .option("--most-calls <number>", "calls of models; then the run ends with what was reached", count)
@@ -120,7 +122,6 @@ program
   .description("print the JSON Schema of flow documents")
   .action(action((terminal) => schema(terminal)));
 
-const collect = (value: string, before: string[] = []): string[] => [...before, value];
 languageModelOptions(
   program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
 )
@@ -135,6 +136,7 @@ languageModelOptions(
       "postgres://…: keeps runs, budgets, uploaded flows and indexes, shared by every service on it",
     ).env("DATABASE_URL"),
   )
+  .option("--folder <name=path>", "a folder that flows may read by that name, uploaded ones too", collect)
   .option("--keep-runs <count>", "how many runs are kept once they have ended", "10000")
   .option("--keep-days <days>", "and for how long", "30")
   .addOption(

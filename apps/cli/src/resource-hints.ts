@@ -4,5 +4,6 @@ export const resourceHints: Readonly<Record<string, string>> = {
   store: "--data gives a data set's, --source those of a folder",
   encoder: "--encoder gives one of ours",
   graph: "--data gives that of a data set whose passages have metadata.triples",
+  folder: "--folder <name>=<path> hands one over",
   database: "--database gives a file of SQLite",
 };

@@ -13,6 +13,7 @@ import {
 } from "@tessera/core";
 import type { CompiledFlow } from "@tessera/graph";
 import type { Resources } from "@tessera/tessera";
+import { assertNotAmbient } from "./ambient.js";
 import type { AnyTessera } from "./embedded-runs.js";
 
 type Schema = { readonly [key: string]: unknown };
@@ -109,6 +110,7 @@ export class Library {
       for (const [name, value] of (await this.storage?.read()) ?? [])
         try {
           const document = parseDocument(value);
+          assertNotAmbient(document, this.tessera.operators);
           kept.set(name, document);
           const there = before.get(name);
           if (!there || hashDocument(there) !== hashDocument(document))
@@ -163,13 +165,14 @@ export class Library {
 
   /**
    * Adds a flow, or replaces an uploaded one. Runs under way end on what they began with.
-   * @throws TesseraError BAD_DOCUMENT, DOCUMENT_TOO_LARGE; INVALID_FLOW with every finding; CONFLICT where the service
+   * @throws TesseraError BAD_DOCUMENT, DOCUMENT_TOO_LARGE; FORBIDDEN where an operator reaches into the machine by itself; INVALID_FLOW with every finding; CONFLICT where the service
    * was started with a flow of that name.
    */
   put(value: unknown): Promise<CompiledFlow> {
     return this.#change(async () => {
       const document = parseDocument(value);
       const { name } = document;
+      assertNotAmbient(document, this.tessera.operators);
       if (Object.hasOwn(this.given, name))
         throw new TesseraError("CONFLICT", `"${name}" is a flow that the service was started with`, { path: name });
       await this.#installAndKeep(new Map([...this.#uploaded, [name, document]]), () => this.storage?.write(document));

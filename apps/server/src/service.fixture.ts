@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
-import { type FlowDocument, flow, operator, text } from "@tessera/core";
+import { type AnyOperator, type FlowDocument, flow, operator, text } from "@tessera/core";
 import { sparse } from "@tessera/retriever";
 import { createTessera, type Resources } from "@tessera/tessera";
 import { z } from "zod";
@@ -117,10 +117,13 @@ export async function startService(
   {
     resources = {},
     durable = true,
+    operators: known = operators,
     ...more
-  }: { resources?: Resources; durable?: boolean } & Partial<ServerOptions> = {},
+  }: { resources?: Resources; durable?: boolean; operators?: readonly AnyOperator[] } & Partial<ServerOptions> = {},
 ) {
-  const backend = await (durable ? openFolder(folder, { flows, operators, resources }) : openMemory(folder, resources));
+  const backend = await (durable
+    ? openFolder(folder, { flows, operators: known, resources })
+    : openMemory(folder, resources));
   const keys = await KeyRing.open(join(folder, "keys"));
   const { budgets, runs, tessera, library, indexes } = backend;
   const server = createServer({ ...backend, keys, meter: new Meter({ budgets, runs }), ...more });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maskSecrets } from "./secrets.js";
 
 /** Every code that a `TesseraError` can carry, with what it means. docs/errors.md is generated from this table. */
 export const errorCodes = {
@@ -114,7 +115,7 @@ export class TesseraError extends Error {
   }
 }
 
-/** An error as a client may see it: without its cause, which may speak of the machine. */
+/** An error as whoever calls over a wire may see it: in our own words, without causes, secrets or places of the machine. */
 export interface ErrorBody {
   readonly code: ErrorCode;
   readonly message: string;
@@ -123,13 +124,85 @@ export interface ErrorBody {
   readonly findings?: readonly ErrorBody[];
 }
 
-export const errorBody = ({ code, message, path, hint, findings }: TesseraError): ErrorBody => ({
-  code,
-  message,
-  ...(path !== undefined && { path }),
-  ...(hint !== undefined && { hint }),
-  ...(findings.length > 0 && { findings: findings.map(errorBody) }),
-});
+/** Codes of what the caller cannot mend, whose messages tell of the machine or repeat what others said. */
+const ofTheMachine: ReadonlySet<ErrorCode> = new Set([
+  "BAD_BUNDLE",
+  "BAD_OPERATOR",
+  "BAD_OUTPUT",
+  "BAD_SOURCE",
+  "BAD_VALUE",
+  "DEPENDENCY_MISSING",
+  "INDEX_CORRUPT",
+  "INDEX_LOCKED",
+  "INTERNAL",
+  "MODEL_FAILED",
+  "NODE_FAILED",
+  "RECORD_CORRUPT",
+  "SANDBOX_REFUSED",
+  "SETUP_FAILED",
+  "STORE_FAILED",
+]);
+
+/** What an error says caused it, where that can be read. */
+function causeOf(thrown: unknown): unknown {
+  try {
+    return (thrown as { cause?: unknown } | null | undefined)?.cause;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What others said, of all that led to an error: the messages of causes that are no errors of ours. */
+function foreignWords(error: TesseraError, words: string[] = [], depth = 0): string[] {
+  if (depth > 16) return words;
+  for (let { cause }: { cause?: unknown } = error, steps = 0; cause !== undefined && steps < 16; steps++) {
+    if (TesseraError.is(cause)) {
+      foreignWords(cause, words, depth + 1);
+      break;
+    }
+    // what a schema says of a value is ours: clients need it to mend what they sent
+    if (!(cause instanceof z.ZodError)) words.push(...messageOf(cause).split("\n"));
+    cause = causeOf(cause);
+  }
+  for (const finding of error.findings) foreignWords(finding, words, depth + 1);
+  return words;
+}
+
+// an absolute path or an address says where a thing lies, which is nobody's business outside
+const ofThePlace = /^(?:[/\\~]|[A-Za-z]:[/\\]|[a-z][a-z0-9+.-]*:\/\/)/;
+
+/**
+ * The body of an error for whoever calls over a wire: the code and our own wording. What others said (a database, a model
+ * service, an operator that threw) is replaced by what the code means; the whole error is for the log.
+ */
+export function errorBody(error: TesseraError): ErrorBody {
+  const { code, path, findings } = error;
+  const foreign = foreignWords(error).filter((words) => words.trim().length > 2);
+  const own = (text: string | undefined) =>
+    text === undefined || foreign.some((words) => text.includes(words)) ? undefined : maskSecrets(text);
+  const tells = !ofTheMachine.has(code);
+  const message = (tells ? own(error.message) : undefined) ?? errorCodes[code];
+  const hint = tells ? own(error.hint) : undefined;
+  return {
+    code,
+    message,
+    ...(path !== undefined && !ofThePlace.test(path) && { path: maskSecrets(path) }),
+    ...(hint !== undefined && { hint }),
+    ...(findings.length > 0 && { findings: findings.map(errorBody) }),
+  };
+}
+
+/** The whole of what was thrown in one line for a log, with its place and causes; secrets are covered. */
+export function logLine(thrown: unknown): string {
+  const parts: string[] = [];
+  for (let one = thrown, steps = 0; one !== undefined && steps < 8; one = causeOf(one), steps++) {
+    const text = TesseraError.is(one)
+      ? `${one.code}${one.path ? ` at ${one.path}` : ""}: ${one.message}`
+      : messageOf(one);
+    if (!parts.at(-1)?.endsWith(text)) parts.push(text);
+  }
+  return maskSecrets(parts.join("; caused by "));
+}
 
 /** The message of anything that was thrown; of a failed check of a schema its first issue, with the place in the value. */
 export function messageOf(thrown: unknown): string {

@@ -28,6 +28,7 @@ export * from "./reading.js";
 export * from "./records.js";
 export * from "./resources.js";
 export * from "./schema.js";
+export * from "./secrets.js";
 export * from "./thread-pool.js";
 export * from "./thread-queue.js";
 export * from "./thread.js";

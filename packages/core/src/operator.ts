@@ -85,6 +85,9 @@ export interface Need {
   readonly told?: string;
 }
 
+/** What an operator may reach in the machine by itself. */
+export type Ambient = "files" | "network" | "processes";
+
 export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
 
 export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Ports, O extends Ports = Ports> {
@@ -98,6 +101,11 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
   readonly ports: { readonly input: I; readonly output: O } | ((config: z.output<C>) => { input: I; output: O });
   /** "none": a pure function; "read" (default): depends on resources; "write": changes the world, and is never cached. */
   readonly effects?: "none" | "read" | "write";
+  /**
+   * What it reaches by itself, besides its input and the resources that it asks for by name: files, the network, other
+   * processes. Nothing by default, and in the whole catalogue. A service takes no document in whose operators have any.
+   */
+  readonly ambient?: readonly Ambient[];
   /** Abilities of its model beyond writing text, such as token log-probabilities, and what it does without them. */
   readonly needs?: { readonly [capability in Capability]?: Need };
   /** The most that one activation can spend; an operator that uses a language model must declare it. */

@@ -132,6 +132,29 @@ export interface Database extends Resource {
   read(statement: string, rows: number, signal?: AbortSignal): Promise<{ [column: string]: Json }[]>;
 }
 
+/** Why a file of a folder gives no text. */
+export type UnreadReason = "binary" | "link" | "minified" | "special" | "too-large" | "unreadable";
+
+export interface FolderListing {
+  /** Relative to the folder, with "/" between the names, in their order. */
+  readonly files: readonly string[];
+  readonly skipped: readonly { readonly path: string; readonly reason: UnreadReason }[];
+}
+
+/** A folder that was handed over for reading. Nothing outside it can be reached through it. */
+export interface Folder extends Resource {
+  /**
+   * The files below it; `maximumBytes` is the largest size that is listed, `exclude` holds patterns as in a .gitignore.
+   * @throws TesseraError BAD_SOURCE where the folder is no more, or may not be read.
+   */
+  list(
+    how: { readonly maximumBytes: number; readonly exclude: readonly string[] },
+    signal?: AbortSignal,
+  ): Promise<FolderListing>;
+  /** The bytes of a file, at most `maximumBytes` of them whatever the file says of its size; or why there are none. */
+  read(path: string, maximumBytes: number, signal?: AbortSignal): Promise<Uint8Array | UnreadReason>;
+}
+
 /** A model's whole answer. */
 export interface Completion {
   readonly text: string;

@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError, WriterLock } from "@tessera/core";
 import type { z } from "zod";
 import { directorySettings } from "./directory.js";
-import type { Skipped } from "./files.js";
+import type { Skipped } from "./file-text.js";
 import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
 import { chunkCode } from "./outline.js";
 import { type Known, type Scan, scan } from "./scan.js";

@@ -1,12 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import type { Passage } from "@tessera/core";
-import { runOperator, testOperator } from "@tessera/testkit";
+import { contextOf, hostOf, needs, runOperator, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { directory } from "./directory.js";
+import { LocalFolder } from "./folder.js";
 
 const made: string[] = [];
 afterAll(() => {
@@ -24,7 +27,8 @@ function folderOf(files: Record<string, string | Uint8Array>): string {
 }
 
 async function read(root: string, config: object = {}) {
-  const { documents, skipped } = await runOperator(directory, { root, ...config }, {});
+  const host = hostOf({ "folder/docs": await LocalFolder.open(root) });
+  const { documents, skipped } = await runOperator(directory, { folder: "docs", ...config }, {}, { host });
   return {
     documents: documents as Passage[],
     paths: (documents as Passage[]).map(({ id }) => id),
@@ -32,11 +36,13 @@ async function read(root: string, config: object = {}) {
   };
 }
 
+const first = await LocalFolder.open(folderOf({ "b.ts": "b", "a/c.md": "# c\n", "a.txt": "" }));
 testOperator(directory, {
+  host: () => hostOf({ "folder/docs": first }),
   cases: [
     {
       name: "reads files in the order of their paths",
-      config: { root: folderOf({ "b.ts": "b", "a/c.md": "# c\n", "a.txt": "" }) },
+      config: { folder: "docs" },
       input: {},
       output: {
         documents: [
@@ -160,6 +166,76 @@ describe("indexer.directory", () => {
     expect(skipped.map(({ path, reason }) => `${path} ${reason}`)).toEqual(["a/loop link", "secret link", "self link"]);
     symlinkSync(root, join(outside, "root"));
     expect((await read(join(outside, "root"))).paths).toEqual(["a/b.txt"]);
+  });
+
+  it("reads nothing outside the folder: by paths that lead out, links as files or folders, and a folder changed since", async () => {
+    const outside = folderOf({ "secret.txt": "s", "a/secret.txt": "s" });
+    const root = folderOf({ "a/b.txt": "b", "c.txt": "c" });
+    const folder = await LocalFolder.open(root);
+    for (const path of ["../x", "/etc/passwd", "a/../../x", "..", "", "a//b.txt", "a\\..\\..\\x", "a\0"])
+      await expect(folder.read(path, 100)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    expect((await folder.list({ maximumBytes: 100, exclude: [] })).files).toEqual(["a/b.txt", "c.txt"]);
+    // what was listed gives place to links
+    rmSync(join(root, "c.txt"));
+    symlinkSync(join(outside, "secret.txt"), join(root, "c.txt"));
+    rmSync(join(root, "a"), { recursive: true });
+    symlinkSync(join(outside, "a"), join(root, "a"));
+    expect(await folder.read("c.txt", 100)).toBe("link");
+    expect(await folder.read("a/secret.txt", 100)).toBe("link");
+    expect((await folder.list({ maximumBytes: 100, exclude: [] })).files).toEqual([]);
+    rmSync(root, { recursive: true });
+    symlinkSync(outside, root);
+    await expect(folder.list({ maximumBytes: 100, exclude: [] })).rejects.toMatchObject({ code: "BAD_SOURCE" });
+    expect(await folder.read("secret.txt", 100)).toBe("link");
+  });
+
+  it("waits for no pipe and no socket, neither as a file nor as a .gitignore, and follows no link to rules", async () => {
+    const root = folderOf({ "a.txt": "", "sub/b.txt": "" });
+    execFileSync("mkfifo", [join(root, ".gitignore")]);
+    execFileSync("mkfifo", [join(root, "pipe")]);
+    const rules = folderOf({ rules: "*" });
+    symlinkSync(join(rules, "rules"), join(root, "sub/.gitignore"));
+    const server = createServer().listen(join(root, "socket"));
+    await once(server, "listening");
+    try {
+      expect((await read(root)).paths).toEqual(["a.txt", "sub/b.txt"]);
+      const folder = await LocalFolder.open(root);
+      for (const path of ["pipe", "socket"]) expect(await folder.read(path, 100)).toBe("special");
+    } finally {
+      server.close();
+    }
+  });
+
+  const onLinux = needs(process.platform === "linux", "files that say that they are empty are those of Linux's /proc");
+  onLinux("counts the bytes that come, whatever a file says of its size", async () => {
+    const folder = await LocalFolder.open("/proc/self");
+    expect(statSync("/proc/self/status").size).toBe(0);
+    expect(await folder.read("status", 10)).toBe("too-large");
+    expect(await folder.read("status", 1_000_000)).toBeInstanceOf(Uint8Array);
+  });
+
+  it("ends with its signal, before and in the middle of a file", async () => {
+    const root = folderOf({ "a.txt": "x".repeat(10_000_000) });
+    const folder = await LocalFolder.open(root);
+    await expect(folder.read("a.txt", 1e9, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop");
+    const controller = new AbortController();
+    const reading = folder.read("a.txt", 1e9, controller.signal);
+    controller.abort(new Error("stop"));
+    await expect(reading).rejects.toThrow("stop");
+    const host = hostOf({ "folder/docs": folder });
+    const context = contextOf({ signal: AbortSignal.abort(new Error("stop")) });
+    await expect(runOperator(directory, { folder: "docs" }, {}, { host, context })).rejects.toThrow("stop");
+  });
+
+  it("refuses a path in a document by a message that says what to write now", () => {
+    const { error } = directory.config.safeParse({ root: "/etc", exclude: [] });
+    expect(error?.message).toContain("--folder <name>=<path>");
+    expect(directory.config.safeParse({ folder: "docs", other: 1 }).error?.message).not.toContain("--folder");
+  });
+
+  it("is never the same revision twice, so that no cache keeps what it read", async () => {
+    const folder = await LocalFolder.open(folderOf({ a: "" }));
+    expect(folder.revision).not.toBe(folder.revision);
   });
 
   it("never opens what is no file", async () => {

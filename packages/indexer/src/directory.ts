@@ -1,6 +1,6 @@
-import { operator, type Passage, passages } from "@tessera/core";
+import { type Folder, operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
-import { bytesOf, documentOf, listFiles, reasons, type Skipped, textOf } from "./files.js";
+import { documentOf, reasons, type Skipped, textOf } from "./file-text.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
@@ -24,37 +24,45 @@ export const directorySettings = z.strictObject({
     ]),
 });
 
+/** Up to cf1deb2 a document said where a folder lies. */
+const moved = ({ code, keys = [] }: { code?: string; keys?: string[] }): string | undefined =>
+  code === "unrecognized_keys" && keys.includes("root")
+    ? 'a flow names no path: in place of `root`, write `folder: "<name>"` and hand that folder over as a resource ' +
+      "(`{ folder: { <name>: () => LocalFolder.open(path) } }`, or `--folder <name>=<path>` of the command line)"
+    : undefined;
+
 /**
- * Reads the files of a folder as whole documents, in the order of their paths. .gitignore files hold; `.git` and
- * `node_modules` below the root are left out. What cannot be read is in `skipped` with its reason, and fails nothing.
+ * Reads the files of a resource `folder` as whole documents, in the order of their paths. .gitignore files hold; `.git`
+ * and `node_modules` below the folder are left out. What cannot be read is in `skipped` with its reason, and fails nothing.
  */
 export const directory = operator({
   name: "indexer.directory",
-  version: 1,
+  version: 2,
   about: {
     module: "indexing",
     submodule: "chunk optimisation",
     summary: "Reads the text files of a folder as documents.",
   },
-  config: directorySettings.extend({ root: z.string().min(1) }),
+  config: z.strictObject({ ...directorySettings.shape, folder: z.string().min(1) }, { error: moved }),
   ports: {
     input: {},
     output: { documents: passages, skipped: z.array(z.object({ path: z.string(), reason: z.enum(reasons) })) },
   },
-  setup:
-    ({ root, ...settings }) =>
-    async (_input, { signal }) => {
-      const { files, skipped } = await listFiles(root, settings, signal);
+  async setup({ folder: name, maximumBytes, exclude }, host) {
+    const folder = await host.resource<Folder>("folder", name);
+    return async (_input, { signal }) => {
+      const { files, skipped } = await folder.list({ maximumBytes, exclude }, signal);
       const documents: Passage[] = [];
       const unread: Skipped[] = [];
-      for (const file of files) {
+      for (const path of files) {
         signal.throwIfAborted();
-        const bytes = await bytesOf(file);
-        const read = typeof bytes === "string" ? ({ reason: "unreadable" } as const) : textOf(file.path, bytes);
-        if ("reason" in read) unread.push({ path: file.path, reason: read.reason });
-        else documents.push(documentOf(file.path, read.text));
+        const bytes = await folder.read(path, maximumBytes, signal);
+        const read = typeof bytes === "string" ? { reason: bytes } : textOf(path, bytes);
+        if ("reason" in read) unread.push({ path, reason: read.reason });
+        else documents.push(documentOf(path, read.text));
       }
       const all = [...skipped, ...unread].sort((a, b) => (a.path < b.path ? -1 : 1));
       return { documents, skipped: all };
-    },
+    };
+  },
 });

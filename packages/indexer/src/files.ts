@@ -1,17 +1,10 @@
 // internal
-import type { Stats } from "node:fs";
-import { lstat, readdir, readFile, realpath, stat } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, lstat, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { messageOf, type Passage, TesseraError } from "@tessera/core";
+import { abortable, messageOf, TesseraError, type UnreadReason } from "@tessera/core";
 import ignore from "ignore";
-import { languageOf } from "./languages.js";
-
-export const reasons = ["binary", "link", "minified", "special", "too-large", "unreadable"] as const;
-/** A file or folder that is left out although nothing asked for that. */
-export interface Skipped {
-  readonly path: string;
-  readonly reason: (typeof reasons)[number];
-}
+import type { Skipped } from "./file-text.js";
 
 export interface FileEntry {
   /** Relative to the root, with "/" between the names. */
@@ -31,6 +24,8 @@ export interface ListSettings {
   readonly exclude: readonly string[];
 }
 
+const largestRules = 1_048_576; // bytes of a .gitignore
+
 // machinery, never sources; below the root only, so that a root inside node_modules can be listed
 const never = new Set([".git", ".hg", ".svn", "node_modules"]);
 
@@ -49,10 +44,10 @@ class Rules {
 
   /** Adds the patterns that stand in a file for what is below a folder; they win over those of the folders above. */
   async add(folder: string, file = ".gitignore"): Promise<void> {
-    const text = await readFile(join(folder, file), "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (gone.has(error.code ?? "")) return "";
-      throw error;
-    });
+    const bytes = await bytesOf(join(folder, file), { maximumBytes: largestRules });
+    if (bytes === "unreadable") throw new Error(`${file} cannot be read`);
+    // git follows no link here either, and waits for no pipe
+    const text = typeof bytes === "string" ? "" : new TextDecoder().decode(bytes);
     const prefix = this.#from(folder).replace(/[[\]*?!#\\ ]/g, "\\$&");
     for (const line of text.split(/\r?\n/)) {
       const [, not = "", pattern = ""] = /^(!?)(.*)$/.exec(line)!;
@@ -97,6 +92,7 @@ export async function listFiles(
   async function visit(folder: string, prefix: string): Promise<void> {
     signal?.throwIfAborted();
     const entries = await readdir(folder, { withFileTypes: true });
+    if ((await realpath(folder)) !== folder) throw new Error("a link took the folder's place");
     if (entries.some(({ name }) => name === ".gitignore")) await rules.add(folder);
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = prefix + entry.name;
@@ -134,65 +130,64 @@ export async function listFiles(
   return { files, skipped };
 }
 
-const longestLine = 10_000;
-
-/**
- * The text of a file: UTF-8 or UTF-16 by its byte order mark, or Windows-1252 where neither fits; else why there is none.
- * Binary is what holds a NUL byte, as in git, or control characters where it is no Unicode. Minified is code with a line
- * of more than 10,000 characters.
- */
-export function textOf(path: string, bytes: Uint8Array): { text: string } | { reason: Skipped["reason"] } {
-  const text = decode(bytes);
-  if (text === undefined) return { reason: "binary" };
-  const language = languageOf(path);
-  if (language !== "markdown" && language !== "text" && hasLongLine(text)) return { reason: "minified" };
-  return { text };
-}
-
-function decode(bytes: Uint8Array): string | undefined {
-  const wide =
-    bytes[0] === 0xff && bytes[1] === 0xfe
-      ? "utf-16le"
-      : bytes[0] === 0xfe && bytes[1] === 0xff
-        ? "utf-16be"
-        : undefined;
-  if (!wide && bytes.includes(0)) return undefined;
-  try {
-    return new TextDecoder(wide ?? "utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    if (wide || bytes.some((byte) => byte < 9 || (byte > 13 && byte < 27) || (byte > 27 && byte < 32) || byte === 127))
-      return undefined;
-    return new TextDecoder("windows-1252").decode(bytes);
-  }
-}
-
-function hasLongLine(text: string): boolean {
-  for (let from = 0; from <= text.length; ) {
-    const end = text.indexOf("\n", from);
-    if ((end < 0 ? text.length : end) - from > longestLine) return true;
-    if (end < 0) return false;
-    from = end + 1;
-  }
-  return false;
-}
-
 const gone = new Set(["EACCES", "ELOOP", "ENOENT", "ENOTDIR", "EPERM"]);
 
-/** The bytes of a listed file: "gone" where it is no more or may not be read, "unreadable" where reading it failed. */
-export const bytesOf = (file: FileEntry): Promise<Uint8Array | "gone" | "unreadable"> =>
-  readFile(file.absolute).catch(({ code }: NodeJS.ErrnoException) => (gone.has(code ?? "") ? "gone" : "unreadable"));
-
-// by the names that test runners look for
-const isTest = (path: string): boolean =>
-  /(?:^|\/)(?:tests?|__tests__|specs?)\/|[._-](?:test|spec)\.\w+$|(?:^|\/)test_[^/]*\.py$/.test(path);
+/** Why a file gives no bytes: "gone" where it is no more or may not be read. */
+type Unread = "gone" | Extract<UnreadReason, "link" | "special" | "too-large" | "unreadable">;
+const chunkBytes = 65_536;
+// links are not followed, and opening a pipe waits for nobody; Windows knows neither flag
+const opening = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /**
- * A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. `metadata.test` is there
- * where the file is a test, so that a filter can leave tests out.
+ * The bytes of a file at its real path. Bytes are counted as they come, since some files say that they are smaller than
+ * they are. Whether it is a file that lies where its path says is asked of what was opened, so that a link which takes the
+ * place of the file or of a folder above it leads nowhere.
+ * @throws what the signal says
  */
-export const documentOf = (path: string, text: string): Passage => ({
-  id: path.replaceAll("#", "%23"),
-  text,
-  source: { path },
-  metadata: { language: languageOf(path), ...(isTest(path) && { test: true }) },
-});
+export async function bytesOf(
+  absolute: string,
+  { maximumBytes, signal }: { readonly maximumBytes: number; readonly signal?: AbortSignal | undefined },
+): Promise<Uint8Array | Unread> {
+  signal?.throwIfAborted();
+  let file: FileHandle | undefined;
+  const late = <T>(work: Promise<T>): Promise<T> =>
+    signal ? abortable(work, { signal, aborted: (reason) => reason }) : work;
+  try {
+    const opened = open(absolute, opening);
+    const closeLate = (one: FileHandle) => {
+      if (signal?.aborted) void one.close().catch(() => {});
+    };
+    opened.then(closeLate, () => {});
+    file = await late(opened);
+    const found = await late(file.stat());
+    if (!found.isFile()) return "special";
+    if ((await late(realpath(absolute))) !== absolute) return "link";
+    const there = await late(stat(absolute));
+    if (there.ino !== found.ino || there.dev !== found.dev) return "gone";
+    return await readAll(file, maximumBytes, late);
+  } catch (error) {
+    signal?.throwIfAborted();
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ELOOP") return "link";
+    if (code === "ENXIO") return "special"; // a socket, or a pipe that nobody writes
+    return gone.has(code) ? "gone" : "unreadable";
+  } finally {
+    void file?.close().catch(() => {});
+  }
+}
+
+async function readAll(
+  file: FileHandle,
+  maximumBytes: number,
+  late: <T>(work: Promise<T>) => Promise<T>,
+): Promise<Uint8Array | "too-large"> {
+  const chunks: Buffer[] = [];
+  for (let total = 0; ; ) {
+    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, maximumBytes - total + 1));
+    const { bytesRead } = await late(file.read(chunk, 0, chunk.length, null));
+    if (bytesRead === 0) return Buffer.concat(chunks);
+    total += bytesRead;
+    if (total > maximumBytes) return "too-large";
+    chunks.push(chunk.subarray(0, bytesRead));
+  }
+}

@@ -4,6 +4,7 @@ export * from "./codebase.js";
 export * from "./descend.js";
 export * from "./directory.js";
 export * from "./expand.js";
+export * from "./folder.js";
 export * from "./graph-walk.js";
 export * from "./hierarchy.js";
 export * from "./html.js";

@@ -5,7 +5,7 @@ import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { messageOf, sha256, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { reasons } from "./files.js";
+import { reasons } from "./file-text.js";
 
 /** Raised when an index written before can no longer be read. */
 const format = 1;

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import type { Passage } from "@tessera/core";
 import { Changes } from "./changes.js";
 import type { Chunker, Progress } from "./codebase.js";
-import { bytesOf, documentOf, type FileEntry, type ListSettings, listFiles, type Skipped, textOf } from "./files.js";
+import { documentOf, type Skipped, textOf } from "./file-text.js";
+import { bytesOf, type FileEntry, type ListSettings, listFiles } from "./files.js";
 import type { IndexedFile } from "./manifest.js";
 
 /** A file of an index, with its passages as JSON where it has any. */
@@ -66,10 +67,9 @@ export async function scan(
       results[index] = before;
       return;
     }
-    const bytes = await bytesOf(entry);
-    signal?.throwIfAborted();
+    const bytes = await bytesOf(entry.absolute, { maximumBytes: how.list.maximumBytes, signal });
     if (typeof bytes === "string") {
-      skipped.push({ path, reason: "unreadable" });
+      skipped.push({ path, reason: bytes === "gone" ? "unreadable" : bytes });
       if (bytes === "unreadable") results[index] = before; // it may well be read next time
       return;
     }

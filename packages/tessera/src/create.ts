@@ -100,8 +100,8 @@ export class Tessera<F extends Flows> {
   }
 
   #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<Generation> {
-    const { operators = [], cache, validate, observer } = this.options;
-    const options = { operators: [...all, ...operators], records: this.#records, cache, validate, observer };
+    const { cache, validate, observer } = this.options;
+    const options = { operators: this.operators, records: this.#records, cache, validate, observer };
     return this.#outside.runInAsyncScope(() => Generation.compile(flows, host, options, before));
   }
 
@@ -165,6 +165,11 @@ export class Tessera<F extends Flows> {
   async check(within = 2000): Promise<void> {
     const { host } = await this.#ready("check");
     await assertReady(host.checks, within);
+  }
+
+  /** The operators that flows may name: those of the catalogue, and those that were given. */
+  get operators(): readonly AnyOperator[] {
+    return [...all, ...(this.options.operators ?? [])];
   }
 
   /** The names of the flows there are now. */

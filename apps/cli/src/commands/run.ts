@@ -8,6 +8,7 @@ import { defaultEncoder, openSource } from "../codebase.js";
 import { corpusResources } from "../corpus.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
+import { foldersOf } from "../folders.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { writeOutputs } from "../outputs.js";
 import { runFlow } from "../run.js";
@@ -20,6 +21,8 @@ export interface RunResourceOptions extends EncoderOptions {
   readonly data?: string;
   /** A SQLite file as the database "database". */
   readonly database?: string;
+  /** Folders that flows may read by name: `<name>=<path>` each. */
+  readonly folder?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
@@ -82,6 +85,7 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
     resources: {
       ...resources,
       sandbox: { sandbox: () => openSandbox(quickjs()) },
+      folder: foldersOf(options.folder),
       ...(database !== undefined && { database: { database: () => SqliteDatabase.open(database) } }),
     },
     close,

@@ -7,6 +7,7 @@ import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/ser
 import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
+import { foldersOf } from "../folders.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { servedModels } from "../served-models.js";
 import { type Terminal, UsageError } from "../terminal.js";
@@ -20,6 +21,8 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly host: string;
   readonly port: string;
   readonly database?: string;
+  /** Folders that flows may read by name, uploaded ones too: `<name>=<path>` each. */
+  readonly folder?: readonly string[];
   readonly keepRuns: string;
   readonly keepDays: string;
   readonly origin?: string[];
@@ -68,7 +71,11 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
   try {
     traces = options.otlp ? await openTraces(options.otlp, { content: options.otlpContent }) : undefined;
     opened = await openSource(terminal, options.source, options);
-    const resources = { ...opened.resources, ...(model && { model: { model } }) };
+    const resources = {
+      ...opened.resources,
+      folder: foldersOf(options.folder),
+      ...(model && { model: { model } }),
+    };
     const flows = await runnable(resources);
     const { server, url, firstKey } = await startService({
       folder: serviceFolder(),

@@ -1,0 +1,52 @@
+import { realpath, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Folder, type FolderListing, messageOf, TesseraError, type UnreadReason } from "@tessera/core";
+import { bytesOf, listFiles } from "./files.js";
+
+let asked = 0;
+
+/**
+ * A folder of this machine as a resource `folder`. What it lists and reads lies in it: links are not followed, and sockets,
+ * pipes and devices are not opened.
+ */
+export class LocalFolder implements Folder {
+  private constructor(private readonly root: string) {}
+
+  /** @throws TesseraError BAD_SOURCE where it is no folder, or may not be read. */
+  static async open(root: string): Promise<LocalFolder> {
+    const refuse = (cause?: unknown) => {
+      throw new TesseraError("BAD_SOURCE", `the folder cannot be read${cause ? `: ${messageOf(cause)}` : ""}`, {
+        path: root,
+        hint: "name a folder that exists and that you may read",
+        cause,
+      });
+    };
+    const real = (await realpath(root).catch(refuse)) as string;
+    if (!(await stat(real)).isDirectory()) refuse(new Error("it is no folder"));
+    return new LocalFolder(real);
+  }
+
+  /** Another one each time that it is asked: what lies in a folder changes without a word, so that no cache may keep it. */
+  get revision(): string {
+    return `folder:${process.pid}:${++asked}`;
+  }
+
+  async check(): Promise<void> {
+    const { root } = await LocalFolder.open(this.root);
+    if (root !== this.root) throw new TesseraError("BAD_SOURCE", "a link took the folder's place", { path: this.root });
+  }
+
+  async list(how: Parameters<Folder["list"]>[0], signal?: AbortSignal): Promise<FolderListing> {
+    await this.check();
+    const { files, skipped } = await listFiles(this.root, how, signal);
+    return { files: files.map(({ path }) => path), skipped };
+  }
+
+  /** @throws TesseraError BAD_ARGUMENT where the path leads out of the folder. */
+  async read(path: string, maximumBytes: number, signal?: AbortSignal): Promise<Uint8Array | UnreadReason> {
+    if (path.includes("\0") || path.split(/[/\\]/).some((name) => ["", ".", ".."].includes(name)))
+      throw new TesseraError("BAD_ARGUMENT", "a path in a folder names what lies below it", { path });
+    const bytes = await bytesOf(join(this.root, path), { maximumBytes, signal });
+    return bytes === "gone" ? "unreadable" : bytes;
+  }
+}
