@@ -8,6 +8,7 @@ export * from "./plan.js";
 export * from "./random.js";
 export * from "./records/disk.js";
 export * from "./records/legacy.js";
+export * from "./records/log.js";
 export * from "./records/memory.js";
 export * from "./records/pack.js";
 export * from "./records/serialize.js";

@@ -32,6 +32,8 @@ export interface AppendLogOptions {
   /** Called for each entry that is there when the log is opened, in order. */
   readonly onEntry?: ((payload: Buffer, place: Place) => void) | undefined;
   readonly files?: LogFiles | undefined;
+  /** Only reads, and changes no file: for a log that another process may be writing. */
+  readonly readOnly?: boolean | undefined;
 }
 
 interface Segment {
@@ -122,19 +124,20 @@ export class AppendLog {
 
   async #open(): Promise<void> {
     const { files, options } = this;
-    await files.makeFolder(options.folder);
+    const { readOnly = false } = options;
+    if (!readOnly) await files.makeFolder(options.folder);
     const numbers: number[] = [];
     for (const name of await files.list(options.folder)) {
       const number = fileName.exec(name)?.[1];
       if (number) numbers.push(Number(number));
-      else if (name.endsWith(".log.draft")) await files.remove(`${options.folder}/${name}`);
+      else if (name.endsWith(".log.draft") && !readOnly) await files.remove(`${options.folder}/${name}`);
     }
-    if (numbers.length === 0) return void (await this.#begin(1, 1));
+    if (numbers.length === 0) return readOnly ? undefined : this.#begin(1, 1);
     numbers.sort((a, b) => a - b);
     const last = numbers.at(-1)!;
     const { oldest, succeeded } = await this.#markOf(last);
     if (succeeded) throw corrupt(this.#path(last + 1), "a file of a log is missing");
-    for (const number of numbers) if (number < oldest) await files.remove(this.#path(number));
+    for (const number of numbers) if (number < oldest && !readOnly) await files.remove(this.#path(number));
     for (let number = oldest; number <= last; number++) {
       if (!numbers.includes(number)) throw corrupt(this.#path(number), "a file of a log is missing");
       await this.#load(number, number === last);
@@ -168,7 +171,9 @@ export class AppendLog {
     this.#scan(segment, bytes, mark);
     if (segment.length < mark.length || this.#next < mark.next)
       throw corrupt(path, `entries from number ${this.#next} on are damaged or missing`);
-    if (segment.length === bytes.length) {
+    const isWhole = segment.length === bytes.length;
+    if (this.options.readOnly && (isWhole || isLast)) return;
+    if (isWhole) {
       if (isLast && segment.length > mark.length) await this.#confirm(segment);
       return;
     }
@@ -248,6 +253,8 @@ export class AppendLog {
   #refusal(bytes: number): TesseraError | undefined {
     const { folder, waitingBytes = 256 << 20 } = this.options;
     if (this.#closed) return new TesseraError("CLOSED", "the log is closed", { path: folder });
+    if (this.options.readOnly)
+      return new TesseraError("INDEX_LOCKED", "another process is writing it", { path: folder });
     if (this.#broken) return failure(this.#broken, folder);
     if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > waitingBytes)
       return new TesseraError("OVERLOADED", "more waits to be written than is permitted", {
@@ -414,7 +421,8 @@ export class AppendLog {
     while (this.#working) await this.#working;
     for (const segment of this.#segments) {
       await Promise.allSettled(segment.reads);
-      if (segment === this.#active && !this.#broken) await segment.file.sync().catch(() => {});
+      if (segment === this.#active && !this.#broken && !this.options.readOnly)
+        await segment.file.sync().catch(() => {});
       await segment.file.close();
     }
   }

@@ -214,13 +214,13 @@ export class KeyedLog {
    * @param blobs values that the puts name by hash; those that are there are not written again
    * @throws TesseraError STORE_FAILED, OVERLOADED, CLOSED, or what `beforeWrite` throws; then nothing has changed.
    */
-  commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array> = noBlobs): Promise<void> {
+  commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array | string> = noBlobs): Promise<void> {
     const payloads: Buffer[] = [];
     const written: string[] = [];
     for (const [hash, value] of blobs) {
       if (!this.#mustWrite(hash)) continue;
       written.push(hash);
-      payloads.push(encode(kinds.blob, hash, [], value));
+      payloads.push(encode(kinds.blob, hash, none, typeof value === "string" ? Buffer.from(value) : value));
     }
     const numbers: number[] = [];
     for (const change of changes) {
@@ -228,7 +228,7 @@ export class KeyedLog {
       if ("add" in change) numbers.push(this.#listOf(key).next++);
       else this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1);
       if ("delete" in change) {
-        payloads.push(encode(kinds.delete, key, [], nothing));
+        payloads.push(encode(kinds.delete, key, none, nothing));
         continue;
       }
       const { blobs: named = [], value } = change;
@@ -389,7 +389,7 @@ export class KeyedLog {
 
 const keyOf = (change: KeyedChange): string =>
   "put" in change ? change.put : "add" in change ? change.add : change.delete;
-const noBlobs: ReadonlyMap<string, Uint8Array> = new Map();
+const noBlobs: ReadonlyMap<string, Uint8Array | string> = new Map();
 const none: readonly string[] = [];
 const nothing = Buffer.alloc(0);
 

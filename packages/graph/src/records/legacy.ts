@@ -53,6 +53,11 @@ function parsed<T>(text: string, path: string): T {
 export class LegacyFolder {
   constructor(private readonly folder: string) {}
 
+  /** The runs that are there. */
+  async ids(): Promise<ReadonlySet<string>> {
+    return new Set(await readdir(join(this.folder, "runs")).catch(() => []));
+  }
+
   async read(id: string): Promise<LegacyRun | undefined> {
     const path = join(this.folder, "runs", id, "run.json");
     const run = await textOf(path);
@@ -66,9 +71,10 @@ export class LegacyFolder {
     return { run, steps, path };
   }
 
-  /** Removes the steps of a run that no other run of the first layout names. */
+  /** Removes a run, and the steps that no other run of the first layout names. */
   async forget(id: string): Promise<void> {
     const freed = new Set((await this.keys(id)).values());
+    await rm(join(this.folder, "runs", id), { recursive: true, force: true });
     if (freed.size === 0) return;
     for (const other of await readdir(join(this.folder, "runs")).catch(() => []))
       if (other !== id) for (const key of (await this.keys(other)).values()) freed.delete(key);

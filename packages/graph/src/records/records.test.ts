@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
-import { type AnyOperator, flow, type Host, operator, type Records, text, value } from "@tessera/core";
+import { type AnyOperator, flow, type Host, operator, type Records, sha256, text, value } from "@tessera/core";
 import { testRecords } from "@tessera/testkit";
 import { everyKindInput } from "@tessera/testkit/every-kind";
 import fc from "fast-check";
@@ -80,12 +80,18 @@ const stores: [string, () => Records][] = [
 
 testRecords("memoryRecords", { fresh: async () => memoryRecords() });
 let folder = "";
+let current: Records | undefined;
 testRecords("diskRecords", {
   fresh: async () => {
     folder = fresh();
-    return diskRecords(folder);
+    current = diskRecords(folder);
+    return current;
   },
-  again: async () => diskRecords(folder),
+  again: async () => {
+    await current?.close?.();
+    current = diskRecords(folder);
+    return current;
+  },
 });
 
 describe.each(stores)("records in %s", (_, open) => {
@@ -212,18 +218,43 @@ describe.each(stores)("records in %s", (_, open) => {
 });
 
 describe("records on disk", () => {
-  it("a torn last line of a journal does not count, and the next line is whole", async () => {
+  it("a torn end does not count, and what follows is whole", async () => {
     const folder = fresh();
     const records = diskRecords(folder);
     const run = { id: "r", flow: "f", hash: "h", seed: 0, input: {}, document: {}, claim: "c" };
     const entry = (path: string) => ({ path, operator: "test.one", version: 1, input: "i", output: {} });
     await records.begin(run, new Map());
     await records.commit("r", entry("f/a"), new Map());
-    appendFileSync(join(folder, "runs/r/journal"), "f/b\tk");
-    expect([...(await diskRecords(folder).journal("r")).entries.keys()]).toEqual(["f/a"]);
+    await records.close!();
+    appendFileSync(join(folder, "log/00000001.log"), "f/b\tk");
     const later = diskRecords(folder);
+    expect([...(await later.journal("r")).entries.keys()]).toEqual(["f/a"]);
     await later.commit("r", entry("f/c"), new Map());
-    expect([...(await later.journal("r")).entries.keys()]).toEqual(["f/a", "f/c"]);
+    await later.close!();
+    expect([...(await diskRecords(folder).journal("r")).entries.keys()]).toEqual(["f/a", "f/c"]);
+  });
+
+  it("are refused with the file's name after a flip of any bit, and after any cut", async () => {
+    const folder = fresh();
+    const records = diskRecords(folder);
+    const text = JSON.stringify("the dose is 10 mg ".repeat(8));
+    const hash = sha256(text);
+    const run = { id: "r", flow: "f", hash: "h", seed: 0, input: { q: `#${hash}` }, document: {}, claim: "c" };
+    await records.begin(run, new Map([[hash, text]]));
+    await records.close!();
+    const path = join(folder, "log/00000001.log");
+    const whole = readFileSync(path);
+    const corrupt = expect.objectContaining({ code: "RECORD_CORRUPT", path: expect.stringContaining("00000001.log") });
+    const seen = async (bytes: Buffer) => {
+      writeFileSync(path, bytes);
+      await expect(diskRecords(folder).run("r")).rejects.toEqual(corrupt);
+    };
+    for (let bit = 0; bit < whole.length * 8; bit += 29) {
+      const changed = Buffer.from(whole);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      await seen(changed);
+    }
+    for (let length = 0; length < whole.length; length += 23) await seen(whole.subarray(0, length));
   });
 
   it("a run that was killed is resumed: the result is the undisturbed one, and no finished step runs again", async () => {
@@ -263,7 +294,6 @@ describe("records on disk", () => {
       expect(
         ran().length + [...journal.keys()].filter((path) => !path.endsWith("elements") && !path.endsWith("end")).length,
       ).toBe(10);
-      expect(readdirSync(join(folder, "records/runs"))).toEqual(["run"]);
     }
   }, 60_000);
 

@@ -1,0 +1,227 @@
+import type { Charge, JournalEntry, KeyedChange, KeyedLog, Records, RunRecord, Texts } from "@tessera/core";
+import { fromLegacy, type LegacyFolder } from "./legacy.js";
+import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
+
+/** A line of a run's journal. */
+type Line = { readonly entry: JournalEntry } | { readonly attempt: string; readonly charge: Charge };
+
+/** What stands at a path, and when it is written. */
+interface Noted {
+  readonly entry: JournalEntry;
+  readonly written: Promise<void>;
+}
+type Journal = Map<string, Noted>;
+
+const keptOpen = 64; // runs whose journals are in memory
+const written = Promise.resolve();
+
+/**
+ * Records in a keyed log: "begun/<run>" is a run, "journal/<run>" a list of what is finished, "cache/<key>" a text of the
+ * cache; texts of values are blobs. What is written at the same time shares one sync.
+ * @param legacy runs of the first layout, which are brought into the log when they are asked for
+ */
+export function logRecords(log: KeyedLog, legacy?: LegacyFolder): Records {
+  return new LogRecords(log, legacy);
+}
+
+class LogRecords implements Records {
+  readonly #journals = new Map<string, Journal | Promise<Journal>>();
+  /** Runs that are being written for the first time. */
+  readonly #beginning = new Map<string, { readonly run: RunRecord; readonly written: Promise<void> }>();
+  readonly #importing = new Map<string, Promise<void>>();
+  #oldIds: Promise<ReadonlySet<string>> | undefined;
+
+  constructor(
+    private readonly log: KeyedLog,
+    private readonly legacy: LegacyFolder | undefined,
+  ) {}
+
+  async get(key: string): Promise<string | undefined> {
+    return (await this.log.get(`cache/${key}`))?.toString();
+  }
+
+  put(key: string, text: string): Promise<void> {
+    return this.log.commit([{ put: `cache/${key}`, value: Buffer.from(text) }]);
+  }
+
+  async begin(run: RunRecord, texts: Texts): Promise<void> {
+    const { id } = run;
+    assertRunId(id);
+    if (this.legacy && !this.log.has(`begun/${id}`) && (await this.#old()).has(id)) await this.#import(id);
+    const other = this.#beginning.get(id);
+    if (other) {
+      if (other.run.claim !== run.claim) throw taken(id);
+      return other.written;
+    }
+    if (this.log.has(`begun/${id}`)) {
+      if ((await this.run(id))?.claim !== run.claim) throw taken(id);
+      return;
+    }
+    const blobs = [...hashesIn(run.input), ...hashesIn(run.document)];
+    const beginning = {
+      run,
+      written: this.log.commit([{ put: `begun/${id}`, value: bytesOf(run), blobs }], only(texts, blobs)),
+    };
+    this.#beginning.set(id, beginning);
+    this.#open(id, new Map());
+    try {
+      await beginning.written;
+    } finally {
+      this.#beginning.delete(id);
+    }
+  }
+
+  async run(id: string): Promise<RunRecord | undefined> {
+    assertRunId(id);
+    await this.#beginning.get(id)?.written.catch(() => {});
+    const value = await this.log.get(`begun/${id}`);
+    if (value) return parsed<RunRecord>(value, id);
+    if (!(await this.#import(id))) return undefined;
+    return this.run(id);
+  }
+
+  #old(): Promise<ReadonlySet<string>> {
+    this.#oldIds ??= this.legacy!.ids();
+    return this.#oldIds;
+  }
+
+  /** Brings a run of the first layout into the log; says whether there was one. */
+  async #import(id: string): Promise<boolean> {
+    const { legacy, log } = this;
+    if (!legacy || !(await this.#old()).has(id)) return false;
+    const importing = this.#importing.get(id);
+    if (importing) {
+      await importing;
+      return log.has(`begun/${id}`);
+    }
+    const work = (async () => {
+      const old = await legacy.read(id);
+      if (!old) return;
+      const { run, entries, texts } = fromLegacy(old);
+      const changes: KeyedChange[] = entries.map((entry) => ({
+        add: `journal/${id}`,
+        value: bytesOf({ entry } satisfies Line),
+        blobs: hashesIn(entry.output),
+      }));
+      await log.commit([...changes, { put: `begun/${id}`, value: bytesOf(run), blobs: hashesIn(run.input) }], texts);
+    })();
+    this.#importing.set(id, work);
+    try {
+      await work;
+    } finally {
+      this.#importing.delete(id);
+    }
+    return log.has(`begun/${id}`);
+  }
+
+  /** @throws TesseraError RECORD_MISSING where the run is not known. */
+  #journal(id: string): Journal | Promise<Journal> {
+    const known = this.#journals.get(id);
+    if (known) return known;
+    const reading = this.#readJournal(id);
+    this.#journals.set(id, reading);
+    reading.then(
+      (journal) => this.#journals.get(id) === reading && this.#open(id, journal),
+      () => this.#journals.delete(id),
+    );
+    return reading;
+  }
+
+  async #readJournal(id: string): Promise<Journal> {
+    if (!(await this.run(id))) throw unknownRun(id);
+    const journal: Journal = new Map();
+    for (const line of await this.#lines(id)) if ("entry" in line) journal.set(line.entry.path, { ...line, written });
+    return journal;
+  }
+
+  #open(id: string, journal: Journal): void {
+    this.#journals.set(id, journal);
+    if (this.#journals.size <= keptOpen) return;
+    for (const [other, { size }] of this.#journals as Map<string, Journal>)
+      if (size !== undefined && other !== id && !this.#beginning.has(other)) {
+        this.#journals.delete(other);
+        return;
+      }
+  }
+
+  async #lines(id: string): Promise<Line[]> {
+    return (await this.log.list(`journal/${id}`)).map((value) => parsed<Line>(value, id));
+  }
+
+  async commit(run: string, entry: JournalEntry, texts: Texts): Promise<JournalEntry> {
+    const known = this.#journal(run);
+    const journal = known instanceof Map ? known : await known;
+    const before = journal.get(entry.path);
+    if (before && stands(before.entry, entry.operator)) {
+      await before.written;
+      return before.entry;
+    }
+    const blobs = hashesIn(entry.output);
+    const value = bytesOf({ entry } satisfies Line);
+    const noted = { entry, written: this.log.commit([{ add: `journal/${run}`, value, blobs }], only(texts, blobs)) };
+    journal.set(entry.path, noted);
+    try {
+      await noted.written;
+    } catch (error) {
+      this.#journals.delete(run); // what stands is read again
+      throw error;
+    }
+    return entry;
+  }
+
+  async charge(run: string, attempt: string, charge: Charge): Promise<void> {
+    await this.#journal(run);
+    await this.log.commit([{ add: `journal/${run}`, value: bytesOf({ attempt, charge } satisfies Line) }]);
+  }
+
+  async journal(id: string) {
+    await this.run(id);
+    const entries = new Map<string, JournalEntry>();
+    const charges = new Map<string, Charge>();
+    for (const line of await this.#lines(id))
+      if ("entry" in line) entries.set(line.entry.path, line.entry);
+      else charges.set(line.attempt, line.charge);
+    return { entries, ...sumOf([...charges.values()]) };
+  }
+
+  async texts(hashes: readonly string[]): Promise<Texts> {
+    const texts = new Map<string, string>();
+    for (const hash of hashes) {
+      const bytes = await this.log.blob(hash);
+      if (bytes) texts.set(hash, bytes.toString());
+    }
+    return texts;
+  }
+
+  async forget(runs: readonly string[]): Promise<void> {
+    for (const id of runs) this.#journals.delete(id);
+    await this.log.commit(runs.flatMap((id) => [{ delete: `begun/${id}` }, { delete: `journal/${id}` }]));
+    for (const id of runs) {
+      this.#journals.delete(id);
+      if (!this.legacy || !(await this.#old()).has(id)) continue;
+      await this.legacy.forget(id);
+      this.#oldIds = undefined;
+    }
+  }
+}
+
+const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+function parsed<T>(value: Buffer, path: string): T {
+  try {
+    return JSON.parse(value.toString()) as T;
+  } catch (cause) {
+    throw corrupt("a record is damaged", path, cause);
+  }
+}
+
+/** Those of some texts that are named. */
+function only(texts: Texts, hashes: readonly string[]): Texts {
+  if (texts.size === hashes.length) return texts;
+  const named = new Map<string, string>();
+  for (const hash of hashes) {
+    const text = texts.get(hash);
+    if (text !== undefined) named.set(hash, text);
+  }
+  return named;
+}
