@@ -107,7 +107,7 @@ export class EmbeddedRuns implements Runs {
   }
 
   async #start(request: RunRequest): Promise<RunState> {
-    const { id, flow, input, principal, budget, seed } = request;
+    const { id, flow, input, principal, budget, sampling, seed } = request;
     const state = firstState(request);
     const known = await this.get(id);
     if (known) {
@@ -118,7 +118,7 @@ export class EmbeddedRuns implements Runs {
     await this.tessera.flow(flow);
     await this.folder?.save(state);
     this.#run(new Live(state, 0, this.folder?.writer(id)), ({ stop: { signal } }, events) =>
-      this.tessera.stream(flow, input, { id, principal, budget, seed, signal, events }),
+      this.tessera.stream(flow, input, { id, principal, budget, sampling, seed, signal, events }),
     );
     return state;
   }
@@ -231,12 +231,12 @@ export class EmbeddedRuns implements Runs {
     const events = before ? before.before + before.events.length : (await this.folder?.events(id))?.at(-1)?.sequence;
     await this.folder?.save(running);
     const live = new Live(running, events ?? 0, this.folder?.writer(id));
-    const { flow, input, principal, seed } = running;
+    const { flow, input, principal, sampling, seed, budget: most } = running;
     this.#run(live, ({ stop: { signal } }, events) =>
       // one that ended before its first note begins anew
       recorded
-        ? this.tessera.resumeStream(id, { budget: running.budget, signal, events })
-        : this.tessera.stream(flow, input, { id, principal, seed, budget: running.budget, signal, events }),
+        ? this.tessera.resumeStream(id, { budget: most, sampling, signal, events })
+        : this.tessera.stream(flow, input, { id, principal, seed, budget: most, sampling, signal, events }),
     );
     return running;
   }

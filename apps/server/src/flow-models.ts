@@ -1,30 +1,42 @@
-import { type FlowDocument, isOptional, type Message, required, TesseraError } from "@tessera/core";
-import type { CompiledFlow } from "@tessera/graph";
-import { endWith } from "./client.js";
+import {
+  type Delta,
+  type FlowDocument,
+  isOptional,
+  type ModelCall,
+  type NodeDocument,
+  referencesOf,
+  required,
+  type Sampling,
+  splitReference,
+  TesseraError,
+} from "@tessera/core";
+import type { CompiledFlow, RunEvent } from "@tessera/graph";
+import { endWith, readUntil } from "./client.js";
 import type { Key } from "./keys.js";
-import type { ChatTarget, ExtraModels } from "./openai/target.js";
+import { fieldPath } from "./openai/errors.js";
+import { TextLimits } from "./openai/limits.js";
+import type { ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
 import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
 
-/** What a chat feeds: the last message is `query`, those before it are `history` where the flow takes one. */
+/** What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one. */
 function inputOf(
   { document: { input, serve = {} } }: CompiledFlow,
-  messages: readonly Message[],
+  { question }: ChatRequest,
 ): Record<string, unknown> {
-  const last = messages.at(-1);
-  if (last?.role !== "user")
-    throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: "messages" });
+  if (!question)
+    throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: fieldPath("messages") });
   const { query = "query", history = "history" } = serve;
-  const before = messages.slice(0, -1);
-  const takesHistory = Object.hasOwn(input, history) && before.length > 0;
+  const { text, others } = question;
+  const takesHistory = Object.hasOwn(input, history) && others.length > 0;
   return {
     ...serve.with,
-    [query]: last.content,
+    [query]: text,
     ...(takesHistory && {
       [history]:
         required(input[history]!) === "text"
-          ? before.map(({ role, content }) => `${role}: ${content}`).join("\n")
-          : before,
+          ? others.map(({ role, content }) => `${role}: ${content}`).join("\n")
+          : others,
     }),
   };
 }
@@ -47,41 +59,109 @@ function chats({ document }: CompiledFlow): boolean {
 const textOf = (value: unknown): string =>
   typeof value === "string" ? value : ((value as { text?: string } | null | undefined)?.text ?? "");
 
+/** The nodes that feed an output. */
+const feeding = ({ output, nodes }: FlowDocument, port: string): string[] =>
+  [...new Set(referencesOf(output[port]!).map((reference) => splitReference(reference)[0]))].filter((id) =>
+    Object.hasOwn(nodes, id),
+  );
+
+/** Whether a node asks a language model, or something inside it does. */
+function asksModel({ run, with: config }: NodeDocument): boolean {
+  if (typeof run !== "string") return Object.values(run.nodes).some(asksModel);
+  return typeof (config as { model?: unknown } | undefined)?.model === "string";
+}
+
+const estimateSlack = 1.6; // an estimate is up to so many times the true count
+
+/** What a request asks of a flow: of the models that write its answer, and of the text itself. */
+function limitsOf({ document }: CompiledFlow, answer: string, request: ChatRequest) {
+  const { temperature, topP, seed, stop, given } = request;
+  const { maxTokens } = given;
+  const nodes = feeding(document, answer);
+  const paths = nodes.map((id) => `${document.name}/${id}`);
+  const asked = { temperature, topP, seed, maxTokens };
+  const sampling: Sampling | undefined = Object.values(asked).some((value) => value !== undefined)
+    ? { ...asked, paths }
+    : undefined;
+  // a model counts its own tokens; what no model wrote is counted here
+  const isWritten = nodes.length > 0 && nodes.every((id) => asksModel(document.nodes[id]!));
+  const most = maxTokens !== undefined && isWritten ? Math.ceil(maxTokens * estimateSlack) : maxTokens;
+  return { sampling, paths, text: new TextLimits({ stop, maxTokens: most }) };
+}
+
+/** Adds up what the models of a run wrote, and how the last answer of those ended that write for the client. */
+class Heard {
+  completion = 0;
+  finish: "stop" | "length" | undefined;
+
+  constructor(private readonly paths: readonly string[]) {}
+
+  hear({ type, data }: RunEvent): void {
+    if (type !== "model-end") return;
+    const { path, completion, finish } = data as unknown as ModelCall & { path: string };
+    this.completion += completion;
+    if (this.paths.some((node) => path === node || (/^[/#[]/.test(path.slice(node.length)) && path.startsWith(node))))
+      this.finish = finish;
+  }
+}
+
+/** The run of a flow as the answer of a model. */
+async function* answerOf(
+  { service, key, flow, port }: { service: Service; key: Key; flow: CompiledFlow; port: string },
+  request: ChatRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Delta> {
+  const { runs } = service;
+  const { sampling, paths, text: limits } = limitsOf(flow, port, request);
+  const input = inputOf(flow, request);
+  const asked = { flow: flow.document.name, input, seed: request.seed, sampling, signal };
+  const { id } = await startRun(service, key, asked);
+  const untie = endWith(signal, runs, id);
+  const heard = new Heard(paths);
+  let said = "";
+  let hasEnded = false;
+  try {
+    for await (const event of readUntil(signal, runs.events(id))) {
+      heard.hear(event);
+      const { port: to, delta } = event.data as { port?: string; delta?: unknown };
+      if (event.type !== "output-delta" || to !== port || typeof delta !== "string") continue;
+      said += delta;
+      const text = limits.push(delta);
+      if (text !== "") yield { text };
+    }
+    const { status, output, error, spent } = await runs.settled(id);
+    hasEnded = true;
+    if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
+    if (status === "interrupted")
+      throw new TesseraError("CLOSED", "the service closed before the run had ended", { path: id });
+    const whole = textOf(output?.[port]);
+    // the value at the end is the truth: what was not streamed of it follows
+    const rest = limits.push(whole.startsWith(said) ? whole.slice(said.length) : "") + limits.end();
+    const tokens = spent?.tokens ?? 0;
+    const completion = Math.min(heard.completion, tokens);
+    yield {
+      text: rest,
+      finish: limits.cut ?? (status === "budget" ? "length" : (heard.finish ?? "stop")),
+      usage: { prompt: tokens - completion, completion },
+    };
+  } finally {
+    untie();
+    if (!hasEnded) void runs.cancel(id).catch(() => {}); // the reader left early
+  }
+}
+
 /** Each flow that answers questions, as a model. `keyOf` gives the key behind the id of a caller. */
 export function flowModels(service: Service, keyOf: (id: string) => Key | undefined): ExtraModels {
-  const { library, runs } = service;
+  const { library } = service;
   const visible = (caller: { key: string }, name: string) => keyOf(caller.key)?.flows?.includes(name) ?? true;
-  const target = (flow: CompiledFlow, answer: string): ChatTarget => ({
+  const target = (flow: CompiledFlow, port: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),
-    capabilities: new Set(),
-    async *answer({ messages, seed }, caller, signal) {
+    capabilities: new Set(["seed"]),
+    async *answer(request, caller, signal) {
       const key = keyOf(caller.key);
       if (!key) throw new TesseraError("UNAUTHENTICATED", "the key is no more");
-      const asked = { flow: flow.document.name, input: inputOf(flow, messages), seed, signal };
-      const { id } = await startRun(service, key, asked);
-      const untie = endWith(signal, runs, id);
-      let said = "";
-      try {
-        for await (const { type, data } of runs.events(id)) {
-          const { port, delta } = data as { port?: string; delta?: unknown };
-          if (type !== "output-delta" || port !== answer || typeof delta !== "string") continue;
-          said += delta;
-          yield { text: delta };
-        }
-        const { output, error, spent } = await runs.settled(id);
-        if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
-        const whole = textOf(output?.[answer]);
-        // the value at the end is the truth: what was not streamed of it follows
-        yield {
-          text: whole.startsWith(said) ? whole.slice(said.length) : "",
-          finish: "stop",
-          usage: { prompt: 0, completion: spent?.tokens ?? 0 },
-        };
-      } finally {
-        untie();
-        void runs.cancel(id).catch(() => {}); // where the reader left early
-      }
+      yield* answerOf({ service, key, flow, port }, request, signal);
     },
   });
   return {

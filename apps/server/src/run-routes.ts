@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { sha256, TesseraError } from "@tessera/core";
+import { type Sampling, sha256, TesseraError } from "@tessera/core";
 import { type Budget, type RunState, type Runs, resumed } from "@tessera/graph";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -26,6 +26,8 @@ const idempotency = z.looseObject({ "idempotency-key": z.string().min(1).max(256
 /** What a client asks for when it starts a run. */
 export interface Asked extends Partial<RunBody> {
   readonly flow: string;
+  /** What is asked of its language models. */
+  readonly sampling?: Sampling | undefined;
   /** One key of one principal is one run. */
   readonly idempotencyKey?: string | undefined;
   /** A name for the run where no key makes one; by default a new one. */
@@ -37,14 +39,14 @@ export interface Asked extends Partial<RunBody> {
 /** Starts a run for a key: it counts against the key's places and budget until it ends. */
 export async function startRun(service: Service, key: Key, asked: Asked): Promise<RunState> {
   const { library, runs, meter, starts } = service;
-  const { flow: name, idempotencyKey, input, seed, budget, signal } = asked;
+  const { flow: name, idempotencyKey, input, seed, sampling, budget, signal } = asked;
   assertMayRun(key, name);
   const flow = await library.flow(name);
   const id =
     idempotencyKey === undefined
       ? (asked.id ?? randomUUID())
       : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
-  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed, asked: budget ?? {} };
+  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed, sampling, asked: budget ?? {} };
   const begin = async (known?: RunState) => {
     signal?.throwIfAborted();
     const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });

@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { AnswerReader, type ModelAnswer, splitThoughts } from "./model-answer.js";
 import type { Bound, Context } from "./operator.js";
-import { type Completion, complete, type GenerateRequest, type LanguageModel, type Token } from "./resources.js";
+import {
+  type Completion,
+  complete,
+  type GenerateRequest,
+  type LanguageModel,
+  type Sampling,
+  type Token,
+} from "./resources.js";
 import { countTokens } from "./tokens.js";
 
 /** The settings that every operator which asks a language model shares; spread them into its config. */
@@ -13,6 +20,20 @@ export const asking = {
   /** Each text that goes into a prompt is cut to this many characters, so that a call is bounded. */
   characters: z.int().positive().default(4000),
 };
+
+/** A request as whoever started the run wants it. */
+function sampled(request: GenerateRequest, model: LanguageModel, sampling: Sampling | undefined): GenerateRequest {
+  if (!sampling) return request;
+  const { temperature = request.temperature, topP = request.topP, maxTokens = request.maxTokens } = sampling;
+  const seed = sampling.seed !== undefined && model.capabilities.has("seed") ? sampling.seed : request.seed;
+  return {
+    ...request,
+    maxTokens: Math.min(request.maxTokens, maxTokens),
+    ...(temperature !== undefined && { temperature }),
+    ...(topP !== undefined && { topP }),
+    ...(seed !== undefined && { seed }),
+  };
+}
 
 /** A token of which the beginning was cut, from its alternatives too where they have it. */
 function cutToken(token: Token, rest: string): Token {
@@ -37,8 +58,8 @@ function tokensOf(text: string, tokens: readonly Token[], kept: ModelAnswer["kep
 }
 
 /**
- * Reads one answer to the end; passes the run's signal on and reports what was spent: the usage that the model reports,
- * or else an estimate. Every operator asks here, so that here the thoughts of a reasoning model are parted from its
+ * Reads one answer to the end, drawn as whoever started the run wants it; passes the run's signal on and reports what was
+ * spent: the usage that the model reports, or else an estimate. Every operator asks here, so that here the thoughts of a reasoning model are parted from its
  * answer: `text` and `tokens` are those of the answer alone. `hear` gets each part of the answer as it comes; what it
  * heard is a draft where a later part shows that it was a thought, and the returned text is what counts.
  */
@@ -52,15 +73,15 @@ export async function ask(
   const pass = (part: string): void => {
     if (part !== "") hear?.(part);
   };
-  const said = await complete(model, request, context.signal, reader && ((part) => pass(reader.push(part))));
+  const wanted = sampled(request, model, context.sampling);
+  const said = await complete(model, wanted, context.signal, reader && ((part) => pass(reader.push(part))));
   if (reader) pass(reader.end());
-  const tokens = said.usage
-    ? said.usage.prompt + said.usage.completion
-    : [...request.messages.map(({ content }) => content), said.text].reduce(
-        (sum, text) => sum + countTokens(text, model),
-        0,
-      );
-  context.spend({ calls: 1, tokens });
+  const { prompt, completion } = said.usage ?? {
+    prompt: request.messages.reduce((sum, { content }) => sum + countTokens(content, model), 0),
+    completion: countTokens(said.text, model),
+  };
+  context.spend({ calls: 1, tokens: prompt + completion });
+  context.answered?.({ prompt, completion, finish: said.finish });
   const { answer, thoughts, kept } = splitThoughts(said.text);
   return answer === said.text
     ? said

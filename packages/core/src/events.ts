@@ -1,5 +1,6 @@
 import type { TesseraError } from "./errors.js";
 import type { Spending } from "./operator.js";
+import type { ModelCall } from "./resources.js";
 
 /** Why a node did not run. */
 export type SkipReason = "when" | "source" | "error" | "budget";
@@ -9,6 +10,7 @@ export type FlowEvent =
   | { readonly type: "flow-start"; readonly path: string; readonly flow: string; readonly input: unknown }
   | { readonly type: "node-start"; readonly path: string; readonly operator: string; readonly input: unknown }
   | { readonly type: "node-delta"; readonly path: string; readonly port: string; readonly delta: unknown }
+  | ({ readonly type: "model-end"; readonly path: string } & ModelCall)
   | { readonly type: "node-skip"; readonly path: string; readonly reason: SkipReason; readonly index?: number }
   /** What changes no run, and somebody should know: an operator that reports more than its bound, a list cut by the budget. */
   | { readonly type: "warning"; readonly path: string; readonly message: string }

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
-import type { Capability, Host, Principal } from "./resources.js";
+import type { Capability, Host, ModelCall, Principal, Sampling } from "./resources.js";
 
 /** Named, typed ports. */
 export type Ports = Record<string, z.ZodType>;
@@ -36,6 +36,10 @@ export interface Context {
   emit(port: string, delta: unknown): void;
   /** Reports what was used; counts against the run's budget. */
   spend(use: Spending): void;
+  /** What is asked of language models here, by whoever started the run; `ask` heeds it. */
+  readonly sampling?: Sampling | undefined;
+  /** Tells those who watch the run of a model's answer; `ask` does. */
+  answered?(call: ModelCall): void;
 }
 
 /** Model calls, tokens (prompt and completion), layers of an encoder (one a text), and cost in any one currency. */

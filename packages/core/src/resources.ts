@@ -93,6 +93,26 @@ export interface GenerateRequest {
   readonly alternatives?: number | undefined;
 }
 
+/** What whoever starts a run asks of the language models in it, over what their operators ask by themselves. */
+export interface Sampling {
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  /** For models that know seeds; others draw as they do. */
+  readonly seed?: number | undefined;
+  /** The most tokens of one answer; the operator's own limit holds where it is less. */
+  readonly maxTokens?: number | undefined;
+  /** The paths of the nodes whose models it is for ("ask/answer"), with all that is inside them; by default all. */
+  readonly paths?: readonly string[] | undefined;
+}
+
+/** What one answer of a language model came to. */
+export interface ModelCall {
+  /** Tokens, as the model counts them, or else as they are estimated. */
+  readonly prompt: number;
+  readonly completion: number;
+  readonly finish: "stop" | "length";
+}
+
 /** A part of an answer. */
 export interface Delta {
   readonly text: string;

@@ -338,14 +338,14 @@ export class DurableRuns implements Runs {
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {
     const { records, runner } = this.settings;
-    const { id, flow, input, principal, seed, budget } = state;
+    const { id, flow, input, principal, seed, budget, sampling } = state;
     const { signal } = working.abort;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => push(event.type, eventData(event)));
     // one that ended before its first note begins anew
     const stream = (await records.run(id))
-      ? await runner.resumeStream(id, { signal, budget, events })
-      : await runner.stream(flow, input, { id, principal, seed, signal, budget, events });
+      ? await runner.resumeStream(id, { signal, budget, sampling, events })
+      : await runner.stream(flow, input, { id, principal, seed, signal, budget, sampling, events });
     working.spent = () => stream.spent();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;

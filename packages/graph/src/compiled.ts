@@ -9,6 +9,7 @@ import {
   type Records,
   type RunJournal,
   type RunRecord,
+  type Sampling,
   type Spent,
   TesseraError,
 } from "@tessera/core";
@@ -34,6 +35,8 @@ export interface RunOptions extends Inside {
   /** What `context.random` is made from; 0 by default, so that the same input gives the same answer. */
   readonly seed?: number | undefined;
   readonly events?: FlowEvents | undefined;
+  /** What is asked of the language models in it, over what its operators ask by themselves. */
+  readonly sampling?: Sampling | undefined;
   /** The name of the run in the records; by default a new one. */
   readonly id?: string | undefined;
 }
@@ -271,6 +274,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       before: settings.before,
       charged: settings.journal && chargesOf(settings.journal),
       principal: settings.principal,
+      sampling: settings.sampling,
       seed: settings.seed ?? 0,
       events,
       within: observation?.within,

@@ -62,7 +62,7 @@ export interface Result {
 
 /**
  * What is finished of a run, and what need not be computed. A run that goes on takes its finished steps by their path,
- * whatever has changed since; a key (operator, version, config, input, principal, revisions) finds results of other runs:
+ * whatever has changed since; a key (operator, version, config, input, principal, revisions, sampling) finds results of other runs:
  * in the cache, and for what-if.
  */
 export class Journal {
@@ -112,8 +112,17 @@ export class Journal {
     const inputHash = hashOf(input, "input");
     // a write changes the revision itself; its key says what it wrote
     const revisions = effects === "write" ? [] : [...program.revisions()];
+    const sampling = program.bound && run.samplingAt(place);
     const plain = sha256(
-      canonicalJson([name, version, hashOf(config, "config"), inputHash, hashOf(run.principal ?? null), revisions]),
+      canonicalJson([
+        name,
+        version,
+        hashOf(config, "config"),
+        inputHash,
+        hashOf(run.principal ?? null),
+        revisions,
+        ...(sampling ? [hashOf(sampling)] : []),
+      ]),
     );
     return { input: inputHash, plain, seeded: sha256(canonicalJson([plain, run.seed, place])), revisions };
   }

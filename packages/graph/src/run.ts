@@ -4,6 +4,7 @@ import {
   type FlowEvent,
   messageOf,
   type Principal,
+  type Sampling,
   type Spent,
   systemClock,
   TesseraError,
@@ -56,6 +57,7 @@ export interface RunSettings extends Omit<LedgerSettings, "warn"> {
   /** What names the run in idempotency keys; by default a name of its own. */
   readonly name?: string | undefined;
   readonly principal?: Principal | undefined;
+  readonly sampling?: Sampling | undefined;
   readonly seed: number;
   readonly events?: FlowEvents | undefined;
   readonly gates?: OutputGates | undefined;
@@ -72,6 +74,7 @@ export class Run implements Owner {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly principal: Principal | undefined;
+  private readonly sampling: Sampling | undefined;
   readonly seed: number;
   readonly events: FlowEvents | undefined;
   readonly journal: Journal | undefined;
@@ -96,6 +99,7 @@ export class Run implements Owner {
     this.ledger = new Ledger({ budget, before, outer, charged, warn: (...warning) => this.warn(...warning) });
     this.clock = clock;
     this.principal = settings.principal;
+    this.sampling = settings.sampling;
     this.seed = settings.seed;
     this.events = settings.events;
     this.journal = settings.journal;
@@ -113,6 +117,14 @@ export class Run implements Owner {
   idempotencyKey(place: string): string {
     this.name ??= randomUUID();
     return `${this.name}:${place}`;
+  }
+
+  /** What whoever started the run asks of the language models of an activation. */
+  samplingAt(path: string): Sampling | undefined {
+    const { paths } = this.sampling ?? {};
+    const isInside = (node: string) =>
+      path === node || (path.startsWith(node) && ["/", "#", "["].includes(path[node.length]!));
+    return !paths || paths.some(isInside) ? this.sampling : undefined;
   }
 
   /** Notes that a node of an activation is ready. */

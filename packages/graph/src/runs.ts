@@ -7,6 +7,7 @@ import {
   type Principal,
   type Records,
   type RunJournal,
+  type Sampling,
   type Spent,
   sha256,
   TesseraError,
@@ -24,6 +25,8 @@ export interface RunRequest {
   readonly principal: Principal;
   readonly budget?: Budget | undefined;
   readonly seed?: number | undefined;
+  /** What is asked of its language models. */
+  readonly sampling?: Sampling | undefined;
   /** The budget that was asked for, where `budget` is what was granted of it: another one under the same id is a conflict. */
   readonly asked?: Budget | undefined;
 }
@@ -42,6 +45,7 @@ export interface RunState {
   readonly input: { readonly [port: string]: Json };
   readonly seed: number;
   readonly budget?: Budget | undefined;
+  readonly sampling?: Sampling | undefined;
   /** Of the input; tells whether the same id is asked for with other input. */
   readonly inputHash: string;
   /** The budget that was asked for at its start; nothing in states of older versions. */
@@ -122,15 +126,17 @@ export function firstState({
   input,
   principal,
   budget,
+  sampling,
   seed = 0,
   asked = budget ?? {},
 }: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
   const inputHash = sha256(canonicalJson(values));
   const started = new Date().toISOString();
-  return { id, flow, principal, status: "running", input: values, seed, budget, asked, inputHash, started };
+  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, inputHash, started };
 }
 
+const jsonOf = (sampling: Sampling | undefined): Json => JSON.parse(JSON.stringify(sampling ?? {}));
 const limits = ["steps", "calls", "tokens", "layers", "cost"] as const;
 const limitOf = (budget: Budget | undefined, kind: (typeof limits)[number]) =>
   budget?.[kind] ?? Number.POSITIVE_INFINITY;
@@ -144,6 +150,7 @@ export function assertSameRun(known: RunState, asked: RunState): void {
   if (known.inputHash !== asked.inputHash) conflict("input");
   if (known.principal.id !== asked.principal.id) conflict("principal");
   if (known.seed !== asked.seed) conflict("seed");
+  if (canonicalJson(jsonOf(known.sampling)) !== canonicalJson(jsonOf(asked.sampling))) conflict("sampling");
   if (known.asked && limits.some((kind) => limitOf(known.asked, kind) !== limitOf(asked.asked, kind)))
     conflict("budget", "resume a run that ended by its budget with a larger one, or use a new Idempotency-Key");
 }

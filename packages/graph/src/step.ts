@@ -1,5 +1,5 @@
 // internal
-import { type Context, type JournalEntry, messageOf, type Principal, TesseraError } from "@tessera/core";
+import { type Context, type JournalEntry, messageOf, type Principal, type Sampling, TesseraError } from "@tessera/core";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
@@ -64,6 +64,17 @@ class Step implements Context, ReservingStep, OuterStep {
 
   get idempotencyKey(): string {
     return this.run.idempotencyKey(this.scope.place(this.path));
+  }
+
+  get sampling(): Sampling | undefined {
+    return this.run.samplingAt(this.path);
+  }
+
+  get answered(): NonNullable<Context["answered"]> {
+    return (call) => {
+      if (this.done || this.scope.over || !this.run.events) return;
+      this.run.emit({ type: "model-end", path: this.path, ...call });
+    };
   }
 
   get random(): () => number {

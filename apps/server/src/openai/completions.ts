@@ -1,9 +1,9 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { type Delta, type GenerateRequest, messageOf, TesseraError, type Token } from "@tessera/core";
+import { type Delta, messageOf, TesseraError, type Token } from "@tessera/core";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
-import type { Caller, ChatTarget } from "./target.js";
+import type { Caller, ChatRequest, ChatTarget } from "./target.js";
 
 /** How one of the two routes says things. */
 interface Wording {
@@ -107,7 +107,7 @@ export interface Answer {
 export async function begin(
   target: ChatTarget,
   model: string,
-  request: GenerateRequest,
+  request: ChatRequest,
   wording: Wording,
   caller: Caller,
   signal: AbortSignal,

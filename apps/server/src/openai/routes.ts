@@ -98,7 +98,8 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
       ownedBy: "tessera",
       revision: model.revision,
       capabilities: model.capabilities,
-      answer: (request, _, signal) => asCaller<LanguageModel>(model, caller).generate(request, signal),
+      answer: ({ question: _, given: __, ...request }, ___, signal) =>
+        asCaller<LanguageModel>(model, caller).generate(request, signal),
     };
   }
 

@@ -1,10 +1,18 @@
-import type { Capability, Delta, GenerateRequest, MaybePromise, Principal } from "@tessera/core";
+import type { Capability, Delta, GenerateRequest, MaybePromise, Message, Principal } from "@tessera/core";
 
 /** Who makes a request of the OpenAI routes. */
 export interface Caller {
   /** Whose share of the models is used: the id of a key. */
   readonly key: string;
   readonly principal?: Principal | undefined;
+}
+
+/** What a client asks: the request as a language model takes it, and what of it a flow takes. */
+export interface ChatRequest extends GenerateRequest {
+  /** The last message of the user and all the others; nothing where the messages leave no question open. */
+  readonly question: { readonly text: string; readonly others: readonly Message[] } | undefined;
+  /** What the client itself said of what has a default. */
+  readonly given: { readonly maxTokens: number | undefined };
 }
 
 /** Something that answers chats under the name of a model: a language model, or a flow. */
@@ -18,7 +26,7 @@ export interface ChatTarget {
    * The answer as it comes. Until the first delta an error becomes an HTTP status; after it, an event of the stream.
    * Reading that stops early, or the signal, ends the work.
    */
-  answer(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<Delta>;
+  answer(request: ChatRequest, caller: Caller, signal: AbortSignal): AsyncIterable<Delta>;
 }
 
 /** Targets that are not models of this process: what a caller may see is theirs to decide. */
