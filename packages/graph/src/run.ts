@@ -123,7 +123,7 @@ export class Run implements Owner {
   samplingAt(path: string): Sampling | undefined {
     const { paths } = this.sampling ?? {};
     const isInside = (node: string) =>
-      path === node || (path.startsWith(node) && ["/", "#", "["].includes(path[node.length]!));
+      path === node || (path.startsWith(node) && ["/", "#", "[", "!"].includes(path[node.length]!));
     return !paths || paths.some(isInside) ? this.sampling : undefined;
   }
 

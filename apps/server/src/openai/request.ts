@@ -61,13 +61,13 @@ const only = <const T extends string | number | boolean>(name: string, ...values
 
 /** Fields that change no answer: whoever sends them loses nothing where they are not used. */
 const unused = {
-  user: z.any(),
-  metadata: z.any(),
-  service_tier: z.any(),
-  safety_identifier: z.any(),
-  prompt_cache_key: z.any(),
-  prompt_cache_retention: z.any(),
-  parallel_tool_calls: z.any(),
+  user: z.any().optional(),
+  metadata: z.any().optional(),
+  service_tier: z.any().optional(),
+  safety_identifier: z.any().optional(),
+  prompt_cache_key: z.any().optional(),
+  prompt_cache_retention: z.any().optional(),
+  parallel_tool_calls: z.any().optional(),
 };
 
 const drawing = {

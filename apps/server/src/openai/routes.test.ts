@@ -310,6 +310,94 @@ describe("rerank", () => {
   });
 });
 
+describe("what agents send", () => {
+  const call = { id: "call_1", type: "function" as const, function: { name: "search", arguments: '{"q":"x"}' } };
+  const agent = (...messages: object[]) =>
+    post("chat/completions", { ...chat, messages: [...chat.messages, ...messages] });
+  const seen = () => poet.requests.at(-1)!.messages.slice(1);
+
+  it("a history with calls of tools, their results and empty contents is read, and the model sees all of it", async () => {
+    const history: OpenAI.ChatCompletionMessageParam[] = [
+      {
+        role: "developer",
+        content: [
+          { type: "text", text: "be " },
+          { type: "text", text: "brief" },
+        ],
+      },
+      { role: "assistant", content: null, refusal: null, tool_calls: [call] },
+      { role: "tool", tool_call_id: "call_1", content: [{ type: "text", text: "found y" }] },
+      {
+        role: "assistant",
+        content: [
+          { type: "text", text: "y " },
+          { type: "refusal", refusal: "but no z" },
+        ],
+      },
+      { role: "user", content: "and now?", name: "ann" },
+      { role: "assistant", content: null, function_call: { name: "look", arguments: "" } },
+      { role: "function", name: "look", content: "nothing" },
+      { role: "assistant", refusal: "I cannot" },
+    ];
+    const messages = [...chat.messages, ...history, ...chat.messages];
+    const answer = await client.chat.completions.create({ ...chat, messages });
+    expect(answer.choices[0]!.message.content).toBe("roses are red indeed");
+    expect(seen()).toEqual([
+      { role: "system", content: "be brief" },
+      { role: "assistant", content: '[called search with {"q":"x"}]' },
+      { role: "user", content: "[search returned]\nfound y" },
+      { role: "assistant", content: "y but no z" },
+      { role: "user", content: "ann: and now?" },
+      { role: "assistant", content: "[called look with nothing]" },
+      { role: "user", content: "[look returned]\nnothing" },
+      { role: "assistant", content: "I cannot" },
+      { role: "user", content: "a poem" },
+    ]);
+  });
+
+  it("an answer of this service goes back as it came, with all that other services put beside it", async () => {
+    const { message } = (await client.chat.completions.create(chat)).choices[0]!;
+    for (const more of [
+      {},
+      { annotations: [], audio: null, refusal: null, tool_calls: null, function_call: null, reasoning_content: "hm" },
+      { content: null },
+      { content: null, audio: { id: "audio_1" } },
+      {
+        content: undefined,
+        tool_calls: [{ ...call, type: "custom", function: undefined, custom: { name: "c", input: "i" } }],
+      },
+      { content: [], tool_calls: [] },
+    ])
+      expect([more, (await agent({ ...message, ...more }, ...chat.messages)).status]).toEqual([more, 200]);
+  });
+
+  it("fields that ask for nothing else than what is given are taken", async () => {
+    const fields = {
+      n: 1,
+      frequency_penalty: 0,
+      presence_penalty: null,
+      logit_bias: {},
+      tools: [],
+      tool_choice: "auto",
+      parallel_tool_calls: true,
+      response_format: { type: "text" },
+      modalities: ["text"],
+      store: false,
+      user: "u",
+      metadata: { a: "b" },
+      service_tier: "auto",
+      stream: false,
+      stream_options: null,
+      stop: null,
+      top_p: 1,
+    };
+    expect((await post("chat/completions", { ...chat, ...fields })).status).toBe(200);
+    // tools that must not be called
+    const tools = [{ type: "function", function: { name: "search" } }];
+    expect((await post("chat/completions", { ...chat, tools, tool_choice: "none" })).status).toBe(200);
+  });
+});
+
 describe("bad input", () => {
   it("is refused in OpenAI's shape, and names the field", async () => {
     const cases: [path: string, body: unknown, status: number, param: string | null][] = [
@@ -318,7 +406,20 @@ describe("bad input", () => {
       ["chat/completions", { ...chat, model: "none" }, 404, "model"],
       ["chat/completions", { ...chat, model: "__proto__" }, 404, "model"],
       ["chat/completions", { ...chat, messages: [] }, 400, "messages"],
-      ["chat/completions", { ...chat, messages: [{ role: "tool", content: "x" }] }, 400, "messages.0.role"],
+      ["chat/completions", { ...chat, messages: [{ role: "robot", content: "x" }] }, 400, "messages.0.role"],
+      ["chat/completions", { ...chat, messages: [{ role: "user", content: null }] }, 400, "messages.0.content"],
+      ["chat/completions", { ...chat, messages: [{ role: "user" }] }, 400, "messages.0.content"],
+      ["chat/completions", { ...chat, messages: [{ role: "tool", content: 3 }] }, 400, "messages.0.content"],
+      ["chat/completions", { ...chat, top_k: 5 }, 400, "top_k"],
+      ["chat/completions", { ...chat, tool_choice: "required" }, 400, "tool_choice"],
+      ["chat/completions", { ...chat, frequency_penalty: 1 }, 400, "frequency_penalty"],
+      ["chat/completions", { ...chat, reasoning_effort: "high" }, 400, "reasoning_effort"],
+      ["chat/completions", { ...chat, modalities: ["audio"] }, 400, "modalities.0"],
+      ["chat/completions", { ...chat, store: true }, 400, "store"],
+      ["chat/completions", { ...chat, stream: true, stream_options: { usage: true } }, 400, "stream_options.usage"],
+      ["chat/completions", { ...chat, model: "plain", seed: 1 }, 400, "seed"],
+      ["chat/completions", { ...chat, functions: [{ name: "f" }] }, 400, "functions"],
+      ["completions", { model: "poet", prompt: "a", top_k: 5 }, 400, "top_k"],
       [
         "chat/completions",
         { ...chat, messages: [{ role: "user", content: [{ type: "image_url" }] }] },
