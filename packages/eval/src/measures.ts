@@ -45,7 +45,7 @@ export function answerMeasures(given: Answer, { answers, gold = [] }: Question):
         EM: exactMatch(text, answers),
         F1: answerF1(text, answers),
         accuracy: containsAnswer(text, answers),
-        "ROUGE-L": rougeL(text.replace(/\[\d+\]/g, " "), answers),
+        "ROUGE-L": rougeL(text, answers),
       }),
     "cites gold first": gilded * Number(cited.length > 0 && relevant.has(cited[0]!)),
     "cites gold": gilded * Number(cited.some((id) => relevant.has(id))),

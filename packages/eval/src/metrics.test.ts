@@ -69,6 +69,102 @@ describe("measures of a ranking", () => {
   });
 });
 
+describe("measures of a ranking with repeated ids", () => {
+  const ids = fc.constantFrom("a", "b", "c", "d", "e");
+  it("stay within 0 and 1, and count each id at its first place", () => {
+    fc.assert(
+      fc.property(
+        fc.array(ids, { maxLength: 12 }),
+        fc.uniqueArray(ids, { minLength: 1 }),
+        fc.integer({ min: 1, max: 12 }),
+        (ranked, gold, k) => {
+          const relevant = new Set(gold);
+          // the same ranking, in which every repetition is an id of its own that nobody wants
+          const once = ranked.map((id, at) => (ranked.indexOf(id) === at ? id : `${id} ${at}`));
+          for (const measure of [
+            (list: string[]) => recallAt(k, list, relevant),
+            (list: string[]) => precisionAt(k, list, relevant),
+            (list: string[]) => allAt(k, list, relevant),
+            (list: string[]) => ndcgAt(k, list, relevant),
+            (list: string[]) => averagePrecision(list, relevant),
+            (list: string[]) => reciprocalRank(list, relevant),
+          ]) {
+            expect(measure(ranked)).toBe(measure(once));
+            expect(measure(ranked)).toBeLessThanOrEqual(1);
+          }
+          expect(citationRecall(ranked, relevant)).toBeLessThanOrEqual(1);
+        },
+      ),
+    );
+    expect(recallAt(4, ["a", "a", "a"], new Set(["a"]))).toBe(1);
+    expect(ndcgAt(4, ["a", "a", "a"], new Set(["a"]))).toBe(1);
+    expect(averagePrecision(["a", "a", "a"], new Set(["a"]))).toBe(1);
+  });
+});
+
+describe("what of an answer is measured", () => {
+  const measures = { exactMatch, answerF1, containsAnswer, rougeL };
+  const all = (given: string, accepted: string[]) => Object.values(measures).map((measure) => measure(given, accepted));
+
+  it.each([
+    ["tugs [1]", "tugs"],
+    ["Tugs.[1][2]", "tugs"],
+    ["**Tugs** [^3]", "tugs"],
+    ["_tugs_ 【4†source】", "tugs"],
+    ["<b>tugs</b> [passage 2]", "tugs"],
+    ["[tugs](https://a.b/c) [1, 2]", "tugs"],
+    ["~~`tugs`~~［1］ [2-4] [1 and 2]", "tugs"],
+    ["“tugs”", "tugs"],
+    ["1,000 tugs", "1000 tugs"],
+    ["−5 °C", "-5 °C"],
+    ["1939–1945", "1939-1945"],
+  ])("%j is %j in every measure", (given, wanted) => {
+    expect(all(given, [wanted])).toEqual([1, 1, 1, 1]);
+  });
+
+  it("markers and emphasis change no measure of any answer", () => {
+    const word = fc.constantFrom("tugs", "C++", "3.5", "-5", "the", "東京都", "rows", "café", "in 1950", "x");
+    const text = fc.array(word, { minLength: 1, maxLength: 5 });
+    const decoration = fc.constantFrom(" [1]", "[12][3]", " [1, 2]", " [2–4]", "[^1]", " 【1†a.md】", "［2］");
+    const emphasis = fc.constantFrom("**", "*", "__", "~~", "");
+    fc.assert(
+      fc.property(text, text, decoration, emphasis, fc.nat(), (given, wanted, mark, star, at) => {
+        const place = at % given.length;
+        const decorated = given.map((one, i) => (i === place ? `${star}${one}${star}${mark}` : one)).join(" ");
+        expect(all(decorated, [wanted.join(" ")])).toEqual(all(given.join(" "), [wanted.join(" ")]));
+      }),
+    );
+  });
+
+  it.each([
+    ["C#", "C++"],
+    ["C", "C#"],
+    ["3.5", "35"],
+    ["-5", "5"],
+    ["−5", "5"],
+    ["1/2", "12"],
+    ["10:30", "1030"],
+    ["10^5", "105"],
+    ["[0, 1]", ""],
+    ["rows `a[1]`", "rows a"],
+    ["in [1950]", "in"],
+  ])("%j is not %j", (given, wanted) => {
+    expect(exactMatch(given, [wanted])).toBe(0);
+    expect(rougeL(given, [wanted])).toBeLessThan(1);
+    expect(answerF1(given, [wanted])).toBeLessThan(1);
+  });
+
+  it("languages without spaces have words", () => {
+    expect(exactMatch("東京都です", ["東京都"])).toBe(0);
+    expect(containsAnswer("東京都です。", ["東京都"])).toBe(1);
+    // three characters of five, all that are wanted
+    expect(answerF1("東京都です", ["東京都"])).toBeCloseTo(0.75, 12);
+    expect(rougeL("東京都です", ["東京都"])).toBeCloseTo(0.75, 12);
+    expect(containsAnswer("答えはカタカナ", ["カタカナ"])).toBe(1);
+    expect(answerF1("京都", ["東京"])).toBeCloseTo(0.5, 12);
+  });
+});
+
 describe("measures of an answer", () => {
   it("row 60: normalise as SQuAD's script does", () => {
     expect(normalAnswer("The  Eiffel-Tower, (Paris)!")).toBe("eiffeltower paris");

@@ -1,6 +1,7 @@
 /**
- * Measures of a ranking against the ids that are relevant. `ranked` is best first, without repetitions; relevance is
- * binary. Every measure lies between 0 and 1; where nothing is relevant it is NaN, and belongs into no mean.
+ * Measures of a ranking against the ids that are relevant. `ranked` is best first; an id that comes again keeps its place
+ * and is relevant no second time. Relevance is binary. Every measure lies between 0 and 1; where nothing is relevant it
+ * is NaN, and belongs into no mean.
  */
 
 /** The share of the relevant that stand among the first k. */
@@ -29,19 +30,30 @@ export function reciprocalRank(ranked: readonly string[], relevant: ReadonlySet<
 export function averagePrecision(ranked: readonly string[], relevant: ReadonlySet<string>): number {
   let hits = 0;
   let sum = 0;
-  for (const [index, id] of ranked.entries()) if (relevant.has(id)) sum += ++hits / (index + 1);
+  for (const rank of ranks(ranked, relevant)) sum += ++hits / rank;
   return sum / relevant.size;
 }
 
 /** DCG / ideal DCG over the first k, DCG = Σ rel_i / log2(i + 1), ranks from 1 (Järvelin and Kekäläinen 2002). */
 export function ndcgAt(k: number, ranked: readonly string[], relevant: ReadonlySet<string>): number {
-  const gain = (index: number): number => 1 / Math.log2(index + 2);
+  const gain = (rank: number): number => 1 / Math.log2(rank + 1);
   let dcg = 0;
-  for (const [index, id] of ranked.slice(0, k).entries()) if (relevant.has(id)) dcg += gain(index);
+  for (const rank of ranks(ranked.slice(0, k), relevant)) dcg += gain(rank);
   let ideal = 0;
-  for (let index = 0; index < Math.min(k, relevant.size); index++) ideal += gain(index);
+  for (let rank = 1; rank <= Math.min(k, relevant.size); rank++) ideal += gain(rank);
   return dcg / ideal;
 }
 
+/** The ranks, from 1, at which relevant ids stand for the first time. */
+function ranks(ranked: readonly string[], relevant: ReadonlySet<string>): number[] {
+  const seen = new Set<string>();
+  const result: number[] = [];
+  for (const [index, id] of ranked.entries()) {
+    if (relevant.has(id) && !seen.has(id)) result.push(index + 1);
+    seen.add(id);
+  }
+  return result;
+}
+
 const found = (k: number, ranked: readonly string[], relevant: ReadonlySet<string>): number =>
-  ranked.slice(0, k).filter((id) => relevant.has(id)).length;
+  ranks(ranked.slice(0, k), relevant).length;
