@@ -1,112 +1,140 @@
 // internal
 import type { Database } from "@tessera/core";
+import { sqlFunctions } from "./sql-functions.js";
+import { type SqlToken, sqlTokens } from "./sql-tokens.js";
 
 const list = (names: string): ReadonlySet<string> => new Set(names.trim().split(/\s+/));
 
 /** What a statement that only reads may begin with. */
 const beginnings = list("select with values");
 
-/** Words that change data, or lock it, wherever they stand: also inside a WITH, and after a SELECT. */
-const writes = list("insert update delete merge replace into upsert truncate");
+/** Words that change data where they begin a statement, also inside a WITH and after one. */
+const writes = list("insert update delete merge replace upsert truncate");
 
 /** Words that a parenthesis may follow without a call. */
 const clauses = list(`
-  all and any array as between by case cross distinct else except exists filter from full group having in inner
-  intersect is join key lateral left like ilike limit materialized natural not of offset on or order outer over
-  partition recursive returning right row rows select similar some then to union using values when where window with
-  within char character decimal numeric varchar float double time timestamp interval escape glob regexp rlike div mod
-  xor ordinality tablesample return`);
+  all and any array as between by case cross cube distinct else except exists filter from full group grouping having in
+  inner intersect is join key lateral left like ilike limit materialized natural not of offset on or order outer over
+  partition recursive returning right rollup row rows select sets similar some then to union using values when where
+  window with within char character bit decimal dec numeric varchar nchar binary varbinary float double time timestamp
+  timestamptz interval escape glob regexp rlike match against div mod xor ordinality tablesample bernoulli repeatable
+  columns return`);
 
-/** Functions that read only. Any other call is refused: an unknown function may sleep, write or open a file. */
-const functions = list(`
-  abs acos array_agg array_length ascii asin atan atan2 avg bit_length bool_and bool_or btrim cast ceil ceiling
-  char_length character_length coalesce concat concat_ws corr cos cot count cume_dist current_date current_time
-  current_timestamp curdate date date_add date_format date_part date_sub date_trunc datediff datetime day dayofmonth
-  dayofweek dayofyear degrees dense_rank every exp extract first_value floor format from_unixtime generate_series
-  greatest group_concat grouping hour if ifnull iif initcap instr isnull json json_agg json_array json_array_length
-  json_each json_extract json_object json_object_agg json_type json_valid jsonb_agg julianday lag last_value lcase lead
-  least left length likelihood likely ln locate log log10 log2 lower lpad ltrim make_date max md5 mid min minute mod
-  month nth_value ntile nullif octet_length overlay percent_rank percentile_cont percentile_disc pi position pow power
-  printf quarter quote radians rank regexp_count regexp_like regexp_matches regexp_replace regexp_substr repeat replace
-  reverse right round row_number rpad rtrim second sign sin split_part sqrt stddev stddev_pop stddev_samp str_to_date
-  strftime string_agg strpos substr substring sum tan time timediff timestampdiff to_char to_date to_number
-  to_timestamp total translate trim trunc truncate typeof ucase unicode unnest unixepoch upper variance var_pop var_samp
-  week weekday year yearweek`);
+/** Words after which a value or a name stands, so that a word of `writes` there is a column's or a table's name. */
+const before = list(`
+  select distinct all where and or not on by having when then else case between in like ilike as from join using limit
+  offset is end over`);
 
-interface Token {
-  readonly kind: "word" | "quoted" | "text" | "sign";
-  readonly text: string;
+const sign = (token: SqlToken | undefined, text: string): boolean => token?.kind === "sign" && token.text === text;
+const word = (token: SqlToken | undefined, text: string): boolean => token?.kind === "word" && token.text === text;
+
+/** The index of the parenthesis that closes the one at `open`; the number of tokens where none does. */
+function closingOf(tokens: readonly SqlToken[], open: number): number {
+  let depth = 0;
+  for (let at = open; at < tokens.length; at++) {
+    if (sign(tokens[at], "(")) depth++;
+    else if (sign(tokens[at], ")") && --depth === 0) return at;
+  }
+  return tokens.length;
 }
 
-const closings: Record<string, string> = { "'": "'", '"': '"', "`": "`", "[": "]" };
+/** Whether the parentheses at `open` hold names alone, with or without types: a list of columns. */
+const holdsNames = (tokens: readonly SqlToken[], open: number): boolean =>
+  tokens
+    .slice(open + 1, closingOf(tokens, open))
+    .every(({ kind, text }) => kind === "word" || kind === "quoted" || (kind === "sign" && text === ","));
 
-/** The tokens of a statement, or why it cannot be read with certainty. What two databases may read differently is refused. */
-function tokensOf(statement: string, dialect: Database["dialect"]): Token[] | string {
-  const tokens: Token[] = [];
-  for (let at = 0; at < statement.length; ) {
-    const character = statement[at]!;
-    const two = statement.slice(at, at + 2);
-    if (/[ \t\r\n]/.test(character)) {
-      at += 1;
-    } else if (two === "--" || two === "/*" || (character === "#" && dialect === "mysql")) {
-      return "it holds a comment";
-    } else if (character in closings && !(character === "[" && dialect !== "sqlite")) {
-      if (character === "`" && dialect === "postgresql") return "it holds a backtick";
-      const closing = closings[character]!;
-      let end = at + 1;
-      while (
-        end < statement.length &&
-        (statement[end] !== closing || (closing !== "]" && statement[end + 1] === closing))
-      ) {
-        if (statement[end] === "\\" && closing !== "]") return "it holds a backslash in quotes";
-        end += statement[end] === closing ? 2 : 1;
-      }
-      if (end >= statement.length) return "a quote is not closed";
-      const name = character !== "'" && !(character === '"' && dialect === "mysql");
-      tokens.push({ kind: name ? "quoted" : "text", text: statement.slice(at + 1, end).toLowerCase() });
-      at = end + 1;
-    } else if (/[\p{L}\p{N}_]/u.test(character)) {
-      const word = /^[\p{L}\p{N}\p{M}_]+/u.exec(statement.slice(at))![0];
-      tokens.push({ kind: "word", text: word.toLowerCase() });
-      at += word.length;
-    } else if (/^\[[^\]]*['"`]/.test(statement.slice(at, at + 200))) {
-      return "it holds a quote in brackets";
-    } else if (two === ":=") {
-      return "it assigns a variable";
-    } else if (/[-+*/%<>=!~^&|()[\].,;:?@#]/.test(character)) {
-      tokens.push({ kind: "sign", text: character });
-      at += 1;
-    } else {
-      return `it holds the character ${JSON.stringify(character)}`;
+/** Whether the name at `at`, before a parenthesis, is that of a table expression or an alias: a(x) AS (SELECT …), (…) v(x). */
+function isNamed(tokens: readonly SqlToken[], at: number): boolean {
+  const previous = tokens[at - 1];
+  if (previous?.kind === "word" && ["as", "with", "recursive"].includes(previous.text)) return true;
+  if (!holdsNames(tokens, at + 1)) return false;
+  if (sign(previous, ")")) {
+    let depth = 0;
+    for (let from = at - 1; from >= 0; from--) {
+      if (sign(tokens[from], ")")) depth++;
+      // after DISTINCT ON (…) there is a value, which may be a call
+      else if (sign(tokens[from], "(") && --depth === 0) return !word(tokens[from - 1], "on");
     }
+    return false;
   }
-  return tokens;
+  if (!sign(previous, ",")) return false;
+  // a further table expression of WITH: its body is a query, where that of FROM f() AS (…) is a list of columns
+  let next = closingOf(tokens, at + 1) + 1;
+  if (!word(tokens[next++], "as")) return false;
+  if (word(tokens[next], "not")) next++;
+  if (word(tokens[next], "materialized")) next++;
+  if (!sign(tokens[next], "(")) return false;
+  const body = tokens[next + 1];
+  return (
+    word(body, "select") ||
+    word(body, "with") ||
+    sign(body, "(") ||
+    (word(body, "values") && sign(tokens[next + 2], "("))
+  );
+}
+
+/** Whether the word at `at` begins a statement that writes, and is not the name of a column or of a function. */
+function isWrite(tokens: readonly SqlToken[], at: number, functions: ReadonlySet<string>): boolean {
+  const [previous, next] = [tokens[at - 1], tokens[at + 1]];
+  if (sign(next, "(") && functions.has(tokens[at]!.text)) return false;
+  if (previous?.kind === "word") return !before.has(previous.text);
+  if (sign(previous, "(")) return next === undefined || next.kind === "word" || next.kind === "quoted";
+  return !(previous?.kind === "sign" && !"();".includes(previous.text));
+}
+
+/** Why tokens, which are those of one reading, do not surely only read. */
+function reasonAgainst(
+  tokens: readonly SqlToken[],
+  functions: ReadonlySet<string>,
+  admitted: ReadonlySet<string>,
+): string | undefined {
+  const first = tokens.find(({ text }) => text !== "(");
+  if (first?.kind !== "word" || !beginnings.has(first.text)) return "it does not begin with SELECT, WITH or VALUES";
+  for (const [index, { kind, text }] of tokens.entries()) {
+    const [previous, after] = [tokens[index - 1], tokens[index + 1]];
+    const call = sign(after, "(");
+    if (kind === "comment") return "it holds a comment";
+    if (kind === "sign" && text === ";") return "it holds more than one statement";
+    if (kind === "word" && (text === "into" || (writes.has(text) && isWrite(tokens, index, functions))))
+      return `it holds ${text.toUpperCase()}`;
+    const locks = text === "lock" && word(after, "in") && word(tokens[index + 2], "share"); // MySQL's older way
+    const waits = text === "for" && ["share", "no", "key", "update"].includes(after?.kind === "word" ? after.text : "");
+    if (kind === "word" && (locks || waits)) return "it locks rows";
+    if (call && (kind === "text" || text === "]" || text === ")")) return "it calls what is not a plain name";
+    if (!call || kind === "sign" || isNamed(tokens, index)) continue;
+    const qualified = sign(previous, ".");
+    let name = text;
+    for (let at = index - 1; sign(tokens[at], ".") && tokens[at - 1]; at -= 2) name = `${tokens[at - 1]!.text}.${name}`;
+    if (admitted.has(name)) continue;
+    if (kind !== "word" || qualified || !(functions.has(text) || clauses.has(text))) return `it calls ${name}`;
+  }
+  return undefined;
 }
 
 /**
  * Why a statement is refused, or `undefined` where it surely only reads. It fails closed: one statement that begins
- * with SELECT, WITH or VALUES, without comments, without a word that writes or locks, and with calls of known reading
- * functions only. It is the first of two guards: the second is a connection that cannot write.
+ * with SELECT, WITH or VALUES, without comments, without a word that writes or locks, and with calls of functions that
+ * the dialect's catalogue has as reading ones, or that `admitted` names. Where a backslash may be read in two ways both
+ * must pass, or be no statement at all, so that a database that reads it so runs nothing. It is the first of two guards: the second is a
+ * connection that cannot write.
  */
-export function refusal(statement: string, dialect: Database["dialect"]): string | undefined {
+export function refusal(
+  statement: string,
+  dialect: Database["dialect"],
+  admitted: readonly string[] = [],
+): string | undefined {
   if (statement.length > 20_000) return "it is longer than 20,000 characters";
-  const tokens = tokensOf(statement.trim().replace(/;\s*$/, ""), dialect);
-  if (typeof tokens === "string") return tokens;
-  const first = tokens.find(({ text }) => text !== "(");
-  if (first?.kind !== "word" || !beginnings.has(first.text)) return "it does not begin with SELECT, WITH or VALUES";
-  for (const [index, { kind, text }] of tokens.entries()) {
-    const [before, after] = [tokens[index - 1], tokens[index + 1]];
-    const call = after?.kind === "sign" && after.text === "(";
-    if (kind === "sign" && text === ";") return "it holds more than one statement";
-    if (kind === "word" && writes.has(text) && !(call && functions.has(text))) return `it holds ${text.toUpperCase()}`;
-    const locks = text === "lock" && after?.text === "in" && tokens[index + 2]?.text === "share"; // MySQL's older way
-    if (kind === "word" && (locks || (text === "for" && ["share", "no", "key"].includes(after?.text ?? ""))))
-      return "it locks rows";
-    if (call && (kind === "text" || text === "]" || text === ")")) return "it calls what is not a plain name";
-    if (!call || kind === "sign") continue;
-    const named = before?.kind === "word" && ["as", "with", "recursive"].includes(before.text); // t(a, b)
-    const known = functions.has(text) && before?.text !== "." && kind === "word";
-    if (!named && !known && !(kind === "word" && clauses.has(text) && before?.text !== ".")) return `it calls ${text}`;
-  }
-  return undefined;
+  const plain = statement.trim().replace(/;\s*$/, "");
+  const names = new Set(admitted.map((name) => name.toLowerCase()));
+  const ways = dialect === "sqlite" || !plain.includes("\\") ? [false] : [false, true];
+  const readings = ways.map((escapes) => {
+    const read = sqlTokens(plain, { dialect, escapes });
+    if (!("reason" in read)) return { reason: reasonAgainst(read, sqlFunctions[dialect], names), void: false };
+    // what stands before the fault might run where a database takes one statement after another
+    const before = reasonAgainst(read.tokens, sqlFunctions[dialect], names);
+    return { reason: before ?? read.reason, void: before === undefined && read.void };
+  });
+  const read = readings.filter((reading) => !reading.void);
+  return (read.length > 0 ? read : readings).find(({ reason }) => reason !== undefined)?.reason;
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Hit } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import { SqliteDatabase } from "./sqlite.js";
-import { readStatement, textToSql } from "./text-to-sql.js";
+import { textToSql } from "./text-to-sql.js";
 
 const tables = `
 CREATE TABLE river (name TEXT PRIMARY KEY, length INTEGER);
@@ -79,9 +79,15 @@ describe("query.text-to-sql", () => {
     expect((await run(["SELECT name FROM river"], { rows: 2 })).rows).toHaveLength(2);
   });
 
-  it("finds the statement in what was said", () => {
-    expect(readStatement("The query is: select 1;")).toBe("select 1");
-    expect(readStatement("```\nSELECT 2\n```\nIt selects 2.")).toBe("SELECT 2");
+  it("a setting admits more functions, by name and schema", async () => {
+    const total = "SELECT app.rank_of(name) FROM river";
+    expect(await run([total], { repairs: 0 })).toMatchObject({ valid: false, error: "refused: it calls app.rank_of" });
+    // SQLite has no such function: it was asked
+    expect(await run([total], { repairs: 0, functions: ["app.rank_of"] })).toMatchObject({
+      valid: false,
+      error: expect.not.stringMatching(/refused/),
+    });
+    expect(textToSql.config.safeParse({ ...config, functions: ["a; b"] }).success).toBe(false);
   });
 });
 

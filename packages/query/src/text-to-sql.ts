@@ -17,14 +17,8 @@ import {
   text,
 } from "@tessera/core";
 import { z } from "zod";
+import { readStatement } from "./sql-answer.js";
 import { refusal } from "./sql-guard.js";
-
-/** The statement that an answer holds: in a code fence, or from its first SELECT, WITH or VALUES on. */
-export function readStatement(answer: string): string {
-  const fenced = /```(?:[a-z]*)\s*\n?([\s\S]*?)```/i.exec(answer)?.[1];
-  const statement = fenced ?? /\b(?:select|with|values)\b[\s\S]*/i.exec(answer)?.[0] ?? answer;
-  return statement.trim().replace(/;\s*$/, "");
-}
 
 /** Rows as text: a line of columns, and a line for each row. */
 function show(rows: readonly { [column: string]: Json }[]): string {
@@ -55,6 +49,8 @@ export const textToSql = operator({
     repairs: z.int().min(0).max(2).default(2),
     /** The most rows that are read. */
     rows: z.int().positive().default(50),
+    /** Functions that a statement may call besides those of the dialect's catalogue that only read; with their schema, if any. */
+    functions: z.array(z.string().regex(/^[\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*){0,2}$/u)).default([]),
   }),
   ports: {
     input: { query: text },
@@ -85,8 +81,9 @@ export const textToSql = operator({
           },
           context,
         );
-        sql = readStatement(answer.text);
-        const reason = refusal(sql, database.dialect);
+        const read = readStatement(answer.text, database.dialect);
+        sql = read.sql;
+        const reason = sql === "" ? read.error : (refusal(sql, database.dialect, config.functions) ?? read.error);
         try {
           if (reason === undefined) {
             const rows = await database.read(sql, config.rows, context.signal);
@@ -99,7 +96,7 @@ export const textToSql = operator({
           context.signal.throwIfAborted();
           error = messageOf(thrown);
         }
-        prompt = `${quote("tables", tables)}\n${quote("question", query)}\n${quote("statement", sql)}\n${quote("error", error)}\nThe statement failed. Write it again, right.`;
+        prompt = `${quote("tables", tables)}\n${quote("question", query)}\n${quote("statement", sql || answer.text)}\n${quote("error", error)}\nThe statement failed. Write it again, right.`;
       }
       return { sql, valid: false, rows: [], hits: [], ...(error !== undefined && { error }) };
     };
