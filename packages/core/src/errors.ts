@@ -97,9 +97,13 @@ export class TesseraError extends Error {
     this.findings = details.findings ?? [];
   }
 
-  /** Works across copies of the package, where `instanceof` does not. */
+  /** Works across copies of the package, where `instanceof` does not; never throws, whatever was thrown. */
   static is(value: unknown): value is TesseraError {
-    return typeof value === "object" && value !== null && brand in value;
+    try {
+      return typeof value === "object" && value !== null && brand in value;
+    } catch {
+      return false;
+    }
   }
 
   /** The error as plain data: what a machine reads, and what travels. */
@@ -204,15 +208,17 @@ export function logLine(thrown: unknown): string {
   return maskSecrets(parts.join("; caused by "));
 }
 
-/** The message of anything that was thrown; of a failed check of a schema its first issue, with the place in the value. */
+/**
+ * The message of anything that was thrown; of a failed check of a schema its first issue, with the place in the value. It
+ * never throws, whatever the value does when it is looked at.
+ */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof z.ZodError) {
-    const [issue] = thrown.issues;
-    return issue ? [z.core.toDotPath(issue.path), issue.message].filter(Boolean).join(": ") : thrown.message;
-  }
-  if (thrown instanceof Error) return thrown.message;
   try {
-    return String(thrown);
+    if (thrown instanceof z.ZodError) {
+      const [issue] = thrown.issues;
+      return issue ? [z.core.toDotPath(issue.path), issue.message].filter(Boolean).join(": ") : String(thrown.message);
+    }
+    return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
     return "a value that cannot be printed";
   }

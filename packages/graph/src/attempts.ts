@@ -1,10 +1,10 @@
 // internal
 import { limits, type Policy, TesseraError } from "@tessera/core";
+import { located } from "./foreign.js";
 import { AttemptFeed, type Feed } from "./gates.js";
 import type { Begin, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
-import { located } from "./step.js";
 
 /** An activation under a policy: a timeout for each attempt, another attempt after a failure, left out in the end or not. */
 class Attempts implements Owner {

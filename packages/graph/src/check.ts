@@ -226,6 +226,7 @@ export class Checker {
       const plan = (ports: Ports): PlannedPorts =>
         new Map(
           Object.entries(ports).map(([name, schema]) => {
+            if (name === "__proto__") throw new TesseraError("BAD_OPERATOR", 'no port can be named "__proto__"');
             const type = portTypeOf(schema);
             return [name, { type: required(type), optional: isOptional(type) }];
           }),

@@ -27,14 +27,14 @@ import { CompiledFlow } from "./compiled.js";
 import { visitLimit } from "./decisions.js";
 import { beginEach } from "./each.js";
 import { boundOf } from "./flow-bound.js";
-import { misfit } from "./foreign.js";
+import { guardedCache, guardedRecords, isInherited, located, misfit, tell } from "./foreign.js";
 import { beginFlow } from "./frame.js";
 import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
 import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
 import { beginRepeat } from "./repeat.js";
 import { atOnce, inSlices, type Sliced } from "./slices.js";
-import { beginOperator, located } from "./step.js";
+import { beginOperator } from "./step.js";
 
 export interface CompileOptions {
   readonly operators: readonly AnyOperator[];
@@ -100,7 +100,7 @@ export async function compile(value: unknown, options: CompileOptions): Promise<
   const findings = [...checked.findings];
   const works = await setUp(checked.plan, watchedBy(options.observer, options.host ?? noResources), findings);
   refuse(checked.document, findings);
-  return new CompiledFlow(checked, await inSlices(program(checked.plan, works)), options);
+  return new CompiledFlow(checked, await inSlices(program(checked.plan, works)), guarded(options));
 }
 
 /** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
@@ -113,17 +113,27 @@ export function compileReplay(value: unknown, options: Omit<CompileOptions, "hos
     },
     resources: [],
   };
-  return new CompiledFlow(checked, atOnce(program(checked.plan, { get: () => missing })), options);
+  return new CompiledFlow(checked, atOnce(program(checked.plan, { get: () => missing })), guarded(options));
 }
+
+const guarded = <T extends Pick<CompileOptions, "records" | "cache">>(options: T): T => ({
+  ...options,
+  records: options.records && guardedRecords(options.records),
+  cache: options.cache && guardedCache(options.cache),
+});
 
 /** A host whose resources the observer watches. */
 const watchedBy = (observer: Observer | undefined, host: Host): Host =>
   observer?.resource
     ? {
         resource: async <T extends Resource>(kind: string, name: string) =>
-          observer.resource!<T>(kind, name, await host.resource<T>(kind, name)),
+          watchedResource(observer, kind, name, await host.resource<T>(kind, name)),
       }
     : host;
+
+/** A resource as an observer wants it; as it is, where the observer fails. */
+const watchedResource = <T extends Resource>(observer: Observer, kind: string, name: string, resource: T): T =>
+  tell("an observer", () => observer.resource!<T>(kind, name, resource)) ?? resource;
 
 function refuse(document: FlowDocument, findings: readonly TesseraError[]): void {
   if (findings.length === 0) return;
@@ -260,13 +270,14 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
         slot: slot(reference),
         allowed: Array.isArray(wanted) ? wanted : [wanted],
       })),
-      wires: Object.entries(document.in).map(([port, source]): Wire => {
+      wires: [...Object.entries(document.in), ...unfed(node)].map(([port, source]): Wire => {
         const { type, optional } = node.input.get(port)!;
         const target = document.each?.over === port ? listOf(type) : type;
         return {
           port,
           source: sourceProgram(source),
           optional,
+          inherited: isInherited(port),
           check: needsCheck(source, target, types) ? schemaOfPort(node, port, document.each?.over === port) : undefined,
         };
       }),
@@ -285,7 +296,11 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
     nodes,
     waits: nodes.map(({ waits }) => waits),
     roots: nodes.filter(({ waits }) => waits === 0).map(({ index }) => index),
-    output: [...plan.output].map(([port, { source }]) => ({ port, source: sourceProgram(source) })),
+    output: [...plan.output].map(([port, { source }]) => ({
+      port,
+      source: sourceProgram(source),
+      inherited: isInherited(port),
+    })),
     firsts: [...plan.output].flatMap(([output, { source }]) => {
       const members = firstMembers(source);
       return members ? [{ output, slots: members.map(slot) }] : [];
@@ -293,6 +308,12 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
     slots: slots.size,
   };
 }
+
+/** Ports that nothing feeds, and that every object has: a row must say that they are empty. */
+const unfed = ({ input, document }: NodePlan): [string, Source][] =>
+  [...input.keys()].flatMap((port) =>
+    isInherited(port) && !Object.hasOwn(document.in, port) ? [[port, { first: [] }]] : [],
+  );
 
 /** The references of a `first`, in order. */
 const firstMembers = (source: Source): string[] | undefined =>
@@ -387,6 +408,7 @@ function operatorProgram(body: OperatorBody, { work, resources }: Prepared): Ope
       port,
       schema,
       optional: !misfit(schema, undefined),
+      inherited: isInherited(port),
     })),
     revisions: () => resources.map(({ revision }) => revision),
   };

@@ -14,14 +14,16 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { EventEmitter } from "eventemitter3";
+import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";
 import { claimed } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
+import { isInherited, located, misfit, observed } from "./foreign.js";
 import { beginFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
 import type { LedgerSettings } from "./ledger.js";
-import type { Observation, ObservedRun, Observer } from "./observer.js";
+import type { Observation } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
@@ -37,6 +39,8 @@ export interface RunOptions extends Inside {
   readonly events?: FlowEvents | undefined;
   /** What is asked of the language models in it, over what its operators ask by themselves. */
   readonly sampling?: Sampling | undefined;
+  /** Of a stream: whether its events are kept for whoever iterates it, or only the parts of its output. */
+  readonly shows?: "everything" | "output" | undefined;
   /** The name of the run in the records; by default a new one. */
   readonly id?: string | undefined;
 }
@@ -65,6 +69,7 @@ export interface RunStream<O> extends AsyncIterable<FlowEvent> {
 }
 
 interface Settings extends RunOptions {
+  readonly hear?: ((event: FlowEvent) => void) | undefined;
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
   readonly opened?: ((run: Run) => void) | undefined;
@@ -104,7 +109,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     if (!records && !cache) return this.start(input as Row, options);
-    return this.recorded(input as Row, options);
+    return this.assured(() => this.recorded(input as Row, options));
   }
 
   /** Runs the flow and shows what happens. */
@@ -117,7 +122,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * @throws TesseraError RECORD_MISSING where the run is not known; BAD_ARGUMENT where it began on another document, and
    * CONFLICT where an operator has another version by now, unless `acceptChanges`; CONFLICT where it is under way.
    */
-  async resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
+  resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
+    return this.assured(() => this.resumed(id, options));
+  }
+
+  private async resumed(id: string, options: ResumeOptions): Promise<RunResult<O>> {
     const within = withinOf(options);
     const record = await this.recordOf(id);
     if (!options.acceptChanges) this.assertUnchanged(record);
@@ -142,7 +151,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * Runs again from the records alone: no operator and no model is called.
    * @throws TesseraError RECORD_MISSING where a step was not recorded, BAD_ARGUMENT where the run began on another document.
    */
-  async replay(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+  replay(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+    return this.assured(() => this.replayed(id, options));
+  }
+
+  private async replayed(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
     this.assertDocument(record);
     const left = await this.records.journal(id);
@@ -155,12 +168,23 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * A new run on what another left: only steps whose key changed, and those after them, are computed. An element of an
    * `each` is known by what it is made from, not by its place; a write is not done again where nothing of it changed.
    */
-  async whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
-    const within = withinOf(options);
-    const record = await this.recordOf(id);
-    const given = (input ?? (await unpack(record.input, this.records))) as Row;
-    const settings = { ...origin(record), ...options, within } as Settings;
-    return this.recorded(given, settings, await this.records.journal(id));
+  whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
+    return this.assured(async () => {
+      const within = withinOf(options);
+      const record = await this.recordOf(id);
+      const given = (input ?? (await unpack(record.input, this.records))) as Row;
+      const settings = { ...origin(record), ...options, within } as Settings;
+      return this.recorded(given, settings, await this.records.journal(id));
+    });
+  }
+
+  /** What fails outside of a run's steps (records that give something else than they should) is a `TesseraError` too. */
+  private async assured<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      throw thrown instanceof TesseraError ? thrown : located(thrown, this.document.name, "STORE_FAILED");
+    }
   }
 
   private get records(): Records {
@@ -209,9 +233,9 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const { records, cache } = this.options;
     const { id = randomUUID(), seed = 0, principal } = options;
     const within = withinOf(options);
-    this.checkInput(input);
-    if (!records) return this.start(input, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
-    const kept = pack(input);
+    const row = this.takeInput(input);
+    if (!records) return this.start(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
+    const kept = pack(row);
     const document = pack({ document: this.document });
     const record: RunRecord = {
       id,
@@ -228,7 +252,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return this.follow(release, async () => {
       await records.begin(record, new Map([...kept.texts, ...document.texts]));
       const journal = new Journal({ records, cache, run: id, other });
-      return { journal, input, options: { ...options, id, within, name: nameOf(record) } };
+      return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
   }
 
@@ -249,11 +273,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     }
   }
 
-  private start(input: Row, settings: Settings): Promise<RunResult<O>> {
+  private start(input: unknown, settings: Settings): Promise<RunResult<O>> {
     const { observer } = this.options;
-    if (!observer) return this.begun(input, settings, settings.events);
-    const events: FlowEvents = settings.events ?? new EventEmitter();
-    const observation = observed(observer, { id: settings.id, document: this.document, hash: this.hash, events });
+    if (!observer) return this.begun(input, settings);
+    const events: FlowEvents = new EventEmitter();
+    const observation = observed(() =>
+      observer.run({ id: settings.id, document: this.document, hash: this.hash, events }),
+    );
     const result = this.begun(input, settings, events, observation);
     const ended = (failure?: TesseraError) => observation.ended(failure);
     result.then(() => ended(), ended);
@@ -261,13 +287,14 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 
   private begun(
-    input: Row,
+    input: unknown,
     settings: Settings,
-    events: FlowEvents | undefined,
+    observed?: FlowEvents,
     observation?: Observation,
   ): Promise<RunResult<O>> {
-    const { signal } = settings;
+    const { signal, hear, events } = settings;
     const within = withinOf(settings);
+    const others = [observed, events].filter((one) => one !== undefined);
     const run = new Run({
       budget: settings.budget,
       outer: within?.reservation,
@@ -276,7 +303,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       principal: settings.principal,
       sampling: settings.sampling,
       seed: settings.seed ?? 0,
-      events,
+      audience: hear || others.length > 0 ? new Audience(hear ? [hear] : [], others) : undefined,
       within: observation?.within,
       gates: settings.gates,
       journal: settings.journal,
@@ -287,20 +314,19 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     settings.opened?.(run);
     const path = this.document.name;
     try {
-      this.checkInput(input);
-    } catch (error) {
-      run.failed(0, error as TesseraError);
-      return run.result as Promise<RunResult<O>>;
+      const row = this.takeInput(input);
+      const abort = (reason: unknown) => run.abort(path, reason);
+      const forget = signal && onAbort(signal, abort);
+      const forgetOuter = within && within.signal !== signal ? onAbort(within.signal, abort) : undefined;
+      if (forget || forgetOuter)
+        run.scope.cleanup = () => {
+          forget?.();
+          forgetOuter?.();
+        };
+      if (!run.scope.over) this.begin(run, run.scope, path, row, run, 0, run.feed);
+    } catch (thrown) {
+      run.failed(0, thrown instanceof TesseraError ? thrown : located(thrown, path));
     }
-    const abort = (reason: unknown) => run.abort(path, reason);
-    const forget = signal && onAbort(signal, abort);
-    const forgetOuter = within && within.signal !== signal ? onAbort(within.signal, abort) : undefined;
-    if (forget || forgetOuter)
-      run.scope.cleanup = () => {
-        forget?.();
-        forgetOuter?.();
-      };
-    if (!run.scope.over) this.begin(run, run.scope, path, input, run, 0, run.feed);
     return run.result as Promise<RunResult<O>>;
   }
 
@@ -312,9 +338,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const id = options.id ?? randomUUID();
     const all = new Channel<FlowEvent>(leave);
     const parts = new Channel<OutputDelta>(leave);
-    const events: FlowEvents = options.events ?? new EventEmitter();
-    const hear = (event: FlowEvent) => all.push(event);
-    events.on("event", hear);
+    const { shows = "everything" } = options;
+    const hear = shows === "everything" ? (event: FlowEvent) => all.push(event) : undefined;
     const gates = new OutputGates(
       this.program.output.map(({ port }) => port),
       (part) => parts.push(part),
@@ -323,11 +348,10 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const opened = (begun: Run) => {
       run = begun;
     };
-    const result = begin({ ...options, id, within, signal: abort.signal, events, gates, opened } as Settings);
+    const result = begin({ ...options, id, within, signal: abort.signal, hear, gates, opened } as Settings);
     const close = (reason?: unknown) => {
       all.end(reason);
       parts.end(reason);
-      events.off("event", hear);
       forget?.();
     };
     result.then(() => close(), close);
@@ -341,36 +365,56 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     };
   }
 
-  private checkInput(input: Row): void {
+  /**
+   * The input's ports, each read once.
+   * @throws TesseraError BAD_INPUT
+   */
+  private takeInput(input: unknown): Row {
+    try {
+      return this.readInput(input as Row);
+    } catch (thrown) {
+      if (thrown instanceof TesseraError) throw thrown;
+      throw new TesseraError("BAD_INPUT", `the input cannot be read: ${messageOf(thrown)}`, {
+        path: this.document.name,
+        cause: thrown,
+      });
+    }
+  }
+
+  private readInput(input: Row): Row {
     const path = this.document.name;
     if (typeof input !== "object" || input === null || Array.isArray(input))
       throw new TesseraError("BAD_INPUT", "the input is an object of ports", { path });
+    const row: Row = {};
     let known = 0;
     for (const { port, optional, type, check } of this.program.input) {
-      const value = Object.hasOwn(input, port) ? input[port] : undefined;
-      if (Object.hasOwn(input, port)) known++;
+      const own = Object.hasOwn(input, port);
+      const value = own ? input[port] : undefined;
+      if (own) known++;
       if (value === undefined) {
         if (!optional)
           throw new TesseraError("BAD_INPUT", `the input "${port}" is missing`, { path: `${path}.${port}` });
-      } else if (type === "text" ? typeof value !== "string" : type !== "any" && !check.safeParse(value).success)
-        throw new TesseraError("BAD_INPUT", `the input "${port}" does not fit: ${problem(check, value)}`, {
+        if (isInherited(port)) row[port] = undefined;
+        continue;
+      }
+      const problem =
+        type === "any" || (type === "text" && typeof value === "string") ? undefined : misfit(check, value);
+      if (problem)
+        throw new TesseraError("BAD_INPUT", `the input "${port}" does not fit: ${problem.message}`, {
           path: `${path}.${port}`,
+          cause: problem.cause,
         });
+      row[port] = value;
     }
-    if (known === Object.keys(input).length) return;
-    const names = this.program.input.map(({ port }) => port);
-    const stranger = Object.keys(input).find((name) => !names.includes(name));
+    if (known === Object.keys(input).length) return row;
+    const names = new Set(this.program.input.map(({ port }) => port));
+    const stranger = Object.keys(input).find((name) => !names.has(name));
     throw new TesseraError("BAD_INPUT", `the flow has no input "${stranger}"`, {
       path,
-      hint: `its inputs are ${names.join(", ") || "none"}`,
+      hint: `its inputs are ${[...names].join(", ") || "none"}`,
     });
   }
 }
-
-const problem = (
-  check: { safeParse(value: unknown): { error?: { issues: { message: string }[] } | undefined } },
-  value: unknown,
-) => check.safeParse(value).error?.issues[0]?.message ?? "wrong type";
 
 /** What names a run in idempotency keys: its id, and which run of that id it is. */
 const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);
@@ -399,22 +443,3 @@ const withinOf = (settings: Settings): OuterStep | null =>
   settings.within === undefined ? (outerOf(settings) ?? null) : settings.within;
 
 const unspent: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
-
-const nothing: Observation = { ended: () => {} };
-
-/** An observer that throws is reported, and changes nothing. */
-function observed(observer: Observer, run: ObservedRun): Observation {
-  const guarded = <T>(work: () => T, otherwise: T): T => {
-    try {
-      return work();
-    } catch (thrown) {
-      process.emitWarning(`an observer threw: ${messageOf(thrown)}`, "TesseraWarning");
-      return otherwise;
-    }
-  };
-  const observation = guarded(() => observer.run(run), nothing);
-  return {
-    ended: (failure) => guarded(() => observation.ended(failure), undefined),
-    ...(observation.within && { within: observation.within.bind(observation) }),
-  };
-}

@@ -1,5 +1,6 @@
 // internal
-import { type Each, TesseraError as Failure, type TesseraError } from "@tessera/core";
+import { type Each, TesseraError as Failure, messageOf, type TesseraError } from "@tessera/core";
+import { elementsOf } from "./foreign.js";
 import type { Begin, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
@@ -101,18 +102,23 @@ class Elements implements Owner {
 export const beginEach =
   (each: Each, ports: readonly string[], body: Begin): Begin =>
   (run, scope, path, input, owner, key) => {
-    const list = input[each.over];
-    const fail = (code: "BAD_VALUE" | "TOO_MANY_ELEMENTS", message: string, hint?: string) => {
-      const error = new Failure(code, message, { path, hint });
+    const fail = (code: "BAD_VALUE" | "TOO_MANY_ELEMENTS", message: string, hint?: string, cause?: unknown) => {
+      const error = new Failure(code, message, { path, hint, cause });
       if (run.events) run.emit({ type: "node-error", path, error, attempt: scope.attempt });
       owner.failed(key, error);
     };
-    if (!Array.isArray(list)) fail("BAD_VALUE", `the value for "${each.over}" is no list`);
+    let list: ReturnType<typeof elementsOf>;
+    try {
+      list = elementsOf(input[each.over], each.max);
+    } catch (cause) {
+      return fail("BAD_VALUE", `the value for "${each.over}" cannot be read: ${messageOf(cause)}`, undefined, cause);
+    }
+    if (!list) fail("BAD_VALUE", `the value for "${each.over}" is no list`);
     else if (list.length > each.max)
       fail(
         "TOO_MANY_ELEMENTS",
         `"${each.over}" has ${list.length} elements, \`max\` is ${each.max}`,
         "raise `max`, or put list.take before",
       );
-    else new Elements(each, ports, body, run, scope, path, input, list, owner, key).begin();
+    else new Elements(each, ports, body, run, scope, path, input, list.elements, owner, key).begin();
   };

@@ -1,21 +1,24 @@
 // internal
-import { messageOf, TesseraError } from "@tessera/core";
+import { type Cache, messageOf, type Records, TesseraError } from "@tessera/core";
 import type { z } from "zod";
+import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
 
-// The engine calls what others wrote: schemas, getters of values, promises, listeners, observers, stores. Whatever these
-// throw or give is taken here, so that the rest of the engine meets only values it has looked at and `TesseraError`s.
+// The engine calls what others wrote: schemas, getters of values, promises, listeners, observers, stores. What these throw
+// or give is taken here, so that the rest of the engine meets only values that were read once, and `TesseraError`s.
 
 /** What was thrown, as an error with a code and the place. */
-export function located(thrown: unknown, path: string): TesseraError {
+export function located(thrown: unknown, path: string, code: "NODE_FAILED" | "STORE_FAILED" = "NODE_FAILED") {
   if (TesseraError.is(thrown))
     try {
-      const { code, message, hint, findings, retryAfterMs } = thrown;
-      return new TesseraError(code, message, { path, hint, findings, retryAfterMs, cause: thrown });
+      const { code, message, hint, retryAfterMs } = thrown;
+      const findings = [...thrown.findings];
+      if (typeof code === "string" && typeof message === "string" && findings.every(TesseraError.is))
+        return new TesseraError(code, message, { path, hint, findings, retryAfterMs, cause: thrown });
     } catch {
       // it only looked like one
     }
-  return new TesseraError("NODE_FAILED", messageOf(thrown), { path, cause: thrown });
+  return new TesseraError(code, messageOf(thrown), { path, cause: thrown });
 }
 
 /** Why a value does not fit a schema. */
@@ -38,26 +41,33 @@ export function misfit(schema: z.ZodType, value: unknown): Misfit | undefined {
   }
 }
 
-/** What every object has without owning it: a port of such a name is read only where the object owns it. */
-const inherited = Object.prototype as unknown as Row;
+const everyObject = Object.prototype as unknown as Row;
 
-export const isInherited = (port: string): boolean => port in inherited;
+/**
+ * Whether every object has something of this name. Rows have it as a member of their own then, `undefined` where the port
+ * is empty, so that nobody reads what objects inherit.
+ */
+export const isInherited = (port: string): boolean => port in everyObject;
 
-/** The value of a port of an object that somebody else made. */
-export const valueAt = (row: Row, port: string): unknown => {
+/** A port of an object that somebody else made; what it only inherits from every object is no value. */
+export function portOf(row: Row, port: string, inherited: boolean): unknown {
   const value = row[port];
-  return value !== undefined && port in inherited && !Object.hasOwn(row, port) && value === inherited[port]
-    ? undefined
-    : value;
-};
+  return inherited && value === everyObject[port] && !Object.hasOwn(row, port) ? undefined : value;
+}
 
-/** Whether an operator gave a promise, or what acts as one; `then` may throw. */
+/** The elements of a list that somebody else made; more than `most` of them are not read. Undefined where it is no list. */
+export function elementsOf(value: unknown, most: number): { length: number; elements: unknown[] } | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const length = Number(value.length);
+  return { length, elements: length > most ? [] : Array.from({ length }, (_, index) => value[index]) };
+}
+
+/** Whether an operator gave a promise, or what acts as one; reading `then` may throw. */
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === "object" && value !== null) || typeof value === "function") &&
   typeof (value as { then?: unknown }).then === "function";
 
-/** Tells the process of what went wrong beside a run. */
-export const warn = (what: string, thrown: unknown): void =>
+const warn = (what: string, thrown: unknown): void =>
   process.emitWarning(`${what}: ${messageOf(thrown)}`, "TesseraWarning");
 
 /** Calls somebody who only listens; what is thrown, or what a promise is rejected with, becomes a warning. */
@@ -71,3 +81,64 @@ export function tell<T>(who: string, call: () => T): T | undefined {
     return undefined;
   }
 }
+
+/** An observation whose faults become warnings. Work within it is done once, and its own result counts. */
+export function observed(begin: () => Observation): Observation {
+  const who = "an observer";
+  const observation = tell(who, begin);
+  const within = observation && tell(who, () => observation.within);
+  return {
+    ended: (failure) => void tell(who, () => observation?.ended(failure)),
+    ...(within && {
+      within: <T>(path: string, work: () => T): T => {
+        let outcome: { readonly value: T } | { readonly thrown: unknown } | undefined;
+        const once = (): T => {
+          if (!outcome)
+            try {
+              outcome = { value: work() };
+            } catch (thrown) {
+              outcome = { thrown };
+            }
+          if ("thrown" in outcome) throw outcome.thrown;
+          return outcome.value;
+        };
+        try {
+          const given = within.call(observation, path, once) as unknown;
+          const own = outcome && "value" in outcome ? outcome.value : undefined;
+          if (given !== own && isThenable(given)) Promise.resolve(given).then(undefined, () => {});
+        } catch (thrown) {
+          if (!outcome || !("thrown" in outcome) || outcome.thrown !== thrown) warn(`${who} threw`, thrown);
+        }
+        return once();
+      },
+    }),
+  };
+}
+
+const guarded = new WeakMap<object, object>();
+
+/** A store of which every method gives a promise, also where it throws; the same one for the same store. */
+function guardedStore<T extends object>(store: T, methods: readonly (keyof T & string)[]): T {
+  const known = guarded.get(store);
+  if (known) return known as T;
+  const made: Record<string, unknown> = {};
+  for (const method of methods)
+    made[method] = async (...values: unknown[]) => (store[method] as (...values: unknown[]) => unknown)(...values);
+  guarded.set(store, made);
+  return made as T;
+}
+
+export const guardedRecords = (records: Records): Records =>
+  guardedStore<Records>(records, [
+    "begin",
+    "run",
+    "commit",
+    "charge",
+    "journal",
+    "texts",
+    "forget",
+    "get",
+    "put",
+  ] as (keyof Records)[]);
+
+export const guardedCache = (cache: Cache): Cache => guardedStore<Cache>(cache, ["get", "put"] as (keyof Cache)[]);

@@ -1,5 +1,6 @@
 // internal
 import { TesseraError } from "@tessera/core";
+import { located, misfit } from "./foreign.js";
 import { type Feed, FirstGates, type Gate } from "./gates.js";
 import { type Begin, type FlowProgram, type NodeProgram, type Row, read, SKIPPED } from "./program.js";
 import type { Owner, Run, Startable } from "./run.js";
@@ -53,21 +54,22 @@ class Frame implements Owner, Startable {
     for (const { slot, allowed } of node.guards)
       if (!allowed.includes(values[slot])) return this.skip(node, values[slot] === SKIPPED ? "source" : "when");
     const input: Row = {};
-    for (const { port, source, optional, check } of node.wires) {
+    for (const { port, source, optional, check, inherited } of node.wires) {
       const value = source.kind === "slot" ? values[source.slot] : read(source, values);
       if (value === SKIPPED) {
         if (!optional) return this.skip(node, "source");
+        if (inherited) input[port] = undefined;
         continue;
       }
       if (check !== undefined) {
-        const checked = check.safeParse(value);
-        if (!checked.success) {
-          const [issue] = checked.error.issues;
-          const place = [port, ...(issue?.path ?? [])].join(".");
+        const problem = misfit(check, value);
+        if (problem) {
+          const place = [port, ...problem.place].join(".");
           return this.failed(
             index,
-            new TesseraError("BAD_VALUE", `the value for "${place}" does not fit: ${issue?.message}`, {
+            new TesseraError("BAD_VALUE", `the value for "${place}" does not fit: ${problem.message}`, {
               path: this.path + node.suffix,
+              cause: problem.cause,
             }),
           );
         }
@@ -77,10 +79,15 @@ class Frame implements Owner, Startable {
     node.begin(run, this.scope, this.path + node.suffix, input, this, index, this.feed && this.feedOf(node));
   }
 
+  /** Nothing that a node meets throws past it; where the engine itself does, the run ends, and does not hang. */
+  broke(index: number, thrown: unknown): void {
+    this.run.failed(0, located(thrown, this.path + this.program.nodes[index]!.suffix));
+  }
+
   /** The gates that a node's ports stream into. */
   private feedOf(node: NodeProgram): Feed | undefined {
     if (node.streams.length === 0) return undefined;
-    const feed: Record<string, Gate> = {};
+    const feed: Record<string, Gate> = Object.create(null);
     for (const { port, output, member } of node.streams) {
       const outer = this.feed![output];
       if (!outer) continue;
@@ -140,9 +147,10 @@ class Frame implements Owner, Startable {
   private close(): void {
     const { program, run, path, values } = this;
     const output: Row = {};
-    for (const { port, source } of program.output) {
+    for (const { port, source, inherited } of program.output) {
       const value = read(source, values);
       if (value !== SKIPPED) output[port] = value;
+      else if (inherited) output[port] = undefined;
     }
     if (run.events)
       run.emit({

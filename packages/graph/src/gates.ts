@@ -21,9 +21,9 @@ export class OutputGates {
   readonly feed: Feed;
 
   constructor(ports: Iterable<string>, send: (part: OutputDelta) => void) {
-    this.feed = Object.fromEntries(
-      [...ports].map((port) => [port, { live: true, push: (delta) => send({ port, delta }) }]),
-    );
+    const feed: Record<string, Gate> = Object.create(null);
+    for (const port of ports) feed[port] = { live: true, push: (delta) => send({ port, delta }) };
+    this.feed = feed;
   }
 }
 
@@ -58,7 +58,7 @@ export class HoldingGate implements Gate {
 
 /** A feed whose gates hold; opened or closed as one. */
 export class HeldFeed {
-  readonly feed: Record<string, HoldingGate> = {};
+  readonly feed: Record<string, HoldingGate> = Object.create(null);
 
   constructor(outer: Feed) {
     for (const [port, gate] of Object.entries(outer)) this.feed[port] = new HoldingGate(gate);
@@ -79,7 +79,7 @@ export class HeldFeed {
  * them back they are kept until the attempt has ended.
  */
 export class AttemptFeed {
-  readonly feed: Record<string, Gate> = {};
+  readonly feed: Record<string, Gate> = Object.create(null);
   /** Whether a part has reached the client. */
   sent = false;
   private state: "kept" | "due" | "closed" = "kept";

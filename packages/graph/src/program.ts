@@ -33,6 +33,8 @@ export interface Wire {
   readonly port: string;
   readonly source: SourceProgram;
   readonly optional: boolean;
+  /** Whether every object has something of the port's name. */
+  readonly inherited: boolean;
   /** Checks each value, where the types of the wire are not equal. */
   readonly check: z.ZodType | undefined;
 }
@@ -67,7 +69,11 @@ export interface FlowProgram {
   readonly nodes: readonly NodeProgram[];
   readonly waits: readonly number[];
   readonly roots: readonly number[];
-  readonly output: readonly { readonly port: string; readonly source: SourceProgram }[];
+  readonly output: readonly {
+    readonly port: string;
+    readonly source: SourceProgram;
+    readonly inherited: boolean;
+  }[];
   /** The outputs that are a `first` of slots alone or with constants after them. */
   readonly firsts: readonly { readonly output: string; readonly slots: readonly number[] }[];
 }
@@ -80,7 +86,12 @@ export interface OperatorProgram {
   readonly bound: Bound | undefined;
   readonly work: Work<Row, Row>;
   readonly inputs: readonly { readonly port: string; readonly schema: z.ZodType }[];
-  readonly outputs: readonly { readonly port: string; readonly optional: boolean; readonly schema: z.ZodType }[];
+  readonly outputs: readonly {
+    readonly port: string;
+    readonly optional: boolean;
+    readonly inherited: boolean;
+    readonly schema: z.ZodType;
+  }[];
   /** The revisions, now, of the resources that the operator asked for. */
   readonly revisions: () => readonly string[];
 }

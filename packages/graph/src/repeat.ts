@@ -1,6 +1,7 @@
 // internal
-import { type LoopOutput, type Repeat, TesseraError } from "@tessera/core";
+import { type LoopOutput, messageOf, type Repeat, TesseraError } from "@tessera/core";
 import type { z } from "zod";
+import { elementsOf, misfit } from "./foreign.js";
 import { type Feed, HeldFeed } from "./gates.js";
 import type { Begin, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
@@ -69,27 +70,28 @@ class Turns implements Owner {
     this.heldBefore = this.held;
     const { flags, while: list, carry, checks, max } = this.program;
     if (flags.some((port) => output[port] === true)) return this.close("until");
-    if (list !== undefined && (output[list] as unknown[] | undefined)?.length === 0) return this.close("empty");
+    if (list !== undefined)
+      try {
+        if (elementsOf(output[list], 0)?.length === 0) return this.close("empty");
+      } catch (cause) {
+        return this.cannot(turn, `"${list}" cannot be read: ${messageOf(cause)}`, cause);
+      }
     if (turn >= max) return this.close("max");
     const input = { ...this.input };
     for (const [to, from] of Object.entries(carry)) {
       const value = output[from];
-      const checked = checks.get(to)?.safeParse(value);
-      if (checked && !checked.success)
-        return this.failed(
-          turn,
-          new TesseraError(
-            "BAD_VALUE",
-            `"${from}" cannot be carried into "${to}": ${checked.error.issues[0]?.message}`,
-            {
-              path: `${this.path}#${turn}`,
-            },
-          ),
-        );
+      const check = checks.get(to);
+      const problem = check && misfit(check, value);
+      if (problem)
+        return this.cannot(turn, `"${from}" cannot be carried into "${to}": ${problem.message}`, problem.cause);
       input[to] = value;
     }
     this.input = input;
     this.loop();
+  }
+
+  private cannot(turn: number, message: string, cause: unknown): void {
+    this.failed(turn, new TesseraError("BAD_VALUE", message, { path: `${this.path}#${turn}`, cause }));
   }
 
   skipped(turn: number): void {

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   type Clock,
   type FlowEvent,
-  messageOf,
   type Principal,
   type Sampling,
   type Spent,
@@ -10,6 +9,7 @@ import {
   TesseraError,
 } from "@tessera/core";
 import type { EventEmitter } from "eventemitter3";
+import type { Audience } from "./audience.js";
 import type { Feed, OutputGates } from "./gates.js";
 import type { Journal } from "./journal.js";
 import { Ledger, type LedgerSettings } from "./ledger.js";
@@ -49,6 +49,8 @@ export interface Owner {
 /** An activation of a flow, as the queue sees it. */
 export interface Startable {
   start(index: number): void;
+  /** `start` threw. */
+  broke(index: number, thrown: unknown): void;
 }
 
 const compactAt = 1024;
@@ -59,7 +61,8 @@ export interface RunSettings extends Omit<LedgerSettings, "warn"> {
   readonly principal?: Principal | undefined;
   readonly sampling?: Sampling | undefined;
   readonly seed: number;
-  readonly events?: FlowEvents | undefined;
+  /** Who hears of it; an event is made only where somebody listens. */
+  readonly audience?: Audience | undefined;
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
   readonly within?: Observation["within"] | undefined;
@@ -76,11 +79,11 @@ export class Run implements Owner {
   readonly principal: Principal | undefined;
   private readonly sampling: Sampling | undefined;
   readonly seed: number;
-  readonly events: FlowEvents | undefined;
   readonly journal: Journal | undefined;
   readonly validate: boolean;
   readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
+  private readonly audience: Audience | undefined;
   private warned: Set<string> | undefined;
   private name: string | undefined;
   private readonly frames: Startable[] = [];
@@ -101,7 +104,7 @@ export class Run implements Owner {
     this.principal = settings.principal;
     this.sampling = settings.sampling;
     this.seed = settings.seed;
-    this.events = settings.events;
+    this.audience = settings.audience;
     this.journal = settings.journal;
     this.validate = settings.validate;
     this.within = settings.within;
@@ -146,23 +149,24 @@ export class Run implements Owner {
         this.indexes.splice(0, head);
         head = 0;
       }
-      frame.start(index);
+      try {
+        frame.start(index);
+      } catch (thrown) {
+        frame.broke(index, thrown);
+      }
     }
     this.frames.length = 0;
     this.indexes.length = 0;
     this.draining = false;
   }
 
-  /** Tells the observers. One that throws is reported, and changes nothing. */
+  /** Whether anybody would hear an event that is made now. */
+  get events(): boolean {
+    return this.audience?.listens ?? false;
+  }
+
   emit(event: FlowEvent): void {
-    const { events } = this;
-    if (!events) return;
-    try {
-      events.emit(event.type, event as never);
-      events.emit("event", event);
-    } catch (thrown) {
-      process.emitWarning(`an observer of ${event.type} threw: ${messageOf(thrown)}`, "TesseraWarning");
-    }
+    this.audience?.tell(event);
   }
 
   /**

@@ -1,5 +1,6 @@
 // internal
 import { type Context, type JournalEntry, messageOf, type Principal, type Sampling, TesseraError } from "@tessera/core";
+import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
@@ -146,15 +147,20 @@ class Step implements Context, ReservingStep, OuterStep {
     let output: unknown;
     try {
       output = this.call();
+      if (isThenable(output)) {
+        const promise = output instanceof Promise ? output : Promise.resolve(output);
+        // its own, as `await` does: `then` may have been replaced
+        Promise.prototype.then.call(
+          promise,
+          (value) => this.finish(value),
+          (thrown) => this.fail(thrown),
+        );
+        return;
+      }
     } catch (thrown) {
       return this.fail(thrown);
     }
-    if (isThenable(output))
-      output.then(
-        (value) => this.finish(value as Row),
-        (thrown) => this.fail(thrown),
-      );
-    else this.finish(output as Row);
+    this.finish(output);
   }
 
   private call(): unknown {
@@ -192,8 +198,11 @@ class Step implements Context, ReservingStep, OuterStep {
     const before = this.dependencies(journal, place);
     const provisional = this.run.refusing;
     const working = this.call();
-    const output = (await working) as Row;
-    if (this.scope.over || !this.checkOutput(output)) return;
+    const promised = isThenable(working);
+    const given = await working;
+    if (this.scope.over) return;
+    const output = this.take(given);
+    if (!output) return;
     // what a run inside did not get to its end is no result to come back to
     if (this.held?.refused) return this.finish(output);
     const charged = this.held?.due ?? nothing;
@@ -208,7 +217,7 @@ class Step implements Context, ReservingStep, OuterStep {
       random: this.usedRandom,
       provisional,
       charged,
-      disturbed: isThenable(working) && before.input !== hashOf(this.input, "input"),
+      disturbed: promised && before.input !== hashOf(this.input, "input"),
     });
     this.finish(stood);
   }
@@ -221,8 +230,11 @@ class Step implements Context, ReservingStep, OuterStep {
     this.finish({ ...output }, from);
   }
 
-  private finish(output: Row, from?: "journal" | "cache"): void {
-    if (this.scope.over || !this.checkOutput(output)) return;
+  /** Ends with what the operator gave, which may be anything; a promise of others may end more than once. */
+  private finish(given: unknown, from?: "journal" | "cache"): void {
+    if (this.scope.over || this.done) return;
+    const output = this.take(given);
+    if (!output) return;
     this.settle("finished");
     if (this.run.events)
       this.run.emit({
@@ -254,54 +266,52 @@ class Step implements Context, ReservingStep, OuterStep {
 
   private checkInput(): boolean {
     for (const { port, schema } of this.program.inputs) {
-      const checked = schema.safeParse(this.input[port]);
-      if (checked.success) continue;
+      const problem = misfit(schema, this.input[port]);
+      if (!problem) continue;
+      const { message, cause } = problem;
       this.fail(
-        new TesseraError("BAD_VALUE", `the value for "${port}" does not fit: ${checked.error.issues[0]?.message}`, {
-          path: this.path,
-        }),
+        new TesseraError("BAD_VALUE", `the value for "${port}" does not fit: ${message}`, { path: this.path, cause }),
       );
       return false;
     }
     return true;
   }
 
-  private checkOutput(output: Row): boolean {
-    const problem = this.problemOf(output);
-    if (problem === undefined) return true;
-    this.fail(new TesseraError("BAD_OUTPUT", `${this.program.name} ${problem}`, { path: this.path }));
-    return false;
+  /** The output ports of what the operator gave, each read once; where that is no output the step has failed. */
+  private take(given: unknown): Row | undefined {
+    const row: Row = {};
+    let problem: string | undefined;
+    let cause: unknown;
+    try {
+      problem = this.read(given as Row, row);
+    } catch (thrown) {
+      problem = `gave an output that cannot be read: ${messageOf(thrown)}`;
+      cause = thrown;
+    }
+    if (problem === undefined) return row;
+    this.fail(new TesseraError("BAD_OUTPUT", `${this.program.name} ${problem}`, { path: this.path, cause }));
+    return undefined;
   }
 
-  private problemOf(output: Row): string | undefined {
-    if (typeof output !== "object" || output === null) return "returned no object of output ports";
-    for (const { port, optional, schema } of this.program.outputs) {
-      if (output[port] === undefined) {
+  /** Reads the output ports into a row. @returns what is wrong with them */
+  private read(given: Row, row: Row): string | undefined {
+    if (typeof given !== "object" || given === null) return "returned no object of output ports";
+    for (const { port, optional, schema, inherited } of this.program.outputs) {
+      const value = inherited ? portOf(given, port, inherited) : given[port];
+      if (value === undefined) {
         if (!optional) return `left its output "${port}" empty`;
-      } else if (this.run.validate) {
-        const checked = schema.safeParse(output[port]);
-        if (!checked.success) return `gave a wrong "${port}": ${checked.error.issues[0]?.message}`;
+        if (inherited) row[port] = undefined;
+        continue;
       }
+      const problem = this.run.validate ? misfit(schema, value) : undefined;
+      if (problem) return `gave a wrong "${port}": ${problem.message}`;
+      row[port] = value;
     }
     return undefined;
   }
 }
 
 const nothing = { calls: 0, tokens: 0, layers: 0, cost: 0 };
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
-
-/** What was thrown, as an error with a code and the place. */
-export function located(thrown: unknown, path: string): TesseraError {
-  if (!TesseraError.is(thrown)) return new TesseraError("NODE_FAILED", messageOf(thrown), { path, cause: thrown });
-  return new TesseraError(thrown.code, thrown.message, {
-    path,
-    hint: thrown.hint,
-    cause: thrown,
-    findings: thrown.findings,
-  });
-}
 
 /** An operator as a body. */
 export const beginOperator =
