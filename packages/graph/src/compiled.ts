@@ -18,7 +18,7 @@ import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";
 import { claimed } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
-import { isInherited, located, misfit, observed } from "./foreign.js";
+import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
 import { beginFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
@@ -183,7 +183,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     try {
       return await work();
     } catch (thrown) {
-      throw thrown instanceof TesseraError ? thrown : located(thrown, this.document.name, "STORE_FAILED");
+      throw isOurs(thrown) ? thrown : located(thrown, this.document.name, "STORE_FAILED");
     }
   }
 
@@ -325,7 +325,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
         };
       if (!run.scope.over) this.begin(run, run.scope, path, row, run, 0, run.feed);
     } catch (thrown) {
-      run.failed(0, thrown instanceof TesseraError ? thrown : located(thrown, path));
+      run.failed(0, isOurs(thrown) ? thrown : located(thrown, path));
     }
     return run.result as Promise<RunResult<O>>;
   }
@@ -373,7 +373,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     try {
       return this.readInput(input as Row);
     } catch (thrown) {
-      if (thrown instanceof TesseraError) throw thrown;
+      if (isOurs(thrown)) throw thrown;
       throw new TesseraError("BAD_INPUT", `the input cannot be read: ${messageOf(thrown)}`, {
         path: this.document.name,
         cause: thrown,

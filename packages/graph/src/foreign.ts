@@ -21,6 +21,15 @@ export function located(thrown: unknown, path: string, code: "NODE_FAILED" | "ST
   return new TesseraError(code, messageOf(thrown), { path, cause: thrown });
 }
 
+/** Whether it is an error of the engine's own making, which says where it happened. */
+export function isOurs(thrown: unknown): thrown is TesseraError {
+  try {
+    return thrown instanceof TesseraError;
+  } catch {
+    return false; // a proxy
+  }
+}
+
 /** Why a value does not fit a schema. */
 export interface Misfit {
   readonly message: string;
