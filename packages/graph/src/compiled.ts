@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import {
+  type Context,
   type FlowDocument,
   type FlowEvent,
   type Json,
@@ -438,6 +439,9 @@ const chargesOf =
   ({ how, spent }) => {
     if (how !== "finished") journal.charge(spent);
   };
+
+/** Where a run that is begun now with these options would be inside; for who begins it later, under another signal. */
+export const outerContext = (options: Inside): Context | "none" => outerOf(options) ?? "none";
 
 const withinOf = (settings: Settings): OuterStep | null =>
   settings.within === undefined ? (outerOf(settings) ?? null) : settings.within;

@@ -2,9 +2,8 @@
 import type { Context } from "@tessera/core";
 import type { Reservation } from "./ledger.js";
 
-/** A step in which another run can be started. */
-export interface OuterStep {
-  readonly signal: AbortSignal;
+/** The context of a step, in which another run can be started. */
+export interface OuterStep extends Context {
   readonly reservation: Reservation;
 }
 

@@ -256,6 +256,7 @@ export class Tessera<F extends Flows> {
     start: (generation: Generation, options: RunOptions) => T,
   ): Promise<T> {
     const { signal, id = randomUUID() } = options;
+    const outer = outerContext(options);
     const controller = new AbortController();
     const abort = (reason: unknown) => controller.abort(reason);
     const release = signal && onAbort(signal, abort);
@@ -267,7 +268,7 @@ export class Tessera<F extends Flows> {
       : abortable(this.#ready(flow), { signal: controller.signal, aborted });
     const beginning = ready.then((before) => {
       const generation = this.#current ?? before; // a reload may have come in between
-      const begun = start(generation, { ...options, id, signal: controller.signal });
+      const begun = start(generation, { ...options, id, outer, signal: controller.signal });
       generation.follow(begun.result);
       return begun;
     });
