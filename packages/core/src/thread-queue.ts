@@ -1,3 +1,4 @@
+import { systemClock } from "./clock.js";
 import { Deferred, type DeferredSettings } from "./deferred.js";
 import type { TesseraError } from "./errors.js";
 import type { Thread } from "./thread.js";
@@ -20,7 +21,7 @@ export interface ThreadQueueSettings<Job, Answer> {
 interface Queued<Job, Answer> extends ThreadTask<Job, Answer> {
   readonly end: Deferred<Answer>;
   started: number;
-  timer?: NodeJS.Timeout;
+  forget?: () => void;
   /** Whether the thread is left alone when the job ends. */
   over: boolean;
 }
@@ -81,10 +82,8 @@ export class ThreadQueue<Job, Answer> {
     if (!queued) return undefined;
     this.waiting.delete(queued);
     queued.started = performance.now();
-    queued.timer = setTimeout(
-      () => this.settle(queued, (ms) => this.settings.late(ms)),
-      this.settings.limitMs(queued.job),
-    );
+    const late = () => this.settle(queued, (ms) => this.settings.late(ms));
+    queued.forget = systemClock.after(this.settings.limitMs(queued.job), late);
     return queued;
   }
 
@@ -97,7 +96,7 @@ export class ThreadQueue<Job, Answer> {
   }
 
   private leave(queued: Queued<Job, Answer>): void {
-    clearTimeout(queued.timer);
+    queued.forget?.();
     this.waiting.delete(queued);
     if (!queued.over) this.pool.interrupt(queued);
   }

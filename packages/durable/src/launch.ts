@@ -1,6 +1,6 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { messageOf, TesseraError } from "@tessera/core";
+import { every, messageOf, systemClock, TesseraError } from "@tessera/core";
 import type { SqlConnection } from "./records.js";
 
 export interface LaunchSettings {
@@ -96,13 +96,13 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
   };
   await beat();
   let beating: Promise<void> | undefined;
-  const timer = setInterval(() => {
+  const stop = every(leaseMs / 3, () => {
     beating ??= beat()
       .catch((error) => process.emitWarning(`a worker's sign of life failed: ${messageOf(error)}`))
       .finally(() => {
         beating = undefined;
       });
-  }, leaseMs / 3);
+  });
 
   return {
     async add(id) {
@@ -114,12 +114,12 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
     },
     forget: (id) => DBOS.deleteWorkflow(id),
     async close(within, abandon) {
-      clearInterval(timer);
+      stop();
       await beating;
-      const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: within });
-      const late = setTimeout(abandon, within);
+      const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: Math.min(within, 2 ** 31 - 1) });
+      const forget = systemClock.after(within, abandon);
       await drained;
-      clearTimeout(late);
+      forget();
       // what was left behind is taken over at once
       await connection.query("UPDATE tessera.worker SET seen = '-infinity' WHERE id = $1", [worker]);
       launched = false;

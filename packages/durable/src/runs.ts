@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { errorBody, messageOf, type Spent, TesseraError } from "@tessera/core";
+import { errorBody, messageOf, type Spent, systemClock, TesseraError } from "@tessera/core";
 import {
   assertSameRun,
   type Budget,
@@ -64,8 +64,8 @@ const schema = [
 /** A run that this process works on. */
 interface Working {
   readonly abort: AbortController;
-  /** What it has spent, once it has begun. */
-  spent: () => Spent | undefined;
+  /** What it is charged if it ends now, once it has begun. */
+  due: () => Spent | undefined;
 }
 
 /**
@@ -159,7 +159,7 @@ export class DurableRuns implements Runs {
     const state = await this.#known(id);
     const running = this.#running.get(id);
     // what another process has in flight is not known here
-    const spent = running?.spent() ?? ((await this.settings.records.run(id)) ? undefined : nothing);
+    const spent = running?.due() ?? ((await this.settings.records.run(id)) ? undefined : nothing);
     const cancelled = await this.#end(state, { status: "cancelled", error: cancellation(id), ...(spent && { spent }) });
     if (!cancelled) throw new TesseraError("CONFLICT", "the run has ended", { path: id });
     running?.abort.abort(new Error("cancelled"));
@@ -229,10 +229,10 @@ export class DurableRuns implements Runs {
   /** Waits until something happens to a run in this process, or for as long as it may have happened in another. */
   #changed(id: string): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(done, this.settings.pollMs ?? 200);
+      const forget = systemClock.after(this.settings.pollMs ?? 200, done);
       const changes = this.#changes;
       function done() {
-        clearTimeout(timer);
+        forget();
         changes.off(id, done);
         resolve();
       }
@@ -304,7 +304,7 @@ export class DurableRuns implements Runs {
     const abort = new AbortController();
     const forward = () => abort.abort(cancelled.reason);
     cancelled.addEventListener("abort", forward, { once: true });
-    const working: Working = { abort, spent: () => undefined };
+    const working: Working = { abort, due: () => undefined };
     this.#running.set(id, working);
     this.#watch ??= setInterval(() => void this.#letGo().catch(() => {}), letGoMs).unref();
     const writer = this.#log.writer(id, () => this.#changes.emit(id));
@@ -314,7 +314,7 @@ export class DurableRuns implements Runs {
       end = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
       const error = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
-      const spent = working.spent();
+      const spent = working.due();
       end = { status: "failed", error: errorBody(error), ...(spent && { spent }) };
     } finally {
       this.#running.delete(id);
@@ -346,7 +346,7 @@ export class DurableRuns implements Runs {
     const stream = (await records.run(id))
       ? await runner.resumeStream(id, { signal, budget, sampling, events })
       : await runner.stream(flow, input, { id, principal, seed, signal, budget, sampling, events });
-    working.spent = () => stream.spent();
+    working.due = () => stream.due();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;
   }

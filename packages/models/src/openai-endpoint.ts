@@ -1,5 +1,5 @@
 // internal
-import { type Json, messageOf, TesseraError } from "@tessera/core";
+import { type Json, messageOf, sleep, systemClock, TesseraError } from "@tessera/core";
 
 /** Where an OpenAI-compatible service is, and how patiently it is asked. */
 export interface Endpoint {
@@ -33,20 +33,6 @@ function retryAfter(response: Response): number | undefined {
   return Number.isFinite(wait) ? wait : undefined;
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", end);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", end, { once: true });
-  });
-}
-
 /** The message in an error's body, whatever its shape; at most 500 characters. */
 async function reasonOf(response: Response): Promise<string> {
   const text = (await response.text().catch(() => "")).trim();
@@ -71,7 +57,7 @@ const hints: Record<number, string> = {
 export class Patience {
   readonly signal: AbortSignal;
   private readonly silence = new AbortController();
-  private timer: NodeJS.Timeout | undefined;
+  private forget: (() => void) | undefined;
 
   constructor(
     private readonly ms: number,
@@ -83,15 +69,14 @@ export class Patience {
 
   /** Something came: the wait begins anew. */
   heard(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(
-      () => this.silence.abort(new TesseraError("MODEL_FAILED", `the model was silent for ${this.ms} ms`)),
-      this.ms,
+    this.forget?.();
+    this.forget = systemClock.after(this.ms, () =>
+      this.silence.abort(new TesseraError("MODEL_FAILED", `the model was silent for ${this.ms} ms`)),
     );
   }
 
   end(): void {
-    clearTimeout(this.timer);
+    this.forget?.();
   }
 }
 
@@ -151,10 +136,9 @@ export class Client {
       if (attempt >= retries) throw failure;
       const longest = Math.min(longestWait, backoffMs * 2 ** attempt);
       patience.end();
-      await pause(
-        wait === undefined ? longest * (0.5 + Math.random() / 2) : Math.min(longestWait, Math.max(0, wait)),
-        patience.signal,
-      );
+      await sleep(wait === undefined ? longest * (0.5 + Math.random() / 2) : Math.min(longestWait, Math.max(0, wait)), {
+        signal: patience.signal,
+      });
       patience.heard();
     }
   }

@@ -1,6 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AnyOperator,
   abortable,
@@ -10,9 +9,18 @@ import {
   messageOf,
   onAbort,
   type Records,
+  sleep,
+  systemClock,
   TesseraError,
 } from "@tessera/core";
-import type { CompiledFlow, Observer, RunOptions, RunResult, RunStream } from "@tessera/graph";
+import {
+  type CompiledFlow,
+  type Observer,
+  outerContext,
+  type RunOptions,
+  type RunResult,
+  type RunStream,
+} from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
 import { PendingRecords } from "./pending.js";
@@ -302,18 +310,13 @@ export class Tessera<F extends Flows> {
 
   async #close({ within }: CloseOptions): Promise<readonly InterruptedRun[]> {
     const interrupted: InterruptedRun[] = [];
-    const timer =
-      within === undefined
-        ? undefined
-        : setTimeout(
-            () => interrupted.push(...this.#interrupt().map(({ id, flow }) => ({ id, flow }))),
-            Math.max(0, within),
-          );
+    const interrupt = () => void interrupted.push(...this.#interrupt().map(({ id, flow }) => ({ id, flow })));
+    const forget = within === undefined ? undefined : systemClock.after(within, interrupt);
     await this.drain();
-    clearTimeout(timer);
+    forget?.();
     const changing = Promise.allSettled([this.#starting, this.#changes]);
     // what hangs while it opens must not hang the end
-    const late = within === undefined ? [] : [sleep(within, "late", { ref: false })];
+    const late = within === undefined ? [] : [sleep(within, { background: true }).then(() => "late")];
     const patient = (await Promise.race([changing, ...late])) !== "late";
     const failures: unknown[] = [];
     for (const host of new Set([this.#host, ...[...this.#generations].map(({ host }) => host)]))

@@ -1,4 +1,5 @@
 import {
+  abortAfter,
   abortable,
   didYouMean,
   type Host,
@@ -20,7 +21,7 @@ export type Checks = Readonly<Record<string, (signal: AbortSignal) => Promise<un
  * @throws TesseraError NOT_READY with a finding for each that could not.
  */
 export async function assertReady(checks: Checks, within: number): Promise<void> {
-  const signal = AbortSignal.timeout(within);
+  const signal = abortAfter(within);
   const aborted = () => new Error(`no answer within ${within} ms`);
   const findings = await Promise.all(
     Object.entries(checks).map(async ([path, check]) => {

@@ -2,7 +2,7 @@
 import { type StdioOptions, spawn } from "node:child_process";
 import { openSync, readdirSync, readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { TesseraError } from "@tessera/core";
+import { systemClock, TesseraError } from "@tessera/core";
 import { admit, type Driver, type Execution, type Limits, type Program } from "./driver.js";
 
 export interface Command {
@@ -58,14 +58,14 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
       ended ??= reason;
       kill();
     };
-    const timer = setTimeout(() => end("timeout"), limits.wallMs);
+    const forget = systemClock.after(limits.wallMs, () => end("timeout"));
     const abort = (): void => {
       kill();
       finish();
       reject(new TesseraError("ABORTED", "the run was aborted", { path: command.path }));
     };
     const finish = (): void => {
-      clearTimeout(timer);
+      forget();
       signal?.removeEventListener("abort", abort);
     };
     signal?.addEventListener("abort", abort, { once: true });

@@ -1,4 +1,4 @@
-import { TesseraError } from "@tessera/core";
+import { abortAfter, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { admit, type Driver, type Execution, type Limits, type Program, type Runnable } from "./driver.js";
 import { lanes } from "./lanes.js";
@@ -60,7 +60,7 @@ export function remote({
   async function execute(program: Program, limits: Limits, signal?: AbortSignal): Promise<Execution> {
     admit(driver, program, signal);
     const start = performance.now();
-    const timer = AbortSignal.timeout(limits.wallMs + graceMs);
+    const timer = abortAfter(limits.wallMs + graceMs);
     const ended = (status: Execution["status"]): Execution => ({
       ...{ status, exitCode: null, output: "", errors: "", ms: performance.now() - start },
     });

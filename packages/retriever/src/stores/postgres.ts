@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  every,
   type Hit,
   messageOf,
   type Passage,
@@ -42,7 +43,7 @@ const ties = 16; // more than `top` that are looked at where the last places are
 export class PostgresStore implements Store {
   #revision = "store.postgres:0";
   #open = true;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #stop: (() => void) | undefined;
 
   private constructor(
     private readonly database: SqlDatabase,
@@ -52,7 +53,7 @@ export class PostgresStore implements Store {
     private readonly settings: Required<Pick<PostgresSettings, "k1" | "b" | "ef">>,
     refreshMs: number,
   ) {
-    if (refreshMs > 0) this.#timer = setInterval(() => void this.refresh().catch(() => {}), refreshMs).unref();
+    if (refreshMs > 0) this.#stop = every(refreshMs, () => void this.refresh().catch(() => {}), { background: true });
   }
 
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
@@ -267,7 +268,7 @@ export class PostgresStore implements Store {
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    clearInterval(this.#timer);
+    this.#stop?.();
     if (this.owned) await this.database.close();
   }
 
