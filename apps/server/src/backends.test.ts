@@ -176,6 +176,36 @@ for (const [name, suite, database] of [
       expect(await service.ask("POST", `/runs/${id}/resume`)).toMatchObject({ http: 409, code: "CONFLICT" });
     }, 60_000);
 
+    it("fifty requests at once of one Idempotency-Key are one run and one place, and what differs is a conflict", async () => {
+      const own = token;
+      token = await newKey({ principal: { id: "one" }, limits: { concurrency: 1 } });
+      const key = { "idempotency-key": "fifty" };
+      const body = { input: { query: "hi" }, seed: 3, budget: { steps: 5 } };
+      const ask = (more: object) => service.ask("POST", "/flows/ask/runs", { ...body, ...more }, key);
+      const answers = await Promise.all(Array.from({ length: 50 }, () => ask({})));
+      expect(answers.map(({ http }) => http)).toEqual(Array(50).fill(200));
+      expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
+      for (const other of [{ seed: 4 }, { budget: { steps: 6 } }, { budget: undefined }, { input: { query: "ho" } }])
+        expect(await ask(other)).toMatchObject({ http: 409, code: "CONFLICT" });
+      token = own;
+    }, 60_000);
+
+    it("a run that ended by its budget goes on with a larger one, and no finished step runs again", async () => {
+      rmSync(join(folder, "ran"), { force: true });
+      const key = { "idempotency-key": "budget" };
+      const body = { input, seed: 7, budget: { steps: 3 } };
+      const ended = await service.ask("POST", "/flows/every/runs", body, key);
+      expect(ended).toMatchObject({ http: 200, status: "budget" });
+      const resume = (budget?: object) => service.ask("POST", `/runs/${ended.id}/resume`, { budget });
+      expect(await resume({ steps: 3 })).toMatchObject({ http: 409, code: "CONFLICT" });
+      expect(await resume()).toMatchObject({ http: 409, code: "CONFLICT" });
+      expect(await resume({ steps: 1000 })).toMatchObject({ http: 200, status: "running" });
+      const run = await service.until(ended.id, hasEnded);
+      expect([run.status, run.output]).toEqual(["done", await undisturbed()]);
+      expect(new Set(ran()).size).toBe(ran().length);
+      expect(await service.ask("POST", "/flows/every/runs", body, key)).toMatchObject({ id: ended.id, status: "done" });
+    }, 60_000);
+
     describe("after a restart", () => {
       const once = { "idempotency-key": "order-1" };
       const order = (query: string) => service.ask("POST", "/flows/ask/runs", { input: { query } }, once);

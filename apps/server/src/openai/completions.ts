@@ -1,6 +1,6 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { type Delta, messageOf, TesseraError, type Token } from "@tessera/core";
+import { type Delta, estimateTokens, messageOf, TesseraError, type Token } from "@tessera/core";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
 import type { Caller, ChatRequest, ChatTarget } from "./target.js";
@@ -89,11 +89,12 @@ export const textWording: Wording = {
   }),
 };
 
-const usageOf = (usage: Delta["usage"]) => ({
-  prompt_tokens: usage?.prompt ?? 0,
-  completion_tokens: usage?.completion ?? 0,
-  total_tokens: (usage?.prompt ?? 0) + (usage?.completion ?? 0),
-});
+/** What a model reports of its tokens, or else an estimate of what it read and wrote. */
+function usageOf({ messages, prefix = "" }: ChatRequest, text: string, usage: Delta["usage"]) {
+  const prompt = usage?.prompt ?? estimateTokens([...messages.map(({ content }) => content), prefix].join("\n"));
+  const completion = usage?.completion ?? estimateTokens(text);
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+}
 
 /** An answer that has begun: its first delta is there, so nothing that can be refused is left. */
 export interface Answer {
@@ -146,14 +147,14 @@ export async function begin(
         ...head,
         object: wording.whole,
         choices: [wording.choice(text, kept, finish ?? "stop", 0)],
-        usage: usageOf(usage),
+        usage: usageOf(request, text, usage),
       };
     },
     async *events(withUsage) {
       const event = (choices: object[], usage?: object): string =>
         `data: ${JSON.stringify({ ...head, object: wording.piece, choices, ...(withUsage && { usage: usage ?? null }) })}\n\n`;
       let usage: Delta["usage"];
-      let offset = 0;
+      let said = "";
       let begins = true;
       try {
         let finish: Delta["finish"];
@@ -162,13 +163,13 @@ export async function begin(
           finish = delta.finish ?? finish;
           const tokens = request.logprobs ? delta.tokens : undefined;
           if (delta.text !== "" || tokens) {
-            yield event([wording.delta(delta.text, tokens, null, offset, begins)]);
+            yield event([wording.delta(delta.text, tokens, null, said.length, begins)]);
             begins = false;
           }
-          offset += delta.text.length;
+          said += delta.text;
         }
-        yield event([wording.delta("", undefined, finish ?? "stop", offset, begins)]);
-        if (withUsage) yield event([], usageOf(usage));
+        yield event([wording.delta("", undefined, finish ?? "stop", said.length, begins)]);
+        if (withUsage) yield event([], usageOf(request, said, usage));
       } catch (thrown) {
         const error = TesseraError.is(thrown)
           ? thrown

@@ -167,6 +167,30 @@ describe("OpenAI's client", () => {
     expect(usage).toMatchObject({ completion_tokens: 4 });
   });
 
+  it("is told an estimate of the tokens where the model reports none, whole and as a stream", async () => {
+    const silent: LanguageModel = {
+      revision: "1",
+      capabilities: new Set(),
+      async *generate() {
+        yield { text: "roses " };
+        yield { text: "are red" };
+      },
+    };
+    await app.close();
+    await start({ generators: { silent } });
+    const asked = { model: "silent", messages: [{ role: "user" as const, content: "a poem" }] };
+    const usage = { prompt_tokens: 2, completion_tokens: 3, total_tokens: 5 };
+    expect((await client.chat.completions.create(asked)).usage).toEqual(usage);
+    const last: unknown[] = [];
+    for await (const piece of await client.chat.completions.create({
+      ...asked,
+      stream: true,
+      stream_options: { include_usage: true },
+    }))
+      if (piece.usage) last.push(piece.usage);
+    expect(last).toEqual([usage]);
+  });
+
   it("gets JSON by a schema, and a refusal from a model without it", async () => {
     const response_format = {
       type: "json_schema" as const,
