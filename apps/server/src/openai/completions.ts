@@ -91,7 +91,8 @@ export const textWording: Wording = {
 
 /** What a model reports of its tokens, or else an estimate of what it read and wrote. */
 function usageOf({ messages, prefix = "" }: ChatRequest, text: string, usage: Delta["usage"]) {
-  const prompt = usage?.prompt ?? estimateTokens([...messages.map(({ content }) => content), prefix].join("\n"));
+  const prompt =
+    usage?.prompt ?? messages.reduce((sum, { content }) => sum + estimateTokens(content), estimateTokens(prefix));
   const completion = usage?.completion ?? estimateTokens(text);
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
 }
