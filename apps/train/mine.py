@@ -55,6 +55,7 @@ _LICENCES = (
     ("Apache-2.0", r"Apache License,?\s+Version 2\.0"),
     ("MIT", r"Permission is hereby granted, free of charge"),
     ("ISC", r"Permission to use, copy, modify, and(/or)? distribute this software"),
+    ("WordNet", r"Permission to use, copy, modify and distribute this software and\s+database"),
     ("BSD-3-Clause", r"Redistribution and use in source and binary forms[\s\S]*(Neither|may not|nor the names?)[\s\S]*endorse"),
     ("BSD-2-Clause", r"Redistribution and use in source and binary forms"),
 )
@@ -64,9 +65,19 @@ _RESTRICTED = re.compile(
 )  # fmt: skip
 
 
+def is_restricted(text: str) -> bool:
+    """Whether the first 3,000 characters of a licence's text name a licence that is not permissive."""
+    return _RESTRICTED.search(text[:3_000]) is not None
+
+
+def is_foreign(path: str) -> bool:
+    """Whether a path is that of vendored, built or generated files, or of a list of changes."""
+    return _FOREIGN.search(path) is not None
+
+
 def licence_of(text: str) -> str | None:
     """The SPDX name of a permissive licence's text; None for any other licence. Read from its first 3,000 characters."""
-    if _RESTRICTED.search(text[:3_000]):
+    if is_restricted(text):
         return None
     return next((name for name, pattern in _LICENCES if re.search(pattern, text[:12_000])), None)
 
@@ -216,11 +227,12 @@ def mine_repository(folder: str, output: str, entry: dict) -> dict:
 # ---------------------------------------------------------------- all repositories
 
 
-def mine(folder: Path, output: Path, workers: int) -> None:
-    entries = json.loads(MANIFEST.read_text())["repositories"]
+def mine(folder: Path, output: Path, workers: int, entries: list[dict] | None = None, document: Path | None = None) -> None:
+    """Mines a manifest's entries (those of manifest.json) out of `folder` and writes the table to `document` (corpus.md)."""
+    entries = json.loads(MANIFEST.read_text())["repositories"] if entries is None else entries
     missing = [entry["repository"] for entry in entries if not commit_present(folder, entry)]
     if missing:
-        sys.exit(f"These repositories of {MANIFEST.name} are not in {folder} at their commit:\n  " + "\n  ".join(missing))
+        sys.exit(f"These repositories of the manifest are not in {folder} at their commit:\n  " + "\n  ".join(missing))
     (output / "extracted").mkdir(parents=True, exist_ok=True)
     counts = {}
     with concurrent.futures.ProcessPoolExecutor(workers) as pool:
@@ -230,7 +242,7 @@ def mine(folder: Path, output: Path, workers: int) -> None:
             counts[name] = future.result()
             print(f"{len(counts):4d}/{len(entries)}  {name}: {sum(counts[name]['pairs'].values())} pairs, {counts[name]['seconds']} s", flush=True)  # fmt: skip
     merge(entries, counts, output)
-    report(output)
+    report(output, document)
 
 
 def commit_present(folder: Path, entry: dict) -> bool:
@@ -314,12 +326,14 @@ def duplicate(record: dict, bodies: Seen, texts: dict[str, Seen]) -> str | None:
 # ---------------------------------------------------------------- the table
 
 
-def report(output: Path) -> None:
-    """Prints the corpus and writes docs/models/corpus.md."""
-    document = describe(json.loads((output / "table.json").read_text()), tokens_per_character(output))
+def report(output: Path, path: Path | None = None) -> None:
+    """Prints the corpus and writes its page, docs/models/corpus.md or another."""
+    path = path or DOCUMENT
+    command = "mine.py report OUTPUT" if path == DOCUMENT else "packages.py mine FOLDER OUTPUT"
+    document = describe(json.loads((output / "table.json").read_text()), tokens_per_character(output), command)
     print(document)
-    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
-    DOCUMENT.write_text(document)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(document)
 
 
 def tokens_per_character(output: Path) -> float | None:
@@ -336,7 +350,7 @@ def tokens_per_character(output: Path) -> float | None:
     return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(sample)) / sum(map(len, sample))
 
 
-def describe(table: list[dict], rate: float | None) -> str:
+def describe(table: list[dict], rate: float | None, command: str) -> str:
     kept: collections.Counter = collections.Counter()
     dropped: collections.Counter = collections.Counter()
     duplicates: collections.Counter = collections.Counter()
@@ -355,7 +369,7 @@ def describe(table: list[dict], rate: float | None) -> str:
     everything = sum(characters.values())
     text = [
         "# The mined corpus", "",
-        "Written by `python mine.py report OUTPUT` (apps/train); do not edit by hand. How to read it is in apps/train/README.md.", "",
+        f"Written by `python {command}` (apps/train); do not edit by hand. How to read it is in apps/train/README.md.", "",
         f"- {len(table)} repositories, all under permissive licences: "
         + ", ".join(f"{licence} {count}" for licence, count in collections.Counter(row["licence"] for row in table).most_common()) + ".",
         f"- {total:,} pairs, {documented:,} of them from docstrings, out of {found:,} found.",

@@ -27,6 +27,10 @@ class Task(Protocol):
     def loss(self, batch: Any) -> tuple[torch.Tensor, dict[str, float], int]:
         """(loss, figures to log, tokens in the batch)."""
 
+    def rate(self, name: str) -> float:
+        """By how much a parameter's learning rate differs from the schedule's."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -107,11 +111,14 @@ class Trainer:
         self.task, self.schedule, self.folder = task, schedule, folder
         self.precision, self.device, self.report = precision, device, report
         self.model = task.model.to(device)
-        matrices = [parameter for parameter in self.model.parameters() if parameter.requires_grad and parameter.dim() >= 2]
-        vectors = [parameter for parameter in self.model.parameters() if parameter.requires_grad and parameter.dim() < 2]
+        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+        rate = getattr(task, "rate", lambda name: 1.0)
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((parameter.dim() >= 2, rate(name)), []).append(parameter)
         self.optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": schedule.decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=schedule.rate, betas=schedule.betas, fused=device != "cpu",
+            [{"params": found, "weight_decay": schedule.decay * matrix, "scale": scale} for (matrix, scale), found in sorted(groups.items(), reverse=True)],
+            lr=schedule.rate, betas=schedule.betas, fused=True,
         )  # fmt: skip
         self.step = 0
         self.tokens = 0
@@ -155,7 +162,7 @@ class Trainer:
     def _advance(self) -> tuple[dict[str, float], int, float]:
         begun = time.monotonic()
         for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.at(self.step)
+            group["lr"] = self.schedule.at(self.step) * group.get("scale", 1.0)
         self.model.train()
         mixed = torch.autocast(self.device, torch.bfloat16) if self.precision == "bf16" else contextlib.nullcontext()
         with mixed:
