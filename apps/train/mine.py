@@ -122,10 +122,14 @@ def scan(folder: Path) -> None:
         )
         languages = sorted(language for language, count in counts.items() if count >= 20 and language != "markdown")
         known[name] = {"repository": name, "commit": commit, "licence": licences[0], "languages": languages, "split": "train"}
-    manifest["repositories"] = sorted(known.values(), key=lambda entry: entry["repository"].lower())
-    text = json.dumps(manifest, indent=2)
-    MANIFEST.write_text(re.sub(r'\[\s+("\w+"(?:,\s+"\w+")*)\s+\]', lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n")
-    print(f"{len(manifest['repositories'])} repositories in {MANIFEST.name}")
+    write_manifest(MANIFEST, list(known.values()))
+    print(f"{len(known)} repositories in {MANIFEST.name}")
+
+
+def write_manifest(path: Path, entries: list[dict]) -> None:
+    """Sorted by name, with each list of languages on one line, as the formatter of the repository wants it."""
+    text = json.dumps({"repositories": sorted(entries, key=lambda entry: entry["repository"].lower())}, indent=2)
+    path.write_text(re.sub(r'\[\s+("\w+"(?:,\s+"\w+")*)\s+\]', lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n")
 
 
 # ---------------------------------------------------------------- one repository

@@ -173,17 +173,14 @@ def read_manifest() -> dict:
 
 def add(folder: Path, names: list[str], split: str) -> None:
     """Adds packages with a permissive licence to packages.json; says which are left out, and why."""
-    manifest = read_manifest()
-    known = {entry["repository"]: entry for entry in manifest["repositories"]}
+    known = {entry["repository"]: entry for entry in read_manifest()["repositories"]}
     fresh = [name for name in names if name.replace("@", "") not in known]
     for name, (version, commit) in fetch(folder, [(name, None) for name in fresh]).items():
         try:
             known[name.replace("@", "")] = describe(folder, name, version, commit, split)
         except NotPermissive as error:
             print(f"left out  {name}: {error}", flush=True)
-    manifest["repositories"] = sorted(known.values(), key=lambda entry: entry["repository"])
-    lines = ",\n".join("  " + json.dumps(entry) for entry in manifest["repositories"])
-    MANIFEST.write_text(f'{{"repositories": [\n{lines}\n]}}\n')
+    mine.write_manifest(MANIFEST, list(known.values()))
     print(f"{len(known)} packages in {MANIFEST.name}")
 
 
