@@ -1,14 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type AnyOperator, type DailyBudgets, type FlowDocument, type Records, WriterLock } from "@tessera/core";
-import { diskRecords, type Observer, type Runs } from "@tessera/graph";
+import { LegacyFolder, logRecords, type Observer, type Runs } from "@tessera/graph";
 import { type Checks, createTessera, type Resources } from "@tessera/tessera";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
-import { heldRecords } from "./held.js";
 import { type Indexes, IndexFolder, mergedResources } from "./indexes.js";
 import { folderFlows, Library } from "./library.js";
-import { LocalBudgets } from "./local-budgets.js";
-import { RunFolder } from "./run-folder.js";
+import type { EventLimits } from "./live-run.js";
+import { openServiceLog, type ServiceLog } from "./service-log.js";
 
 export interface BackendOptions {
   readonly flows: Readonly<Record<string, FlowDocument>>;
@@ -17,6 +16,10 @@ export interface BackendOptions {
   readonly operators?: readonly AnyOperator[] | undefined;
   /** Told of every run: `openTelemetry()` of `@tessera/telemetry`, for one. */
   readonly observer?: Observer | undefined;
+  /** The bytes that runs, their events and records may take on this machine's disk; 2 GiB. */
+  readonly bytes?: number | undefined;
+  /** Limits of the events of one run. */
+  readonly events?: Partial<EventLimits> | undefined;
 }
 
 export interface DatabaseOptions {
@@ -54,9 +57,11 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = await WriterLock.acquire(folder);
   const assertHeld = async () => lock.assertHeld();
+  let log: ServiceLog | undefined;
   try {
     const indexes = await IndexFolder.open(join(folder, "indexes"), assertHeld);
-    const records = heldRecords(diskRecords(join(folder, "records")), assertHeld);
+    log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
+    const records = logRecords(log.log, new LegacyFolder(join(folder, "records")));
     const tessera = createTessera({
       flows: options.flows,
       operators: options.operators ?? [],
@@ -66,24 +71,24 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
     });
     const library = new Library(tessera, options.flows, folderFlows(join(folder, "flows"), assertHeld));
     await library.load();
-    const runs = await EmbeddedRuns.open(tessera, records, await RunFolder.open(join(folder, "runs"), assertHeld));
-    const budgets = await LocalBudgets.open(join(folder, "budgets.json"), assertHeld);
+    const runs = await EmbeddedRuns.open(tessera, records, log.runs, { ...options.events, bytes: options.bytes });
     return {
       tessera,
       library,
       records,
       runs,
-      budgets,
+      budgets: log.budgets,
       indexes,
       alone: (work) => work(),
       async close() {
         // changes under way are written before the folder is free
         await indexes.close();
-        await budgets.close();
+        await log?.log.close();
         await lock.release();
       },
     };
   } catch (error) {
+    await log?.log.close();
     await lock.release();
     throw error;
   }

@@ -1,9 +1,9 @@
-import { errorBody, type Json, messageOf, type Records, TesseraError } from "@tessera/core";
+import { errorBody, messageOf, type Records, TesseraError } from "@tessera/core";
 import {
   assertSameRun,
   type Budget,
   cancellation,
-  eventData,
+  defaultRetention,
   type FlowEvents,
   firstState,
   keysOf,
@@ -20,86 +20,71 @@ import {
 import type { Tessera } from "@tessera/tessera";
 import { EventEmitter } from "eventemitter3";
 import { asTesseraError } from "./errors.js";
-import type { RunFolder } from "./run-folder.js";
+import { InTurn } from "./in-turn.js";
+import { type EventLimits, eventLimits, LiveRun } from "./live-run.js";
+import { noValue, type RunLog } from "./run-log.js";
 
-/** What is kept in memory of runs that have ended, and of one run's events. */
-const kept = { runs: 100, events: 10_000 } as const;
+/** What is kept in memory, where there is no log, of runs that have ended: as many, and as many bytes. */
+const kept = { runs: 100, bytes: 64 << 20 } as const;
 
-/** A run that this process began or took up, and the latest of its events. */
-class Live {
-  readonly events: RunEvent[] = [];
-  readonly stop = new AbortController();
-  cancelled = false;
-  #waiting: (() => void)[] = [];
-  settle!: (state: RunState) => void;
-  readonly settled = new Promise<RunState>((resolve) => {
-    this.settle = resolve;
-  });
-
-  /** @param before how many events there are that are not in memory */
-  constructor(
-    public state: RunState,
-    public before: number,
-    readonly writer?: ReturnType<RunFolder["writer"]>,
-  ) {}
-
-  push(type: string, data: Json): void {
-    const event = { sequence: this.before + this.events.length + 1, type, data };
-    this.events.push(event);
-    this.writer?.push(event);
-    if (this.events.length > kept.events) this.before += this.events.splice(0, kept.events / 10).length;
-    this.wake();
-  }
-
-  wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
-  }
-
-  next(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-}
+/** The share of the bytes on disk that runs may take; the rest is for what is not compacted yet. */
+const liveShare = 0.4;
 
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
-type Begin = (live: Live, events: FlowEvents) => Promise<RunStream<unknown>>;
+type Begin = (live: LiveRun, events: FlowEvents) => Promise<RunStream<unknown>>;
 
 /**
- * Runs in this process. States and events lie in a folder, steps in the records of the framework object. Without a folder
- * nothing outlives the process, which keeps the latest 100 runs that have ended.
+ * Runs in this process. States and events lie in the log of the service, beside the records of the framework object. Without
+ * a log nothing outlives the process, which keeps the latest runs that have ended: 100, or 64 MiB of them.
  */
 export class EmbeddedRuns implements Runs {
-  readonly #live = new Map<string, Live>();
-  readonly #changing = new Map<string, Promise<unknown>>();
+  readonly #live = new Map<string, LiveRun>();
+  readonly #turns = new InTurn();
+  readonly #changing = new Map<string, number>();
+  readonly #limits: EventLimits;
+  readonly #bytes: number;
+  #pruning = false;
   #closing = false;
 
   constructor(
     private readonly tessera: AnyTessera,
     private readonly steps: Records | undefined,
-    private readonly folder?: RunFolder,
-  ) {}
+    private readonly log?: RunLog,
+    { bytes, ...limits }: Partial<EventLimits> & { readonly bytes?: number | undefined } = {},
+  ) {
+    this.#limits = { ...eventLimits, ...limits };
+    this.#bytes = bytes ?? defaultRetention.bytes;
+  }
 
-  /** Runs in a folder; those of a process that was killed are noted as interrupted. */
-  static async open(tessera: AnyTessera, steps: Records, folder: RunFolder): Promise<EmbeddedRuns> {
-    for (const [id, { status }] of [...folder.summaries])
-      if (status === "running") {
-        const state = (await folder.get(id))!;
+  /** Runs in a log; those of a process that was killed are noted as interrupted. */
+  static async open(
+    tessera: AnyTessera,
+    steps: Records,
+    log: RunLog,
+    limits: Partial<EventLimits> & { readonly bytes?: number | undefined } = {},
+  ): Promise<EmbeddedRuns> {
+    const interrupted = [...log.summaries].filter(([, { status }]) => status === "running");
+    await Promise.all(
+      interrupted.map(async ([id]) => {
+        const state = (await log.get(id))!;
         const spent = await spentOf(steps, id);
-        await folder.save({ ...state, status: "interrupted", spent, ended: new Date().toISOString() });
-      }
-    return new EmbeddedRuns(tessera, steps, folder);
+        await log.save({ ...state, status: "interrupted", spent, ended: new Date().toISOString() });
+      }),
+    );
+    return new EmbeddedRuns(tessera, steps, log, limits);
   }
 
   /** Changes of one run come one after another: two requests of one id at the same time are one run. */
-  #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#changing.get(id) ?? Promise.resolve();
-    const next = before.catch(() => {}).then(work);
-    this.#changing.set(id, next);
-    const forget = () => void (this.#changing.get(id) === next && this.#changing.delete(id));
-    next.then(forget, forget);
-    return next;
+  async #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    this.#changing.set(id, (this.#changing.get(id) ?? 0) + 1);
+    try {
+      return await this.#turns.do(id, work);
+    } finally {
+      const left = this.#changing.get(id)! - 1;
+      if (left === 0) this.#changing.delete(id);
+      else this.#changing.set(id, left);
+    }
   }
 
   start(request: RunRequest): Promise<RunState> {
@@ -109,17 +94,35 @@ export class EmbeddedRuns implements Runs {
   async #start(request: RunRequest): Promise<RunState> {
     const { id, flow, input, principal, budget, sampling, seed } = request;
     const state = firstState(request);
-    const known = await this.get(id);
+    const known = this.#live.has(id) || this.log?.summaries.has(id) ? await this.get(id) : undefined;
     if (known) {
       assertSameRun(known, state);
       return known.status === "interrupted" ? this.#resume(id, budget) : known;
     }
     this.#assertOpen(id);
     await this.tessera.flow(flow);
-    await this.folder?.save(state);
-    this.#run(new Live(state, 0, this.folder?.writer(id)), ({ stop: { signal } }, events) =>
+    const live = new LiveRun(state, 0, this.#limits, this.log);
+    return this.#noted(live, state, ({ stop: { signal } }, events) =>
       this.tessera.stream(flow, input, { id, principal, budget, sampling, seed, signal, events }),
     );
+  }
+
+  /**
+   * Begins to run while the state is being written: what the run writes comes behind it in the same log, so that nothing
+   * of the run can be there without it.
+   */
+  async #noted(live: LiveRun, state: RunState, begin: Begin): Promise<RunState> {
+    const saved = this.log?.save(state);
+    const before = this.#live.get(state.id);
+    this.#run(live, begin);
+    try {
+      await saved;
+    } catch (error) {
+      live.abandon(error);
+      if (before) this.#live.set(state.id, before);
+      else this.#live.delete(state.id);
+      throw error;
+    }
     return state;
   }
 
@@ -127,53 +130,77 @@ export class EmbeddedRuns implements Runs {
     if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
   }
 
-  #run(live: Live, begin: Begin): void {
+  #run(live: LiveRun, begin: Begin): void {
     this.#live.set(live.state.id, live);
     void this.#follow(live, begin);
   }
 
-  async #follow(live: Live, begin: Begin): Promise<void> {
-    const { id } = live.state;
+  async #follow(live: LiveRun, begin: Begin): Promise<void> {
     let ended: Partial<RunState>;
     let stream: RunStream<unknown> | undefined;
     const events: FlowEvents = new EventEmitter();
-    events.on("event", (event) => live.push(event.type, eventData(event)));
+    events.on("event", (event) => live.hear(event));
     try {
       stream = await begin(live, events);
-      for await (const part of stream.output) live.push("output-delta", toJson(part));
+      for await (const part of stream.output) live.hearOutput(part);
       const { status, output, spent } = await stream.result;
       ended = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
       ended = { ...this.#failure(live, asTesseraError(thrown)), ...(stream && { spent: stream.spent() }) };
     }
-    const state: RunState = { ...live.state, ...ended, ended: new Date().toISOString() };
-    await live.writer?.flush();
-    await this.folder?.save(state).catch((thrown) => {
-      process.emitWarning(`the end of run ${id} could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
-    });
+    await this.#end(live, { ...live.state, ...ended, ended: new Date().toISOString() });
+  }
+
+  async #end(live: LiveRun, state: RunState): Promise<void> {
+    const { id } = state;
+    if (this.log && !live.abandoned)
+      await this.log.save(state, live.batch()).catch((thrown) => {
+        process.emitWarning(`the end of run ${id} could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
+      });
     live.state = state;
     live.settle(state);
     live.wake();
-    await this.#forgetOldest();
+    if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
+      this.#live.delete(id);
+    else await this.#forgetOldest();
+    this.#pruneIfDue();
   }
 
-  #failure({ state, cancelled }: Live, error: TesseraError): Pick<RunState, "status"> & Partial<RunState> {
+  /** Forgets the oldest runs where the log has more than its bytes. */
+  #pruneIfDue(): void {
+    if (!this.log || this.#pruning || this.log.liveBytes <= this.#bytes * liveShare) return;
+    this.#pruning = true;
+    const none = { runs: Number.POSITIVE_INFINITY, ageMs: Date.now(), bytes: this.#bytes };
+    this.prune(none)
+      .catch((thrown) => {
+        process.emitWarning(`runs that ended could not be forgotten: ${messageOf(thrown)}`, "TesseraWarning");
+      })
+      .finally(() => {
+        this.#pruning = false;
+      });
+  }
+
+  #failure({ state, cancelled }: LiveRun, error: TesseraError): Pick<RunState, "status"> & Partial<RunState> {
     if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
     if (error.code === "CLOSED" || (this.#closing && error.code === "ABORTED")) return { status: "interrupted" };
     return { status: "failed", error: errorBody(error) };
   }
 
+  /** Without a log: forgets the runs that ended first, down to the limits. */
   async #forgetOldest(): Promise<void> {
+    let bytes = 0;
+    for (const one of this.#live.values()) bytes += one.bytes;
     for (const [id, live] of this.#live) {
-      if (this.#live.size <= kept.runs) return;
+      if (this.#live.size <= kept.runs && bytes <= kept.bytes) return;
       if (live.state.status === "running") continue;
+      bytes -= live.bytes;
       this.#live.delete(id);
-      if (!this.folder) await this.steps?.forget([id]);
+      if (!this.log) await this.steps?.forget([id]);
     }
   }
 
   async get(id: string): Promise<RunState | undefined> {
-    return this.#live.get(id)?.state ?? this.folder?.get(id);
+    return this.#live.get(id)?.state ?? this.log?.get(id);
   }
 
   async list({ principal, limit }: { principal?: string | undefined; limit: number }): Promise<RunState[]> {
@@ -181,13 +208,14 @@ export class EmbeddedRuns implements Runs {
       .filter((summary) => principal === undefined || summary.principal === principal)
       .sort((a, b) => (a.started < b.started ? 1 : -1))
       .slice(0, limit);
-    return (await Promise.all(ids.map(({ id }) => this.get(id)))).filter((state) => state !== undefined);
+    const short = (id: string) => this.#live.get(id)?.state ?? this.log?.get(id, { long: false });
+    return (await Promise.all(ids.map(({ id }) => short(id)))).filter((state) => state !== undefined);
   }
 
   /** Every run there is, without its input and output. */
   #summaries() {
-    const known = [...(this.folder?.summaries ?? [])].map(([id, summary]) => ({ id, ...summary }));
-    if (this.folder) return known;
+    const known = [...(this.log?.summaries ?? [])].map(([id, summary]) => ({ id, ...summary }));
+    if (this.log) return known;
     return [...this.#live.values()].map(({ state: { principal, ...state } }) => ({
       ...state,
       principal: principal.id,
@@ -207,7 +235,7 @@ export class EmbeddedRuns implements Runs {
       if (state.status === "interrupted") {
         const ended = new Date().toISOString();
         const cancelled: RunState = { ...state, status: "cancelled", error: cancellation(id), ended };
-        await this.folder?.save(cancelled);
+        await this.log?.save(cancelled);
         if (live) live.state = cancelled;
         return cancelled;
       }
@@ -227,18 +255,15 @@ export class EmbeddedRuns implements Runs {
     const running = resumed(await this.#known(id), budget);
     this.#assertOpen(id);
     const recorded = await this.steps?.run(id);
-    const before = this.#live.get(id);
-    const events = before ? before.before + before.events.length : (await this.folder?.events(id))?.at(-1)?.sequence;
-    await this.folder?.save(running);
-    const live = new Live(running, events ?? 0, this.folder?.writer(id));
+    const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
     const { flow, input, principal, sampling, seed, budget: most } = running;
-    this.#run(live, ({ stop: { signal } }, events) =>
+    const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
+    return this.#noted(live, running, ({ stop: { signal } }, events) =>
       // one that ended before its first note begins anew
       recorded
         ? this.tessera.resumeStream(id, { budget: most, sampling, signal, events })
         : this.tessera.stream(flow, input, { id, principal, seed, budget: most, sampling, signal, events }),
     );
-    return running;
   }
 
   async *events(id: string, after = 0): AsyncIterable<RunEvent> {
@@ -246,13 +271,13 @@ export class EmbeddedRuns implements Runs {
     for (let next = after; ; ) {
       if (!live || next < live.before) {
         const last = live?.before ?? Number.POSITIVE_INFINITY;
-        await live?.writer?.flush();
-        for (const event of (await this.folder?.events(id)) ?? [])
+        await live?.flush();
+        for (const event of (await this.log?.events(id)) ?? [])
           if (event.sequence > next && event.sequence <= last) yield event;
         if (!live) return;
         next = last;
       }
-      const event = live.events[next - live.before];
+      const event = live.event(next + 1);
       if (event) {
         next = event.sequence;
         yield event;
@@ -260,6 +285,12 @@ export class EmbeddedRuns implements Runs {
       else if (live.state.status !== "running") return;
       else await live.next();
     }
+  }
+
+  async value(id: string, hash: string): Promise<string> {
+    const text = this.#live.get(id)?.value(hash) ?? (await this.log?.value(hash));
+    if (text === undefined) throw noValue(hash);
+    return text;
   }
 
   async settled(id: string): Promise<RunState> {
@@ -270,25 +301,34 @@ export class EmbeddedRuns implements Runs {
     return this.steps ? keysOf(await this.steps.journal(id)) : {};
   }
 
-  async prune({ runs, ageMs }: Retention): Promise<number> {
+  async prune({ runs, ageMs, bytes = Number.POSITIVE_INFINITY }: Retention): Promise<number> {
     const since = new Date(Date.now() - ageMs).toISOString();
-    const ids = this.#summaries()
+    const ended = this.#summaries()
       .filter(({ id, status }) => status !== "running" && !this.#changing.has(id))
-      .sort((a, b) => (a.ended! < b.ended! ? 1 : -1))
-      .filter(({ ended }, place) => place >= runs || ended! < since)
-      .map(({ id }) => id);
-    if (ids.length === 0) return 0;
+      .sort((a, b) => (a.ended! < b.ended! ? 1 : -1));
+    const left = ended.filter(({ ended }, place) => place < runs && ended! >= since);
+    const ids = ended.filter((one) => !left.includes(one)).map(({ id }) => id);
+    await this.#forget(ids);
+    // the log may take on disk what counts of it, and as much again
+    let count = ids.length;
+    while (left.length > 0 && this.log && this.log.liveBytes > bytes * liveShare) {
+      const oldest = left.splice(-Math.ceil(left.length / 8)).map(({ id }) => id);
+      await this.#forget(oldest);
+      count += oldest.length;
+    }
+    return count;
+  }
+
+  async #forget(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
     const forgotten = (async () => {
       // the steps first: what a crash leaves of this is a state, which the next call finds
       await this.steps?.forget(ids);
-      for (const id of ids) {
-        this.#live.delete(id);
-        await this.folder?.remove(id);
-      }
+      for (const id of ids) this.#live.delete(id);
+      await this.log?.remove(ids);
     })();
     // nobody takes one up meanwhile
     await Promise.all(ids.map((id) => this.#alone(id, () => forgotten)));
-    return ids.length;
   }
 
   async close(within?: number): Promise<void> {

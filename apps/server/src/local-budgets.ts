@@ -1,118 +1,97 @@
-import { randomUUID } from "node:crypto";
-import { open, readFile, rename } from "node:fs/promises";
-import { type Amount, type DailyBudgets, granted, type Reservation, TesseraError } from "@tessera/core";
-import { z } from "zod";
+import {
+  type Amount,
+  type DailyBudgets,
+  granted,
+  type KeyedChange,
+  type KeyedLog,
+  type Reservation,
+} from "@tessera/core";
 
-const amount = z.object({ calls: z.number(), tokens: z.number() });
-const content = z.object({
-  day: z.string(),
-  spent: z.record(z.string(), amount),
-  reserved: z.record(z.string(), z.object({ account: z.string(), set: amount, before: amount, made: z.number() })),
-});
-type Content = z.infer<typeof content>;
+interface Spending extends Amount {
+  readonly day: string;
+}
+interface Reserved {
+  readonly account: string;
+  readonly set: Amount;
+  readonly before: Amount;
+  readonly made: number;
+}
 
 const nothing: Amount = { calls: 0, tokens: 0 };
 const sum = (a: Amount, b: Amount): Amount => ({ calls: a.calls + b.calls, tokens: a.tokens + b.tokens });
+const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** Budgets of one process: in memory, or in a file that is written whole before a reservation counts. */
+/**
+ * Budgets of one process: in memory, or in the log of a service, where "spent/<account>" is what an account has spent on a
+ * day and "reserved/<run>" what is set aside. A reservation counts once it would survive a crash.
+ */
 export class LocalBudgets implements DailyBudgets {
-  #content: Content = { day: "", spent: {}, reserved: {} };
-  #writing: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  readonly #spent = new Map<string, Spending>();
+  readonly #reserved = new Map<string, Reserved>();
+  #log: KeyedLog | undefined;
 
-  constructor(
-    private readonly now: () => number = Date.now,
-    private readonly path?: string,
-    private readonly assertHeld: () => Promise<void> = async () => {},
-  ) {}
+  constructor(private readonly now: () => number = Date.now) {}
 
-  /** @throws TesseraError RECORD_CORRUPT */
-  static async open(path: string, assertHeld?: () => Promise<void>): Promise<LocalBudgets> {
-    const budgets = new LocalBudgets(Date.now, path, assertHeld);
-    const text = await readFile(path, "utf8").catch(() => undefined);
-    try {
-      if (text !== undefined) budgets.#content = content.parse(JSON.parse(text));
-    } catch (cause) {
-      const hint = "remove the file: every key has its whole day again";
-      throw new TesseraError("RECORD_CORRUPT", "the budgets are damaged", { path, cause, hint });
-    }
-    return budgets;
+  /** Takes what the log holds when it is opened. */
+  replay(key: string, value: Buffer | undefined): void {
+    const [, kind, name = ""] = /^(spent|reserved)\/(.*)$/s.exec(key) ?? [];
+    if (kind === undefined) return;
+    const kept: Map<string, unknown> = kind === "spent" ? this.#spent : this.#reserved;
+    if (value) kept.set(name, JSON.parse(value.toString()));
+    else kept.delete(name);
   }
 
-  #today(): Content {
-    const day = new Date(this.now()).toISOString().slice(0, 10);
-    if (this.#content.day !== day) {
-      this.#content.day = day;
-      this.#content.spent = {};
-    }
-    return this.#content;
+  writeTo(log: KeyedLog): this {
+    this.#log = log;
+    return this;
+  }
+
+  /** What an account has spent today. */
+  #spentToday(account: string): Amount {
+    const spent = this.#spent.get(account);
+    return spent?.day === this.#today() ? spent : nothing;
+  }
+
+  #today(): string {
+    return new Date(this.now()).toISOString().slice(0, 10);
   }
 
   async reserve({ run, account, most, perDay, before = nothing }: Reservation): Promise<Amount | undefined> {
-    const { spent, reserved } = this.#today();
-    const known = reserved[run];
+    const known = this.#reserved.get(run);
     if (known) return known.set;
-    const used = Object.values(reserved)
-      .filter((one) => one.account === account)
-      .reduce((total, { set }) => sum(total, set), spent[account] ?? nothing);
+    let used = this.#spentToday(account);
+    for (const one of this.#reserved.values()) if (one.account === account) used = sum(used, one.set);
     const left = (kind: "calls" | "tokens") => (perDay[kind] ?? Number.POSITIVE_INFINITY) - used[kind];
     const set = granted(most, { calls: left("calls"), tokens: left("tokens") });
     if (!set) return undefined;
-    reserved[run] = { account, set, before, made: this.now() };
+    const reserved = { account, set, before, made: this.now() };
+    this.#reserved.set(run, reserved);
     try {
-      await this.#write();
+      await this.#log?.commit([{ put: `reserved/${run}`, value: bytesOf(reserved) }]);
     } catch (error) {
-      delete reserved[run];
+      this.#reserved.delete(run);
       throw error;
     }
     return set;
   }
 
   async settle(run: string, spent?: Amount): Promise<void> {
-    const { reserved, spent: all } = this.#today();
-    const one = reserved[run];
+    const one = this.#reserved.get(run);
     if (!one) return;
-    delete reserved[run];
+    this.#reserved.delete(run);
+    const { account, before, set } = one;
     const charged = spent
-      ? { calls: Math.max(0, spent.calls - one.before.calls), tokens: Math.max(0, spent.tokens - one.before.tokens) }
-      : one.set;
-    all[one.account] = sum(all[one.account] ?? nothing, charged);
-    await this.#write();
+      ? { calls: Math.max(0, spent.calls - before.calls), tokens: Math.max(0, spent.tokens - before.tokens) }
+      : set;
+    const { calls, tokens } = sum(this.#spentToday(account), charged);
+    const total: Spending = { day: this.#today(), calls, tokens };
+    this.#spent.set(account, total);
+    const changes: KeyedChange[] = [{ delete: `reserved/${run}` }, { put: `spent/${account}`, value: bytesOf(total) }];
+    await this.#log?.commit(changes);
   }
 
   async open(account: string, ms: number): Promise<string[]> {
-    return Object.entries(this.#content.reserved)
-      .filter(([, one]) => one.account === account && one.made <= this.now() - ms)
-      .map(([run]) => run);
-  }
-
-  /** Changes that come while one is being written are written together behind it. */
-  #write(): Promise<void> {
-    if (!this.path) return Promise.resolve();
-    this.#next ??= (this.#writing ?? Promise.resolve())
-      .catch(() => {})
-      .then(() => {
-        this.#writing = this.#next;
-        this.#next = undefined;
-        return this.#replace(this.path!);
-      });
-    return this.#next;
-  }
-
-  async #replace(path: string): Promise<void> {
-    const draft = `${path}.${randomUUID()}`;
-    await this.assertHeld();
-    const file = await open(draft, "wx", 0o600);
-    try {
-      await file.writeFile(JSON.stringify(this.#content));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  }
-
-  async close(): Promise<void> {
-    await (this.#next ?? this.#writing)?.catch(() => {});
+    const since = this.now() - ms;
+    return [...this.#reserved].filter(([, one]) => one.account === account && one.made <= since).map(([run]) => run);
   }
 }

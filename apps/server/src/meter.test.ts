@@ -6,6 +6,7 @@ import { testBudgets } from "@tessera/testkit";
 import { type Key, limits } from "./keys.js";
 import { LocalBudgets } from "./local-budgets.js";
 import { Meter } from "./meter.js";
+import { openServiceLog, type ServiceLog } from "./service-log.js";
 
 const keyOf = (given: object): Key => ({
   id: "k",
@@ -20,12 +21,20 @@ const bound = { calls: 4, tokens: 100 };
 
 const folder = mkdtempSync(join(tmpdir(), "tessera-meter-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const path = join(folder, "budgets.json");
-testBudgets("a file", {
-  open: () => LocalBudgets.open(path),
-  fresh: async () => rmSync(path, { force: true }),
-  shared: false,
-});
+let opened: ServiceLog | undefined;
+/** Budgets in a log; those that were opened before are closed. */
+async function open(): Promise<LocalBudgets> {
+  await opened?.log.close();
+  opened = await openServiceLog(folder);
+  return opened.budgets;
+}
+async function fresh(): Promise<void> {
+  await opened?.log.close();
+  opened = undefined;
+  rmSync(join(folder, "log"), { recursive: true, force: true });
+}
+afterAll(fresh);
+testBudgets("a log", { open, fresh, shared: false });
 
 const exhausted = { code: "QUOTA_EXHAUSTED" };
 
@@ -55,11 +64,11 @@ describe("the budget of a day", () => {
   });
 
   it("is kept across a restart, and a resumed run pays only for what is new", async () => {
-    rmSync(path, { force: true });
+    await fresh();
     const key = keyOf({ callsPerDay: 6 });
-    const before = await new Meter({ budgets: await LocalBudgets.open(path) }).admit(key, { id: "1", bound });
+    const before = await new Meter({ budgets: await open() }).admit(key, { id: "1", bound });
     await before.release({ calls: 3, tokens: 10 });
-    const meter = new Meter({ budgets: await LocalBudgets.open(path) });
+    const meter = new Meter({ budgets: await open() });
     const again = await meter.admit(key, { id: "1", bound, before: { calls: 3, tokens: 10 } });
     expect(again.budget).toEqual({ calls: 4, tokens: 100 }); // of the whole run
     await again.release({ calls: 4, tokens: 20 });

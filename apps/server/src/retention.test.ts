@@ -1,11 +1,11 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
-import type { RunState } from "@tessera/graph";
 import fc from "fast-check";
 import { openFolder } from "./backend.js";
 import { serve } from "./serve.js";
 import { flows, freshFolder, operators, release, removeFolder } from "./service.fixture.js";
+import { openServiceLog } from "./service-log.js";
 
 let folder: string;
 beforeEach(() => {
@@ -28,11 +28,14 @@ async function open() {
 
 const day = 86_400_000;
 const principal = { id: "ann" };
-/** Puts the end of a run on disk back by some days. */
-function age(id: string, days: number): void {
-  const path = join(folder, "runs", `${id}.json`);
-  const state: RunState = JSON.parse(readFileSync(path, "utf8"));
-  writeFileSync(path, JSON.stringify({ ...state, ended: new Date(Date.now() - days * day).toISOString() }));
+/** Puts the ends of runs in the log back by some days. */
+async function age(days: readonly number[]): Promise<void> {
+  const { log, runs } = await openServiceLog(folder);
+  for (const [i, count] of days.entries()) {
+    const state = (await runs.get(`r${i}`))!;
+    await runs.save({ ...state, ended: new Date(Date.now() - count * day).toISOString() });
+  }
+  await log.close();
 }
 
 /** In days; no two alike, and none a whole number, which the time that a test takes would decide. */
@@ -53,7 +56,7 @@ describe("retention of runs on disk", () => {
             await service.runs.settled(`r${i}`);
           }
           await service.close();
-          for (const [i, days] of agesOf(given).entries()) age(`r${i}`, days);
+          await age(agesOf(given));
           service = await open();
           const running = await service.runs.start({ id: "running", flow: "hold", input: { query: "h" }, principal });
           const naive = given
@@ -124,21 +127,23 @@ describe("retention of runs on disk", () => {
 });
 
 describe("the state of a run on disk", () => {
-  it("that is damaged is left out of the list, with a warning, and named where it is asked for", async () => {
-    let service = await open();
-    for (const id of ["good", "bad"]) {
-      await service.runs.start({ id, flow: "echo", input: { query: id }, principal });
-      await service.runs.settled(id);
+  it("that is damaged is refused with the name of the file, and never served", async () => {
+    const service = await open();
+    await service.runs.start({ id: "r", flow: "echo", input: { query: "10 mg" }, principal });
+    await service.runs.settled("r");
+    await service.close();
+    const path = join(folder, "log", "00000001.log");
+    const whole = readFileSync(path);
+    for (let bit = 3; bit < whole.length * 8; bit += 397) {
+      const changed = Buffer.from(whole);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      writeFileSync(path, changed);
+      await expect(openServiceLog(folder)).rejects.toMatchObject({ code: "RECORD_CORRUPT", path });
     }
-    await service.close();
-    writeFileSync(join(folder, "runs", "bad.json"), '{"id":');
-    const warn = jest.spyOn(process, "emitWarning").mockImplementation(() => {});
-    service = await open();
-    expect(warn.mock.calls.map(([said]) => said)).toEqual([expect.stringContaining("bad.json is left out")]);
-    warn.mockRestore();
-    expect((await service.runs.list({ limit: 9 })).map(({ id }) => id)).toEqual(["good"]);
-    await expect(service.runs.get("bad")).rejects.toMatchObject({ code: "RECORD_CORRUPT", path: "bad" });
-    await service.close();
+    writeFileSync(path, whole.subarray(0, -1));
+    await expect(open()).rejects.toMatchObject({ code: "RECORD_CORRUPT", path });
+    writeFileSync(path, whole);
+    await (await open()).close();
   });
 
   it("whose events a kill cut short goes on behind the whole ones", async () => {
@@ -146,9 +151,11 @@ describe("the state of a run on disk", () => {
     await service.runs.start({ id: "r", flow: "hold", input: { query: "q" }, principal });
     while (Object.keys(await service.runs.records("r")).length === 0) await new Promise((next) => setTimeout(next, 2));
     await service.close();
-    const path = join(folder, "runs", "r.events");
-    writeFileSync(path, readFileSync(path, "utf8").slice(0, -7));
+    const warn = jest.spyOn(process, "emitWarning").mockImplementation(() => {});
+    appendFileSync(join(folder, "log", "00000001.log"), "half of an ent");
     service = await open();
+    expect(warn.mock.calls.map(([said]) => said)).toEqual([expect.stringContaining("was dropped (14 bytes)")]);
+    warn.mockRestore();
     const releasing = setInterval(release, 5);
     await service.runs.resume("r");
     await service.runs.settled("r");

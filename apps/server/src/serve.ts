@@ -8,7 +8,7 @@ import { Meter } from "./meter.js";
 import { createServer, type ServerOptions } from "./server.js";
 
 export interface ServeOptions
-  extends BackendOptions,
+  extends Omit<BackendOptions, "bytes">,
     Pick<ServerOptions, "models" | "origins" | "bodyLimit" | "logger"> {
   /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;
@@ -36,7 +36,9 @@ const pruneEvery = 60_000; // milliseconds
  */
 export async function serve(options: ServeOptions): Promise<Served> {
   const { folder, host = "127.0.0.1", port = 8080 } = options;
-  const backend = await (options.database === undefined ? openFolder(folder, options) : openDatabase(options));
+  const backend = await (options.database === undefined
+    ? openFolder(folder, { ...options, bytes: options.retention?.bytes })
+    : openDatabase(options));
   let server: FastifyInstance | undefined;
   try {
     const { budgets, runs } = backend;

@@ -68,14 +68,23 @@ export interface RunEvent {
   readonly data: Json;
 }
 
-/** Which of the runs that have ended are kept: the latest, and none longer than a time. One that runs always is. */
+/**
+ * Which of the runs that have ended are kept: the latest, none longer than a time, and as many as fit into the bytes that
+ * runs, events and records may take on disk. One that runs always is.
+ */
 export interface Retention {
   readonly runs: number;
   readonly ageMs: number;
+  /** Where runs lie on this machine's disk. */
+  readonly bytes?: number | undefined;
 }
 
-/** The last 10,000 runs, for 30 days. */
-export const defaultRetention: Retention = { runs: 10_000, ageMs: 30 * 86_400_000 };
+/** The last 10,000 runs, for 30 days, in 2 GiB. */
+export const defaultRetention: Retention & { readonly bytes: number } = {
+  runs: 10_000,
+  ageMs: 30 * 86_400_000,
+  bytes: 2 * 2 ** 30,
+};
 
 /**
  * Where runs live: in one process and on its disk, or on PostgreSQL. Whatever it is, a run that was started once runs
@@ -101,6 +110,11 @@ export interface Runs {
   resume(id: string, budget?: Budget): Promise<RunState>;
   /** What happened after the event `after`, and what happens, until the run ends. */
   events(id: string, after?: number): AsyncIterable<RunEvent>;
+  /**
+   * The JSON of a value that an event names as `{ "$value": hash, "bytes": … }`, since it is long.
+   * @throws TesseraError NOT_FOUND
+   */
+  value?(id: string, hash: string): Promise<string>;
   /** Waits until a run is no longer running. */
   settled(id: string): Promise<RunState>;
   /** The keys of its finished steps, by path. */

@@ -1,0 +1,125 @@
+import { type KeyedChange, type KeyedLog, messageOf, TesseraError } from "@tessera/core";
+import type { RunEvent, RunState } from "@tessera/graph";
+import { type PackedRow, packRow, unpackRow } from "./values.js";
+
+/** What is asked of a run without reading it. */
+export interface RunSummary extends Pick<RunState, "status" | "started" | "ended"> {
+  readonly principal: string;
+}
+
+type PackedState = Omit<RunState, "input" | "output"> & { readonly input: PackedRow; readonly output?: PackedRow };
+
+/** Events that are ready to be written: a line of JSON each, and the values that they name by hash. */
+export interface EventBatch {
+  readonly lines: readonly string[];
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/**
+ * Runs in the log of a service: "run/<id>" is a state, "events/<id>" a list of batches of events. Long values of both are
+ * blobs, which runs and records share.
+ */
+export class RunLog {
+  readonly #known = new Map<string, RunSummary>();
+  #log!: KeyedLog;
+
+  /** Takes what the log holds when it is opened. */
+  replay(key: string, value: Buffer | undefined): void {
+    if (!key.startsWith("run/")) return;
+    const id = key.slice("run/".length);
+    if (value) this.#note(id, JSON.parse(value.toString()) as PackedState);
+    else this.#known.delete(id);
+  }
+
+  writeTo(log: KeyedLog): this {
+    this.#log = log;
+    return this;
+  }
+
+  #note(id: string, { status, started, ended, principal }: Omit<RunState, "input" | "output">): void {
+    this.#known.set(id, { status, started, principal: principal.id, ...(ended !== undefined && { ended }) });
+  }
+
+  get summaries(): ReadonlyMap<string, RunSummary> {
+    return this.#known;
+  }
+
+  /** Bytes of what the log keeps: runs, their events and the records of their steps. */
+  get liveBytes(): number {
+    return this.#log.liveBytes;
+  }
+
+  /** Keeps a state, and events that belong to it; both or neither. Resolves once they would survive a crash. */
+  async save(state: RunState, events?: EventBatch): Promise<void> {
+    const texts = new Map<string, string>();
+    const { id, input, output, ...rest } = state;
+    const packed: PackedState = {
+      id,
+      ...rest,
+      input: packRow(input, texts),
+      ...(output && { output: packRow(output, texts) }),
+    };
+    const changes: KeyedChange[] = [
+      { put: `run/${id}`, value: Buffer.from(JSON.stringify(packed)), blobs: [...texts.keys()] },
+    ];
+    if (events && events.lines.length > 0) {
+      changes.push(addition(id, events));
+      for (const [hash, text] of events.texts) texts.set(hash, text);
+    }
+    const written = this.#log.commit(changes, texts);
+    await written;
+    this.#note(id, state);
+  }
+
+  /** Keeps events of a run. */
+  append(id: string, events: EventBatch): Promise<void> {
+    return this.#log.commit([addition(id, events)], events.texts);
+  }
+
+  /**
+   * @param options `long`: whether long values are read too; else they are left out
+   * @throws TesseraError RECORD_CORRUPT
+   */
+  async get(id: string, { long = true } = {}): Promise<RunState | undefined> {
+    const value = await this.#log.get(`run/${id}`);
+    if (!value) return undefined;
+    const { input, output, ...rest } = JSON.parse(value.toString()) as PackedState;
+    const read = (row: PackedRow) => unpackRow(long ? row : shortOf(row), this.#log);
+    return { ...rest, input: await read(input), ...(output && { output: await read(output) }) };
+  }
+
+  /** The events of a run, in batches that are read one after another. */
+  async events(id: string): Promise<RunEvent[]> {
+    const events: RunEvent[] = [];
+    for (const batch of await this.#log.list(`events/${id}`))
+      for (const line of batch.toString().split("\n")) events.push(JSON.parse(line));
+    return events;
+  }
+
+  /** A value that an event names. */
+  async value(hash: string): Promise<string | undefined> {
+    return (await this.#log.blob(hash))?.toString();
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    await this.#log.commit(ids.flatMap((id) => [{ delete: `run/${id}` }, { delete: `events/${id}` }]));
+    for (const id of ids) this.#known.delete(id);
+  }
+}
+
+const addition = (id: string, { lines, texts }: EventBatch): KeyedChange => ({
+  add: `events/${id}`,
+  value: Buffer.from(lines.join("\n")),
+  blobs: [...texts.keys()],
+});
+
+const shortOf = (row: PackedRow): PackedRow =>
+  Object.fromEntries(Object.entries(row).filter(([, ref]) => !ref.startsWith("#")));
+
+/** Warns that something of a run is lost, and goes on. */
+export const warnLost = (what: string, thrown: unknown): void =>
+  process.emitWarning(`${what}: ${messageOf(thrown)}`, "TesseraWarning");
+
+/** The error for a value that is asked for and not there. */
+export const noValue = (hash: string): TesseraError =>
+  new TesseraError("NOT_FOUND", `the run names no value ${hash}`, { path: hash });
