@@ -52,13 +52,10 @@ export class RunLog {
   /** Keeps a state, and events that belong to it; both or neither. Resolves once they would survive a crash. */
   async save(state: RunState, events?: EventBatch): Promise<void> {
     const texts = new Map<string, string>();
-    const { id, input, output, ...rest } = state;
-    const packed: PackedState = {
-      id,
-      ...rest,
-      input: packRow(input, texts),
-      ...(output && { output: packRow(output, texts) }),
-    };
+    const { id, input, output } = state;
+    // the order of the members stays
+    const packed = { ...state, input: packRow(input, texts) } as PackedState;
+    if (output) Object.assign(packed, { output: packRow(output, texts) });
     const changes: KeyedChange[] = [
       { put: `run/${id}`, value: Buffer.from(JSON.stringify(packed)), blobs: [...texts.keys()] },
     ];
@@ -83,9 +80,11 @@ export class RunLog {
   async get(id: string, { long = true } = {}): Promise<RunState | undefined> {
     const value = await this.#log.get(`run/${id}`);
     if (!value) return undefined;
-    const { input, output, ...rest } = JSON.parse(value.toString()) as PackedState;
+    const packed = JSON.parse(value.toString()) as PackedState;
     const read = (row: PackedRow) => unpackRow(long ? row : shortOf(row), this.#log);
-    return { ...rest, input: await read(input), ...(output && { output: await read(output) }) };
+    const state = { ...packed, input: await read(packed.input) } as RunState;
+    if (packed.output) Object.assign(state, { output: await read(packed.output) });
+    return state;
   }
 
   /** The events of a run, in batches that are read one after another. */
