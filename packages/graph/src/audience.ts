@@ -1,6 +1,6 @@
 // internal
 import type { FlowEvent } from "@tessera/core";
-import { tell } from "./foreign.js";
+import { tell, warn } from "./foreign.js";
 import type { FlowEvents } from "./run.js";
 
 /** A listener as the emitter keeps it (eventemitter3, and Node's own, which keeps bare functions). */
@@ -20,14 +20,23 @@ interface Emitter extends FlowEvents {
  * throws, and does not see what an asynchronous one rejects with; so each listener is called by itself.
  */
 export class Audience {
-  constructor(
+  private constructor(
     private readonly own: readonly ((event: FlowEvent) => void)[],
     private readonly others: readonly Emitter[],
   ) {}
 
+  static of(hear: ((event: FlowEvent) => void) | undefined, others: readonly (FlowEvents | undefined)[]): Audience {
+    return new Audience(
+      hear ? [hear] : [],
+      others.filter((one) => one !== undefined),
+    );
+  }
+
   /** Whether anybody listens now; events are made only then. */
   get listens(): boolean {
-    return this.own.length > 0 || this.others.some(hasListeners);
+    if (this.own.length > 0) return true;
+    for (const emitter of this.others) if (hasListeners(emitter)) return true;
+    return false;
   }
 
   tell(event: FlowEvent): void {
@@ -52,11 +61,16 @@ function emit(emitter: Emitter, type: FlowEvent["type"] | "event", event: FlowEv
 }
 
 function call(emitter: Emitter, type: FlowEvent["type"] | "event", kept: Kept, event: FlowEvent): void {
-  if (typeof kept === "function") {
-    tell(`a listener of ${type}`, () => kept.call(emitter, event));
+  let result: unknown;
+  try {
+    if (typeof kept === "function") result = kept.call(emitter, event);
+    else {
+      if (kept.once) emitter.off(type, kept.fn as never, undefined, true);
+      result = kept.fn.call(kept.context ?? emitter, event);
+    }
+  } catch (thrown) {
+    warn(`a listener of ${type} threw`, thrown);
     return;
   }
-  const { fn, context, once } = kept;
-  if (once) emitter.off(type, fn as never, undefined, true);
-  tell(`a listener of ${type}`, () => fn.call(context ?? emitter, event));
+  if (typeof result === "object" && result !== null) tell(`a listener of ${type}`, () => result);
 }

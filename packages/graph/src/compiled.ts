@@ -6,6 +6,7 @@ import {
   type Json,
   messageOf,
   onAbort,
+  type PortType,
   type Principal,
   type Records,
   type RunJournal,
@@ -295,7 +296,6 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   ): Promise<RunResult<O>> {
     const { signal, hear, events } = settings;
     const within = withinOf(settings);
-    const others = [observed, events].filter((one) => one !== undefined);
     const run = new Run({
       budget: settings.budget,
       outer: within?.reservation,
@@ -304,7 +304,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       principal: settings.principal,
       sampling: settings.sampling,
       seed: settings.seed ?? 0,
-      audience: hear || others.length > 0 ? new Audience(hear ? [hear] : [], others) : undefined,
+      audience: hear || observed || events ? Audience.of(hear, [observed, events]) : undefined,
       within: observation?.within,
       gates: settings.gates,
       journal: settings.journal,
@@ -316,14 +316,15 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const path = this.document.name;
     try {
       const row = this.takeInput(input);
-      const abort = (reason: unknown) => run.abort(path, reason);
-      const forget = signal && onAbort(signal, abort);
-      const forgetOuter = within && within.signal !== signal ? onAbort(within.signal, abort) : undefined;
-      if (forget || forgetOuter)
+      if (signal || within) {
+        const abort = (reason: unknown) => run.abort(path, reason);
+        const forget = signal && onAbort(signal, abort);
+        const forgetOuter = within && within.signal !== signal ? onAbort(within.signal, abort) : undefined;
         run.scope.cleanup = () => {
           forget?.();
           forgetOuter?.();
         };
+      }
       if (!run.scope.over) this.begin(run, run.scope, path, row, run, 0, run.feed);
     } catch (thrown) {
       run.failed(0, isOurs(thrown) ? thrown : located(thrown, path));
@@ -398,8 +399,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
         if (isInherited(port)) row[port] = undefined;
         continue;
       }
-      const problem =
-        type === "any" || (type === "text" && typeof value === "string") ? undefined : misfit(check, value);
+      const problem = isPlainly(type, value) ? undefined : misfit(check, value);
       if (problem)
         throw new TesseraError("BAD_INPUT", `the input "${port}" does not fit: ${problem.message}`, {
           path: `${path}.${port}`,
@@ -416,6 +416,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     });
   }
 }
+
+/** Whether a value fits a type that needs no schema to say so. */
+const isPlainly = (type: PortType, value: unknown): boolean =>
+  type === "any" ||
+  (type === "text" && typeof value === "string") ||
+  (type === "number" && Number.isFinite(value)) ||
+  (type === "flag" && typeof value === "boolean");
 
 /** What names a run in idempotency keys: its id, and which run of that id it is. */
 const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);

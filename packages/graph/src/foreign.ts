@@ -76,7 +76,8 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === "object" && value !== null) || typeof value === "function") &&
   typeof (value as { then?: unknown }).then === "function";
 
-const warn = (what: string, thrown: unknown): void =>
+/** Warns the process of what went wrong beside a run. */
+export const warn = (what: string, thrown: unknown): void =>
   process.emitWarning(`${what}: ${messageOf(thrown)}`, "TesseraWarning");
 
 /** Calls somebody who only listens; what is thrown, or what a promise is rejected with, becomes a warning. */

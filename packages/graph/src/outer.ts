@@ -29,15 +29,15 @@ export function signalOf(step: OuterStep, signal: AbortSignal): void {
   bySignal.set(signal, step);
 }
 
-/** Does the work of a step; what is started before the work returns is inside it. */
-export function inside<T>(step: OuterStep, work: () => T): T {
+/** Begins the work of a step: what is started before `leave` is inside it. @returns what `leave` takes */
+export function enter(step: OuterStep): OuterStep | undefined {
   const before = current;
   current = step;
-  try {
-    return work();
-  } finally {
-    current = before;
-  }
+  return before;
+}
+
+export function leave(before: OuterStep | undefined): void {
+  current = before;
 }
 
 /** The step that a run is started in, if there is one. */

@@ -4,7 +4,7 @@ import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
-import { inside, type OuterStep, signalOf, stepOf } from "./outer.js";
+import { enter, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Begin, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
 import { hashOf } from "./records/values.js";
@@ -166,8 +166,13 @@ class Step implements Context, ReservingStep, OuterStep {
   private call(): unknown {
     if (this.held) this.held.begun = true;
     const { within } = this.run;
-    if (within) return inside(this, () => within(this.path, () => this.program.work(this.input, this)));
-    return inside(this, () => this.program.work(this.input, this));
+    const before = enter(this);
+    try {
+      if (within) return within(this.path, () => this.program.work(this.input, this));
+      return this.program.work(this.input, this);
+    } finally {
+      leave(before);
+    }
   }
 
   /** Finds the result, or works and commits it before the step counts as finished. */
