@@ -22,7 +22,12 @@ export class SystemProcess {
       serialization: "advanced",
     });
     const system = new SystemProcess(child);
-    await system.#reply();
+    try {
+      await system.#reply();
+    } catch (error) {
+      await system.close(); // one that cannot be set up is not left behind
+      throw error;
+    }
     return system;
   }
 
@@ -31,11 +36,15 @@ export class SystemProcess {
     return (await this.#reply()) as T;
   }
 
+  /** Lets it end; it is killed where it has not after some seconds. */
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const exit = new Promise((resolve) => this.#child.once("exit", resolve));
-    this.#child.disconnect();
+    const child = this.#child;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exit = new Promise((resolve) => child.once("exit", resolve));
+    if (child.connected) child.disconnect();
+    const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
     await exit;
+    clearTimeout(timer);
   }
 
   #reply(): Promise<unknown> {
