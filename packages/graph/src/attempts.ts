@@ -22,12 +22,22 @@ class Attempts implements Owner {
     private readonly owner: Owner,
     private readonly key: number,
     private readonly feed: Feed | undefined,
+    private readonly composed: boolean,
   ) {}
 
-  begin(): void {
-    if (this.outer.over) return;
+  /** Begins behind what the journal says of an earlier life of the run. */
+  open(): void {
     const { journal } = this.run;
-    if (this.attempt === 0 && journal?.skipped(this.outer.place(this.path))) return this.owner.skipped(this.key);
+    if (journal) {
+      const place = this.outer.place(this.path);
+      if (journal.skipped(place)) return this.owner.skipped(this.key);
+      while (journal.skipped(failedAt(place, this.attempt + 1))) this.attempt++;
+    }
+    this.begin();
+  }
+
+  private begin(): void {
+    if (this.outer.over) return;
     const { timeoutMs, retry, onError } = this.policy;
     const attempt = ++this.attempt;
     const scope = new Scope(this.outer, attempt, this.path);
@@ -61,25 +71,36 @@ class Attempts implements Owner {
     this.parts?.close();
     const { retry, onError } = this.policy;
     if (this.parts?.sent) this.owner.failed(this.key, isFinal(error));
-    else if (attempt < (retry?.attempts ?? 1)) {
-      const pause = Math.min(limits.milliseconds, (retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
+    else if (attempt < (retry?.attempts ?? 1)) this.again(attempt);
+    else if (onError === "skip") this.noted(this.outer.place(this.path), () => this.owner.skipped(this.key));
+    else this.owner.failed(this.key, error);
+    this.run.drain();
+  }
+
+  /**
+   * Begins another attempt, after a pause. Of a composed node it is noted first that this one failed: a run that goes on
+   * then begins with the next, and does nothing again that this one did.
+   */
+  private again(attempt: number): void {
+    const later = () => {
+      const pause = Math.min(limits.milliseconds, (this.policy.retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
       const waiting = new Scope(this.outer);
       waiting.cleanup = this.run.clock.after(pause, () => {
         waiting.end();
         this.begin();
       });
-    } else if (onError === "skip") this.leaveOut();
-    else this.owner.failed(this.key, error);
-    this.run.drain();
+    };
+    if (this.composed) this.noted(failedAt(this.outer.place(this.path), attempt), later);
+    else later();
   }
 
-  /** Tells the owner that the node is left out; where a journal is kept, once that is noted. */
-  private leaveOut(): void {
+  /** Goes on; where a journal is kept, once it holds that something did not succeed. */
+  private noted(place: string, goOn: () => void): void {
     const { journal } = this.run;
-    if (!journal) return this.owner.skipped(this.key);
-    journal.skip(this.outer.place(this.path)).then(
+    if (!journal) return goOn();
+    journal.skip(place).then(
       () => {
-        if (!this.outer.over) this.owner.skipped(this.key);
+        if (!this.outer.over) goOn();
       },
       (thrown) => {
         if (!this.outer.over) this.owner.failed(this.key, located(thrown, this.path));
@@ -110,8 +131,11 @@ const isFinal = (error: TesseraError): TesseraError =>
     findings: error.findings,
   });
 
-/** A body under a policy. */
+/** What a journal knows a failed attempt by. */
+const failedAt = (place: string, attempt: number): string => `${place}!${attempt}`;
+
+/** A body under a policy; `composed` where it is a flow, which leaves steps that are finished when it fails. */
 export const beginAttempts =
-  (policy: Policy, body: Begin): Begin =>
+  (policy: Policy, body: Begin, composed: boolean): Begin =>
   (run, scope, path, input, owner, key, feed) =>
-    new Attempts(policy, body, run, scope, path, input, owner, key, feed).begin();
+    new Attempts(policy, body, run, scope, path, input, owner, key, feed, composed).open();

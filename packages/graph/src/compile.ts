@@ -367,7 +367,7 @@ function* beginNode(node: NodePlan, works: Works): Sliced<Begin> {
     body.kind === "flow"
       ? beginFlow(yield* program(body, works))
       : beginOperator(operatorProgram(body, works.get(node)!));
-  if (document.policy) begin = beginAttempts(document.policy, begin);
+  if (document.policy) begin = beginAttempts(document.policy, begin, body.kind === "flow");
   if (document.each) return beginEach(document.each, [...node.output.keys()], begin);
   if (document.repeat) {
     const { until = [], carry } = document.repeat;

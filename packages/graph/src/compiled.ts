@@ -270,6 +270,10 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       const result = await this.start(prepared.input, { ...prepared.options, journal });
       await journal.charged();
       return result;
+    } catch (error) {
+      // who is told that a run failed can count on its charges; an abort waits for nothing
+      if (!TesseraError.is(error) || error.code !== "ABORTED") await journal?.charged().catch(() => {});
+      throw error;
     } finally {
       release(journal?.quiet() ?? Promise.resolve());
     }

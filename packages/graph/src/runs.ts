@@ -12,7 +12,7 @@ import {
   sha256,
   TesseraError,
 } from "@tessera/core";
-import type { CompiledFlow, RunOptions, RunStream } from "./compiled.js";
+import type { CompiledFlow, ResumeOptions, RunOptions, RunStream } from "./compiled.js";
 import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
@@ -130,7 +130,7 @@ export interface FlowRunner {
   /** @throws TesseraError BAD_ARGUMENT where there is none of that name. */
   flow(name: string): Promise<CompiledFlow>;
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
-  resumeStream(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunStream<unknown>>;
+  resumeStream(id: string, options: ResumeOptions): Promise<RunStream<unknown>>;
 }
 
 /** A run as it is noted first. */

@@ -7,6 +7,7 @@ import type { Reservation, ReservingStep } from "./ledger.js";
 import { enter, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Begin, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
+import { freeze, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
@@ -19,6 +20,8 @@ class Step implements Context, ReservingStep, OuterStep {
   private usedRandom = false;
   private held: Reservation | undefined;
   private own: Scope | undefined;
+  /** The hash of an input that cannot be frozen, where values are checked. */
+  private before: string | undefined;
   private streamed: Set<string> | undefined;
 
   constructor(
@@ -256,11 +259,18 @@ class Step implements Context, ReservingStep, OuterStep {
   private fail(thrown: unknown): void {
     if (this.scope.over || this.done) return;
     this.settle("failed");
-    const error = located(thrown, this.path);
+    const error = located(this.run.validate && isOfFrozen(thrown) ? this.changing(thrown) : thrown, this.path);
     if (this.run.events) this.run.emit({ type: "node-error", path: this.path, error, attempt: this.scope.attempt });
     // what the budget refused to a run inside it, it could not give
     if (this.held?.refused) this.owner.refused(this.key);
     else this.owner.failed(this.key, error);
+  }
+
+  private changing(cause: unknown): TesseraError {
+    return new TesseraError("NODE_FAILED", `${this.program.name} changed its input: ${messageOf(cause)}`, {
+      cause,
+      hint: "others read the same value: copy what is to be changed",
+    });
   }
 
   private settle(how: "finished" | "failed"): void {
@@ -269,7 +279,18 @@ class Step implements Context, ReservingStep, OuterStep {
     this.own?.end();
   }
 
+  /** Freezes the input where it can be; what cannot be is compared after the work. */
+  private guardInput(): void {
+    if (!freeze(this.input)) this.before = hashOf(this.input, "input");
+  }
+
   private checkInput(): boolean {
+    try {
+      this.guardInput();
+    } catch (thrown) {
+      this.fail(thrown);
+      return false;
+    }
     for (const { port, schema } of this.program.inputs) {
       const problem = misfit(schema, this.input[port]);
       if (!problem) continue;
@@ -301,6 +322,7 @@ class Step implements Context, ReservingStep, OuterStep {
   /** Reads the output ports into a row. @returns what is wrong with them */
   private read(given: Row, row: Row): string | undefined {
     if (typeof given !== "object" || given === null) return "returned no object of output ports";
+    if (this.before !== undefined && this.before !== hashOf(this.input, "input")) return "changed its input";
     for (const { port, optional, schema, inherited } of this.program.outputs) {
       const value = inherited ? portOf(given, port, inherited) : given[port];
       if (value === undefined) {

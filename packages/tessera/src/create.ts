@@ -9,17 +9,22 @@ import {
   messageOf,
   onAbort,
   type Records,
+  type RunRecord,
   sleep,
   systemClock,
   TesseraError,
 } from "@tessera/core";
 import {
   type CompiledFlow,
+  type CompileOptions,
+  compile,
   type Observer,
   outerContext,
+  type ResumeOptions,
   type RunOptions,
   type RunResult,
   type RunStream,
+  unpack,
 } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
@@ -108,9 +113,12 @@ export class Tessera<F extends Flows> {
   }
 
   #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<Generation> {
+    return this.#outside.runInAsyncScope(() => Generation.compile(flows, host, this.#settings, before));
+  }
+
+  get #settings(): CompileOptions {
     const { cache, validate, observer } = this.options;
-    const options = { operators: this.operators, records: this.#records, cache, validate, observer };
-    return this.#outside.runInAsyncScope(() => Generation.compile(flows, host, options, before));
+    return { operators: this.operators, records: this.#records, cache, validate, observer };
   }
 
   #install(generation: Generation): Generation {
@@ -225,43 +233,52 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Takes up a run that was interrupted: finished steps are not run again.
-   * @throws TesseraError RECORD_MISSING where it is not known, BAD_ARGUMENT where its flow is no more or another by now.
+   * Takes up a run that was interrupted: finished steps are not run again. It ends on the document that it began with, also
+   * where its flow was replaced or removed meanwhile; with `acceptChanges` on the flow of that name as it is now.
+   * @throws TesseraError RECORD_MISSING where it is not known; CONFLICT where an operator has another version by now, or the
+   * run is under way; INVALID_FLOW where its document can no longer run; BAD_ARGUMENT where its flow is no more, and no
+   * document was kept.
    */
-  async resume(id: string, options?: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult> {
+  async resume(id: string, options?: ResumeOptions): Promise<RunResult> {
     const { result } = await this.#resume(id, options, (flow, options) => ({ result: flow.resume(id, options) }));
     return result;
   }
 
   /** As `resume`, and shows what happens. */
-  resumeStream(
-    id: string,
-    options?: Omit<RunOptions, "id" | "principal" | "seed">,
-  ): Promise<RunStream<Record<string, unknown>>> {
+  resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<Record<string, unknown>>> {
     return this.#resume(id, options, (flow, options) => flow.resumeStream(id, options));
   }
 
   async #resume<T extends { readonly result: Promise<RunResult<unknown>> }>(
     id: string,
-    options: RunOptions | undefined,
-    start: (flow: CompiledFlow, options: RunOptions) => T,
+    options: ResumeOptions | undefined,
+    start: (flow: CompiledFlow, options: ResumeOptions) => T,
   ): Promise<T> {
     this.#assertOpen(id);
     const record = await this.#records?.run(id);
     if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
-    return this.#begin(record.flow, { ...options, id }, (generation, options) => {
+    return this.#begin(record.flow, { ...options, id }, (generation, options: ResumeOptions) => {
       const flows = [...generation.flows.values()].filter(({ document }) => document.name === record.flow);
-      const flow = flows.find(({ hash }) => hash === record.hash) ?? flows[0];
-      if (!flow) throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}" to resume`, { path: id });
-      return start(flow, options);
+      const same = flows.find(({ hash }) => hash === record.hash);
+      const flow = same ?? (options.acceptChanges || !record.document.document ? flows[0] : undefined);
+      if (flow) return start(flow, options);
+      return this.#compileKept(record, generation.host).then((flow) => start(flow, options));
     });
+  }
+
+  /** The flow that a run began with, from the document that is kept with it. */
+  async #compileKept(record: RunRecord, host: ResourceHost): Promise<CompiledFlow> {
+    const kept = this.#records && (await unpack(record.document, this.#records)).document;
+    if (!kept)
+      throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}" to resume`, { path: record.id });
+    return this.#outside.runInAsyncScope(() => compile(kept, { ...this.#settings, host }));
   }
 
   /** Begins a run that can be ended from here. */
   async #begin<T extends { readonly result: Promise<RunResult<unknown>> }>(
     flow: string,
     options: RunOptions = {},
-    start: (generation: Generation, options: RunOptions) => T,
+    start: (generation: Generation, options: RunOptions) => T | Promise<T>,
   ): Promise<T> {
     const { signal, id = randomUUID() } = options;
     const outer = outerContext(options);
@@ -277,7 +294,7 @@ export class Tessera<F extends Flows> {
     const beginning = ready.then((before) => {
       const generation = this.#current ?? before; // a reload may have come in between
       const begun = start(generation, { ...options, id, outer, signal: controller.signal });
-      generation.follow(begun.result);
+      generation.follow(begun instanceof Promise ? begun.then(({ result }) => result) : begun.result);
       return begun;
     });
     const run: Running = { id, flow, abort, result: beginning.then(({ result }) => result) };

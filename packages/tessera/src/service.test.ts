@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { type FlowEvent, flow, type Hit, operator, type Resource, type Store, text } from "@tessera/core";
-import { diskRecords, type FlowEvents } from "@tessera/graph";
+import { diskRecords, type FlowEvents, memoryRecords } from "@tessera/graph";
 import { Bm25Store, sparse } from "@tessera/retriever";
 import { EventEmitter } from "eventemitter3";
 import fc from "fast-check";
@@ -168,6 +168,49 @@ describe("close within a time", () => {
     expect(await run).toBe("ABORTED");
     expect(order).toEqual(["begun", "written", "closed"]);
     expect([...(await disk.journal("one")).entries.keys()]).toEqual(["one/a"]);
+  });
+});
+
+describe("a run whose flow is replaced", () => {
+  it("ends on the document that it began with; on the new one where that is asked for (E-25)", async () => {
+    const records = memoryRecords();
+    const ran: string[] = [];
+    let broken = true;
+    const step = operator({
+      name: "test.step",
+      version: 1,
+      about: { module: "data", submodule: "test", summary: "Adds." },
+      config: z.strictObject({ add: z.string() }),
+      ports: { input: { value: text }, output: { value: text } },
+      setup:
+        ({ add }) =>
+        async ({ value }, { path }) => {
+          ran.push(path);
+          if (broken && add !== "1") throw new Error("not now");
+          return { value: value + add };
+        },
+    });
+    const two = (add: string) =>
+      flow("two", { value: "text" }, (f, input) => {
+        const a = f.node("a", step({ add: "1" }), { value: input.value });
+        return { value: f.node("b", step({ add }), { value: a.value }).value };
+      });
+    const tessera = createTessera({
+      flows: { two: two("old") } as Record<string, ReturnType<typeof two>>,
+      operators: [step],
+      records,
+    });
+    for (const id of ["kept", "changed", "removed"])
+      await expect(tessera.run("two", { value: "v" }, { id })).rejects.toMatchObject({ path: "two/b" });
+    broken = false;
+    ran.length = 0;
+    await tessera.reload({ flows: { two: two("new") } });
+    expect((await tessera.resume("kept")).output).toEqual({ value: "v1old" });
+    expect((await tessera.resume("changed", { acceptChanges: true })).output).toEqual({ value: "v1new" });
+    await tessera.reload({ flows: {} });
+    expect((await tessera.resume("removed")).output).toEqual({ value: "v1old" });
+    expect(ran).toEqual(["two/b", "two/b", "two/b"]);
+    await tessera.close();
   });
 });
 
