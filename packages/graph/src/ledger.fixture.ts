@@ -43,7 +43,7 @@ export interface World {
 }
 
 /** An operator whose attempts draw what they do: they report early, late, in parts or never, and end or do not. */
-export const worker = (world: World) =>
+export const worker = (world: () => World) =>
   operator({
     name: "test.worker",
     version: 1,
@@ -51,7 +51,7 @@ export const worker = (world: World) =>
     config: z.strictObject({ calls: z.number(), tokens: z.number() }),
     ports: { input: { value: text }, output: { value: text, done: z.boolean() } },
     bound: ({ calls, tokens }) => ({ calls, tokens }),
-    setup: (bound) => (_, context) => work(world, bound, context),
+    setup: (bound) => (_, context) => work(world(), bound, context),
   });
 
 function work(world: World, bound: Amount, context: Context): Promise<{ value: string; done: boolean }> {

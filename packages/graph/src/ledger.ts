@@ -27,7 +27,11 @@ export interface LedgerSettings {
   /** The reservation of the step that this run is a part of. */
   readonly outer?: Reservation | undefined;
   readonly charged?: ((charge: StepCharge) => void) | undefined;
-  readonly warn: (path: string, message: string, about: string) => void;
+}
+
+/** Who tells the user. */
+export interface Warner {
+  warn(path: string, message: string, about: string): void;
 }
 
 /** What has a bound. */
@@ -61,15 +65,21 @@ export class Ledger {
   /** The run has ended: nothing is charged any more. */
   closed = false;
   readonly spent: { -readonly [measure in keyof Spent]: number };
-  private readonly held: Limited = { ...no };
+  private readonly held: Limited = { calls: 0, tokens: 0, layers: 0 };
+  private readonly isLimited: boolean;
 
-  constructor(private readonly settings: LedgerSettings) {
-    this.spent = settings.before ? { ...settings.before } : { steps: 0, ...nothing() };
+  constructor(
+    private readonly settings: LedgerSettings,
+    private readonly warner: Warner,
+  ) {
+    const { before } = settings;
+    this.spent = before ? { ...before } : { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
+    this.isLimited = (settings.budget ?? settings.outer) !== undefined;
   }
 
   /** Counts an activation that declares no bound; false where the budget is used up. */
   admit(): boolean {
-    if ((this.settings.budget ?? this.settings.outer) !== undefined && !this.covers(no, 1)) return false;
+    if (this.isLimited && !this.covers(no, 1)) return false;
     this.spent.steps++;
     return true;
   }
@@ -135,7 +145,7 @@ export class Ledger {
   }
 
   warn(path: string, message: string, about: string): void {
-    this.settings.warn(path, message, about);
+    this.warner.warn(path, message, about);
   }
 
   close(): void {

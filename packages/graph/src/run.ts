@@ -55,7 +55,7 @@ export interface Startable {
 
 const compactAt = 1024;
 
-export interface RunSettings extends Omit<LedgerSettings, "warn"> {
+export interface RunSettings extends LedgerSettings {
   /** What names the run in idempotency keys; by default a name of its own. */
   readonly name?: string | undefined;
   readonly principal?: Principal | undefined;
@@ -97,10 +97,9 @@ export class Run implements Owner {
   });
 
   constructor(settings: RunSettings) {
-    const { name, budget, before, outer, charged, clock = systemClock } = settings;
-    this.name = name;
-    this.ledger = new Ledger({ budget, before, outer, charged, warn: (...warning) => this.warn(...warning) });
-    this.clock = clock;
+    this.name = settings.name;
+    this.ledger = new Ledger(settings, this);
+    this.clock = settings.clock ?? systemClock;
     this.principal = settings.principal;
     this.sampling = settings.sampling;
     this.seed = settings.seed;
@@ -186,7 +185,7 @@ export class Run implements Owner {
     this.scope.end();
     this.ledger.close();
     const { refused, spent } = this.ledger;
-    this.resolve({ status: refused ? "budget" : "done", output, spent: { ...spent } as Spent });
+    this.resolve({ status: refused ? "budget" : "done", output, spent: { ...spent } });
   }
 
   failed(_: number, error: TesseraError): void {
