@@ -49,9 +49,3 @@ export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: M
     }
   });
 }
-
-/** @throws TesseraError FORBIDDEN where a key is for other flows. */
-export function assertMayRun(key: Key, flow: string): void {
-  if (key.flows && !key.flows.includes(flow))
-    throw new TesseraError("FORBIDDEN", `the key is not for the flow "${flow}"`, { path: flow });
-}

@@ -7,6 +7,7 @@ import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { type Indexes, IndexFolder, mergedResources } from "./indexes.js";
 import { folderFlows, Library } from "./library.js";
 import type { EventLimits } from "./live-run.js";
+import { LocalOwners, type Owners } from "./owners.js";
 import { openServiceLog, type ServiceLog } from "./service-log.js";
 
 export interface BackendOptions {
@@ -40,6 +41,8 @@ export interface Backend {
   readonly runs: Runs;
   readonly budgets: DailyBudgets;
   readonly indexes: Indexes;
+  /** Whose flows and indexes are. */
+  readonly owners: Owners;
   /** What it needs to be there. */
   readonly checks?: Checks;
   /** Does a work while no other process that shares the backend does one. */
@@ -60,6 +63,7 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
   let log: ServiceLog | undefined;
   try {
     const indexes = await IndexFolder.open(join(folder, "indexes"), assertHeld);
+    const owners = await LocalOwners.open(join(folder, "owners.json"), assertHeld);
     log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
     const records = logRecords(log.log, new LegacyFolder(join(folder, "records")));
     const tessera = createTessera({
@@ -79,6 +83,7 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
       runs,
       budgets: log.budgets,
       indexes,
+      owners,
       alone: (work) => work(),
       async close() {
         // changes under way are written before the folder is free

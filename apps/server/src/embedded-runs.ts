@@ -182,7 +182,8 @@ export class EmbeddedRuns implements Runs {
 
   #failure({ state, cancelled }: LiveRun, error: TesseraError): Pick<RunState, "status"> & Partial<RunState> {
     if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
-    if (error.code === "CLOSED" || (this.#closing && error.code === "ABORTED")) return { status: "interrupted" };
+    // a resource that was closed fails its run; only the end of the service leaves one to be taken up
+    if (this.#closing && (error.code === "CLOSED" || error.code === "ABORTED")) return { status: "interrupted" };
     return { status: "failed", error: errorBody(error) };
   }
 

@@ -16,6 +16,7 @@ import type { Key } from "./keys.js";
 import { fieldPath } from "./openai/errors.js";
 import { TextLimits } from "./openai/limits.js";
 import type { ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
+import { may } from "./rights.js";
 import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
 
@@ -153,7 +154,10 @@ async function* answerOf(
 /** Each flow that answers questions, as a model. `keyOf` gives the key behind the id of a caller. */
 export function flowModels(service: Service, keyOf: (id: string) => Key | undefined): ExtraModels {
   const { library } = service;
-  const visible = (caller: { key: string }, name: string) => keyOf(caller.key)?.flows?.includes(name) ?? true;
+  const visible = (caller: { key: string }, flow: string) => {
+    const key = keyOf(caller.key);
+    return key !== undefined && may(key, { to: "run", flow });
+  };
   const target = (flow: CompiledFlow, port: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),

@@ -3,7 +3,9 @@ import type { CompiledFlow } from "@tessera/graph";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { inputSchema } from "./library.js";
-import { named, type Service } from "./server.js";
+import { ownerOf } from "./owners.js";
+import { assertMay, assertMayWrite, may } from "./rights.js";
+import { named, type Service, writing } from "./server.js";
 
 const described = (flow: CompiledFlow, uploaded: boolean) => ({
   name: flow.document.name,
@@ -15,15 +17,19 @@ const described = (flow: CompiledFlow, uploaded: boolean) => ({
 });
 
 /** What flows there are, and the upload of others. A document can name registered operators, and nothing else. */
-export function flowRoutes(server: FastifyInstance, { library }: Service): void {
+export function flowRoutes(server: FastifyInstance, service: Service): void {
+  const { library, owners } = service;
   const describe = async (name: string) => described(await library.flow(name), library.isUploaded(name));
   server.get("/flows", { config: { scope: "none", summary: "the flows" } }, async ({ key }) => ({
-    flows: await Promise.all(library.names.filter((name) => key.flows?.includes(name) ?? true).map(describe)),
+    flows: await Promise.all(library.names.filter((flow) => may(key, { to: "see", flow })).map(describe)),
   }));
   server.get<{ Params: z.infer<typeof named> }>(
     "/flows/:name",
     { schema: { params: named }, config: { scope: "none", summary: "a flow: document, schema, bounds" } },
-    async ({ params: { name } }) => ({ ...(await describe(name)), document: (await library.flow(name)).document }),
+    async ({ key, params: { name } }) => {
+      assertMay(key, { to: "see", flow: name });
+      return { ...(await describe(name)), document: (await library.flow(name)).document };
+    },
   );
   server.put<{ Params: z.infer<typeof named>; Body: FlowDocument }>(
     "/flows/:name",
@@ -31,17 +37,33 @@ export function flowRoutes(server: FastifyInstance, { library }: Service): void 
       schema: { params: named, body: z.looseObject({ version: z.literal(1), name: z.string() }) },
       config: { scope: "flows", summary: "upload a flow; its findings come all at once" },
     },
-    async ({ params: { name }, body }, reply) => {
+    async ({ key, params: { name }, body }, reply) => {
+      // asked before anything is read of it: of others' flows nothing is said
+      assertMay(key, { to: "change", flow: name, owner: "new" });
       const isNew = !library.names.includes(name);
-      await library.put({ ...body, name });
+      await library.put(
+        { ...body, name },
+        {
+          async before(isThere) {
+            assertMay(key, { to: "change", flow: name, owner: await ownerOf(owners, "flow", name, isThere) });
+            if (!isThere) await owners.note("flow", name, key.principal.id);
+          },
+          compiled: (flow) => assertMayWrite(key, { ...writing(service), flow, isUploaded: true }),
+        },
+      );
       return reply.code(isNew ? 201 : 200).send(await describe(name));
     },
   );
   server.delete<{ Params: z.infer<typeof named> }>(
     "/flows/:name",
     { schema: { params: named }, config: { scope: "flows", summary: "remove an uploaded flow" } },
-    async ({ params: { name } }, reply) => {
-      await library.remove(name);
+    async ({ key, params: { name } }, reply) => {
+      assertMay(key, { to: "change", flow: name, owner: "new" });
+      await library.remove(name, async () => {
+        const isThere = library.isUploaded(name);
+        assertMay(key, { to: "change", flow: name, owner: await ownerOf(owners, "flow", name, isThere) });
+      });
+      await owners.forget("flow", name);
       return reply.code(204).send();
     },
   );

@@ -12,7 +12,7 @@ const fresh = 1000; // milliseconds in which an answer holds: those who ask with
 export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, checks: Checks): void {
   server.get("/healthz", { config: { scope: "open", summary: "whether the process answers" } }, () => ({ ok: true }));
 
-  let asked = 0;
+  let asked = Number.NEGATIVE_INFINITY;
   let answer: Promise<TesseraError | undefined> | undefined;
   const look = () =>
     Promise.all([tessera.check(within), assertReady(checks, within)]).then(
@@ -27,8 +27,8 @@ export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, check
       },
     );
   server.get("/readyz", { config: { scope: "open", summary: "whether flows can run" } }, async (request, reply) => {
-    if (!answer || Date.now() - asked > fresh) {
-      asked = Date.now();
+    if (!answer || performance.now() - asked > fresh) {
+      asked = performance.now();
       answer = look();
     }
     const error = await answer;

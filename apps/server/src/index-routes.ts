@@ -1,7 +1,10 @@
 import { hit, passage, TesseraError } from "@tessera/core";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import type { Indexes } from "./indexes.js";
+import type { Indexes, ServedIndex } from "./indexes.js";
+import type { Key } from "./keys.js";
+import { ownerOf } from "./owners.js";
+import { assertMay, may } from "./rights.js";
 import { named, type Service } from "./server.js";
 
 type Named = { Params: z.infer<typeof named> };
@@ -12,7 +15,13 @@ const remove = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
 const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(1).max(1000).default(10) });
 
 /** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
-export function indexRoutes(server: FastifyInstance, { library }: Service, indexes: Indexes): void {
+export function indexRoutes(server: FastifyInstance, { library, owners }: Service, indexes: Indexes): void {
+  /** The index of a name, for a key that may change it. @throws TesseraError FORBIDDEN, NOT_FOUND */
+  const changing = async (key: Key, name: string): Promise<ServedIndex> => {
+    const index = indexes.get(name);
+    assertMay(key, { to: "change", index: name, owner: await ownerOf(owners, "index", name, true) });
+    return index;
+  };
   const config = (summary: string) => ({ scope: "indexes" as const, summary });
   server.get("/indexes", { config: config("the indexes") }, async () => ({
     indexes: await Promise.all(indexes.all.map((index) => index.statistics())),
@@ -25,7 +34,11 @@ export function indexRoutes(server: FastifyInstance, { library }: Service, index
   server.put<Named>(
     "/indexes/:name",
     { schema: { params: named }, config: config('make an index; flows name it "<name>.sparse" and "<name>.dense"') },
-    async ({ params: { name } }, reply) => {
+    async ({ key, params: { name } }, reply) => {
+      assertMay(key, { to: "change", index: name, owner: "new" });
+      if (indexes.all.some((index) => index.name === name))
+        throw new TesseraError("CONFLICT", `there is an index "${name}"`, { path: name });
+      await owners.note("index", name, key.principal.id);
       const index = await indexes.create(name);
       await library.provide(index.resources);
       return reply.code(201).send(await index.statistics());
@@ -34,31 +47,36 @@ export function indexRoutes(server: FastifyInstance, { library }: Service, index
   server.delete<Named>(
     "/indexes/:name",
     { schema: { params: named }, config: config("remove an index that no flow names") },
-    async ({ params: { name } }, reply) => {
-      indexes.get(name);
-      for (const flow of library.names) {
-        const text = JSON.stringify((await library.flow(flow)).document);
-        if (["sparse", "dense", "encoder"].some((kind) => text.includes(`"${name}.${kind}"`)))
-          throw new TesseraError("CONFLICT", `the flow "${flow}" uses the index`, { path: name });
-      }
-      await indexes.remove(name);
+    async ({ key, params: { name } }, reply) => {
+      const { resources } = await changing(key, name);
+      await library
+        .withdraw(resources, () => indexes.remove(name))
+        .catch((thrown) => {
+          if (!TesseraError.is(thrown) || thrown.code !== "INVALID_FLOW") throw thrown;
+          const [flow = ""] = (thrown.findings[0]?.path ?? "").split("/");
+          const which = may(key, { to: "see", flow }) ? `the flow "${flow}"` : "a flow";
+          throw new TesseraError("CONFLICT", `${which} uses the index`, { path: name });
+        });
+      await owners.forget("index", name);
       return reply.code(204).send();
     },
   );
   server.post<Named & { Body: z.infer<typeof upsert> }>(
     "/indexes/:name/passages",
     { schema: { params: named, body: upsert }, config: config("add passages, or replace those of the same id") },
-    async ({ params: { name }, body }) => {
-      await indexes.get(name).upsert(body.passages);
-      return indexes.get(name).statistics();
+    async ({ key, params: { name }, body }) => {
+      const index = await changing(key, name);
+      await index.upsert(body.passages);
+      return index.statistics();
     },
   );
   server.post<Named & { Body: z.infer<typeof remove> }>(
     "/indexes/:name/passages/delete",
     { schema: { params: named, body: remove }, config: config("remove passages by id") },
-    async ({ params: { name }, body }) => {
-      await indexes.get(name).delete(body.ids);
-      return indexes.get(name).statistics();
+    async ({ key, params: { name }, body }) => {
+      const index = await changing(key, name);
+      await index.delete(body.ids);
+      return index.statistics();
     },
   );
   server.post<Named & { Body: z.infer<typeof search> }>(

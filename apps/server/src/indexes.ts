@@ -5,6 +5,7 @@ import { HashEncoder } from "@tessera/models";
 import { Bm25Store, ExactStore } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
 import { z } from "zod";
+import { doorOf } from "./index-door.js";
 
 const change = z.union([z.object({ upsert: z.array(passage) }), z.object({ delete: z.array(z.string()) })]);
 type Change = z.infer<typeof change>;
@@ -79,7 +80,7 @@ class LoggedIndex implements ServedIndex {
 
   get resources(): Resources {
     return {
-      store: { [`${this.name}.sparse`]: this.sparse, [`${this.name}.dense`]: this.dense },
+      store: { [`${this.name}.sparse`]: doorOf(this.sparse, this), [`${this.name}.dense`]: doorOf(this.dense, this) },
       encoder: { [`${this.name}.encoder`]: this.encoder },
     };
   }

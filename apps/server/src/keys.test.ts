@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -102,5 +102,29 @@ describe("KeyRing", () => {
     await expect(ring.verify(token)).rejects.toMatchObject({ code: "STORE_FAILED" });
     await expect(ring.create({ name: "two" })).rejects.toMatchObject({ code: "STORE_FAILED" });
     expect(readFileSync(join(folder, "keys.json"), "utf8")).toBe('[{"id": "half');
+  });
+
+  // E-18 of the fault book: a service with a damaged pepper started, and refused every key
+  it.each([
+    ["empty", ""],
+    ["cut", "0123"],
+    ["of other letters", "z".repeat(64)],
+    ["gone", undefined],
+  ])("does not open with a pepper that is %s, and says which file that is", async (_, text) => {
+    await (await KeyRing.open(folder)).create({ name: "a" });
+    const path = join(folder, "pepper");
+    if (text === undefined) rmSync(path);
+    else writeFileSync(path, text);
+    const refused = await KeyRing.open(folder).catch((error) => error);
+    expect(refused).toMatchObject({ code: "STORE_FAILED", path });
+    expect(refused.hint).toContain("keys.json");
+  });
+
+  it("has no principal that is called as a group is, nor a group as a principal", async () => {
+    const ring = await KeyRing.open(folder);
+    await ring.create({ name: "a", principal: { id: "ann", groups: ["staff"] } });
+    for (const principal of [{ id: "staff" }, { id: "bob", groups: ["ann"] }, { id: "x", groups: ["x"] }])
+      await expect(ring.create({ name: "b", principal })).rejects.toMatchObject({ code: "CONFLICT" });
+    await ring.create({ name: "c", principal: { id: "ann", groups: ["staff", "other"] } });
   });
 });

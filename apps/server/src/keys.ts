@@ -43,6 +43,19 @@ export interface KeyRequest {
   readonly limits?: z.input<typeof limits> | undefined;
 }
 
+/** A principal is never called as a group is, so that a name in an access list is one of the two. @throws TesseraError CONFLICT */
+function assertSeparateNames({ id, groups = [] }: Key["principal"], keys: readonly Key[]): void {
+  const all = [...keys.map(({ principal }) => principal), { id, groups }];
+  const ids = new Set(all.map((one) => one.id));
+  const taken = new Set(all.flatMap((one) => one.groups ?? []).filter((group) => ids.has(group)));
+  for (const name of [id, ...groups])
+    if (taken.has(name))
+      throw new TesseraError("CONFLICT", `"${name}" would be a principal and a group`, {
+        path: name,
+        hint: "access lists name both: give one of them another name",
+      });
+}
+
 const pattern = /^tsr_([a-f0-9]{12})_([A-Za-z0-9_-]{43})$/;
 
 /** Writes a file that only its owner reads, whole or not at all: in place of what is there, or only where nothing is. */
@@ -67,12 +80,28 @@ const patience = 10_000; // milliseconds that a change waits for those of other 
 
 /** Takes the lock of a folder, after those who hold it. @throws TesseraError INDEX_LOCKED where they do for too long. */
 async function awaitLock(folder: string): Promise<WriterLock> {
-  for (const until = Date.now() + patience; ; await sleep(5 + 20 * Math.random()))
+  for (const until = performance.now() + patience; ; await sleep(5 + 20 * Math.random()))
     try {
       return await WriterLock.acquire(folder);
     } catch (error) {
-      if (!TesseraError.is(error) || error.code !== "INDEX_LOCKED" || Date.now() > until) throw error;
+      if (!TesseraError.is(error) || error.code !== "INDEX_LOCKED" || performance.now() > until) throw error;
     }
+}
+
+/** @throws TesseraError STORE_FAILED where it is none: every key would be refused, and nobody could say why. */
+async function readPepper(path: string): Promise<Buffer> {
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw new TesseraError("STORE_FAILED", "the pepper of the keys cannot be read, and without it no key is known", {
+      path,
+      hint: "put it back from a copy, or move keys.json away and make new keys",
+      cause,
+    });
+  });
+  if (/^[0-9a-f]{64}\n?$/.test(text)) return Buffer.from(text.trim(), "hex");
+  throw new TesseraError("STORE_FAILED", `the pepper of the keys is damaged: ${path} holds no 64 hexadecimal digits`, {
+    path,
+    hint: "put it back from a copy, or move it and keys.json away and make new keys",
+  });
 }
 
 /**
@@ -91,13 +120,15 @@ export class KeyRing {
     private readonly pepper: Buffer,
   ) {}
 
-  /** @throws TesseraError STORE_FAILED where the keys cannot be read. */
+  /** @throws TesseraError STORE_FAILED, which names the file, where the keys or the pepper are damaged. */
   static async open(folder: string): Promise<KeyRing> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, "pepper");
+    const isNew = !existsSync(path);
     // of several processes that begin at once, the first one's pepper holds
-    if (!existsSync(path)) await writeSecret(path, randomBytes(32).toString("hex"), { replace: false });
-    const ring = new KeyRing(folder, Buffer.from(await readFile(path, "utf8"), "hex"));
+    if (isNew && !existsSync(join(folder, "keys.json")))
+      await writeSecret(path, randomBytes(32).toString("hex"), { replace: false });
+    const ring = new KeyRing(folder, await readPepper(path));
     await ring.#refresh();
     return ring;
   }
@@ -116,7 +147,10 @@ export class KeyRing {
       this.#keys = new Map(keys.map((one) => [one.id, one]));
       this.#seen = seen;
     } catch (cause) {
-      throw new TesseraError("STORE_FAILED", "the keys cannot be read", { path: this.#path, cause });
+      throw new TesseraError("STORE_FAILED", `the keys cannot be read: ${this.#path} is damaged`, {
+        path: this.#path,
+        cause,
+      });
     }
   }
 
@@ -159,6 +193,7 @@ export class KeyRing {
       created: new Date().toISOString(),
     });
     return this.#change((keys) => {
+      assertSeparateNames(made.principal, [...keys.values()]);
       keys.set(id, made);
       return { token: `tsr_${id}_${secret}`, key: made };
     });

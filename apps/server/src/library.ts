@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  didYouMean,
   type FlowDocument,
   hashDocument,
   isOptional,
@@ -87,6 +86,12 @@ export const jsonOrText = (text: string): unknown => {
   }
 };
 
+/** What is asked of an upload besides that it compiles. */
+export interface UploadChecks {
+  before(isThere: boolean): Promise<void>;
+  compiled(flow: CompiledFlow): Promise<void>;
+}
+
 /** The flows of a service: those it began with, and uploaded ones. */
 export class Library {
   readonly #uploaded = new Map<string, FlowDocument>();
@@ -130,7 +135,8 @@ export class Library {
   /** @throws TesseraError NOT_FOUND */
   async flow(name: string): Promise<CompiledFlow> {
     if (!this.names.includes(name))
-      throw new TesseraError("NOT_FOUND", `there is no flow "${name}"`, { hint: didYouMean(name, this.names) });
+      // no hint at others: not every key may know them
+      throw new TesseraError("NOT_FOUND", `there is no flow "${name}"`);
     return this.tessera.flow(name) as Promise<CompiledFlow>;
   }
 
@@ -165,30 +171,53 @@ export class Library {
 
   /**
    * Adds a flow, or replaces an uploaded one. Runs under way end on what they began with.
+   * @param checks are made, under no other change, once it compiles and before it is kept; one that throws undoes the change
    * @throws TesseraError BAD_DOCUMENT, DOCUMENT_TOO_LARGE; FORBIDDEN where an operator reaches into the machine by itself; INVALID_FLOW with every finding; CONFLICT where the service
    * was started with a flow of that name.
    */
-  put(value: unknown): Promise<CompiledFlow> {
+  put(value: unknown, checks?: UploadChecks): Promise<CompiledFlow> {
     return this.#change(async () => {
       const document = parseDocument(value);
       const { name } = document;
       assertNotAmbient(document, this.tessera.operators);
       if (Object.hasOwn(this.given, name))
         throw new TesseraError("CONFLICT", `"${name}" is a flow that the service was started with`, { path: name });
-      await this.#installAndKeep(new Map([...this.#uploaded, [name, document]]), () => this.storage?.write(document));
+      await checks?.before(this.isUploaded(name));
+      await this.#installAndKeep(new Map([...this.#uploaded, [name, document]]), async () => {
+        await checks?.compiled(await this.flow(name));
+        await this.storage?.write(document);
+      });
       return this.flow(name);
     });
   }
 
   /** @throws TesseraError NOT_FOUND, CONFLICT */
-  remove(name: string): Promise<void> {
+  remove(name: string, before?: () => Promise<void>): Promise<void> {
     return this.#change(async () => {
+      await before?.();
       await this.flow(name);
       if (!this.isUploaded(name))
         throw new TesseraError("CONFLICT", `"${name}" is a flow that the service was started with`, { path: name });
       const left = new Map(this.#uploaded);
       left.delete(name);
       await this.#installAndKeep(left, () => this.storage?.remove(name));
+    });
+  }
+
+  /**
+   * Takes resources away, and then does a work, under no other change.
+   * @throws TesseraError INVALID_FLOW where a flow names one: nothing has changed then.
+   */
+  withdraw(resources: Resources, work: () => Promise<void> = async () => {}): Promise<void> {
+    const without = Object.fromEntries(Object.entries(resources).map(([kind, names]) => [kind, Object.keys(names)]));
+    return this.#change(async () => {
+      await this.tessera.reload({ without });
+      try {
+        await work();
+      } catch (error) {
+        await this.tessera.reload({ resources });
+        throw error;
+      }
     });
   }
 

@@ -17,6 +17,7 @@ import { asTesseraError } from "./errors.js";
 import type { Key } from "./keys.js";
 import { inputSchema } from "./library.js";
 import { type Call, type Caller, McpCalls, type RequestId } from "./mcp-calls.js";
+import { may } from "./rights.js";
 import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
 
@@ -70,7 +71,7 @@ function toolsOf(service: Service, key: Key, calls: ReadonlyMap<RequestId, Call>
   server.setRequestHandler(ListToolsRequestSchema, async () => ({
     tools: await Promise.all(
       library.names
-        .filter((name) => key.flows?.includes(name) ?? true)
+        .filter((flow) => may(key, { to: "run", flow }))
         .map(async (name) => ({
           name,
           description: flows.get(name)?.summary ?? `The flow "${name}".`,

@@ -91,4 +91,16 @@ describe("the budget of a day", () => {
     // 12, less the 1 that was spent and the 4 that are set aside
     expect((await meter.admit(key, { id: "next", bound: { calls: 99, tokens: 0 } })).budget.calls).toBe(7);
   });
+
+  // E-14 of the fault book: the clock went back one hour, and every request was refused for one
+  it("survives a clock that goes back: the key may go on at its rate", () => {
+    let now = 10_000_000;
+    const meter = new Meter({ now: () => now });
+    const one = keyOf({ requestsPerMinute: 60 });
+    for (let count = 0; count < 60; count++) meter.request(one);
+    now -= 3_600_000;
+    expect(() => meter.request(one)).toThrow(expect.objectContaining({ code: "OVERLOADED", retryAfterMs: 1000 }));
+    now += 1000;
+    meter.request(one);
+  });
 });

@@ -27,6 +27,7 @@ export interface MeterSettings {
   readonly budgets?: DailyBudgets;
   /** Tells of reservations whose runs have ended, while whoever should have settled them died. */
   readonly runs?: Pick<Runs, "get">;
+  /** A clock for intervals, in milliseconds; the monotonic one by default. */
   readonly now?: () => number;
 }
 
@@ -45,8 +46,8 @@ export class Meter {
   readonly #now: () => number;
 
   constructor(private readonly settings: MeterSettings = {}) {
-    this.#now = settings.now ?? Date.now;
-    this.#budgets = settings.budgets ?? new LocalBudgets(this.#now);
+    this.#now = settings.now ?? (() => performance.now());
+    this.#budgets = settings.budgets ?? new LocalBudgets(settings.now);
   }
 
   #account(key: Key): Account {
@@ -63,7 +64,7 @@ export class Meter {
     const account = this.#account(key);
     const rate = key.limits.requestsPerMinute / 60_000;
     const now = this.#now();
-    account.tokens = Math.min(key.limits.requestsPerMinute, account.tokens + (now - account.filled) * rate);
+    account.tokens = Math.min(key.limits.requestsPerMinute, account.tokens + Math.max(0, now - account.filled) * rate);
     account.filled = now;
     if (account.tokens < 1)
       throw new TesseraError("OVERLOADED", `this key may make ${key.limits.requestsPerMinute} requests a minute`, {

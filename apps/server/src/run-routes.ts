@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { type Sampling, sha256, TesseraError } from "@tessera/core";
-import { type Budget, type RunState, type Runs, resumed } from "@tessera/graph";
+import { type Budget, type CompiledFlow, type RunState, type Runs, resumed } from "@tessera/graph";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { assertMayRun } from "./access.js";
 import { clientSignal, endWith, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
-import { named, type Service } from "./server.js";
+import { assertMay, assertMayWrite, may } from "./rights.js";
+import { named, type Service, writing } from "./server.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
 const runBody = z.strictObject({
@@ -36,12 +36,20 @@ export interface Asked extends Partial<RunBody> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A flow for a key that may run it, and write what it writes. @throws TesseraError FORBIDDEN, NOT_FOUND */
+async function flowToRun(service: Service, key: Key, name: string): Promise<CompiledFlow> {
+  const { library } = service;
+  assertMay(key, { to: "run", flow: name });
+  const flow = await library.flow(name);
+  await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
+  return flow;
+}
+
 /** Starts a run for a key: it counts against the key's places and budget until it ends. */
 export async function startRun(service: Service, key: Key, asked: Asked): Promise<RunState> {
-  const { library, runs, meter, starts } = service;
+  const { runs, meter, starts } = service;
   const { flow: name, idempotencyKey, input, seed, sampling, budget, signal } = asked;
-  assertMayRun(key, name);
-  const flow = await library.flow(name);
+  const flow = await flowToRun(service, key, name);
   const id =
     idempotencyKey === undefined
       ? (asked.id ?? randomUUID())
@@ -84,23 +92,22 @@ async function leased(runs: Runs, id: string, lease: Lease, begin: () => Promise
  * a larger one, or more of the day than there was.
  */
 function resumeRun(service: Service, key: Key, id: string, larger: Budget | undefined): Promise<RunState> {
-  const { library, runs, meter, starts } = service;
+  const { runs, meter, starts } = service;
   return starts.do(id, async () => {
     const state = await find(service, key, id);
     if (state.status !== "budget") resumed(state, undefined); // refused before anything is set aside
-    assertMayRun(key, state.flow);
-    const { bound } = await library.flow(state.flow);
+    const { bound } = await flowToRun(service, key, state.flow);
     const budget = larger ?? state.asked ?? state.budget;
     const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
     return leased(runs, id, lease, () => runs.resume(id, lease.budget));
   });
 }
 
-/** Runs of other principals are not there, but for a key that operates the service. */
-async function find({ runs }: Service, { principal, scopes }: Key, run: string): Promise<RunState> {
-  const state = await runs.get(run);
-  if (!state || (state.principal.id !== principal.id && !scopes.includes("operate")))
-    throw new TesseraError("NOT_FOUND", `there is no run "${run}"`);
+/** A run for a key that may see it. @throws TesseraError NOT_FOUND */
+async function find({ runs }: Service, key: Key, id: string): Promise<RunState> {
+  const state = await runs.get(id);
+  if (!state) throw new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+  assertMay(key, { to: "see", run: state });
   return state;
 }
 
@@ -181,9 +188,11 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
     async ({ key, query }) => {
       const all = await runs.list({
         principal: key.scopes.includes("operate") ? undefined : key.principal.id,
-        limit: query.limit,
+        // of a key for some flows those of others are left out
+        limit: key.flows ? 1000 : query.limit,
       });
-      return { runs: all.map(({ id, flow, status, started, ended }) => ({ id, flow, status, started, ended })) };
+      const seen = all.filter((run) => may(key, { to: "see", run })).slice(0, query.limit);
+      return { runs: seen.map(({ id, flow, status, started, ended }) => ({ id, flow, status, started, ended })) };
     },
   );
   server.get<{ Params: { id: string } }>(

@@ -12,6 +12,7 @@ import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
 import { healthRoutes } from "./health.js";
 import { InTurn } from "./in-turn.js";
+import { indexOfStore } from "./index-door.js";
 import { indexRoutes } from "./index-routes.js";
 import type { Indexes } from "./indexes.js";
 import type { KeyRing } from "./keys.js";
@@ -21,6 +22,7 @@ import { Meter } from "./meter.js";
 import { metrics } from "./metrics.js";
 import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
+import { LocalOwners, type Owners, ownerOf } from "./owners.js";
 import { requestLimits } from "./refusals.js";
 import { runRoutes } from "./run-routes.js";
 import { assertShallow, validated } from "./validate.js";
@@ -34,6 +36,8 @@ export interface ServerOptions {
   /** The records that `tessera` was made with. */
   readonly records?: Records | undefined;
   readonly indexes?: Indexes | undefined;
+  /** Whose flows and indexes are; by default in memory. */
+  readonly owners?: Owners | undefined;
   /** The models of this process that the OpenAI routes serve beside the flows. */
   readonly models?: Pick<OpenAiServices, "encoders" | "generators" | "rerankers">;
   readonly meter?: Meter;
@@ -62,11 +66,19 @@ export interface Service {
   readonly meter: Meter;
   /** By run: starts and resumptions of one run come one after another. */
   readonly starts: InTurn;
+  readonly owners: Owners;
+  readonly indexes: Indexes | undefined;
 }
+
+/** What the service knows of what a flow writes. */
+export const writing = ({ owners, indexes }: Service) => ({
+  indexOf: (store: string) => indexOfStore(store, indexes?.all ?? []),
+  ownerOf: (index: string) => ownerOf(owners, "index", index, true),
+});
 
 /** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { tessera, library, keys, meter = new Meter(), requestTimeout = 30_000 } = options;
+  const { tessera, library, keys, meter = new Meter(), owners = new LocalOwners(), requestTimeout = 30_000 } = options;
   const runs = options.runs ?? new EmbeddedRuns(tessera, options.records);
   const limits = requestLimits(requestTimeout);
   const server = Fastify({
@@ -101,7 +113,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   closedByDefault(server, keys, meter);
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const service: Service = { library, runs, meter, starts: new InTurn() };
+  const service: Service = { library, runs, meter, starts: new InTurn(), owners, indexes: options.indexes };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);

@@ -136,6 +136,18 @@ describe("access", () => {
     expect(permits(of({ [accessKey]: access }), { id: "ann", groups: ["ann"] })).toBe(false);
   });
 
+  // H3 and E-40 of the fault book: who is called as a group is was admitted as the group
+  it("names a principal or a group apart by its mark, whatever they are called", () => {
+    const name = fc.constantFrom("staff", "ann", "group:staff", "principal:ann", "");
+    fc.assert(
+      fc.property(name, fc.array(name, { maxLength: 2 }), name, (id, groups, wanted) => {
+        const seen = (entry: string) => permits(of({ [accessKey]: [entry] }), { id, groups });
+        expect(seen(`principal:${wanted}`)).toBe(id === wanted);
+        expect(seen(`group:${wanted}`)).toBe(groups.includes(wanted));
+      }),
+    );
+  });
+
   it("cannot be widened by a filter", () => {
     fc.assert(
       fc.property(filters, principals, (condition, principal) => {

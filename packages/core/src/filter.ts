@@ -55,15 +55,27 @@ export function matches(passage: Passage, condition: Filter): boolean {
   );
 }
 
-/** The metadata key that lists the principals and groups who may see a passage; without it everybody may. */
+/**
+ * The metadata key that lists who may see a passage; without it everybody may. `principal:ann` is that principal alone and
+ * `group:staff` that group alone; a name without either is a principal or a group, whichever is called so.
+ */
 export const accessKey = "access";
+
+const marked = /^(?:principal|group):/;
+
+/** All that an access list may say to admit a principal. */
+export function accessNames({ id, groups = [] }: Principal): string[] {
+  const named = (kind: string, name: unknown) =>
+    typeof name !== "string" ? [] : marked.test(name) ? [`${kind}:${name}`] : [`${kind}:${name}`, name];
+  return [...named("principal", id), ...groups.flatMap((group) => named("group", group))];
+}
 
 /** Whether a principal may see a passage. Fails closed: a damaged list, or nobody asking, admits nobody. */
 export function permits(passage: Passage, principal: Principal | undefined): boolean {
   if (!Object.hasOwn(passage.metadata, accessKey)) return true;
   const access = passage.metadata[accessKey];
   if (!Array.isArray(access) || principal === undefined) return false;
-  return access.includes(principal.id) || (principal.groups?.some((group) => access.includes(group)) ?? false);
+  return accessNames(principal).some((name) => access.includes(name));
 }
 
 /** Both: what a store applies to every candidate before it takes the best. */

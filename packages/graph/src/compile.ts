@@ -98,9 +98,12 @@ const noResources: Host = {
 export async function compile(value: unknown, options: CompileOptions): Promise<CompiledFlow> {
   const checked = await inSlices(checking(value, options.operators));
   const findings = [...checked.findings];
-  const works = await setUp(checked.plan, watchedBy(options.observer, options.host ?? noResources), findings);
+  const writes = new Set<string>();
+  const host = watchedBy(options.observer, options.host ?? noResources);
+  const works = await setUp(checked.plan, { host, findings, writes });
   refuse(checked.document, findings);
-  return new CompiledFlow(checked, await inSlices(program(checked.plan, works)), guarded(options));
+  const built = await inSlices(program(checked.plan, works));
+  return new CompiledFlow({ ...checked, writes: [...writes] }, built, guarded(options));
 }
 
 /** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
@@ -152,15 +155,23 @@ interface Prepared {
 }
 type Works = { get(node: NodePlan): Prepared | undefined };
 
+interface SetUpSettings {
+  readonly host: Host;
+  /** Where what is wrong goes. */
+  readonly findings: TesseraError[];
+  /** Where the resources go that operators of effect "write" ask for, as "store/docs". */
+  readonly writes: Set<string>;
+}
+
 /** How many operators begin to be set up before the event loop has a turn. */
 const setUpAtOnce = 50;
 
 /** Sets every operator up; nodes that run the same operator with the same config share nothing but resources. */
-async function setUp(plan: FlowPlan, host: Host, findings: TesseraError[]): Promise<Works> {
+async function setUp(plan: FlowPlan, settings: SetUpSettings): Promise<Works> {
   const works = new Map<NodePlan, Prepared>();
   const under: Promise<void>[] = [];
   const begin = async (node: NodePlan, body: OperatorBody) => {
-    const prepared = await prepare(body, node.path, host, findings);
+    const prepared = await prepare(body, node.path, settings);
     if (prepared) works.set(node, prepared);
   };
   function* visit({ nodes }: FlowPlan): Sliced<void> {
@@ -179,14 +190,14 @@ async function setUp(plan: FlowPlan, host: Host, findings: TesseraError[]): Prom
 async function prepare(
   { operator, config }: OperatorBody,
   path: string,
-  host: Host,
-  findings: TesseraError[],
+  { host, findings, writes }: SetUpSettings,
 ): Promise<Prepared | undefined> {
   const resources: Resource[] = [];
   let usesModel = false;
   const watched: Host = {
     async resource<T extends Resource>(kind: string, name: string): Promise<T> {
       if (kind === "model") usesModel = true;
+      if (operator.effects === "write") writes.add(`${kind}/${name}`);
       const resource = await host.resource<T>(kind, name);
       resources.push(resource);
       return resource;

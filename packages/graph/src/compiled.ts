@@ -88,18 +88,21 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly hash: string;
   /** The most that a run can spend. */
   readonly bound: FlowBound;
+  /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs", "encoder/hash". */
+  readonly writes: readonly string[];
   private readonly begin;
   /** The version of each of its operators, by name. */
   private readonly operators: Readonly<Record<string, number>>;
 
   constructor(
-    checked: CheckedFlow,
+    checked: CheckedFlow & { readonly writes?: readonly string[] },
     private readonly program: FlowProgram,
     private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer" | "clock">,
   ) {
     this.document = checked.document;
     this.hash = checked.hash;
     this.bound = checked.bound;
+    this.writes = checked.writes ?? [];
     this.operators = versionsOf(checked.plan);
     this.begin = beginFlow(program);
   }

@@ -29,7 +29,7 @@ import {
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
 import { PendingRecords } from "./pending.js";
-import { assertReady, ResourceHost, type Resources } from "./resources.js";
+import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
@@ -145,14 +145,17 @@ export class Tessera<F extends Flows> {
   reload(change: {
     readonly flows?: { readonly [N in keyof F]: AnyFlow } & Flows;
     readonly resources?: Resources;
+    /** Resources that go, by kind and name; a flow that names one is a finding. */
+    readonly without?: Readonly<Record<string, readonly string[]>>;
   }): Promise<void> {
     const result = this.#changes.then(async () => {
       const before = await this.#ready("reload");
-      const { resources = {}, flows = before.given } = change;
-      const host = before.host.replacing(resources);
+      const { resources = {}, without = {}, flows = before.given } = change;
+      const host = before.host.replacing(resources, without);
+      const replaced = new Set([...pathsOf(resources), ...pathsWithout(without)]);
       let next: Generation;
       try {
-        next = await this.#compile(flows, host, { generation: before, replaced: resources });
+        next = await this.#compile(flows, host, { generation: before, replaced });
         this.#assertOpen("reload");
       } catch (error) {
         await host.close().catch(() => {});

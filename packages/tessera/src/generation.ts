@@ -1,7 +1,7 @@
 // internal
 import { type AnyOperator, type Flow, type FlowDocument, type Host, type Resource, TesseraError } from "@tessera/core";
 import { type CompiledFlow, type CompileOptions, compile } from "@tessera/graph";
-import type { ResourceHost, Resources } from "./resources.js";
+import type { ResourceHost } from "./resources.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: any flow
 export type AnyFlow = Flow<any, any> | FlowDocument;
@@ -32,11 +32,9 @@ interface Entry {
 /** What a generation keeps of the one before it: the flows that are the same objects and use no replaced resource. */
 export interface Predecessor {
   readonly generation: Generation;
-  readonly replaced: Resources;
+  /** By kind and name: "store/docs". */
+  readonly replaced: ReadonlySet<string>;
 }
-
-const pathsOf = (resources: Resources): ReadonlySet<string> =>
-  new Set(Object.entries(resources).flatMap(([kind, names]) => Object.keys(names).map((name) => `${kind}/${name}`)));
 
 /** Flows and the resources that they were compiled with. Runs end on the generation that they began on. */
 export class Generation {
@@ -63,7 +61,7 @@ export class Generation {
   ): Promise<Generation> {
     const entries = new Map<string, Entry>();
     const findings: TesseraError[] = [];
-    const replaced = pathsOf(before?.replaced ?? {});
+    const replaced = before?.replaced ?? new Set<string>();
     for (const [name, flow] of Object.entries(given)) {
       const known = before?.generation.entries.get(name);
       if (known && known.given === flow && !known.host.usesAny(replaced)) {

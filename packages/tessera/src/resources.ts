@@ -12,6 +12,14 @@ import {
 /** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;
 
+/** By kind and name: "store/docs". */
+export const pathsOf = (resources: Resources): string[] =>
+  Object.entries(resources).flatMap(([kind, names]) => Object.keys(names).map((name) => `${kind}/${name}`));
+
+/** The same of names alone. */
+export const pathsWithout = (names: Readonly<Record<string, readonly string[]>>): string[] =>
+  Object.entries(names).flatMap(([kind, list]) => list.map((name) => `${kind}/${name}`));
+
 /** By a name for people: rejects where something could not answer now. */
 export type Checks = Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>>;
 
@@ -112,10 +120,11 @@ export class ResourceHost implements Host {
       }
   }
 
-  /** A host with some resources in place of its own, or beside them. */
-  replacing(resources: Resources): ResourceHost {
+  /** A host with some resources in place of its own, or beside them, and without others. */
+  replacing(resources: Resources, without: Readonly<Record<string, readonly string[]>> = {}): ResourceHost {
     const next = new ResourceHost({}, this.hints);
     for (const [path, slot] of this.#slots) next.#slots.set(path, slot);
+    for (const path of pathsWithout(without)) next.#slots.delete(path);
     next.#take(resources);
     // what this one opened stays open for the next, asked for or not
     for (const slot of this.#asked) if (next.#slots.get(slot.path) === slot) next.#hold(slot);

@@ -16,6 +16,7 @@ import { mergedResources } from "../indexes.js";
 import { Library } from "../library.js";
 import { databaseFlows } from "./flows.js";
 import { DatabaseIndexes } from "./indexes.js";
+import { databaseOwners } from "./owners.js";
 import { SharedRevision } from "./revision.js";
 
 /**
@@ -48,9 +49,11 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
     await library.load();
     const follow = () =>
       revision.follow(async () => {
-        const added = await indexes.load();
+        const { added, removed } = await indexes.load();
         if (Object.keys(added).length > 0) await library.provide(added);
         await library.load();
+        // a flow that names one of them was uploaded meanwhile: it fails as it must, and the next upload is refused
+        if (Object.keys(removed).length > 0) await library.withdraw(removed).catch(() => {});
       });
     opened.push(revision.every(1000, follow));
     const runs = await DurableRuns.open({
@@ -64,7 +67,8 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
     });
     const alone = connection.alone;
     const checks = { database: () => connection.query("SELECT 1") };
-    return { tessera, library, records, runs, budgets, indexes, checks, alone, close };
+    const owners = await databaseOwners(connection);
+    return { tessera, library, records, runs, budgets, indexes, owners, checks, alone, close };
   } catch (error) {
     await close();
     throw error;

@@ -35,7 +35,7 @@ describe.each([
     await other.revision.follow(async () => {
       followed++;
       const names = hasVectors ? ["My-docs.sparse", "My-docs.dense"] : ["My-docs.sparse"];
-      expect(Object.keys((await other.indexes.load()).store!)).toEqual(names);
+      expect(Object.keys((await other.indexes.load()).added.store!)).toEqual(names);
     });
     await other.revision.follow(async () => void followed++);
     expect(followed).toBe(1);

@@ -4,6 +4,7 @@ import { createTables } from "@tessera/durable";
 import { HashEncoder } from "@tessera/models";
 import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
+import { doorOf } from "../index-door.js";
 import { type Indexes, type IndexStatistics, indexNamed, mergedResources, type ServedIndex } from "../indexes.js";
 import type { SharedRevision } from "./revision.js";
 
@@ -22,7 +23,7 @@ class DatabaseIndex implements ServedIndex {
   }
 
   get resources(): Resources {
-    const { store } = this;
+    const store = doorOf(this.store, this);
     if (!this.encoder) return { store: { [`${this.name}.sparse`]: store } };
     return {
       store: { [`${this.name}.sparse`]: store, [`${this.name}.dense`]: store },
@@ -70,21 +71,23 @@ export class DatabaseIndexes implements Indexes {
     return indexes;
   }
 
-  /** Opens what other processes have made and closes what they removed; gives the resources that are new. */
-  async load(): Promise<Resources> {
+  /** Opens what other processes have made and closes what they removed; gives the resources that are new, and that are no more. */
+  async load(): Promise<{ readonly added: Resources; readonly removed: Resources }> {
     const { rows } = await this.connection.query<{ name: string; number: string; vectors: boolean }>(
       "SELECT name, number, vectors FROM tessera.index",
     );
     const names = new Set(rows.map(({ name }) => name));
-    for (const [name, { store }] of this.#indexes)
+    const removed: Resources[] = [];
+    for (const [name, index] of this.#indexes)
       if (!names.has(name)) {
         this.#indexes.delete(name);
-        await store.close();
+        removed.push(index.resources);
+        await index.store.close();
       }
     const added: Resources[] = [];
     for (const { name, number, vectors } of rows)
       if (!this.#indexes.has(name)) added.push((await this.#openIndex(name, Number(number), vectors)).resources);
-    return mergedResources(added);
+    return { added: mergedResources(added), removed: mergedResources(removed) };
   }
 
   async #openIndex(name: string, number: number, vectors: boolean): Promise<DatabaseIndex> {

@@ -1,5 +1,5 @@
 // internal
-import { accessKey, type Passage, type Principal } from "@tessera/core";
+import { accessKey, accessNames, type Passage, type Principal } from "@tessera/core";
 
 /** Which slots a principal may see. */
 export interface Permitted {
@@ -78,7 +78,7 @@ export class Access {
   #compute(principal: Principal | undefined): Permitted {
     const mask = this.#standing.slice();
     for (let slot = 0; slot < mask.length; slot++) if (mask[slot] !== open) mask[slot] = 0;
-    for (const name of principal ? [principal.id, ...(principal.groups ?? [])] : [])
+    for (const name of principal ? accessNames(principal) : [])
       for (const slot of this.#slots.get(name) ?? []) mask[slot] = 1;
     let count = 0;
     for (let slot = 0; slot < mask.length; slot++) count += mask[slot]!;

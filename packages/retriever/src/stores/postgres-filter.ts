@@ -1,6 +1,14 @@
 // internal
 import { createHash } from "node:crypto";
-import { accessKey, canonicalJson, type Filter, type Json, type Passage, type Principal } from "@tessera/core";
+import {
+  accessKey,
+  accessNames,
+  canonicalJson,
+  type Filter,
+  type Json,
+  type Passage,
+  type Principal,
+} from "@tessera/core";
 
 const longest = 64; // an index entry of PostgreSQL holds about 2,700 bytes; what is longer is kept by its hash
 const everybody = "*"; // never the JSON of a name, which begins with a quote
@@ -57,8 +65,7 @@ export class Conditions {
 
   /** The SQL of `admits`: whether a row may be shown. Never null, so that `not` fails closed as well. */
   admits(filter: Filter | undefined, principal: Principal | undefined): string {
-    const names = principal ? [principal.id, ...(principal.groups ?? [])] : [];
-    const tokens = [everybody, ...names.filter((name) => typeof name === "string").map(token)];
+    const tokens = [everybody, ...(principal ? accessNames(principal) : []).map(token)];
     const permitted = `access && ${this.parameter(tokens)}::text[]`;
     return filter ? `${permitted} AND ${this.matches(filter)}` : permitted;
   }

@@ -1,0 +1,92 @@
+// internal
+import { TesseraError } from "@tessera/core";
+import type { CompiledFlow, RunState } from "@tessera/graph";
+import type { Key, Scope } from "./keys.js";
+import type { Owner } from "./owners.js";
+
+/** What a key asks to do, and with what. */
+export type Deed =
+  | { readonly to: "see" | "run"; readonly flow: string }
+  | { readonly to: "change"; readonly flow: string; readonly owner: Owner }
+  | { readonly to: "see" | "change"; readonly run: Pick<RunState, "id" | "flow" | "principal"> }
+  | { readonly to: "see"; readonly index: string }
+  | { readonly to: "change"; readonly index: string; readonly owner: Owner };
+
+const forbidden = (message: string, path: string, hint?: string) =>
+  new TesseraError("FORBIDDEN", message, { path, hint });
+
+const hasOneOf = ({ scopes }: Key, ...wanted: Scope[]): boolean => wanted.some((scope) => scopes.includes(scope));
+
+/** What is new belongs to nobody yet; what nobody is noted for was made before owners were, and is for who operates. */
+function refusedOwner(key: Key, what: string, path: string, owner: Owner): TesseraError | undefined {
+  if (owner === "new" || hasOneOf(key, "operate") || (owner !== "unknown" && owner.principal === key.principal.id))
+    return undefined;
+  return owner === "unknown"
+    ? forbidden(`it is not known whose ${what} "${path}" is`, path, 'a key with the scope "operate" may change it')
+    : forbidden(`the ${what} "${path}" belongs to somebody else`, path, "take another name");
+}
+
+/**
+ * Whether a key may do something: the one place that is asked, at every route. `undefined` where it may, else the error.
+ * A flow that a key is not for is refused in the same words whether there is one or not; a run that it may not see is not
+ * there.
+ */
+export function refusal(key: Key, deed: Deed): TesseraError | undefined {
+  if ("run" in deed) {
+    const { id, flow, principal } = deed.run;
+    const own = principal.id === key.principal.id || hasOneOf(key, "operate");
+    return own && !refusal(key, { to: "run", flow })
+      ? undefined
+      : new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+  }
+  if ("flow" in deed) {
+    const { flow } = deed;
+    if (key.flows && !key.flows.includes(flow)) return forbidden(`the key is not for the flow "${flow}"`, flow);
+    if (deed.to === "change")
+      return hasOneOf(key, "flows") ? refusedOwner(key, "flow", flow, deed.owner) : lacks("flows", flow);
+    if (deed.to === "run") return hasOneOf(key, "run") ? undefined : lacks("run", flow);
+    return hasOneOf(key, "run", "flows", "operate") ? undefined : lacks("run", flow);
+  }
+  const { index } = deed;
+  if (!hasOneOf(key, "indexes")) return lacks("indexes", index);
+  return deed.to === "change" ? refusedOwner(key, "index", index, deed.owner) : undefined;
+}
+
+const lacks = (scope: Scope, path: string) =>
+  forbidden(`the key lacks the scope "${scope}"`, path, "tessera keys create --scope");
+
+export const may = (key: Key, deed: Deed): boolean => refusal(key, deed) === undefined;
+
+/** @throws TesseraError FORBIDDEN; of a run NOT_FOUND. */
+export function assertMay(key: Key, deed: Deed): void {
+  const refused = refusal(key, deed);
+  if (refused) throw refused;
+}
+
+/** What a flow can write, as far as the service knows it. */
+export interface Writing {
+  readonly flow: Pick<CompiledFlow, "writes" | "document">;
+  readonly isUploaded: boolean;
+  /** The index that a store belongs to, by the store's name. */
+  indexOf(store: string): string | undefined;
+  ownerOf(index: string): Promise<Owner>;
+}
+
+// what an operator that writes asks for besides, to know what it writes
+const onlyRead = new Set(["encoder", "model", "folder", "sandbox"]);
+
+/**
+ * A flow that writes an index needs the right that the routes of that index need. One that was uploaded writes indexes and
+ * nothing else: what the service was given for its own flows is not for theirs.
+ * @throws TesseraError FORBIDDEN
+ */
+export async function assertMayWrite(key: Key, { flow, isUploaded, indexOf, ownerOf }: Writing): Promise<void> {
+  for (const path of flow.writes) {
+    const [kind = "", name = ""] = path.split(/\/(.*)/s);
+    if (onlyRead.has(kind)) continue;
+    const index = kind === "store" ? indexOf(name) : undefined;
+    if (index !== undefined) assertMay(key, { to: "change", index, owner: await ownerOf(index) });
+    else if (isUploaded)
+      throw forbidden(`"${name}" is no index of this service, and an uploaded flow writes nothing else`, path);
+  }
+}
