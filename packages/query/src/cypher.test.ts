@@ -34,6 +34,40 @@ describe("reading Cypher", () => {
     for (const query of writes.flatMap(spellings)) expect([query, typeof readCypher(query)]).toEqual([query, "string"]);
   });
 
+  it.each([
+    "MATCH (a:Movie)-[:NEXT]->{1,3}(b:Movie) RETURN b",
+    "MATCH (a)-[:NEXT]->+(b) RETURN b",
+    "MATCH (a) ((x)-[:NEXT]->(y) WHERE x.year < y.year){,3} (b) RETURN b",
+    "MATCH p = ((a)-[:NEXT]-(b)){2} RETURN p",
+    "MATCH (m) WHERE m.flags = 0x1F AND m.mode = 0o17 RETURN 1_000",
+    "MATCH (merge:Movie) RETURN merge.title ORDER BY merge.year",
+    "MATCH (m) WITH m AS set, m.x AS delete WHERE set.title = delete RETURN set, delete",
+    "MATCH (m) RETURN m.merge, m.delete, m.set AS create",
+  ])("takes quantifiers, numbers of other bases, and variables named like clauses: %s", (query) => {
+    expect(readCypher(query)).not.toEqual(expect.any(String));
+  });
+
+  it.each([
+    "MATCH (merge) MERGE (merge) RETURN merge",
+    "MATCH (delete) DELETE delete",
+    "MATCH (delete) RETURN delete DELETE delete",
+    "MATCH (set) SET set.a = 1 RETURN set",
+    "MATCH (a)-[:X]->{1,(CREATE (n))}(b) RETURN b",
+  ])("a variable of that name lets no clause through: %s", (query) => {
+    expect(readCypher(query)).toEqual(expect.any(String));
+  });
+
+  it("calls functions and procedures of others where a setting admits them, and only those", () => {
+    const vector = "CALL db.index.vector.queryNodes('i', 5, $v) YIELD node AS m, score MATCH (m)--(g) RETURN g, score";
+    expect(readCypher(vector)).toEqual(expect.any(String));
+    expect(readCypher(vector, ["db.index.vector.queryNodes"])).not.toEqual(expect.any(String));
+    expect(readCypher("RETURN apoc.text.join(['a'], ',')", ["apoc.text.join"])).not.toEqual(expect.any(String));
+    expect(readCypher("CALL db.index.fulltext.queryNodes('i', 'x') YIELD node RETURN node", ["db.labels"])).toEqual(
+      expect.any(String),
+    );
+    expect(readCypher("CALL dbms.shutdown()", ["dbms"])).toEqual(expect.any(String));
+  });
+
   it.each(wrong)("says what is wrong with %j", (query, reason) => {
     expect(readCypher(query)).toMatch(reason);
   });

@@ -17,7 +17,7 @@ interface Token {
 }
 
 const lexeme =
-  /\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?<quoted>`(?:[^`]|``)+`)|(?<text>'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*")|(?<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?<name>[\p{L}_][\p{L}\p{N}\p{M}_]*)|(?<sign><=|>=|<>|=~|\.\.|[-+*/%^=<>()[\]{},.:;|$&!])/uy;
+  /\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?<quoted>`(?:[^`]|``)+`)|(?<text>'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*")|(?<number>0[xX][\da-fA-F_]+|0o[0-7_]+|\d[\d_]*(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?<name>[\p{L}_][\p{L}\p{N}\p{M}_]*)|(?<sign><=|>=|<>|=~|\.\.|[-+*/%^=<>()[\]{},.:;|$&!])/uy;
 
 function tokensOf(query: string): Token[] {
   const tokens: Token[] = [];
@@ -63,7 +63,10 @@ class Reader {
   private readonly declared = new Set<string>();
   private readonly read = new Set<string>();
 
-  constructor(query: string) {
+  constructor(
+    query: string,
+    private readonly admitted: ReadonlySet<string>,
+  ) {
     this.tokens = tokensOf(query);
     this.closing = new Int32Array(this.tokens.length).fill(-1);
     const open: number[] = [];
@@ -161,6 +164,8 @@ class Reader {
         this.at += 1;
         if (this.is("(")) this.at = this.closing[this.at]! + 1;
         this.subquery();
+      } else if (this.is("call") && this.admitted.has(this.nameAt(1))) {
+        this.procedure();
       } else if (this.is("}")) {
         return;
       } else {
@@ -170,6 +175,33 @@ class Reader {
         return;
       }
     }
+  }
+
+  /** The dotted name that begins so many tokens ahead, in lower case. */
+  private nameAt(ahead: number): string {
+    let name = this.peek(ahead).text;
+    for (let at = ahead + 1; this.is(".", at); at += 2) name += `.${this.peek(at + 1).text}`;
+    return name.toLowerCase();
+  }
+
+  /** A call of a procedure that is admitted: "CALL db.index.vector.queryNodes('i', 5, $v) YIELD node AS n, score". */
+  private procedure(): void {
+    this.expect("call");
+    this.name();
+    while (this.accept(".")) this.name();
+    if (this.accept("(") && !this.accept(")")) {
+      this.list(() => this.expression());
+      this.expect(")");
+    }
+    if (!this.accept("yield")) return;
+    this.list(() => {
+      if (this.is("as", 1)) {
+        this.name();
+        this.expect("as");
+      }
+      this.declare();
+    });
+    this.where();
   }
 
   private hint(): void {
@@ -211,15 +243,41 @@ class Reader {
       this.expect(")");
       return;
     }
-    this.part("(", ")", this.use.labels);
-    while (this.is("-") || (this.is("<") && this.is("-", 1))) {
+    this.element();
+    for (;;) {
+      if (this.is("(")) {
+        this.element(); // beside a group that is repeated
+        continue;
+      }
+      if (!this.is("-") && !(this.is("<") && this.is("-", 1))) return;
       this.accept("<");
       this.expect("-");
       if (this.is("[")) this.part("[", "]", this.use.types);
       this.expect("-");
       this.accept(">");
-      this.part("(", ")", this.use.labels);
+      this.quantifier();
+      this.element();
     }
+  }
+
+  /** A node, or a path in parentheses that may be repeated: "((a)-[:NEXT]->(b) WHERE a.x > 1){1,3}". */
+  private element(): void {
+    if (!(this.is("(") && this.is("(", 1))) return this.part("(", ")", this.use.labels);
+    this.nested(() => {
+      this.expect("(");
+      this.pattern();
+      this.where();
+      this.expect(")");
+      this.quantifier();
+    });
+  }
+
+  /** How often what stands before it is repeated: "{1,3}", "{,3}", "{2}", "+" or "*". */
+  private quantifier(): void {
+    if (this.accept("+") || this.accept("*") || !this.accept("{")) return;
+    if (this.peek().kind === "number") this.at += 1;
+    if (this.accept(",") && this.peek().kind === "number") this.at += 1;
+    this.expect("}");
   }
 
   /** A node "(n:Label {a: 1} WHERE …)" or a relation "[r:TYPE*1..3 {a: 1}]". */
@@ -325,7 +383,8 @@ class Reader {
     else if (["exists", "count", "collect"].some((word) => this.is(word)) && this.is("{", 1)) {
       this.at += 1;
       this.subquery();
-    } else if (kind === "quoted" || (kind === "name" && !reserved.has(text.toLowerCase()))) this.named();
+    } else if (kind === "quoted" || (kind === "name" && (this.declared.has(text) || !reserved.has(text.toLowerCase()))))
+      this.named();
     else throw this.unexpected("an expression");
   }
 
@@ -398,7 +457,9 @@ class Reader {
     }
     if (this.is("(")) {
       const name = first.toLowerCase();
-      if (!(path.length === 1 ? functions : namespaces).has(name)) throw new CypherError(`it calls ${path.join(".")}`);
+      const known = (path.length === 1 ? functions : namespaces).has(name);
+      if (!known && !this.admitted.has(path.join(".").toLowerCase()))
+        throw new CypherError(`it calls ${path.join(".")}`);
       return this.call(name);
     }
     if (!["true", "false", "null"].includes(first.toLowerCase())) this.read.add(first);
@@ -452,11 +513,14 @@ class Reader {
   }
 }
 
-/** Reads a Cypher query that only reads; a text says what is wrong with it. */
-export function readCypher(query: string): CypherUse | string {
+/**
+ * Reads a Cypher query that only reads; a text says what is wrong with it. `admitted` names functions and procedures that
+ * it may call besides those of the language.
+ */
+export function readCypher(query: string, admitted: readonly string[] = []): CypherUse | string {
   if (query.length > 20_000) return "it is longer than 20,000 characters";
   try {
-    return new Reader(query).statement();
+    return new Reader(query, new Set(admitted.map((name) => name.toLowerCase()))).statement();
   } catch (error) {
     if (error instanceof CypherError) return error.message;
     throw error;

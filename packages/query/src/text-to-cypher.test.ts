@@ -60,4 +60,26 @@ describe("query.text-to-cypher", () => {
     expect(readQuery("Here it is: MATCH (m:Movie) RETURN m")).toBe("MATCH (m:Movie) RETURN m");
     expect(readQuery("no query")).toBe("no query");
   });
+
+  const wanted = "MATCH (m:Movie)\nWHERE m.year > 1999\nRETURN m.title";
+  it.each([
+    `${wanted}\n\nThis will return the titles that match.`,
+    `With the graph above, match the movies.\n\n${wanted}`,
+    `\`\`\`\n(:Movie {title, year})\n\`\`\`\nthen\n\`\`\`cypher\n${wanted}\n\`\`\``,
+    `~~~cypher\n${wanted}\n~~~\nIt can return few.`,
+    `\`${wanted.replaceAll("\n", " ")}\``,
+    JSON.stringify({ cypher: wanted }),
+    `Cypher: ${wanted}`,
+    wanted.toLowerCase().replaceAll("movie", "Movie"),
+  ])("finds the query in a chatty answer: %j", (answer) => {
+    expect(readQuery(answer).replace(/\s+/g, " ").toLowerCase()).toBe(wanted.replace(/\s+/g, " ").toLowerCase());
+  });
+
+  it.each([
+    "MATCH (m:Movie) DELETE m RETURN 1 AS a",
+    "MATCH (m:Movie)\nSET m.title = 'x'\nRETURN 1 AS a",
+    "CREATE (n) RETURN 1 AS a",
+  ])("reads no part of a query that writes: %j", (answer) => {
+    expect(cypherFault(readQuery(answer), schema)).toEqual(expect.any(String));
+  });
 });

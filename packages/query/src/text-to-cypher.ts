@@ -13,6 +13,7 @@ import {
 } from "@tessera/core";
 import { z } from "zod";
 import { readCypher } from "./cypher.js";
+import { readJson } from "./lines.js";
 
 const properties = z.array(z.string());
 
@@ -30,8 +31,8 @@ export const graphSchema = z.strictObject({
 export type GraphSchema = z.infer<typeof graphSchema>;
 
 /** What is wrong with a Cypher query, or `undefined` where it only reads and names nothing that the schema lacks. */
-export function cypherFault(query: string, schema: GraphSchema): string | undefined {
-  const use = readCypher(query);
+export function cypherFault(query: string, schema: GraphSchema, admitted: readonly string[] = []): string | undefined {
+  const use = readCypher(query, admitted);
   if (typeof use === "string") return use;
   const missing = (kind: string, names: Iterable<string>, known: object) => {
     for (const name of names)
@@ -63,10 +64,40 @@ function show({ nodes, relations }: GraphSchema): string {
   return lines.join("\n");
 }
 
-/** The query that an answer holds: in a code fence, or from its first reading clause on. */
-export function readQuery(answer: string): string {
-  const fenced = /```(?:[a-z]*)\s*\n?([\s\S]*?)```/i.exec(answer)?.[1];
-  return (fenced ?? /\b(?:OPTIONAL MATCH|MATCH|WITH|UNWIND|RETURN)\b[\s\S]*/.exec(answer)?.[0] ?? answer).trim();
+const clause = /\b(?:OPTIONAL MATCH|MATCH|WITH|UNWIND|RETURN|CALL)\b/gi;
+
+const writing = /\b(?:create|merge|delete|set|remove|drop|foreach|insert|load\s+csv)\b/i;
+
+/**
+ * The query that an answer holds: the last that can be read, from its code blocks, else from its spans and its prose. Where
+ * none can, what stands in its last block, or from its first clause on, for the guard to say why.
+ */
+export function readQuery(answer: string, admitted: readonly string[] = []): string {
+  const texts = [/(`{3,}|~{3,})[ \t]*\w*[ \t]*\n?([\s\S]*?)(?:\1|$)/g, /(`)([^`\n]+)`(?!`)/g].flatMap((pattern) =>
+    [...answer.matchAll(pattern)].map(([, , inner]) => inner!.trim()).reverse(),
+  );
+  const json = readJson(answer);
+  if (typeof json === "object" && json !== null)
+    for (const [key, value] of Object.entries(json))
+      if (typeof value === "string" && /cypher|query|statement/i.test(key)) texts.unshift(value.trim());
+  const readable = (text: string): boolean => typeof readCypher(text, admitted) !== "string";
+  const found = texts.find((text) => readable(text));
+  if (found !== undefined) return found;
+  let said: string | undefined;
+  for (const { index } of [...answer.slice(0, 20_000).matchAll(clause)].slice(0, 50)) {
+    // a query ends at a blank line, at a line, or with the text
+    const rest = answer.slice(index);
+    const ends = [...rest.matchAll(/\n[ \t]*\n|\n|;/g)].slice(0, 50).map((end) => end.index);
+    const end = [rest.length, ...ends.reverse()].find((at) => readable(rest.slice(0, at)));
+    // what is left of a query behind a clause that writes is not read in its place
+    const before = answer
+      .slice(0, index)
+      .split(/\n[ \t]*\n/)
+      .at(-1)!;
+    if (end !== undefined) return writing.test(before) ? before + rest.slice(0, end) : rest.slice(0, end).trim();
+    said ??= rest;
+  }
+  return (texts[0] ?? said ?? answer).trim();
 }
 
 /**
@@ -84,10 +115,16 @@ export const textToCypher = operator({
     paper: "Modular RAG, operator 14, equation 9",
     summary: "Writes a reading Cypher query for a question, checked against a schema.",
   },
-  config: z.strictObject({ ...asking, schema: graphSchema, repairs: z.int().min(0).max(2).default(2) }),
+  config: z.strictObject({
+    ...asking,
+    schema: graphSchema,
+    repairs: z.int().min(0).max(2).default(2),
+    /** Functions and procedures that a query may call besides those of the language, such as "db.index.vector.queryNodes". */
+    functions: z.array(z.string().regex(/^[\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*){0,5}$/u)).default([]),
+  }),
   ports: { input: { query: text }, output: { cypher: text, valid: flag, error: text.optional() } },
   bound: (config) => boundOf(config, 1 + config.repairs, 4),
-  setup: async ({ model: name, maxTokens, characters, schema, repairs }, host) => {
+  setup: async ({ model: name, maxTokens, characters, schema, repairs, functions }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
     const instructions = `You answer questions from a graph database. Write one Cypher query over the given labels, relations and properties that reads and ends with RETURN, and nothing else. ${fenceRule}`;
     const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, characters) }], { tag });
@@ -100,8 +137,8 @@ export const textToCypher = operator({
           { role: "system", content: instructions },
           { role: "user", content: prompt },
         ] as const;
-        cypher = readQuery((await ask(model, { messages, maxTokens, temperature: 0 }, context)).text);
-        error = cypherFault(cypher, schema);
+        cypher = readQuery((await ask(model, { messages, maxTokens, temperature: 0 }, context)).text, functions);
+        error = cypherFault(cypher, schema, functions);
         if (error === undefined) return { cypher, valid: true };
         prompt = `${question}\n${quote("query", cypher)}\n${quote("error", error)}\nThe query is wrong. Write it again, right.`;
       }
