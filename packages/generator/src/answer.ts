@@ -13,23 +13,10 @@ import {
   text,
 } from "@tessera/core";
 import { z } from "zod";
-import { CitationReader } from "./citations.js";
+import { reading } from "./answer-reading.js";
 import { pack, roomOf } from "./pack.js";
 import { type Asked, messagesOf, rules } from "./prompt.js";
-import { RefusalReader } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
-
-/** Reads what a model says, in parts, into the text that is shown: without citations of nothing, and without refusals. */
-function reading(passages: number) {
-  const markers = new CitationReader(passages);
-  const refusals = new RefusalReader();
-  return {
-    markers,
-    refusals,
-    push: (part: string): string => markers.push(refusals.push(part)),
-    end: (): string => markers.push(refusals.end()) + markers.end(),
-  };
-}
 
 /**
  * Answers a question from the passages of its hits, with citations: y = LLM([q, D]) (equation 4).

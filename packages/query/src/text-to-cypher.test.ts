@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
-import { cypherFault, readQuery, textToCypher } from "./text-to-cypher.js";
+import { readQuery } from "./cypher-answer.js";
+import { cypherFault, textToCypher } from "./text-to-cypher.js";
 
 const schema = {
   nodes: { Movie: ["title", "year"], Actor: ["name"] },
