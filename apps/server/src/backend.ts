@@ -62,7 +62,7 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
   const assertHeld = async () => lock.assertHeld();
   let log: ServiceLog | undefined;
   try {
-    const indexes = await IndexFolder.open(join(folder, "indexes"), assertHeld);
+    const indexes = await IndexFolder.open(join(folder, "indexes"), () => lock.assertHeld());
     const owners = await LocalOwners.open(join(folder, "owners.json"), assertHeld);
     log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
     const records = logRecords(log.log, new LegacyFolder(join(folder, "records")));

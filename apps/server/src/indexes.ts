@@ -1,6 +1,15 @@
-import { appendFile, mkdir, open, readdir, readFile, rename, rm, truncate } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { didYouMean, type Hit, type Passage, passage, type StoreQuery, TesseraError } from "@tessera/core";
+import {
+  didYouMean,
+  type Hit,
+  type KeyedChange,
+  KeyedLog,
+  type Passage,
+  passage,
+  type StoreQuery,
+  TesseraError,
+} from "@tessera/core";
 import { HashEncoder } from "@tessera/models";
 import { Bm25Store, ExactStore } from "@tessera/retriever";
 import type { Resources } from "@tessera/tessera";
@@ -60,18 +69,21 @@ export function mergedResources(all: readonly Resources[]): Resources {
   return merged;
 }
 
-/** An index in this process. Every change is one line of a log, committed before it can be found. */
+const spareBytes = 64 << 10;
+
+/** An index in this process. A change is committed to a log, where each passage has its id as key, before it can be found. */
 class LoggedIndex implements ServedIndex {
   readonly sparse = new Bm25Store();
   readonly encoder = new HashEncoder();
   readonly dense = new ExactStore({ space: this.encoder.space(), width: this.encoder.width });
   readonly #ids = new Set<string>();
+  #log!: KeyedLog;
   #changes: Promise<unknown> = Promise.resolve();
 
   constructor(
     readonly name: string,
-    private readonly log: string,
-    private readonly assertHeld: () => Promise<void>,
+    private readonly folder: string,
+    private readonly assertHeld: () => void,
   ) {}
 
   async statistics(): Promise<IndexStatistics> {
@@ -86,23 +98,54 @@ class LoggedIndex implements ServedIndex {
   }
 
   /**
-   * Reads the log. A last line that a kill cut short was never confirmed: it is cut off, with a warning.
-   * @throws TesseraError INDEX_CORRUPT where a whole line is damaged; the log stays as it is.
+   * Reads the log. An end that a kill cut short was never confirmed: it is dropped, with a warning.
+   * @throws TesseraError INDEX_CORRUPT with the file where what was confirmed is damaged or missing; nothing is changed.
    */
   async load(): Promise<this> {
-    const bytes = await readFile(this.log);
-    const end = bytes.lastIndexOf(10) + 1;
-    for (const [index, line] of bytes.subarray(0, end).toString("utf8").split("\n").slice(0, -1).entries())
-      try {
-        await this.#apply(change.parse(JSON.parse(line)));
-      } catch (cause) {
-        throw new TesseraError("INDEX_CORRUPT", `line ${index + 1} of the log is damaged`, { path: this.name, cause });
-      }
-    if (end < bytes.length) {
-      await truncate(this.log, end);
-      const torn = `the last change of the index "${this.name}" was cut short (${bytes.length - end} bytes) and is dropped`;
-      process.emitWarning(torn, "TesseraWarning");
+    const passages = new Map<string, Passage>();
+    try {
+      this.#log = await KeyedLog.open({
+        folder: this.folder,
+        beforeWrite: this.assertHeld,
+        spareBytes,
+        onOpen: (id, value) => {
+          passages.delete(id);
+          if (value) passages.set(id, passage.parse(JSON.parse(value.toString())));
+        },
+      });
+    } catch (cause) {
+      if (!TesseraError.is(cause) || cause.code !== "RECORD_CORRUPT") throw cause;
+      const { message, path, hint } = cause;
+      throw new TesseraError("INDEX_CORRUPT", `the index "${this.name}": ${message}`, { path, hint, cause });
     }
+    if (this.#log.dropped > 0)
+      process.emitWarning(
+        `the last change of the index "${this.name}" was cut short (${this.#log.dropped} bytes) and is dropped`,
+        "TesseraWarning",
+      );
+    await this.#apply({ upsert: [...passages.values()] });
+    return this;
+  }
+
+  /** Brings in the log of the first layout: a line of JSON for each change. @throws TesseraError INDEX_CORRUPT */
+  async import(path: string): Promise<this> {
+    const text = (await readFile(path)).toString("utf8");
+    const lines = text
+      .slice(0, text.lastIndexOf("\n") + 1)
+      .split("\n")
+      .slice(0, -1);
+    const passages = new Map<string, Passage>();
+    for (const [index, line] of lines.entries())
+      try {
+        const made = change.parse(JSON.parse(line));
+        if ("delete" in made) for (const id of made.delete) passages.delete(id);
+        else for (const one of made.upsert) passages.set(one.id, one);
+      } catch (cause) {
+        throw new TesseraError("INDEX_CORRUPT", `line ${index + 1} of the log is damaged`, { path, cause });
+      }
+    await this.#log.commit(changesOf({ upsert: [...passages.values()] }));
+    await this.#apply({ upsert: [...passages.values()] });
+    await rm(path);
     return this;
   }
 
@@ -121,18 +164,7 @@ class LoggedIndex implements ServedIndex {
 
   #commit(made: Change): Promise<void> {
     const result = this.#changes.then(async () => {
-      await this.assertHeld();
-      const file = await open(this.log, "a");
-      const { size } = await file.stat();
-      try {
-        await file.appendFile(`${JSON.stringify(made)}\n`);
-        await file.sync();
-      } catch (cause) {
-        await file.truncate(size).catch(() => {});
-        throw new TesseraError("STORE_FAILED", "the change could not be written; nothing has changed", { cause });
-      } finally {
-        await file.close();
-      }
+      await this.#log.commit(changesOf(made));
       await this.#apply(made);
     });
     this.#changes = result.catch(() => {});
@@ -153,9 +185,15 @@ class LoggedIndex implements ServedIndex {
 
   async close(): Promise<void> {
     await this.#changes;
+    await this.#log.close();
     await Promise.all([this.sparse.close(), this.dense.close()]);
   }
 }
+
+const changesOf = (made: Change): KeyedChange[] =>
+  "delete" in made
+    ? made.delete.map((id) => ({ delete: id }))
+    : made.upsert.map((one) => ({ put: one.id, value: Buffer.from(JSON.stringify(one)) }));
 
 /** Indexes in this process, one log each in a folder; `assertHeld` is asked before every write. */
 export class IndexFolder implements Indexes {
@@ -163,19 +201,30 @@ export class IndexFolder implements Indexes {
 
   private constructor(
     private readonly folder: string,
-    private readonly assertHeld: () => Promise<void>,
+    private readonly assertHeld: () => void,
   ) {}
 
   /** @throws TesseraError INDEX_CORRUPT */
-  static async open(folder: string, assertHeld: () => Promise<void> = async () => {}): Promise<IndexFolder> {
+  static async open(folder: string, assertHeld: () => void = () => {}): Promise<IndexFolder> {
     await mkdir(folder, { recursive: true });
     const indexes = new IndexFolder(folder, assertHeld);
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const { name } = entry;
+      if (name.endsWith(".removed")) await rm(join(folder, name), { recursive: true });
+      else if (entry.isDirectory()) await indexes.#load(name);
+    }
     for (const file of await readdir(folder))
       if (file.endsWith(".jsonl")) {
         const name = file.slice(0, -".jsonl".length);
-        indexes.#indexes.set(name, await new LoggedIndex(name, join(folder, file), assertHeld).load());
+        await (indexes.#indexes.get(name) ?? (await indexes.#load(name))).import(join(folder, file));
       }
     return indexes;
+  }
+
+  async #load(name: string): Promise<LoggedIndex> {
+    const index = await new LoggedIndex(name, join(this.folder, name), this.assertHeld).load();
+    this.#indexes.set(name, index);
+    return index;
   }
 
   get all(): readonly ServedIndex[] {
@@ -191,26 +240,26 @@ export class IndexFolder implements Indexes {
   }
 
   async create(name: string): Promise<ServedIndex> {
-    await this.assertHeld();
+    this.assertHeld();
     if (this.#indexes.has(name)) throw new TesseraError("CONFLICT", `there is an index "${name}"`, { path: name });
-    const log = join(this.folder, `${name}.jsonl`);
-    const index = new LoggedIndex(name, log, this.assertHeld);
+    const index = new LoggedIndex(name, join(this.folder, name), this.assertHeld);
     this.#indexes.set(name, index);
-    await appendFile(log, "").catch((cause) => {
+    try {
+      return await index.load();
+    } catch (cause) {
       this.#indexes.delete(name);
       throw new TesseraError("STORE_FAILED", "the index could not be made", { path: name, cause });
-    });
-    return index;
+    }
   }
 
   async remove(name: string): Promise<void> {
     const index = indexNamed(this.#indexes, name);
-    await this.assertHeld();
+    this.assertHeld();
     this.#indexes.delete(name);
-    const log = join(this.folder, `${name}.jsonl`);
-    await rename(log, `${log}.removed`);
+    const folder = join(this.folder, name);
+    await rename(folder, `${folder}.removed`);
     await index.close();
-    await rm(`${log}.removed`);
+    await rm(`${folder}.removed`, { recursive: true });
   }
 
   async close(): Promise<void> {
