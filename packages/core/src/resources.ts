@@ -48,6 +48,15 @@ export interface StoreQuery {
   readonly principal?: Principal | undefined;
 }
 
+/** How a change of a store is made. */
+export interface ChangeOptions {
+  /**
+   * Names the change: one whose key the store has kept with an earlier change is not made again. A step gives its
+   * `context.idempotencyKey`, and where it makes several changes of one store, each time with another ending.
+   */
+  readonly idempotencyKey?: string | undefined;
+}
+
 export interface Store extends Resource {
   /** The vector space that the store holds, where it holds vectors. */
   readonly space?: string | undefined;
@@ -56,8 +65,8 @@ export interface Store extends Resource {
   /** Passages by id, in order; what is unknown or not admitted for the principal is `undefined`. */
   get?(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]>;
   /** Adds passages, or replaces those of the same id. */
-  upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void>;
-  delete(ids: readonly string[]): Promise<void>;
+  upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void>;
+  delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
 }
 
 export interface Message {

@@ -86,10 +86,10 @@ export const write = operator({
     const store = await host.resource<Store>("store", resource);
     const encoder = model === undefined ? undefined : await host.resource<Encoder>("encoder", model);
     assertSpace(store, encoder, embedding, resource);
-    return async ({ passages: list }, { signal }) => {
+    return async ({ passages: list }, { signal, idempotencyKey }) => {
       const vectors = encoder && (await embed(encoder, list, { ...embedding, signal }));
       signal.throwIfAborted();
-      await store.upsert(list, vectors);
+      await store.upsert(list, vectors, { idempotencyKey });
       return { written: list.length };
     };
   },

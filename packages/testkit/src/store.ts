@@ -109,6 +109,26 @@ export function testStore(name: string, { open, by }: StoreSuite): void {
       expect(await ids(store, query("alpha", { top: 3 }))).toEqual(["a", "b", "c"]);
     });
 
+    it("makes a change with an idempotency key once", async () => {
+      const store = await open();
+      const vectors = (word: (typeof words)[number]) => (by === "vector" ? [axis(word)] : undefined);
+      const put = (word: (typeof words)[number], idempotencyKey?: string) =>
+        store.upsert([passageOf("a", word)], vectors(word), { idempotencyKey });
+      await put("alpha", "run:f/a");
+      await put("beta"); // somebody else
+      const { revision } = store;
+      await put("alpha", "run:f/a"); // the same step again
+      expect((await ids(store, query("beta"))).includes("a")).toBe(true);
+      expect((await store.search(query("beta")))[0]?.passage.text).toBe("beta beta a");
+      expect(store.revision).toBe(revision);
+      await put("alpha", "run:f/b");
+      expect((await store.search(query("alpha")))[0]?.passage.text).toBe("alpha alpha a");
+      await store.delete(["a"], { idempotencyKey: "run:f/c" });
+      await put("alpha");
+      await store.delete(["a"], { idempotencyKey: "run:f/c" });
+      expect(await ids(store, query("alpha"))).toEqual(["a"]);
+    });
+
     it("its revision changes when its content does", async () => {
       const store = await open();
       const before = store.revision;

@@ -1,4 +1,5 @@
 import {
+  type ChangeOptions,
   type Hit,
   type Passage,
   type Principal,
@@ -87,22 +88,23 @@ export class Bm25Store implements Store {
   }
 
   /** @throws TesseraError BAD_ARGUMENT, CLOSED */
-  async upsert(passages: readonly Passage[]): Promise<void> {
+  async upsert(passages: readonly Passage[], _?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.#shelf.assertOpen();
     const change = passagesAsJson(passages);
-    if (passages.length === 0) return;
+    if (passages.length === 0 || this.#shelf.isMade(how)) return;
     for (const passage of passages) {
       this.#remove(passage.id);
       this.#add(passage);
     }
-    this.#shelf.note(change);
+    this.#shelf.note(change, how);
     this.#tidy();
   }
 
-  async delete(ids: readonly string[]): Promise<void> {
+  async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
     this.#shelf.assertOpen();
+    if (this.#shelf.isMade(how)) return;
     const removed = ids.filter((id) => this.#remove(id));
-    if (removed.length > 0) this.#shelf.note(["delete", ...removed]);
+    this.#shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
     this.#tidy();
   }
 
@@ -130,6 +132,7 @@ export class Bm25Store implements Store {
       { ...format, header: { k1: Number.isFinite(this.#k1) ? this.#k1 : null, b: this.#b, revision: this.revision } },
       {
         passages: this.#shelf.toLines(),
+        keys: this.#shelf.keyLines(),
         codes: bytesOf(codes),
         ends: bytesOf(ends),
         holders: bytesOf(this.#holders.subarray(0, this.#terms.size)),
@@ -147,6 +150,7 @@ export class Bm25Store implements Store {
     const buffer = (name: string) => alignedBuffer(files[name]?.bytes ?? Buffer.alloc(0));
     const store = new Bm25Store(head);
     store.#shelf = Shelf.fromLines("store.bm25", head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    store.#shelf.readKeys(files.keys?.bytes);
     store.#terms = Terms.of(new Uint16Array(buffer("codes")), new Int32Array(buffer("ends")));
     store.#lengths = new Int32Array(buffer("lengths"));
     const offsets = new Int32Array(buffer("offsets"));
@@ -230,6 +234,7 @@ export class Bm25Store implements Store {
     if (this.#shelf.end < 1024 || this.#shelf.end < 2 * this.size) return;
     const before = this.#shelf;
     this.#shelf = new Shelf(before.store, before.revision);
+    this.#shelf.takeKeys(before);
     this.#terms = new Terms();
     this.#segments = [];
     this.#tail = new Tail(0);

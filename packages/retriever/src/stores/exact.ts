@@ -1,4 +1,4 @@
-import type { Hit, Passage, StoreQuery } from "@tessera/core";
+import type { ChangeOptions, Hit, Passage, StoreQuery } from "@tessera/core";
 import { assertTop } from "./shelf.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
@@ -22,19 +22,20 @@ export class ExactStore extends VectorStore {
   }
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
-  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void> {
+  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.vectors.shelf.assertOpen();
     const change = this.vectors.check(passages, vectors);
-    if (passages.length === 0) return;
+    if (passages.length === 0 || this.vectors.shelf.isMade(how)) return;
     for (const [index, passage] of passages.entries()) this.vectors.put(passage, change.units[index]!);
-    this.vectors.note(change);
+    this.vectors.note(change, how);
   }
 
-  async delete(ids: readonly string[]): Promise<void> {
+  async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
     const { shelf } = this.vectors;
     shelf.assertOpen();
+    if (shelf.isMade(how)) return;
     const removed = ids.filter((id) => shelf.remove(id) !== undefined);
-    if (removed.length > 0) shelf.note(["delete", ...removed]);
+    shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
   }
 
   /**

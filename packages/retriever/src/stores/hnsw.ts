@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
+import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { Best } from "./best.js";
 import { Graph } from "./graph.js";
 import { assertTop, selective } from "./shelf.js";
@@ -87,11 +87,12 @@ export class HnswStore extends VectorStore {
    * Adding takes about a millisecond a passage; others get their turn in between, and see the passages as they come.
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED
    */
-  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void> {
+  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.vectors.shelf.assertOpen();
     const change = this.vectors.check(passages, vectors);
     if (passages.length === 0) return;
     await this.#write(async () => {
+      if (this.vectors.shelf.isMade(how)) return;
       const pause = this.#pause();
       try {
         for (const [index, passage] of passages.entries()) {
@@ -99,15 +100,16 @@ export class HnswStore extends VectorStore {
           await pause();
         }
       } finally {
-        this.vectors.note(change);
+        this.vectors.note(change, how);
       }
     });
   }
 
-  async delete(ids: readonly string[]): Promise<void> {
+  async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
     const { shelf } = this.vectors;
     shelf.assertOpen();
     await this.#write(async () => {
+      if (shelf.isMade(how)) return;
       const removed: string[] = [];
       for (const id of ids) {
         const slot = shelf.remove(id);
@@ -115,7 +117,7 @@ export class HnswStore extends VectorStore {
         this.#graph.delete(slot);
         removed.push(id);
       }
-      if (removed.length > 0) shelf.note(["delete", ...removed]);
+      shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
     });
   }
 

@@ -21,6 +21,10 @@ const migrations: ((schema: string, width: number | undefined) => string[])[] = 
       ? []
       : [`CREATE INDEX ON ${schema}.passage USING hnsw (vector vector_ip_ops) WITH (m = 16, ef_construction = 128)`]),
   ],
+  (schema) => [
+    `CREATE TABLE ${schema}.made (key text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())`,
+    `CREATE INDEX ON ${schema}.made (at)`,
+  ],
 ];
 
 /** Creates what a store needs, or brings it up to date; processes that start at the same time do it once. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  type ChangeOptions,
   every,
   type Hit,
   messageOf,
@@ -191,7 +192,7 @@ export class PostgresStore implements Store {
    * All of them in one transaction, or none.
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED, STORE_FAILED
    */
-  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void> {
+  async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.#assertOpen();
     const json = passagesAsJson(passages);
     if (this.vectors && passages.length !== (vectors?.length ?? 0))
@@ -218,7 +219,7 @@ export class PostgresStore implements Store {
     if (rows.size === 0) return;
     const change = createHash("sha256");
     for (const [index, row] of json.entries()) change.update(row).update(written(vectors?.[index] ?? []));
-    await this.#write(change.digest("hex"), async (connection) => {
+    await this.#write(change.digest("hex"), how, async (connection) => {
       const all = [...rows.entries()];
       for (let from = 0; from < all.length; from += atOnce) {
         const part = all.slice(from, from + atOnce);
@@ -235,9 +236,9 @@ export class PostgresStore implements Store {
     });
   }
 
-  async delete(ids: readonly string[]): Promise<void> {
+  async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
     this.#assertOpen();
-    await this.#write(`delete ${JSON.stringify(ids)}`, (connection) => this.#remove(connection, kept(ids)));
+    await this.#write(`delete ${JSON.stringify(ids)}`, how, (connection) => this.#remove(connection, kept(ids)));
   }
 
   /** How much it holds. */
@@ -273,13 +274,18 @@ export class PostgresStore implements Store {
   }
 
   /** Writers come one after another: each locks the store's row until it has committed. */
-  async #write(change: string, work: (connection: SqlConnection) => Promise<boolean>): Promise<void> {
+  async #write(
+    change: string,
+    { idempotencyKey }: ChangeOptions = {},
+    work: (connection: SqlConnection) => Promise<boolean>,
+  ): Promise<void> {
     this.#revision = await told(
       this.database.transaction(async (connection) => {
         const { rows } = await connection.query<{ revision: string }>(
           `SELECT revision FROM ${this.schema}.store FOR UPDATE`,
         );
         const before = rows[0]!.revision;
+        if (idempotencyKey !== undefined && !(await this.#isNew(connection, idempotencyKey))) return before;
         if (!(await work(connection))) return before;
         const digest = createHash("sha256").update(`${before}\n${change}`).digest("hex");
         const revision = `store.postgres:${digest.slice(0, 32)}`;
@@ -287,6 +293,16 @@ export class PostgresStore implements Store {
         return revision;
       }),
     );
+  }
+
+  /** Keeps the key of a change with it, for 30 days; false where it was kept before: the change was made. */
+  async #isNew(connection: SqlConnection, key: string): Promise<boolean> {
+    await connection.query(`DELETE FROM ${this.schema}.made WHERE at < now() - interval '30 days'`);
+    const { rows } = await connection.query(
+      `INSERT INTO ${this.schema}.made (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key`,
+      [key],
+    );
+    return rows.length > 0;
   }
 
   /** Whether any was there. */

@@ -1,6 +1,15 @@
 // internal
 import { createHash } from "node:crypto";
-import { admits, type Filter, type Hit, matches, type Passage, type Principal, TesseraError } from "@tessera/core";
+import {
+  admits,
+  type ChangeOptions,
+  type Filter,
+  type Hit,
+  matches,
+  type Passage,
+  type Principal,
+  TesseraError,
+} from "@tessera/core";
 import { Access } from "./access.js";
 import { Facets } from "./facets.js";
 
@@ -13,6 +22,8 @@ export interface Admission {
 
 /** Below this share of the passages what is admitted is looked at one by one. */
 export const selective = 0.1;
+
+const keysKept = 100_000;
 
 /** Whether a slot is among some; the set is made when it is first asked. */
 function within(slots: Int32Array, end: number): (slot: number) => boolean {
@@ -33,6 +44,7 @@ export class Shelf {
   readonly #vacant: number[] = [];
   readonly #access = new Access();
   readonly #facets = new Facets(this.#passages);
+  #keys = new Set<string>(); // of the changes that were made with one, the latest last
   #open = true;
 
   /** @param store the store's name in provenance: "store.bm25" */
@@ -102,11 +114,42 @@ export class Shelf {
     return slot;
   }
 
-  /** The revision after a change: equal for stores that saw the same changes in the same order. */
-  note(change: Iterable<string | Uint8Array>): void {
+  /** Keeps the key of a change, and gives the revision after it, where there was one: equal for stores that saw the same changes in the same order. */
+  note(change: readonly (string | Uint8Array)[], { idempotencyKey }: ChangeOptions = {}): void {
+    if (idempotencyKey !== undefined) this.#keep(idempotencyKey);
+    if (change.length === 0) return;
     const hash = createHash("sha256").update(this.revision);
     for (const part of change) hash.update(part).update("\n");
     this.revision = `${this.store}:${hash.digest("hex").slice(0, 32)}`;
+  }
+
+  /** Whether the change was made already. */
+  isMade({ idempotencyKey }: ChangeOptions = {}): boolean {
+    return idempotencyKey !== undefined && this.#keys.has(idempotencyKey);
+  }
+
+  /** Keeps the key of a change that was made, and forgets the oldest above 100,000. */
+  #keep(key: string): void {
+    this.#keys.add(key);
+    if (this.#keys.size > keysKept)
+      for (const oldest of [...this.#keys].slice(0, keysKept / 10)) this.#keys.delete(oldest);
+  }
+
+  /** The keys of changes, one a line, as JSON. */
+  keyLines(): Uint8Array {
+    return Buffer.from([...this.#keys].map((key) => `${JSON.stringify(key)}\n`).join(""));
+  }
+
+  readKeys(lines: Uint8Array | undefined): void {
+    for (const line of Buffer.from(lines ?? [])
+      .toString("utf8")
+      .split("\n"))
+      if (line !== "") this.#keys.add(JSON.parse(line) as string);
+  }
+
+  /** Takes the keys of another over. */
+  takeKeys(other: Shelf): void {
+    this.#keys = other.#keys;
   }
 
   /** How many slots a principal may see. */

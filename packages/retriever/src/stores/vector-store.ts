@@ -1,5 +1,5 @@
 // internal
-import type { Hit, Passage, Principal, Store, StoreQuery } from "@tessera/core";
+import type { ChangeOptions, Hit, Passage, Principal, Store, StoreQuery } from "@tessera/core";
 import type { Vectors } from "./vectors.js";
 
 /** What every store of passages and vectors in this process answers alike. */
@@ -25,8 +25,8 @@ export abstract class VectorStore implements Store {
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
   abstract search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]>;
-  abstract upsert(passages: readonly Passage[], vectors?: readonly Float32Array[]): Promise<void>;
-  abstract delete(ids: readonly string[]): Promise<void>;
+  abstract upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void>;
+  abstract delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
 
   async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
     return this.vectors.shelf.get(ids, principal);

@@ -1,5 +1,5 @@
 // internal
-import { type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
+import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { Best } from "./best.js";
 import { type Admission, passagesAsJson, Shelf } from "./shelf.js";
@@ -78,8 +78,8 @@ export class Vectors {
     return { json, units: vectors.map((vector, index) => this.unit(vector, `vectors[${index}]`)) };
   }
 
-  note({ units, json }: { units: readonly Float32Array[]; json: readonly string[] }): void {
-    this.shelf.note([...json, ...units.map(bytesOf)]);
+  note({ units, json }: { units: readonly Float32Array[]; json: readonly string[] }, how?: ChangeOptions): void {
+    this.shelf.note([...json, ...units.map(bytesOf)], how);
   }
 
   /** Puts a passage into the slot of its id, or a vacant one, and returns the slot. */
@@ -149,6 +149,7 @@ export class Vectors {
       { ...format, header: { space, width, revision: shelf.revision } },
       {
         passages: shelf.toLines(),
+        keys: shelf.keyLines(),
         vectors: bytesOf(this.#rows.subarray(0, shelf.end * width)),
         ...contents,
       },
@@ -159,6 +160,7 @@ export class Vectors {
   static async load(folder: string, store: string): Promise<{ vectors: Vectors; graph: string | undefined }> {
     const { header: head, files } = await readSnapshot(folder, { ...format, header });
     const shelf = Shelf.fromLines(store, head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    shelf.readKeys(files.keys?.bytes);
     const rows = new Float32Array(alignedBuffer(files.vectors?.bytes ?? Buffer.alloc(0)));
     if (rows.length !== shelf.end * head.width)
       throw new TesseraError("INDEX_CORRUPT", "the parts of the index do not fit", {
