@@ -1,35 +1,20 @@
 // makes a checkout ready to run: pnpm in its pinned version, the dependencies, the build; a second call only looks
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fetchPackage, must, readJson, root, SetupError, say } from "./fetch.mjs";
+import { onSupportedNode } from "./node.mjs";
 
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+export { root, SetupError, say };
 
-/** What stops a set-up, with what to do about it. */
-export class SetupError extends Error {}
-
-const json = (path) => JSON.parse(readFileSync(path, "utf8"));
-const pinned = /^pnpm@(\d+\.\d+\.\d+)/.exec(json(join(root, "package.json")).packageManager)[1];
+const pinned = /^pnpm@(\d+\.\d+\.\d+)/.exec(readJson(join(root, "package.json")).packageManager)[1];
 const pnpmFolder = join(root, ".tessera", `pnpm-${pinned}`);
 const pnpmBin = join(pnpmFolder, "node_modules", ".bin");
-const pnpmScript = join(pnpmFolder, "node_modules", "pnpm", "bin", "pnpm.cjs");
 const installStamp = join(root, "node_modules", ".tessera-install");
 const buildStamp = join(root, ".tessera", "build");
-
-/** Progress for people; standard output belongs to the program that runs next. */
-export const say = (line) => process.stderr.write(`${line}\n`);
 
 /** The folder of Node's own headers where they are installed and fit the running version: native modules need no download. */
 export function headersFolder() {
@@ -61,56 +46,13 @@ export function environment() {
   };
 }
 
-const advice = [
-  [
-    /OUTDATED_LOCKFILE/,
-    `package.json and pnpm-lock.yaml differ: run "npx pnpm@${pinned} install" and commit the lockfile.`,
-  ],
-  [/ENOSPC/, "The disk is full."],
-  [/EACCES|EPERM|EROFS/, "A file may not be written: check who owns this folder (nothing here needs sudo)."],
-  [
-    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ERR_SOCKET|META_FETCH_FAIL/,
-    "The package registry cannot be reached: check the network, and npm's registry and proxy settings (npm config list).",
-  ],
-  [/error TS\d+/, "The sources do not compile: mend the type errors above."],
-];
-
-/** Runs a command silently; its output is shown only where it fails. */
-function must(what, command, args) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, {
-    cwd: root,
-    env: environment(),
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    maxBuffer: 1 << 28,
-    shell: process.platform === "win32" && !command.endsWith(".exe"),
-  });
-  if (status === 0) return stdout;
-  const output = `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}`.trimEnd();
-  const hint =
-    advice.find(([pattern]) => pattern.test(output))?.[1] ??
-    "Mend what is named above, then run the same command again.";
-  throw new SetupError(`${output.split("\n").slice(-40).join("\n")}\n\n${what} failed. ${hint}`);
-}
-
-function fetchPnpm() {
-  if (existsSync(pnpmScript)) return;
-  say(`fetching pnpm ${pinned} …`);
-  const npm = process.env.npm_execpath;
-  const [command, ...before] = npm && basename(npm) === "npm-cli.js" ? [process.execPath, npm] : ["npm"];
-  mkdirSync(pnpmFolder, { recursive: true });
-  writeFileSync(join(pnpmFolder, "package.json"), '{ "private": true }\n');
-  must("Fetching pnpm", command, [
-    ...before,
-    "install",
-    "--prefix",
-    pnpmFolder,
-    "--no-audit",
-    "--no-fund",
-    "--loglevel=error",
-    `pnpm@${pinned}`,
-  ]);
-}
+const pnpm = {
+  name: "pnpm",
+  version: pinned,
+  folder: pnpmFolder,
+  file: join("node_modules", "pnpm", "bin", "pnpm.cjs"),
+  why: "it installs the dependencies",
+};
 
 /** The folder of every package and app. */
 export const workspaces = () =>
@@ -148,7 +90,7 @@ function* sourceFiles(folder) {
 }
 
 const buildKey = () => hash([installKey(), ...workspaces().flatMap((folder) => [...sourceFiles(folder)])]);
-const isBuilt = (folder) => !json(join(folder, "package.json")).scripts?.build || existsSync(join(folder, "dist"));
+const isBuilt = (folder) => !readJson(join(folder, "package.json")).scripts?.build || existsSync(join(folder, "dist"));
 
 /** Whether hnswlib-node was compiled. It is optional: the exact store serves where it was not. */
 export function hasHnsw() {
@@ -179,12 +121,12 @@ function install() {
   if (stamped(installStamp) === key) return;
   say("installing the dependencies …");
   rmSync(installStamp, { force: true });
-  must("Installing the dependencies", process.execPath, [
-    pnpmScript,
-    "install",
-    "--frozen-lockfile",
-    "--config.confirmModulesPurge=false",
-  ]);
+  must(
+    "Installing the dependencies",
+    process.execPath,
+    [join(pnpm.folder, pnpm.file), "install", "--frozen-lockfile", "--config.confirmModulesPurge=false"],
+    environment(),
+  );
   writeFileSync(installStamp, key);
   if (!hasHnsw()) compileHnsw();
   if (!hasHnsw())
@@ -195,7 +137,7 @@ function build() {
   const key = buildKey();
   if (stamped(buildStamp) === key && workspaces().every(isBuilt)) return;
   say("building …");
-  must("Building", process.execPath, [...turbo, "run", "build", "--output-logs=errors-only"]);
+  must("Building", process.execPath, [...turbo, "run", "build", "--output-logs=errors-only"], environment());
   writeFileSync(buildStamp, key);
 }
 
@@ -207,17 +149,15 @@ export const turbo = [join(root, "node_modules", "turbo", "bin", "turbo")];
  * @throws SetupError with the output of what failed and what to do about it.
  */
 export function setup({ built = true } = {}) {
-  const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major < 20 || (major === 20 && minor < 19))
-    throw new SetupError(`Tessera needs Node 20.19 or later; this is ${process.version}.`);
-  fetchPnpm();
+  fetchPackage(pnpm);
   install();
   if (built) build();
 }
 
-/** Runs the main function of a command; a set-up that fails is told without a stack trace. */
+/** Runs the main function of a command on a supported Node. A set-up that fails is reported without a stack trace. */
 export async function main(work) {
   try {
+    await onSupportedNode();
     await work();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
