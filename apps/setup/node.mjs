@@ -25,15 +25,15 @@ const file = join("node_modules", name, "bin", process.platform === "win32" ? "n
 const fetched = join(folder, file);
 
 /** Whether a version such as "v20.20.2" is at least a major and minor one. */
-export function isAtLeast(version, [major, minor = 0]) {
+export function isAtLeast(version, major, minor = 0) {
   const [ownMajor, ownMinor] = version.replace(/^v/, "").split(".").map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
 
 /** The path of a supported Node: this one, or a pinned one that is fetched into this folder. */
 function supportedNode() {
-  if (isAtLeast(process.version, [floor])) return process.execPath;
-  if (!isAtLeast(process.version, oldest))
+  if (isAtLeast(process.version, floor)) return process.execPath;
+  if (!isAtLeast(process.version, ...oldest))
     throw new SetupError(`Tessera needs Node ${floor} or later; this is ${process.version}.`);
   if (!existsSync(fetched)) {
     const why = `Tessera needs Node ${floor} or later, and this is ${process.version}; it stays in this folder`;

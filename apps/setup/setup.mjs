@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { fetchPackage, must, readJson, root, SetupError, say } from "./fetch.mjs";
 import { onSupportedNode } from "./node.mjs";
 
-export { root, SetupError, say };
+export { readJson, root, SetupError, say };
 
 const pinned = /^pnpm@(\d+\.\d+\.\d+)/.exec(readJson(join(root, "package.json")).packageManager)[1];
 const pnpmFolder = join(root, ".tessera", `pnpm-${pinned}`);
@@ -50,9 +50,12 @@ const pnpm = {
   name: "pnpm",
   version: pinned,
   folder: pnpmFolder,
-  file: join("node_modules", "pnpm", "bin", "pnpm.cjs"),
+  file: join("node_modules", "pnpm", "bin", "pnpm.mjs"),
   why: "it installs the dependencies",
 };
+
+/** The pinned pnpm, which a set-up fetches. Run it with Node, in `environment()`. */
+export const pnpmScript = join(pnpm.folder, pnpm.file);
 
 /** The folder of every package and app. */
 export const workspaces = () =>

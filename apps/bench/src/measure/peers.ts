@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -21,16 +20,14 @@ async function install(): Promise<void> {
   if (tried) return;
   tried = true;
   console.error("Installing what this bench measures beside us, once (some of it is compiled; this takes minutes) …");
-  // Node's own headers where they are installed, as for the workspace
-  const { environment } = (await import(new URL("../../../setup/setup.mjs", import.meta.url).href)) as {
+  const { environment, pnpmScript } = (await import(new URL("../../../setup/setup.mjs", import.meta.url).href)) as {
     environment: () => NodeJS.ProcessEnv;
+    pnpmScript: string;
   };
-  const { packageManager } = JSON.parse(readFileSync(join(folder, "../../../package.json"), "utf8"));
-  const pnpm = /^pnpm@[\d.]+/.exec(packageManager)![0];
   const { status, error } = spawnSync(
-    "npx",
-    ["--yes", pnpm, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=append-only", "--loglevel=error"],
-    { cwd: folder, env: environment(), stdio: ["ignore", 2, 2], shell: process.platform === "win32" },
+    process.execPath,
+    [pnpmScript, "install", "--ignore-workspace", "--frozen-lockfile", "--reporter=append-only", "--loglevel=error"],
+    { cwd: folder, env: environment(), stdio: ["ignore", 2, 2] },
   );
   if (status !== 0)
     console.error(`The peers could not be installed: ${error?.message ?? `pnpm ended with ${status}`}.`);
