@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
-import { type EncoderModel, longestInput } from "../encoder-model.js";
-import { checkBatch, type EncoderSession, type Engine, type Ragged } from "../engine.js";
-import { CpuGenerator } from "./cpu-generator/session.js";
-import type { Precision } from "./encoder-graph.js";
-import { EncoderWorker } from "./encoder-worker.js";
+import { type EncoderModel, longestInput } from "../architectures/encoder.js";
+import { CpuGenerator } from "./cpu-decoder/session.js";
+import { EncoderWorker } from "./cpu-encoder/encoder-worker.js";
+import type { Precision } from "./cpu-encoder/exit-graph.js";
+import { checkBatch, type EncoderSession, type Engine, type Ragged } from "./engine.js";
 import type { Job } from "./protocol.js";
 
 export interface CpuEngineSettings {

@@ -1,6 +1,6 @@
 // internal
-import type { EncoderModel } from "../encoder-model.js";
-import type { Precision } from "./encoder-graph.js";
+import type { EncoderModel } from "../architectures/encoder.js";
+import type { Precision } from "./cpu-encoder/exit-graph.js";
 
 /** What a worker thread is started with. The weights lie in memory that the threads share. */
 export interface WorkerSettings {

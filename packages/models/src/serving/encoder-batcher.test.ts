@@ -6,12 +6,12 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { FakeClock } from "@tessera/testkit";
 import fc from "fast-check";
-import { readBundle } from "../bundle.js";
-import { encoderModel } from "../encoder-bundle.js";
-import { type EncoderSession, type Ragged, ragged } from "../engine.js";
-import { referenceEngine } from "../engines/reference.js";
-import { writeRandomEncoder } from "../random-encoder.js";
-import { TokenizerThreads } from "../tokenizer-threads.js";
+import { type EncoderSession, type Ragged, ragged } from "../engines/engine.js";
+import { referenceEngine } from "../engines/reference/engine.js";
+import { readBundle } from "../formats/bundle.js";
+import { encoderModel } from "../formats/encoder-bundle.js";
+import { TokenizerThreads } from "../tokenizer/threads.js";
+import { writeRandomEncoder } from "../tools/random-encoder.js";
 import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
 import { type EncoderService, encoderService } from "./encoder-service.js";
 

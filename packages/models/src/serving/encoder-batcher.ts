@@ -1,5 +1,5 @@
 import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
-import { type EncoderSession, type Ragged, ragged } from "../engine.js";
+import { type EncoderSession, type Ragged, ragged } from "../engines/engine.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
 

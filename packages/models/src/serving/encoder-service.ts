@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type CodeEncoder, encoderOver, type TextTokenizer } from "../code-encoder.js";
-import { type EncoderModel, longestInput } from "../encoder-model.js";
-import { checkBatch, type Engine } from "../engine.js";
+import { type EncoderModel, longestInput } from "../architectures/encoder.js";
+import { type CodeEncoder, encoderOver, type TextTokenizer } from "../encoders/code-encoder.js";
 import { cpuEngine } from "../engines/cpu.js";
-import { openEncoderModel } from "../open-model.js";
-import { TokenizerThreads } from "../tokenizer-threads.js";
+import { checkBatch, type Engine } from "../engines/engine.js";
+import { openEncoderModel } from "../formats/open-model.js";
+import { TokenizerThreads } from "../tokenizer/threads.js";
 import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
 
 export type EncoderServiceSettings = Omit<BatcherSettings, "name" | "check">;

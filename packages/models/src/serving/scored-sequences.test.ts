@@ -2,8 +2,8 @@ import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { cpuEngine } from "../engines/cpu.js";
 import { randomGeneratorModel } from "../engines/gpu/generator-twin.fixture.js";
-import { logSoftmax, readSequence } from "../engines/reference-generator.js";
-import { GeneratorScheduler } from "./generator-scheduler.js";
+import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
+import { GeneratorScheduler } from "./decoder-scheduler.js";
 
 const model = randomGeneratorModel(8, { routing: "learned", keyValue: true, current: true });
 const none = (): never => {

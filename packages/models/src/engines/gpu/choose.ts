@@ -1,6 +1,6 @@
 import { messageOf, TesseraError } from "@tessera/core";
-import type { Engine } from "../../engine.js";
 import { cpuEngine } from "../cpu.js";
+import type { Engine } from "../engine.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
 import { type Machine, Refusals, thisMachine, withoutGpu } from "./presence.js";
 import { selfTest } from "./self-test.js";

@@ -1,6 +1,6 @@
 // internal
-import { type EncoderModel, longestInput, type Norm } from "../../encoder-model.js";
-import type { Ragged } from "../../engine.js";
+import { type EncoderModel, longestInput, type Norm } from "../../architectures/encoder.js";
+import type { Ragged } from "../engine.js";
 import type { Commands, Device } from "./device.js";
 import { attentionTile, softmaxAttention } from "./kernels/attention-tiled.js";
 import { compact, type DispatchShape, decide, moveRows } from "./kernels/compact.js";

@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Deferred, type DeferredSettings, type ErrorCode, TesseraError } from "@tessera/core";
-import { type EncoderModel, longestInput } from "../../encoder-model.js";
+import { type EncoderModel, longestInput } from "../../architectures/encoder.js";
+import { checkGeneratorBatch } from "../decoder-batch.js";
 import {
   checkBatch,
   type EncoderSession,
@@ -10,8 +11,7 @@ import {
   type GeneratorResult,
   type GeneratorSession,
   type Ragged,
-} from "../../engine.js";
-import { checkGeneratorBatch } from "../generator-batch.js";
+} from "../engine.js";
 import type { MarginPolicy } from "./encoder.js";
 import { launchWith } from "./launch.js";
 import type { Measurement } from "./measure.js";

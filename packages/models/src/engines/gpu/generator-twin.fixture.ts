@@ -1,8 +1,8 @@
 import { mulberry32 } from "@tessera/core";
-import type { Matrix, Norm } from "../../encoder-model.js";
-import type { Sampling } from "../../engine.js";
-import type { GeneratorModel, Routing } from "../../generator-model.js";
-import { readSequence } from "../reference-generator.js";
+import type { GeneratorModel, Routing } from "../../architectures/decoder.js";
+import type { Matrix, Norm } from "../../architectures/encoder.js";
+import type { Sampling } from "../engine.js";
+import { readSequence } from "../reference/decoder.js";
 
 /** x Φ(x), Φ by Simpson's rule over the density. */
 export const geluErf = (x: number): number => {

@@ -1,8 +1,8 @@
 // internal
 
-import { dequantise, type Matrix, type Norm } from "../../encoder-model.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult } from "../../engine.js";
-import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../generator-model.js";
+import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../architectures/decoder.js";
+import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
+import type { CacheSize, GeneratorBatch, GeneratorResult } from "../engine.js";
 import type { Commands, Device } from "./device.js";
 import { stickDecode, storeKeyValue } from "./kernels/attention.js";
 import { stickPrefill } from "./kernels/attention-tiled.js";

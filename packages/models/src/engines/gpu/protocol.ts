@@ -1,7 +1,8 @@
 // internal
-import type { EncoderModel } from "../../encoder-model.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult, Ragged } from "../../engine.js";
-import type { GeneratorModel } from "../../generator-model.js";
+
+import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { EncoderModel } from "../../architectures/encoder.js";
+import type { CacheSize, GeneratorBatch, GeneratorResult, Ragged } from "../engine.js";
 import type { DeviceInfo } from "./device.js";
 import type { MarginPolicy } from "./encoder.js";
 import type { Measurement } from "./measure.js";

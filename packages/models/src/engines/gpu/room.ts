@@ -1,6 +1,6 @@
 // internal
-import type { GeneratorModel } from "../../generator-model.js";
-import { mostAlternatives } from "../generator-batch.js";
+import type { GeneratorModel } from "../../architectures/decoder.js";
+import { mostAlternatives } from "../decoder-batch.js";
 import type { Device } from "./device.js";
 import { attentionTile } from "./kernels/attention-tiled.js";
 import { groupedRows, type Numbers } from "./kernels/kernel.js";

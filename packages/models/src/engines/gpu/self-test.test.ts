@@ -1,6 +1,6 @@
 import { expect, it } from "@jest/globals";
-import type { Engine, GeneratorResult } from "../../engine.js";
-import { referenceEngine } from "../reference.js";
+import type { Engine, GeneratorResult } from "../engine.js";
+import { referenceEngine } from "../reference/engine.js";
 import { selfTest } from "./self-test.js";
 
 /** An engine whose answers went through these. */

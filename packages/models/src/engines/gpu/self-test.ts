@@ -1,9 +1,9 @@
 import { messageOf, mulberry32 } from "@tessera/core";
-import type { EncoderModel, Matrix } from "../../encoder-model.js";
-import { type Engine, ragged, type Sampling } from "../../engine.js";
-import { randomGenerator } from "../../random-generator.js";
-import { referenceVectors } from "../reference.js";
-import { likeliest, readSequence } from "../reference-generator.js";
+import type { EncoderModel, Matrix } from "../../architectures/encoder.js";
+import { randomGenerator } from "../../tools/random-decoder.js";
+import { type Engine, ragged, type Sampling } from "../engine.js";
+import { likeliest, readSequence } from "../reference/decoder.js";
+import { referenceVectors } from "../reference/engine.js";
 
 /**
  * Compares a small random encoder and, where the engine has them, a small random generator with the reference.

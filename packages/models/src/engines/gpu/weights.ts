@@ -1,5 +1,5 @@
 // internal
-import { dequantise, type Matrix } from "../../encoder-model.js";
+import { dequantise, type Matrix } from "../../architectures/encoder.js";
 import type { Device } from "./device.js";
 
 /**

@@ -1,5 +1,5 @@
 // internal
-import type { Norm } from "../../../encoder-model.js";
+import type { Norm } from "../../../architectures/encoder.js";
 import { type Count, counts, type Kernel, kernel, type Numbers, rowThreads, workgroupSum } from "./kernel.js";
 
 /** x[t] = table[ids[t]]. Dispatch: tokens. */

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect } from "@jest/globals";
-import type { Sampling } from "../../../engine.js";
-import { drawToken } from "../../draw.js";
+import { drawToken } from "../../../decoding/draw.js";
+import type { Sampling } from "../../engine.js";
 import { twinSample } from "../generator-twin.fixture.js";
 import {
   cases,

@@ -1,0 +1,413 @@
+// internal
+import type { GeneratorBatch, GeneratorResult, ModuleCounts } from "../engine.js";
+import { type Kernels, kernels } from "./kernels.js";
+import { nextToken } from "./next-token.js";
+import {
+  type PackedAttention,
+  type PackedFeedforward,
+  type PackedMatrix,
+  type PackedModel,
+  type PackedNorm,
+  type PackedRouting,
+  padded,
+  type Scratch,
+  unpackRow,
+} from "./packed.js";
+import type { SharedMemory } from "./wasm.js";
+
+/** A module that was chosen for a token of the pass. */
+interface Choice {
+  readonly token: number;
+  readonly module: number;
+  readonly weight: number;
+}
+
+/** A token of a pass, and where it stands. */
+interface Place {
+  readonly sequence: number;
+  /** Its number among all tokens of its sequence. */
+  readonly position: number;
+  readonly id: number;
+  /** The number of its place in the cache. */
+  readonly cache: number;
+}
+
+/** Numbers of fp32 one after another, `stride` apart. */
+interface Rows {
+  readonly address: number;
+  readonly stride: number;
+}
+
+export class StoppedError extends Error {}
+
+/**
+ * Computes a generator in one thread: up to `scratch.tokens` tokens at a time go through the layers. What a token gets
+ * does not depend on the others of its pass: its sums run over columns, modules and keys in an order of their own.
+ */
+export class GeneratorThread {
+  private readonly kernels: Kernels;
+  private readonly floats: Float32Array;
+  private readonly integers: Int32Array;
+  private readonly scratch: Scratch;
+  private readonly at: Scratch["at"];
+  private readonly width: number;
+  private readonly size: number;
+  private counts: ModuleCounts | undefined;
+
+  /** @param stopped Asked between layers: true ends the step with a StoppedError. */
+  constructor(
+    private readonly model: PackedModel,
+    private readonly memory: SharedMemory,
+    thread: number,
+    private readonly stopped: () => boolean = () => false,
+  ) {
+    this.kernels = kernels(memory);
+    this.floats = new Float32Array(memory.buffer);
+    this.integers = new Int32Array(memory.buffer);
+    this.scratch = model.scratch;
+    const from = model.threads[thread]!;
+    this.at = Object.fromEntries(
+      Object.entries(model.scratch.at).map(([name, address]) => [name, from + address]),
+    ) as Scratch["at"];
+    this.width = padded(model.hidden);
+    this.size = padded(model.size);
+  }
+
+  /** As `GeneratorSession.step`, for a batch that was checked. */
+  step(batch: GeneratorBatch): GeneratorResult {
+    const { ids, offsets, cached, blocks, sampling, scored } = batch;
+    const { blockTokens, layers } = this.model;
+    const counters = (kind: "attention" | "feedforward"): Uint32Array[] =>
+      layers.map((layer) => new Uint32Array(layer[kind].output.length));
+    this.counts = batch.counted
+      ? { attention: counters("attention"), feedforward: counters("feedforward") }
+      : undefined;
+    const next = new Int32Array(cached.length).fill(-1);
+    const logprob = new Float32Array(cached.length);
+    const alternatives: { id: number; logprob: number }[][] = [];
+    const scores =
+      cached.length > 0
+        ? Array.from(cached, (_, i) => (scored?.[i] ? new Float32Array(offsets[i + 1]! - offsets[i]! - 1) : undefined))
+        : [];
+    let pass: Place[] = [];
+    const flush = (): void => {
+      this.layers(pass, blocks);
+      const wanted = pass.flatMap((place, row) => {
+        const { sequence, position } = place;
+        const last = position === cached[sequence]! + offsets[sequence + 1]! - offsets[sequence]! - 1;
+        return (last && sampling[sequence]) || (!last && scores[sequence]) ? [{ ...place, row, last }] : [];
+      });
+      for (let from = 0; from < wanted.length; from += this.scratch.logitTokens) {
+        const some = wanted.slice(from, from + this.scratch.logitTokens);
+        this.logits(some.map(({ row }) => row));
+        for (const [i, { sequence, position, last }] of some.entries()) {
+          const logits = this.logitsOf(i);
+          if (last) {
+            const { drawn, alternatives: others } = this.draw(logits, sampling[sequence]!);
+            next[sequence] = drawn.id;
+            logprob[sequence] = drawn.logprob;
+            if (sampling[sequence]!.alternatives) alternatives[sequence] = [...others];
+          } else {
+            const place = position - cached[sequence]!;
+            scores[sequence]![place] = this.score(logits, ids[offsets[sequence]! + place + 1]!);
+          }
+        }
+      }
+      pass = [];
+    };
+    for (let sequence = 0; sequence < cached.length; sequence++)
+      for (let i = offsets[sequence]!; i < offsets[sequence + 1]!; i++) {
+        const position = cached[sequence]! + i - offsets[sequence]!;
+        const block = blocks[sequence]![Math.floor(position / blockTokens)]!;
+        pass.push({ sequence, position, id: ids[i]!, cache: block * blockTokens + (position % blockTokens) });
+        if (pass.length === this.scratch.tokens) flush();
+      }
+    if (pass.length > 0) flush();
+    return { next, logprob, alternatives, scores, modules: this.counts };
+  }
+
+  private layers(pass: readonly Place[], blocks: readonly Int32Array[]): void {
+    const { embedding, layers } = this.model;
+    for (const [row, { id }] of pass.entries())
+      unpackRow(this.memory.buffer, embedding, id, this.view(this.at.trunk + 4 * this.width * row, this.width));
+    for (const [layer, { attention, feedforward }] of layers.entries()) {
+      if (this.stopped()) throw new StoppedError();
+      count(this.attention(attention, pass, blocks), this.counts?.attention[layer]);
+      count(this.feedforward(feedforward, pass.length), this.counts?.feedforward[layer]);
+    }
+  }
+
+  private attention(part: PackedAttention, pass: readonly Place[], blocks: readonly Int32Array[]): readonly Choice[] {
+    const { model, at, size } = this;
+    const normed = this.normed(part.norm, pass.length);
+    const choices = this.route(part.routing, pass.length, normed);
+    const inputs = this.prepare(normed, this.width, pass.length);
+    const rows = Array.from(pass.keys());
+    const cacheOf = (base: number): number[] => pass.map(({ cache }) => base + 4 * size * cache);
+    if (part.keyValue)
+      for (const [matrix, base] of [
+        [part.keyValue.key, part.keys],
+        [part.keyValue.value, part.values],
+      ] as const)
+        this.multiply(
+          matrix,
+          rows.map((row) => inputs.address(row)),
+          rows.map((row) => inputs.scale(row)),
+          cacheOf(base),
+        );
+    else
+      for (const [row, address] of cacheOf(part.keys).entries())
+        this.view(address, size).set(this.view(normed.address + normed.stride * row, size));
+
+    const queries: Rows = { address: at.inner, stride: 4 * size };
+    this.byModule(choices, (chosen, pairs) =>
+      this.multiply(
+        part.query[chosen[0]!.module]!,
+        chosen.map(({ token }) => inputs.address(token)),
+        chosen.map(({ token }) => inputs.scale(token)),
+        pairs.map((pair) => queries.address + queries.stride * pair),
+      ),
+    );
+    const found: Rows = { address: at.found, stride: 4 * size };
+    this.view(found.address, size * choices.length).fill(0);
+    const bytes = (4 * model.size) / model.heads;
+    let table = -1;
+    for (const [pair, { token }] of choices.entries()) {
+      const { sequence, position } = pass[token]!;
+      const visible = position + (model.attendsCurrent ? 1 : 0);
+      if (visible === 0) continue;
+      if (table !== sequence) this.integers.set(blocks[sequence]!, at.table / 4);
+      table = sequence;
+      for (let head = 0; head < 4 * model.size; head += bytes)
+        this.kernels.attend(
+          queries.address + queries.stride * pair + head,
+          part.keys + head,
+          part.values + head,
+          found.address + found.stride * pair + head,
+          at.scores,
+          bytes,
+          4 * size,
+          at.table,
+          model.blockTokens,
+          visible,
+          1 / Math.sqrt(bytes / 4),
+        );
+    }
+    this.add(part.output, choices, found, size);
+    return choices;
+  }
+
+  private feedforward(part: PackedFeedforward, count: number): readonly Choice[] {
+    const normed = this.normed(part.norm, count);
+    const choices = this.route(part.routing, count, normed);
+    const inputs = this.prepare(normed, this.width, count);
+    const width = padded(part.input[0]!.rows);
+    const inner: Rows = { address: this.at.inner, stride: 4 * width };
+    this.byModule(choices, (chosen, pairs) =>
+      this.multiply(
+        part.input[chosen[0]!.module]!,
+        chosen.map(({ token }) => inputs.address(token)),
+        chosen.map(({ token }) => inputs.scale(token)),
+        pairs.map((pair) => inner.address + inner.stride * pair),
+      ),
+    );
+    this.kernels.geluTanh(inner.address, width * choices.length);
+    this.add(part.output, choices, inner, width);
+    return choices;
+  }
+
+  /** trunk += weight · output_e (row), for the row of each choice. */
+  private add(output: readonly PackedMatrix[], choices: readonly Choice[], rows: Rows, width: number): void {
+    const inputs = this.prepare(rows, width, choices.length);
+    this.byModule(choices, (chosen, pairs) =>
+      this.multiply(
+        output[chosen[0]!.module]!,
+        pairs.map((pair) => inputs.address(pair)),
+        pairs.map((pair, i) => inputs.scale(pair) * chosen[i]!.weight),
+        chosen.map(({ token }) => this.at.trunk + 4 * this.width * token),
+        true,
+      ),
+    );
+  }
+
+  private normed({ weight, bias, epsilon }: PackedNorm, count: number): Rows {
+    const { trunk, normed } = this.at;
+    const stride = 4 * this.width;
+    for (let row = 0; row < count; row++)
+      this.kernels.normalise(
+        trunk + stride * row,
+        weight,
+        bias,
+        normed + stride * row,
+        this.model.hidden,
+        this.width,
+        epsilon,
+      );
+    return { address: normed, stride };
+  }
+
+  /** The choices of all tokens, token by token; within a token modules rise. */
+  private route(routing: PackedRouting, count: number, normed: Rows): Choice[] {
+    if (routing.kind === "none") return Array.from({ length: count }, (_, token) => ({ token, module: 0, weight: 1 }));
+    const modules = (routing.kind === "learned" ? routing.output : routing.gate).rows;
+    const stride = 4 * padded(modules);
+    const outputs = Array.from({ length: count }, (_, row) => this.at.router + stride * row);
+    const ones = outputs.map(() => 1);
+    const rowsOf = ({ address, stride: apart }: Rows): number[] => outputs.map((_, row) => address + apart * row);
+    if (routing.kind === "average") this.multiply(routing.gate, rowsOf(normed), ones, outputs);
+    else {
+      const width = padded(routing.input.rows);
+      const gate: Rows = { address: this.at.gate, stride: 4 * width };
+      const inputs = this.prepare(normed, this.width, count);
+      this.multiply(
+        routing.input,
+        rowsOf(normed).map((_, row) => inputs.address(row)),
+        ones.map((_, row) => inputs.scale(row)),
+        rowsOf(gate),
+      );
+      this.kernels.geluErf(gate.address, width * count);
+      const gates = this.prepare(gate, width, count);
+      this.multiply(
+        routing.output,
+        ones.map((_, row) => gates.address(row)),
+        ones.map((_, row) => gates.scale(row)),
+        outputs,
+      );
+    }
+    return outputs.flatMap((address, token) => choose(this.view(address, modules), routing, token));
+  }
+
+  /** Rows as a matrix takes them: fp32 as they are, or numbers of 16 bits with a scale a row. */
+  private prepare(
+    rows: Rows,
+    width: number,
+    count: number,
+  ): { address(row: number): number; scale(row: number): number } {
+    if (this.model.precision === "fp32") return { address: (row) => rows.address + rows.stride * row, scale: () => 1 };
+    const scales = new Float64Array(count);
+    const from = this.at.quantised;
+    // the largest sum of products is below 2³¹
+    const most = Math.min(32767, Math.floor((2 ** 31 - 1) / (128 * width)));
+    for (let row = 0; row < count; row++)
+      scales[row] = this.kernels.quantise(rows.address + rows.stride * row, from + 2 * width * row, width, most);
+    return { address: (row) => from + 2 * width * row, scale: (row) => scales[row]! };
+  }
+
+  /** Calls `work` for each module that was chosen, rising, with its choices and their numbers. */
+  private byModule(
+    choices: readonly Choice[],
+    work: (chosen: readonly Choice[], pairs: readonly number[]) => void,
+  ): void {
+    const groups = new Map<number, number[]>();
+    for (const [pair, { module }] of choices.entries()) {
+      const group = groups.get(module);
+      if (group) group.push(pair);
+      else groups.set(module, [pair]);
+    }
+    for (const [, pairs] of [...groups].sort(([a], [b]) => a - b))
+      work(
+        pairs.map((pair) => choices[pair]!),
+        pairs,
+      );
+  }
+
+  private multiply(
+    { float, rows, columns, weights, scales, bias }: PackedMatrix,
+    inputs: readonly number[],
+    inputScales: readonly number[],
+    outputs: readonly number[],
+    accumulate = false,
+  ): void {
+    const { at } = this;
+    for (let i = 0; i < inputs.length; i++) {
+      this.integers[at.inputs / 4 + i] = inputs[i]!;
+      this.floats[at.inputScales / 4 + i] = inputScales[i]!;
+      this.integers[at.outputs / 4 + i] = outputs[i]!;
+    }
+    const product = float ? this.kernels.multiplyFloat : this.kernels.multiplyInt8;
+    const [panels, steps] = [padded(rows) / 4, padded(columns) / 16];
+    product(
+      weights,
+      scales,
+      bias,
+      panels,
+      steps,
+      at.inputs,
+      at.inputScales,
+      at.outputs,
+      inputs.length,
+      accumulate ? 1 : 0,
+    );
+  }
+
+  /** The logits after the tokens in these rows of the trunk. */
+  private logits(rows: readonly number[]): void {
+    const { trunk, normed, logits } = this.at;
+    const { norm, head, hidden } = this.model;
+    const stride = 4 * this.width;
+    for (const [i, row] of rows.entries())
+      this.kernels.normalise(
+        trunk + stride * row,
+        norm.weight,
+        norm.bias,
+        normed + stride * i,
+        hidden,
+        this.width,
+        norm.epsilon,
+      );
+    const inputs = this.prepare({ address: normed, stride }, this.width, rows.length);
+    const places = Array.from(rows.keys());
+    this.multiply(
+      head,
+      places.map((i) => inputs.address(i)),
+      places.map((i) => inputs.scale(i)),
+      places.map((i) => logits + 4 * padded(head.rows) * i),
+    );
+  }
+
+  private logitsOf(i: number): Float32Array {
+    const length = padded(this.model.head.rows);
+    const logits = this.view(this.at.logits + 4 * length * i, length);
+    logits.fill(Number.NEGATIVE_INFINITY, this.model.head.rows);
+    return logits;
+  }
+
+  private draw(logits: Float32Array, sampling: Parameters<typeof nextToken>[2]): ReturnType<typeof nextToken> {
+    const powers = this.view(this.at.powers, logits.length);
+    return nextToken(this.kernels, { logits, powers }, sampling);
+  }
+
+  private score(logits: Float32Array, id: number): number {
+    const peak = this.kernels.largest(logits.byteOffset, logits.length);
+    return (
+      logits[id]! - peak - Math.log(this.kernels.powers(logits.byteOffset, this.at.powers, logits.length, peak, 1))
+    );
+  }
+
+  private view(address: number, length: number): Float32Array {
+    return this.floats.subarray(address / 4, address / 4 + length);
+  }
+}
+
+function count(choices: readonly Choice[], into: Uint32Array | undefined): void {
+  if (into) for (const { module } of choices) into[module]! += 1;
+}
+
+/** The `top` best of one token, equal ones to the lower index, then by index; "learned" weighs by softmax over all. */
+function choose(scores: Float32Array, routing: Exclude<PackedRouting, { kind: "none" }>, token: number): Choice[] {
+  const best: number[] = [];
+  for (let module = 0; module < scores.length; module++) {
+    if (best.length === routing.top && !(scores[module]! > scores[best.at(-1)!]!)) continue;
+    let place = best.length;
+    while (place > 0 && scores[module]! > scores[best[place - 1]!]!) place--;
+    best.splice(place, 0, module);
+    if (best.length > routing.top) best.pop();
+  }
+  const modules = best.sort((a, b) => a - b);
+  if (routing.kind === "average") return modules.map((module) => ({ token, module, weight: 1 }));
+  let peak = Number.NEGATIVE_INFINITY;
+  for (const score of scores) peak = Math.max(peak, score);
+  let sum = 0;
+  for (const score of scores) sum += Math.exp(score - peak);
+  return modules.map((module) => ({ token, module, weight: Math.exp(scores[module]! - peak) / sum }));
+}

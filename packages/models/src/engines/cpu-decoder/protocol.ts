@@ -1,0 +1,23 @@
+// internal
+
+import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { CacheSize, GeneratorBatch, GeneratorResult } from "../engine.js";
+import type { PackedModel, Precision } from "./packed.js";
+import type { SharedMemory } from "./wasm.js";
+
+/** What a thread is started with. */
+export interface ThreadSettings {
+  readonly memory: SharedMemory;
+  readonly packed: PackedModel;
+  readonly thread: number;
+  /** One cell that the owner sets to 1: the step that runs then ends between two layers. */
+  readonly stop: Int32Array<SharedArrayBuffer>;
+  /** For the first thread, which packs the weights. */
+  readonly source?: { readonly model: GeneratorModel; readonly cache: CacheSize; readonly precision: Precision };
+}
+
+/** A part of a step. */
+export type Job = GeneratorBatch;
+
+/** What a part comes to; "stopped" where the owner said so. */
+export type Answer = GeneratorResult | "stopped";

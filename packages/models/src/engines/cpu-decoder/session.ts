@@ -1,0 +1,216 @@
+// internal
+import { Worker } from "node:worker_threads";
+import { onAbort, TesseraError, Thread } from "@tessera/core";
+import type { GeneratorModel } from "../../architectures/decoder.js";
+import { checkGeneratorBatch } from "../decoder-batch.js";
+import {
+  type CacheSize,
+  type GeneratorBatch,
+  type GeneratorResult,
+  type GeneratorSession,
+  type ModuleCounts,
+  ragged,
+} from "../engine.js";
+import { type PackedModel, type Precision, plan } from "./packed.js";
+import type { Answer, Job, ThreadSettings } from "./protocol.js";
+import { mostBytes, type SharedMemory, sharedMemory } from "./wasm.js";
+
+type Start = (settings: ThreadSettings) => Worker;
+
+const startWorker: Start = (workerData) =>
+  new Worker(new URL("./worker.js", import.meta.url), { workerData, name: "tessera-generator" });
+
+/**
+ * A generator in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many
+ * threads as there are; a thread that dies fails its step, and the next step starts another.
+ */
+export class CpuGenerator implements GeneratorSession {
+  readonly blocks: number;
+  readonly blockTokens: number;
+  private readonly packed: PackedModel;
+  private readonly memory: SharedMemory;
+  private readonly stop = new Int32Array(new SharedArrayBuffer(4));
+  private readonly threads: (Thread<Job, Answer> | undefined)[];
+  private written = false;
+  private closed = false;
+  private last: Promise<unknown> = Promise.resolve();
+
+  /** @throws TesseraError BAD_ARGUMENT for a cache of no size, or that does not fit; MISSING_CAPABILITY */
+  constructor(
+    private readonly model: GeneratorModel,
+    private readonly cache: CacheSize,
+    private readonly precision: Precision,
+    threads: number,
+    private readonly start: Start = startWorker,
+  ) {
+    this.blocks = cache.blocks;
+    this.blockTokens = cache.blockTokens;
+    if (!Number.isSafeInteger(cache.blocks) || cache.blocks < 1 || !(cache.blockTokens >= 1))
+      throw this.error("BAD_ARGUMENT", `${cache.blocks} blocks of ${cache.blockTokens} tokens are no cache`);
+    const size = model.layers[0]!.attention.query[0]!.rows;
+    if ((size / model.heads) % 4 !== 0)
+      throw this.error("MISSING_CAPABILITY", `a head of ${size / model.heads} components is no multiple of 4`);
+    this.packed = plan(model, cache, precision, threads).packed;
+    this.threads = new Array<Thread<Job, Answer> | undefined>(threads).fill(undefined);
+    const tooLarge = (cause?: unknown): TesseraError =>
+      this.error("BAD_ARGUMENT", `weights and cache need ${Math.ceil(this.packed.bytes / 2 ** 20)} MiB`, {
+        cause,
+        hint: "the CPU engine has 4 GiB at most; give the cache fewer blocks",
+      });
+    if (this.packed.bytes > mostBytes) throw tooLarge();
+    try {
+      this.memory = sharedMemory(this.packed.bytes);
+    } catch (cause) {
+      throw tooLarge(cause);
+    }
+  }
+
+  /** Resolves when the first thread has packed the weights. @throws TesseraError MODEL_FAILED */
+  async ready(): Promise<void> {
+    await this.thread(0).ready;
+  }
+
+  step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
+    const result = this.last.then(() => this.run(batch, signal));
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all(this.threads.map((thread) => thread?.end(this.closedError())));
+  }
+
+  private async run(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
+    if (this.closed) throw this.closedError();
+    const aborted = (): TesseraError => this.error("ABORTED", "the step was aborted", { cause: signal?.reason });
+    if (signal?.aborted) throw aborted();
+    checkGeneratorBatch(batch, this.model, this.cache);
+    Atomics.store(this.stop, 0, 0);
+    const forget = signal && onAbort(signal, () => Atomics.store(this.stop, 0, 1));
+    try {
+      const parts = deal(batch, this.threads.length);
+      // the thread that packs comes first
+      if (!this.written) await this.thread(0).ready;
+      // all have ended before any error is told: a part that still ran would write into the cache of the next step
+      const ended = await Promise.allSettled(parts.map((part, i) => this.ask(i, pick(batch, part))));
+      const answers = ended.map((end) => {
+        if (end.status === "rejected") throw end.reason;
+        return end.value;
+      });
+      const results = answers.filter((answer) => answer !== "stopped");
+      if (results.length < answers.length) throw aborted();
+      return gather(batch, parts, results);
+    } finally {
+      forget?.();
+    }
+  }
+
+  private async ask(number: number, job: Job): Promise<Answer> {
+    const thread = this.thread(number);
+    await thread.ready;
+    return thread.ask(job);
+  }
+
+  /** The thread of this number, started where there is none. */
+  private thread(number: number): Thread<Job, Answer> {
+    const running = this.threads[number];
+    if (running && !running.lost) return running;
+    if (this.closed) throw this.closedError();
+    const { model, cache, precision, memory, packed, stop } = this;
+    const source = !this.written && { source: { model, cache, precision } };
+    const thread = new Thread<Job, Answer>(this.start({ memory, packed, thread: number, stop, ...source }), {
+      name: "a generator thread",
+      code: "MODEL_FAILED",
+      path: model.name,
+      hint: "ask again",
+    });
+    thread.ready.then(
+      () => {
+        this.written = true;
+      },
+      () => {},
+    );
+    this.threads[number] = thread;
+    return thread;
+  }
+
+  private closedError(): TesseraError {
+    return this.error("CLOSED", "the generator is closed");
+  }
+
+  private error(
+    code: "ABORTED" | "BAD_ARGUMENT" | "CLOSED" | "MISSING_CAPABILITY",
+    message: string,
+    details: { cause?: unknown; hint?: string } = {},
+  ): TesseraError {
+    return new TesseraError(code, message, { path: this.model.name, ...details });
+  }
+}
+
+/** The sequences of each thread: the longest first, each to the thread with the least to do. */
+function deal({ offsets }: GeneratorBatch, threads: number): number[][] {
+  const tokens = (i: number): number => offsets[i + 1]! - offsets[i]!;
+  const parts = Array.from({ length: Math.min(threads, offsets.length - 1) }, () => ({
+    sequences: [] as number[],
+    load: 0,
+  }));
+  const order = Array.from({ length: offsets.length - 1 }, (_, i) => i).sort((a, b) => tokens(b) - tokens(a));
+  for (const sequence of order) {
+    const least = parts.reduce((a, b) => (b.load < a.load ? b : a));
+    least.sequences.push(sequence);
+    least.load += tokens(sequence);
+  }
+  return parts.map(({ sequences }) => sequences);
+}
+
+function pick(
+  { ids, offsets, cached, blocks, sampling, scored, counted }: GeneratorBatch,
+  sequences: readonly number[],
+): Job {
+  return {
+    ...ragged(sequences.map((i) => ids.subarray(offsets[i], offsets[i + 1]))),
+    cached: Int32Array.from(sequences, (i) => cached[i]!),
+    // views would carry the whole of their buffers along
+    blocks: sequences.map((i) => blocks[i]!.slice()),
+    sampling: sequences.map((i) => sampling[i]),
+    scored: sequences.map((i) => scored?.[i] ?? false),
+    counted,
+  };
+}
+
+function gather(
+  batch: GeneratorBatch,
+  parts: readonly number[][],
+  results: readonly GeneratorResult[],
+): GeneratorResult {
+  const count = batch.cached.length;
+  const next = new Int32Array(count).fill(-1);
+  const logprob = new Float32Array(count);
+  const alternatives: NonNullable<GeneratorResult["alternatives"]>[number][] = [];
+  const scores: (Float32Array | undefined)[] = [];
+  for (const [p, part] of parts.entries())
+    for (const [i, sequence] of part.entries()) {
+      const result = results[p]!;
+      next[sequence] = result.next[i]!;
+      logprob[sequence] = result.logprob[i]!;
+      alternatives[sequence] = result.alternatives?.[i];
+      scores[sequence] = result.scores?.[i];
+    }
+  return {
+    next,
+    logprob,
+    alternatives,
+    scores,
+    modules: batch.counted ? sum(results.map(({ modules }) => modules!)) : undefined,
+  };
+}
+
+/** The first of some counts, with the others added to it. */
+function sum([first, ...others]: readonly ModuleCounts[]): ModuleCounts | undefined {
+  for (const other of others)
+    for (const kind of ["attention", "feedforward"] as const)
+      for (const [layer, counts] of other[kind].entries())
+        for (const [module, count] of counts.entries()) first![kind][layer]![module]! += count;
+  return first;
+}

@@ -1,0 +1,188 @@
+import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../architectures/decoder.js";
+import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
+
+/** What the reference computes of one sequence. */
+export interface GeneratorReading {
+  /** [tokens, vocabulary]: the logits of what follows each token. */
+  readonly logits: readonly Float32Array[];
+  /** The chosen modules of each token in each layer, best first. */
+  readonly attention: readonly (readonly (readonly number[])[])[];
+  readonly feedforward: readonly (readonly (readonly number[])[])[];
+  /** The least difference, over layers and routers, between the last score chosen and the first one not chosen. */
+  readonly margin: readonly number[];
+}
+
+interface Choice {
+  readonly module: number;
+  readonly weight: number;
+}
+
+/**
+ * The oracle: a whole sequence at once, a token at a time, in double precision on the stored weights, in the order of
+ * docs/models/generator-bundle.md. For tests and `verify` only.
+ */
+export function readSequence(model: GeneratorModel, ids: ArrayLike<number>): GeneratorReading {
+  const count = ids.length;
+  const table = weightsOf(model.embedding);
+  let xs: Float64Array[] = Array.from({ length: count }, (_, t) =>
+    Float64Array.from(table.subarray(ids[t]! * model.hidden, (ids[t]! + 1) * model.hidden)),
+  );
+  const attention: number[][][] = xs.map(() => []);
+  const feedforward: number[][][] = xs.map(() => []);
+  const margin = new Array<number>(count).fill(Number.POSITIVE_INFINITY);
+  const route = (routing: Routing, input: readonly Matrix[], u: Float64Array, t: number): Choice[] => {
+    const { choices, gap } = choose(routing, input, u);
+    margin[t] = Math.min(margin[t]!, gap);
+    return choices;
+  };
+
+  for (const layer of model.layers) {
+    const us = xs.map((x) => normalise(layer.attention.norm, x));
+    const choices = us.map((u, t) => route(layer.attention.routing, layer.attention.query, u, t));
+    for (const [t, found] of choices.entries()) attention[t]!.push(found.map(({ module }) => module));
+    const changes = attend(model, layer.attention, us, choices);
+    xs = xs.map((x, t) => add(x, changes[t]!));
+    xs = xs.map((x, t) => {
+      const u = normalise(layer.feedforward.norm, x);
+      const found = route(layer.feedforward.routing, layer.feedforward.input, u, t);
+      feedforward[t]!.push(found.map(({ module }) => module));
+      return add(x, feed(layer.feedforward, u, found));
+    });
+  }
+  const logits = xs.map((x) => Float32Array.from(multiply(model.head, normalise(model.norm, x))));
+  return { logits, attention, feedforward, margin };
+}
+
+/** The natural-log probabilities of what follows, from logits. */
+export function logSoftmax(logits: Float32Array): Float64Array {
+  const most = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - most);
+  return Float64Array.from(logits, (logit) => logit - most - Math.log(sum));
+}
+
+/** The id of the largest logit, of equal ones the lowest. */
+export function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
+  return best;
+}
+
+function choose(routing: Routing, input: readonly Matrix[], u: Float64Array): { choices: Choice[]; gap: number } {
+  if (routing.kind === "none") return { choices: [{ module: 0, weight: 1 }], gap: Number.POSITIVE_INFINITY };
+  const scores =
+    routing.kind === "learned"
+      ? softmax(multiply(routing.router.output, multiply(routing.router.input, u).map(geluExact)))
+      : Float64Array.from(input, (matrix) => multiply(matrix, u).reduce((sum, value) => sum + value, 0) / matrix.rows);
+  const order = [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b);
+  const { top } = routing;
+  return {
+    choices: order
+      .slice(0, top)
+      .map((module) => ({ module, weight: routing.kind === "learned" ? scores[module]! : 1 })),
+    gap: top < order.length ? scores[order[top - 1]!]! - scores[order[top]!]! : Number.POSITIVE_INFINITY,
+  };
+}
+
+/** Stick-breaking, written as it is told: from the nearest token on, each breaks its part off what is left of the stick. */
+function attend(
+  { heads, attendsCurrent }: GeneratorModel,
+  { query, output, keyValue }: AttentionModules,
+  us: readonly Float64Array[],
+  choices: readonly (readonly Choice[])[],
+): Float64Array[] {
+  const keys = us.map((u) => (keyValue ? multiply(keyValue.key, u) : u));
+  const values = us.map((u) => (keyValue ? multiply(keyValue.value, u) : u));
+  return us.map((u, i) => {
+    const change = new Float64Array(u.length);
+    for (const { module, weight } of choices[i]!) {
+      const q = multiply(query[module]!, u);
+      const found = new Float64Array(q.length);
+      const size = q.length / heads;
+      for (let start = 0; start < q.length; start += size) {
+        let stick = 1;
+        for (let j = attendsCurrent ? i : i - 1; j >= 0; j--) {
+          let score = 0;
+          for (let c = start; c < start + size; c++) score += q[c]! * keys[j]![c]!;
+          const part = 1 / (1 + Math.exp(-score / Math.sqrt(size)));
+          for (let c = start; c < start + size; c++) found[c]! += stick * part * values[j]![c]!;
+          stick *= 1 - part;
+        }
+      }
+      const back = multiply(output[module]!, found);
+      for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+    }
+    return change;
+  });
+}
+
+function feed({ input, output }: FeedforwardModules, u: Float64Array, choices: readonly Choice[]): Float64Array {
+  const change = new Float64Array(u.length);
+  for (const { module, weight } of choices) {
+    const back = multiply(output[module]!, multiply(input[module]!, u).map(geluTanh));
+    for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+  }
+  return change;
+}
+
+const weights = new WeakMap<Matrix, Float32Array>();
+
+function weightsOf(matrix: Matrix): Float32Array {
+  const known = weights.get(matrix) ?? dequantise(matrix);
+  weights.set(matrix, known);
+  return known;
+}
+
+/** W x + bias */
+function multiply(matrix: Matrix, x: Float64Array): Float64Array {
+  const values = weightsOf(matrix);
+  const { rows, columns, bias } = matrix;
+  const y = new Float64Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let sum = bias?.[row] ?? 0;
+    for (let i = 0; i < columns; i++) sum += values[row * columns + i]! * x[i]!;
+    y[row] = sum;
+  }
+  return y;
+}
+
+function normalise({ epsilon, weight, bias }: Norm, x: Float64Array): Float64Array {
+  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
+  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
+  return x.map((value, i) => ((value - mean) / Math.sqrt(variance + epsilon)) * weight[i]! + (bias?.[i] ?? 0));
+}
+
+const add = (x: Float64Array, change: Float64Array): Float64Array => x.map((value, i) => value + change[i]!);
+
+function softmax(logits: Float64Array): Float64Array {
+  const most = Math.max(...logits);
+  const powers = logits.map((logit) => Math.exp(logit - most));
+  const sum = powers.reduce((total, value) => total + value, 0);
+  return powers.map((value) => value / sum);
+}
+
+/** z/2 · (1 + tanh(√(2/π) (z + 0.044715 z³))) */
+const geluTanh = (z: number): number => (z / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
+
+/** z Φ(z) */
+const geluExact = (z: number): number => (z / 2) * (1 + errorFunction(z / Math.SQRT2));
+
+/**
+ * erf to double precision: its Maclaurin series below 3 (Abramowitz and Stegun 7.1.5), the continued fraction of erfc above
+ * (7.1.14, from the far end).
+ */
+function errorFunction(x: number): number {
+  const z = Math.abs(x);
+  if (z < 3) {
+    let term = z;
+    let sum = z;
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+      term *= -(z * z) / n;
+      sum += term / (2 * n + 1);
+    }
+    return (Math.sign(x) * 2 * sum) / Math.sqrt(Math.PI);
+  }
+  let fraction = z;
+  for (let k = 60; k > 0; k--) fraction = z + k / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-z * z) / (Math.sqrt(Math.PI) * fraction));
+}
