@@ -109,8 +109,8 @@ describe("the CPU engine", () => {
     const source = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href);
     await writeFile(
       script,
-      `import { readBundle } from ${source("../bundle.ts")};
-       import { encoderModel } from ${source("../encoder-bundle.ts")};
+      `import { readBundle } from ${source("../formats/bundle.ts")};
+       import { encoderModel } from ${source("../formats/encoder-bundle.ts")};
        import { cpuEngine } from ${source("./cpu.ts")};
        const session = await cpuEngine({ workers: 2 }).loadEncoder(encoderModel(await readBundle(${JSON.stringify(folder)})));
        const offsets = Int32Array.from({ length: 2001 }, (_, i) => 200 * i);
