@@ -8,6 +8,8 @@ import { fetchPackage, root, SetupError, say } from "./fetch.mjs";
 
 /** The oldest major version of Node that Tessera runs on. */
 export const floor = 22;
+/** The oldest Node on which a checkout works: its sources run through `registerHooks` of node:module. */
+const sourcesRunOn = [22, 15];
 /** The oldest Node that the root commands start on: it can fetch the pinned one. */
 const oldest = [20, 19];
 /** The Node that is fetched where the machine's own is older than the floor. */
@@ -32,11 +34,11 @@ export function isAtLeast(version, major, minor = 0) {
 
 /** The path of a supported Node: this one, or a pinned one that is fetched into this folder. */
 function supportedNode() {
-  if (isAtLeast(process.version, floor)) return process.execPath;
+  if (isAtLeast(process.version, ...sourcesRunOn)) return process.execPath;
   if (!isAtLeast(process.version, ...oldest))
     throw new SetupError(`Tessera needs Node ${floor} or later; this is ${process.version}.`);
   if (!existsSync(fetched)) {
-    const why = `Tessera needs Node ${floor} or later, and this is ${process.version}; it stays in this folder`;
+    const why = `a checkout needs Node ${sourcesRunOn.join(".")} or later, and this is ${process.version}; it stays in this folder`;
     fetchPackage({ name, version: pinnedNode, folder, file, why });
   }
   return fetched;
