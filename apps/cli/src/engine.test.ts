@@ -161,5 +161,5 @@ describe("--engine", () => {
     expect((await index([])).err).not.toContain("engine");
     const { err } = await index(["--encoder", "code-encoder"]);
     expect(err.split("\n").filter((line) => /^engine (cpu|gpu): ./.test(line))).toHaveLength(1);
-  }, 60_000);
+  });
 });

@@ -81,7 +81,7 @@ describe("index and ask", () => {
     expect(await files()).toEqual({ seen: 2, read: 1, changed: 1, removed: 1 });
     const asked = await json("ask", "area of a circle", "--source", "service");
     expect(asked.value.citations[0].path).toBe("src/circle.js");
-  }, 60_000);
+  });
 
   it("refuse an empty question, a missing folder and an unknown flow", async () => {
     const empty = await cli("ask", "  ", "--source", "service");
@@ -162,7 +162,7 @@ describe("run", () => {
       code: 1,
       value: { error: { code: "RECORD_MISSING" } },
     });
-  }, 60_000);
+  });
 
   it("refuses half a service, and a cassette that is not there", async () => {
     expect(await json("run", "hyde", "--endpoint", "http://127.0.0.1:9/v1")).toMatchObject({
@@ -173,7 +173,7 @@ describe("run", () => {
       value: { error: { code: "RECORD_MISSING" } },
     });
     expect(existsSync(join(work, "none.jsonl"))).toBe(false);
-  }, 60_000);
+  });
 
   it("refuses inputs that do not fit, and resources that are not there", async () => {
     for (const [input, error] of [
@@ -189,7 +189,7 @@ describe("run", () => {
       code: 2,
       value: { error: { findings: [{ code: "UNKNOWN_RESOURCE" }] } },
     });
-  }, 60_000);
+  });
 });
 
 describe("the program", () => {
@@ -209,7 +209,7 @@ describe("the program", () => {
       const { value } = await json(command);
       for (const { summary } of value) expect(summary).toMatch(/[^…]$/);
     }
-  }, 60_000);
+  });
 
   it("colours only where colour is wanted", async () => {
     expect((await tessera(["flows"], work, { FORCE_COLOR: "1" })).out).toContain("\u001b[1m");

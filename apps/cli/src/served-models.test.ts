@@ -50,4 +50,4 @@ it("tessera serve offers the models of its process under /v1, to those who have 
     child.kill("SIGTERM");
     rmSync(work, { recursive: true, force: true });
   }
-}, 180_000);
+});

@@ -54,7 +54,7 @@ beforeAll(async () => {
   let out: string;
   ({ child, ending, out, url } = await serve([], /tsr_\S+\n/));
   key = /tsr_\S+/.exec(out)![0];
-}, 120_000);
+});
 afterAll(() => {
   child.kill("SIGKILL");
   rmSync(work, { recursive: true, force: true });
@@ -72,7 +72,7 @@ describe("tessera serve", () => {
       "true done\n",
       expect.stringMatching(/^4 .*Retries are backed off/),
     ]);
-  }, 60_000);
+  });
 
   needs(hasPostgres, "PostgreSQL is not installed")(
     "runs the example of docs/service.md on a database that two services share",
@@ -107,7 +107,7 @@ describe("tessera serve", () => {
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect((await asked()).status).toBe(401);
     expect(await tessera(["keys", "create", "x", "--scope", "all"], work)).toMatchObject({ code: 2 });
-  }, 60_000);
+  });
 
   it("says what is wrong where it cannot start", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
@@ -132,12 +132,12 @@ describe("tessera serve", () => {
     const unreached = await tessera(absent, work, { TESSERA_HOME: join(work, "other") });
     expect(unreached).toMatchObject({ code: 1, err: expect.stringContaining(`STORE_FAILED 127.0.0.1:${port}/none`) });
     expect(unreached.err).not.toContain("secret");
-  }, 60_000);
+  });
 
   it("ends on SIGTERM", async () => {
     child.kill("SIGTERM");
     const { code, err } = await ending;
     // what computes models is said; nothing else is
     expect([code, err.replace(/^engine .*\n/, "")]).toEqual([0, ""]);
-  }, 30_000);
+  });
 });

@@ -93,7 +93,7 @@ async function undisturbed(): Promise<unknown> {
 
 beforeAll(async () => {
   if (hasPostgres) postgres = await PostgresServer.start();
-}, 60_000);
+});
 afterAll(() => postgres?.remove());
 
 /** A folder with a key, for the services of a suite. */
@@ -125,7 +125,7 @@ for (const [name, suite, database] of [
     withFolder();
     beforeAll(async () => {
       service = await Service.start(database(), 60);
-    }, 120_000);
+    });
 
     async function restart(signal: "SIGKILL" | "SIGTERM", between = () => {}): Promise<void> {
       await service.end(signal);
@@ -158,7 +158,7 @@ for (const [name, suite, database] of [
         run.events.map((_: unknown, index: number) => index + 1),
       );
       expect(run.events.at(-1).type).toBe("flow-end");
-    }, 60_000);
+    });
 
     it("cancels a run and takes it up again behind its last finished step", async () => {
       const id = await service.begin("every", { input, seed: 7 });
@@ -174,7 +174,7 @@ for (const [name, suite, database] of [
       expect([run.status, run.output]).toEqual(["done", await undisturbed()]);
       expect(ran().filter((path) => finished.includes(path))).toEqual([]);
       expect(await service.ask("POST", `/runs/${id}/resume`)).toMatchObject({ http: 409, code: "CONFLICT" });
-    }, 60_000);
+    });
 
     it("fifty requests at once of one Idempotency-Key are one run and one place, and what differs is a conflict", async () => {
       const own = token;
@@ -188,7 +188,7 @@ for (const [name, suite, database] of [
       for (const other of [{ seed: 4 }, { budget: { steps: 6 } }, { budget: undefined }, { input: { query: "ho" } }])
         expect(await ask(other)).toMatchObject({ http: 409, code: "CONFLICT" });
       token = own;
-    }, 60_000);
+    });
 
     it("a run that ended by its budget goes on with a larger one, and no finished step runs again", async () => {
       rmSync(join(folder, "ran"), { force: true });
@@ -204,7 +204,7 @@ for (const [name, suite, database] of [
       expect([run.status, run.output]).toEqual(["done", await undisturbed()]);
       expect(new Set(ran()).size).toBe(ran().length);
       expect(await service.ask("POST", "/flows/every/runs", body, key)).toMatchObject({ id: ended.id, status: "done" });
-    }, 60_000);
+    });
 
     describe("after a restart", () => {
       const once = { "idempotency-key": "order-1" };
@@ -239,7 +239,7 @@ for (const [name, suite, database] of [
         expect(await spend("well")).toBe(200);
         expect(await spend("fail")).toBe("500 NODE_FAILED");
         await restart("SIGTERM");
-      }, 120_000);
+      });
 
       it("a run is shown as before: its state, events and records", async () => {
         expect(before).toMatchObject({ status: "done", output: { text: "said hi" }, spent: { calls: 2, tokens: 10 } });
@@ -268,7 +268,7 @@ for (const [name, suite, database] of [
       it("what a key has spent today is known, of runs that failed too", async () => {
         expect(await spend("well")).toBe(200);
         expect(await spend("well")).toBe("429 QUOTA_EXHAUSTED");
-      }, 60_000);
+      });
     });
   });
 
@@ -278,7 +278,7 @@ onPostgres("services that share a database", () => {
   withFolder();
   beforeAll(async () => {
     [one, other] = await Promise.all([Service.start(postgres!.url, 60), Service.start(postgres!.url, 60)]);
-  }, 120_000);
+  });
 
   it("a run handed to one is seen, streamed and cancelled at the other; the same key is the same run", async () => {
     const key = { "idempotency-key": "shared" };
@@ -292,7 +292,7 @@ onPostgres("services that share a database", () => {
     const long = await one.begin("every", { input: { ...input, value: "w" } });
     expect(await other.ask("POST", `/runs/${long}/cancel`)).toMatchObject({ status: "cancelled" });
     expect((await one.until(long, hasEnded)).status).toBe("cancelled");
-  }, 60_000);
+  });
 
   it("flows and indexes of one are those of the other within a second, and budgets are one", async () => {
     const aWhile = () => new Promise((resolve) => setTimeout(resolve, 1500));
@@ -318,7 +318,7 @@ onPostgres("services that share a database", () => {
       (await service.ask("POST", "/flows/ask/runs", { input: { query: "q" } })).http;
     await aWhile();
     expect([await ask(one), await ask(other), await ask(one)]).toEqual([200, 200, 429]);
-  }, 60_000);
+  });
 
   it("one is killed: the other, which runs already, ends what it worked on", async () => {
     token = await newKey({});
@@ -329,5 +329,5 @@ onPostgres("services that share a database", () => {
     await one.until(ids[0]!, ({ records }) => Object.keys(records).length > 1);
     await one.end("SIGKILL");
     for (const id of ids) expect((await other.until(id, hasEnded)).status).toBe("done");
-  }, 60_000);
+  });
 });

@@ -57,7 +57,7 @@ describe("/readyz", () => {
     await store.close();
     await sleep(fresh);
     expect(await look()).toEqual([503, "NOT_READY", ["store/docs"]]);
-  }, 30_000);
+  });
 
   it("says nothing of the machine", async () => {
     const check = () => Promise.reject(new Error("the password of 10.0.0.7 is wrong"));
@@ -92,7 +92,7 @@ describe("/readyz", () => {
     await listen(port);
     await sleep(fresh);
     expect(await look()).toEqual(ready);
-  }, 30_000);
+  });
 
   it("asks once for many who ask at the same time", async () => {
     let asked = 0;

@@ -76,5 +76,5 @@ describe("a service that lost its folder to another process", () => {
     );
     // what was refused has changed nothing here either
     warnings.mockRestore();
-  }, 30_000);
+  });
 });

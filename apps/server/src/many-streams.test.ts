@@ -20,4 +20,4 @@ it("more streams at once than ended runs are kept: every one gets its end", asyn
   for (const [number, { body }] of replies.entries())
     expect(body).toMatch(new RegExp(`event: run\n.*said q${number} to`));
   await server.close();
-}, 20_000);
+});

@@ -87,7 +87,7 @@ describe("retention of runs on disk", () => {
       ),
       { numRuns: 12 },
     );
-  }, 60_000);
+  });
 
   it("never takes one that is being resumed, and a forgotten one begins anew", async () => {
     const service = await open();

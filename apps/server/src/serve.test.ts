@@ -49,7 +49,7 @@ describe("the folder of a service", () => {
     const { server } = await begin();
     expect(JSON.parse(readFileSync(join(folder, "lock"), "utf8"))).toMatchObject({ pid: process.pid });
     await server.close();
-  }, 60_000);
+  });
 
   it("is held by one service of a process, and free after it closed or failed to begin", async () => {
     const { server, url } = await begin();

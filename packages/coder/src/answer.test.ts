@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { processorTimer } from "@tessera/testkit";
 import fc from "fast-check";
 import { readAnswer } from "./answer.js";
 
@@ -71,10 +72,10 @@ describe("reading an answer", () => {
   });
 
   it("reads ten megabytes of anything in bounded time", () => {
-    const start = performance.now();
+    const spent = processorTimer();
     for (const part of ["```", "`", "function solve(", "\n", "STEP 2\n", "a", "/** ", "```js\nx\n```\n"])
       readAnswer(part.repeat(10_000_000 / part.length), javascript);
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(spent()).toBeLessThan(5000);
   });
 
   it("never throws", () => {

@@ -327,7 +327,7 @@ describe("coder.extract", () => {
       const text = part.repeat(200_000 / part.length);
       await runOperator(extract, {}, { problem, samples: [{ ...right, headers: [text] }] });
     }
-  }, 120_000);
+  });
 });
 
 describe("coder.represent", () => {

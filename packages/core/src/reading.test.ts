@@ -54,5 +54,5 @@ describe("threads that read texts", () => {
     } finally {
       await threads.close(new TesseraError("CLOSED", "enough"));
     }
-  }, 60_000);
+  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { first, flow, value } from "@tessera/core";
-import { runOperator, testOperator } from "@tessera/testkit";
+import { processorTimer, runOperator, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { textMatch } from "./text-match.js";
 import { textTemplate } from "./text-template.js";
@@ -165,14 +165,14 @@ describe("text.match", () => {
 
   it("takes linear time where a regular expression would take exponential time", async () => {
     const pattern = Array.from({ length: 200 }, (_, i) => `a{c${i}}`).join("");
-    const started = performance.now();
+    const spent = processorTimer();
     const { matched } = await runOperator(
       textMatch,
       { pattern: `${pattern}b`, within: "text" },
       { text: "a".repeat(1_000_000) },
     );
     expect(matched).toBe(false);
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(spent()).toBeLessThan(1000);
   });
 
   it("its captures are optional texts, also in TypeScript", () => {

@@ -6,7 +6,7 @@ import { postgresBudgets } from "./budgets.js";
 let database: PGlite;
 beforeAll(async () => {
   database = await PGlite.create();
-}, 60_000);
+});
 afterAll(() => database.close());
 
 testBudgets("PostgreSQL (PGlite)", {

@@ -8,7 +8,7 @@ beforeAll(async () => {
   await database.exec(`CREATE SCHEMA tessera; CREATE TABLE tessera.event (
     run text NOT NULL, sequence int NOT NULL, type text NOT NULL, data text NOT NULL, batch text NOT NULL,
     PRIMARY KEY (run, sequence))`);
-}, 60_000);
+});
 afterAll(() => database.close());
 
 describe("events of a run", () => {

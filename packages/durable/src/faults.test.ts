@@ -30,7 +30,7 @@ beforeAll(async () => {
     $$ BEGIN INSERT INTO ends VALUES (NEW.id); RETURN NEW; END $$`);
   await connection.query(`CREATE TRIGGER ends AFTER UPDATE ON tessera.state FOR EACH ROW
     WHEN (OLD.ended IS NULL AND NEW.ended IS NOT NULL) EXECUTE FUNCTION note_end()`);
-}, 180_000);
+});
 
 afterAll(async () => {
   if (!hasPostgres) return;
@@ -38,7 +38,7 @@ afterAll(async () => {
   await runs?.close(0);
   await connection?.close();
   await server?.remove();
-}, 60_000);
+});
 
 function work(ms: number): ChildProcess {
   const worker = spawn(

@@ -13,7 +13,7 @@ let records: PostgresRecords;
 beforeAll(async () => {
   database = await PGlite.create();
   records = await postgresRecords(database);
-}, 60_000);
+});
 afterAll(() => database.close());
 
 testRecords("postgresRecords (PGlite)", {

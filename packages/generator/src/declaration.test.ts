@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { processorTimer } from "@tessera/testkit";
 import fc from "fast-check";
 import { declarationOf } from "./declaration.js";
 
@@ -97,8 +98,8 @@ function backoff() {}`;
       }),
       { numRuns: 500 },
     );
-    const start = performance.now();
+    const spent = processorTimer();
     declarationOf(`/*${" *".repeat(20_000)}\n${"(".repeat(20_000)}${"'\"".repeat(20_000)}`, "x");
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(spent()).toBeLessThan(1000);
   });
 });

@@ -301,7 +301,7 @@ describe("hostile documents", () => {
     );
     expect(Object.getOwnPropertyNames(Object.prototype)).toHaveLength(before);
     expect(({} as Row).run).toBeUndefined();
-  }, 240_000);
+  });
 
   it.each([
     ["nested 1,000 flows deep", () => nested(1000), "DOCUMENT_TOO_LARGE"],
@@ -328,7 +328,7 @@ describe("hostile documents", () => {
   it("10,000 nodes in a line and side by side compile", async () => {
     const ready = await compile(wide(10_000), { operators: testKit().all });
     expect((await ready.run({ value: "v" })).spent.steps).toBe(10_000);
-  }, 60_000);
+  });
 });
 
 function nested(depth: number): FlowDocument {

@@ -128,5 +128,5 @@ describe("a kill at a random moment of an update", () => {
     await Codebase.update(index, { root, participants: [participant] });
     expect(await versionIn()).toBe(version + 1);
     expect(readdirSync(index).filter((name) => !name.startsWith("generation-"))).toEqual(["index.json"]);
-  }, 120_000);
+  });
 });

@@ -76,15 +76,13 @@ describe("fromChatModel", () => {
   });
 
   it("an abort ends it in the middle, with the signal's reason", async () => {
-    const model = fromChatModel(new FakeListChatModel({ responses: ["x".repeat(500)], sleep: 5 }));
+    const model = fromChatModel(new FakeListChatModel({ responses: ["x".repeat(100_000)], sleep: 50 }));
     const controller = new AbortController();
     const reason = new Error("enough");
-    const start = performance.now();
     const read = async () => {
       for await (const _ of model.generate(request, controller.signal)) controller.abort(reason);
     };
     await expect(read()).rejects.toBe(reason);
-    expect(performance.now() - start).toBeLessThan(1000);
     await expect(complete(model, request, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 

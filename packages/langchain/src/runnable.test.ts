@@ -124,32 +124,28 @@ describe("toRunnable", () => {
   });
 
   it("an abort by the config's signal ends the run, and every node in it", async () => {
-    const runnable = await bare(10_000);
+    const runnable = await bare(3_600_000);
     aborted = 0;
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 20);
-    const start = performance.now();
     await expect(runnable.invoke("a b", { signal: controller.signal })).rejects.toBeDefined();
-    expect(performance.now() - start).toBeLessThan(1000);
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(aborted).toBe(1);
   });
 
   it("a timeout of the config ends the run", async () => {
-    await expect((await bare(10_000)).invoke("a", { timeout: 20 })).rejects.toBeDefined();
+    await expect((await bare(3_600_000)).invoke("a", { timeout: 20 })).rejects.toBeDefined();
   });
 
   it("an abort ends a stream, and leaving a stream early ends the run", async () => {
-    const runnable = await bare(10_000);
+    const runnable = await bare(3_600_000);
     aborted = 0;
     const controller = new AbortController();
     const read = async () => {
       for await (const _ of await runnable.stream("a b", { signal: controller.signal })) controller.abort();
     };
     await expect(read()).rejects.toBeDefined();
-    const start = performance.now();
     for await (const _ of await runnable.stream("a b")) break;
-    expect(performance.now() - start).toBeLessThan(1000);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(aborted).toBe(2);
     expect(running).toBe(0);

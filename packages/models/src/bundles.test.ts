@@ -22,7 +22,7 @@ describe("the encoders that ship", () => {
     it(`${name} reaches its golden vectors on every engine`, async () => {
       for (const verdict of await verifyModel(name, undefined, [shipped]))
         expect(verdict).toMatchObject({ passed: true });
-    }, 120_000);
+    });
 
     it(`${name} tokenises its golden texts to their ids`, async () => {
       const encoder = await openCodeEncoder(folder, referenceEngine());
@@ -46,5 +46,5 @@ describe("the generators that ship", () => {
       const engines = [cpuEngine(), cpuEngine({ precision: "fp32" })];
       for (const verdict of await verifyGenerator(name, engines, [shipped]))
         expect(verdict).toMatchObject({ passed: true, places: expect.any(Number) });
-    }, 120_000);
+    });
 });

@@ -140,7 +140,7 @@ describe("the functions of PostgreSQL's own catalogue", () => {
   };
   beforeAll(async () => {
     if (hasPostgres) server = await PostgresServer.start();
-  }, 120_000);
+  });
   afterAll(() => server?.remove());
 
   withPostgres("none that is let through is volatile, but for those that only give another value each time", () => {

@@ -55,4 +55,4 @@ it("an index that was swapped on disk is taken in; a damaged one is not, and the
   await sleep(50);
   expect(await finds("garden")).toBe(false);
   await tessera.close();
-}, 30_000);
+});

@@ -7,6 +7,7 @@ export * from "./models.js";
 export * from "./needs.js";
 export * from "./operator.js";
 export * from "./postgres.js";
+export * from "./processor-time.js";
 export * from "./records.js";
 export * from "./software-gpu.js";
 export * from "./store.js";

@@ -45,7 +45,7 @@ describe("coder run", () => {
       ["foreign", false, 0, "refused"],
     ]);
     for (const { ms } of results) expect(Number.isSafeInteger(ms)).toBe(true);
-  }, 60_000);
+  });
 
   it("ends with 0 where all pass, and with an error where nothing can be run: another driver is never taken", async () => {
     const input = file("right.jsonl", [{ id: "right", code: "const f = (x) => x * 2;", tests: call }]);
@@ -57,7 +57,7 @@ describe("coder run", () => {
     expect(unknown).toMatchObject({ code: 2, out: "" });
     const missing = await tessera(["coder", "run", "--input", join(folder, "none.jsonl")], root);
     expect(missing).toMatchObject({ code: 2, out: "", err: expect.stringContaining("BAD_SOURCE") });
-  }, 60_000);
+  });
 });
 
 describe("a budget of a run", () => {
@@ -82,7 +82,7 @@ describe("a budget of a run", () => {
   it("is a whole number", async () => {
     const given = ["run", "codechain", "--input", problem, "--most-calls", "many"];
     expect(await tessera(given, root)).toMatchObject({ code: 2, err: expect.stringContaining("whole number") });
-  }, 60_000);
+  });
 });
 
 describe("--trace", () => {
@@ -97,5 +97,5 @@ describe("--trace", () => {
     expect(code).toBe(0);
     expect(err + out).toContain("]0;owned [31mred 2J");
     for (const control of ["\u001b", "\u0007"]) expect(err + out).not.toContain(control);
-  }, 60_000);
+  });
 });

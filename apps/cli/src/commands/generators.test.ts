@@ -2,15 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { writeRandomGenerator } from "@tessera/models";
 import { root, tessera } from "../program.fixture.js";
 import { exitCodeOf, Terminal } from "../terminal.js";
 import * as generators from "./generators.js";
 import * as models from "./models.js";
-
-// every command opens a model and its threads
-jest.setTimeout(120_000);
 
 const dense = join(root, "packages/models/src/fixtures/dense-toy");
 let folder: string;

@@ -61,5 +61,5 @@ describe.each([
     expect(await (await other.indexes.create("My-docs")).statistics()).toMatchObject({ passages: 0 });
     for (const { indexes } of [one, other]) await indexes.close();
     await database.close();
-  }, 60_000);
+  });
 });

@@ -119,5 +119,5 @@ describe("the program of a deployment", () => {
     );
     child.kill("SIGTERM");
     expect(await once(child, "exit")).toEqual([0, null]);
-  }, 90_000);
+  });
 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
   });
   baseURL = `${await app.listen({ port: 0, host: "127.0.0.1" })}/v1`;
   client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
-}, 60_000);
+});
 afterAll(async () => {
   await app.close();
   await encoder.close();

@@ -190,7 +190,7 @@ describe("the sandbox", () => {
     expect(await sandbox.judge(`${"\n".repeat(400_000)}x`, test)).toMatchObject({ reason: "error" });
     const spaces = "console.log(' '.repeat(60000) + 'x')";
     expect(await sandbox.judge(spaces, [{ input: "", output: "x" }])).toMatchObject({ reason: "failed" });
-  }, 60_000);
+  });
 
   it("refuses an entry that is no name", async () => {
     await expect(sandbox.call("1", "f(); process.exit", [[]])).rejects.toMatchObject({ code: "BAD_ARGUMENT" });

@@ -271,5 +271,5 @@ describe("a process that is killed", () => {
       await log.close();
     }
     rmSync(disk, { recursive: true });
-  }, 60_000);
+  });
 });

@@ -31,7 +31,7 @@ describe("the lock of a folder", () => {
     });
     expect(await Promise.all(endings)).toEqual([0, 0, 0, 0]); // each asserts that it still holds what it took
     expect(readdirSync(folder)).toEqual([]);
-  }, 120_000);
+  });
 
   it("of a process that is gone is taken over by one of those who ask", async () => {
     for (let round = 0; round < 20; round++) {
@@ -43,7 +43,7 @@ describe("the lock of a folder", () => {
       await held[0]!.release();
       expect(readdirSync(folder)).toEqual([]);
     }
-  }, 60_000);
+  });
 
   it("of a process that was killed and that its parent has not noticed yet is taken over", async () => {
     if (process.platform !== "linux") return; // only there the kernel tells

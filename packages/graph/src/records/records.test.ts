@@ -295,7 +295,7 @@ describe("records on disk", () => {
         ran().length + [...journal.keys()].filter((path) => !path.endsWith("elements") && !path.endsWith("end")).length,
       ).toBe(10);
     }
-  }, 60_000);
+  });
 
   it("constants need no record", async () => {
     const kit = testKit();

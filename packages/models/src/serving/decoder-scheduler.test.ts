@@ -282,5 +282,5 @@ describe("the scheduler of a generator", () => {
     expect(counts.ABORTED).toBeGreaterThan(most / 100);
     expect(counts.MODEL_FAILED).toBeGreaterThan(100);
     expect(generator.state).toEqual(idle(blocks));
-  }, 120_000);
+  });
 });

@@ -67,7 +67,7 @@ beforeAll(async () => {
   stores.postgres = await PostgresStore.open({ database, name: "leaks", refreshMs: 0, ...space });
   const vectors = passages.map(vector);
   for (const store of Object.values(stores)) await store.upsert(passages, vectors);
-}, 60_000);
+});
 afterAll(() => database.close());
 
 const encoder = {
@@ -155,7 +155,7 @@ describe("0 leaks over 100,000 (principal, document, query) cases", () => {
       async ({ principal }) => found((await ready.run({ query: asked(pick(few)) }, { principal })).output),
       true,
     );
-  }, 120_000);
+  });
 
   it("through the records: what-if on a run of one who may see everything", async () => {
     const ready = await compile(document, { operators, host: host(), records: memoryRecords() });
@@ -165,5 +165,5 @@ describe("0 leaks over 100,000 (principal, document, query) cases", () => {
       const i = Math.floor(random() * few.length);
       return found((await ready.whatIf(`r${i}`, { query: few[i]! }, { principal })).output);
     }, true);
-  }, 120_000);
+  });
 });

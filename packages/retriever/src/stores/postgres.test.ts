@@ -13,7 +13,7 @@ let opened = 0;
 const onServerNow: PostgresStore[] = [];
 beforeAll(async () => {
   database = await openPglite();
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all([database, ...onServerNow].map((one) => one.close()));
   await own?.remove();
@@ -157,7 +157,7 @@ describe("PostgresStore", () => {
       ),
       { numRuns: 100 },
     );
-  }, 120_000);
+  });
 
   it("ranks words as the reference of BM25 does, after any adds, replacements and deletes", async () => {
     const store = await open();
@@ -191,7 +191,7 @@ describe("PostgresStore", () => {
       }),
       { numRuns: 60 },
     );
-  }, 120_000);
+  });
 
   it("a filter never starves the graph: as many hits as there are, and the nearest", async () => {
     const store = await open({ space: "test:8", width: 8 });
@@ -223,7 +223,7 @@ describe("PostgresStore", () => {
         wanted += expected.size;
       }
     expect(found / wanted).toBeGreaterThan(0.97);
-  }, 60_000);
+  });
 
   it("a write that fails leaves nothing behind", async () => {
     const store = await open(space);

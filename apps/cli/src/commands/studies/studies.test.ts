@@ -103,7 +103,7 @@ describe("tessera eval clinc", () => {
         system,
         { "accuracy, scope known": 3 / 4, accuracy: 3 / 4, "out-of-scope recall": 1 / 2 },
       ]);
-  }, 60_000);
+  });
 
   it("refuses data that leaves nothing to choose a threshold on", async () => {
     const run = (change: Partial<Intents>) =>

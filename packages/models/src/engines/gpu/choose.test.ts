@@ -8,7 +8,7 @@ import type { Machine } from "./presence.js";
 
 const onDevice = (name: string, work: () => Promise<void>): void =>
   // compilers in software take their time
-  needs(softwareDriver !== undefined, withoutDriver)(name, work, 240_000);
+  needs(softwareDriver !== undefined, withoutDriver)(name, work);
 
 const nodeOptions = process.env.NODE_OPTIONS;
 let work: string;
