@@ -289,7 +289,10 @@ export class EmbeddedRuns implements Runs {
   }
 
   async value(id: string, hash: string): Promise<string> {
-    const text = this.#live.get(id)?.value(hash) ?? (await this.log?.value(hash));
+    const own = this.#live.get(id)?.value(hash);
+    if (own !== undefined) return own;
+    // equal values are there once for all runs: one that this run does not name is none of its own
+    const text = (await this.log?.names(id, hash)) ? await this.log?.value(hash) : undefined;
     if (text === undefined) throw noValue(hash);
     return text;
   }

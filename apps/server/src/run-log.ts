@@ -95,6 +95,11 @@ export class RunLog {
     return events;
   }
 
+  /** Whether an event of a run names a value. */
+  async names(id: string, hash: string): Promise<boolean> {
+    return (await this.#log.list(`events/${id}`)).some((batch) => batch.includes(`"$value":"${hash}"`));
+  }
+
   /** A value that an event names. */
   async value(hash: string): Promise<string | undefined> {
     return (await this.#log.blob(hash))?.toString();

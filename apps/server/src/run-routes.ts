@@ -21,6 +21,7 @@ const runBody = z.strictObject({
 type RunBody = z.infer<typeof runBody>;
 const resumeBody = z.strictObject({ budget: runBody.shape.budget });
 const runId = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/) });
+const runValue = runId.extend({ hash: z.string().regex(/^[0-9a-f]{64}$/) });
 const idempotency = z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() });
 
 /** What a client asks for when it starts a run. */
@@ -215,6 +216,15 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       const after = Math.max(0, Number.parseInt(String(headers["last-event-id"] ?? "0"), 10) || 0);
       await stream(service, reply, { id, after, signal });
       return reply;
+    },
+  );
+  server.get<{ Params: { id: string; hash: string } }>(
+    "/runs/:id/values/:hash",
+    { schema: { params: runValue }, config: { scope: "run", summary: "a long value that an event of a run names" } },
+    async ({ key, params: { id, hash } }, reply) => {
+      await find(service, key, id);
+      if (!runs.value) throw new TesseraError("NOT_FOUND", "events of this service hold their values");
+      return reply.type("application/json").send(await runs.value(id, hash));
     },
   );
   server.post<{ Params: { id: string } }>(

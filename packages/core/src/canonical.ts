@@ -12,7 +12,19 @@ export function canonicalJson(value: unknown): string {
   return `{${entries.join(",")}}`;
 }
 
-export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const longText = 1 << 14; // characters
+const remembered = 8;
+/** The latest long texts that were hashed: a value that passes many nodes is hashed once. */
+const latest: { readonly text: string; readonly hash: string }[] = [];
+
+export function sha256(text: string): string {
+  if (text.length < longText) return createHash("sha256").update(text).digest("hex");
+  const known = latest.find((one) => one.text === text);
+  if (known) return known.hash;
+  const hash = createHash("sha256").update(text).digest("hex");
+  if (latest.unshift({ text, hash }) > remembered) latest.pop();
+  return hash;
+}
 
 const isEmpty = (value: unknown): boolean =>
   value === undefined || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
