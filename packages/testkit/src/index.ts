@@ -3,6 +3,7 @@ export * from "./budgets.js";
 export * from "./clock.js";
 export * from "./every-kind.js";
 export * from "./host.js";
+export * from "./killed.js";
 export * from "./models.js";
 export * from "./needs.js";
 export * from "./operator.js";

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { type AnyOperator, flow, type Host, operator, type Records, sha256, text, value } from "@tessera/core";
-import { testRecords } from "@tessera/testkit";
+import { fourAtOnce, killed, kills, linesOf, testRecords } from "@tessera/testkit";
 import { everyKindInput } from "@tessera/testkit/every-kind";
 import fc from "fast-check";
 import { z } from "zod";
@@ -257,45 +256,25 @@ describe("records on disk", () => {
     for (let length = 0; length < whole.length; length += 23) await seen(whole.subarray(0, length));
   });
 
-  it("a run that was killed is resumed: the result is the undisturbed one, and no finished step runs again", async () => {
-    const expected = (await (await crashFlow(fresh(), 0)).run(everyKindInput, { seed: 7 })).output;
-    for (const after of [2, 5, 8]) {
-      const folder = fresh();
-      const ran = () =>
-        existsSync(join(folder, "ran")) ? readFileSync(join(folder, "ran"), "utf8").trim().split("\n") : [];
-      const child = spawn(
-        process.execPath,
-        [
-          "--conditions=@tessera/source",
-          `--import=${new URL("../../../../apps/setup/sources.mjs", import.meta.url)}`,
-          fileURLToPath(new URL("crash.fixture.ts", import.meta.url)),
-          "crash",
-          folder,
-        ],
-        { stdio: ["ignore", "ignore", "pipe"] },
-      );
-      let complaint = "";
-      child.stderr.on("data", (part) => {
-        complaint += part;
+  it(
+    `a process is killed ${kills} times: no finished step runs again, and the result is the undisturbed one`,
+    async () => {
+      const expected = (await (await crashFlow(fresh(), 0)).run(everyKindInput, { seed: 7 })).output;
+      const program = fileURLToPath(new URL("crash.fixture.ts", import.meta.url));
+      await fourAtOnce(kills, async (index) => {
+        const folder = fresh();
+        const ran = join(folder, "ran");
+        await killed({ program, words: ["crash", folder], ran, after: 1 + (index % 9), later: (index * 7) % 20 });
+        const { entries } = await diskRecords(`${folder}/records`).journal("run");
+        rmSync(ran);
+        expect((await (await crashFlow(folder, 0)).resume("run")).output).toEqual(expected);
+        expect(linesOf(ran).filter((path) => entries.has(path))).toEqual([]);
+        const quiet = [...entries.keys()].filter((path) => path.endsWith("elements") || path.endsWith("end"));
+        expect(linesOf(ran).length + entries.size - quiet.length).toBe(10);
       });
-      const ended = new Promise((resolve) => child.on("exit", resolve));
-      const noted = async () => (await diskRecords(`${folder}/records`).journal("run")).entries.size;
-      while ((ran().length < after || (await noted()) === 0) && child.exitCode === null)
-        await new Promise((resolve) => setTimeout(resolve, 2));
-      child.kill("SIGKILL");
-      await ended;
-      expect(complaint.replace(/^.*ExperimentalWarning.*$|^\(Use `node.*$/gm, "").trim()).toBe("");
-      const { entries: journal } = await diskRecords(`${folder}/records`).journal("run");
-      expect(journal.size).toBeGreaterThan(0);
-      rmSync(join(folder, "ran"));
-      const ready = await crashFlow(folder, 0);
-      expect((await ready.resume("run")).output).toEqual(expected);
-      for (const path of ran()) expect(journal.has(path)).toBe(false);
-      expect(
-        ran().length + [...journal.keys()].filter((path) => !path.endsWith("elements") && !path.endsWith("end")).length,
-      ).toBe(10);
-    }
-  });
+    },
+    kills * 10_000,
+  );
 
   it("constants need no record", async () => {
     const kit = testKit();
