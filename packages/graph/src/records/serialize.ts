@@ -10,34 +10,48 @@ const isPlain = (value: object): boolean => {
 };
 
 /**
- * A value of a port as JSON: typed arrays are written as base64, `undefined` members are left out.
- * @throws TesseraError BAD_OUTPUT for what cannot be kept: functions, class instances, circles.
+ * A value of a port as JSON, for states, events and answers: typed arrays are written as base64, `undefined` members are left
+ * out. Each distinct object is converted once. (Records keep more, exactly: `encode`.)
+ * @throws TesseraError BAD_OUTPUT for what JSON cannot say: functions, class instances, circles.
  */
-export function toJson(value: unknown, path = "value", above: readonly unknown[] = []): Json {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-  if (typeof value === "number") return Number.isFinite(value) ? value : { $number: String(value) };
-  if (typeof value === "object" && !above.includes(value)) {
-    const inside = [...above, value];
-    if (Array.isArray(value)) return value.map((member, index) => toJson(member ?? null, `${path}.${index}`, inside));
-    if (ArrayBuffer.isView(value)) {
-      const name = Object.prototype.toString.call(value).slice(8, -1);
-      if (name in arrays)
-        return {
-          $array: name,
-          base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"),
-        };
-    } else if (isPlain(value)) {
-      const entries = Object.entries(value)
-        .filter(([, member]) => member !== undefined)
-        .map(([key, member]) => [key, toJson(member, `${path}.${key}`, inside)] as const);
-      const plain = Object.fromEntries(entries);
-      return entries.some(([key]) => key.startsWith("$")) ? { $object: plain } : plain;
-    }
-  }
-  throw new TesseraError("BAD_OUTPUT", `${path} cannot be recorded: ${typeof value}`, {
+export function toJson(value: unknown, path = "value"): Json {
+  const known = new Map<object, Json>();
+  const inside = new Set<object>();
+  const convert = (given: unknown, at: string): Json => {
+    if (given === null || typeof given === "string" || typeof given === "boolean") return given;
+    if (typeof given === "number") return Number.isFinite(given) ? given : { $number: String(given) };
+    if (typeof given !== "object" || inside.has(given)) throw refused(given, at);
+    const before = known.get(given);
+    if (before !== undefined) return before;
+    inside.add(given);
+    const made = convertObject(given, at, convert);
+    inside.delete(given);
+    known.set(given, made);
+    return made;
+  };
+  return convert(value, path);
+}
+
+const refused = (value: unknown, path: string) =>
+  new TesseraError("BAD_OUTPUT", `${path} cannot be written as JSON: ${typeof value}`, {
     path,
-    hint: "ports carry JSON and typed arrays",
+    hint: "states, events and answers carry JSON and typed arrays",
   });
+
+function convertObject(value: object, path: string, convert: (value: unknown, path: string) => Json): Json {
+  if (Array.isArray(value)) return Array.from(value, (member, index) => convert(member ?? null, `${path}.${index}`));
+  if (ArrayBuffer.isView(value)) {
+    const name = Object.prototype.toString.call(value).slice(8, -1);
+    if (!(name in arrays)) throw refused(value, path);
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return { $array: name, base64: bytes.toString("base64") };
+  }
+  if (!isPlain(value)) throw refused(value, path);
+  const entries = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .map(([key, member]) => [key, convert(member, `${path}.${key}`)] as const);
+  const plain = Object.fromEntries(entries);
+  return entries.some(([key]) => key.startsWith("$")) ? { $object: plain } : plain;
 }
 
 /** The value that `toJson` wrote. */

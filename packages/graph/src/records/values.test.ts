@@ -22,7 +22,7 @@ const values = fc.letrec<{ value: unknown }>((tie) => ({
     fc.oneof(fc.string({ unit: "binary" }), fc.boolean(), fc.constant(null), fc.constant(undefined), fc.double()),
     fc.constantFrom(-0, Number.NaN, Number.POSITIVE_INFINITY, 1e308, "\ud800", "long ".repeat(300)),
     fc.bigInt(),
-    fc.date({ noInvalidDate: false }),
+    fc.date({ noInvalidDate: true }),
     fc.oneof(fc.float32Array(), fc.uint8Array(), fc.int32Array(), fc.bigInt64Array()),
     fc.uint8Array().map((bytes) => Buffer.from(bytes)),
     fc.uint8Array().map((bytes) => Uint8Array.from(bytes).buffer),
@@ -66,6 +66,7 @@ describe("values of ports", () => {
       }),
       { numRuns: 1000 },
     );
+    expect((decode(encode(new Date(Number.NaN))) as Date).getTime()).toBeNaN();
   });
 
   it("have one hash where they are equal, another where they differ, however they share their parts", () => {

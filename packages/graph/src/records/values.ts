@@ -96,13 +96,14 @@ class Writer {
   write(value: unknown, path: string): Json {
     const kind = kindOf(value, path);
     if (kind.kind === "json") return value as Json;
-    if (kind.kind === "scalar") return { [kind.tag]: kind.text };
+    if (kind.kind === "scalar" && typeof value !== "object") return { [kind.tag]: kind.text };
     const known = this.places.get(value as object);
     if (known !== undefined) {
       if (this.inside.has(value as object)) throw refused("a value that contains itself", path);
       return { $same: known };
     }
     this.places.set(value as object, this.places.size);
+    if (kind.kind === "scalar") return { [kind.tag]: kind.text };
     if (kind.kind === "bytes") return { $array: kind.tag, base64: kind.bytes.toString("base64") };
     this.inside.add(value as object);
     if (this.inside.size > deepest) throw refused(`nested deeper than ${deepest} levels`, path);
@@ -163,7 +164,7 @@ class Reader {
     if (typeof given.$number === "string") return Number(given.$number);
     if (typeof given.$undefined === "string") return undefined;
     if (typeof given.$bigint === "string") return BigInt(given.$bigint);
-    if (typeof given.$date === "string") return new Date(Number(given.$date));
+    if (typeof given.$date === "string") return this.keep(new Date(Number(given.$date)));
     if (typeof given.$same === "number") return this.objects[given.$same];
     if (typeof given.$array === "string") return this.keep(bytesOf(given.$array, String(given.base64)));
     if (typeof given.$sparse === "number") return this.sparse(given.$sparse, given.there as [number, Json][]);
