@@ -1,4 +1,4 @@
-import { baselineCommit, baselineModule } from "./measure/baseline.js";
+import step from "./engine-step.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile } from "./measure/rounds.js";
@@ -46,6 +46,11 @@ const modules: Record<string, string> = {
 
 /** The engine beside its rivals: each system in a process of its own, in interleaved rounds; medians. */
 export default async function engine(report: Report): Promise<void> {
+  await beside(report.part("engine"));
+  await step(report.part("engine, a step beside an earlier commit"));
+}
+
+async function beside(report: Report): Promise<void> {
   const running: Record<string, SystemProcess> = {};
   for (const [name, module] of Object.entries(modules)) {
     report.say(`starting ${name}`);
@@ -54,15 +59,6 @@ export default async function engine(report: Report): Promise<void> {
       running[name] = await SystemProcess.start(file, name);
     } catch (error) {
       report.miss(name, (error as Error).message);
-    }
-  }
-  for (const name of ["tessera", "tessera, events and validation"]) {
-    report.say(`starting ${name}, ${baselineCommit}`);
-    try {
-      const file = baselineModule("apps/bench", "engine-systems/tessera.js");
-      running[`${name}, ${baselineCommit}`] = await SystemProcess.start(file, name);
-    } catch (error) {
-      report.miss(`${name}, ${baselineCommit}`, (error as Error).message);
     }
   }
   try {
@@ -86,24 +82,9 @@ async function measure(report: Report, running: Readonly<Record<string, SystemPr
       report.add(name, metric, median, unit);
       medians[name] = { ...medians[name], [method]: median };
     }
-    if (method === "line") besideBaseline(report, figures);
   }
   for (const peer of ["LCEL RunnableSequence", "LangGraph.js"]) {
     const [ours, theirs] = [medians.tessera?.line, medians[peer]?.line];
     if (ours && theirs) report.add(peer, "line: times our cost", theirs / ours, "×");
-  }
-}
-
-/** A step's time as a share of what it was: the median of the rounds, and where nine rounds of ten lie. */
-function besideBaseline(report: Report, figures: Readonly<Record<string, readonly number[]>>): void {
-  for (const name of ["tessera", "tessera, events and validation"]) {
-    const [own, before] = [figures[name], figures[`${name}, ${baselineCommit}`]];
-    if (!own || !before) continue;
-    const ratios = own.map((sample, round) => sample / before[round]!);
-    const metric = `a step beside ${baselineCommit} (ends below 1.05)`;
-    report.add(name, metric, percentile(ratios, 0.5), "×");
-    report.add(name, `${metric}, from`, percentile(ratios, 0.05), "×");
-    report.add(name, `${metric}, to`, percentile(ratios, 0.95), "×");
-    if (percentile(ratios, 0.95) >= 1.05) report.say(`LOSES: ${name}: ${metric}`);
   }
 }

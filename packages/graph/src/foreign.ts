@@ -1,5 +1,5 @@
 // internal
-import { type Cache, messageOf, type Records, TesseraError } from "@tessera/core";
+import { type Cache, flag, messageOf, number, type Records, TesseraError, text } from "@tessera/core";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
@@ -38,8 +38,17 @@ export interface Misfit {
   readonly cause?: unknown;
 }
 
+/** Whether a value fits one of the schemas that say no more than its type: these are asked at every step. */
+const isPlainly = (schema: z.ZodType, value: unknown): boolean =>
+  schema === number
+    ? Number.isFinite(value)
+    : schema === text
+      ? typeof value === "string"
+      : schema === flag && typeof value === "boolean";
+
 /** Why a value does not fit a schema; undefined where it does. A value whose check throws does not fit. */
 export function misfit(schema: z.ZodType, value: unknown): Misfit | undefined {
+  if (isPlainly(schema, value)) return undefined;
   try {
     const { success, error } = schema.safeParse(value);
     if (success) return undefined;

@@ -86,9 +86,14 @@ export class Run implements Owner {
   private readonly audience: Audience | undefined;
   private warned: Set<string> | undefined;
   private name: string | undefined;
-  private readonly frames: Startable[] = [];
+  // the queue of what is ready: from `head` to `tail`; its lists keep their length, which costs less than to make them anew
+  private readonly frames: (Startable | undefined)[] = [];
   private readonly indexes: number[] = [];
+  private head = 0;
+  private tail = 0;
   private draining = false;
+  /** The time, while what ended just now is being told and what waited for it begins; reading the clock costs as much as a step. */
+  instant: number | undefined;
   private resolve!: (result: RunResult) => void;
   private reject!: (error: TesseraError) => void;
   readonly result = new Promise<RunResult>((resolve, reject) => {
@@ -131,37 +136,47 @@ export class Run implements Owner {
 
   /** Notes that a node of an activation is ready. */
   ready(frame: Startable, index: number): void {
-    this.frames.push(frame);
-    this.indexes.push(index);
+    this.frames[this.tail] = frame;
+    this.indexes[this.tail++] = index;
   }
 
   /** Runs what is ready, and what becomes ready by it, without recursion. */
   drain(): void {
     if (this.draining) return;
     this.draining = true;
-    let head = 0;
-    while (head < this.frames.length && !this.scope.over) {
-      const frame = this.frames[head]!;
-      const index = this.indexes[head++]!;
-      if (head === compactAt) {
-        this.frames.splice(0, head);
-        this.indexes.splice(0, head);
-        head = 0;
-      }
+    while (this.head < this.tail && !this.scope.over) {
+      const frame = this.frames[this.head]!;
+      const index = this.indexes[this.head]!;
+      this.frames[this.head++] = undefined; // so that it can be collected
+      if (this.head === this.tail || this.head === compactAt) this.compact();
       try {
         frame.start(index);
       } catch (thrown) {
         frame.broke(index, thrown);
       }
     }
-    this.frames.length = 0;
-    this.indexes.length = 0;
+    if (this.head < this.tail) this.frames.length = this.head = this.tail = 0;
     this.draining = false;
+  }
+
+  /** Takes what has been run out of the queue. */
+  private compact(): void {
+    if (this.head < this.tail) {
+      this.frames.splice(0, this.head);
+      this.indexes.splice(0, this.head);
+    }
+    this.tail -= this.head;
+    this.head = 0;
   }
 
   /** Whether anybody would hear an event that is made now. */
   get events(): boolean {
     return this.audience?.listens ?? false;
+  }
+
+  /** When what begins now began. */
+  get now(): number {
+    return this.instant ?? this.clock.now();
   }
 
   emit(event: FlowEvent): void {

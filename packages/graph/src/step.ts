@@ -7,7 +7,7 @@ import type { Reservation, ReservingStep } from "./ledger.js";
 import { enter, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Begin, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
-import { freeze, isOfFrozen } from "./records/freeze.js";
+import { freezeInput, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
@@ -125,7 +125,7 @@ class Step implements Context, ReservingStep, OuterStep {
   private started(): void {
     const { program, run } = this;
     if (!run.events) return;
-    this.began = run.clock.now();
+    this.began = run.now;
     run.emit({ type: "node-start", path: this.path, operator: program.name, input: this.input });
   }
 
@@ -168,6 +168,7 @@ class Step implements Context, ReservingStep, OuterStep {
 
   private call(): unknown {
     if (this.held) this.held.begun = true;
+    this.run.instant = undefined;
     const { within } = this.run;
     const before = enter(this);
     try {
@@ -244,16 +245,18 @@ class Step implements Context, ReservingStep, OuterStep {
     const output = this.take(given);
     if (!output) return;
     this.settle("finished");
-    if (this.run.events)
-      this.run.emit({
-        type: "node-end",
-        path: this.path,
-        output,
-        ms: this.run.clock.now() - this.began,
-        ...(from && { from }),
-      });
+    const { run } = this;
+    if (run.events) this.tellEnd(output, from);
     if (this.held?.refused) this.owner.refused(this.key, output);
     else this.owner.ended(this.key, output);
+    run.instant = undefined;
+  }
+
+  private tellEnd(output: Row, from: "journal" | "cache" | undefined): void {
+    const { run, path } = this;
+    run.instant = run.clock.now();
+    const ms = run.instant - this.began;
+    run.emit(from ? { type: "node-end", path, output, ms, from } : { type: "node-end", path, output, ms });
   }
 
   private fail(thrown: unknown): void {
@@ -281,7 +284,7 @@ class Step implements Context, ReservingStep, OuterStep {
 
   /** Freezes the input where it can be; what cannot be is compared after the work. */
   private guardInput(): void {
-    if (!freeze(this.input)) this.before = hashOf(this.input, "input");
+    if (!freezeInput(this.input, this.program.inputs)) this.before = hashOf(this.input, "input");
   }
 
   private checkInput(): boolean {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
 import { uniform } from "@tessera/core";
 import { Report } from "./report.js";
-import { interleave, percentile } from "./rounds.js";
+import { interleave, medianInterval, percentile } from "./rounds.js";
 import { vocabulary, zipfRanks } from "./words.js";
 
 afterEach(() => {
@@ -23,6 +23,25 @@ describe("percentile", () => {
     const samples = [5, 1, 4, 2, 3];
     expect([percentile(samples, 0.5), percentile(samples, 0.95), percentile(samples, 0)]).toEqual([3, 5, 1]);
     expect(percentile([], 0.5)).toBeNaN();
+  });
+});
+
+describe("medianInterval", () => {
+  it("holds the true median in about 95 of 100 cases, whatever the distribution", () => {
+    const random = uniform(7);
+    const draws: [() => number, number][] = [
+      [() => random(), 0.5],
+      [() => -Math.log(1 - random()), Math.LN2],
+    ];
+    for (const [draw, median] of draws) {
+      let held = 0;
+      for (let i = 0; i < 2000; i++) {
+        const [from, to] = medianInterval(Array.from({ length: 45 }, draw));
+        if (from <= median && median <= to) held++;
+      }
+      expect(held / 2000).toBeGreaterThan(0.93);
+      expect(held / 2000).toBeLessThan(0.99);
+    }
   });
 });
 

@@ -23,6 +23,17 @@ export function percentile(samples: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
+/**
+ * The interval that holds the median of what the samples are drawn from, in 95 of 100 cases: by the ranks of a binomial
+ * distribution, whatever the samples' own is.
+ */
+export function medianInterval(samples: readonly number[]): [from: number, to: number] {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const reach = 1.96 * Math.sqrt(sorted.length) * 0.5;
+  const at = (rank: number) => sorted[Math.min(sorted.length - 1, Math.max(0, rank))] ?? Number.NaN;
+  return [at(Math.floor(sorted.length / 2 - reach)), at(Math.ceil(sorted.length / 2 + reach))];
+}
+
 /** Milliseconds that a call takes. */
 export async function milliseconds(call: () => unknown): Promise<number> {
   const start = performance.now();

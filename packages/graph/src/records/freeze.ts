@@ -1,18 +1,27 @@
 // internal
 import { messageOf } from "@tessera/core";
+import type { Row } from "../program.js";
 
 const deep = new WeakSet<object>();
 
 /**
- * Freezes a value of a port with all it holds: lists and objects. False where something of it cannot be frozen: bytes, maps,
+ * Freezes an input: the row and, once each, what its ports hold. False where something of it cannot be frozen: bytes, maps,
  * sets, dates.
  */
-export function freeze(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || deep.has(value)) return true;
-  if (ArrayBuffer.isView(value)) return false;
-  const prototype = Object.getPrototypeOf(value);
-  const isPlain = Array.isArray(value) || prototype === null || Object.hasOwn(prototype, "isPrototypeOf");
-  if (!isPlain) return false;
+export function freezeInput(input: Row, ports: readonly { readonly port: string }[]): boolean {
+  let whole = true;
+  for (const { port } of ports) {
+    const value = input[port];
+    if (typeof value === "object" && value !== null && !freeze(value)) whole = false;
+  }
+  Object.freeze(input);
+  return whole;
+}
+
+/** Freezes a value with all it holds, lists and objects; what was frozen before is not looked at again. */
+function freeze(value: object): boolean {
+  if (deep.has(value)) return true;
+  if (!isPlain(value)) return false;
   let whole = true;
   const waiting: object[] = [value];
   const seen = new Set<object>(waiting);
@@ -20,7 +29,7 @@ export function freeze(value: unknown): boolean {
     Object.freeze(object);
     for (const member of Object.values(object)) {
       if (typeof member !== "object" || member === null || seen.has(member) || deep.has(member)) continue;
-      if (Array.isArray(member) || Object.getPrototypeOf(member) === null || isObject(member)) {
+      if (isPlain(member)) {
         seen.add(member);
         waiting.push(member);
       } else whole = false;
@@ -30,7 +39,12 @@ export function freeze(value: unknown): boolean {
   return whole;
 }
 
-const isObject = (value: object): boolean => Object.hasOwn(Object.getPrototypeOf(value), "isPrototypeOf");
+/** Whether it is a list or an object that no class made; of any realm. */
+function isPlain(value: object): boolean {
+  if (Array.isArray(value)) return true;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.hasOwn(prototype, "isPrototypeOf");
+}
 
 /** Whether an error is what a change of something frozen throws. */
 export function isOfFrozen(thrown: unknown): boolean {
