@@ -3,8 +3,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { readJson, root, workspaces } from "./setup.mjs";
 
 function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -82,10 +81,11 @@ ${entries.map(({ name, exported, comment, summary }) => `  [${JSON.stringify(nam
 /** Every generated file and its text. */
 export function generated() {
   const files = new Map();
-  for (const name of readdirSync(join(root, "packages"))) {
-    const folder = join(root, "packages", name, "src");
-    const manifest = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
-    if (name === "flows") files.set(join(folder, "catalogue.ts"), flowCatalogue(folder));
+  const packages = workspaces().filter((place) => relative(root, place).startsWith("packages"));
+  for (const place of packages) {
+    const folder = join(place, "src");
+    const manifest = readJson(join(place, "package.json"));
+    if (manifest.name === "@tessera/flows") files.set(join(folder, "catalogue.ts"), flowCatalogue(folder));
     if (manifest.tessera?.index !== "handwritten") files.set(join(folder, "index.ts"), indexOf(folder));
   }
   files.set(join(root, "docs/errors.md"), errorsPage(errorTable()));

@@ -174,7 +174,7 @@ def card(config: dict, state: dict[str, Tensor], model: Generator, run: Path) ->
         "- Data: programs that listprograms.py composes and runs; no text from elsewhere.",
         f"- Training: `python listcoder.py train`, {last['step']:,} steps, {last['tokens']:,} tokens with padding, {last['seconds'] / 60:.0f} minutes on one shared CPU core; loss of the last steps {last['loss']:.3f} nats a token that is learnt. Settings and seed {settings['seed']} are in config.json.",
         f"- What quantisation lost: weights {loss['mean']:.4f} on average and {loss['worst']:.4f} at worst (relative Frobenius norm).",
-        '- It reads the prompts that the operators of packages/coder write in the style "brief": `[modular]`, `[direct]`, `[revise]`, `[debug]`, the text of a problem as listprograms.py writes it, and what is shown.',
+        '- It reads the prompts that the operators of packages/operators/coder write in the style "brief": `[modular]`, `[direct]`, `[revise]`, `[debug]`, the text of a problem as listprograms.py writes it, and what is shown.',
         "- Licence: MIT.", "",
     ])  # fmt: skip
 

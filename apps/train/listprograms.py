@@ -233,7 +233,7 @@ def problem(program: Program, rng: random.Random, hidden_step: int | None = None
 
 
 def prompt(mode: str, text: str, parts: list[str] | None = None) -> str:
-    """The brief form of the prompts in packages/coder/src/prompts.ts."""
+    """The brief form of the prompts in packages/operators/coder/src/prompts.ts."""
     return "\n".join([f"[{mode}]", text, *(parts or [])])
 
 

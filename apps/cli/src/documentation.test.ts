@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -33,14 +33,35 @@ describe("the README", () => {
     expect(blocks("README.md", "json")).toEqual([read("docs/examples/ask.json")]);
   });
 
-  it("names only folders and pages that are there", () => {
-    const [, packages, apps] = /^ {4}packages\/\n(.*?)^ {4}apps\/\n(.*?)^$/ms.exec(read("README.md"))!;
-    const folders = (lines: string, parent: string) =>
-      [...lines.matchAll(/(?:^ {6}| {2,})([a-z]+) {2,}(?=\S)/gm)].map(([, name]) => `${parent}/${name}`);
+  /** The folders of a tree like README's, by their indentation. */
+  const foldersOf = (text: string): string[] => {
+    const parents: string[] = [];
+    const found: string[] = [];
+    for (const [, indent, name, slash] of text.matchAll(/^((?: {2}){2,5})([a-z]+)(\/|(?= {2}))/gm)) {
+      const depth = indent!.length / 2 - 2;
+      parents.length = depth;
+      if (slash) parents[depth] = name!;
+      else found.push([...parents, name].join("/"));
+    }
+    return found;
+  };
+
+  it("names every package and app, and nothing else", () => {
+    const there = ["packages", "packages/operators", "apps"].flatMap((parent) =>
+      readdirSync(join(root, parent))
+        .map((name) => `${parent}/${name}`)
+        .filter((folder) => existsSync(join(root, folder, "package.json"))),
+    );
+    expect(foldersOf(read("README.md")).sort()).toEqual(there.sort());
+    const planted = read("README.md").replace(/^ {6}server .*\n/m, "      servers     a folder that is not there\n");
+    expect(foldersOf(planted)).toContain("apps/servers");
+    expect(foldersOf(planted)).not.toContain("apps/server");
+  });
+
+  it("links to pages that are there", () => {
     const pages = [...read("README.md").matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
-    const named = [...folders(packages!, "packages"), ...folders(apps!, "apps"), ...pages];
-    expect(named).toEqual(expect.arrayContaining(["packages/core", "apps/setup", "docs/design.md"]));
-    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+    expect(pages).toContain("docs/design.md");
+    expect(pages.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 });
 

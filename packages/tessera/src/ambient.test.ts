@@ -38,7 +38,8 @@ const settings = {
     router.semantic.otherwise router.threshold.choices[] query.text-to-cypher.schema.nodes.*[]
     query.text-to-cypher.schema.relations.*.properties[] query.text-to-cypher.schema.relations.*.joins[][]
     retriever.adaptive.filter retriever.dense.filter retriever.hybrid.filter
-    retriever.multi-vector.filter retriever.sparse.filter`,
+    retriever.multi-vector.filter retriever.sparse.filter query.text-to-sql.functions[]
+    query.text-to-cypher.functions[]`,
   "data for passages, or the type of a port": `
     indexer.metadata.constants list.append.of list.compact.of list.difference.of list.flatten.of list.take.of`,
   "a pattern of literals or of a .gitignore, which takes linear time": `
@@ -143,8 +144,10 @@ function closureOf(file: string): string[] {
 describe("what the source of an operator of the catalogue can reach", () => {
   const kinds = ["coder", "data", "fuser", "generator", "indexer", "query", "reranker", "retriever", "router"];
   const files = kinds.flatMap((kind) => {
-    const index = readFileSync(join(packages, kind, "src/index.ts"), "utf8");
-    return [...index.matchAll(/from "\.\/(.+)\.js"/g)].map(([, path]) => join(packages, kind, "src", `${path}.ts`));
+    const index = readFileSync(join(packages, "operators", kind, "src/index.ts"), "utf8");
+    return [...index.matchAll(/from "\.\/(.+)\.js"/g)].map(([, path]) =>
+      join(packages, "operators", kind, "src", `${path}.ts`),
+    );
   });
   const namesIn = (file: string) => {
     const text = readFileSync(file, "utf8");

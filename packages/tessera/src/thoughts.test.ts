@@ -128,7 +128,7 @@ describe("thoughts of a model", () => {
   it("are parted in one place: no operator reads a model but by `ask`", () => {
     const direct = ["coder", "data", "fuser", "generator", "indexer", "query", "reranker", "retriever", "router"]
       .flatMap((name) => {
-        const folder = new URL(`../../${name}/src/`, import.meta.url);
+        const folder = new URL(`../../operators/${name}/src/`, import.meta.url);
         return readdirSync(folder, { recursive: true, encoding: "utf8" }).map((file) => new URL(file, folder));
       })
       .filter(({ pathname }) => pathname.endsWith(".ts") && !/\.(test|fixture)\.ts$/.test(pathname))
