@@ -17,8 +17,8 @@ export function doorOf(store: Store, index: Pick<ServedIndex, "upsert" | "delete
     search: (query, signal) => store.search(query, signal),
     ...(store.get && { get: (ids, principal) => store.get!(ids, principal) }),
     ...(store.check && { check: (signal) => store.check!(signal) }),
-    upsert: (passages) => index.upsert(passages),
-    delete: (ids) => index.delete(ids),
+    upsert: (passages, _, how) => index.upsert(passages, how),
+    delete: (ids, how) => index.delete(ids, how),
   };
 }
 

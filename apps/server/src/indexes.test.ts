@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
+import type { Store } from "@tessera/core";
 import { IndexFolder } from "./indexes.js";
 import { freshFolder, removeFolder } from "./service.fixture.js";
 
@@ -73,6 +74,27 @@ describe("the log of an index", () => {
     indexes = await IndexFolder.open(folder);
     const [hit] = await indexes.get("docs").search({ text: "399", top: 1 });
     expect(hit?.passage.id).toBe("a");
+    await indexes.close();
+  });
+
+  it("makes a change with an idempotency key once, also after a restart, by the door of a flow too", async () => {
+    let indexes = await IndexFolder.open(folder);
+    const index = await indexes.create("once");
+    const one = (text: string) => [{ id: "p", text, metadata: {} }];
+    const how = { idempotencyKey: "run:f/write" };
+    const door = async (): Promise<Store> => indexes.get("once").resources.store!["once.sparse"] as never;
+    await (await door()).upsert(one("of the step"), undefined, how);
+    await index.upsert(one("of somebody else"));
+    await (await door()).upsert(one("of the step"), undefined, how);
+    await indexes.close();
+    indexes = await IndexFolder.open(folder);
+    await (await door()).upsert(one("of the step"), undefined, how);
+    await (await door()).delete(["p"], { idempotencyKey: "run:f/other" });
+    await indexes.get("once").upsert(one("of somebody else"));
+    await (await door()).delete(["p"], { idempotencyKey: "run:f/other" });
+    const [hit] = await indexes.get("once").search({ text: "somebody", top: 5 });
+    expect(hit?.passage.text).toBe("of somebody else");
+    expect((await indexes.get("once").statistics()).passages).toBe(1);
     await indexes.close();
   });
 

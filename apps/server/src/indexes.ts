@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  type ChangeOptions,
   didYouMean,
   type Hit,
   type KeyedChange,
@@ -33,9 +34,9 @@ export interface ServedIndex {
   statistics(): Promise<IndexStatistics>;
   /** What flows name: the stores "<name>.sparse" and "<name>.dense", and the encoder "<name>.encoder". */
   readonly resources: Resources;
-  /** Passages of one id are a replacement. */
-  upsert(passages: readonly Passage[]): Promise<void>;
-  delete(ids: readonly string[]): Promise<void>;
+  /** Passages of one id are a replacement. A change whose idempotency key is kept already is not made again. */
+  upsert(passages: readonly Passage[], how?: ChangeOptions): Promise<void>;
+  delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
   /** By words. */
   search(query: Pick<StoreQuery, "text" | "top" | "principal">): Promise<Hit[]>;
 }
@@ -70,6 +71,8 @@ export function mergedResources(all: readonly Resources[]): Resources {
 }
 
 const spareBytes = 64 << 10;
+const keyPrefix = "\0made\0"; // of the keys of changes, which lie in the log beside the passages
+const keysKept = 100_000;
 
 /** An index in this process. A change is committed to a log, where each passage has its id as key, before it can be found. */
 class LoggedIndex implements ServedIndex {
@@ -77,6 +80,7 @@ class LoggedIndex implements ServedIndex {
   readonly encoder = new HashEncoder();
   readonly dense = new ExactStore({ space: this.encoder.space(), width: this.encoder.width });
   readonly #ids = new Set<string>();
+  readonly #made = new Set<string>(); // the idempotency keys of changes, the latest last
   #log!: KeyedLog;
   #changes: Promise<unknown> = Promise.resolve();
 
@@ -109,6 +113,11 @@ class LoggedIndex implements ServedIndex {
         beforeWrite: this.assertHeld,
         spareBytes,
         onOpen: (id, value) => {
+          if (id.startsWith(keyPrefix)) {
+            this.#made.delete(id);
+            if (value) this.#made.add(id);
+            return;
+          }
           passages.delete(id);
           if (value) passages.set(id, passage.parse(JSON.parse(value.toString())));
         },
@@ -162,21 +171,28 @@ class LoggedIndex implements ServedIndex {
     for (const { id } of made.upsert) this.#ids.add(id);
   }
 
-  #commit(made: Change): Promise<void> {
+  #commit(made: Change, { idempotencyKey }: ChangeOptions = {}): Promise<void> {
+    const key = idempotencyKey === undefined ? undefined : keyPrefix + idempotencyKey;
     const result = this.#changes.then(async () => {
-      await this.#log.commit(changesOf(made));
+      if (key !== undefined && this.#made.has(key)) return;
+      const [oldest] = key !== undefined && this.#made.size >= keysKept ? this.#made : [];
+      const keys: KeyedChange[] = key === undefined ? [] : [{ put: key, value: Buffer.from("1") }];
+      if (oldest !== undefined) keys.push({ delete: oldest });
+      await this.#log.commit([...changesOf(made), ...keys]);
+      if (key !== undefined) this.#made.add(key);
+      if (oldest !== undefined) this.#made.delete(oldest);
       await this.#apply(made);
     });
     this.#changes = result.catch(() => {});
     return result;
   }
 
-  upsert(passages: readonly Passage[]): Promise<void> {
-    return this.#commit({ upsert: [...new Map(passages.map((one) => [one.id, one])).values()] });
+  upsert(passages: readonly Passage[], how?: ChangeOptions): Promise<void> {
+    return this.#commit({ upsert: [...new Map(passages.map((one) => [one.id, one])).values()] }, how);
   }
 
-  delete(ids: readonly string[]): Promise<void> {
-    return this.#commit({ delete: [...ids] });
+  delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
+    return this.#commit({ delete: [...ids] }, how);
   }
 
   search(query: Parameters<ServedIndex["search"]>[0]): Promise<Hit[]> {

@@ -1,5 +1,5 @@
 // internal: loaded where a database is given
-import { type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
+import { type ChangeOptions, type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
 import { createTables } from "@tessera/durable";
 import { HashEncoder } from "@tessera/models";
 import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/retriever";
@@ -31,13 +31,13 @@ class DatabaseIndex implements ServedIndex {
     };
   }
 
-  async upsert(passages: readonly Passage[]): Promise<void> {
+  async upsert(passages: readonly Passage[], how?: ChangeOptions): Promise<void> {
     const texts = passages.map(({ title = "", text }) => `${title}\n${text}`);
-    await this.store.upsert(passages, await this.encoder?.encode(texts, { kind: "text" }));
+    await this.store.upsert(passages, await this.encoder?.encode(texts, { kind: "text" }), how);
   }
 
-  delete(ids: readonly string[]): Promise<void> {
-    return this.store.delete(ids);
+  delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
+    return this.store.delete(ids, how);
   }
 
   search(query: Parameters<ServedIndex["search"]>[0]): Promise<Hit[]> {
