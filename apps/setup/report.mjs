@@ -31,7 +31,13 @@ export function readReport(folder) {
         message: "Skipped without a reason: end its name with the reason in (parentheses).",
       });
   }
-  return { passed: report.numPassedTests, failures, skips };
+  return { passed: report.numPassedTests, failures, skips, ...processorSecondsOf(folder) };
+}
+
+/** What the tests of a package took of the processors, where the system counts it. */
+function processorSecondsOf(folder) {
+  const path = join(folder, ".test", "processor-time.json");
+  return existsSync(path) ? { processorSeconds: JSON.parse(readFileSync(path, "utf8")) } : {};
 }
 
 /** Rows of equal keys as aligned columns: the first to the left, the others to the right. */
@@ -42,6 +48,12 @@ export function table(rows) {
     .map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  "))
     .join("\n");
 }
+
+/** What a whole run took of the processors. */
+export const processorTimeLine = (seconds) =>
+  seconds === undefined
+    ? "This system does not count the processor time of descendants."
+    : `Build, checks and tests took ${Math.round(seconds)} seconds of processor time, all descendants counted.`;
 
 /** The last line of a run. */
 export const countLine = (passed, failed, skipped) =>

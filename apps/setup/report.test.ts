@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
-import { countLine, readReport, table } from "./report.mjs";
+import { countLine, processorTimeLine, readReport, table } from "./report.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "report-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,6 +46,14 @@ describe("a report", () => {
     ]);
   });
 
+  it("says what the tests took of the processors, where it was counted", () => {
+    mkdirSync(join(folder, ".test"), { recursive: true });
+    writeFileSync(join(folder, ".test", "processor-time.json"), "12.5");
+    expect(read({ numPassedTests: 0, testResults: [] })?.processorSeconds).toBe(12.5);
+    rmSync(join(folder, ".test", "processor-time.json"));
+    expect(read({ numPassedTests: 0, testResults: [] })).not.toHaveProperty("processorSeconds");
+  });
+
   it("takes a reason for each skip, and counts one without as a failure", () => {
     const testResults = [
       file("passed", [
@@ -67,6 +75,11 @@ describe("a report", () => {
 describe("what is printed", () => {
   it("ends with one plain line", () => {
     expect([countLine(3, 0, 0), countLine(3, 1, 2)]).toEqual(["3 passed, 0 failed", "3 passed, 1 failed, 2 skipped"]);
+  });
+
+  it("says the processor time, or that it is not counted", () => {
+    expect(processorTimeLine(61.6)).toContain(" 62 seconds of processor time");
+    expect(processorTimeLine(undefined)).toContain("does not count");
   });
 
   it("aligns columns", () => {

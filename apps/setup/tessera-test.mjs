@@ -1,13 +1,16 @@
 #!/usr/bin/env node
-// runs the tests of the package it is called in, on the sources, and leaves the counts in .test/report.json
+// runs the tests of the package it is called in, on the sources; leaves the counts in .test/report.json, and the seconds
+// of processor time in .test/processor-time.json where the system counts them
 import { spawn } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { descendantsSeconds } from "./processor-time.mjs";
 
 const require = createRequire(import.meta.url);
 const report = ".test/report.json";
-rmSync(report, { force: true });
+const processorTime = ".test/processor-time.json";
+for (const file of [report, processorTime]) rmSync(file, { force: true });
 mkdirSync(".test", { recursive: true });
 
 const child = spawn(
@@ -31,4 +34,8 @@ const child = spawn(
   ],
   { stdio: ["inherit", "ignore", "inherit"] },
 );
-child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+child.on("exit", (code, signal) => {
+  const seconds = descendantsSeconds();
+  if (seconds !== undefined) writeFileSync(processorTime, JSON.stringify(seconds));
+  process.exit(signal ? 1 : (code ?? 1));
+});

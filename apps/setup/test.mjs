@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { countLine, readReport, table } from "./report.mjs";
+import { descendantsSeconds } from "./processor-time.mjs";
+import { countLine, processorTimeLine, readReport, table } from "./report.mjs";
 import { environment, hasHnsw, main, root, say, setup, turbo, workspaces } from "./setup.mjs";
 
 const runs = join(root, ".turbo", "runs");
@@ -63,13 +64,15 @@ await main(() => {
       });
     failures.push(...report.failures.map((failure) => ({ place, ...failure })));
     skips.push(...report.skips.map((skip) => ({ place, ...skip })));
+    const kept = task?.cache?.status === "HIT";
     const { startTime = 0, endTime = 0 } = task?.execution ?? {};
     rows.push({
       package: place,
       passed: report.passed,
       failed: report.failures.length,
       skipped: report.skips.length,
-      seconds: task?.cache?.status === "HIT" ? "kept" : ((endTime - startTime) / 1000).toFixed(1),
+      seconds: kept ? "kept" : ((endTime - startTime) / 1000).toFixed(1),
+      "processor seconds": kept ? "kept" : (report.processorSeconds?.toFixed(1) ?? "unknown"),
     });
   }
   for (const task of tasks)
@@ -83,6 +86,7 @@ await main(() => {
   for (const { place, name, message } of failures)
     console.log(`\nFAILED  ${place}: ${name}\n${message.replace(/^/gm, "    ")}`);
   const passed = rows.reduce((sum, row) => sum + row.passed, 0);
+  console.log(`\n${processorTimeLine(descendantsSeconds())}`);
   console.log(`\n${countLine(passed, failures.length, skips.length)}`);
   if (failures.length > 0) process.exitCode = 1;
 });
