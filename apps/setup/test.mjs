@@ -1,4 +1,5 @@
 // npm test: sets up, then builds, type-checks, lints and tests every package, and counts
+// npm run test:long (--long) does the same with the counts and sizes that take long (`countOf` and `isLong` of the testkit)
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
@@ -7,6 +8,7 @@ import { descendantsSeconds } from "./processor-time.mjs";
 import { countLine, processorTimeLine, readReport, table } from "./report.mjs";
 import { environment, hasHnsw, main, root, say, setup, turbo, workspaces } from "./setup.mjs";
 
+const long = process.argv.includes("--long");
 const runs = join(root, ".turbo", "runs");
 
 /** What decides, besides the sources, which tests can run here: a result of another state of the machine is not reused. */
@@ -19,6 +21,7 @@ function machine() {
   if (existsSync(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera", "lavapipe")))
     present.push("lavapipe");
   if (existsSync(join(root, "..", "shared", "data"))) present.push("data");
+  if (long) present.push("long");
   return [process.version, process.platform, process.arch, ...present].join(" ");
 }
 
@@ -30,7 +33,11 @@ function runTasks() {
   const { status } = spawnSync(
     process.execPath,
     [...turbo, "run", ...tasks, "--continue=always", "--concurrency=2", "--summarize", "--output-logs=hash-only"],
-    { cwd: root, env: { ...environment(), TESSERA_MACHINE: machine() }, stdio: ["ignore", "inherit", "inherit"] },
+    {
+      cwd: root,
+      env: { ...environment(), TESSERA_MACHINE: machine(), TESSERA_LONG: long ? "1" : "" },
+      stdio: ["ignore", "inherit", "inherit"],
+    },
   );
   const summary = existsSync(runs) && readdirSync(runs).find((name) => name.endsWith(".json"));
   return { status, tasks: summary ? JSON.parse(readFileSync(join(runs, summary), "utf8")).tasks : [] };

@@ -1,7 +1,7 @@
 // Experiments E0 to E9 of docs/models/gpu.md, one JSON line a figure:
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/bench/gpu/experiments.ts
 //   … --tiny --driver ICD.json    tiny shapes on a driver in software: shows that everything runs, measures nothing
-//   … --soak 8                    eight minutes of mixed load instead
+//   … --soak 8                    eight minutes of mixed load instead; with --only, after those
 //   … --only E3,E4                some of them
 //   … --precision fp32            the precision of the timings
 //   … --cuda LIBRARY              CUDA's driver for E8, where it is not libcuda.so.1
@@ -66,7 +66,7 @@ async function boot(engine: GpuEngine, opened: number): Promise<void> {
 async function products(engine: GpuEngine): Promise<void> {
   const rows = tiny ? 64 : 16384;
   const repeats = tiny ? 1 : 50;
-  for (const [inputs, outputs] of productSizes) {
+  for (const [inputs, outputs] of tiny ? productSizes.slice(0, 1) : productSizes) {
     const [k, n] = tiny ? [inputs / 16, outputs / 16] : [inputs, outputs];
     const seconds = await engine.measure({ kind: "product", rows, inputs: k, outputs: n, repeats });
     const rate = (2 * rows * k * n * repeats) / seconds / 1e12;
@@ -82,12 +82,12 @@ async function dispatches(engine: GpuEngine): Promise<void> {
   report.figure("E2", "120 dependent dispatches", seconds * 1000, "ms", { most: 0.8 });
 }
 
-if (options.soak !== undefined)
-  await report.experiment("E6", () => within((engine) => soak(report, engine, Number(options.soak))));
+const soakAlone = options.soak !== undefined && wanted === undefined;
+if (soakAlone) await report.experiment("E6", () => within((engine) => soak(report, engine, Number(options.soak))));
 else {
   const own: OwnFigures = {};
   const opened = performance.now();
-  if (asked("E0", "E1", "E2", "E3", "E3b", "E4", "E5", "E9"))
+  if (options.soak !== undefined || asked("E0", "E1", "E2", "E3", "E3b", "E4", "E5", "E9"))
     await report.experiment("E0", () =>
       within(async (engine) => {
         await experiment("E0", () => boot(engine, opened));
@@ -103,6 +103,7 @@ else {
           await greedyAgreement(report, exact).finally(() => exact.close());
         });
         await experiment("E9", () => host(report, engine, own));
+        if (options.soak !== undefined) await report.experiment("E6", () => soak(report, engine, Number(options.soak)));
       }),
     );
   const torch = asked("E7") ? await torchFigures(report) : new Map<string, number>();

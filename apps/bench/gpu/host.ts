@@ -26,7 +26,7 @@ export async function host(report: Report, engine: GpuEngine, own: OwnFigures): 
     { tokensPerBatch: 16_384, waitingTokens: 2 ** 26 },
   );
   try {
-    const texts = await sources(tiny ? 8 : 16_384);
+    const texts = (await sources(tiny ? 4 : 16_384)).map((text) => (tiny ? text.slice(0, 200) : text));
     const tokens = texts.reduce((sum, text) => sum + tokenizer.encode(text, 512).length, 0);
     const callers = tiny ? 2 : 64;
     const each = texts.length / callers;

@@ -4,6 +4,7 @@ export * from "./clock.js";
 export * from "./every-kind.js";
 export * from "./host.js";
 export * from "./killed.js";
+export * from "./long.js";
 export * from "./models.js";
 export * from "./needs.js";
 export * from "./operator.js";

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { countOf } from "./long.js";
 
 export interface Victim {
   /** The program, as a TypeScript file, and what it is given. */
@@ -36,8 +37,8 @@ export async function killed({ program, words, ran, after, later }: Victim): Pro
 export const linesOf = (path: string): string[] =>
   existsSync(path) ? readFileSync(path, "utf8").split("\n").filter(Boolean) : [];
 
-/** How often a test kills: 200 times where TESSERA_LONG is set (`npm run test:long`), else a few times. */
-export const kills = process.env.TESSERA_LONG ? 200 : 6;
+/** How often a test kills. */
+export const kills = countOf({ usual: 6, long: 200 });
 
 /** Does a work for 0, 1, …, `count` − 1, four at a time. */
 export async function fourAtOnce(count: number, work: (index: number) => Promise<void>): Promise<void> {

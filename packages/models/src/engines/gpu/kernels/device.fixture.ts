@@ -28,9 +28,17 @@ const [, half] = await Promise.all([infoOf(children.f32), infoOf(children.f16)])
 /** The matrix units of the device that computes fp16. */
 export const { units } = half;
 
-export const closeDevices = (): void => {
-  for (const child of Object.values(children)) if (child?.connected) child.disconnect();
-};
+/** Ends the devices' processes, and waits for their ends. */
+export async function closeDevices(): Promise<void> {
+  await Promise.all(
+    Object.values(children).map(async (child) => {
+      if (!child?.connected) return;
+      const ended = once(child, "exit");
+      child.disconnect();
+      await ended;
+    }),
+  );
+}
 
 /** Compilers in software take seconds for a kernel where other work is done beside. */
 const timeoutMs = 120_000;
