@@ -1,12 +1,12 @@
 import { mean, TesseraError } from "@tessera/core";
-import type { QuestionResult } from "./results.js";
 import {
   type BootstrapSettings,
   bootstrap,
   type Interval,
   type PairedInterval,
   pairedBootstrap,
-} from "./statistics.js";
+} from "../measures/statistics.js";
+import type { QuestionResult } from "../runs/results.js";
 
 /** The mean of a measure over the questions that have it, with its interval. */
 export interface Figure extends Interval {

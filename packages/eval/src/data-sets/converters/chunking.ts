@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
+import type { Span } from "../../measures/spans.js";
 import { type Converter, parsePublished, readPublished, shaped } from "../converter.js";
 import { readCsv } from "../csv.js";
-import type { Span } from "../spans.js";
 
 /** Documents, and questions with the stretches of one document that answer them, in characters. */
 export interface SpanQuestions {

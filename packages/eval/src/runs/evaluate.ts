@@ -11,8 +11,8 @@ import {
   TesseraError,
 } from "@tessera/core";
 import type { CompiledFlow } from "@tessera/graph";
-import type { Question } from "./dataset.js";
-import { answerMeasures, foundIds, rankingMeasures } from "./measures.js";
+import type { Question } from "../data-sets/data-set.js";
+import { answerMeasures, foundIds, rankingMeasures } from "../measures/measures.js";
 import { type QuestionResult, ResultFile } from "./results.js";
 
 export interface EvaluationProgress {

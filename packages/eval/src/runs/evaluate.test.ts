@@ -4,9 +4,9 @@ import { describe, expect, it } from "@jest/globals";
 import { answer, type Context, cite, type FlowDocument, type Hit, hits, operator, text } from "@tessera/core";
 import { compile } from "@tessera/graph";
 import { z } from "zod";
-import type { Question } from "./dataset.js";
+import type { Question } from "../data-sets/data-set.js";
+import { temporaryFolder } from "../data-sets/folder.fixture.js";
 import { evaluate } from "./evaluate.js";
-import { temporaryFolder } from "./folder.fixture.js";
 import { type QuestionResult, readResults } from "./results.js";
 
 const hitOf = (id: string, parent?: string): Hit => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
+import type { QuestionResult } from "../runs/results.js";
 import { summarise } from "./figures.js";
 import { type GridCell, htmlReport } from "./report.js";
-import type { QuestionResult } from "./results.js";
 
 const cellOf = (flow: string, values: readonly number[]): GridCell => {
   const results: QuestionResult[] = values.map((value, index) => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
+import type { QuestionResult } from "../runs/results.js";
 import { compare, summarise } from "./figures.js";
-import type { QuestionResult } from "./results.js";
 
 const resultOf = (id: string, value: number | undefined, flow = "f"): QuestionResult => ({
   flow,

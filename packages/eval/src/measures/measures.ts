@@ -1,6 +1,6 @@
 import type { Answer, Hit } from "@tessera/core";
+import type { Question } from "../data-sets/data-set.js";
 import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, rougeL } from "./answers.js";
-import type { Question } from "./dataset.js";
 import { allAt, averagePrecision, ndcgAt, precisionAt, recallAt, reciprocalRank } from "./ranking.js";
 
 /** What is measured of one question, by name; a measure that has no value there is left out. */

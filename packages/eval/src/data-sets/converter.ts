@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import type { DataSet } from "./dataset.js";
+import type { DataSet } from "./data-set.js";
 
 /** Makes a data set of a published one. */
 export interface Converter {

@@ -2,7 +2,7 @@ import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { messageOf, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { linesOf, parseLine } from "./jsonl.js";
+import { linesOf, parseLine } from "../data-sets/jsonl.js";
 
 const questionResult = z.strictObject({
   /** The flow's name and the content hash of its document. */

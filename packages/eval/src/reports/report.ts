@@ -1,6 +1,6 @@
+import { showNumber } from "../measures/statistics.js";
+import type { QuestionResult } from "../runs/results.js";
 import { compare, type Figure, type Summary } from "./figures.js";
-import type { QuestionResult } from "./results.js";
-import { showNumber } from "./statistics.js";
 
 /** One cell of a grid: what a flow did with a data set under a model. */
 export interface GridCell {

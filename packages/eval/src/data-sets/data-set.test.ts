@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import type { Passage } from "@tessera/core";
 import fc from "fast-check";
-import { readCorpus, readDataSet, revisionOf, writeDataSet } from "./dataset.js";
+import { readCorpus, readDataSet, revisionOf, writeDataSet } from "./data-set.js";
 import { temporaryFolder } from "./folder.fixture.js";
 
 const corpus = '{"id":"p","text":"a passage"}\n';

@@ -6,10 +6,10 @@ import { describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
 import { parseWithNaN } from "./converter.js";
 import { converters } from "./converters/catalogue.js";
-import { readDataSet, writeDataSet } from "./dataset.js";
+import { readDataSet, writeDataSet } from "./data-set.js";
 import { temporaryFolder } from "./folder.fixture.js";
 
-const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+const fixtures = fileURLToPath(new URL("../../fixtures", import.meta.url));
 const convert = (name: string) => converters.get(name)!.read(fixtures);
 
 describe("converters", () => {
@@ -182,7 +182,7 @@ describe("converters", () => {
     ]);
   });
 
-  const data = process.env.TESSERA_DATA ?? fileURLToPath(new URL("../../../../shared/data", import.meta.url));
+  const data = process.env.TESSERA_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
   needs(existsSync(data), `there is no published data at TESSERA_DATA`)(
     "there is one for each published data set",
     () => {
