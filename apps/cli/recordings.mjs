@@ -66,10 +66,7 @@ export function runnableSamples(root, flows) {
 
 /** What the grid over the town asks of a model: every question, by both rows that a grid always has and by two flows. */
 async function townAnswers(data, flows, ruledModel) {
-  const [{ readDataSet }, { baselines }] = await Promise.all([
-    import("@tessera/eval"),
-    import("./src/commands/evaluate-grid.ts"),
-  ]);
+  const { baselines, readDataSet } = await import("@tessera/eval");
   const inputs = (await readDataSet(data)).questions.map(({ question }) => ({ query: question }));
   const documents = [...baselines(true), ...["rrr", "step-back"].map((name) => flows.get(name).flow.document)];
   const runs = documents.map((document) => [document, ...inputs]);

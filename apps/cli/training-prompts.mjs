@@ -12,11 +12,10 @@ const passages = [
 const query = "What does <a> return 🚀?";
 
 export async function trainingPrompts() {
-  const [{ compile }, { operators, ResourceHost }, { corpusResources }, { modelFlows }] = await Promise.all([
+  const [{ compile }, { operators, ResourceHost }, { corpusResources, modelFlows }] = await Promise.all([
     import("@tessera/graph"),
     import("@tessera/tessera"),
-    import("./src/corpus.ts"),
-    import("./src/generator-flows.ts"),
+    import("@tessera/eval"),
   ]);
   const prompts = { passages: passages.map(({ text, source }) => ({ text, ...source })), query, system: {}, user: {} };
   for (const [task, document] of Object.entries(modelFlows)) {

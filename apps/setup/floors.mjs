@@ -13,8 +13,9 @@ export const floors = {
   langchain: ["core", "graph"],
   durable: ["core", "graph"],
   telemetry: ["core", "graph"],
-  eval: ["core", "graph"],
   tessera: library,
+  // evaluation measures the product as it is composed, and runs single operators; nothing stands on it but apps
+  eval: ["core", "graph", "models", ...operators, "flows", "tessera"],
   testkit: ["core"],
 };
 

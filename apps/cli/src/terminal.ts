@@ -1,4 +1,5 @@
 import { type ErrorCode, messageOf, TesseraError } from "@tessera/core";
+import type { Output } from "@tessera/eval";
 import cliProgress from "cli-progress";
 import Table from "cli-table3";
 import { colors } from "./colors.js";
@@ -16,7 +17,8 @@ export interface TerminalOptions {
 }
 
 /** Where the commands print: tables and colours for people, JSON for machines, progress only on a terminal. */
-export class Terminal {
+export class Terminal implements Output {
+  readonly style = colors;
   private bar: cliProgress.SingleBar | undefined;
   private stage = "";
 
@@ -44,6 +46,11 @@ export class Terminal {
   note(text: string): void {
     this.clear();
     if (!this.json) this.err.write(`${colors.dim(text)}\n`);
+  }
+
+  /** A line on standard error, under --json too: what is missing must not be missed. */
+  alert(text: string): void {
+    this.err.write(`${text}\n`);
   }
 
   /** For machines; nothing without --json. */

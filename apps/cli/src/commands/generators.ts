@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { complete, type GenerateRequest, type Json, messageOf, TesseraError } from "@tessera/core";
+import { moduleSvg, moduleText } from "@tessera/eval";
 import {
   convertToEmergent,
   cpuEngine,
@@ -19,7 +20,6 @@ import {
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
 import { openEngine } from "../engine.js";
-import { moduleSvg, moduleText } from "../module-map.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

@@ -1,11 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { openSandbox, quickjs } from "@tessera/coder";
 import { messageOf, type Passage } from "@tessera/core";
-import { readCorpus } from "@tessera/eval";
+import { corpusResources, readCorpus } from "@tessera/eval";
 import { SqliteDatabase } from "@tessera/query";
 import type { Resources } from "@tessera/tessera";
 import { defaultEncoder, openSource } from "../codebase.js";
-import { corpusResources } from "../corpus.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
 import { foldersOf } from "../folders.js";

@@ -1,3 +1,4 @@
+// internal
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { type Converter, ofJson, shaped } from "../converter.js";

@@ -1,3 +1,4 @@
+// internal
 import { z } from "zod";
 import { type Converter, idsOf, ofJson, shaped } from "../converter.js";
 

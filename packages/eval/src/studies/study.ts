@@ -1,0 +1,45 @@
+// internal
+import { TesseraError, uniform } from "@tessera/core";
+import type { CodeEncoder } from "@tessera/models";
+import { ResourceHost } from "@tessera/tessera";
+import type { DataSet } from "../data-sets/data-set.js";
+import type { Output } from "../reports/output.js";
+import { corpusResources } from "../runs/corpus.js";
+
+/** What every study may be told. */
+export interface StudyOptions {
+  /** The first so many questions; each study has its own default. */
+  readonly limit?: number;
+  /** Opens the trained encoder that makes the vectors; the study closes it. Without it, hash features make them. */
+  readonly openEncoder?: () => Promise<CodeEncoder>;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs some work over the stores of a corpus, and closes all of it. */
+export async function withCorpus<T>(
+  output: Output,
+  { passages }: DataSet,
+  { signal, openEncoder }: StudyOptions,
+  work: (host: ResourceHost) => Promise<T>,
+): Promise<T> {
+  const encoder = await openEncoder?.();
+  const progress = (done: number): void => output.progress("embed", done, passages.length);
+  const host = new ResourceHost(corpusResources(passages, { encoder, signal, progress }));
+  try {
+    return await work(host);
+  } finally {
+    output.clear();
+    await host.close();
+    await encoder?.close?.();
+  }
+}
+
+/** A context for operators that are run one by one, with random numbers of a fixed seed (Park and Miller 1988). */
+export function studyContext(signal: AbortSignal = new AbortController().signal) {
+  return { path: "study", signal, random: uniform(0), emit: () => {}, spend: () => {} };
+}
+
+/** @throws TesseraError BAD_SOURCE where the data set is too small for what a study divides it into. */
+export function atLeast(least: number, count: number, what: string): void {
+  if (count < least) throw new TesseraError("BAD_SOURCE", `the study needs ${least} ${what}, there are ${count}`);
+}
