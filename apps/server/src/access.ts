@@ -1,6 +1,6 @@
 import { TesseraError } from "@tessera/core";
-import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { Key, KeyRing } from "./keys.js";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Key, KeyRing, Scope } from "./keys.js";
 import type { Meter } from "./meter.js";
 import { methodsByAddress, sendShaped } from "./refusals.js";
 
@@ -14,12 +14,8 @@ declare module "fastify" {
 /** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
 export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: Meter): void {
   server.decorateRequest("key", null as unknown as Key);
-  const check = async (request: FastifyRequest): Promise<void> => {
-    // what says nothing about itself is for those who run things; an address that is none is told from none
-    const { scope = request.is404 ? "none" : "run" } = request.routeOptions.config ?? {};
-    if (scope === "open") return;
-    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-    const key = token === undefined ? undefined : await keys.verify(token);
+  /** @throws TesseraError where the request is refused */
+  const admit = (request: FastifyRequest, key: Key | undefined, scope: Scope | "none"): void => {
     if (!key)
       throw new TesseraError("UNAUTHENTICATED", "this address needs a key", {
         hint: "send `Authorization: Bearer tsr_…`; `tessera keys create` makes one",
@@ -31,21 +27,46 @@ export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: M
       });
     request.key = key;
   };
+  /** Nothing where it is admitted already: a promise costs as much as the rest of it. */
+  const check = (request: FastifyRequest): Promise<void> | undefined => {
+    // what says nothing about itself is for those who run things; an address that is none is told from none
+    const { scope = request.is404 ? "none" : "run" } = request.routeOptions.config ?? {};
+    if (scope === "open") return undefined;
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+    const known = token === undefined ? undefined : keys.known(token);
+    if (token === undefined || known) return void admit(request, known, scope);
+    return keys.verify(token).then((key) => admit(request, key, scope));
+  };
   const methodsAt = methodsByAddress(server);
-  server.addHook("onRequest", async (request, reply) => {
-    if (request.method === "OPTIONS" && request.headers["access-control-request-method"]) return;
-    try {
-      await check(request);
-      if (request.is404) {
-        const allowed = methodsAt(request.url);
-        if (allowed.length === 0) throw new TesseraError("NOT_FOUND", `there is no ${request.method} at this address`);
-        reply.header("allow", allowed.join(", "));
-        throw new TesseraError("METHOD_NOT_ALLOWED", `this address takes ${allowed.join(", ")}, not ${request.method}`);
-      }
-    } catch (thrown) {
+  const refuseStrange = (request: FastifyRequest, reply: FastifyReply): void => {
+    if (!request.is404) return;
+    const allowed = methodsAt(request.url);
+    if (allowed.length === 0) throw new TesseraError("NOT_FOUND", `there is no ${request.method} at this address`);
+    reply.header("allow", allowed.join(", "));
+    throw new TesseraError("METHOD_NOT_ALLOWED", `this address takes ${allowed.join(", ")}, not ${request.method}`);
+  };
+  server.addHook("onRequest", (request, reply, done) => {
+    if (request.method === "OPTIONS" && request.headers["access-control-request-method"]) return done();
+    const refuse = (thrown: unknown): void => {
       // an address that is none belongs to no plugin, whose error handler would know its shape
-      if (request.is404) return sendShaped(thrown, request, reply);
-      throw thrown;
+      if (request.is404) sendShaped(thrown, request, reply);
+      else done(thrown as Error);
+    };
+    const admitted = () => {
+      try {
+        refuseStrange(request, reply);
+      } catch (thrown) {
+        return refuse(thrown);
+      }
+      done();
+    };
+    let checking: Promise<void> | undefined;
+    try {
+      checking = check(request);
+    } catch (thrown) {
+      return refuse(thrown);
     }
+    if (checking) checking.then(admitted, refuse);
+    else admitted();
   });
 }

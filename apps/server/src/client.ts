@@ -3,25 +3,77 @@ import { TesseraError } from "@tessera/core";
 import type { Runs } from "@tessera/graph";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
-/**
- * Aborts when the client goes before it has its whole answer: at once where it has gone already, since this is asked after
- * its body was read and its key was looked up.
- */
-export function clientSignal({ raw: { socket } }: FastifyRequest, { raw: response }: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  const gone = (): void => {
-    socket.off("close", gone);
-    if (!response.writableFinished) controller.abort(new TesseraError("ABORTED", "the client is gone"));
-  };
-  if (response.destroyed || socket.destroyed) gone();
-  else {
-    // a response that waits behind another one of its connection hears nothing of the connection's end
-    socket.setMaxListeners(0).once("close", gone);
-    response.once("close", gone);
-    response.once("finish", () => socket.off("close", gone));
+/** Who waits for an answer, until it is whole. Costs nothing but its listener on the connection, which all share. */
+export class Client {
+  /** Whether the client has gone before it had its whole answer. */
+  gone = false;
+  #controller: AbortController | undefined;
+  #leave: (() => void) | undefined;
+
+  /** Is asked for after the body was read and the key was looked up: the client may have gone already. */
+  constructor(
+    { raw: { socket } }: FastifyRequest,
+    private readonly reply: FastifyReply,
+  ) {
+    const { raw: response } = reply;
+    if (response.destroyed || socket.destroyed) {
+      this.#left();
+      return;
+    }
+    let waiting = waitingOn.get(socket);
+    if (!waiting) {
+      waiting = [];
+      waitingOn.set(socket, waiting);
+      // a response that waits behind another one of its connection hears nothing of the connection's end
+      socket.once("close", clientsLeft);
+    }
+    // requests that are sent ahead are answered in their order
+    while (waiting[0]?.reply.raw.writableFinished) waiting.shift();
+    waiting.push(this);
   }
-  return controller.signal;
+
+  static left(client: Client): void {
+    client.#left();
+  }
+
+  #left(): void {
+    if (this.reply.raw.writableFinished) return;
+    this.gone = true;
+    this.#controller?.abort(leftError());
+    this.#leave?.();
+  }
+
+  /** @throws TesseraError ABORTED where it has gone */
+  throwIfAborted(): void {
+    if (this.gone) throw leftError();
+  }
+
+  /** Aborts when it goes. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.gone) this.#controller.abort(leftError());
+    }
+    return this.#controller.signal;
+  }
+
+  /** Calls somebody when it goes, or has gone; one call, the latest. */
+  whenGone(leave: (() => void) | undefined): void {
+    this.#leave = leave;
+    if (this.gone) leave?.();
+  }
 }
+
+const leftError = () => new TesseraError("ABORTED", "the client is gone");
+const waitingOn = new WeakMap<object, Client[]>();
+
+function clientsLeft(this: object): void {
+  for (const client of waitingOn.get(this) ?? []) Client.left(client);
+}
+
+/** Aborts when the client goes before it has its whole answer; at once where it has gone already. */
+export const clientSignal = (request: FastifyRequest, reply: FastifyReply): AbortSignal =>
+  new Client(request, reply).signal;
 
 /** Cancels a run that nobody else will ask for when its client goes, or has gone; what is returned ends this. */
 export function endWith(signal: AbortSignal, runs: Pick<Runs, "cancel">, id: string): () => void {

@@ -4,21 +4,20 @@ import {
   type Budget,
   cancellation,
   defaultRetention,
-  type FlowEvents,
   firstState,
   keysOf,
+  type LaunchedRun,
+  type LaunchOptions,
   type Retention,
   type RunEvent,
   type RunRequest,
   type RunState,
-  type RunStream,
   type Runs,
   resumed,
   spentOf,
   toJson,
 } from "@tessera/graph";
 import type { Tessera } from "@tessera/tessera";
-import { EventEmitter } from "eventemitter3";
 import { asTesseraError } from "./errors.js";
 import { InTurn } from "./in-turn.js";
 import { type EventLimits, eventLimits, LiveRun } from "./live-run.js";
@@ -32,7 +31,7 @@ const liveShare = 0.4;
 
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
-type Begin = (live: LiveRun, events: FlowEvents) => Promise<RunStream<unknown>>;
+type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Promise<LaunchedRun<unknown>>;
 
 /**
  * Runs in this process. States and events lie in the log of the service, beside the records of the framework object. Without
@@ -41,7 +40,9 @@ type Begin = (live: LiveRun, events: FlowEvents) => Promise<RunStream<unknown>>;
 export class EmbeddedRuns implements Runs {
   readonly #live = new Map<string, LiveRun>();
   readonly #turns = new InTurn();
-  readonly #changing = new Map<string, number>();
+  /** Without a log: the bytes of the runs that have ended, those that ended first in front. */
+  readonly #ended = new Map<string, number>();
+  #endedBytes = 0;
   readonly #limits: EventLimits;
   readonly #bytes: number;
   #pruning = false;
@@ -76,15 +77,8 @@ export class EmbeddedRuns implements Runs {
   }
 
   /** Changes of one run come one after another: two requests of one id at the same time are one run. */
-  async #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
-    this.#changing.set(id, (this.#changing.get(id) ?? 0) + 1);
-    try {
-      return await this.#turns.do(id, work);
-    } finally {
-      const left = this.#changing.get(id)! - 1;
-      if (left === 0) this.#changing.delete(id);
-      else this.#changing.set(id, left);
-    }
+  #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.do(id, work);
   }
 
   start(request: RunRequest): Promise<RunState> {
@@ -102,8 +96,8 @@ export class EmbeddedRuns implements Runs {
     this.#assertOpen(id);
     await this.tessera.flow(flow);
     const live = new LiveRun(state, 0, this.#limits, this.log);
-    return this.#noted(live, state, ({ stop: { signal } }, events) =>
-      this.tessera.stream(flow, input, { id, principal, budget, sampling, seed, signal, events }),
+    return this.#noted(live, state, (listener) =>
+      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, ...listener }),
     );
   }
 
@@ -132,21 +126,20 @@ export class EmbeddedRuns implements Runs {
 
   #run(live: LiveRun, begin: Begin): void {
     this.#live.set(live.state.id, live);
+    this.#uncount(live.state.id);
     void this.#follow(live, begin);
   }
 
   async #follow(live: LiveRun, begin: Begin): Promise<void> {
     let ended: Partial<RunState>;
-    let stream: RunStream<unknown> | undefined;
-    const events: FlowEvents = new EventEmitter();
-    events.on("event", (event) => live.hear(event));
+    let run: LaunchedRun<unknown> | undefined;
     try {
-      stream = await begin(live, events);
-      for await (const part of stream.output) live.hearOutput(part);
-      const { status, output, spent } = await stream.result;
+      run = await begin({ hear: (event) => live.hear(event), part: (part) => live.hearOutput(part) });
+      live.begun(run);
+      const { status, output, spent } = await run.result;
       ended = { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
-      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(stream && { spent: stream.spent() }) };
+      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(run && { spent: run.spent() }) };
     }
     await this.#end(live, { ...live.state, ...ended, ended: new Date().toISOString() });
   }
@@ -162,7 +155,11 @@ export class EmbeddedRuns implements Runs {
     live.wake();
     if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
       this.#live.delete(id);
-    else await this.#forgetOldest();
+    else {
+      this.#ended.set(id, live.bytes);
+      this.#endedBytes += live.bytes;
+      if (this.#live.size > kept.runs || this.#endedBytes > kept.bytes) await this.#forgetOldest();
+    }
     this.#pruneIfDue();
   }
 
@@ -189,15 +186,17 @@ export class EmbeddedRuns implements Runs {
 
   /** Without a log: forgets the runs that ended first, down to the limits. */
   async #forgetOldest(): Promise<void> {
-    let bytes = 0;
-    for (const one of this.#live.values()) bytes += one.bytes;
-    for (const [id, live] of this.#live) {
-      if (this.#live.size <= kept.runs && bytes <= kept.bytes) return;
-      if (live.state.status === "running") continue;
-      bytes -= live.bytes;
+    for (const id of this.#ended.keys()) {
+      if (this.#live.size <= kept.runs && this.#endedBytes <= kept.bytes) return;
+      this.#uncount(id);
       this.#live.delete(id);
       if (!this.log) await this.steps?.forget([id]);
     }
+  }
+
+  #uncount(id: string): void {
+    this.#endedBytes -= this.#ended.get(id) ?? 0;
+    this.#ended.delete(id);
   }
 
   async get(id: string): Promise<RunState | undefined> {
@@ -243,7 +242,7 @@ export class EmbeddedRuns implements Runs {
       if (!live || state.status !== "running")
         throw new TesseraError("CONFLICT", `the run has ended: ${state.status}`, { path: id });
       live.cancelled = true;
-      live.stop.abort(new Error("cancelled"));
+      live.abort(new Error("cancelled"));
       return live.settled;
     });
   }
@@ -259,11 +258,14 @@ export class EmbeddedRuns implements Runs {
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
     const { flow, input, principal, sampling, seed, budget: most } = running;
     const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
-    return this.#noted(live, running, ({ stop: { signal } }, events) =>
-      // one that ended before its first note begins anew
-      recorded
-        ? this.tessera.resumeStream(id, { budget: most, sampling, signal, events })
-        : this.tessera.stream(flow, input, { id, principal, seed, budget: most, sampling, signal, events }),
+    return this.#noted(
+      live,
+      running,
+      (listener): Promise<LaunchedRun<unknown>> =>
+        // one that ended before its first note begins anew
+        recorded
+          ? this.tessera.launchResume(id, { budget: most, sampling, ...listener })
+          : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, ...listener }),
     );
   }
 
@@ -297,7 +299,7 @@ export class EmbeddedRuns implements Runs {
     return text;
   }
 
-  async settled(id: string): Promise<RunState> {
+  settled(id: string): Promise<RunState> {
     return this.#live.get(id)?.settled ?? this.#known(id);
   }
 
@@ -308,7 +310,7 @@ export class EmbeddedRuns implements Runs {
   async prune({ runs, ageMs, bytes = Number.POSITIVE_INFINITY }: Retention): Promise<number> {
     const since = new Date(Date.now() - ageMs).toISOString();
     const ended = this.#summaries()
-      .filter(({ id, status }) => status !== "running" && !this.#changing.has(id))
+      .filter(({ id, status }) => status !== "running" && !this.#turns.has(id))
       .sort((a, b) => (a.ended! < b.ended! ? 1 : -1));
     const left = ended.filter(({ ended }, place) => place < runs && ended! >= since);
     const ids = ended.filter((one) => !left.includes(one)).map(({ id }) => id);
@@ -328,7 +330,10 @@ export class EmbeddedRuns implements Runs {
     const forgotten = (async () => {
       // the steps first: what a crash leaves of this is a state, which the next call finds
       await this.steps?.forget(ids);
-      for (const id of ids) this.#live.delete(id);
+      for (const id of ids) {
+        this.#uncount(id);
+        this.#live.delete(id);
+      }
       await this.log?.remove(ids);
     })();
     // nobody takes one up meanwhile

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { errorCodes } from "@tessera/core";
+import { errorCodes, sha256 } from "@tessera/core";
 import { scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
 import { z } from "zod";
@@ -140,6 +140,10 @@ function valuesOf(schema: Schema, strange: boolean): fc.Arbitrary<unknown> {
 const accepted = fc.constantFrom("*/*", "application/json", "text/event-stream", "application/octet-stream");
 const protocolError = z.object({ jsonrpc: z.literal("2.0"), error: z.object({ code: z.int(), message: z.string() }) });
 
+/** A value that events name by its hash. */
+const long = "q".repeat(5000);
+const hashOfLong = sha256(JSON.stringify(long));
+
 /** Ids of runs as a route wants them: running ones to cancel, cancelled ones to resume, ended ones otherwise. */
 async function runsFor(path: string): Promise<string[]> {
   if (!path.includes("{id}")) return [];
@@ -150,7 +154,7 @@ async function runsFor(path: string): Promise<string[]> {
       method: "POST",
       url: `/flows/${waits ? "hold" : "echo"}/runs`,
       headers: { ...headers, ...(waits && { prefer: "respond-async" }) },
-      payload: { input: { query: "q" } },
+      payload: { input: { query: path.endsWith("{hash}") ? long : "q" } },
     });
     ids.push(String(answered["x-run-id"]));
     if (path.endsWith("/resume")) await service.runs.cancel(ids.at(-1)!);
@@ -189,7 +193,8 @@ describe("every route, from its OpenAPI schema", () => {
         for (const [index, { name, in: where }] of parameters.entries()) {
           const value = drawn.parameters[index];
           const free = typeof value === "string" ? value : JSON.stringify(value ?? "");
-          const text = (name === "id" && drawn.known !== null && known[drawn.known]) || free;
+          const text =
+            drawn.known === null ? free : name === "hash" ? hashOfLong : (name === "id" && known[drawn.known]) || free;
           // a run of "hold" would wait for ever
           if (where === "path") url = url.replace(`{${name}}`, encodeURIComponent(text === "hold" ? "echo" : text));
           else if (where === "query") query.push(`${name}=${encodeURIComponent(text)}`);

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -76,6 +76,8 @@ async function writeSecret(path: string, text: string, { replace }: { replace: b
   }
 }
 
+const verifiedFor = 500; // milliseconds
+const mostVerified = 1000; // tokens
 const patience = 10_000; // milliseconds that a change waits for those of other processes
 
 /** Takes the lock of a folder, after those who hold it. @throws TesseraError INDEX_LOCKED where they do for too long. */
@@ -108,11 +110,17 @@ async function readPepper(path: string): Promise<Buffer> {
  * The keys of a service, in `keys.json` of a folder. A key is `tsr_<id>_<secret>` with 256 random bits; what is kept is
  * HMAC-SHA-256 of the secret under the pepper in `pepper`. A slow hash defends secrets that people choose: random ones
  * of that length cannot be guessed however fast the hash is, and the pepper keeps a stolen `keys.json` from being
- * checked against at all. Processes change it one after another, and what one has changed counts in all at once.
+ * checked against at all. Processes change it one after another. What another process has changed counts at the next
+ * `verify`; `known` may answer from what was verified half a second before.
  */
 export class KeyRing {
   #keys = new Map<string, Key>();
   #seen = "";
+  /** Tokens that were verified a moment ago, by a hash. */
+  readonly #verified = new Map<
+    string,
+    { readonly key: Key; readonly keys: ReadonlyMap<string, Key>; readonly at: number }
+  >();
   #changes: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -220,6 +228,15 @@ export class KeyRing {
     });
   }
 
+  /**
+   * The key of a token that was verified in the last half second; what this process has changed since counts. It costs some
+   * microseconds less than `verify`, which is to be asked where this gives nothing.
+   */
+  known(token: string): Key | undefined {
+    const found = this.#verified.get(hash("sha256", token));
+    return found && found.keys === this.#keys && performance.now() - found.at < verifiedFor ? found.key : undefined;
+  }
+
   /** The key of a token; `undefined` where it is unknown or revoked. Hashes are compared in constant time. */
   async verify(token: string): Promise<Key | undefined> {
     await this.#refresh();
@@ -227,6 +244,9 @@ export class KeyRing {
     const found = this.#keys.get(id);
     const kept = found ? Buffer.from(found.hash, "hex") : Buffer.alloc(32);
     const same = timingSafeEqual(this.#hash(secret), kept);
-    return same && found && !found.revoked ? found : undefined;
+    if (!same || !found || found.revoked) return undefined;
+    if (this.#verified.size >= mostVerified) this.#verified.clear();
+    this.#verified.set(hash("sha256", token), { key: found, keys: this.#keys, at: performance.now() });
+    return found;
   }
 }

@@ -1,5 +1,5 @@
 import { errorBody, type FlowEvent, type Json } from "@tessera/core";
-import { type RunEvent, type RunState, toJson } from "@tessera/graph";
+import { type LaunchedRun, type RunEvent, type RunState, toJson } from "@tessera/graph";
 import { type EventBatch, type RunLog, warnLost } from "./run-log.js";
 import { textOf } from "./values.js";
 
@@ -29,7 +29,8 @@ type Heard = { readonly event: FlowEvent } | { readonly delta: unknown };
 
 /** A run that this process began or took up, and the latest of its events. */
 export class LiveRun {
-  readonly stop = new AbortController();
+  #run: Pick<LaunchedRun<unknown>, "abort"> | undefined;
+  #aborted: { readonly reason: unknown } | undefined;
   cancelled = false;
   /** It could not be noted, and nothing more is written of it. */
   abandoned = false;
@@ -64,7 +65,18 @@ export class LiveRun {
 
   abandon(reason: unknown): void {
     this.abandoned = true;
-    this.stop.abort(reason);
+    this.abort(reason);
+  }
+
+  /** Takes the run itself, which ends at once where it was aborted before. */
+  begun(run: Pick<LaunchedRun<unknown>, "abort">): void {
+    this.#run = run;
+    if (this.#aborted) run.abort(this.#aborted.reason);
+  }
+
+  abort(reason: unknown): void {
+    this.#aborted ??= { reason };
+    this.#run?.abort(reason);
   }
 
   get before(): number {

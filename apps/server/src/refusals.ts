@@ -117,9 +117,9 @@ export function requestLimits(requestTimeout: number) {
       const head = { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) };
       answer.writeHead(417, head).end(body);
     });
-    server.addHook("onRequest", async ({ raw: { httpVersion, headers } }) => {
-      if (httpVersion === "1.1" && headers.host === undefined)
-        throw new TesseraError("BAD_ARGUMENT", "the request names no host", { hint: "send the header `Host`" });
+    server.addHook("onRequest", ({ raw: { httpVersion, headers } }, _, done) => {
+      if (httpVersion !== "1.1" || headers.host !== undefined) return done();
+      done(new TesseraError("BAD_ARGUMENT", "the request names no host", { hint: "send the header `Host`" }));
     });
   };
   return { options, apply };

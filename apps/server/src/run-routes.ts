@@ -4,7 +4,7 @@ import { type Sampling, sha256, TesseraError } from "@tessera/core";
 import { type Budget, type CompiledFlow, type RunState, type Runs, resumed } from "@tessera/graph";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { clientSignal, endWith, readUntil } from "./client.js";
+import { Client, clientSignal, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
@@ -34,7 +34,7 @@ export interface Asked extends Partial<RunBody> {
   /** A name for the run where no key makes one; by default a new one. */
   readonly id?: string | undefined;
   /** Nothing begins once it has aborted. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Pick<AbortSignal, "throwIfAborted"> | undefined;
 }
 
 /** A flow for a key that may run it, and write what it writes. @throws TesseraError FORBIDDEN, NOT_FOUND */
@@ -42,7 +42,8 @@ async function flowToRun(service: Service, key: Key, name: string): Promise<Comp
   const { library } = service;
   assertMay(key, { to: "run", flow: name });
   const flow = await library.flow(name);
-  await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
+  if (flow.writes.length > 0)
+    await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
   return flow;
 }
 
@@ -112,7 +113,11 @@ async function find({ runs }: Service, key: Key, id: string): Promise<RunState> 
   return state;
 }
 
-const bodyOfRun = ({ inputHash: _, asked: __, ...state }: RunState) => state;
+/** States of older versions have a hash of the input besides. */
+const bodyOfRun = ({ asked: _, ...state }: RunState) => {
+  if ("inputHash" in state) delete state.inputHash;
+  return state;
+};
 
 interface Watched {
   readonly id: string;
@@ -163,19 +168,20 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       const isBackground = /\brespond-async\b/.test(String(request.headers.prefer ?? ""));
       // whoever gave no Idempotency-Key cannot come back for it
       const mayGo = isBackground || idempotencyKey !== undefined;
-      const signal = clientSignal(request, reply);
-      const asked = { ...body, flow: params.name, idempotencyKey, ...(!mayGo && { signal }) };
+      const client = new Client(request, reply);
+      const asked = { ...body, flow: params.name, idempotencyKey, ...(!mayGo && { signal: client }) };
       const state = await startRun(service, key, asked);
       const { id } = state;
-      const untie = mayGo ? () => {} : endWith(signal, runs, id);
+      // one that has ended meanwhile cannot be cancelled, and need not be
+      if (!mayGo) client.whenGone(() => void runs.cancel(id).catch(() => {}));
       reply.header("x-run-id", id).header("location", `/runs/${id}`);
       if (isBackground) return reply.code(202).send(bodyOfRun(state));
       if (wantsEvents(request)) {
-        await stream(service, reply, { id, after: 0, signal });
+        await stream(service, reply, { id, after: 0, signal: client.signal });
         return reply;
       }
       const ended = await runs.settled(id);
-      untie();
+      client.whenGone(undefined);
       const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
       return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
     },

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
@@ -25,7 +26,7 @@ import { collectRoutes } from "./openapi.js";
 import { LocalOwners, type Owners, ownerOf } from "./owners.js";
 import { requestLimits } from "./refusals.js";
 import { runRoutes } from "./run-routes.js";
-import { assertShallow, validated } from "./validate.js";
+import { tooDeep, validated } from "./validate.js";
 
 export interface ServerOptions {
   readonly tessera: AnyTessera;
@@ -93,21 +94,28 @@ export function createServer(options: ServerOptions): FastifyInstance {
     return503OnClosing: true,
   });
   server.setValidatorCompiler(validated);
-  server.addHook("preValidation", async ({ body }) => assertShallow(body));
+  server.addHook("preValidation", ({ body }, _, done) => done(tooDeep(body)));
   server.setErrorHandler(sendError);
   limits.apply(server);
   // what waits for a client that reads nothing would be held as long as the client likes
   const stall = options.stallTimeout ?? 30_000;
-  server.addHook("onRequest", async (_, { raw }) => {
-    raw.setTimeout(stall, () => {
-      if (raw.writableLength > 0) raw.destroy();
-    });
-  });
+  function stalled(this: ServerResponse) {
+    if (this.writableLength > 0) this.destroy();
+  }
   // answers under way go out before connections are cut
   const answering = new Set<FastifyRequest>();
-  server.addHook("onRequest", async (request) => void answering.add(request));
-  server.addHook("onResponse", async (request) => void answering.delete(request));
-  server.addHook("onRequestAbort", async (request) => void answering.delete(request));
+  // hooks that return promises would cost a request more than what they do
+  server.addHook("onRequest", (request, { raw }, done) => {
+    raw.setTimeout(stall, stalled.bind(raw));
+    answering.add(request);
+    done();
+  });
+  const answered = (request: FastifyRequest, done: () => void) => {
+    answering.delete(request);
+    done();
+  };
+  server.addHook("onResponse", (request, _, done) => answered(request, done));
+  server.addHook("onRequestAbort", answered);
   const describe = collectRoutes(server);
   const measured = metrics(server);
   closedByDefault(server, keys, meter);

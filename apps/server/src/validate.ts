@@ -6,8 +6,10 @@ import type { z } from "zod";
 export const validated: FastifySchemaCompiler<unknown> =
   ({ schema, httpPart }) =>
   (data) => {
+    // of headers those that a schema names: there may be many others
+    if (httpPart === "headers") data = namedBy(schema as z.ZodObject, data as Record<string, unknown>);
     const result = (schema as z.ZodType).safeParse(data ?? {});
-    if (result.success) return { value: result.data };
+    if (result.success) return httpPart === "headers" ? true : { value: result.data };
     const [issue] = result.error.issues;
     return {
       error: new TesseraError("BAD_ARGUMENT", issue!.message, {
@@ -16,13 +18,24 @@ export const validated: FastifySchemaCompiler<unknown> =
     };
   };
 
+function namedBy({ shape }: z.ZodObject, headers: Record<string, unknown>): Record<string, unknown> {
+  const named: Record<string, unknown> = {};
+  for (const name in shape) if (headers[name] !== undefined) named[name] = headers[name];
+  return named;
+}
+
 const nesting = 256;
 
-/** Refuses what is nested too deeply for those who walk it; walks itself without recursion. @throws TesseraError BAD_JSON */
-export function assertShallow(body: unknown): void {
-  let level: unknown[] = [body];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > nesting) throw new TesseraError("BAD_JSON", `values may be nested ${nesting} deep`, { path: "body" });
-    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
-  }
+/** The error for a body that is nested too deeply for those who walk it; `undefined` for one that is not. */
+export function tooDeep(body: unknown): TesseraError | undefined {
+  if (isWithin(body, nesting)) return undefined;
+  return new TesseraError("BAD_JSON", `values may be nested ${nesting} deep`, { path: "body" });
+}
+
+function isWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (levels === 0) return false;
+  if (Array.isArray(value)) return value.every((member) => isWithin(member, levels - 1));
+  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], levels - 1)) return false;
+  return true;
 }

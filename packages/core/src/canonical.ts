@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash as hashNow } from "node:crypto";
 import type { FlowDocument, NodeDocument } from "./document.js";
 
 /** JSON with sorted keys and no `undefined`: equal values give equal text. */
@@ -18,10 +18,10 @@ const remembered = 8;
 const latest: { readonly text: string; readonly hash: string }[] = [];
 
 export function sha256(text: string): string {
-  if (text.length < longText) return createHash("sha256").update(text).digest("hex");
+  if (text.length < longText) return hashNow("sha256", text);
   const known = latest.find((one) => one.text === text);
   if (known) return known.hash;
-  const hash = createHash("sha256").update(text).digest("hex");
+  const hash = hashNow("sha256", text);
   if (latest.unshift({ text, hash }) > remembered) latest.pop();
   return hash;
 }

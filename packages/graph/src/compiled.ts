@@ -29,7 +29,7 @@ import type { Observation } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
-import { pack, unpack } from "./records/pack.js";
+import { type Packed, pack, unpack } from "./records/pack.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
 
 export interface RunOptions extends Inside {
@@ -53,6 +53,19 @@ export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "se
    * stands, by its path and operator; what is not is done as it would be done now.
    */
   readonly acceptChanges?: boolean | undefined;
+}
+
+export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "shows"> {
+  /** Hears every event, in the turn in which it happens. What it throws ends the run. */
+  readonly hear?: ((event: FlowEvent) => void) | undefined;
+  /** Hears the parts of the flow's own outputs, as a client may see them. */
+  readonly part?: ((part: OutputDelta) => void) | undefined;
+}
+
+/** A run under way, for who hears it by calls instead of iterations, which cost more than a short flow. */
+export interface LaunchedRun<O> extends Pick<RunStream<O>, "id" | "result" | "spent"> {
+  /** Settles the run at once, whatever its nodes do. */
+  abort(reason: unknown): void;
 }
 
 /** A run that is being watched: every event in order, then the result. Leaving the iteration early aborts the run. */
@@ -91,6 +104,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs", "encoder/hash". */
   readonly writes: readonly string[];
   private readonly begin;
+  private readonly outputs: readonly string[];
+  private packedDocument: Packed | undefined;
   /** The version of each of its operators, by name. */
   private readonly operators: Readonly<Record<string, number>>;
 
@@ -105,6 +120,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.writes = checked.writes ?? [];
     this.operators = versionsOf(checked.plan);
     this.begin = beginFlow(program);
+    this.outputs = program.output.map(({ port }) => port);
   }
 
   /**
@@ -129,6 +145,38 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    */
   resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
     return this.assured(() => this.resumed(id, options));
+  }
+
+  /** Runs the flow, and tells what happens by calls. */
+  launch(input: I, options: LaunchOptions = {}): LaunchedRun<O> {
+    return this.launched(options, (watched) => this.run(input, watched as RunOptions));
+  }
+
+  /** As `resume`, and tells what happens by calls. */
+  launchResume(id: string, options: Omit<LaunchOptions, "id" | "principal" | "seed"> = {}): LaunchedRun<O> {
+    return this.launched({ ...options, id }, (watched) => this.resume(id, watched as ResumeOptions));
+  }
+
+  private launched(options: LaunchOptions, begin: (options: Settings) => Promise<RunResult<O>>): LaunchedRun<O> {
+    const { id = randomUUID(), part } = options;
+    const path = this.document.name;
+    let run: Run | undefined;
+    let given: { readonly reason: unknown } | undefined;
+    const gates = part && new OutputGates(this.outputs, part);
+    const opened = (begun: Run) => {
+      run = begun;
+      if (given) begun.abort(path, given.reason);
+    };
+    const within = withinOf(options);
+    return {
+      id,
+      result: begin({ ...options, id, within, gates, opened } as Settings),
+      spent: () => ({ ...(run?.ledger.spent ?? unspent) }),
+      abort(reason) {
+        given ??= { reason };
+        run?.abort(path, reason);
+      },
+    };
   }
 
   private async resumed(id: string, options: ResumeOptions): Promise<RunResult<O>> {
@@ -192,6 +240,12 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     }
   }
 
+  /** The document, ready to be kept. */
+  private get packed(): Packed {
+    this.packedDocument ??= pack({ document: this.document });
+    return this.packedDocument;
+  }
+
   private get records(): Records {
     if (!this.options.records)
       throw new TesseraError("BAD_ARGUMENT", "no records are kept", { hint: "give compile() a `records`" });
@@ -241,7 +295,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const row = this.takeInput(input);
     if (!records) return this.start(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
     const kept = pack(row);
-    const document = pack({ document: this.document });
+    const document = this.packed;
     const record: RunRecord = {
       id,
       flow: this.document.name,
@@ -255,7 +309,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     };
     const release = await claimed(records, id);
     return this.follow(release, async () => {
-      await records.begin(record, new Map([...kept.texts, ...document.texts]));
+      await records.begin(record, kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]));
       const journal = new Journal({ records, cache, run: id, other });
       return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
@@ -349,10 +403,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const parts = new Channel<OutputDelta>(leave);
     const { shows = "everything" } = options;
     const hear = shows === "everything" ? (event: FlowEvent) => all.push(event) : undefined;
-    const gates = new OutputGates(
-      this.program.output.map(({ port }) => port),
-      (part) => parts.push(part),
-    );
+    const gates = new OutputGates(this.outputs, (part) => parts.push(part));
     let run: Run | undefined;
     const opened = (begun: Run) => {
       run = begun;

@@ -20,7 +20,7 @@ export interface OutputDelta {
 export class OutputGates {
   readonly feed: Feed;
 
-  constructor(ports: Iterable<string>, send: (part: OutputDelta) => void) {
+  constructor(ports: readonly string[], send: (part: OutputDelta) => void) {
     const feed: Record<string, Gate> = Object.create(null);
     for (const port of ports) feed[port] = { live: true, push: (delta) => send({ port, delta }) };
     this.feed = feed;

@@ -35,7 +35,7 @@ export interface Dependencies {
   readonly input: string;
   /** The key of a result that draws no random numbers, and of one that does. */
   readonly plain: string;
-  readonly seeded: string;
+  readonly seeded: () => string;
   readonly revisions: readonly string[];
 }
 
@@ -117,14 +117,14 @@ export class Journal {
       canonicalJson([
         name,
         version,
-        hashOf(config, "config"),
+        configHash(config),
         inputHash,
         hashOf(run.principal ?? null),
         revisions,
         ...(sampling ? [hashOf(sampling)] : []),
       ]),
     );
-    return { input: inputHash, plain, seeded: sha256(canonicalJson([plain, run.seed, place])), revisions };
+    return { input: inputHash, plain, seeded: () => sha256(canonicalJson([plain, run.seed, place])), revisions };
   }
 
   /** A result of another run with the same dependencies; noted as one of this run. */
@@ -139,17 +139,23 @@ export class Journal {
       return { output, streamed: other.streamed, from: "journal" };
     }
     if (!cache || program.effects === "write") return undefined;
-    for (const key of [before.plain, before.seeded]) {
+    const seeded = before.seeded();
+    for (const key of [before.plain, seeded]) {
       const found = cached(await cache.get(key), key);
       if (!found) continue;
-      await this.note({ program, place, before, ...found, random: key === before.seeded, provisional: false }, key);
+      await this.note({ program, place, before, ...found, random: key === seeded, provisional: false }, key);
       return { ...found, from: "cache" };
     }
     return undefined;
   }
 
-  private entryOf(program: OperatorProgram, place: string, { plain, seeded }: Dependencies): JournalEntry | undefined {
+  private entryOf(
+    program: OperatorProgram,
+    place: string,
+    { plain, seeded: key }: Dependencies,
+  ): JournalEntry | undefined {
     if (this.byKey.size === 0) return undefined;
+    const seeded = key();
     // what another place has written is not what this one writes
     if (program.effects !== "write") return this.byKey.get(plain) ?? this.byKey.get(seeded);
     const same = this.settings.other?.entries.get(place);
@@ -164,7 +170,7 @@ export class Journal {
   async commit(result: Result): Promise<Row> {
     const { program, before, output, streamed, random, disturbed } = result;
     const same = program.effects === "write" || sameList(before.revisions, program.revisions());
-    const key = same && !disturbed ? (random ? before.seeded : before.plain) : undefined;
+    const key = same && !disturbed ? (random ? before.seeded() : before.plain) : undefined;
     const { cache } = this.settings;
     // made now, before anybody can change the output
     const text = cache && key && program.effects !== "write" ? seal({ output, streamed }) : undefined;
@@ -228,6 +234,18 @@ export class Journal {
     write.then(done, done);
     return write;
   }
+}
+
+const configHashes = new WeakMap<object, string>();
+
+/** The hash of a config, which does not change. */
+function configHash(config: unknown): string {
+  if (typeof config !== "object" || config === null) return hashOf(config, "config");
+  const known = configHashes.get(config);
+  if (known !== undefined) return known;
+  const hash = hashOf(config, "config");
+  configHashes.set(config, hash);
+  return hash;
 }
 
 const noTexts: Texts = new Map();

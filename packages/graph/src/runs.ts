@@ -9,7 +9,6 @@ import {
   type RunJournal,
   type Sampling,
   type Spent,
-  sha256,
   TesseraError,
 } from "@tessera/core";
 import type { CompiledFlow, ResumeOptions, RunOptions, RunStream } from "./compiled.js";
@@ -46,8 +45,6 @@ export interface RunState {
   readonly seed: number;
   readonly budget?: Budget | undefined;
   readonly sampling?: Sampling | undefined;
-  /** Of the input; tells whether the same id is asked for with other input. */
-  readonly inputHash: string;
   /** The budget that was asked for at its start; nothing in states of older versions. */
   readonly asked?: Budget | undefined;
   readonly output?: { readonly [port: string]: Json };
@@ -145,9 +142,8 @@ export function firstState({
   asked = budget ?? {},
 }: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
-  const inputHash = sha256(canonicalJson(values));
   const started = new Date().toISOString();
-  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, inputHash, started };
+  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, started };
 }
 
 const jsonOf = (sampling: Sampling | undefined): Json => JSON.parse(JSON.stringify(sampling ?? {}));
@@ -161,7 +157,7 @@ export function assertSameRun(known: RunState, asked: RunState): void {
     throw new TesseraError("CONFLICT", `this run was started with another ${what}`, { path: asked.id, hint });
   };
   if (known.flow !== asked.flow) conflict("flow");
-  if (known.inputHash !== asked.inputHash) conflict("input");
+  if (canonicalJson(known.input) !== canonicalJson(asked.input)) conflict("input");
   if (known.principal.id !== asked.principal.id) conflict("principal");
   if (known.seed !== asked.seed) conflict("seed");
   if (canonicalJson(jsonOf(known.sampling)) !== canonicalJson(jsonOf(asked.sampling))) conflict("sampling");

@@ -18,6 +18,8 @@ import {
   type CompiledFlow,
   type CompileOptions,
   compile,
+  type LaunchedRun,
+  type LaunchOptions,
   type Observer,
   outerContext,
   type ResumeOptions,
@@ -202,7 +204,7 @@ export class Tessera<F extends Flows> {
    */
   async flow<N extends keyof F & string>(name: N): Promise<CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>>> {
     this.#assertOpen(name);
-    return this.#flowOf(await this.#ready(name), name);
+    return this.#flowOf(this.#current ?? (await this.#ready(name)), name);
   }
 
   #flowOf<N extends keyof F & string>(generation: Generation, name: N): CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>> {
@@ -235,6 +237,33 @@ export class Tessera<F extends Flows> {
     return this.#begin(name, options, (generation, options) => this.#flowOf(generation, name).stream(input, options));
   }
 
+  /** Runs a flow, and tells what happens by calls: what a service does for every request. */
+  launch<N extends keyof F & string>(
+    name: N,
+    input: InputOf<F[N]>,
+    options: LaunchOptions = {},
+  ): Promise<LaunchedRun<OutputOf<F[N]>>> {
+    return this.#launched(name, options, (generation, options) =>
+      this.#flowOf(generation, name).launch(input, options),
+    );
+  }
+
+  async #launched<O>(
+    flow: string,
+    options: LaunchOptions,
+    launch: (generation: Generation, options: LaunchOptions) => LaunchedRun<O>,
+  ): Promise<LaunchedRun<O>> {
+    const { outer } = this.#current ? options : { outer: outerContext(options) };
+    if (this.#current) this.#assertOpen(flow);
+    else await this.#ready(flow);
+    const generation = this.#current!;
+    const run = launch(generation, { ...options, outer });
+    const running: Running = { ...run, flow };
+    this.#running.add(running);
+    generation.follow(run.result, () => this.#running.delete(running));
+    return run;
+  }
+
   /**
    * Takes up a run that was interrupted: finished steps are not run again. It ends on the document that it began with, also
    * where its flow was replaced or removed meanwhile; with `acceptChanges` on the flow of that name as it is now.
@@ -250,6 +279,14 @@ export class Tessera<F extends Flows> {
   /** As `resume`, and shows what happens. */
   resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<Record<string, unknown>>> {
     return this.#resume(id, options, (flow, options) => flow.resumeStream(id, options));
+  }
+
+  /** As `resume`, and tells what happens by calls. */
+  launchResume(
+    id: string,
+    options?: ResumeOptions & Pick<LaunchOptions, "hear" | "part">,
+  ): Promise<LaunchedRun<Record<string, unknown>>> {
+    return this.#resume(id, options, (flow, options) => flow.launchResume(id, options));
   }
 
   async #resume<T extends { readonly result: Promise<RunResult<unknown>> }>(

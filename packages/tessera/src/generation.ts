@@ -93,10 +93,13 @@ export class Generation {
     for (const { host } of this.entries.values()) host.current = this.host;
   }
 
-  /** Notes a run until it has ended. */
-  follow(run: Promise<unknown>): void {
+  /** Notes a run until it has ended, and then calls `ended`. */
+  follow(run: Promise<unknown>, ended?: () => void): void {
     this.#running.add(run);
-    const forget = () => void this.#running.delete(run);
+    const forget = () => {
+      this.#running.delete(run);
+      ended?.();
+    };
     run.then(forget, forget);
   }
 

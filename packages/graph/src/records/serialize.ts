@@ -47,11 +47,18 @@ function convertObject(value: object, path: string, convert: (value: unknown, pa
     return { $array: name, base64: bytes.toString("base64") };
   }
   if (!isPlain(value)) throw refused(value, path);
-  const entries = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .map(([key, member]) => [key, convert(member, `${path}.${key}`)] as const);
-  const plain = Object.fromEntries(entries);
-  return entries.some(([key]) => key.startsWith("$")) ? { $object: plain } : plain;
+  const plain: Record<string, Json> = {};
+  let tagged = false;
+  for (const key of Object.keys(value)) {
+    const member = (value as Record<string, unknown>)[key];
+    if (member === undefined) continue;
+    const json = convert(member, `${path}.${key}`);
+    if (key === "__proto__")
+      Object.defineProperty(plain, key, { value: json, enumerable: true, writable: true, configurable: true });
+    else plain[key] = json;
+    tagged ||= key.startsWith("$");
+  }
+  return tagged ? { $object: plain } : plain;
 }
 
 /** The value that `toJson` wrote. */
