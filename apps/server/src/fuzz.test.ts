@@ -157,6 +157,8 @@ async function runsFor(path: string): Promise<string[]> {
       payload: { input: { query: path.endsWith("{hash}") ? long : "q" } },
     });
     ids.push(String(answered["x-run-id"]));
+    // values are named once events are asked for
+    if (path.endsWith("{hash}")) await service.server.inject({ url: `/runs/${ids.at(-1)}`, headers });
     if (path.endsWith("/resume")) await service.runs.cancel(ids.at(-1)!);
   }
   return ids;

@@ -143,7 +143,22 @@ class Writer {
  * occurs twice is written once, and is one object again.
  * @throws TesseraError BAD_OUTPUT for what cannot be kept: functions, symbols, objects of classes, circles.
  */
-export const encode = (value: unknown, path = "value"): string => JSON.stringify(new Writer().write(value, path));
+export const encode = (value: unknown, path = "value"): string =>
+  typeof value === "string" ? textOfString(value) : JSON.stringify(new Writer().write(value, path));
+
+const remembered = 8;
+const longString = 1 << 14; // characters
+/** The latest long strings that were written: one that passes many nodes is written once. */
+const latest: { readonly value: string; readonly text: string }[] = [];
+
+function textOfString(value: string): string {
+  if (value.length < longString) return JSON.stringify(value);
+  const known = latest.find((one) => one.value === value);
+  if (known) return known.text;
+  const text = JSON.stringify(value);
+  if (latest.unshift({ value, text }) > remembered) latest.pop();
+  return text;
+}
 
 /** Reads what a `Writer` wrote. */
 class Reader {
@@ -230,7 +245,7 @@ export function hashOf(value: unknown, path = "value"): string {
   const short = (text: string): string => (text.length > long ? `#${sha256(text)}` : text);
   const print = (given: unknown, at: string): string => {
     const kind = kindOf(given, at);
-    if (kind.kind === "json") return JSON.stringify(given);
+    if (kind.kind === "json") return typeof given === "string" ? textOfString(given) : JSON.stringify(given);
     if (kind.kind === "scalar") return `${kind.tag}(${kind.text})`;
     const before = known.get(given as object);
     if (before !== undefined) return before;
