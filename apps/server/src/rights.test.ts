@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { type FlowDocument, flow, use } from "@tessera/core";
+import { type FlowDocument, flow, sha256, use } from "@tessera/core";
 import { write } from "@tessera/indexer";
 import { type KeyRequest, scopes } from "./keys.js";
 import { find, flows, freshFolder, operators, release, removeFolder, startService } from "./service.fixture.js";
@@ -37,6 +37,9 @@ const writer = (store: string): FlowDocument =>
     .document;
 const passage = (text: string, access: string[]) => ({ id: "p", text, metadata: { access } });
 
+/** A value that events name by its hash. */
+const long = "q".repeat(5000);
+const hashOfLong = sha256(JSON.stringify(long));
 const owners: Partial<KeyRequest> = { principal: { id: "ann" }, scopes: ["run", "flows", "indexes"] };
 
 describe("who may do what, at every route", () => {
@@ -59,6 +62,7 @@ describe("who may do what, at every route", () => {
     "POST /flows/secret/runs": [{ input: { query: "q" } }, [200, 200, 403, 403, 200, 403, 200]],
     "GET /runs/RUN": [undefined, [200, 404, 404, 404, 200, 403, 200]],
     "GET /runs/RUN/events": [undefined, [200, 404, 404, 404, 200, 403, 200]],
+    [`GET /runs/RUN/values/${hashOfLong}`]: [undefined, [200, 404, 404, 404, 200, 403, 200]],
     "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409]],
     "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409]],
     "POST /v1/chat/completions": [
@@ -90,7 +94,7 @@ describe("who may do what, at every route", () => {
     const ann = await headersOf(owners);
     await call(ann, "PUT", "/indexes/docs", {}); // where the last route removed it
     await call(ann, "PUT", "/flows/secret", flows.echo);
-    const run = await call(ann, "POST", "/flows/secret/runs", { input: { query: "q" } });
+    const run = await call(ann, "POST", "/flows/secret/runs", { input: { query: long } });
     return run.body.id as string;
   };
   const ask = async (headers: object, route: string, payload: object | undefined) => {
@@ -108,6 +112,7 @@ describe("who may do what, at every route", () => {
       route
         .replace("/flows/secret", "/flows/{name}")
         .replace("RUN", "{id}")
+        .replace(hashOfLong, "{hash}")
         .replace("/indexes/docs", "/indexes/{name}")
         .replace("/models/secret", "/models/{name}"),
     );
