@@ -10,7 +10,8 @@ import {
   splitReference,
   TesseraError,
 } from "@tessera/core";
-import type { CompiledFlow, RunEvent } from "@tessera/graph";
+import type { RunEvent } from "@tessera/graph";
+import type { FlowHandle } from "@tessera/tessera";
 import { endWith, readUntil } from "./client.js";
 import type { Key } from "./keys.js";
 import { fieldPath } from "./openai/errors.js";
@@ -21,10 +22,7 @@ import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
 
 /** What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one. */
-function inputOf(
-  { document: { input, serve = {} } }: CompiledFlow,
-  { question }: ChatRequest,
-): Record<string, unknown> {
+function inputOf({ document: { input, serve = {} } }: FlowHandle, { question }: ChatRequest): Record<string, unknown> {
   if (!question)
     throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: fieldPath("messages") });
   const { query = "query", history = "history" } = serve;
@@ -46,7 +44,7 @@ const answerPort = ({ output, serve = {} }: FlowDocument): string | undefined =>
   serve.text ?? ["text", "answer"].find((port) => Object.hasOwn(output, port));
 
 /** Whether a flow can answer chats: a message feeds it, nothing else must, and one of its outputs is the answer. */
-function chats({ document }: CompiledFlow): boolean {
+function chats({ document }: FlowHandle): boolean {
   const { input, serve = {} } = document;
   const { query = "query", history = "history" } = serve;
   const fed = new Set([query, history, ...Object.keys(serve.with ?? {})]);
@@ -75,7 +73,7 @@ function asksModel({ run, with: config }: NodeDocument): boolean {
 const estimateSlack = 1.6; // an estimate is up to so many times the true count
 
 /** What a request asks of a flow: of the models that write its answer, and of the text itself. */
-function limitsOf({ document }: CompiledFlow, answer: string, request: ChatRequest) {
+function limitsOf({ document }: FlowHandle, answer: string, request: ChatRequest) {
   const { temperature, topP, seed, stop, given } = request;
   const { maxTokens } = given;
   const nodes = feeding(document, answer);
@@ -108,7 +106,7 @@ class Heard {
 
 /** The run of a flow as the answer of a model. */
 async function* answerOf(
-  { service, key, flow, port }: { service: Service; key: Key; flow: CompiledFlow; port: string },
+  { service, key, flow, port }: { service: Service; key: Key; flow: FlowHandle; port: string },
   request: ChatRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Delta> {
@@ -158,7 +156,7 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
     const key = keyOf(caller.key);
     return key !== undefined && may(key, { to: "run", flow });
   };
-  const target = (flow: CompiledFlow, port: string): ChatTarget => ({
+  const target = (flow: FlowHandle, port: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),
     capabilities: new Set(["seed"]),

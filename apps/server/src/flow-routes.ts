@@ -1,5 +1,5 @@
 import type { FlowDocument } from "@tessera/core";
-import type { CompiledFlow } from "@tessera/graph";
+import type { FlowHandle } from "@tessera/tessera";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { inputSchema } from "./library.js";
@@ -7,7 +7,7 @@ import { ownerOf } from "./owners.js";
 import { assertMay, assertMayWrite, may } from "./rights.js";
 import { named, type Service, writing } from "./server.js";
 
-const described = (flow: CompiledFlow, uploaded: boolean) => ({
+const described = (flow: FlowHandle, uploaded: boolean) => ({
   name: flow.document.name,
   hash: flow.hash,
   uploaded,

@@ -10,8 +10,7 @@ import {
   required,
   TesseraError,
 } from "@tessera/core";
-import type { CompiledFlow } from "@tessera/graph";
-import type { Resources } from "@tessera/tessera";
+import type { FlowHandle, Resources } from "@tessera/tessera";
 import { assertNotAmbient } from "./ambient.js";
 import type { AnyTessera } from "./embedded-runs.js";
 
@@ -89,7 +88,7 @@ export const jsonOrText = (text: string): unknown => {
 /** What is asked of an upload besides that it compiles. */
 export interface UploadChecks {
   before(isThere: boolean): Promise<void>;
-  compiled(flow: CompiledFlow): Promise<void>;
+  compiled(flow: FlowHandle): Promise<void>;
 }
 
 /** The flows of a service: those it began with, and uploaded ones. */
@@ -133,11 +132,11 @@ export class Library {
   }
 
   /** @throws TesseraError NOT_FOUND */
-  async flow(name: string): Promise<CompiledFlow> {
+  async flow(name: string): Promise<FlowHandle> {
     if (!this.names.includes(name))
       // no hint at others: not every key may know them
       throw new TesseraError("NOT_FOUND", `there is no flow "${name}"`);
-    return this.tessera.flow(name) as Promise<CompiledFlow>;
+    return this.tessera.flow(name) as Promise<FlowHandle>;
   }
 
   isUploaded = (name: string): boolean => this.#uploaded.has(name);
@@ -175,7 +174,7 @@ export class Library {
    * @throws TesseraError BAD_DOCUMENT, DOCUMENT_TOO_LARGE; FORBIDDEN where an operator reaches into the machine by itself; INVALID_FLOW with every finding; CONFLICT where the service
    * was started with a flow of that name.
    */
-  put(value: unknown, checks?: UploadChecks): Promise<CompiledFlow> {
+  put(value: unknown, checks?: UploadChecks): Promise<FlowHandle> {
     return this.#change(async () => {
       const document = parseDocument(value);
       const { name } = document;

@@ -1,6 +1,7 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import type { CompiledFlow, RunState } from "@tessera/graph";
+import type { RunState } from "@tessera/graph";
+import type { FlowHandle } from "@tessera/tessera";
 import type { Key, Scope } from "./keys.js";
 import type { Owner } from "./owners.js";
 
@@ -65,7 +66,7 @@ export function assertMay(key: Key, deed: Deed): void {
 
 /** What a flow can write, as far as the service knows it. */
 export interface Writing {
-  readonly flow: Pick<CompiledFlow, "writes" | "document">;
+  readonly flow: Pick<FlowHandle, "writes" | "document">;
   readonly isUploaded: boolean;
   /** The index that a store belongs to, by the store's name. */
   indexOf(store: string): string | undefined;

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { type Sampling, sha256, TesseraError } from "@tessera/core";
-import { type Budget, type CompiledFlow, type RunState, type Runs, resumed } from "@tessera/graph";
+import { type Budget, type RunState, type Runs, resumed } from "@tessera/graph";
+import type { FlowHandle } from "@tessera/tessera";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Client, clientSignal, readUntil } from "./client.js";
@@ -38,7 +39,7 @@ export interface Asked extends Partial<RunBody> {
 }
 
 /** A flow for a key that may run it, and write what it writes. @throws TesseraError FORBIDDEN, NOT_FOUND */
-async function flowToRun(service: Service, key: Key, name: string): Promise<CompiledFlow> {
+async function flowToRun(service: Service, key: Key, name: string): Promise<FlowHandle> {
   const { library } = service;
   assertMay(key, { to: "run", flow: name });
   const flow = await library.flow(name);

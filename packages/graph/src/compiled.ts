@@ -55,6 +55,8 @@ export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "se
   readonly acceptChanges?: boolean | undefined;
 }
 
+export type ReplayOptions = Omit<RunOptions, "id" | "principal" | "seed">;
+
 export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "shows"> {
   /** Hears every event, in the turn in which it happens. What it throws ends the run. */
   readonly hear?: ((event: FlowEvent) => void) | undefined;
@@ -204,11 +206,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * Runs again from the records alone: no operator and no model is called.
    * @throws TesseraError RECORD_MISSING where a step was not recorded, BAD_ARGUMENT where the run began on another document.
    */
-  replay(id: string, options: Omit<RunOptions, "id" | "principal" | "seed"> = {}): Promise<RunResult<O>> {
+  replay(id: string, options: ReplayOptions = {}): Promise<RunResult<O>> {
     return this.assured(() => this.replayed(id, options));
   }
 
-  private async replayed(id: string, options: Omit<RunOptions, "id" | "principal" | "seed">): Promise<RunResult<O>> {
+  private async replayed(id: string, options: ReplayOptions): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
     this.assertDocument(record);
     const left = await this.records.journal(id);

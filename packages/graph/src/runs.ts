@@ -125,7 +125,7 @@ export interface Runs {
 /** Flows by name, as a framework object runs them. */
 export interface FlowRunner {
   /** @throws TesseraError BAD_ARGUMENT where there is none of that name. */
-  flow(name: string): Promise<CompiledFlow>;
+  flow(name: string): Promise<Pick<CompiledFlow, "document" | "hash">>;
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
   resumeStream(id: string, options: ResumeOptions): Promise<RunStream<unknown>>;
 }

@@ -22,6 +22,7 @@ import {
   type LaunchOptions,
   type Observer,
   outerContext,
+  type ReplayOptions,
   type ResumeOptions,
   type RunOptions,
   type RunResult,
@@ -30,6 +31,7 @@ import {
 } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
+import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
 
@@ -199,12 +201,24 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * A flow as it is now; after a `reload` there may be another of that name.
-   * @throws TesseraError BAD_ARGUMENT where there is none of that name, CLOSED.
+   * A handle of a flow: what it is, and its runs. They are runs of this object: `close` waits for them, and after a `reload`
+   * new ones run the flow that has the name then.
+   * @throws TesseraError BAD_ARGUMENT where there is no flow of that name, CLOSED.
    */
-  async flow<N extends keyof F & string>(name: N): Promise<CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>>> {
+  async flow<N extends keyof F & string>(name: N): Promise<FlowHandle<InputOf<F[N]>, OutputOf<F[N]>>> {
     this.#assertOpen(name);
-    return this.#flowOf(this.#current ?? (await this.#ready(name)), name);
+    const generation = this.#current ?? (await this.#ready(name));
+    let last = this.#flowOf(generation, name) as unknown as CompiledFlow;
+    const now = () => {
+      last = this.#current?.flows.get(name) ?? last;
+      return last;
+    };
+    const runs: TesseraRuns = {
+      run: (input, options) => this.run(name, input as InputOf<F[N]>, options),
+      stream: (input, options) => this.stream(name, input as InputOf<F[N]>, options),
+      takeUp: (use, start) => this.#takeUp({ ...use, of: name }, start),
+    };
+    return new FlowHandle(name, now, runs);
   }
 
   #flowOf<N extends keyof F & string>(generation: Generation, name: N): CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>> {
@@ -272,13 +286,17 @@ export class Tessera<F extends Flows> {
    * document was kept.
    */
   async resume(id: string, options?: ResumeOptions): Promise<RunResult> {
-    const { result } = await this.#resume(id, options, (flow, options) => ({ result: flow.resume(id, options) }));
+    const { result } = await this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) => ({
+      result: flow.resume(id, options),
+    }));
     return result;
   }
 
   /** As `resume`, and shows what happens. */
   resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<Record<string, unknown>>> {
-    return this.#resume(id, options, (flow, options) => flow.resumeStream(id, options));
+    return this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
+      flow.resumeStream(id, options),
+    );
   }
 
   /** As `resume`, and tells what happens by calls. */
@@ -286,21 +304,55 @@ export class Tessera<F extends Flows> {
     id: string,
     options?: ResumeOptions & Pick<LaunchOptions, "hear" | "part">,
   ): Promise<LaunchedRun<Record<string, unknown>>> {
-    return this.#resume(id, options, (flow, options) => flow.launchResume(id, options));
+    return this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
+      flow.launchResume(id, options),
+    );
   }
 
-  async #resume<T extends { readonly result: Promise<RunResult<unknown>> }>(
-    id: string,
-    options: ResumeOptions | undefined,
-    start: (flow: CompiledFlow, options: ResumeOptions) => T,
+  /**
+   * Runs a recorded run again from its records alone, on the document that it began with: no operator and no model is called.
+   * @throws TesseraError RECORD_MISSING where the run is not known or a step was not recorded; INVALID_FLOW where its
+   * document can no longer be compiled; BAD_ARGUMENT where its flow has changed, and no document was kept.
+   */
+  async replay(id: string, options?: ReplayOptions): Promise<RunResult> {
+    const { result } = await this.#takeUp({ id, options }, (flow, options) => ({ result: flow.replay(id, options) }));
+    return result;
+  }
+
+  /**
+   * A new run of the recorded run's flow as it is now, on what that run left: only steps whose key changed, and those after
+   * them, are computed. Where the flow was removed, it runs the document that the recorded run began with.
+   * @param id the recorded run; `options.id` names the new one
+   * @param input of the new run; by default that of the recorded one
+   * @throws TesseraError as `resume`, and as `run`
+   */
+  async whatIf(id: string, input?: Record<string, unknown>, options?: RunOptions): Promise<RunResult> {
+    const { result } = await this.#takeUp(
+      { id, options, asItIsNow: true, as: options?.id ?? randomUUID() },
+      (flow, options) => ({
+        result: flow.whatIf(id, input, options),
+      }),
+    );
+    return result;
+  }
+
+  /** Begins what stands on a recorded run: on the flow that it began with, or on the flow of that name as it is now. */
+  async #takeUp<T extends { readonly result: Promise<RunResult<unknown>> }>(
+    { id, of, as = id, options, asItIsNow = false }: UseOfRecord,
+    start: (flow: CompiledFlow, options: RunOptions) => T,
   ): Promise<T> {
     this.#assertOpen(id);
     const record = await this.#records?.run(id);
     if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
-    return this.#begin(record.flow, { ...options, id }, (generation, options: ResumeOptions) => {
+    if (of !== undefined && record.flow !== of)
+      throw new TesseraError("BAD_ARGUMENT", `run "${id}" is one of the flow "${record.flow}"`, {
+        path: id,
+        hint: `take the handle of that flow: flow("${record.flow}")`,
+      });
+    return this.#begin(record.flow, { ...options, id: as }, (generation, options) => {
       const flows = [...generation.flows.values()].filter(({ document }) => document.name === record.flow);
       const same = flows.find(({ hash }) => hash === record.hash);
-      const flow = same ?? (options.acceptChanges || !record.document.document ? flows[0] : undefined);
+      const flow = (asItIsNow ? flows[0] : same) ?? (record.document.document ? undefined : flows[0]);
       if (flow) return start(flow, options);
       return this.#compileKept(record, generation.host).then((flow) => start(flow, options));
     });
@@ -310,7 +362,9 @@ export class Tessera<F extends Flows> {
   async #compileKept(record: RunRecord, host: ResourceHost): Promise<CompiledFlow> {
     const kept = this.#records && (await unpack(record.document, this.#records)).document;
     if (!kept)
-      throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}" to resume`, { path: record.id });
+      throw new TesseraError("BAD_ARGUMENT", `there is no flow "${record.flow}", and no document was kept`, {
+        path: record.id,
+      });
     return this.#outside.runInAsyncScope(() => compile(kept, { ...this.#settings, host }));
   }
 

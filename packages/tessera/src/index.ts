@@ -4,5 +4,6 @@ export * from "./catalogue.js";
 export * from "./codebase.js";
 export * from "./create.js";
 export * from "./example.js";
+export * from "./handle.js";
 export * from "./resources.js";
 export * from "./watch.js";
