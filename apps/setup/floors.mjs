@@ -1,13 +1,14 @@
 // the floors of the house: which package may stand on which, and what each may bring from outside, with the reason
 
 const operators = ["data", "indexer", "query", "retriever", "reranker", "router", "fuser", "generator", "coder"];
-const library = ["core", "graph", "models", ...operators, "flows", "langchain"];
+const library = ["core", "graph", "models", "stores", ...operators, "flows", "langchain"];
 
 /** The workspace packages that a package may depend on. What is not here may depend on none; an app may on all. */
 export const floors = {
   core: [],
   graph: ["core"],
   models: ["core"],
+  stores: ["core"],
   ...Object.fromEntries(operators.map((name) => [name, ["core"]])),
   flows: ["core", ...operators],
   langchain: ["core", "graph"],
@@ -15,12 +16,12 @@ export const floors = {
   telemetry: ["core", "graph"],
   tessera: library,
   // evaluation measures the product as it is composed, and runs single operators; nothing stands on it but apps
-  eval: ["core", "graph", "models", ...operators, "flows", "tessera"],
+  eval: ["core", "graph", "models", "stores", ...operators, "flows", "tessera"],
   testkit: ["core"],
 };
 
-/** In tests, besides: what every package may use, and what runs a flow. */
-export const forTests = ["setup", "testkit", "graph"];
+/** In tests, besides: what every package may use, what runs a flow, and what an operator searches. */
+export const forTests = ["setup", "testkit", "graph", "stores"];
 
 /** The third-party packages of each package's sources (apps are free). Native ones are optional and loaded lazily. */
 export const allowed = {
@@ -33,7 +34,7 @@ export const allowed = {
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
   query: { "sql.js": "runs the SQL that text becomes, on a SQLite that cannot write" },
-  retriever: { "hnswlib-node": "the hnsw store", pg: "the postgres store's connections" },
+  stores: { "hnswlib-node": "the hnsw store", pg: "the postgres store's connections" },
   generator: { stemmer: "Porter's stems, for extractive answers" },
   coder: {
     "@jitl/quickjs-wasmfile-release-sync": "the engine of the sandbox for JavaScript",
@@ -73,10 +74,14 @@ export const allowedInTests = {
     zod: "config of the operators under test",
   },
   langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
-  retriever: {
+  stores: {
     "@electric-sql/pglite": "a PostgreSQL within the process",
     "@electric-sql/pglite-pgvector": "its vectors",
     "@types/pg": "its types",
+  },
+  retriever: {
+    "@electric-sql/pglite": "a PostgreSQL within the process",
+    "@electric-sql/pglite-pgvector": "its vectors",
   },
   durable: { "@electric-sql/pglite": "a PostgreSQL within the process", "@types/pg": "its types" },
 };

@@ -98,7 +98,7 @@ const isBuilt = (folder) => !readJson(join(folder, "package.json")).scripts?.bui
 /** Whether hnswlib-node was compiled. It is optional: the exact store serves where it was not. */
 export function hasHnsw() {
   try {
-    createRequire(join(root, "packages/operators/retriever/package.json"))("hnswlib-node");
+    createRequire(join(root, "packages/stores/package.json"))("hnswlib-node");
     return true;
   } catch {
     return false;
@@ -113,7 +113,7 @@ const hasCompiler = () =>
 
 /** Compiles hnswlib-node once more: pnpm does not try again where it failed before. */
 function compileHnsw() {
-  const folder = join(root, "packages/operators/retriever/node_modules/hnswlib-node");
+  const folder = join(root, "packages/stores/node_modules/hnswlib-node");
   const gyp = join(pnpmFolder, "node_modules", "pnpm", "dist", "node_modules", "node-gyp", "bin", "node-gyp.js");
   if (existsSync(folder) && existsSync(gyp))
     spawnSync(process.execPath, [gyp, "rebuild"], { cwd: realpathSync(folder), env: environment(), stdio: "ignore" });

@@ -1,5 +1,5 @@
 import { type Passage, uniform } from "@tessera/core";
-import { ExactStore, HnswStore } from "@tessera/retriever";
+import { ExactStore, HnswStore } from "@tessera/stores";
 import type { Report } from "./measure/report.js";
 import { interleave, milliseconds, percentile, processorMilliseconds } from "./measure/rounds.js";
 

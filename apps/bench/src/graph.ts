@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Context, type Hit, mean, type Passage } from "@tessera/core";
 import { graphWalk, KnowledgeGraph } from "@tessera/indexer";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import type { Report } from "./measure/report.js";
 import { milliseconds, percentile } from "./measure/rounds.js";
 

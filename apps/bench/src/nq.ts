@@ -1,6 +1,6 @@
 import type { Passage, Store } from "@tessera/core";
 import { HashEncoder } from "@tessera/models";
-import { Bm25Store, ExactStore } from "@tessera/retriever";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import { data } from "./measure/data.js";
 import type { Report } from "./measure/report.js";
 import { milliseconds } from "./measure/rounds.js";

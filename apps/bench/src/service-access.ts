@@ -1,6 +1,7 @@
 import { flow, type Host, type Passage, type Principal, type Store, uniform } from "@tessera/core";
 import { compile, memoryRecords } from "@tessera/graph";
-import { Bm25Store, dense, ExactStore, HnswStore, sparse } from "@tessera/retriever";
+import { dense, sparse } from "@tessera/retriever";
+import { Bm25Store, ExactStore, HnswStore } from "@tessera/stores";
 import type { Report } from "./measure/report.js";
 
 import { vocabulary, zipfRanks } from "./measure/words.js";

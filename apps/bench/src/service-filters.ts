@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Filter, Passage, Principal, StoreQuery } from "@tessera/core";
-import { Bm25Store, ExactStore } from "@tessera/retriever";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";

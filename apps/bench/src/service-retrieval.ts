@@ -11,7 +11,8 @@ import {
   uniform,
 } from "@tessera/core";
 import { compile } from "@tessera/graph";
-import { Bm25Store, dense, HnswStore, hybrid, sparse } from "@tessera/retriever";
+import { dense, hybrid, sparse } from "@tessera/retriever";
+import { Bm25Store, HnswStore } from "@tessera/stores";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";

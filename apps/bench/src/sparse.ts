@@ -1,5 +1,5 @@
 import { mean, type Passage, words } from "@tessera/core";
-import { Bm25Store, referenceBm25 } from "@tessera/retriever";
+import { Bm25Store, referenceBm25 } from "@tessera/stores";
 import { peer } from "./measure/peers.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";

@@ -12,7 +12,7 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { HashEncoder } from "@tessera/models";
-import { Bm25Store, ExactStore } from "@tessera/retriever";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 import { z } from "zod";
 import { doorOf } from "./index-door.js";

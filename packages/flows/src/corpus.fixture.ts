@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Host, Passage, Resource } from "@tessera/core";
-import { Bm25Store, ExactStore } from "@tessera/retriever";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import { hostOf, type ModelRule, ruledModel, type ScriptedModel, scriptedEncoder } from "@tessera/testkit";
 
 /** A town that does not exist, in eight passages; who reads on from one finds the next. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Hit, Passage } from "@tessera/core";
 import { compile } from "@tessera/graph";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import { hostOf, scriptedModel } from "@tessera/testkit";
 import { active } from "./active/flow.js";
 import { adaptiveRag } from "./adaptive-rag/flow.js";

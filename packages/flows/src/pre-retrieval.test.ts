@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Hit, Store } from "@tessera/core";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import { chainOfVerification } from "./chain-of-verification/flow.js";
 import { corpus, hostOver, modelOf } from "./corpus.fixture.js";
 import { multiQuery } from "./multi-query/flow.js";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { FlowDocument, Host, LanguageModel, Message, Passage } from "@tessera/core";
 import { compile } from "@tessera/graph";
-import { Bm25Store, ExactStore } from "@tessera/retriever";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import { hostOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import { operators } from "./operators.fixture.js";
 import { tuneBoth } from "./tune-both/flow.js";

@@ -9,7 +9,7 @@ import {
   storeParticipant,
 } from "@tessera/indexer";
 import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
-import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/retriever";
+import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
 import type { Resources } from "./resources.js";
 
 export interface CodebaseSettings {

@@ -8,7 +8,7 @@ import {
   type SteadyConnection,
 } from "@tessera/durable";
 import type { FlowRunner } from "@tessera/graph";
-import { connectPostgres } from "@tessera/retriever";
+import { connectPostgres } from "@tessera/stores";
 import { createTessera } from "@tessera/tessera";
 import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";
 import type { AnyTessera } from "../embedded-runs.js";

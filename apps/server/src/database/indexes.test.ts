@@ -2,7 +2,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
 import { describe, expect, it } from "@jest/globals";
 import type { Encoder, Store } from "@tessera/core";
-import type { SqlDatabase } from "@tessera/retriever";
+import type { SqlDatabase } from "@tessera/stores";
 import { DatabaseIndexes } from "./indexes.js";
 import { SharedRevision } from "./revision.js";
 

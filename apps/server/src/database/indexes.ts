@@ -2,7 +2,7 @@
 import { type ChangeOptions, type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
 import { createTables } from "@tessera/durable";
 import { HashEncoder } from "@tessera/models";
-import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/retriever";
+import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 import { doorOf } from "../index-door.js";
 import { type Indexes, type IndexStatistics, indexNamed, mergedResources, type ServedIndex } from "../indexes.js";

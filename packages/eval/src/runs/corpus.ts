@@ -1,7 +1,8 @@
 import type { Passage } from "@tessera/core";
 import { embed, KnowledgeGraph } from "@tessera/indexer";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { Bm25Store, headOf, openVectorStore } from "@tessera/retriever";
+import { headOf } from "@tessera/retriever";
+import { Bm25Store, openVectorStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 
 export interface CorpusSettings {

@@ -1,7 +1,7 @@
 // internal
 import type { Hit, Host, Passage, Resource, Store } from "@tessera/core";
 import { chunkWindows, expand, parentScore, smallToBig } from "@tessera/indexer";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import type { z } from "zod";
 import type { SpanQuestions } from "../data-sets/converters/chunking.js";
 import { merged, type Span, spanIou, spanPrecision, spanRecall } from "../measures/spans.js";

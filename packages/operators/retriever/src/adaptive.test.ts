@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import { type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
+import { ExactStore } from "@tessera/stores";
 import { contextOf, hostOf, runOperator, testOperator } from "@tessera/testkit";
 import { adaptive } from "./adaptive.js";
-import { ExactStore } from "./stores/exact.js";
 
 /**
  * An encoder of three exits whose passages lie on the axes: exit 2 cannot tell x from y, exit 4 can a little, exit 6 can.

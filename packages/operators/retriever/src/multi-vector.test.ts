@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Hit, Passage, Resource } from "@tessera/core";
+import { ExactStore } from "@tessera/stores";
 import { hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { headImportance, headOf } from "./heads.js";
 import { multiVector } from "./multi-vector.js";
-import { ExactStore } from "./stores/exact.js";
 
 const passages: Passage[] = ["red lantern", "old harbour", "rye bread", "red harbour bread"].map((text, index) => ({
   id: `p${index}`,

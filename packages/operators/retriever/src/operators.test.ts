@@ -1,11 +1,10 @@
 import { describe, expect, it } from "@jest/globals";
 import { type Encoder, type Hit, type Passage, type Store, type StoreQuery, TesseraError } from "@tessera/core";
+import { Bm25Store, ExactStore } from "@tessera/stores";
 import { contextOf, hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import { dense } from "./dense.js";
 import { hybrid } from "./hybrid.js";
 import { sparse } from "./sparse.js";
-import { Bm25Store } from "./stores/bm25.js";
-import { ExactStore } from "./stores/exact.js";
 
 const texts: Record<string, string> = {
   retry: "retries are backed off with jitter",

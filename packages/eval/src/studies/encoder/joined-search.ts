@@ -1,7 +1,7 @@
 // internal
 import { dot, type Embedding, mean } from "@tessera/core";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import type { CodePair } from "./search.js";
 
 /** What one query finds among its block: by words, and every code's cosine by hash features and by the model. */

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { type Embedding, mean, messageOf, type Passage, TesseraError } from "@tessera/core";
 import type { CodeEncoder } from "@tessera/models";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import { bootstrap, type Interval, pairedBootstrap } from "../../measures/statistics.js";
 
 /** A function and what it is asked for by. */

@@ -1,7 +1,7 @@
 // internal
 import { type Hit, type Passage, words } from "@tessera/core";
 import { chunkWindows, descend, expand, hierarchy, KnowledgeGraph, smallToBig, triplesOf } from "@tessera/indexer";
-import { Bm25Store } from "@tessera/retriever";
+import { Bm25Store } from "@tessera/stores";
 import { ResourceHost } from "@tessera/tessera";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { readChunking, type SpanQuestions } from "../../data-sets/converters/chunking.js";

@@ -2,7 +2,7 @@
 import { type FlowDocument, type Hit, mean } from "@tessera/core";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { Bm25Store, tfIdf } from "@tessera/retriever";
+import { Bm25Store, tfIdf } from "@tessera/stores";
 import { operators, ResourceHost } from "@tessera/tessera";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { type DataSet, revisionOf } from "../../data-sets/data-set.js";

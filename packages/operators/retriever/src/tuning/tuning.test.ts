@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import { type Hit, type Passage, softmax } from "@tessera/core";
+import { ExactStore } from "@tessera/stores";
 import { contextOf, hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { dense } from "../dense.js";
-import { ExactStore } from "../stores/exact.js";
 import { adaptQuery } from "./adapt.js";
 import { type Adapter, adapt, type Loss, lossOf } from "./adapter.js";
 import { recall } from "./recall.js";

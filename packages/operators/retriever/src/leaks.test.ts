@@ -1,16 +1,14 @@
+import { PGlite } from "@electric-sql/pglite";
+import { vector as pgvector } from "@electric-sql/pglite-pgvector";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { flow, type Hit, type Passage, type Principal, type Store, uniform } from "@tessera/core";
 import { compile, memoryRecords } from "@tessera/graph";
+import type { SqlDatabase } from "@tessera/stores";
+import { Bm25Store, ExactStore, HnswStore, PostgresStore } from "@tessera/stores";
 import { hostOf } from "@tessera/testkit";
-import { dense } from "../dense.js";
-import { hybrid } from "../hybrid.js";
-import { sparse } from "../sparse.js";
-import { Bm25Store } from "./bm25.js";
-import type { SqlDatabase } from "./database.js";
-import { ExactStore } from "./exact.js";
-import { HnswStore } from "./hnsw.js";
-import { openPglite } from "./pglite.fixture.js";
-import { PostgresStore } from "./postgres.js";
+import { dense } from "./dense.js";
+import { hybrid } from "./hybrid.js";
+import { sparse } from "./sparse.js";
 
 const documents = 200;
 const questions = 500; // each asks for every document: 100,000 cases a store
@@ -59,7 +57,7 @@ function mayRead({ metadata }: Passage, principal: Principal | undefined): boole
 let database: SqlDatabase;
 const stores: Record<string, Store> = {};
 beforeAll(async () => {
-  database = await openPglite();
+  database = await PGlite.create({ extensions: { vector: pgvector } });
   const space = { space: "s", width };
   stores.bm25 = new Bm25Store();
   stores.exact = new ExactStore(space);
