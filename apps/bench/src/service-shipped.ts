@@ -51,6 +51,14 @@ function echoOf({ core: { flow, operator, text } }: Modules) {
   return { flows: { echo: document }, operators: [echo] };
 }
 
+/** What a system did in a round. */
+interface Round {
+  /** Answers a second. */
+  readonly rate: number;
+  /** Microseconds of processor time of its process for each of them; other load on the machine counts little. */
+  readonly processor: number;
+}
+
 interface Service {
   readonly port: number;
   readonly token: string;
@@ -59,7 +67,14 @@ interface Service {
 
 const answering = (port: number, token: string, close: () => Promise<unknown>) => {
   process.once("disconnect", () => void close().finally(() => process.exit()));
-  return { address: (): Service => ({ port, token, pid: process.pid }) };
+  return {
+    address: (): Service => ({ port, token, pid: process.pid }),
+    /** Microseconds of processor time so far. */
+    processor: () => {
+      const { user, system } = process.cpuUsage();
+      return user + system;
+    },
+  };
 };
 
 /** `serve()` as shipped: keys, limits, budgets, runs and records on a folder. */
@@ -138,25 +153,38 @@ export default async function shipped(report: Report): Promise<void> {
 }
 
 async function throughput(report: Report, running: Readonly<Record<string, SystemProcess>>): Promise<void> {
-  const measured: Record<string, () => Promise<number>> = {};
+  const measured: Record<string, () => Promise<Round>> = {};
   for (const [name, system] of Object.entries(running)) {
     const service = await system.call<Service>("address");
     const count = name === `on a folder, ${baselineCommit}` ? requests / 15 : requests;
     await httpLoad(loadOf(service, count)); // warm
-    measured[name] = () => httpLoad(loadOf(service, count));
+    measured[name] = async () => {
+      const before = await system.call<number>("processor");
+      const rate = await httpLoad(loadOf(service, count));
+      return { rate, processor: ((await system.call<number>("processor")) - before) / count };
+    };
   }
   report.say(`${rounds} interleaved rounds, ${clients} clients …`);
   const figures = await interleave(measured, rounds);
-  for (const [name, samples] of Object.entries(figures))
-    report.add(name, `throughput, ${clients} clients`, percentile(samples, 0.5), "runs a second");
+  const medianOf = (name: string, figure: keyof Round) =>
+    percentile(
+      figures[name]!.map((round) => round[figure]),
+      0.5,
+    );
+  for (const name of Object.keys(figures)) {
+    report.add(name, `throughput, ${clients} clients`, medianOf(name, "rate"), "runs a second");
+    report.add(name, "processor time a request", medianOf(name, "processor"), "µs");
+  }
   for (const [system, beside, least] of targets) {
     const [own, other] = [figures[system], figures[beside]];
     if (!own || !other) continue;
-    const ratios = own.map((value, round) => value / other[round]!);
+    const ratios = own.map(({ rate }, round) => rate / other[round]!.rate);
+    const processor = other.map((round, index) => round.processor / own[index]!.processor);
     const metric = `times ${beside} (at least ${least})`;
     report.add(system, metric, percentile(ratios, 0.5), "×");
     report.add(system, `${metric}, 90 % of rounds from`, percentile(ratios, 0.05), "×");
     report.add(system, `${metric}, 90 % of rounds to`, percentile(ratios, 0.95), "×");
+    report.add(system, `times ${beside} by processor time`, percentile(processor, 0.5), "×");
     if (percentile(ratios, 0.5) < least) report.say(`LOSES: ${system}: ${metric}`);
   }
 }

@@ -138,7 +138,8 @@ describe("the state of a run on disk", () => {
       const changed = Buffer.from(whole);
       changed[bit >> 3]! ^= 1 << (bit & 7);
       writeFileSync(path, changed);
-      await expect(openServiceLog(folder)).rejects.toMatchObject({ code: "RECORD_CORRUPT", path });
+      const hint = expect.stringContaining(`${join(folder, "log")} from a backup; or move it away`);
+      await expect(openServiceLog(folder)).rejects.toMatchObject({ code: "RECORD_CORRUPT", path, hint });
     }
     writeFileSync(path, whole.subarray(0, -1));
     await expect(open()).rejects.toMatchObject({ code: "RECORD_CORRUPT", path });

@@ -7,6 +7,7 @@ import type { Checks } from "@tessera/tessera";
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, LogController } from "fastify";
 import { z } from "zod";
 import { closedByDefault } from "./access.js";
+import { limitBodies } from "./bodies.js";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
@@ -46,6 +47,8 @@ export interface ServerOptions {
   readonly checks?: Checks | undefined;
   /** The largest body in bytes; 4 MiB. */
   readonly bodyLimit?: number;
+  /** The most bytes of bodies that requests under way may hold together; 256 MiB. More are refused with OVERLOADED. */
+  readonly bodiesLimit?: number;
   /**
    * How long a request may take to arrive, in milliseconds; 30,000. Its head has 10,000 at most. What
    * takes longer is refused with 408, a second later at the latest.
@@ -116,6 +119,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   };
   server.addHook("onResponse", (request, _, done) => answered(request, done));
   server.addHook("onRequestAbort", answered);
+  limitBodies(server, { each: options.bodyLimit ?? 4 << 20, all: options.bodiesLimit ?? 256 << 20 });
   const describe = collectRoutes(server);
   const measured = metrics(server);
   closedByDefault(server, keys, meter);

@@ -30,8 +30,9 @@ export async function openServiceLog(folder: string, options: ServiceLogOptions 
   const { bytes = 2 ** 31, assertHeld, files } = options;
   const runs = new RunLog();
   const budgets = new LocalBudgets();
+  const place = join(folder, "log");
   const log = await KeyedLog.open({
-    folder: join(folder, "log"),
+    folder: place,
     beforeWrite: assertHeld,
     files,
     segmentBytes: Math.min(32 << 20, Math.max(1 << 20, Math.floor(bytes / 16))),
@@ -39,6 +40,8 @@ export async function openServiceLog(folder: string, options: ServiceLogOptions 
       runs.replay(key, value);
       budgets.replay(key, value);
     },
+  }).catch((thrown) => {
+    throw damaged(thrown, place);
   });
   if (log.dropped > 0)
     process.emitWarning(`an unconfirmed end of the log was dropped (${log.dropped} bytes)`, "TesseraWarning");
@@ -51,6 +54,18 @@ export async function openServiceLog(folder: string, options: ServiceLogOptions 
     throw error;
   }
   return opened;
+}
+
+/** What is to be done about a log that is damaged, and what is lost by it. */
+function damaged(thrown: unknown, place: string): unknown {
+  if (!TesseraError.is(thrown) || thrown.code !== "RECORD_CORRUPT") return thrown;
+  return new TesseraError("RECORD_CORRUPT", thrown.message, {
+    path: thrown.path,
+    cause: thrown,
+    hint:
+      `restore ${place} from a backup; or move it away and start again: runs, their records and what keys have spent ` +
+      "today are lost then, while keys, flows and indexes lie elsewhere and stay",
+  });
 }
 
 /** Brings the runs of the first layout in: `<id>.json` is a state, `<id>.events` a line of JSON for each event. */

@@ -2,8 +2,8 @@ import { connect, type Socket } from "node:net";
 
 export interface Load {
   readonly port: number;
-  /** A whole request, as it is written to the connection. */
-  readonly request: string;
+  /** A whole request, as it is written to the connection; a function makes each anew. */
+  readonly request: string | (() => string);
   readonly clients: number;
   readonly requests: number;
   /** Fails the bench where an answer is not what was asked for. */
@@ -28,7 +28,7 @@ function client({ port, request, isRight }: Load, next: () => boolean): Promise<
     const socket: Socket = connect(port, "127.0.0.1");
     let waiting = "";
     const send = () => {
-      if (next()) socket.write(request, "latin1");
+      if (next()) socket.write(typeof request === "string" ? request : request(), "latin1");
       else socket.end();
     };
     socket.setNoDelay(true).setEncoding("latin1");

@@ -1,0 +1,44 @@
+// internal
+import { TesseraError } from "@tessera/core";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+
+export interface BodyLimits {
+  /** The largest body, in bytes. */
+  readonly each: number;
+  /** The most bytes of bodies that requests under way may hold together. */
+  readonly all: number;
+}
+
+/** Bytes of the body that a request announces; one that does not say may be as large as any. */
+function announced({ headers }: FastifyRequest, { each }: BodyLimits): number {
+  const length = headers["content-length"];
+  if (length === undefined) return headers["transfer-encoding"] === undefined ? 0 : each;
+  const bytes = Number(length);
+  return bytes <= each ? bytes : 0; // a larger one is refused before it is read
+}
+
+/** Refuses a request with OVERLOADED where the bodies of those under way would be too much; one alone never is. */
+export function limitBodies(server: FastifyInstance, limits: BodyLimits): void {
+  const held = new Map<FastifyRequest, number>();
+  let sum = 0;
+  const release = (request: FastifyRequest, done: () => void): void => {
+    sum -= held.get(request) ?? 0;
+    held.delete(request);
+    done();
+  };
+  server.addHook("onRequest", (request, _, done) => {
+    const bytes = announced(request, limits);
+    if (bytes === 0) return done();
+    if (sum > 0 && sum + bytes > limits.all)
+      return done(
+        new TesseraError("OVERLOADED", "the bodies of the requests under way are as large as is permitted", {
+          retryAfterMs: 1000,
+        }),
+      );
+    sum += bytes;
+    held.set(request, bytes);
+    done();
+  });
+  server.addHook("onResponse", (request, _, done) => release(request, done));
+  server.addHook("onRequestAbort", release);
+}
