@@ -1,4 +1,4 @@
-"""Exports a trained generator as a bundle, and checks bundles: docs/models/generator-bundle.md is the format.
+"""Exports a trained generator as a bundle, and checks bundles: docs/models/decoder-bundle.md is the format.
 
     python export_generator.py write RUN BUNDLE --stream STREAM   writes the bundle, with golden cases and a card;
                                                                   --stage tuning where the run was tuned

@@ -4,7 +4,7 @@
     python moe.py train SIZE STREAM RUN --minutes 10     again until it says that the stage has ended
     python moe.py evaluate RUN STREAM                    held-out perplexity, and how evenly the modules are used
 
-docs/models/generator-bundle.md has the formulas; the names of the parameters here are the names of its tensors. A shape
+docs/models/decoder-bundle.md has the formulas; the names of the parameters here are the names of its tensors. A shape
 without "gate" is a dense rival of one module (dense.py makes their sizes).
 """
 

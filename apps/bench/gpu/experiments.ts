@@ -7,8 +7,8 @@
 //   … --cuda LIBRARY              CUDA's driver for E8, where it is not libcuda.so.1
 import { parseArgs } from "node:util";
 import { type GpuEngine, gpuEngine, selfTest } from "@tessera/models";
+import { decoder, greedyAgreement } from "./decoder.js";
 import { encoder, provider } from "./encoder.js";
-import { generator, greedyAgreement } from "./generator.js";
 import { host } from "./host.js";
 import { median, Report } from "./report.js";
 import { productSizes, reserve } from "./reserve.js";
@@ -96,7 +96,7 @@ else {
         if (asked("E3", "E5")) await report.experiment("E3", () => encoder(report, engine, own));
         await experiment("E3b", () => provider(report, engine, driver));
         await experiment("E4", async () => {
-          await generator(report, engine, own);
+          await decoder(report, engine, own);
           await greedyAgreement(report, engine);
           if (engine.info.dtype === "fp32") return;
           const exact = await open("fp32");

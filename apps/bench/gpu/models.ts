@@ -1,4 +1,4 @@
-import type { EncoderModel, GeneratorModel, Matrix, Norm, Routing } from "@tessera/models";
+import type { DecoderModel, EncoderModel, Matrix, Norm, Routing } from "@tessera/models";
 
 let state = 1;
 /** Each model begins anew, so that every process has the same one. */
@@ -65,8 +65,8 @@ export function encoderOf(tiny: boolean, layers = 12, vocabulary = tiny ? 256 : 
   };
 }
 
-/** The generator of the notes: stick-breaking attention by modules, two of 16 experts a token. */
-export function generatorOf(tiny: boolean): GeneratorModel {
+/** The decoder of the notes: stick-breaking attention by modules, two of 16 experts a token. */
+export function decoderOf(tiny: boolean): DecoderModel {
   seed();
   const [hidden, layers, size, inner, vocabulary, gate] = tiny
     ? [32, 2, 16, 32, 256, 16]

@@ -1,20 +1,20 @@
 import { type GpuEngine, ragged } from "@tessera/models";
+import { decode } from "./decoder.js";
 import { textsOf } from "./encoder.js";
-import { decode } from "./generator.js";
-import { encoderOf, generatorOf } from "./models.js";
+import { decoderOf, encoderOf } from "./models.js";
 import type { Report } from "./report.js";
 
-/** E6: mixed load, encoders at every exit and by margin, and a generator; the GPU's memory must not grow. */
+/** E6: mixed load, encoders at every exit and by margin, and a decoder; the GPU's memory must not grow. */
 export async function soak(report: Report, engine: GpuEngine, minutes: number): Promise<void> {
   const { tiny } = report;
   const encoder = await engine.loadEncoder(encoderOf(tiny));
-  const generator = await engine.loadGenerator(generatorOf(tiny), { blocks: tiny ? 8 : 1024, blockTokens: 16 });
+  const decoder = await engine.loadDecoder(decoderOf(tiny), { blocks: tiny ? 8 : 1024, blockTokens: 16 });
   const started = engine.process;
   const texts = ragged(textsOf(tiny));
   const once = async (): Promise<void> => {
     for (const exit of encoder.exits) await encoder.encode(texts, exit);
     await encoder.encodeByMargin(texts, { margin: 0.3, layers: encoder.exits });
-    await decode(generator, tiny ? 2 : 16, 32, 2, tiny ? 64 : 4096);
+    await decode(decoder, tiny ? 2 : 16, 32, 2, tiny ? 64 : 4096);
   };
   await once();
   const before = await engine.memory();

@@ -1,11 +1,11 @@
 import type { FlowDocument, LanguageModel } from "@tessera/core";
 import {
-  defaultGenerator,
+  defaultLanguageModel,
   type EngineKind,
   findModel,
   openAiModel,
   openCassette,
-  openGenerator,
+  openLocalLanguageModel,
 } from "@tessera/models";
 import type { Command } from "commander";
 import { openEngine, openOnEngine } from "./engine.js";
@@ -15,9 +15,9 @@ import { type Terminal, UsageError } from "./terminal.js";
 export interface LanguageModelOptions {
   readonly cassette?: string;
   readonly endpoint?: string;
-  /** Of the service at `endpoint`; without one, a generator of ours. */
+  /** Of the service at `endpoint`; without one, a language model of ours. */
   readonly model?: string;
-  /** What computes a generator of ours. */
+  /** What computes a language model of ours. */
   readonly engine?: EngineKind;
 }
 
@@ -28,12 +28,12 @@ export const languageModelOptions = (command: Command, { several = false } = {})
     .option(
       several ? "--model <names or files>" : "--model <name>",
       several
-        ? `of the service; or generators of ours ("${defaultGenerator}") and cassettes, separated by commas`
-        : `of the service; without one, a generator of ours ("${defaultGenerator}")`,
+        ? `of the service; or language models of ours ("${defaultLanguageModel}") and cassettes, separated by commas`
+        : `of the service; without one, a language model of ours ("${defaultLanguageModel}")`,
     )
     .option("--cassette <file>", "answers recorded before; with --model, records");
 
-/** The generator of ours that writes programs. */
+/** The language model of ours that writes programs. */
 const programWriter = "list-coder";
 
 /** What a flow's model is where nothing was said of it: for a flow that has programs written, the one of ours that writes some. */
@@ -46,13 +46,13 @@ export const defaultModelOf = ({ nodes }: FlowDocument): string | undefined =>
 
 async function openOwn(terminal: Terminal, name: string, engine: EngineKind | undefined): Promise<LanguageModel> {
   const folder = await findModel(name);
-  return openOnEngine(await openEngine(terminal, engine), (engine) => openGenerator(folder, engine));
+  return openOnEngine(await openEngine(terminal, engine), (engine) => openLocalLanguageModel(folder, engine));
 }
 
 /**
  * Opens the language model that flows name "model", where one was asked for.
  * @throws UsageError where there is an `endpoint` and no `model`; TesseraError as `openCassette`, `openEngine` and
- * `openGenerator` do.
+ * `openLocalLanguageModel` do.
  */
 export async function openLanguageModel(
   terminal: Terminal,

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-import { defaultGenerator } from "@tessera/models";
+import { defaultLanguageModel } from "@tessera/models";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { defaultEncoder } from "./codebase.js";
 import { type AskOptions, ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
-import * as generators from "./commands/generators.js";
 import { indexSource } from "./commands/index-folder.js";
+import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
@@ -182,13 +182,15 @@ model
   .action(action((terminal) => models.list(terminal)));
 model
   .command("inspect")
-  .description("layers, exits and sizes of a model; of a generator, which modules serve which operator and language")
+  .description(
+    "layers, exits and sizes of a model; of a language model, which modules serve which operator and language",
+  )
   .argument("[model]")
   .option("--on <file>", 'count modules on text: {"text", "language"} or {"messages", "task"} lines')
   .option("--most <lines>", "lines of it at most", Number, 200)
   .option("--svg <file>", "draw them")
   .action(
-    action((terminal, name: string | undefined, options: generators.InspectOptions) =>
+    action((terminal, name: string | undefined, options: languageModels.InspectOptions) =>
       models.inspect(terminal, name, { ...options, signal: stop.signal }),
     ),
   );
@@ -215,8 +217,8 @@ model
 
 model
   .command("generate")
-  .description("a generator's answer to a prompt, as it comes")
-  .option("--model <name>", "the generator; its folder may be named by a path", defaultGenerator)
+  .description("a language model's answer to a prompt, as it comes")
+  .option("--model <name>", "the language model; its folder may be named by a path", defaultLanguageModel)
   .addOption(engineOption())
   .requiredOption("--prompt <text>", "what the user says")
   .option("--seed <number>", "the same answer for the same seed", Number)
@@ -224,26 +226,26 @@ model
   .option("--max-tokens <count>", "the longest answer", Number, 256)
   .option("--json-schema <file>", "a JSON Schema that the answer meets")
   .action(
-    action((terminal, options: generators.GenerateOptions) =>
-      generators.generate(terminal, { ...options, signal: stop.signal }),
+    action((terminal, options: languageModels.GenerateOptions) =>
+      languageModels.generate(terminal, { ...options, signal: stop.signal }),
     ),
   );
 model
   .command("prune")
-  .description("a smaller generator, without the modules that some text uses least")
+  .description("a smaller language model, without the modules that some text uses least")
   .argument("[model]")
   .requiredOption("--on <file>", 'what it is to serve: {"text", "language"} or {"messages", "task"} lines')
   .requiredOption("--output <folder>", "the new bundle")
   .option("--keep <share>", "of the modules of each layer", Number, 0.5)
   .option("--most <lines>", "lines of the text at most", Number, 1000)
   .action(
-    action((terminal, name: string | undefined, options: generators.PruneOptions) =>
-      generators.prune(terminal, name, { ...options, signal: stop.signal }),
+    action((terminal, name: string | undefined, options: languageModels.PruneOptions) =>
+      languageModels.prune(terminal, name, { ...options, signal: stop.signal }),
     ),
   );
 model
   .command("emoe")
-  .description("a dense generator with emergent experts in some layers, and back")
+  .description("a dense language model with emergent experts in some layers, and back")
   .argument("<model>")
   .requiredOption("--output <folder>", "the new bundle")
   .option("--layers <numbers>", "from 0, as in 2,3")
@@ -252,8 +254,8 @@ model
   .option("--seed <number>", "of the clusters", Number)
   .option("--merge", "make the layers dense again")
   .action(
-    action((terminal, name: string, options: generators.EmergentOptions) =>
-      generators.emergent(terminal, name, options),
+    action((terminal, name: string, options: languageModels.EmergentOptions) =>
+      languageModels.emergent(terminal, name, options),
     ),
   );
 

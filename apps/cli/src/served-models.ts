@@ -11,7 +11,7 @@ const nameOf = (model: string): string => basename(resolve(model));
 
 /**
  * The models of this process under the names that clients of `/v1` use: the encoder of the index, also as a reranker, and
- * a generator of ours. What answers at another address is not passed on.
+ * a language model of ours. What answers at another address is not passed on.
  */
 export function servedModels(
   { encoder: encoderName = defaultEncoder, endpoint, model: modelName }: EncoderOptions & LanguageModelOptions,
@@ -28,6 +28,6 @@ export function servedModels(
     rerankers: Object.fromEntries(
       Object.entries(encoders).map(([name, encoder]) => [name, encoderReranker(encoder, { kind: "code" })]),
     ),
-    generators: own ? { [nameOf(modelName)]: model } : {},
+    languageModels: own ? { [nameOf(modelName)]: model } : {},
   };
 }

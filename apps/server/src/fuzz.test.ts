@@ -25,7 +25,7 @@ beforeAll(async () => {
   service = await startService(folder, {
     durable: false,
     closeWithin: 0,
-    models: { encoders: { words: encoder }, generators: { poet }, rerankers: { words: encoderReranker(encoder) } },
+    models: { encoders: { words: encoder }, languageModels: { poet }, rerankers: { words: encoderReranker(encoder) } },
   });
   ({ headers } = await service.key({
     scopes: ["run", "flows", "indexes", "operate"],

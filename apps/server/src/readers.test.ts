@@ -34,7 +34,7 @@ let accepted: Socket[];
 beforeEach(async () => {
   folder = freshFolder();
   endless = new Endless();
-  service = await startService(folder, { durable: false, stallTimeout, models: { generators: { endless } } });
+  service = await startService(folder, { durable: false, stallTimeout, models: { languageModels: { endless } } });
   headers = { ...(await service.key()).headers, "content-type": "application/json" };
   accepted = [];
   service.server.server.on("connection", (socket) => accepted.push(socket));

@@ -41,7 +41,7 @@ export interface ServerOptions {
   /** Whose flows and indexes are; by default in memory. */
   readonly owners?: Owners | undefined;
   /** The models of this process that the OpenAI routes serve beside the flows. */
-  readonly models?: Pick<OpenAiServices, "encoders" | "generators" | "rerankers">;
+  readonly models?: Pick<OpenAiServices, "encoders" | "languageModels" | "rerankers">;
   readonly meter?: Meter;
   /** What the service needs beside the resources of its flows: `/readyz` asks it. */
   readonly checks?: Checks | undefined;
@@ -153,9 +153,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
 }
 
 /** The models that clients call by name. */
-const checksOf = ({ encoders, generators }: NonNullable<ServerOptions["models"]> = {}): Checks =>
+const checksOf = ({ encoders, languageModels }: NonNullable<ServerOptions["models"]> = {}): Checks =>
   Object.fromEntries(
-    Object.entries<Resource>({ ...encoders, ...generators }).map(([name, model]) => [
+    Object.entries<Resource>({ ...encoders, ...languageModels }).map(([name, model]) => [
       `model/${name}`,
       async (signal) => model.check?.(signal),
     ]),

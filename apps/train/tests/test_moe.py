@@ -1,4 +1,4 @@
-"""The mixture of experts against docs/models/generator-bundle.md, derived again a token at a time in float64."""
+"""The mixture of experts against docs/models/decoder-bundle.md, derived again a token at a time in float64."""
 
 import itertools
 import json

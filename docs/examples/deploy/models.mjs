@@ -1,6 +1,6 @@
 // the models of this repository as a service: /v1/embeddings, /v1/rerank, /v1/chat/completions, /v1/completions,
 // /v1/models, /metrics
-import { chooseEngine, findModel, openEncoderService, openGenerator } from "@tessera/models";
+import { chooseEngine, findModel, openEncoderService, openLocalLanguageModel } from "@tessera/models";
 import { encoderReranker, openaiRoutes } from "@tessera/server/openai";
 import fastify from "fastify";
 
@@ -8,7 +8,7 @@ const { ENCODER = "code-encoder", GENERATOR = "generator", PORT = "8080", TESSER
 const { engine, reason, close } = await chooseEngine(TESSERA_ENGINE);
 console.log(reason);
 const encoder = await openEncoderService(await findModel(ENCODER), { engine });
-const generator = await openGenerator(await findModel(GENERATOR), engine);
+const languageModel = await openLocalLanguageModel(await findModel(GENERATOR), engine);
 const app = fastify({
   // a body that comes slowly is cut off; the time for the head must be the shorter one
   requestTimeout: 30_000,
@@ -20,12 +20,12 @@ app.get("/healthz", async () => ({ ok: true }));
 await app.register(openaiRoutes, {
   encoders: { [ENCODER]: encoder },
   rerankers: { [ENCODER]: encoderReranker(encoder, { kind: "code" }) },
-  generators: { [GENERATOR]: generator },
+  languageModels: { [GENERATOR]: languageModel },
 });
 console.log(await app.listen({ host: "0.0.0.0", port: Number(PORT) }));
 
 process.once("SIGTERM", async () => {
   await app.close();
-  await Promise.all([encoder.close(), generator.close()]);
+  await Promise.all([encoder.close(), languageModel.close()]);
   await close();
 });

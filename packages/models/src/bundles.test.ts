@@ -8,12 +8,12 @@ import { referenceEngine } from "./engines/reference/engine.js";
 import { readGolden } from "./formats/encoder-bundle.js";
 import { parseTokenizer } from "./tokenizer/tokenizer.js";
 import { listModels, verifyModel } from "./tools/catalogue.js";
-import { verifyGenerator } from "./tools/decoder-catalogue.js";
+import { verifyLanguageModel } from "./tools/decoder-catalogue.js";
 
 const shipped = fileURLToPath(new URL("../bundles", import.meta.url));
 const models = await listModels([shipped]);
 const encoders = models.filter(({ architecture }) => architecture === "tessera-encoder");
-const generators = models.filter(({ architecture }) => architecture !== "tessera-encoder");
+const languageModels = models.filter(({ architecture }) => architecture !== "tessera-encoder");
 
 describe("the encoders that ship", () => {
   it("are there", () => expect(encoders.map(({ name }) => name)).toContain("code-encoder"));
@@ -38,13 +38,13 @@ describe("the encoders that ship", () => {
   }
 });
 
-describe("the generators that ship", () => {
-  it("are there", () => expect(generators.map(({ name }) => name)).toContain("generator"));
+describe("the language models that ship", () => {
+  it("are there", () => expect(languageModels.map(({ name }) => name)).toContain("generator"));
 
-  for (const { name } of generators)
+  for (const { name } of languageModels)
     it(`${name} reaches its golden cases on the CPU, in both precisions`, async () => {
       const engines = [cpuEngine(), cpuEngine({ precision: "fp32" })];
-      for (const verdict of await verifyGenerator(name, engines, [shipped]))
+      for (const verdict of await verifyLanguageModel(name, engines, [shipped]))
         expect(verdict).toMatchObject({ passed: true, places: expect.any(Number) });
     });
 });

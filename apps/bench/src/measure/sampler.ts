@@ -14,7 +14,7 @@ interface Answer {
 const script = fileURLToPath(new URL("../../../train/listsampler.py", import.meta.url));
 
 /**
- * A dense generator's bundle as a language model that answers thousands of requests in batches: a child process of
+ * A dense decoder's bundle as a language model that answers thousands of requests in batches: a child process of
  * apps/train/listsampler.py, which needs a Python with torch. It reads the last message of a request and no other.
  * @throws TesseraError MODEL_FAILED, from each request, where the process ends.
  */

@@ -8,7 +8,7 @@ import {
   type ModelOperatorStudy,
   tasks,
 } from "@tessera/eval";
-import { defaultGenerator } from "@tessera/models";
+import { defaultLanguageModel } from "@tessera/models";
 import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
@@ -60,7 +60,7 @@ export function generatorCommand({ command, action, signal }: EvaluationCommands
     .addOption(engineOption())
     .action(
       action((terminal, options: GeneratorOptions) => {
-        const own = options.cassette === undefined ? defaultGenerator : undefined;
+        const own = options.cassette === undefined ? defaultLanguageModel : undefined;
         const openModel = async () => (await openLanguageModel(terminal, { ...options, model: options.model ?? own }))!;
         return evaluateGenerator(terminal, { ...options, openModel, signal });
       }),

@@ -10,7 +10,7 @@ import {
 import { colors } from "../colors.js";
 import { openEngine } from "../engine.js";
 import { type Terminal, UsageError } from "../terminal.js";
-import * as generators from "./generators.js";
+import * as languageModels from "./language-models.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
@@ -29,17 +29,17 @@ export async function list(terminal: Terminal): Promise<number> {
 }
 
 /**
- * What a model is made of: layers, exits, sizes, and which queries may search which index; of a generator, which modules
+ * What a model is made of: layers, exits, sizes, and which queries may search which index; of a language model, which modules
  * serve what.
  */
 export async function inspect(
   terminal: Terminal,
   name: string | undefined,
-  options: generators.InspectOptions,
+  options: languageModels.InspectOptions,
 ): Promise<number> {
-  if ((await kindOfModel(name)) === "generator") return generators.inspect(terminal, name, options);
+  if ((await kindOfModel(name)) === "decoder") return languageModels.inspect(terminal, name, options);
   if (options.on !== undefined || options.svg !== undefined)
-    throw new UsageError("--on and --svg are for generators: an encoder has no modules");
+    throw new UsageError("--on and --svg are for language models: an encoder has no modules");
   const model = await inspectModel(name);
   terminal.result(model);
   terminal.table(
@@ -64,7 +64,7 @@ export async function inspect(
 
 /** Compares every engine of this machine with the model's golden vectors; exit code 1 where one differs. */
 export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
-  if ((await kindOfModel(name)) === "generator") return generators.verify(terminal, name);
+  if ((await kindOfModel(name)) === "decoder") return languageModels.verify(terminal, name);
   const verdicts = await verifyModel(name);
   terminal.result(verdicts);
   const state = ({ passed, missing }: (typeof verdicts)[number]): string => {

@@ -1,23 +1,23 @@
 // internal
-import type { EncoderBatcher, GeneratorScheduler } from "@tessera/models";
+import type { DecoderScheduler, EncoderBatcher } from "@tessera/models";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** What a service may show of itself. */
 export interface Observed {
   readonly encoders: Readonly<Record<string, object>>;
-  readonly generators: Readonly<Record<string, object>>;
+  readonly languageModels: Readonly<Record<string, object>>;
 }
 
 const batcherOf = (service: object): EncoderBatcher | undefined => (service as { batcher?: EncoderBatcher }).batcher;
-const schedulerOf = (service: object): GeneratorScheduler | undefined =>
-  (service as { scheduler?: GeneratorScheduler }).scheduler;
+const schedulerOf = (service: object): DecoderScheduler | undefined =>
+  (service as { scheduler?: DecoderScheduler }).scheduler;
 
 /** The metrics of the model routes, in a registry: what the services are at now, and how long requests took. */
 export class ModelMetrics {
   private readonly seconds: Histogram<"route" | "status">;
   private readonly firstSeconds: Histogram<"route">;
 
-  constructor(registry: Registry, { encoders, generators }: Observed) {
+  constructor(registry: Registry, { encoders, languageModels }: Observed) {
     const registers = [registry];
     this.seconds = new Histogram({
       name: "tessera_model_request_seconds",
@@ -78,14 +78,24 @@ export class ModelMetrics {
     counter("tessera_encoder_tokens_total", "Tokens encoded.", (model) => encoder(model)?.totals.tokens, embedding);
     counter("tessera_encoder_texts_total", "Texts encoded.", (model) => encoder(model)?.totals.texts, embedding);
     counter("tessera_encoder_batches_total", "Batches encoded.", (model) => encoder(model)?.totals.batches, embedding);
-    const generating = Object.keys(generators);
-    const generator = (model: string) => schedulerOf(generators[model]!);
-    gauge("tessera_generator_running", "Answers under way.", (model) => generator(model)?.state.running, generating);
-    gauge("tessera_generator_waiting", "Requests that wait.", (model) => generator(model)?.state.waiting, generating);
+    const generating = Object.keys(languageModels);
+    const languageModel = (model: string) => schedulerOf(languageModels[model]!);
+    gauge(
+      "tessera_generator_running",
+      "Answers under way.",
+      (model) => languageModel(model)?.state.running,
+      generating,
+    );
+    gauge(
+      "tessera_generator_waiting",
+      "Requests that wait.",
+      (model) => languageModel(model)?.state.waiting,
+      generating,
+    );
     gauge(
       "tessera_generator_blocks_free",
       "Blocks of the cache that nobody uses.",
-      (model) => generator(model)?.state.blocksFree,
+      (model) => languageModel(model)?.state.blocksFree,
       generating,
     );
     for (const [total, help] of [
@@ -95,7 +105,7 @@ export class ModelMetrics {
       ["interruptions", "Answers interrupted for want of blocks."],
       ["failures", "Steps that failed."],
     ] as const)
-      counter(`tessera_generator_${total}_total`, help, (model) => generator(model)?.totals[total], generating);
+      counter(`tessera_generator_${total}_total`, help, (model) => languageModel(model)?.totals[total], generating);
   }
 
   answered(route: string, status: number, milliseconds: number): void {

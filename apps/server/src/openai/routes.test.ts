@@ -75,7 +75,7 @@ async function start(services: Partial<OpenAiServices> = {}, requestTimeout = 30
   });
   await app.register(openaiRoutes, {
     encoders: { words: encoder },
-    generators: {
+    languageModels: {
       poet,
       endless,
       plain: scriptedModel(() => "yes"),
@@ -177,7 +177,7 @@ describe("OpenAI's client", () => {
       },
     };
     await app.close();
-    await start({ generators: { silent } });
+    await start({ languageModels: { silent } });
     const asked = { model: "silent", messages: [{ role: "user" as const, content: "a poem" }] };
     const usage = { prompt_tokens: 2, completion_tokens: 3, total_tokens: 5 };
     expect((await client.chat.completions.create(asked)).usage).toEqual(usage);
@@ -540,7 +540,7 @@ describe("what the server gives", () => {
       },
     };
     await start({
-      generators: { poet: shared },
+      languageModels: { poet: shared },
       callerOf: ({ headers }) => ({ key: String(headers.authorization) }),
       extraModels: {
         list: ({ key }) => (key === "Bearer none" ? [{ name: "flow/ask", ownedBy: "flows" }] : []),

@@ -30,7 +30,7 @@ type Shared<T> = T & { as?(caller: string): T };
 export interface OpenAiServices {
   /** By the names that clients use. */
   readonly encoders?: Readonly<Record<string, Shared<Encoder>>> | undefined;
-  readonly generators?: Readonly<Record<string, Shared<LanguageModel>>> | undefined;
+  readonly languageModels?: Readonly<Record<string, Shared<LanguageModel>>> | undefined;
   readonly rerankers?: Readonly<Record<string, Reranker>> | undefined;
   /** Flows as models. A model of this process goes before one of the same name. */
   readonly extraModels?: ExtraModels | undefined;
@@ -55,10 +55,17 @@ const modelName = z.object({ "*": z.string().min(1) });
  * `/v1/rerank` in Jina's shape. Errors have OpenAI's shape.
  */
 export async function openaiRoutes(app: FastifyInstance, services: OpenAiServices): Promise<void> {
-  const { encoders = {}, generators = {}, rerankers = {}, extraModels, answerTokens = 8192, inputs = 2048 } = services;
+  const {
+    encoders = {},
+    languageModels = {},
+    rerankers = {},
+    extraModels,
+    answerTokens = 8192,
+    inputs = 2048,
+  } = services;
   const callerOf = services.callerOf ?? (() => anyone);
   const registry = services.registry ?? new Registry();
-  const metrics = new ModelMetrics(registry, { encoders, generators });
+  const metrics = new ModelMetrics(registry, { encoders, languageModels });
   const created = Math.floor(Date.now() / 1000);
   const bodyLimit = services.bodyBytes ?? 4 * 1024 * 1024;
   const described = (summary: string) => ({ scope: "run", errors: "OpenAiError", summary }) as const;
@@ -89,11 +96,11 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
   const asCaller = <T extends object>(service: Shared<T>, { key }: Caller): T => service.as?.(key) ?? service;
 
   async function targetOf(name: string, caller: Caller): Promise<ChatTarget> {
-    if (!Object.hasOwn(generators, name)) {
+    if (!Object.hasOwn(languageModels, name)) {
       const extra = await extraModels?.open(name, caller);
       if (extra) return extra;
     }
-    const model = named(generators, name);
+    const model = named(languageModels, name);
     return {
       ownedBy: "tessera",
       revision: model.revision,
@@ -104,7 +111,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
   }
 
   app.get("/v1/models", { config: described("the models, and the flows that answer chats") }, async (request) => {
-    const local = [...new Set([encoders, generators, rerankers].flatMap(Object.keys))];
+    const local = [...new Set([encoders, languageModels, rerankers].flatMap(Object.keys))];
     const extra = (await extraModels?.list(callerOf(request))) ?? [];
     const models = [
       ...local.map((name) => ({ name, ownedBy: "tessera" })),
@@ -119,7 +126,8 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
     { schema: { params: modelName }, config: described("a model") },
     async (request) => {
       const name = request.params["*"];
-      if ([encoders, generators, rerankers].some((of) => Object.hasOwn(of, name))) return modelObject(name, "tessera");
+      if ([encoders, languageModels, rerankers].some((of) => Object.hasOwn(of, name)))
+        return modelObject(name, "tessera");
       return modelObject(name, (await targetOf(name, callerOf(request))).ownedBy);
     },
   );

@@ -20,7 +20,7 @@ export type Routing =
   | { readonly kind: "average"; readonly top: number }
   | { readonly kind: "none" };
 
-/** Stick-breaking attention by modules (mixture of attention heads); docs/models/generator-bundle.md has the formulas. */
+/** Stick-breaking attention by modules (mixture of attention heads); docs/models/decoder-bundle.md has the formulas. */
 export interface AttentionModules {
   readonly norm: Norm;
   readonly routing: Routing;
@@ -49,7 +49,7 @@ export interface Frequencies {
 }
 
 /** A causal language model of modules, whatever file it came from. Plain data: it can be sent to a worker thread. */
-export interface GeneratorModel {
+export interface DecoderModel {
   readonly name: string;
   readonly revision: string;
   readonly architecture: string;

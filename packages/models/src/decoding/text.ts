@@ -1,7 +1,7 @@
 // internal
 import { setImmediate as pause } from "node:timers/promises";
 import { type Capability, type Delta, type GenerateRequest, mulberry32, TesseraError, type Token } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import type { Sampling } from "../engines/engine.js";
 import type { DrawnToken } from "../serving/decoder-scheduler.js";
 import type { Answering, TextGeneration } from "../serving/language-model-service.js";
@@ -11,14 +11,14 @@ import { type SchemaAnswer, SchemaDecoding } from "./json-schema/decoding.js";
 const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed", "score"]);
 
 /**
- * Requests as tokens and tokens as text, by the template of docs/models/generator-bundle.md. Only tokens that have bytes
+ * Requests as tokens and tokens as text, by the template of docs/models/decoder-bundle.md. Only tokens that have bytes
  * and the end may be drawn, under a JSON Schema those that keep the answer within it; log-probabilities are among these.
  * Without a temperature the likeliest token is taken.
  *
  * @param longest Tokens of prompt and answer together, at most.
  */
-export function generatorText(
-  model: GeneratorModel,
+export function languageModelText(
+  model: DecoderModel,
   tokenizer: Tokenizer,
   revision: string,
   longest = model.context,
@@ -65,7 +65,7 @@ export function generatorText(
 }
 
 /** @throws TesseraError BAD_ARGUMENT, MISSING_CAPABILITY */
-function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void {
+function checkRequest(request: GenerateRequest, { name }: DecoderModel): void {
   const { messages, prefix = "", schema, maxTokens, temperature = 0, topP = 1, seed } = request;
   const { stop = [], logprobs, alternatives } = request;
   const refuse = (message: string, hint: string): TesseraError =>
@@ -90,7 +90,7 @@ function checkRequest(request: GenerateRequest, { name }: GeneratorModel): void 
 /** At most `most` tokens are read: what is longer is refused, and its end need not be known. */
 export function promptOf(
   { messages, prefix = "" }: Pick<GenerateRequest, "messages" | "prefix">,
-  { marks }: GeneratorModel,
+  { marks }: DecoderModel,
   tokenizer: Tokenizer,
   most: number,
 ) {

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../architectures/encoder.js";
-import { CpuGenerator } from "./cpu-decoder/session.js";
+import { CpuDecoder } from "./cpu-decoder/session.js";
 import { EncoderWorker } from "./cpu-encoder/encoder-worker.js";
 import type { Precision } from "./cpu-encoder/exit-graph.js";
 import { checkBatch, type EncoderSession, type Engine, type Ragged } from "./engine.js";
@@ -18,7 +18,7 @@ export interface CpuEngineSettings {
 /**
  * Encoders: onnxruntime-node in worker threads, one ONNX thread each. Texts of equal length run together, whoever asked for them,
  * so there is no padding; the callers with the fewest tokens served go first, so a query does not wait for an index.
- * Generators: kernels of our own in WebAssembly, the sequences of a step dealt to the threads.
+ * Decoders: kernels of our own in WebAssembly, the sequences of a step dealt to the threads.
  */
 export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
   const precision = settings.precision ?? "int8";
@@ -32,8 +32,8 @@ export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
       await session.ready();
       return session;
     },
-    async loadGenerator(model, cache) {
-      const session = new CpuGenerator(model, cache, precision, workers);
+    async loadDecoder(model, cache) {
+      const session = new CpuDecoder(model, cache, precision, workers);
       await session.ready();
       return session;
     },

@@ -1,7 +1,7 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
-import type { CacheSize, GeneratorBatch } from "./engine.js";
+import type { DecoderModel } from "../architectures/decoder.js";
+import type { CacheSize, DecoderBatch } from "./engine.js";
 
 /** Likeliest tokens that can be reported beside the one drawn. */
 export const mostAlternatives = 64;
@@ -10,7 +10,7 @@ export const mostAlternatives = 64;
  * What every engine asks of a step before it computes.
  * @throws TesseraError BAD_ARGUMENT
  */
-export function checkGeneratorBatch(batch: GeneratorBatch, model: GeneratorModel, cache: CacheSize): void {
+export function checkDecoderBatch(batch: DecoderBatch, model: DecoderModel, cache: CacheSize): void {
   const { ids, offsets, cached, blocks, sampling } = batch;
   const refuse = (message: string): TesseraError => new TesseraError("BAD_ARGUMENT", message, { path: model.name });
   const sequences = offsets.length - 1;

@@ -1,5 +1,5 @@
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";
 
 /** Token-packed inputs: text i is ids[offsets[i]] … ids[offsets[i + 1] − 1]; there is no padding. */
@@ -38,7 +38,7 @@ export interface Sampling {
 }
 
 /** Work for some sequences at once: a piece of a prompt, or the one token drawn last. */
-export interface GeneratorBatch extends Ragged {
+export interface DecoderBatch extends Ragged {
   /** [sequences]: tokens that are in the cache before this step. */
   readonly cached: Int32Array;
   /** The cache blocks of each sequence, in order: token t lies in blocks[t / blockTokens]; there is room for the new ones. */
@@ -57,7 +57,7 @@ export interface ModuleCounts {
   readonly feedforward: readonly Uint32Array[];
 }
 
-export interface GeneratorResult {
+export interface DecoderResult {
   /** [sequences]: the token drawn, −1 where none was asked for. */
   readonly next: Int32Array;
   /** [sequences]: its natural-log probability at temperature 1. */
@@ -70,8 +70,8 @@ export interface GeneratorResult {
   readonly modules?: ModuleCounts | undefined;
 }
 
-/** A generator loaded by an engine, with a paged cache of `blocks` blocks of `blockTokens` tokens. */
-export interface GeneratorSession {
+/** A decoder loaded by an engine, with a paged cache of `blocks` blocks of `blockTokens` tokens. */
+export interface DecoderSession {
   readonly blocks: number;
   readonly blockTokens: number;
   /**
@@ -79,11 +79,11 @@ export interface GeneratorSession {
    * not depend on the others in the batch. One step runs at a time; a second call waits for the first.
    * @throws TesseraError BAD_ARGUMENT, ABORTED, CLOSED, MODEL_FAILED
    */
-  step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult>;
+  step(batch: DecoderBatch, signal?: AbortSignal): Promise<DecoderResult>;
   close(): Promise<void>;
 }
 
-/** The memory of a generator's cache. */
+/** The memory of a decoder's cache. */
 export interface CacheSize {
   readonly blocks: number;
   /** Tokens in a block. */
@@ -96,7 +96,7 @@ export interface Engine {
   /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
   loadEncoder(model: EncoderModel): Promise<EncoderSession>;
   /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
-  loadGenerator?(model: GeneratorModel, cache: CacheSize): Promise<GeneratorSession>;
+  loadDecoder?(model: DecoderModel, cache: CacheSize): Promise<DecoderSession>;
 }
 
 /** Packs inputs, one a text. */

@@ -4,17 +4,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { readBundle } from "./bundle.js";
-import { generatorModel, readGeneratorGolden, split } from "./decoder-bundle.js";
+import { decoderModel, readDecoderGolden, split } from "./decoder-bundle.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 const folders: string[] = [];
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
-async function open(name: string): Promise<GeneratorModel> {
-  return generatorModel(await readBundle(fixture(name)));
+async function open(name: string): Promise<DecoderModel> {
+  return decoderModel(await readBundle(fixture(name)));
 }
 
 /** The toy with another config; the hashes in it stay those of its files. */
@@ -32,7 +32,7 @@ async function altered(name: string, change: (config: Record<string, unknown>) =
 describe.each(["moe-toy", "dense-toy"])("the bundle %s, written by apps/train", (name) => {
   it("computes its golden cases: log-probabilities to 1e-4, modules, and the likeliest continuation", async () => {
     const model = await open(name);
-    for (const { ids, logprobs, argmax, last, attention, feedforward, margin, greedy } of await readGeneratorGolden(
+    for (const { ids, logprobs, argmax, last, attention, feedforward, margin, greedy } of await readDecoderGolden(
       fixture(name),
       model,
     )) {
@@ -56,7 +56,7 @@ describe.each(["moe-toy", "dense-toy"])("the bundle %s, written by apps/train", 
   });
 });
 
-describe("the bundle of a generator", () => {
+describe("the bundle of a decoder", () => {
   it("refuses configs that do not fit the tensors, each with what is wrong", async () => {
     const cases: [string, (config: Record<"attention" | "feedforward" | "specialTokens", object>) => void, RegExp][] = [
       ["moe-toy", (config) => Object.assign(config, { gate: 7 }), /gate\.input\.weight/],
@@ -73,7 +73,7 @@ describe("the bundle of a generator", () => {
     for (const [name, change, message] of cases) {
       const folder = await altered(name, change as never);
       const error = await readBundle(folder)
-        .then(generatorModel)
+        .then(decoderModel)
         .catch((thrown: unknown) => thrown);
       expect(TesseraError.is(error) && error.code).toBe("BAD_BUNDLE");
       expect(`${(error as TesseraError).message} ${(error as TesseraError).path}`).toMatch(message);
@@ -86,7 +86,7 @@ describe("the bundle of a generator", () => {
     const folder = await altered("dense-toy", (config) => {
       config.emergent = { layers: [1], experts: 4, top: 4 };
     });
-    const emergent = generatorModel(await readBundle(folder));
+    const emergent = decoderModel(await readBundle(folder));
     expect(emergent.layers[1]!.feedforward.input).toHaveLength(4);
     const [left, right] = [dense, emergent].map((model) => readSequence(model, ids).logits.at(-1)!);
     for (const [id, logit] of left!.entries()) expect(right![id]).toBeCloseTo(logit, 4);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../architectures/decoder.js";
+import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../architectures/decoder.js";
 import type { Matrix } from "../architectures/encoder.js";
 import { type Bundle, badConfig, readJson } from "./bundle.js";
 import { ModelTensors, rowsOf } from "./model-tensors.js";
@@ -41,8 +41,8 @@ const dense = z.object({
   emergent: z.object({ layers: z.array(natural), experts: size, top: size }).optional(),
 });
 
-/** The fields of config.json that generators add. */
-export const generatorConfig = z.discriminatedUnion("architecture", [mixture, dense]).superRefine((config, context) => {
+/** The fields of config.json that decoders add. */
+export const decoderConfig = z.discriminatedUnion("architecture", [mixture, dense]).superRefine((config, context) => {
   const refuse = (path: string, message: string): void => context.addIssue({ code: "custom", path: [path], message });
   if (config.attention.size % config.attention.heads !== 0) refuse("attention", "size must be divisible by heads");
   for (const [mark, id] of Object.entries(config.specialTokens))
@@ -61,14 +61,14 @@ export const generatorConfig = z.discriminatedUnion("architecture", [mixture, de
   }
 });
 
-export type GeneratorConfig = z.infer<typeof generatorConfig>;
+export type DecoderConfig = z.infer<typeof decoderConfig>;
 
 /**
  * The model of a bundle of architecture "tessera-moe" or "tessera-dense".
- * @throws TesseraError BAD_BUNDLE where the config or a tensor is not as docs/models/generator-bundle.md says.
+ * @throws TesseraError BAD_BUNDLE where the config or a tensor is not as docs/models/decoder-bundle.md says.
  */
-export function generatorModel(bundle: Bundle): GeneratorModel {
-  const parsed = generatorConfig.safeParse(bundle.config);
+export function decoderModel(bundle: Bundle): DecoderModel {
+  const parsed = decoderConfig.safeParse(bundle.config);
   if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
   const config = parsed.data;
   const { hidden, vocabulary } = config;
@@ -77,7 +77,7 @@ export function generatorModel(bundle: Bundle): GeneratorModel {
 
   const embedding = tensors.matrix("embedding.weight", vocabulary, hidden);
   const layers = Array.from({ length: config.layers }, (_, i) => modules(i));
-  const model: GeneratorModel = {
+  const model: DecoderModel = {
     name: bundle.name,
     revision: bundle.revision,
     architecture: bundle.architecture,
@@ -97,7 +97,7 @@ export function generatorModel(bundle: Bundle): GeneratorModel {
   return model;
 }
 
-type LayerReader = (layer: number) => GeneratorModel["layers"][number];
+type LayerReader = (layer: number) => DecoderModel["layers"][number];
 
 function keyValueOf(tensors: ModelTensors, name: string, size: number, hidden: number): AttentionModules["keyValue"] {
   const both: Matrix = {
@@ -185,8 +185,8 @@ function columnsOf({ rows, columns, values, scale }: Matrix, first: number, coun
   return { rows, columns: count, values: kept, scale };
 }
 
-/** What every engine must reach on one sequence; docs/models/generator-bundle.md says what each field is. */
-export interface GeneratorGoldenCase {
+/** What every engine must reach on one sequence; docs/models/decoder-bundle.md says what each field is. */
+export interface DecoderGoldenCase {
   readonly name: string;
   readonly ids: readonly number[];
   readonly logprobs: readonly number[];
@@ -218,13 +218,10 @@ const golden = z.object({
 });
 
 /**
- * The golden cases of a generator's bundle.
+ * The golden cases of a decoder's bundle.
  * @throws TesseraError BAD_BUNDLE where golden.json is missing or does not fit the model.
  */
-export async function readGeneratorGolden(
-  folder: string,
-  model: GeneratorModel,
-): Promise<readonly GeneratorGoldenCase[]> {
+export async function readDecoderGolden(folder: string, model: DecoderModel): Promise<readonly DecoderGoldenCase[]> {
   const path = join(folder, "golden.json");
   const parsed = golden.safeParse((await readJson(path)).value);
   if (!parsed.success) throw badConfig(path, parsed.error);

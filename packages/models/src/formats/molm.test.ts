@@ -8,7 +8,7 @@ import { cpuEngine } from "../engines/cpu.js";
 import { ragged } from "../engines/engine.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { readMolm } from "./molm.js";
-import { openGeneratorModel } from "./open-model.js";
+import { openDecoderModel } from "./open-model.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "./safetensors.js";
 
 const fixture = fileURLToPath(new URL("../fixtures/molm-toy", import.meta.url));
@@ -36,7 +36,7 @@ async function altered(
 
 describe("a checkpoint in the layout of MoLM", () => {
   it("computes the golden cases of apps/train: log-probabilities to 1e-4, and the chosen modules", async () => {
-    const model = await openGeneratorModel(fixture);
+    const model = await openDecoderModel(fixture);
     const { cases } = JSON.parse(await readFile(join(fixture, "golden.json"), "utf8"));
     expect(cases.length).toBeGreaterThanOrEqual(3);
     for (const { ids, logprobs, argmax, last, attention, feedforward } of cases) {
@@ -53,10 +53,10 @@ describe("a checkpoint in the layout of MoLM", () => {
   });
 
   it("reaches them on the CPU engine, where keys and values are the input itself", async () => {
-    const model = await openGeneratorModel(fixture);
+    const model = await openDecoderModel(fixture);
     const { cases } = JSON.parse(await readFile(join(fixture, "golden.json"), "utf8"));
     const cache = { blocks: 16, blockTokens: 4 };
-    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadGenerator!(model, cache);
+    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadDecoder!(model, cache);
     for (const { ids, logprobs } of cases) {
       const { scores } = await session.step({
         ...ragged([ids]),

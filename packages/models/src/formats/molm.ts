@@ -1,6 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import type { GeneratorModel, Routing } from "../architectures/decoder.js";
+import type { DecoderModel, Routing } from "../architectures/decoder.js";
 import type { Matrix, Norm } from "../architectures/encoder.js";
 import { badConfig, readJson } from "./bundle.js";
 import { readCheckpoint } from "./checkpoint.js";
@@ -49,7 +49,7 @@ export const isMolmConfig = (config: unknown): boolean =>
  * mark is the end of text, by default the last id.
  * @throws TesseraError BAD_BUNDLE with the file and the tensor
  */
-export async function readMolm(folder: string): Promise<GeneratorModel> {
+export async function readMolm(folder: string): Promise<DecoderModel> {
   const path = join(folder, "config.json");
   const { value, hash } = await readJson(path);
   const parsed = molmConfig.safeParse(value);
@@ -97,7 +97,7 @@ export async function readMolm(folder: string): Promise<GeneratorModel> {
     };
   });
   const end = config.eos_token_id ?? vocabulary - 1;
-  const model: GeneratorModel = {
+  const model: DecoderModel = {
     name: basename(resolve(folder)),
     revision: checkpoint.revision,
     architecture: "moduleformer",

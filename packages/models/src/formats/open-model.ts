@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";
 import { readBundle, readJson } from "./bundle.js";
-import { generatorModel } from "./decoder-bundle.js";
+import { decoderModel } from "./decoder-bundle.js";
 import { encoderModel } from "./encoder-bundle.js";
 import { isStarConfig, readStarEncoder } from "./modular-star-encoder.js";
 import { isMolmConfig, readMolm } from "./molm.js";
@@ -17,10 +17,10 @@ export async function openEncoderModel(folder: string): Promise<EncoderModel> {
 }
 
 /**
- * The generator in a folder, whichever of the two layouts it has: our bundle, or a checkpoint of MoLM.
+ * The decoder in a folder, whichever of the two layouts it has: our bundle, or a checkpoint of MoLM.
  * @throws TesseraError BAD_BUNDLE
  */
-export async function openGeneratorModel(folder: string): Promise<GeneratorModel> {
+export async function openDecoderModel(folder: string): Promise<DecoderModel> {
   const { value } = await readJson(join(folder, "config.json"));
-  return isMolmConfig(value) ? readMolm(folder) : generatorModel(await readBundle(folder));
+  return isMolmConfig(value) ? readMolm(folder) : decoderModel(await readBundle(folder));
 }

@@ -4,9 +4,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
-import { generatorModel } from "./decoder-bundle.js";
+import { decoderModel } from "./decoder-bundle.js";
 import { type Tensor, writeShards } from "./safetensors.js";
 
 /** Tokens that a golden case is continued by; the trainer writes 32. */
@@ -14,7 +14,7 @@ const continued = 4;
 /** The longest golden case that is computed here: the reference reads it again for every token. */
 const longestCase = 24;
 
-export interface GeneratorFiles {
+export interface DecoderFiles {
   /** config.json without format, hashes and files. */
   readonly config: Readonly<Record<string, unknown>> & { readonly name: string; readonly architecture: string };
   readonly tensors: ReadonlyMap<string, Tensor>;
@@ -25,12 +25,12 @@ export interface GeneratorFiles {
 }
 
 /**
- * Writes a generator's bundle beside its place and moves it there whole.
+ * Writes a decoder's bundle beside its place and moves it there whole.
  * @throws TesseraError CONFLICT where something is there already
  */
-export async function writeGeneratorBundle(
+export async function writeDecoderBundle(
   folder: string,
-  { config, tensors, cases, others }: GeneratorFiles,
+  { config, tensors, cases, others }: DecoderFiles,
 ): Promise<void> {
   if (existsSync(folder))
     throw new TesseraError("CONFLICT", "something is at this place already", {
@@ -38,7 +38,7 @@ export async function writeGeneratorBundle(
       hint: "name another folder, or remove this one",
     });
   const { name, architecture } = config;
-  const model = generatorModel({ folder, name, architecture, revision: "", config, tensors });
+  const model = decoderModel({ folder, name, architecture, revision: "", config, tensors });
   const golden = cases.map(({ name, ids }) => {
     const short = ids.slice(0, longestCase);
     return { name, ids: short, ...goldenCase(model, short) };
@@ -63,7 +63,7 @@ export async function writeGeneratorBundle(
 }
 
 /** What golden.json holds of one sequence, by the reference. */
-function goldenCase(model: GeneratorModel, ids: readonly number[]): Record<string, unknown> {
+function goldenCase(model: DecoderModel, ids: readonly number[]): Record<string, unknown> {
   const reading = readSequence(model, ids);
   const last = reading.logits.at(-1)!;
   const greedy = [likeliest(last)];

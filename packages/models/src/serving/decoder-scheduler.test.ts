@@ -2,8 +2,8 @@ import { describe, expect, it } from "@jest/globals";
 import { mulberry32 } from "@tessera/core";
 import { countOf, FakeClock } from "@tessera/testkit";
 import fc from "fast-check";
-import { GeneratorScheduler, type SchedulerSettings, type SequenceEnd } from "./decoder-scheduler.js";
-import { FakeGenerator, spoken } from "./fake-decoder.fixture.js";
+import { DecoderScheduler, type SchedulerSettings, type SequenceEnd } from "./decoder-scheduler.js";
+import { FakeDecoder, spoken } from "./fake-decoder.fixture.js";
 
 const greedy = { temperature: 0, topP: 1, random: 0 };
 
@@ -11,13 +11,13 @@ function scheduler(
   blocks: number,
   blockTokens: number,
   settings: Partial<SchedulerSettings> = {},
-): { session: FakeGenerator; generator: GeneratorScheduler; clock: FakeClock } {
+): { session: FakeDecoder; decoder: DecoderScheduler; clock: FakeClock } {
   const clock = new FakeClock();
-  const session = new FakeGenerator(blocks, blockTokens, clock);
+  const session = new FakeDecoder(blocks, blockTokens, clock);
   return {
     session,
     clock,
-    generator: new GeneratorScheduler(session, { name: "fake", context: 4096, clock, ...settings }),
+    decoder: new DecoderScheduler(session, { name: "fake", context: 4096, clock, ...settings }),
   };
 }
 
@@ -27,7 +27,7 @@ interface Asked {
 }
 
 function ask(
-  generator: GeneratorScheduler,
+  decoder: DecoderScheduler,
   prompt: readonly number[],
   maxTokens: number,
   {
@@ -37,7 +37,7 @@ function ask(
   }: { caller?: string; signal?: AbortSignal; stop?: (said: readonly number[]) => boolean } = {},
 ): Asked {
   const said: number[] = [];
-  const end = generator.run({
+  const end = decoder.run({
     caller,
     prompt: Int32Array.from(prompt),
     maxTokens,
@@ -55,7 +55,7 @@ function ask(
 const range = (length: number, from = 0): number[] => Array.from({ length }, (_, i) => from + i);
 const idle = (blocks: number) => expect.objectContaining({ waiting: 0, running: 0, blocksFree: blocks });
 
-describe("the scheduler of a generator", () => {
+describe("the scheduler of a decoder", () => {
   it("says what one sequence at a time would say, whatever the cache, the step and the neighbours", async () => {
     const request = fc.record({
       prefix: fc.constantFrom(0, 4, 9, 16),
@@ -71,10 +71,10 @@ describe("the scheduler of a generator", () => {
         fc.integer({ min: 1, max: 6 }),
         fc.integer({ min: 1, max: 20 }),
         async (requests, blocks, blockTokens, sequences, room) => {
-          const { generator } = scheduler(blocks, blockTokens, { sequences, tokensPerStep: sequences + room });
+          const { decoder } = scheduler(blocks, blockTokens, { sequences, tokensPerStep: sequences + room });
           const asked = requests.map(({ prefix, own, maxTokens, caller }) => {
             const prompt = [...range(prefix, 100), ...own];
-            return { prompt, maxTokens, ...ask(generator, prompt, maxTokens, { caller }) };
+            return { prompt, maxTokens, ...ask(decoder, prompt, maxTokens, { caller }) };
           });
           for (const { prompt, maxTokens, end, said } of asked) {
             const { finish, generated } = await end;
@@ -82,7 +82,7 @@ describe("the scheduler of a generator", () => {
             expect(finish).toBe("length");
             expect(generated).toBe(Math.min(maxTokens, blocks * blockTokens - prompt.length));
           }
-          expect(generator.state).toEqual(idle(blocks));
+          expect(decoder.state).toEqual(idle(blocks));
         },
       ),
       { numRuns: 150 },
@@ -90,17 +90,17 @@ describe("the scheduler of a generator", () => {
   });
 
   it("interrupts the youngest where the cache is full, and every answer is whole all the same", async () => {
-    const { generator } = scheduler(8, 4, { sequences: 4, tokensPerStep: 16 });
-    const asked = range(4).map((i) => ask(generator, range(5, 10 * i), 20));
+    const { decoder } = scheduler(8, 4, { sequences: 4, tokensPerStep: 16 });
+    const asked = range(4).map((i) => ask(decoder, range(5, 10 * i), 20));
     await Promise.all(asked.map(({ end }) => end));
     for (const [i, { said }] of asked.entries()) expect(said).toEqual(spoken(range(5, 10 * i), 20));
-    expect(generator.totals.interruptions).toBeGreaterThan(0);
+    expect(decoder.totals.interruptions).toBeGreaterThan(0);
   });
 
   it("reads a prompt in pieces, and nobody misses a token meanwhile", async () => {
-    const { generator, session } = scheduler(64, 16, { sequences: 4, tokensPerStep: 20 });
-    const short = ask(generator, [1, 2], 30);
-    const long = ask(generator, range(300), 1, { caller: "b" });
+    const { decoder, session } = scheduler(64, 16, { sequences: 4, tokensPerStep: 20 });
+    const short = ask(decoder, [1, 2], 30);
+    const long = ask(decoder, range(300), 1, { caller: "b" });
     await Promise.all([short.end, long.end]);
     for (const { tokens } of session.batches) expect(tokens).toBeLessThanOrEqual(20);
     // 30 tokens in 30 steps: the short answer had one of each
@@ -109,10 +109,10 @@ describe("the scheduler of a generator", () => {
   });
 
   it("computes the beginning that two prompts share only once", async () => {
-    const { generator, session } = scheduler(64, 4);
-    await ask(generator, [...range(17), 90], 2).end;
+    const { decoder, session } = scheduler(64, 4);
+    await ask(decoder, [...range(17), 90], 2).end;
     const tokens = session.batches.reduce((sum, batch) => sum + batch.tokens, 0);
-    const second = ask(generator, [...range(17), 91, 92], 2);
+    const second = ask(decoder, [...range(17), 91, 92], 2);
     expect((await second.end).reused).toBe(16);
     expect(second.said).toEqual(spoken([...range(17), 91, 92], 2));
     const more = session.batches.reduce((sum, batch) => sum + batch.tokens, 0) - tokens;
@@ -120,79 +120,79 @@ describe("the scheduler of a generator", () => {
   });
 
   it("ends an answer where `take` says so, and fails only the answer whose `take` throws", async () => {
-    const { generator } = scheduler(64, 4);
-    const stopped = ask(generator, [1], 50, { stop: (said) => said.length === 3 });
-    const thrown = ask(generator, [2], 50, {
+    const { decoder } = scheduler(64, 4);
+    const stopped = ask(decoder, [1], 50, { stop: (said) => said.length === 3 });
+    const thrown = ask(decoder, [2], 50, {
       stop: () => {
         throw new Error("no grammar");
       },
     });
     expect(await stopped.end).toEqual({ finish: "stop", generated: 3, reused: 0 });
     await expect(thrown.end).rejects.toMatchObject({ code: "MODEL_FAILED", message: "no grammar" });
-    expect(generator.state).toEqual(idle(64));
+    expect(decoder.state).toEqual(idle(64));
   });
 
   it("gives blocks back at once when a caller goes, even in the middle of a step", async () => {
-    const { generator, session } = scheduler(16, 4);
+    const { decoder, session } = scheduler(16, 4);
     const controller = new AbortController();
-    const gone = ask(generator, range(20), 20, { signal: controller.signal });
-    const kept = ask(generator, [5, 6], 12);
+    const gone = ask(decoder, range(20), 20, { signal: controller.signal });
+    const kept = ask(decoder, [5, 6], 12);
     session.before = () => {
       session.before = undefined;
-      expect(generator.state.blocksFree).toBe(16 - 6 - 1);
+      expect(decoder.state.blocksFree).toBe(16 - 6 - 1);
       controller.abort();
-      expect(generator.state.blocksFree).toBe(16 - 1);
+      expect(decoder.state.blocksFree).toBe(16 - 1);
     };
     await expect(gone.end).rejects.toMatchObject({ code: "ABORTED" });
     await kept.end;
     expect(kept.said).toEqual(spoken([5, 6], 12));
-    expect(generator.state).toEqual(idle(16));
+    expect(decoder.state).toEqual(idle(16));
   });
 
   it("fails the answers of a step that failed, and trusts nothing that the cache held", async () => {
-    const { generator, session } = scheduler(64, 4);
-    await ask(generator, range(20), 1).end;
+    const { decoder, session } = scheduler(64, 4);
+    await ask(decoder, range(20), 1).end;
     session.before = () => {
       session.before = undefined;
       throw new Error("device lost");
     };
-    await expect(ask(generator, [1, 2, 3], 4).end).rejects.toMatchObject({ code: "MODEL_FAILED", path: "fake" });
-    const after = ask(generator, range(20), 3);
+    await expect(ask(decoder, [1, 2, 3], 4).end).rejects.toMatchObject({ code: "MODEL_FAILED", path: "fake" });
+    const after = ask(decoder, range(20), 3);
     expect((await after.end).reused).toBe(0);
     expect(after.said).toEqual(spoken(range(20), 3));
-    expect(generator.state).toEqual(idle(64));
+    expect(decoder.state).toEqual(idle(64));
   });
 
   it("refuses what can never be answered, and what is too much now", async () => {
-    const { generator } = scheduler(4, 4, { waiting: 2 });
-    await expect(ask(generator, [], 1).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
-    await expect(ask(generator, range(16), 1).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
-    await expect(ask(generator, [1], 0).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
-    const kept = [ask(generator, [1], 1), ask(generator, [2], 1)];
-    await expect(ask(generator, [3], 1).end).rejects.toMatchObject({ code: "OVERLOADED", retryAfterMs: 1000 });
+    const { decoder } = scheduler(4, 4, { waiting: 2 });
+    await expect(ask(decoder, [], 1).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await expect(ask(decoder, range(16), 1).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    await expect(ask(decoder, [1], 0).end).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
+    const kept = [ask(decoder, [1], 1), ask(decoder, [2], 1)];
+    await expect(ask(decoder, [3], 1).end).rejects.toMatchObject({ code: "OVERLOADED", retryAfterMs: 1000 });
     await Promise.all(kept.map(({ end }) => end));
-    await ask(generator, [3], 1).end;
-    generator.close();
-    await expect(ask(generator, [3], 1).end).rejects.toMatchObject({ code: "CLOSED" });
+    await ask(decoder, [3], 1).end;
+    decoder.close();
+    await expect(ask(decoder, [3], 1).end).rejects.toMatchObject({ code: "CLOSED" });
   });
 
   it("closes with every answer told", async () => {
-    const { generator, session } = scheduler(8, 4, { sequences: 1 });
-    const asked = [ask(generator, [1], 9), ask(generator, [2], 9)];
-    session.before = () => generator.close();
+    const { decoder, session } = scheduler(8, 4, { sequences: 1 });
+    const asked = [ask(decoder, [1], 9), ask(decoder, [2], 9)];
+    session.before = () => decoder.close();
     for (const { end } of asked) await expect(end).rejects.toMatchObject({ code: "CLOSED" });
-    expect(generator.state).toEqual(idle(8));
+    expect(decoder.state).toEqual(idle(8));
   });
 
   it("lets nobody wait for a caller who asks for everything: one short answer between two of his", async () => {
-    const { generator, session } = scheduler(64, 16, { sequences: 1, tokensPerStep: 64, waiting: 500 });
+    const { decoder, session } = scheduler(64, 16, { sequences: 1, tokensPerStep: 64, waiting: 500 });
     const ends: string[] = [];
     const count = (name: string) => () => ends.push(name);
-    for (let i = 0; i < 200; i++) ask(generator, range(30, i), 10, { caller: "greedy" }).end.then(count("greedy"));
+    for (let i = 0; i < 200; i++) ask(decoder, range(30, i), 10, { caller: "greedy" }).end.then(count("greedy"));
     let steps = 0;
     for (let i = 0; i < 10; i++) {
       steps = session.batches.length;
-      await ask(generator, [i], 4, { caller: "modest" }).end.then(count("modest"));
+      await ask(decoder, [i], 4, { caller: "modest" }).end.then(count("modest"));
       // what runs (10 steps at most), and at the first time one more that is equally early; then his own 4
       expect(session.batches.length - steps).toBeLessThanOrEqual(2 * 10 + 4);
     }
@@ -200,33 +200,33 @@ describe("the scheduler of a generator", () => {
   });
 
   it("lets an old caller in though new ones come without end", async () => {
-    const { generator } = scheduler(64, 16, { sequences: 2, tokensPerStep: 64, waiting: 64 });
+    const { decoder } = scheduler(64, 16, { sequences: 2, tokensPerStep: 64, waiting: 64 });
     let done = false;
     let strangers = 0;
     const flood = (): void => {
       if (done) return;
       strangers += 1;
-      ask(generator, range(8, strangers), 4, { caller: `stranger ${strangers}` }).end.then(flood, flood);
+      ask(decoder, range(8, strangers), 4, { caller: `stranger ${strangers}` }).end.then(flood, flood);
     };
     // he has had 200 tokens more than anybody, and now eight strangers are always there
-    await ask(generator, range(100), 100, { caller: "old" }).end;
+    await ask(decoder, range(100), 100, { caller: "old" }).end;
     for (let i = 0; i < 8; i++) flood();
-    await ask(generator, range(50, 500), 10, { caller: "old" }).end;
+    await ask(decoder, range(50, 500), 10, { caller: "old" }).end;
     done = true;
     // the virtual time must grow by at most the 200 that he had: 9 callers, 11 tokens a stranger
     expect(strangers).toBeLessThanOrEqual(8 + (200 * 9) / 11 + 16);
   });
 
   it("reads the oldest prompt in half of the room, however many shorter ones are more urgent", async () => {
-    const { generator, session } = scheduler(256, 4, { sequences: 8, tokensPerStep: 24, waiting: 64 });
+    const { decoder, session } = scheduler(256, 4, { sequences: 8, tokensPerStep: 24, waiting: 64 });
     let done = false;
     let strangers = 0;
     const flood = (): void => {
       if (done) return;
       strangers += 1;
-      ask(generator, range(12, 1000 * strangers), 1, { caller: `stranger ${strangers}` }).end.then(flood, flood);
+      ask(decoder, range(12, 1000 * strangers), 1, { caller: `stranger ${strangers}` }).end.then(flood, flood);
     };
-    const long = ask(generator, range(300), 1, { caller: "old" });
+    const long = ask(decoder, range(300), 1, { caller: "old" });
     for (let i = 0; i < 12; i++) flood();
     await long.end;
     done = true;
@@ -236,7 +236,7 @@ describe("the scheduler of a generator", () => {
 
   it("loses no block in many requests, with callers that go and an engine that fails", async () => {
     const blocks = 512;
-    const { generator, session } = scheduler(blocks, 8, { sequences: 64, tokensPerStep: 512, waiting: 512 });
+    const { decoder, session } = scheduler(blocks, 8, { sequences: 64, tokensPerStep: 512, waiting: 512 });
     session.recording = false;
     const random = mulberry32(7);
     let steps = 0;
@@ -255,7 +255,7 @@ describe("the scheduler of a generator", () => {
         const controller = number % 29 === 0 ? new AbortController() : undefined;
         let drawn = 0;
         try {
-          const end = generator.run({
+          const end = decoder.run({
             caller: `caller ${number % 50}`,
             prompt,
             maxTokens,
@@ -281,6 +281,6 @@ describe("the scheduler of a generator", () => {
     expect(counts.done + counts.ABORTED + counts.MODEL_FAILED).toBe(most);
     expect(counts.ABORTED).toBeGreaterThan(most / 100);
     expect(counts.MODEL_FAILED).toBeGreaterThan(100);
-    expect(generator.state).toEqual(idle(blocks));
+    expect(decoder.state).toEqual(idle(blocks));
   });
 });

@@ -1,5 +1,5 @@
 import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
-import { type GeneratorResult, type GeneratorSession, ragged, type Sampling } from "../engines/engine.js";
+import { type DecoderResult, type DecoderSession, ragged, type Sampling } from "../engines/engine.js";
 import { BlockCache } from "./block-cache.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
@@ -86,7 +86,7 @@ const newest = 0.1;
  * The one admitted first is never interrupted, and no sequence is accepted that the whole cache could not hold, so there
  * is always one that advances. Half the room for prompts belongs to the oldest prompt, the rest to the most urgent.
  */
-export class GeneratorScheduler {
+export class DecoderScheduler {
   private readonly shares = new FairShares();
   private readonly queue = new FairQueue<Sequence>(this.shares);
   private readonly cache: BlockCache;
@@ -107,7 +107,7 @@ export class GeneratorScheduler {
   readonly totals = { requests: 0, prompt: 0, reused: 0, generated: 0, steps: 0, interruptions: 0, failures: 0 };
 
   constructor(
-    private readonly session: GeneratorSession,
+    private readonly session: DecoderSession,
     private readonly settings: SchedulerSettings,
   ) {
     this.clock = settings.clock ?? systemClock;
@@ -172,11 +172,11 @@ export class GeneratorScheduler {
   close(): void {
     this.closed = true;
     for (const sequence of [...this.queue, ...this.interrupted, ...this.running])
-      sequence.end.reject(this.error("CLOSED", "the generator was closed"));
+      sequence.end.reject(this.error("CLOSED", "the decoder was closed"));
   }
 
   private refusal({ prompt, maxTokens, scoredFrom = 1, signal }: SequenceRequest): TesseraError | undefined {
-    if (this.closed) return this.error("CLOSED", "the generator was closed");
+    if (this.closed) return this.error("CLOSED", "the decoder was closed");
     if (signal?.aborted) return this.error("ABORTED", "the answer was aborted", { cause: signal.reason });
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
       return this.error("BAD_ARGUMENT", `an answer of ${maxTokens} tokens cannot be generated`, {
@@ -309,7 +309,7 @@ export class GeneratorScheduler {
       }
     }
     if (pieces.length === 0) return;
-    let result: GeneratorResult;
+    let result: DecoderResult;
     try {
       result = await this.session.step({
         ...ragged(
@@ -334,7 +334,7 @@ export class GeneratorScheduler {
     if (took > 0) this.speed += (this.speed === 0 ? 1 : newest) * (computed / took - this.speed);
   }
 
-  private advance(sequence: Sequence, count: number, i: number, result: GeneratorResult): void {
+  private advance(sequence: Sequence, count: number, i: number, result: DecoderResult): void {
     const { blockTokens } = this.session;
     const full = Math.floor(sequence.cached / blockTokens);
     sequence.cached += count;

@@ -1,5 +1,5 @@
 import { FakeClock } from "@tessera/testkit";
-import type { GeneratorBatch, GeneratorResult, GeneratorSession } from "../engines/engine.js";
+import type { DecoderBatch, DecoderResult, DecoderSession } from "../engines/engine.js";
 
 const mix = (hash: number, token: number): number => Math.imul(hash ^ (token + 0x9e3779b9), 0x01000193) ^ (hash >>> 13);
 
@@ -20,14 +20,14 @@ export function spoken(prompt: readonly number[], tokens: number): number[] {
 }
 
 /**
- * A generator without a model. In each place of its cache stands the hash of the sequence up to there, so a block that is
+ * A decoder without a model. In each place of its cache stands the hash of the sequence up to there, so a block that is
  * given to two sequences, freed too early or shared wrongly changes what is said.
  */
-export class FakeGenerator implements GeneratorSession {
+export class FakeDecoder implements DecoderSession {
   private readonly states: Int32Array;
   readonly batches: { readonly tokens: number; readonly sequences: number }[] = [];
   /** Called before each step; what it throws fails the step, after the cache was spoilt. */
-  before: ((batch: GeneratorBatch) => void | Promise<void>) | undefined;
+  before: ((batch: DecoderBatch) => void | Promise<void>) | undefined;
   recording = true;
 
   constructor(
@@ -38,7 +38,7 @@ export class FakeGenerator implements GeneratorSession {
     this.states = new Int32Array(blocks * blockTokens);
   }
 
-  async step(batch: GeneratorBatch): Promise<GeneratorResult> {
+  async step(batch: DecoderBatch): Promise<DecoderResult> {
     if (this.before) {
       try {
         await this.before(batch);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { type Capability, complete, type Delta } from "@tessera/core";
-import { FakeGenerator, spoken } from "./fake-decoder.fixture.js";
-import { generatorService, type TextGeneration } from "./language-model-service.js";
+import { FakeDecoder, spoken } from "./fake-decoder.fixture.js";
+import { languageModelService, type TextGeneration } from "./language-model-service.js";
 
 /** Numbers as words; every second one is held back until the next, as half a letter would be. */
 const numbers: TextGeneration = {
@@ -28,11 +28,11 @@ const numbers: TextGeneration = {
 };
 
 const service = (blocks = 64) =>
-  generatorService(new FakeGenerator(blocks, 4), numbers, { name: "numbers", context: 1000, waiting: 4 });
+  languageModelService(new FakeDecoder(blocks, 4), numbers, { name: "numbers", context: 1000, waiting: 4 });
 
 const request = (content: string, maxTokens = 5) => ({ messages: [{ role: "user" as const, content }], maxTokens });
 
-describe("a generator as a service", () => {
+describe("a language model as a service", () => {
   it("gives the text as it comes, what was held back, the end and the usage", async () => {
     const model = service();
     const deltas: Delta[] = [];
@@ -62,8 +62,8 @@ describe("a generator as a service", () => {
   });
 
   it("frees the blocks of a reader who leaves, of one who aborts, and of one whose engine failed", async () => {
-    const session = new FakeGenerator(64, 4);
-    const model = generatorService(session, numbers, { name: "numbers", context: 1000 });
+    const session = new FakeDecoder(64, 4);
+    const model = languageModelService(session, numbers, { name: "numbers", context: 1000 });
     for await (const _ of model.generate(request("1 2", 200))) break;
     const controller = new AbortController();
     const aborted = complete(model, request("3", 200), controller.signal, () => controller.abort());

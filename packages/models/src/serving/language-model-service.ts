@@ -1,6 +1,6 @@
 import type { Capability, Delta, GenerateRequest, LanguageModel, MaybePromise, Token } from "@tessera/core";
-import type { GeneratorSession, Sampling } from "../engines/engine.js";
-import { type DrawnToken, GeneratorScheduler, type SchedulerSettings } from "./decoder-scheduler.js";
+import type { DecoderSession, Sampling } from "../engines/engine.js";
+import { DecoderScheduler, type DrawnToken, type SchedulerSettings } from "./decoder-scheduler.js";
 
 /** One answer in the making: a request as tokens, how each next one is drawn, and what text it gives. */
 export interface Answering {
@@ -34,21 +34,21 @@ export interface Scoring {
   tokens(logprobs: Float32Array): Token[];
 }
 
-/** A generator that many callers share: their answers grow together, and each gets an equal part. */
-export interface GeneratorService extends LanguageModel {
-  readonly scheduler: GeneratorScheduler;
+/** A language model that many callers share: their answers grow together, and each gets an equal part. */
+export interface LanguageModelService extends LanguageModel {
+  readonly scheduler: DecoderScheduler;
   /** The model as one caller sees it: the same answers, on his own account. */
   as(caller: string): LanguageModel;
   close(): Promise<void>;
 }
 
 /** A language model over a scheduler. What a reader has not taken yet is kept: it is bounded by `maxTokens`. */
-export function generatorService(
-  session: GeneratorSession,
+export function languageModelService(
+  session: DecoderSession,
   text: TextGeneration,
   settings: SchedulerSettings,
-): GeneratorService {
-  const scheduler = new GeneratorScheduler(session, settings);
+): LanguageModelService {
+  const scheduler = new DecoderScheduler(session, settings);
   const { revision, capabilities } = text;
 
   async function* generate(caller: string, request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<Delta> {

@@ -1,35 +1,35 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "@jest/globals";
 import { complete, type GenerateRequest, mulberry32 } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
-import type { Engine, GeneratorBatch } from "../engines/engine.js";
-import { randomGeneratorModel } from "../engines/gpu/generator-twin.fixture.js";
+import type { DecoderModel } from "../architectures/decoder.js";
+import type { DecoderBatch, Engine } from "../engines/engine.js";
+import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";
 import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { readTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
-import { type Generator, generator, openGenerator } from "./language-model.js";
+import { type LocalLanguageModel, localLanguageModel, openLocalLanguageModel } from "./language-model.js";
 
 const marks = { end: 46, system: 29, user: 30, assistant: 31 };
 let tokenizer: Tokenizer;
-let model: GeneratorModel;
+let model: DecoderModel;
 beforeAll(async () => {
   tokenizer = await readTokenizer(fileURLToPath(new URL("../../tokenizer/tokenizer.json", import.meta.url)));
   const random = mulberry32(5);
   const rows = tokenizer.vocabulary;
   const embedding = { rows, columns: 24, values: Float32Array.from({ length: rows * 24 }, () => random() - 0.5) };
-  const small = randomGeneratorModel(3, { routing: "learned", keyValue: true, current: true });
+  const small = randomDecoderModel(3, { routing: "learned", keyValue: true, current: true });
   model = { ...small, embedding, head: embedding, marks };
 });
 
 /** An engine that says a text token by token and then ends, and keeps what it was asked. */
-function scripted(text: string): { engine: Engine; batches: GeneratorBatch[] } {
+function scripted(text: string): { engine: Engine; batches: DecoderBatch[] } {
   const script = [...tokenizer.encode(text), marks.end];
-  const batches: GeneratorBatch[] = [];
+  const batches: DecoderBatch[] = [];
   let at = 0;
   const engine: Engine = {
     info: { kind: "reference", device: "script", dtype: "none" },
     loadEncoder: () => Promise.reject(new Error("no encoder")),
-    loadGenerator: async (_, cache) => ({
+    loadDecoder: async (_, cache) => ({
       ...cache,
       async step(batch) {
         batches.push(batch);
@@ -44,14 +44,14 @@ function scripted(text: string): { engine: Engine; batches: GeneratorBatch[] } {
 
 const ask: GenerateRequest = { messages: [{ role: "user", content: "Hello" }], maxTokens: 40 };
 async function said(text: string, request: Partial<GenerateRequest> = {}): Promise<string[]> {
-  const opened = await generator(model, tokenizer, scripted(text).engine);
+  const opened = await localLanguageModel(model, tokenizer, scripted(text).engine);
   const parts: string[] = [];
   for await (const delta of opened.generate({ ...ask, ...request })) if (delta.text !== "") parts.push(delta.text);
   await opened.close();
   return parts;
 }
 
-describe("a generator as a language model", () => {
+describe("a decoder as a language model", () => {
   it("streams the text that its tokens spell, whole characters only", async () => {
     const text = "Straße 🧩 naïve 漢字, done.";
     const parts = await said(text);
@@ -68,7 +68,7 @@ describe("a generator as a language model", () => {
 
   it("writes messages by the template, and the prefix after the last mark", async () => {
     const { engine, batches } = scripted("x");
-    const opened = await generator(model, tokenizer, engine);
+    const opened = await localLanguageModel(model, tokenizer, engine);
     await complete(opened, {
       messages: [
         { role: "system", content: "S" },
@@ -86,7 +86,7 @@ describe("a generator as a language model", () => {
 
   it("continues a text without any message, and refuses to continue nothing", async () => {
     const { engine, batches } = scripted(" is fun");
-    const opened = await generator(model, tokenizer, engine);
+    const opened = await localLanguageModel(model, tokenizer, engine);
     expect((await complete(opened, { messages: [], prefix: "To code", maxTokens: 9 })).text).toBe(" is fun");
     expect([...batches[0]!.ids]).toEqual([marks.assistant, ...tokenizer.encode("To code")]);
     await expect(complete(opened, { messages: [], prefix: "", maxTokens: 9 })).rejects.toMatchObject({
@@ -107,7 +107,7 @@ describe("a generator as a language model", () => {
         return ids;
       },
     };
-    const opened = await generator(model, counting, scripted("").engine);
+    const opened = await localLanguageModel(model, counting, scripted("").engine);
     const messages = [1, 2, 3].map(() => ({ role: "user" as const, content: "word ".repeat(100_000) }));
     read = 0;
     await expect(complete(opened, { messages, maxTokens: 9 })).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
@@ -132,7 +132,7 @@ describe("a generator as a language model", () => {
         return tokenizer.encode(text, most);
       },
     };
-    const opened = await generator(model, watched, referenceEngine());
+    const opened = await localLanguageModel(model, watched, referenceEngine());
     await Promise.all(Array.from({ length: 5 }, () => complete(opened, { ...ask, maxTokens: 1 })));
     expect(turns.size).toBe(5);
     const before = turn;
@@ -143,7 +143,7 @@ describe("a generator as a language model", () => {
   });
 
   it("gives the tokens of the text with their log-probabilities, and their number at the end", async () => {
-    const opened = await generator(model, tokenizer, scripted("one two three").engine);
+    const opened = await localLanguageModel(model, tokenizer, scripted("one two three").engine);
     const answer = await complete(opened, { ...ask, logprobs: true });
     expect(answer.tokens.map(({ text }) => text).join("")).toBe("one two three");
     expect(answer.tokens.map(({ logprob }) => logprob)).toEqual(answer.tokens.map((_, i) => -1 - i));
@@ -153,7 +153,7 @@ describe("a generator as a language model", () => {
   });
 
   it("scores a given text: its tokens, each by what stands before it", async () => {
-    const opened = await generator(model, tokenizer, referenceEngine());
+    const opened = await localLanguageModel(model, tokenizer, referenceEngine());
     expect([...opened.capabilities].sort()).toEqual(["json", "logprobs", "prefix", "score", "seed"]);
     const { messages } = ask;
     const { tokens, usage } = await opened.score!({ messages, text: "fine, thank you" });
@@ -170,7 +170,7 @@ describe("a generator as a language model", () => {
   });
 
   it("draws the same by a seed whatever runs beside it, and only what has text", async () => {
-    const opened: Generator = await generator(model, tokenizer, referenceEngine());
+    const opened: LocalLanguageModel = await localLanguageModel(model, tokenizer, referenceEngine());
     const request = { ...ask, maxTokens: 4, temperature: 1.3, topP: 0.9, seed: 11, logprobs: true, alternatives: 2 };
     const alone = await complete(opened, request);
     const [again, other] = await Promise.all([complete(opened, request), complete(opened, { ...request, seed: 12 })]);
@@ -184,7 +184,7 @@ describe("a generator as a language model", () => {
   });
 
   it("refuses requests that cannot be answered, and goes on answering others", async () => {
-    const opened = await generator(model, tokenizer, scripted("fine").engine);
+    const opened = await localLanguageModel(model, tokenizer, scripted("fine").engine);
     const cases: [Partial<GenerateRequest>, string, RegExp][] = [
       [{ messages: [] }, "BAD_ARGUMENT", /empty/],
       [{ messages: [{ role: "user", content: "" }] }, "BAD_ARGUMENT", /empty/],
@@ -209,12 +209,16 @@ describe("a generator as a language model", () => {
     await opened.close();
   });
 
-  it("refuses a bundle without a tokenizer, a tokenizer of another model, and an engine without generators", async () => {
+  it("refuses a bundle without a tokenizer, a tokenizer of another model, and an engine without decoders", async () => {
     const toy = fileURLToPath(new URL("../fixtures/moe-toy", import.meta.url));
-    await expect(openGenerator(toy, referenceEngine())).rejects.toMatchObject({ code: "BAD_BUNDLE" });
+    await expect(openLocalLanguageModel(toy, referenceEngine())).rejects.toMatchObject({ code: "BAD_BUNDLE" });
     const narrow = { ...model, embedding: { ...model.embedding, rows: 100 } };
-    await expect(generator(narrow, tokenizer, referenceEngine())).rejects.toMatchObject({ code: "BAD_BUNDLE" });
-    const { loadGenerator: _, ...encodersOnly } = referenceEngine();
-    await expect(generator(model, tokenizer, encodersOnly)).rejects.toMatchObject({ code: "MISSING_CAPABILITY" });
+    await expect(localLanguageModel(narrow, tokenizer, referenceEngine())).rejects.toMatchObject({
+      code: "BAD_BUNDLE",
+    });
+    const { loadDecoder: _, ...encodersOnly } = referenceEngine();
+    await expect(localLanguageModel(model, tokenizer, encodersOnly)).rejects.toMatchObject({
+      code: "MISSING_CAPABILITY",
+    });
   });
 });

@@ -1,48 +1,48 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
-import { generatorText } from "../decoding/text.js";
+import type { DecoderModel } from "../architectures/decoder.js";
+import { languageModelText } from "../decoding/text.js";
 import type { CacheSize, Engine } from "../engines/engine.js";
-import { openGeneratorModel } from "../formats/open-model.js";
+import { openDecoderModel } from "../formats/open-model.js";
 import { readTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import type { SchedulerSettings } from "./decoder-scheduler.js";
-import { type GeneratorService, generatorService } from "./language-model-service.js";
+import { type LanguageModelService, languageModelService } from "./language-model-service.js";
 
-/** The generator that is meant where none is named. */
-export const defaultGenerator = "generator";
+/** The language model that is meant where none is named. */
+export const defaultLanguageModel = "generator";
 
 /** How many answers run and wait at once. */
-export type GeneratorServiceSettings = Omit<SchedulerSettings, "name" | "context">;
+export type LanguageModelServiceSettings = Omit<SchedulerSettings, "name" | "context">;
 
-/** A generator as a language model that many callers share. */
-export interface Generator extends GeneratorService {
-  readonly model: GeneratorModel;
+/** A decoder of this machine as a language model that many callers share. */
+export interface LocalLanguageModel extends LanguageModelService {
+  readonly model: DecoderModel;
   /** Tokens of a text, without marks. */
   count(text: string): number;
 }
 
 /**
- * The generator of a bundle, or of a checkpoint of MoLM, as a resource for flows.
- * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no generators; DEPENDENCY_MISSING
+ * The language model of a bundle, or of a checkpoint of MoLM, as a resource for flows.
+ * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no decoders; DEPENDENCY_MISSING
  */
-export async function openGenerator(
+export async function openLocalLanguageModel(
   folder: string,
   engine: Engine,
   cache?: CacheSize,
-  settings?: GeneratorServiceSettings,
-): Promise<Generator> {
-  const model = await openGeneratorModel(folder);
-  return generator(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache, settings);
+  settings?: LanguageModelServiceSettings,
+): Promise<LocalLanguageModel> {
+  const model = await openDecoderModel(folder);
+  return localLanguageModel(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache, settings);
 }
 
-/** A generator over its tokenizer; by default the cache holds eight sequences of full length. */
-export async function generator(
-  model: GeneratorModel,
+/** A language model over its tokenizer; by default the cache holds eight sequences of full length. */
+export async function localLanguageModel(
+  model: DecoderModel,
   tokenizer: Tokenizer,
   engine: Engine,
   cache: CacheSize = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 },
-  settings: GeneratorServiceSettings = {},
-): Promise<Generator> {
+  settings: LanguageModelServiceSettings = {},
+): Promise<LocalLanguageModel> {
   const { kind, dtype } = engine.info;
   if (tokenizer.vocabulary > model.embedding.rows)
     throw new TesseraError(
@@ -50,17 +50,17 @@ export async function generator(
       `the tokenizer has ${tokenizer.vocabulary} ids, the model ${model.embedding.rows}`,
       { path: model.name },
     );
-  if (!engine.loadGenerator)
-    throw new TesseraError("MISSING_CAPABILITY", `the ${kind} engine computes no generators`, {
+  if (!engine.loadDecoder)
+    throw new TesseraError("MISSING_CAPABILITY", `the ${kind} engine computes no decoders`, {
       path: model.name,
       hint: "use the reference or the GPU engine",
     });
-  const session = await engine.loadGenerator(model, cache);
+  const session = await engine.loadDecoder(model, cache);
   const { name, context } = model;
   const longest = Math.min(context, cache.blocks * cache.blockTokens);
-  const text = generatorText(model, tokenizer, `${model.revision}-${kind}-${dtype}`, longest);
+  const text = languageModelText(model, tokenizer, `${model.revision}-${kind}-${dtype}`, longest);
   return {
-    ...generatorService(session, text, {
+    ...languageModelService(session, text, {
       // a GPU is filled by many sequences
       ...(kind === "gpu" && { sequences: 128, tokensPerStep: 2048 }),
       ...settings,

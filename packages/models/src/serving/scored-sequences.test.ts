@@ -1,22 +1,22 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { cpuEngine } from "../engines/cpu.js";
-import { randomGeneratorModel } from "../engines/gpu/generator-twin.fixture.js";
+import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";
 import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
-import { GeneratorScheduler } from "./decoder-scheduler.js";
+import { DecoderScheduler } from "./decoder-scheduler.js";
 
-const model = randomGeneratorModel(8, { routing: "learned", keyValue: true, current: true });
+const model = randomDecoderModel(8, { routing: "learned", keyValue: true, current: true });
 const none = (): never => {
   throw new Error("a given text is not drawn");
 };
 
 describe("scoring a given text", () => {
   it("gives the log-probabilities of the reference, in pieces, from a shared beginning and beside answers", async () => {
-    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadGenerator!(model, {
+    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadDecoder!(model, {
       blocks: 60,
       blockTokens: 4,
     });
-    const scheduler = new GeneratorScheduler(session, { name: "twin", context: 160, tokensPerStep: 7, sequences: 4 });
+    const scheduler = new DecoderScheduler(session, { name: "twin", context: 160, tokensPerStep: 7, sequences: 4 });
     const begin = [9, 8, 7, 6, 5, 4, 3, 2, 1];
     const text = fc.array(fc.nat(49), { minLength: 1, maxLength: 30 });
     const score = async (ids: number[], from: number) =>

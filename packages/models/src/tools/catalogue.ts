@@ -75,11 +75,11 @@ export async function findModel(name: string = defaultEncoder, folders?: readonl
  * Whether a model encodes or generates, by its config.json.
  * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE
  */
-export async function kindOfModel(name?: string, folders?: readonly string[]): Promise<"encoder" | "generator"> {
+export async function kindOfModel(name?: string, folders?: readonly string[]): Promise<"encoder" | "decoder"> {
   const { value } = await readJson(join(await findModel(name, folders), "config.json"));
   const { architecture } = (value ?? {}) as { architecture?: unknown };
   return architecture === "tessera-moe" || architecture === "tessera-dense" || isMolmConfig(value)
-    ? "generator"
+    ? "decoder"
     : "encoder";
 }
 

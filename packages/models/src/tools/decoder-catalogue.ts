@@ -1,18 +1,18 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import type { Frequencies, GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { type Engine, ragged } from "../engines/engine.js";
 import { gpuEngine } from "../engines/gpu/engine.js";
 import { referenceEngine } from "../engines/reference/engine.js";
-import { readGeneratorGolden } from "../formats/decoder-bundle.js";
-import { openGeneratorModel } from "../formats/open-model.js";
-import { defaultGenerator } from "../serving/language-model.js";
+import { readDecoderGolden } from "../formats/decoder-bundle.js";
+import { openDecoderModel } from "../formats/open-model.js";
+import { defaultLanguageModel } from "../serving/language-model.js";
 import { readTokenizer } from "../tokenizer/tokenizer.js";
 import { findModel, type ModelInspection, parametersOf, sizeOf } from "./catalogue.js";
 import { type Counting, moduleFrequencies, readSamples } from "./module-frequencies.js";
 
-export interface GeneratorInspection extends ModelInspection {
+export interface LanguageModelInspection extends ModelInspection {
   readonly context: number;
   /** Without the embedding: all, and those that run for a token. */
   readonly parameters: { readonly total: number; readonly active: number; readonly embedding: number };
@@ -24,7 +24,7 @@ export interface GeneratorInspection extends ModelInspection {
   readonly frequencies: Readonly<Record<string, Frequencies>>;
 }
 
-export interface InspectGenerator extends Counting {
+export interface InspectLanguageModel extends Counting {
   readonly folders?: readonly string[] | undefined;
   /** Text whose modules are counted now, instead of what config.json says; see `readSamples`. */
   readonly on?: string | undefined;
@@ -33,13 +33,13 @@ export interface InspectGenerator extends Counting {
   readonly engine?: Engine | undefined;
 }
 
-/** What a generator is made of, and which modules serve what. @throws TesseraError as `moduleFrequencies`, `findModel` */
-export async function inspectGenerator(
-  name: string = defaultGenerator,
-  { folders, on, most = 200, engine = cpuEngine(), ...counting }: InspectGenerator = {},
-): Promise<GeneratorInspection> {
+/** What a decoder is made of, and which modules serve what. @throws TesseraError as `moduleFrequencies`, `findModel` */
+export async function inspectLanguageModel(
+  name: string = defaultLanguageModel,
+  { folders, on, most = 200, engine = cpuEngine(), ...counting }: InspectLanguageModel = {},
+): Promise<LanguageModelInspection> {
   const folder = await findModel(name, folders);
-  const model = await openGeneratorModel(folder);
+  const model = await openDecoderModel(folder);
   const modules = (kind: "attention" | "feedforward"): { count: number; top: number }[] =>
     model.layers.map((layer) => {
       const { routing, output } = layer[kind];
@@ -59,14 +59,14 @@ export async function inspectGenerator(
     heads: model.heads,
     vocabulary: model.embedding.rows,
     context: model.context,
-    parameters: parametersOfGenerator(model),
+    parameters: parametersOfDecoder(model),
     size: await sizeOf(folder),
     modules: { attention: modules("attention"), feedforward: modules("feedforward") },
     frequencies: on === undefined ? (model.frequencies ?? {}) : await counted(on),
   };
 }
 
-function parametersOfGenerator(model: GeneratorModel): GeneratorInspection["parameters"] {
+function parametersOfDecoder(model: DecoderModel): LanguageModelInspection["parameters"] {
   const embedding = parametersOf(model.embedding) + (model.head === model.embedding ? 0 : parametersOf(model.head));
   const total = parametersOf({ layers: model.layers, norm: model.norm });
   let resting = 0;
@@ -80,7 +80,7 @@ function parametersOfGenerator(model: GeneratorModel): GeneratorInspection["para
   return { total, active: total - resting, embedding };
 }
 
-export interface GeneratorVerdict {
+export interface LanguageModelVerdict {
   readonly engine: Engine["info"];
   readonly passed: boolean;
   /** The largest difference of a log-probability, over places whose routing is not on an edge. */
@@ -100,28 +100,28 @@ const tolerance = (info: Engine["info"]): number => (info.kind === "reference" |
 const edge = 1e-5;
 
 /**
- * Compares engines with a generator's golden cases. An engine that cannot run on this machine is reported as missing, which
+ * Compares engines with a decoder's golden cases. An engine that cannot run on this machine is reported as missing, which
  * is no failure.
  * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE
  */
-export async function verifyGenerator(
-  name: string = defaultGenerator,
+export async function verifyLanguageModel(
+  name: string = defaultLanguageModel,
   engines: readonly Engine[] = [referenceEngine(), cpuEngine(), cpuEngine({ precision: "fp32" }), gpu()],
   folders?: readonly string[],
-): Promise<GeneratorVerdict[]> {
+): Promise<LanguageModelVerdict[]> {
   const folder = await findModel(name, folders);
-  const model = await openGeneratorModel(folder);
-  const golden = await readGeneratorGolden(folder, model);
+  const model = await openDecoderModel(folder);
+  const golden = await readDecoderGolden(folder, model);
   const blockTokens = 16;
   const blocks = Math.ceil(Math.max(...golden.map(({ ids }) => ids.length)) / blockTokens);
-  const verdicts: GeneratorVerdict[] = [];
+  const verdicts: LanguageModelVerdict[] = [];
   for (const engine of engines) {
     const nothing = { engine: engine.info, difference: 0, places: 0, near: 0, otherTokens: 0 };
-    if (!engine.loadGenerator) {
-      verdicts.push({ ...nothing, passed: true, missing: "it computes no generators" });
+    if (!engine.loadDecoder) {
+      verdicts.push({ ...nothing, passed: true, missing: "it computes no decoders" });
       continue;
     }
-    const session = await engine.loadGenerator(model, { blocks, blockTokens }).catch((error: unknown) => {
+    const session = await engine.loadDecoder(model, { blocks, blockTokens }).catch((error: unknown) => {
       if (TesseraError.is(error) && error.code === "DEPENDENCY_MISSING") return error;
       throw error;
     });
@@ -171,9 +171,9 @@ function gpu(): Engine {
   return {
     info,
     loadEncoder: async (model) => (await open()).loadEncoder(model),
-    async loadGenerator(model, cache) {
+    async loadDecoder(model, cache) {
       const engine = await open();
-      const session = await engine.loadGenerator(model, cache);
+      const session = await engine.loadDecoder(model, cache);
       const close = async (): Promise<void> => void (await engine.close());
       return { ...cache, step: (batch, signal) => session.step(batch, signal), close };
     },

@@ -8,8 +8,8 @@ import { cpuEngine } from "../engines/cpu.js";
 import { readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
-import { generatorModel } from "../formats/decoder-bundle.js";
-import { verifyGenerator } from "./decoder-catalogue.js";
+import { decoderModel } from "../formats/decoder-bundle.js";
+import { verifyLanguageModel } from "./decoder-catalogue.js";
 import { balancedClusters, convertToEmergent, mergeEmergent } from "./emergent.js";
 
 const dense = fileURLToPath(new URL("../fixtures/dense-toy", import.meta.url));
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 const fresh = (): string => join(folder, `${serial++}`);
-const logitsOf = async (path: string) => readSequence(generatorModel(await readBundle(path)), ids).logits;
+const logitsOf = async (path: string) => readSequence(decoderModel(await readBundle(path)), ids).logits;
 
 /** The neurons of a layer as texts, in any order: its key, its scale and its value. */
 function neurons({ tensors }: Bundle, layer: number): string[] {
@@ -90,7 +90,7 @@ describe("emergent experts", () => {
     expect(neurons(after, 1)).not.toEqual(neurons(before, 1));
     expect(neurons(after, 1).sort()).toEqual(neurons(before, 1).sort());
     expect(neurons(after, 0)).toEqual(neurons(before, 0));
-    expect(generatorModel(after).layers[1]!.feedforward.input).toHaveLength(8);
+    expect(decoderModel(after).layers[1]!.feedforward.input).toHaveLength(8);
   });
 
   it("merge back to the dense model, a permutation of its neurons", async () => {
@@ -109,7 +109,7 @@ describe("emergent experts", () => {
     const output = fresh();
     await convertToEmergent(dense, output, { layers: [0, 1], experts: 4, top: 2 });
     const engines = [referenceEngine(), cpuEngine({ workers: 1, precision: "fp32" }), cpuEngine({ workers: 1 })];
-    expect((await verifyGenerator(output, engines)).map(({ passed }) => passed)).toEqual([true, true, true]);
+    expect((await verifyLanguageModel(output, engines)).map(({ passed }) => passed)).toEqual([true, true, true]);
   });
 
   it("are refused where they do not fit", async () => {

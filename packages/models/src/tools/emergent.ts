@@ -1,9 +1,9 @@
 import { mulberry32, TesseraError } from "@tessera/core";
 import { dequantise } from "../architectures/encoder.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
-import { generatorModel, readGeneratorGolden } from "../formats/decoder-bundle.js";
+import { decoderModel, readDecoderGolden } from "../formats/decoder-bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
-import { carried, writeGeneratorBundle } from "../formats/write-decoder.js";
+import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
 
 export interface Emergence {
   /** Layers to turn into experts, from 0. */
@@ -22,7 +22,7 @@ export interface Emergence {
  */
 export async function convertToEmergent(folder: string, output: string, emergence: Emergence): Promise<void> {
   const bundle = await readBundle(folder);
-  const model = generatorModel(bundle);
+  const model = decoderModel(bundle);
   const { layers, experts, top, seed = 0 } = emergence;
   const refuse = (message: string, hint?: string): TesseraError =>
     new TesseraError("BAD_ARGUMENT", message, { path: model.name, hint });
@@ -55,7 +55,7 @@ export async function convertToEmergent(folder: string, output: string, emergenc
  */
 export async function mergeEmergent(folder: string, output: string): Promise<void> {
   const bundle = await readBundle(folder);
-  generatorModel(bundle);
+  decoderModel(bundle);
   const { emergent, ...config } = bundle.config;
   if (!emergent)
     throw new TesseraError("BAD_ARGUMENT", "the bundle has no emergent experts to merge", { path: bundle.name });
@@ -69,10 +69,10 @@ async function rewrite(
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<void> {
   const { name, architecture, folder } = bundle;
-  await writeGeneratorBundle(output, {
+  await writeDecoderBundle(output, {
     config: { ...config, name, architecture },
     tensors,
-    cases: await readGeneratorGolden(folder, generatorModel(bundle)),
+    cases: await readDecoderGolden(folder, decoderModel(bundle)),
     others: await carried(folder, ["tokenizer.json", "CARD.md"]),
   });
 }

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { messageOf, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import type { Frequencies, GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import { promptOf } from "../decoding/text.js";
 import { type Engine, type ModuleCounts, ragged } from "../engines/engine.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -26,7 +26,7 @@ export interface Sample {
  */
 export async function readSamples(
   path: string,
-  model: GeneratorModel,
+  model: DecoderModel,
   tokenizer: Tokenizer,
   most = Number.POSITIVE_INFINITY,
 ): Promise<Sample[]> {
@@ -48,7 +48,7 @@ export async function readSamples(
   return samples;
 }
 
-function sampleOf(content: string, path: string, model: GeneratorModel, tokenizer: Tokenizer): Sample {
+function sampleOf(content: string, path: string, model: DecoderModel, tokenizer: Tokenizer): Sample {
   let value: unknown;
   try {
     value = JSON.parse(content);
@@ -87,7 +87,7 @@ export interface Counting {
  * @throws TesseraError MISSING_CAPABILITY where the engine does not count, or the model has no modules to choose among
  */
 export async function moduleFrequencies(
-  model: GeneratorModel,
+  model: DecoderModel,
   samples: readonly Sample[],
   engine: Engine,
   { progress, signal }: Counting = {},
@@ -96,10 +96,10 @@ export async function moduleFrequencies(
     new TesseraError("MISSING_CAPABILITY", message, { path: model.name });
   if (model.layers.every(({ attention, feedforward }) => !isRouted(attention) && !isRouted(feedforward)))
     throw refuse("a dense model has no modules to choose among");
-  if (!engine.loadGenerator) throw refuse(`the ${engine.info.kind} engine computes no generators`);
+  if (!engine.loadDecoder) throw refuse(`the ${engine.info.kind} engine computes no decoders`);
   const blockTokens = 16;
   const blocks = Math.ceil(Math.max(...samples.map(({ ids }) => ids.length)) / blockTokens);
-  const session = await engine.loadGenerator(model, { blocks, blockTokens });
+  const session = await engine.loadDecoder(model, { blocks, blockTokens });
   const counts = new Map<string, ModuleCounts>();
   try {
     for (const [done, { domain, ids }] of samples.entries()) {

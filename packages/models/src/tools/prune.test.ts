@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import type { GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel } from "../architectures/decoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { readBundle } from "../formats/bundle.js";
-import { generatorModel } from "../formats/decoder-bundle.js";
-import { verifyGenerator } from "./decoder-catalogue.js";
+import { decoderModel } from "../formats/decoder-bundle.js";
+import { verifyLanguageModel } from "./decoder-catalogue.js";
 import { moduleFrequencies, type Sample } from "./module-frequencies.js";
-import { mostUsedModules, pruneGenerator } from "./prune.js";
-import { randomGenerator, writeRandomGenerator } from "./random-decoder.js";
+import { mostUsedModules, pruneDecoder } from "./prune.js";
+import { randomDecoder, writeRandomDecoder } from "./random-decoder.js";
 
 const samples: Sample[] = ["python", "judge", "python"].map((domain, number) => ({
   domain,
@@ -21,12 +21,12 @@ const samples: Sample[] = ["python", "judge", "python"].map((domain, number) => 
 const engine = cpuEngine({ workers: 1 });
 let folder: string;
 let source: string;
-let model: GeneratorModel;
+let model: DecoderModel;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tessera-prune-"));
   source = join(folder, "whole");
-  await writeRandomGenerator(source, { shape: "tiny", seed: 3 });
-  model = generatorModel(await readBundle(source));
+  await writeRandomDecoder(source, { shape: "tiny", seed: 3 });
+  model = decoderModel(await readBundle(source));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -52,7 +52,7 @@ describe("how often modules serve a domain", () => {
   });
 
   it("is refused of a dense model", async () => {
-    const dense = { ...randomGenerator({ shape: "tiny" }) };
+    const dense = { ...randomDecoder({ shape: "tiny" }) };
     const layers = dense.layers.map(({ attention, feedforward }) => ({
       attention: { ...attention, routing: { kind: "none" as const } },
       feedforward: { ...feedforward, routing: { kind: "none" as const } },
@@ -90,9 +90,9 @@ describe("pruning", () => {
 
   it("writes a smaller bundle that runs: what stays is as it was, and its golden cases hold", async () => {
     const output = join(folder, "half");
-    const kept = await pruneGenerator(source, output, { keep: 0.5, samples, engine });
+    const kept = await pruneDecoder(source, output, { keep: 0.5, samples, engine });
     const bundle = await readBundle(output);
-    const smaller = generatorModel(bundle);
+    const smaller = decoderModel(bundle);
     for (const [layer, { feedforward, attention }] of smaller.layers.entries()) {
       expect(feedforward.input.map(({ values }) => [...values])).toEqual(
         kept.feedforward[layer]!.map((place) => [...model.layers[layer]!.feedforward.input[place]!.values]),
@@ -109,7 +109,7 @@ describe("pruning", () => {
     expect(Object.keys(smaller.frequencies!)).toEqual(["judge", "python"]);
     const size = async (path: string) => (await stat(join(path, "model.safetensors"))).size;
     expect(await size(output)).toBeLessThan(await size(source));
-    const verdicts = await verifyGenerator(output, [
+    const verdicts = await verifyLanguageModel(output, [
       referenceEngine(),
       engine,
       cpuEngine({ workers: 1, precision: "fp32" }),
@@ -125,18 +125,18 @@ describe("pruning", () => {
     const output = join(folder, "all");
     const seen: [number, number][] = [];
     const progress = (done: number, total: number) => void seen.push([done, total]);
-    await pruneGenerator(source, output, { keep: 1, samples, engine, progress });
+    await pruneDecoder(source, output, { keep: 1, samples, engine, progress });
     expect(seen).toEqual([...Array(6).keys()].map((done) => [done, 6]));
     const ids = samples[0]!.ids;
-    expect(readSequence(generatorModel(await readBundle(output)), ids).logits).toEqual(readSequence(model, ids).logits);
+    expect(readSequence(decoderModel(await readBundle(output)), ids).logits).toEqual(readSequence(model, ids).logits);
   });
 
   it("refuses shares that are none, and a place that is taken, before it computes", async () => {
     for (const keep of [0, -1, 1.5, Number.NaN])
-      await expect(pruneGenerator(source, join(folder, "none"), { keep, samples, engine })).rejects.toMatchObject({
+      await expect(pruneDecoder(source, join(folder, "none"), { keep, samples, engine })).rejects.toMatchObject({
         code: "BAD_ARGUMENT",
       });
-    await expect(pruneGenerator(source, source, { keep: 0.5, samples, engine })).rejects.toMatchObject({
+    await expect(pruneDecoder(source, source, { keep: 0.5, samples, engine })).rejects.toMatchObject({
       code: "CONFLICT",
     });
   });

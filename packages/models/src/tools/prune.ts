@@ -1,10 +1,10 @@
 import { TesseraError } from "@tessera/core";
-import type { Frequencies, GeneratorModel } from "../architectures/decoder.js";
+import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import type { Engine } from "../engines/engine.js";
 import { readBundle } from "../formats/bundle.js";
-import { generatorModel, readGeneratorGolden } from "../formats/decoder-bundle.js";
+import { decoderModel, readDecoderGolden } from "../formats/decoder-bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
-import { carried, writeGeneratorBundle } from "../formats/write-decoder.js";
+import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
 import { type Counting, moduleFrequencies, type Sample } from "./module-frequencies.js";
 
 /** Places of the modules that stay, rising, by layer. */
@@ -19,7 +19,7 @@ export interface KeptModules {
  */
 export function mostUsedModules(
   { attention, feedforward }: Frequencies,
-  model: GeneratorModel,
+  model: DecoderModel,
   keep: number,
 ): KeptModules {
   const best = (kind: "attention" | "feedforward", shares: readonly (readonly number[])[]): number[][] =>
@@ -44,7 +44,7 @@ export interface Pruning extends Counting {
  * Writes a smaller bundle without the modules that serve some text least; what stays is as it was.
  * @throws TesseraError BAD_ARGUMENT; BAD_BUNDLE; CONFLICT; MISSING_CAPABILITY of a dense model
  */
-export async function pruneGenerator(
+export async function pruneDecoder(
   folder: string,
   output: string,
   { keep, samples, engine, progress, signal }: Pruning,
@@ -52,7 +52,7 @@ export async function pruneGenerator(
   if (!(keep > 0 && keep <= 1))
     throw new TesseraError("BAD_ARGUMENT", `${keep} is no share of modules`, { hint: "use more than 0 and at most 1" });
   const bundle = await readBundle(folder);
-  const model = generatorModel(bundle);
+  const model = decoderModel(bundle);
   if (model.architecture !== "tessera-moe")
     throw new TesseraError("MISSING_CAPABILITY", "only modules that a router chooses can be dropped", {
       path: model.name,
@@ -81,17 +81,17 @@ export async function pruneGenerator(
     pruned: { from: bundle.revision, keep },
   };
   const { name, architecture } = config;
-  const smaller = generatorModel({ ...bundle, config, tensors, name, architecture });
+  const smaller = decoderModel({ ...bundle, config, tensors, name, architecture });
   const card = [
     `# ${name}, pruned`,
     "",
     `Made of revision ${bundle.revision} by \`tessera models prune --keep ${keep}\`: in each layer the modules that the router chose most on the text given. Everything else is that of the bundle it was made of, its licence too.`,
     "",
   ].join("\n");
-  await writeGeneratorBundle(output, {
+  await writeDecoderBundle(output, {
     config: { ...config, frequencies: await moduleFrequencies(smaller, samples, engine, counting(1)) },
     tensors,
-    cases: await readGeneratorGolden(folder, model),
+    cases: await readDecoderGolden(folder, model),
     others: new Map<string, string | Uint8Array>([...(await carried(folder, ["tokenizer.json"])), ["CARD.md", card]]),
   });
   return kept;

@@ -1,22 +1,22 @@
 import { readFile } from "node:fs/promises";
 import { mulberry32 } from "@tessera/core";
-import type { GeneratorModel } from "../architectures/decoder.js";
-import { type GeneratorConfig, generatorModel } from "../formats/decoder-bundle.js";
+import type { DecoderModel } from "../architectures/decoder.js";
+import { type DecoderConfig, decoderModel } from "../formats/decoder-bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
-import { writeGeneratorBundle } from "../formats/write-decoder.js";
+import { writeDecoderBundle } from "../formats/write-decoder.js";
 
 const marks = { pad: 0, end: 46, system: 29, user: 30, assistant: 31 };
 const shared = { vocabulary: 16384, context: 1536, normEpsilon: 1e-5, tiedEmbedding: true, specialTokens: marks };
 const mixture = { ...shared, architecture: "tessera-moe" } as const;
 const dense = { ...shared, architecture: "tessera-dense" } as const;
 
-type Shape = GeneratorConfig extends infer C ? (C extends unknown ? Omit<C, "name"> : never) : never;
+type Shape = DecoderConfig extends infer C ? (C extends unknown ? Omit<C, "name"> : never) : never;
 
 /**
- * The generators that are trained, and the dense rivals of the large one and of the one over bytes: as many parameters in the
+ * The decoders that are trained, and the dense rivals of the large one and of the one over bytes: as many parameters in the
  * body as run for one of its tokens, about twice as many, and about four times.
  */
-export const generatorShapes = {
+export const decoderShapes = {
   tiny: {
     ...mixture,
     ...{ vocabulary: 160, hidden: 24, layers: 2, context: 96, gate: 12 },
@@ -87,8 +87,8 @@ export const generatorShapes = {
   },
 } as const satisfies Record<string, Shape>;
 
-export interface RandomGenerator {
-  readonly shape: keyof typeof generatorShapes;
+export interface RandomDecoder {
+  readonly shape: keyof typeof decoderShapes;
   readonly seed?: number;
   /** A tokenizer.json to copy, which makes vocabulary and marks those of our own; without one, inputs are ids. */
   readonly tokenizer?: string;
@@ -96,18 +96,18 @@ export interface RandomGenerator {
   readonly golden?: number;
 }
 
-/** A generator with random weights: it computes, but it has learnt nothing. */
-export function randomGenerator({ shape, seed = 1 }: Pick<RandomGenerator, "shape" | "seed">): GeneratorModel {
-  return modelOf(shape, tensorsOf(generatorShapes[shape], seed));
+/** A decoder with random weights: it computes, but it has learnt nothing. */
+export function randomDecoder({ shape, seed = 1 }: Pick<RandomDecoder, "shape" | "seed">): DecoderModel {
+  return modelOf(shape, tensorsOf(decoderShapes[shape], seed));
 }
 
-const modelOf = (shape: keyof typeof generatorShapes, tensors: ReadonlyMap<string, Tensor>): GeneratorModel => {
-  const { architecture } = generatorShapes[shape];
-  const config = { name: `random-${shape}`, ...generatorShapes[shape] };
-  return generatorModel({ folder: "random", name: config.name, architecture, revision: "random", config, tensors });
+const modelOf = (shape: keyof typeof decoderShapes, tensors: ReadonlyMap<string, Tensor>): DecoderModel => {
+  const { architecture } = decoderShapes[shape];
+  const config = { name: `random-${shape}`, ...decoderShapes[shape] };
+  return decoderModel({ folder: "random", name: config.name, architecture, revision: "random", config, tensors });
 };
 
-/** The tensors of docs/models/generator-bundle.md; a matrix keeps the spread of a normed vector. */
+/** The tensors of docs/models/decoder-bundle.md; a matrix keeps the spread of a normed vector. */
 function tensorsOf(config: Shape, seed: number): Map<string, Tensor> {
   const random = mulberry32(seed);
   const tensors = new Map<string, Tensor>();
@@ -157,18 +157,18 @@ function tensorsOf(config: Shape, seed: number): Map<string, Tensor> {
 }
 
 /** Writes a whole bundle with random weights into `folder`, which must not be there. @throws TesseraError CONFLICT */
-export async function writeRandomGenerator(
+export async function writeRandomDecoder(
   folder: string,
-  { shape, seed = 1, golden = 2, tokenizer }: RandomGenerator,
+  { shape, seed = 1, golden = 2, tokenizer }: RandomDecoder,
 ): Promise<void> {
   const { vocabulary, specialTokens } = shared;
   const spoken = tokenizer !== undefined && { vocabulary, specialTokens };
-  const config = { name: `random-${shape}`, ...generatorShapes[shape], ...spoken };
+  const config = { name: `random-${shape}`, ...decoderShapes[shape], ...spoken };
   const random = mulberry32(seed + 1);
   const cases = Array.from({ length: golden }, (_, number) => ({
     name: `case-${number}`,
     ids: Array.from({ length: 2 + 4 * number }, () => Math.floor(random() * config.vocabulary)),
   }));
   const others = new Map(tokenizer === undefined ? [] : [["tokenizer.json", await readFile(tokenizer)] as const]);
-  await writeGeneratorBundle(folder, { config, tensors: tensorsOf(config, seed), cases, others });
+  await writeDecoderBundle(folder, { config, tensors: tensorsOf(config, seed), cases, others });
 }

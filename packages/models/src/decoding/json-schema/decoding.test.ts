@@ -5,8 +5,8 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import type { Matrix } from "../../architectures/encoder.js";
 import { cpuEngine } from "../../engines/cpu.js";
-import { randomGeneratorModel } from "../../engines/gpu/generator-twin.fixture.js";
-import { type Generator, generator } from "../../serving/language-model.js";
+import { randomDecoderModel } from "../../engines/gpu/decoder-twin.fixture.js";
+import { type LocalLanguageModel, localLanguageModel } from "../../serving/language-model.js";
 import { readTokenizer, type Tokenizer } from "../../tokenizer/tokenizer.js";
 import { Automaton } from "./automaton.js";
 import { readSchema } from "./schema.js";
@@ -16,10 +16,10 @@ type Schema = { readonly [key: string]: Json };
 const ajv = new Ajv2020({ strict: false });
 const ask = { messages: [{ role: "user" as const, content: "Hi" }], maxTokens: 200 };
 let tokenizer: Tokenizer;
-let model: Generator;
+let model: LocalLanguageModel;
 beforeAll(async () => {
   tokenizer = await readTokenizer(fileURLToPath(new URL("../../../tokenizer/tokenizer.json", import.meta.url)));
-  const small = randomGeneratorModel(5, { routing: "learned", keyValue: true, current: true });
+  const small = randomDecoderModel(5, { routing: "learned", keyValue: true, current: true });
   const random = mulberry32(9);
   const rows = tokenizer.vocabulary;
   const embedding: Matrix = {
@@ -29,7 +29,7 @@ beforeAll(async () => {
   };
   const marks = { end: 46, system: 29, user: 30, assistant: 31 };
   const wide = { ...small, embedding, head: embedding, marks, context: 512 };
-  model = await generator(wide, tokenizer, cpuEngine({ workers: 1 }));
+  model = await localLanguageModel(wide, tokenizer, cpuEngine({ workers: 1 }));
 });
 afterAll(() => model.close());
 

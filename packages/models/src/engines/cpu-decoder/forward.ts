@@ -1,5 +1,5 @@
 // internal
-import type { GeneratorBatch, GeneratorResult, ModuleCounts } from "../engine.js";
+import type { DecoderBatch, DecoderResult, ModuleCounts } from "../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";
 import {
@@ -41,10 +41,10 @@ interface Rows {
 export class StoppedError extends Error {}
 
 /**
- * Computes a generator in one thread: up to `scratch.tokens` tokens at a time go through the layers. What a token gets
+ * Computes a decoder in one thread: up to `scratch.tokens` tokens at a time go through the layers. What a token gets
  * does not depend on the others of its pass: its sums run over columns, modules and keys in an order of their own.
  */
-export class GeneratorThread {
+export class DecoderThread {
   private readonly kernels: Kernels;
   private readonly floats: Float32Array;
   private readonly integers: Int32Array;
@@ -73,8 +73,8 @@ export class GeneratorThread {
     this.size = padded(model.size);
   }
 
-  /** As `GeneratorSession.step`, for a batch that was checked. */
-  step(batch: GeneratorBatch): GeneratorResult {
+  /** As `DecoderSession.step`, for a batch that was checked. */
+  step(batch: DecoderBatch): DecoderResult {
     const { ids, offsets, cached, blocks, sampling, scored } = batch;
     const { blockTokens, layers } = this.model;
     const counters = (kind: "attention" | "feedforward"): Uint32Array[] =>

@@ -19,7 +19,7 @@ import {
   when,
 } from "./wasm.js";
 
-// The inner loops of the generator. Addresses are bytes of the shared memory, and every vector is padded with zeros to a
+// The inner loops of the decoder. Addresses are bytes of the shared memory, and every vector is padded with zeros to a
 // multiple of 16 components, so that no loop has a rest. A matrix is packed in panels of four rows (see `pack`).
 
 /** Components to which vectors and columns are padded. */

@@ -1,6 +1,6 @@
 // internal
 
-import type { FeedforwardModules, GeneratorModel, Routing } from "../../architectures/decoder.js";
+import type { DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";
 import { dequantise, quantise } from "../../architectures/encoder.js";
 import type { CacheSize } from "../engine.js";
@@ -79,7 +79,7 @@ export interface Scratch {
   readonly bytes: number;
 }
 
-/** A generator and its cache as addresses of one shared memory: plain data, the same for every thread. */
+/** A decoder and its cache as addresses of one shared memory: plain data, the same for every thread. */
 export interface PackedModel {
   readonly precision: Precision;
   readonly hidden: number;
@@ -194,7 +194,7 @@ const logitTokens = 8;
 
 /** Lays a model out for `threads` threads; `write` fills the memory, once. */
 export function plan(
-  model: GeneratorModel,
+  model: DecoderModel,
   cache: CacheSize,
   precision: Precision,
   threads: number,
@@ -264,10 +264,10 @@ export function plan(
   };
 }
 
-function scratchOf(model: GeneratorModel, cache: CacheSize): Scratch {
+function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
   const arena = new Arena();
   const tops = (source: Routing): number => (source.kind === "none" ? 1 : source.top);
-  const most = (of: (layer: GeneratorModel["layers"][number]) => number): number => Math.max(...model.layers.map(of));
+  const most = (of: (layer: DecoderModel["layers"][number]) => number): number => Math.max(...model.layers.map(of));
   /** Components of all modules of one token. */
   const wide = ({ routing, input }: FeedforwardModules): number => tops(routing) * padded(input[0]!.rows);
   const found = most(({ attention }) => tops(attention.routing) * padded(attention.query[0]!.rows));

@@ -1,7 +1,7 @@
 // internal
 
-import type { GeneratorModel } from "../../architectures/decoder.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult } from "../engine.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
+import type { CacheSize, DecoderBatch, DecoderResult } from "../engine.js";
 import type { PackedModel, Precision } from "./packed.js";
 import type { SharedMemory } from "./wasm.js";
 
@@ -13,11 +13,11 @@ export interface ThreadSettings {
   /** One cell that the owner sets to 1: the step that runs then ends between two layers. */
   readonly stop: Int32Array<SharedArrayBuffer>;
   /** For the first thread, which packs the weights. */
-  readonly source?: { readonly model: GeneratorModel; readonly cache: CacheSize; readonly precision: Precision };
+  readonly source?: { readonly model: DecoderModel; readonly cache: CacheSize; readonly precision: Precision };
 }
 
 /** A part of a step. */
-export type Job = GeneratorBatch;
+export type Job = DecoderBatch;
 
 /** What a part comes to; "stopped" where the owner said so. */
-export type Answer = GeneratorResult | "stopped";
+export type Answer = DecoderResult | "stopped";

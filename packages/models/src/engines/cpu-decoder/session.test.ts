@@ -2,35 +2,30 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
 import { readBundle } from "../../formats/bundle.js";
-import { generatorModel, readGeneratorGolden } from "../../formats/decoder-bundle.js";
-import { randomGenerator } from "../../tools/random-decoder.js";
+import { decoderModel, readDecoderGolden } from "../../formats/decoder-bundle.js";
+import { randomDecoder } from "../../tools/random-decoder.js";
 import { cpuEngine } from "../cpu.js";
-import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../engine.js";
-import { randomGeneratorModel } from "../gpu/generator-twin.fixture.js";
+import { type DecoderBatch, type DecoderSession, ragged, type Sampling } from "../engine.js";
+import { randomDecoderModel } from "../gpu/decoder-twin.fixture.js";
 import { logSoftmax, readSequence } from "../reference/decoder.js";
 import type { ThreadSettings } from "./protocol.js";
-import { CpuGenerator } from "./session.js";
+import { CpuDecoder } from "./session.js";
 
 const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
 const cache = { blocks: 48, blockTokens: 4 };
-const sessions: GeneratorSession[] = [];
+const sessions: DecoderSession[] = [];
 afterEach(async () => {
   await Promise.all(sessions.splice(0).map((session) => session.close()));
 });
 
-async function open(model: GeneratorModel, precision: "int8" | "fp32", workers = 1): Promise<GeneratorSession> {
-  const session = await cpuEngine({ workers, precision }).loadGenerator!(model, cache);
+async function open(model: DecoderModel, precision: "int8" | "fp32", workers = 1): Promise<DecoderSession> {
+  const session = await cpuEngine({ workers, precision }).loadDecoder!(model, cache);
   sessions.push(session);
   return session;
 }
-const one = (
-  ids: readonly number[],
-  cached: number,
-  blocks: readonly number[],
-  sampling?: Sampling,
-): GeneratorBatch => ({
+const one = (ids: readonly number[], cached: number, blocks: readonly number[], sampling?: Sampling): DecoderBatch => ({
   ...ragged([ids]),
   cached: Int32Array.of(cached),
   blocks: [Int32Array.from(blocks)],
@@ -40,7 +35,7 @@ const manyBlocks = Array.from({ length: 12 }, (_, i) => 11 - i);
 
 /** The session's log-probability of each token but the first, in one piece, and token by token. */
 async function scoresOf(
-  session: GeneratorSession,
+  session: DecoderSession,
   ids: readonly number[],
 ): Promise<{ whole: number[]; steps: number[] }> {
   const whole = await session.step({ ...one(ids, 0, manyBlocks), scored: [true] });
@@ -56,7 +51,7 @@ async function scoresOf(
   return { whole: [...whole.scores![0]!], steps };
 }
 
-describe("a generator on the CPU in fp32", () => {
+describe("a decoder on the CPU in fp32", () => {
   it("gives the reference's log-probabilities to 1e-4 in one piece and token by token, where routing is equal", async () => {
     let [compared, near] = [0, 0];
     const shape = fc.record({
@@ -67,7 +62,7 @@ describe("a generator on the CPU in fp32", () => {
     const ids = fc.array(fc.nat(49), { minLength: 2, maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(fc.nat(1000), shape, ids, async (seed, drawn, sequence) => {
-        const model = randomGeneratorModel(seed, drawn);
+        const model = randomDecoderModel(seed, drawn);
         const reference = readSequence(model, sequence);
         const { whole, steps } = await scoresOf(await open(model, "fp32"), sequence);
         for (const [t, logits] of reference.logits.slice(0, -1).entries()) {
@@ -88,9 +83,9 @@ describe("a generator on the CPU in fp32", () => {
 
   it.each(["moe-toy", "dense-toy"])("reaches the golden cases of %s, which apps/train wrote", async (name) => {
     const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
-    const model = generatorModel(await readBundle(folder));
+    const model = decoderModel(await readBundle(folder));
     const session = await open(model, "fp32");
-    for (const { ids, logprobs, greedy: written } of await readGeneratorGolden(folder, model)) {
+    for (const { ids, logprobs, greedy: written } of await readDecoderGolden(folder, model)) {
       let result = await session.step({
         ...one(ids, 0, [], greedy),
         blocks: [Int32Array.from({ length: 48 }, (_, i) => i)],
@@ -108,8 +103,8 @@ describe("a generator on the CPU in fp32", () => {
   });
 });
 
-describe("a generator on the CPU in int8", () => {
-  const model = randomGenerator({ shape: "tiny", seed: 4 });
+describe("a decoder on the CPU in int8", () => {
+  const model = randomDecoder({ shape: "tiny", seed: 4 });
   const ids = Array.from({ length: 40 }, (_, i) => (i * 37 + 5) % 160);
 
   it("stays within 0.005 of the reference: 16-bit activations lose little", async () => {
@@ -176,7 +171,7 @@ describe("a generator on the CPU in int8", () => {
       started.push(worker);
       return worker;
     };
-    const session = new CpuGenerator(model, cache, "int8", 1, start);
+    const session = new CpuDecoder(model, cache, "int8", 1, start);
     sessions.push(session);
     const first = await session.step(one(ids, 0, manyBlocks, greedy));
     await started[0]!.terminate();
@@ -190,7 +185,7 @@ describe("a generator on the CPU in int8", () => {
   });
 
   it("says so where a thread cannot start, where weights are no numbers, and where the cache has no size", async () => {
-    const broken = new CpuGenerator(
+    const broken = new CpuDecoder(
       model,
       cache,
       "int8",
@@ -207,11 +202,11 @@ describe("a generator on the CPU in int8", () => {
       code: "MODEL_FAILED",
       message: expect.stringMatching(/finite/),
     });
-    const load = (blocks: number) => cpuEngine({ workers: 1 }).loadGenerator!(model, { blocks, blockTokens: 4 });
+    const load = (blocks: number) => cpuEngine({ workers: 1 }).loadDecoder!(model, { blocks, blockTokens: 4 });
     await expect(load(0)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     await expect(load(1e7)).rejects.toMatchObject({ code: "BAD_ARGUMENT", hint: expect.stringMatching(/4 GiB/) });
-    const narrow = randomGeneratorModel(1, { routing: "none", keyValue: true, current: true });
-    await expect(cpuEngine({ workers: 1 }).loadGenerator!({ ...narrow, heads: 8 }, cache)).rejects.toMatchObject({
+    const narrow = randomDecoderModel(1, { routing: "none", keyValue: true, current: true });
+    await expect(cpuEngine({ workers: 1 }).loadDecoder!({ ...narrow, heads: 8 }, cache)).rejects.toMatchObject({
       code: "MISSING_CAPABILITY",
     });
   });

@@ -1,13 +1,13 @@
 // internal
 import { Worker } from "node:worker_threads";
 import { onAbort, TesseraError, Thread } from "@tessera/core";
-import type { GeneratorModel } from "../../architectures/decoder.js";
-import { checkGeneratorBatch } from "../decoder-batch.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
+import { checkDecoderBatch } from "../decoder-batch.js";
 import {
   type CacheSize,
-  type GeneratorBatch,
-  type GeneratorResult,
-  type GeneratorSession,
+  type DecoderBatch,
+  type DecoderResult,
+  type DecoderSession,
   type ModuleCounts,
   ragged,
 } from "../engine.js";
@@ -18,13 +18,13 @@ import { mostBytes, type SharedMemory, sharedMemory } from "./wasm.js";
 type Start = (settings: ThreadSettings) => Worker;
 
 const startWorker: Start = (workerData) =>
-  new Worker(new URL("./worker.js", import.meta.url), { workerData, name: "tessera-generator" });
+  new Worker(new URL("./worker.js", import.meta.url), { workerData, name: "tessera-decoder" });
 
 /**
- * A generator in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many
+ * A decoder in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many
  * threads as there are; a thread that dies fails its step, and the next step starts another.
  */
-export class CpuGenerator implements GeneratorSession {
+export class CpuDecoder implements DecoderSession {
   readonly blocks: number;
   readonly blockTokens: number;
   private readonly packed: PackedModel;
@@ -37,7 +37,7 @@ export class CpuGenerator implements GeneratorSession {
 
   /** @throws TesseraError BAD_ARGUMENT for a cache of no size, or that does not fit; MISSING_CAPABILITY */
   constructor(
-    private readonly model: GeneratorModel,
+    private readonly model: DecoderModel,
     private readonly cache: CacheSize,
     private readonly precision: Precision,
     threads: number,
@@ -70,7 +70,7 @@ export class CpuGenerator implements GeneratorSession {
     await this.thread(0).ready;
   }
 
-  step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
+  step(batch: DecoderBatch, signal?: AbortSignal): Promise<DecoderResult> {
     const result = this.last.then(() => this.run(batch, signal));
     this.last = result.catch(() => {});
     return result;
@@ -81,11 +81,11 @@ export class CpuGenerator implements GeneratorSession {
     await Promise.all(this.threads.map((thread) => thread?.end(this.closedError())));
   }
 
-  private async run(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
+  private async run(batch: DecoderBatch, signal?: AbortSignal): Promise<DecoderResult> {
     if (this.closed) throw this.closedError();
     const aborted = (): TesseraError => this.error("ABORTED", "the step was aborted", { cause: signal?.reason });
     if (signal?.aborted) throw aborted();
-    checkGeneratorBatch(batch, this.model, this.cache);
+    checkDecoderBatch(batch, this.model, this.cache);
     Atomics.store(this.stop, 0, 0);
     const forget = signal && onAbort(signal, () => Atomics.store(this.stop, 0, 1));
     try {
@@ -120,7 +120,7 @@ export class CpuGenerator implements GeneratorSession {
     const { model, cache, precision, memory, packed, stop } = this;
     const source = !this.written && { source: { model, cache, precision } };
     const thread = new Thread<Job, Answer>(this.start({ memory, packed, thread: number, stop, ...source }), {
-      name: "a generator thread",
+      name: "a decoder thread",
       code: "MODEL_FAILED",
       path: model.name,
       hint: "ask again",
@@ -136,7 +136,7 @@ export class CpuGenerator implements GeneratorSession {
   }
 
   private closedError(): TesseraError {
-    return this.error("CLOSED", "the generator is closed");
+    return this.error("CLOSED", "the decoder is closed");
   }
 
   private error(
@@ -149,7 +149,7 @@ export class CpuGenerator implements GeneratorSession {
 }
 
 /** The sequences of each thread: the longest first, each to the thread with the least to do. */
-function deal({ offsets }: GeneratorBatch, threads: number): number[][] {
+function deal({ offsets }: DecoderBatch, threads: number): number[][] {
   const tokens = (i: number): number => offsets[i + 1]! - offsets[i]!;
   const parts = Array.from({ length: Math.min(threads, offsets.length - 1) }, () => ({
     sequences: [] as number[],
@@ -165,7 +165,7 @@ function deal({ offsets }: GeneratorBatch, threads: number): number[][] {
 }
 
 function pick(
-  { ids, offsets, cached, blocks, sampling, scored, counted }: GeneratorBatch,
+  { ids, offsets, cached, blocks, sampling, scored, counted }: DecoderBatch,
   sequences: readonly number[],
 ): Job {
   return {
@@ -179,15 +179,11 @@ function pick(
   };
 }
 
-function gather(
-  batch: GeneratorBatch,
-  parts: readonly number[][],
-  results: readonly GeneratorResult[],
-): GeneratorResult {
+function gather(batch: DecoderBatch, parts: readonly number[][], results: readonly DecoderResult[]): DecoderResult {
   const count = batch.cached.length;
   const next = new Int32Array(count).fill(-1);
   const logprob = new Float32Array(count);
-  const alternatives: NonNullable<GeneratorResult["alternatives"]>[number][] = [];
+  const alternatives: NonNullable<DecoderResult["alternatives"]>[number][] = [];
   const scores: (Float32Array | undefined)[] = [];
   for (const [p, part] of parts.entries())
     for (const [i, sequence] of part.entries()) {

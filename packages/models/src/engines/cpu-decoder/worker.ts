@@ -1,20 +1,20 @@
 // internal
 import { workerData } from "node:worker_threads";
 import { answerJobs } from "@tessera/core";
-import { GeneratorThread, StoppedError } from "./forward.js";
+import { DecoderThread, StoppedError } from "./forward.js";
 import { plan } from "./packed.js";
 import type { Answer, Job, ThreadSettings } from "./protocol.js";
 
-// One thread of a generator on the CPU. The weights and the cache lie in memory that all its threads share.
+// One thread of a decoder on the CPU. The weights and the cache lie in memory that all its threads share.
 
 const { memory, packed, thread, stop, source } = workerData as ThreadSettings;
 
 await answerJobs<Job, Answer>(() => {
   if (source) plan(source.model, source.cache, source.precision, packed.threads.length).write(memory.buffer);
-  const generator = new GeneratorThread(packed, memory, thread, () => Atomics.load(stop, 0) === 1);
+  const decoder = new DecoderThread(packed, memory, thread, () => Atomics.load(stop, 0) === 1);
   return (job) => {
     try {
-      return generator.step(job);
+      return decoder.step(job);
     } catch (error) {
       if (error instanceof StoppedError) return "stopped";
       throw error;

@@ -2,14 +2,14 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Deferred, type DeferredSettings, type ErrorCode, TesseraError } from "@tessera/core";
 import { type EncoderModel, longestInput } from "../../architectures/encoder.js";
-import { checkGeneratorBatch } from "../decoder-batch.js";
+import { checkDecoderBatch } from "../decoder-batch.js";
 import {
   checkBatch,
+  type DecoderBatch,
+  type DecoderResult,
+  type DecoderSession,
   type EncoderSession,
   type Engine,
-  type GeneratorBatch,
-  type GeneratorResult,
-  type GeneratorSession,
   type Ragged,
 } from "../engine.js";
 import type { MarginPolicy } from "./encoder.js";
@@ -48,7 +48,7 @@ export interface GpuEngine extends Engine {
   /** The id of the process that owns the GPU, while there is one. */
   readonly process: number | undefined;
   loadEncoder(model: EncoderModel): Promise<GpuEncoderSession>;
-  loadGenerator: NonNullable<Engine["loadGenerator"]>;
+  loadDecoder: NonNullable<Engine["loadDecoder"]>;
   /** Bytes in the GPU's buffers. */
   memory(): Promise<number>;
   /** Seconds of a bare measurement; see apps/bench/gpu. */
@@ -84,10 +84,10 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
       await owner.load(session, "encoder", { session, model });
       return new GpuEncoder(owner, session, model);
     },
-    async loadGenerator(model, cache) {
+    async loadDecoder(model, cache) {
       const session = sessions++;
-      await owner.load(session, "generator", { session, model, cache });
-      return new GpuGenerator(owner, session, (batch) => checkGeneratorBatch(batch, model, cache), cache);
+      await owner.load(session, "decoder", { session, model, cache });
+      return new GpuDecoder(owner, session, (batch) => checkDecoderBatch(batch, model, cache), cache);
     },
     memory: () => owner.ask("memory", {}),
     measure: (what) => owner.ask("measure", { what }),
@@ -107,7 +107,7 @@ class Owner {
   private child: ChildProcess | undefined;
   private opening: Promise<Answer<"open">> | undefined;
   private readonly calls = new Map<number, Call>();
-  private readonly models = new Map<number, { kind: "encoder" | "generator"; ask: Ask<"encoder" | "generator"> }>();
+  private readonly models = new Map<number, { kind: "encoder" | "decoder"; ask: Ask<"encoder" | "decoder"> }>();
   private numbers = 0;
   private closed = false;
   /** How often the process was started. */
@@ -133,7 +133,7 @@ class Owner {
     return this.opening;
   }
 
-  async load(session: number, kind: "encoder" | "generator", ask: Ask<"encoder" | "generator">): Promise<void> {
+  async load(session: number, kind: "encoder" | "decoder", ask: Ask<"encoder" | "decoder">): Promise<void> {
     await this.ask(kind, ask as Ask<typeof kind>);
     this.models.set(session, { kind, ask });
   }
@@ -278,7 +278,7 @@ class GpuEncoder implements GpuEncoderSession {
   }
 }
 
-class GpuGenerator implements GeneratorSession {
+class GpuDecoder implements DecoderSession {
   readonly blocks: number;
   readonly blockTokens: number;
   private closed = false;
@@ -290,7 +290,7 @@ class GpuGenerator implements GeneratorSession {
   constructor(
     private readonly owner: Owner,
     private readonly session: number,
-    private readonly check: (batch: GeneratorBatch) => void,
+    private readonly check: (batch: DecoderBatch) => void,
     { blocks, blockTokens }: { blocks: number; blockTokens: number },
   ) {
     this.blocks = blocks;
@@ -298,8 +298,8 @@ class GpuGenerator implements GeneratorSession {
     this.start = owner.starts;
   }
 
-  async step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
-    if (this.closed) throw new TesseraError("CLOSED", "the generator is closed");
+  async step(batch: DecoderBatch, signal?: AbortSignal): Promise<DecoderResult> {
+    if (this.closed) throw new TesseraError("CLOSED", "the decoder is closed");
     this.check(batch);
     const step = this.steps.then(() => this.run(batch, signal));
     this.steps = step.catch(() => {});
@@ -312,7 +312,7 @@ class GpuGenerator implements GeneratorSession {
     await this.owner.unload(this.session);
   }
 
-  private async run(batch: GeneratorBatch, signal: AbortSignal | undefined): Promise<GeneratorResult> {
+  private async run(batch: DecoderBatch, signal: AbortSignal | undefined): Promise<DecoderResult> {
     await this.owner.ready();
     if (this.start !== this.owner.starts) {
       this.start = this.owner.starts;

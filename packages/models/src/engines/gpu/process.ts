@@ -1,8 +1,8 @@
 // internal
 import { messageOf, TesseraError } from "@tessera/core";
+import { DeviceDecoder } from "./decoder.js";
 import { type Device, openDevice } from "./device.js";
 import { DeviceEncoder } from "./encoder.js";
-import { DeviceGenerator } from "./generator.js";
 import { measure } from "./measure.js";
 import type { Reply, Request, Requests } from "./protocol.js";
 
@@ -12,7 +12,7 @@ import type { Reply, Request, Requests } from "./protocol.js";
 let device: Device | undefined;
 let half = false;
 const encoders = new Map<number, DeviceEncoder>();
-const generators = new Map<number, DeviceGenerator>();
+const decoders = new Map<number, DeviceDecoder>();
 
 const opened = (): Device => {
   if (device) return device;
@@ -42,13 +42,13 @@ async function answer(request: Request): Promise<Requests[keyof Requests]["answe
       return of(encoders, request.session).encode(request.batch, request.exit);
     case "margin":
       return of(encoders, request.session).encodeByMargin(request.batch, request.policy);
-    case "generator":
-      generators.set(request.session, new DeviceGenerator(opened(), request.model, request.cache, half));
+    case "decoder":
+      decoders.set(request.session, new DeviceDecoder(opened(), request.model, request.cache, half));
       return undefined;
     case "step":
-      return of(generators, request.session).step(request.batch);
+      return of(decoders, request.session).step(request.batch);
     case "release":
-      for (const sessions of [encoders, generators]) {
+      for (const sessions of [encoders, decoders]) {
         sessions.get(request.session)?.release();
         sessions.delete(request.session);
       }

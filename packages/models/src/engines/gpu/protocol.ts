@@ -1,8 +1,8 @@
 // internal
 
-import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
 import type { EncoderModel } from "../../architectures/encoder.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult, Ragged } from "../engine.js";
+import type { CacheSize, DecoderBatch, DecoderResult, Ragged } from "../engine.js";
 import type { DeviceInfo } from "./device.js";
 import type { MarginPolicy } from "./encoder.js";
 import type { Measurement } from "./measure.js";
@@ -16,8 +16,8 @@ export interface Requests {
     ask: { session: number; batch: Ragged; policy: MarginPolicy };
     answer: { vectors: Float32Array; exits: Uint8Array };
   };
-  generator: { ask: { session: number; model: GeneratorModel; cache: CacheSize }; answer: undefined };
-  step: { ask: { session: number; batch: GeneratorBatch }; answer: GeneratorResult };
+  decoder: { ask: { session: number; model: DecoderModel; cache: CacheSize }; answer: undefined };
+  step: { ask: { session: number; batch: DecoderBatch }; answer: DecoderResult };
   release: { ask: { session: number }; answer: undefined };
   /** Bytes in buffers now. */
   memory: { ask: Record<never, never>; answer: number };

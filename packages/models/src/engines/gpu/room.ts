@@ -1,5 +1,5 @@
 // internal
-import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
 import { mostAlternatives } from "../decoder-batch.js";
 import type { Device } from "./device.js";
 import { attentionTile } from "./kernels/attention-tiled.js";
@@ -14,7 +14,7 @@ export interface RoomSizes {
 }
 
 const bytesOf = (
-  { hidden, layers, head }: GeneratorModel,
+  { hidden, layers, head }: DecoderModel,
   modules: readonly { experts: number; top: number; size: number }[],
   { tokens, rows, sequences }: RoomSizes,
   stride: number,
@@ -81,7 +81,7 @@ export type Room = Readonly<Record<keyof ReturnType<typeof bytesOf>, GPUBuffer>>
 /** @throws TesseraError OVERLOADED where it does not fit the budget; then nothing was allocated. */
 export function openRoom(
   device: Device,
-  model: GeneratorModel,
+  model: DecoderModel,
   modules: readonly { experts: number; top: number; size: number }[],
   sizes: RoomSizes,
   stride: number,
@@ -90,7 +90,7 @@ export function openRoom(
   const needed = Object.entries(bytesOf(model, modules, sizes, stride, values));
   device.admit(
     needed.reduce((sum, [, bytes]) => sum + Math.max(bytes, 16), 0),
-    "a step of the generator",
+    "a step of the decoder",
   );
   const buffers = Object.fromEntries(
     needed.map(([name, bytes]) => [name, device.buffer(bytes, name, name === "dispatch")]),

@@ -1,5 +1,5 @@
 import { expect, it } from "@jest/globals";
-import type { Engine, GeneratorResult } from "../engine.js";
+import type { DecoderResult, Engine } from "../engine.js";
 import { referenceEngine } from "../reference/engine.js";
 import { selfTest } from "./self-test.js";
 
@@ -9,15 +9,15 @@ const changed = ({
   result = (each) => each,
 }: {
   vectors?: (vectors: Float32Array) => Float32Array;
-  result?: (result: GeneratorResult, step: number) => GeneratorResult;
+  result?: (result: DecoderResult, step: number) => DecoderResult;
 }): Engine => ({
   ...referenceEngine(),
   async loadEncoder(model) {
     const session = await referenceEngine().loadEncoder(model);
     return { ...session, encode: async (batch, exit) => vectors(await session.encode(batch, exit)) };
   },
-  async loadGenerator(model, cache) {
-    const session = await referenceEngine().loadGenerator!(model, cache);
+  async loadDecoder(model, cache) {
+    const session = await referenceEngine().loadDecoder!(model, cache);
     let steps = 0;
     return {
       blocks: session.blocks,

@@ -1,17 +1,17 @@
 import { messageOf, mulberry32 } from "@tessera/core";
 import type { EncoderModel, Matrix } from "../../architectures/encoder.js";
-import { randomGenerator } from "../../tools/random-decoder.js";
+import { randomDecoder } from "../../tools/random-decoder.js";
 import { type Engine, ragged, type Sampling } from "../engine.js";
 import { likeliest, readSequence } from "../reference/decoder.js";
 import { referenceVectors } from "../reference/engine.js";
 
 /**
- * Compares a small random encoder and, where the engine has them, a small random generator with the reference.
+ * Compares a small random encoder and, where the engine has them, a small random decoder with the reference.
  * @returns what is wrong, or undefined
  */
 export async function selfTest(engine: Engine): Promise<string | undefined> {
   try {
-    return (await encoderFailure(engine)) ?? (engine.loadGenerator && (await generatorFailure(engine)));
+    return (await encoderFailure(engine)) ?? (engine.loadDecoder && (await decoderFailure(engine)));
   } catch (error) {
     return messageOf(error);
   }
@@ -43,8 +43,8 @@ const close = { fp32: { logits: 1e-4, modules: 1e-5 }, other: { logits: 2e-2, mo
  * The likeliest token after every token of a few texts (teacher forcing), the first part of each text read at once: 99 % of
  * them must be those of the reference, in fp32 all, where nothing is so close that rounding decides.
  */
-async function generatorFailure(engine: Engine): Promise<string | undefined> {
-  const model = randomGenerator({ shape: "tiny", seed: 7 });
+async function decoderFailure(engine: Engine): Promise<string | undefined> {
+  const model = randomDecoder({ shape: "tiny", seed: 7 });
   const random = mulberry32(11);
   const [length, first, blockTokens] = [28, 12, 8];
   const texts = Array.from({ length: 6 }, () =>
@@ -54,7 +54,7 @@ async function generatorFailure(engine: Engine): Promise<string | undefined> {
   const blocks = texts.map((_, i) => Int32Array.from({ length: perText }, (_block, b) => b * texts.length + i));
   const allowed = engine.info.dtype === "fp32" ? close.fp32 : close.other;
   const readings = texts.map((ids) => readSequence(model, ids));
-  const session = await engine.loadGenerator!(model, { blocks: perText * texts.length, blockTokens });
+  const session = await engine.loadDecoder!(model, { blocks: perText * texts.length, blockTokens });
   try {
     let [compared, same] = [0, 0];
     for (let end = first; end <= length; end++) {

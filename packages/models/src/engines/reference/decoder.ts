@@ -1,8 +1,8 @@
-import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../architectures/decoder.js";
+import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
 
 /** What the reference computes of one sequence. */
-export interface GeneratorReading {
+export interface DecoderReading {
   /** [tokens, vocabulary]: the logits of what follows each token. */
   readonly logits: readonly Float32Array[];
   /** The chosen modules of each token in each layer, best first. */
@@ -19,9 +19,9 @@ interface Choice {
 
 /**
  * The oracle: a whole sequence at once, a token at a time, in double precision on the stored weights, in the order of
- * docs/models/generator-bundle.md. For tests and `verify` only.
+ * docs/models/decoder-bundle.md. For tests and `verify` only.
  */
-export function readSequence(model: GeneratorModel, ids: ArrayLike<number>): GeneratorReading {
+export function readSequence(model: DecoderModel, ids: ArrayLike<number>): DecoderReading {
   const count = ids.length;
   const table = weightsOf(model.embedding);
   let xs: Float64Array[] = Array.from({ length: count }, (_, t) =>
@@ -86,7 +86,7 @@ function choose(routing: Routing, input: readonly Matrix[], u: Float64Array): { 
 
 /** Stick-breaking, written as it is told: from the nearest token on, each breaks its part off what is left of the stick. */
 function attend(
-  { heads, attendsCurrent }: GeneratorModel,
+  { heads, attendsCurrent }: DecoderModel,
   { query, output, keyValue }: AttentionModules,
   us: readonly Float64Array[],
   choices: readonly (readonly Choice[])[],

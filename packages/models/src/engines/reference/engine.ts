@@ -9,7 +9,7 @@ import {
   unit,
 } from "../../architectures/encoder.js";
 import { checkBatch, type Engine } from "../engine.js";
-import { ReferenceGenerator } from "./session.js";
+import { ReferenceDecoder } from "./session.js";
 
 /** Rows of numbers: [rows, columns], row-major. */
 interface Rows {
@@ -44,7 +44,7 @@ export function referenceEngine(): Engine {
         async close() {},
       };
     },
-    loadGenerator: async (model, cache) => new ReferenceGenerator(model, cache),
+    loadDecoder: async (model, cache) => new ReferenceDecoder(model, cache),
   };
 }
 

@@ -3,15 +3,15 @@ import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { drawToken } from "../../decoding/draw.js";
 import { readBundle } from "../../formats/bundle.js";
-import { generatorModel, readGeneratorGolden } from "../../formats/decoder-bundle.js";
-import { type GeneratorSession, ragged, type Sampling } from "../engine.js";
-import { randomGeneratorModel, twinLogits, twinSample } from "../gpu/generator-twin.fixture.js";
+import { decoderModel, readDecoderGolden } from "../../formats/decoder-bundle.js";
+import { type DecoderSession, ragged, type Sampling } from "../engine.js";
+import { randomDecoderModel, twinLogits, twinSample } from "../gpu/decoder-twin.fixture.js";
 import { referenceEngine } from "./engine.js";
 
 const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
-const model = randomGeneratorModel(3, { routing: "learned", keyValue: true, current: true });
-const open = (blocks = 16): Promise<GeneratorSession> =>
-  referenceEngine().loadGenerator!(model, { blocks, blockTokens: 4 });
+const model = randomDecoderModel(3, { routing: "learned", keyValue: true, current: true });
+const open = (blocks = 16): Promise<DecoderSession> =>
+  referenceEngine().loadDecoder!(model, { blocks, blockTokens: 4 });
 const one = (ids: readonly number[], cached: number, blocks: readonly number[], sampling?: Sampling) => ({
   ...ragged([ids]),
   cached: Int32Array.of(cached),
@@ -48,7 +48,7 @@ describe("drawing a token", () => {
   });
 });
 
-describe("the reference as a generator's session", () => {
+describe("the reference as a decoder's session", () => {
   it("gives a sequence the same in one piece, in pieces, token by token, and beside others", async () => {
     const session = await open();
     const ids = [7, 3, 9, 4, 11, 30, 2];
@@ -83,10 +83,10 @@ describe("the reference as a generator's session", () => {
 
   it("reaches the golden cases of apps/train: scores, and the likeliest continuation", async () => {
     const folder = fileURLToPath(new URL("../../fixtures/moe-toy", import.meta.url));
-    const toy = generatorModel(await readBundle(folder));
-    const session = await referenceEngine().loadGenerator!(toy, { blocks: 64, blockTokens: 4 });
+    const toy = decoderModel(await readBundle(folder));
+    const session = await referenceEngine().loadDecoder!(toy, { blocks: 64, blockTokens: 4 });
     const blocks = [Int32Array.from({ length: 64 }, (_, i) => 63 - i)];
-    for (const { ids, logprobs, greedy: written } of (await readGeneratorGolden(folder, toy)).slice(0, 2)) {
+    for (const { ids, logprobs, greedy: written } of (await readDecoderGolden(folder, toy)).slice(0, 2)) {
       let result = await session.step({
         ...one(ids, 0, [], greedy),
         blocks,

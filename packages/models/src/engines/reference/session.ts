@@ -1,9 +1,9 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
 import { drawToken } from "../../decoding/draw.js";
-import { checkGeneratorBatch } from "../decoder-batch.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult, GeneratorSession } from "../engine.js";
+import { checkDecoderBatch } from "../decoder-batch.js";
+import type { CacheSize, DecoderBatch, DecoderResult, DecoderSession } from "../engine.js";
 import { logSoftmax, readSequence } from "./decoder.js";
 
 /** What a place of the cache holds before a token was written there. */
@@ -13,14 +13,14 @@ const nothing = -1;
  * The oracle as a session: a place of the cache holds the token itself, and each step reads the whole sequence again. What
  * blocks are shared, freed too early or given twice shows as in an engine that keeps keys and values.
  */
-export class ReferenceGenerator implements GeneratorSession {
+export class ReferenceDecoder implements DecoderSession {
   readonly blocks: number;
   readonly blockTokens: number;
   private readonly tokens: Int32Array;
   private closed = false;
 
   constructor(
-    private readonly model: GeneratorModel,
+    private readonly model: DecoderModel,
     cache: CacheSize,
   ) {
     this.blocks = cache.blocks;
@@ -30,8 +30,8 @@ export class ReferenceGenerator implements GeneratorSession {
     this.tokens = new Int32Array(this.blocks * this.blockTokens).fill(nothing);
   }
 
-  async step(batch: GeneratorBatch, signal?: AbortSignal): Promise<GeneratorResult> {
-    checkGeneratorBatch(batch, this.model, this);
+  async step(batch: DecoderBatch, signal?: AbortSignal): Promise<DecoderResult> {
+    checkDecoderBatch(batch, this.model, this);
     const { cached, sampling, scored, counted } = batch;
     const next = new Int32Array(cached.length).fill(-1);
     const logprob = new Float32Array(cached.length);
@@ -41,7 +41,7 @@ export class ReferenceGenerator implements GeneratorSession {
       this.model.layers.map((layer) => new Uint32Array(layer[kind].output.length));
     const modules = counted ? { attention: count("attention"), feedforward: count("feedforward") } : undefined;
     for (let i = 0; i < cached.length; i++) {
-      if (this.closed) throw this.error("CLOSED", "the generator is closed");
+      if (this.closed) throw this.error("CLOSED", "the decoder is closed");
       if (signal?.aborted) throw this.error("ABORTED", "the step was aborted", signal.reason);
       const ids = this.append(batch, i);
       const draw = sampling[i];
@@ -74,7 +74,7 @@ export class ReferenceGenerator implements GeneratorSession {
   }
 
   /** Writes the new tokens of sequence i into its blocks, and reads the whole of it back. */
-  private append({ ids, offsets, cached, blocks }: GeneratorBatch, i: number): Int32Array {
+  private append({ ids, offsets, cached, blocks }: DecoderBatch, i: number): Int32Array {
     const place = (t: number): number =>
       blocks[i]![Math.floor(t / this.blockTokens)]! * this.blockTokens + (t % this.blockTokens);
     const length = cached[i]! + offsets[i + 1]! - offsets[i]!;

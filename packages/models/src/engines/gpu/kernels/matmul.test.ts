@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "@jest/globals";
-import { geluErf, geluTanh } from "../generator-twin.fixture.js";
+import { geluErf, geluTanh } from "../decoder-twin.fixture.js";
 import {
   cases,
   closeDevices,

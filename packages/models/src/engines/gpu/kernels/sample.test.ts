@@ -1,7 +1,7 @@
 import { afterAll, describe, expect } from "@jest/globals";
 import { drawToken } from "../../../decoding/draw.js";
 import type { Sampling } from "../../engine.js";
-import { twinSample } from "../generator-twin.fixture.js";
+import { twinSample } from "../decoder-twin.fixture.js";
 import {
   cases,
   closeDevices,

@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { uniform } from "@tessera/core";
-import { cpuEngine, GeneratorScheduler, type generatorShapes, randomGenerator, type Sampling } from "@tessera/models";
+import { cpuEngine, DecoderScheduler, type decoderShapes, randomDecoder, type Sampling } from "@tessera/models";
 import { type LoopDelay, watchLoop } from "./measure/loop-delay.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile } from "./measure/rounds.js";
 
-export type Shape = keyof typeof generatorShapes;
+export type Shape = keyof typeof decoderShapes;
 
 const promptTokens = 256;
 const answerTokens = 64;
@@ -25,12 +25,12 @@ export interface Load {
   readonly delay: LoopDelay;
 }
 
-/** A generator with random weights behind the scheduler, asked by some callers at once. */
-export async function generatorSystem(shape: Shape, workers: number) {
-  const model = randomGenerator({ shape });
+/** A decoder with random weights behind the scheduler, asked by some callers at once. */
+export async function decoderSystem(shape: Shape, workers: number) {
+  const model = randomDecoder({ shape });
   const cache = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 };
-  const session = await cpuEngine({ workers }).loadGenerator!(model, cache);
-  const scheduler = new GeneratorScheduler(session, { name: shape, context: model.context });
+  const session = await cpuEngine({ workers }).loadDecoder!(model, cache);
+  const scheduler = new DecoderScheduler(session, { name: shape, context: model.context });
   process.once("disconnect", () => void session.close());
   let prompts = 0;
   const random = uniform(7);
@@ -91,14 +91,14 @@ export async function generatorSystem(shape: Shape, workers: number) {
 }
 
 export const systems = Object.fromEntries(
-  shapes.flatMap((shape) => [1, 2].map((workers) => [`${shape} ${workers}`, () => generatorSystem(shape, workers)])),
+  shapes.flatMap((shape) => [1, 2].map((workers) => [`${shape} ${workers}`, () => decoderSystem(shape, workers)])),
 );
 
 /**
- * Generators with random weights on the CPU engine: decoding and the first token at batch 1 on one thread, and at batch 1
+ * Decoders with random weights on the CPU engine: decoding and the first token at batch 1 on one thread, and at batch 1
  * and 8 on two; beside them dense rivals with as many, twice and four times the active parameters of `generator`.
  */
-export default async function generator(report: Report): Promise<void> {
+export default async function decoder(report: Report): Promise<void> {
   for (const { workers, callers } of [
     { workers: 1, callers: 1 },
     { workers: 2, callers: 1 },

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { writeRandomGenerator } from "@tessera/models";
+import { writeRandomDecoder } from "@tessera/models";
 import { root, tessera } from "../program.fixture.js";
 import { exitCodeOf, Terminal } from "../terminal.js";
-import * as generators from "./generators.js";
+import * as languageModels from "./language-models.js";
 import * as models from "./models.js";
 
 const dense = join(root, "packages/models/src/fixtures/dense-toy");
@@ -15,7 +15,7 @@ const at = (name: string): string => join(folder, name);
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tessera-generators-"));
   const tokenizer = join(root, "packages/models/tokenizer/tokenizer.json");
-  await writeRandomGenerator(at("random"), { shape: "tiny", golden: 1, tokenizer });
+  await writeRandomDecoder(at("random"), { shape: "tiny", golden: 1, tokenizer });
   const lines = [
     { language: "python", text: "def add(first, second):\n    return first + second\n" },
     {
@@ -82,7 +82,7 @@ describe("tessera models inspect", () => {
 });
 
 describe("tessera models verify", () => {
-  it("compares every engine of this machine with a generator's golden cases", async () => {
+  it("compares every engine of this machine with a language model's golden cases", async () => {
     const verdicts = await shown((terminal) => models.verify(terminal, at("random")));
     const passed = verdicts.map((one: { engine: { kind: string }; passed: boolean }) => [one.engine.kind, one.passed]);
     expect(passed).toEqual([
@@ -97,24 +97,24 @@ describe("tessera models verify", () => {
 describe("tessera models prune", () => {
   it("writes a smaller bundle, which answers", async () => {
     const pruned = { keep: 0.5, on: at("text.jsonl"), output: at("pruned") };
-    const { kept } = await shown((terminal) => generators.prune(terminal, at("random"), pruned));
+    const { kept } = await shown((terminal) => languageModels.prune(terminal, at("random"), pruned));
     expect(kept.feedforward.map((places: number[]) => places.length)).toEqual([3, 3]);
     const found = await shown((terminal) => models.inspect(terminal, at("pruned"), {}));
     expect(found.modules.attention[0]).toEqual({ count: 2, top: 2 });
     const ask = { model: at("pruned"), prompt: "Hi", maxTokens: 3 };
-    expect((await shown((terminal) => generators.generate(terminal, ask))).usage.completion).toBe(3);
+    expect((await shown((terminal) => languageModels.generate(terminal, ask))).usage.completion).toBe(3);
     const again = (change: object) => (terminal: Terminal) =>
-      generators.prune(terminal, at("random"), { ...pruned, ...change });
+      languageModels.prune(terminal, at("random"), { ...pruned, ...change });
     await refused("CONFLICT", 1, again({}));
     await refused("BAD_ARGUMENT", 2, again({ keep: 0, output: at("no") }));
     await refused("BAD_SOURCE", 2, again({ on: at("none.jsonl"), output: at("no") }));
     await refused("MISSING_CAPABILITY", 1, async (terminal) =>
-      generators.prune(terminal, at("dense"), { ...pruned, output: at("no") }),
+      languageModels.prune(terminal, at("dense"), { ...pruned, output: at("no") }),
     );
   });
 
   beforeAll(async () => {
-    await writeRandomGenerator(at("dense"), {
+    await writeRandomDecoder(at("dense"), {
       shape: "tiny-dense",
       golden: 1,
       tokenizer: join(root, "packages/models/tokenizer/tokenizer.json"),
@@ -125,13 +125,13 @@ describe("tessera models prune", () => {
 describe("tessera models emoe", () => {
   it("turns a dense bundle into emergent experts and back", async () => {
     const convert = { layers: "0, 1", experts: 4, top: 2, output: at("emergent") };
-    await shown((terminal) => generators.emergent(terminal, dense, convert));
+    await shown((terminal) => languageModels.emergent(terminal, dense, convert));
     const experts = await shown((terminal) => models.inspect(terminal, at("emergent"), {}));
     expect(experts.modules.feedforward).toEqual([
       { count: 4, top: 2 },
       { count: 4, top: 2 },
     ]);
-    await shown((terminal) => generators.emergent(terminal, at("emergent"), { merge: true, output: at("merged") }));
+    await shown((terminal) => languageModels.emergent(terminal, at("emergent"), { merge: true, output: at("merged") }));
     const merged = await shown((terminal) => models.inspect(terminal, at("merged"), {}));
     expect(merged.modules.feedforward[0]).toEqual({ count: 1, top: 1 });
     expect(merged.parameters.total).toBe(experts.parameters.total);
@@ -139,7 +139,7 @@ describe("tessera models emoe", () => {
 
   it("refuses options that contradict each other, and numbers that do not fit", async () => {
     const wrong = (code: string, options: object) =>
-      refused(code, 2, (terminal) => generators.emergent(terminal, dense, { output: at("no"), ...options }));
+      refused(code, 2, (terminal) => languageModels.emergent(terminal, dense, { output: at("no"), ...options }));
     await wrong("UsageError", { merge: true, layers: "0" });
     await wrong("UsageError", { merge: true, top: 4 });
     await wrong("UsageError", {});
@@ -152,7 +152,7 @@ describe("tessera models emoe", () => {
 
 describe("tessera models generate", () => {
   const ask = (options: object) => (terminal: Terminal) =>
-    generators.generate(terminal, { model: at("random"), prompt: "Hi", maxTokens: 20, ...options });
+    languageModels.generate(terminal, { model: at("random"), prompt: "Hi", maxTokens: 20, ...options });
 
   it("holds an answer to a JSON Schema, also as a program", async () => {
     const { text, finish } = await shown(ask({ temperature: 1, seed: 4, jsonSchema: at("schema.json") }));

@@ -5,17 +5,17 @@ import { moduleSvg, moduleText } from "@tessera/eval";
 import {
   convertToEmergent,
   cpuEngine,
-  defaultGenerator,
+  defaultLanguageModel,
   type EngineKind,
   findModel,
-  inspectGenerator,
+  inspectLanguageModel,
   mergeEmergent,
-  openGenerator,
-  openGeneratorModel,
-  pruneGenerator,
+  openDecoderModel,
+  openLocalLanguageModel,
+  pruneDecoder,
   readSamples,
   readTokenizer,
-  verifyGenerator,
+  verifyLanguageModel,
 } from "@tessera/models";
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
@@ -40,13 +40,13 @@ export interface InspectOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a generator is made of, and a picture of which modules serve which operator and language. */
+/** What a language model is made of, and a picture of which modules serve which operator and language. */
 export async function inspect(
   terminal: Terminal,
   name: string | undefined,
   { svg, ...options }: InspectOptions,
 ): Promise<number> {
-  const model = await inspectGenerator(name, { ...options, progress: counting(terminal) });
+  const model = await inspectLanguageModel(name, { ...options, progress: counting(terminal) });
   terminal.clear();
   terminal.result(model);
   const { total, active, embedding } = model.parameters;
@@ -77,7 +77,7 @@ export async function inspect(
 
 /** Compares every engine of this machine with the golden cases; exit code 1 where one differs. */
 export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
-  const verdicts = await verifyGenerator(name);
+  const verdicts = await verifyLanguageModel(name);
   terminal.result(verdicts);
   terminal.table(
     ["engine", "largest difference", "places", "near an edge", "other tokens", ""],
@@ -111,12 +111,12 @@ export async function prune(
   name: string | undefined,
   { keep, on, most, output, signal }: PruneOptions,
 ): Promise<number> {
-  const folder = await findModel(name ?? defaultGenerator);
-  const model = await openGeneratorModel(folder);
+  const folder = await findModel(name ?? defaultLanguageModel);
+  const model = await openDecoderModel(folder);
   const samples = await readSamples(on, model, await readTokenizer(join(folder, "tokenizer.json")), most);
   // the CPU engine counts modules
   const engine = cpuEngine();
-  const kept = await pruneGenerator(folder, output, { keep, samples, engine, progress: counting(terminal), signal });
+  const kept = await pruneDecoder(folder, output, { keep, samples, engine, progress: counting(terminal), signal });
   terminal.clear();
   terminal.result({ output, kept });
   const count = (layers: readonly (readonly number[])[]): string => layers.map(({ length }) => length).join(", ");
@@ -166,23 +166,23 @@ export interface GenerateOptions {
   readonly jsonSchema?: string;
 }
 
-/** Writes a generator's answer as it comes. */
+/** Writes a language model's answer as it comes. */
 export async function generate(
   terminal: Terminal,
-  { model = defaultGenerator, prompt, engine: kind, signal, jsonSchema, ...sampling }: GenerateOptions,
+  { model = defaultLanguageModel, prompt, engine: kind, signal, jsonSchema, ...sampling }: GenerateOptions,
 ): Promise<number> {
   const schema = jsonSchema === undefined ? undefined : await readSchemaFile(jsonSchema);
   const folder = await findModel(model);
   const { engine, close } = await openEngine(terminal, kind);
   try {
-    const generator = await openGenerator(folder, engine);
+    const languageModel = await openLocalLanguageModel(folder, engine);
     try {
       const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling, schema };
-      const answer = await complete(generator, request, signal, (text) => terminal.write(text));
-      terminal.result({ model: generator.model.name, revision: generator.revision, ...answer });
+      const answer = await complete(languageModel, request, signal, (text) => terminal.write(text));
+      terminal.result({ model: languageModel.model.name, revision: languageModel.revision, ...answer });
       terminal.say();
     } finally {
-      await generator.close();
+      await languageModel.close();
     }
   } finally {
     await close();

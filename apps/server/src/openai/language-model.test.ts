@@ -5,32 +5,38 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { ChatOpenAI, OpenAI as OpenAiCompletions } from "@langchain/openai";
-import { cpuEngine, type Generator, openGenerator, readTokenizer, type Tokenizer } from "@tessera/models";
+import {
+  cpuEngine,
+  type LocalLanguageModel,
+  openLocalLanguageModel,
+  readTokenizer,
+  type Tokenizer,
+} from "@tessera/models";
 import Fastify, { type FastifyInstance } from "fastify";
 import OpenAI from "openai";
 import { openaiRoutes } from "./routes.js";
 
-// The generator that ships, on the CPU engine, behind the routes. What it says is of no use; how it says it counts.
+// The language model that ships, on the CPU engine, behind the routes. What it says is of no use; how it says it counts.
 
 const folder = fileURLToPath(new URL("../../../../packages/models/bundles/generator", import.meta.url));
 const cache = { blocks: 64, blockTokens: 16 };
-let generator: Generator;
+let languageModel: LocalLanguageModel;
 let tokenizer: Tokenizer;
 let app: FastifyInstance;
 let client: OpenAI;
 let baseURL: string;
 
 beforeAll(async () => {
-  generator = await openGenerator(folder, cpuEngine({ workers: 1 }), cache, { sequences: 4, waiting: 2 });
+  languageModel = await openLocalLanguageModel(folder, cpuEngine({ workers: 1 }), cache, { sequences: 4, waiting: 2 });
   tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
   app = Fastify({ forceCloseConnections: true });
-  await app.register(openaiRoutes, { generators: { generator } });
+  await app.register(openaiRoutes, { languageModels: { languageModel } });
   baseURL = `${await app.listen({ port: 0, host: "127.0.0.1" })}/v1`;
   client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
 });
 afterAll(async () => {
   await app.close();
-  await generator.close();
+  await languageModel.close();
 });
 
 const chat = {
@@ -42,8 +48,8 @@ const chat = {
 /** Nothing runs, waits or holds blocks. */
 const idle = { running: 0, waiting: 0, blocksFree: cache.blocks };
 async function untilIdle(): Promise<void> {
-  for (let i = 0; i < 200 && generator.scheduler.state.running > 0; i++) await sleep(5);
-  expect(generator.scheduler.state).toMatchObject(idle);
+  for (let i = 0; i < 200 && languageModel.scheduler.state.running > 0; i++) await sleep(5);
+  expect(languageModel.scheduler.state).toMatchObject(idle);
 }
 
 async function metrics(): Promise<Map<string, number>> {
@@ -52,7 +58,7 @@ async function metrics(): Promise<Map<string, number>> {
   return new Map(lines.map(([, name, value]) => [name!, Number(value)]));
 }
 
-describe("the generator behind OpenAI's routes", () => {
+describe("the language model behind OpenAI's routes", () => {
   it("answers a chat, whole and as a stream, the same by the same seed", async () => {
     const drawn = { ...chat, seed: 7, temperature: 1 };
     const whole = await client.chat.completions.create(drawn);
@@ -70,7 +76,7 @@ describe("the generator behind OpenAI's routes", () => {
     const other = await client.chat.completions.create({ ...drawn, seed: 8 });
     expect(other.choices[0]!.message.content).not.toBe(text);
     expect(other.system_fingerprint).toBe(whole.system_fingerprint);
-    expect(generator.scheduler.state).toMatchObject(idle);
+    expect(languageModel.scheduler.state).toMatchObject(idle);
   });
 
   it("gives each token's log-probability, which the likeliest alternative has too without a temperature", async () => {
@@ -170,8 +176,8 @@ describe("the generator behind OpenAI's routes", () => {
     socket.write(
       `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
-    for (let i = 0; i < 400 && generator.scheduler.state.running === 0; i++) await sleep(5);
-    expect(generator.scheduler.state.running).toBe(1);
+    for (let i = 0; i < 400 && languageModel.scheduler.state.running === 0; i++) await sleep(5);
+    expect(languageModel.scheduler.state.running).toBe(1);
     socket.destroy();
     await once(socket, "close");
     await untilIdle();
@@ -193,7 +199,7 @@ describe("the generator behind OpenAI's routes", () => {
     ]) {
       many.push(ask());
       const [[key, count]] = Object.entries(state) as [["running" | "waiting", number]];
-      for (let i = 0; i < 400 && generator.scheduler.state[key] < count; i++) await sleep(2);
+      for (let i = 0; i < 400 && languageModel.scheduler.state[key] < count; i++) await sleep(2);
     }
     const busy = await metrics();
     expect(busy.get("tessera_generator_running")).toBe(4);
@@ -212,7 +218,7 @@ describe("the generator behind OpenAI's routes", () => {
     expect(after.get("tessera_generator_running")).toBe(0);
     expect(after.get("tessera_generator_waiting")).toBe(0);
     expect(after.get("tessera_generator_blocks_free")).toBe(cache.blocks);
-    expect(after.get("tessera_generator_generated_total")).toBe(generator.scheduler.totals.generated);
+    expect(after.get("tessera_generator_generated_total")).toBe(languageModel.scheduler.totals.generated);
     expect((await client.chat.completions.create(chat)).choices[0]!.message.content).not.toBe("");
   });
 
@@ -221,11 +227,11 @@ describe("the generator behind OpenAI's routes", () => {
       const refused = client.chat.completions.create({ ...chat, messages: [{ role: "user", content }] });
       await expect(refused).rejects.toMatchObject({ status: 400, message: expect.stringContaining("tokens") });
     }
-    expect(generator.scheduler.state).toMatchObject(idle);
+    expect(languageModel.scheduler.state).toMatchObject(idle);
   });
 });
 
-describe("LangChain's classes over the generator", () => {
+describe("LangChain's classes over the language model", () => {
   it("chat, stream, answer by a schema and continue a text", async () => {
     const configuration = { configuration: { baseURL }, apiKey: "none", maxRetries: 0, model: "generator" };
     const model = new ChatOpenAI({ ...configuration, maxTokens: 40, temperature: 0 });

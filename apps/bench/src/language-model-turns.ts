@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { GenerateRequest } from "@tessera/core";
-import { cpuEngine, findModel, openGenerator } from "@tessera/models";
+import { cpuEngine, findModel, openLocalLanguageModel } from "@tessera/models";
 import { type LoopDelay, watchLoop } from "./measure/loop-delay.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
@@ -11,7 +11,7 @@ const callers = 8;
 const characters = 3000; // of a prompt, about 1,000 tokens
 const core = fileURLToPath(new URL("../../../packages/core/src/", import.meta.url));
 
-/** The generator that ships, asked in text by callers that come at once: each step says what the event loop did in it. */
+/** The language model that ships, asked in text by callers that come at once: each step says what the event loop did in it. */
 async function shipped() {
   const watched = async (work: () => Promise<unknown>): Promise<LoopDelay> => {
     const end = watchLoop();
@@ -19,7 +19,7 @@ async function shipped() {
     await new Promise((resolve) => setTimeout(resolve, 10));
     return end();
   };
-  let model: Awaited<ReturnType<typeof openGenerator>>;
+  let model: Awaited<ReturnType<typeof openLocalLanguageModel>>;
   const source = readdirSync(core)
     .filter((file) => file.endsWith(".ts") && !file.includes(".test."))
     .map((file) => readFileSync(core + file, "utf8"))
@@ -38,7 +38,7 @@ async function shipped() {
   return {
     open: () =>
       watched(async () => {
-        model = await openGenerator(await findModel("generator"), cpuEngine({ workers: 2 }));
+        model = await openLocalLanguageModel(await findModel("generator"), cpuEngine({ workers: 2 }));
       }),
     "first answers": () => watched(all),
     "further answers": () => watched(all),
@@ -49,8 +49,8 @@ async function shipped() {
 
 export const systems = { shipped };
 
-/** How long the event loop is held while the generator that ships is opened and answers: what "bench generator" has no text for. */
-export default async function generatorTurns(report: Report): Promise<void> {
+/** How long the event loop is held while the language model that ships is opened and answers: what "bench decoder" has no text for. */
+export default async function languageModelTurns(report: Report): Promise<void> {
   const steps = Object.keys(await shipped());
   const found = new Map(steps.map((step) => [step, [] as LoopDelay[]]));
   for (let i = 0; i < processes; i++) {
@@ -65,13 +65,13 @@ export default async function generatorTurns(report: Report): Promise<void> {
   for (const [step, delays] of found) {
     const most = (of: (delay: LoopDelay) => number): number => Math.max(...delays.map(of));
     report.add(
-      `generator, ${callers} callers`,
+      `language model, ${callers} callers`,
       `${step}: most processor time in one turn`,
       most(({ turnMost }) => turnMost),
       "ms",
     );
     report.add(
-      `generator, ${callers} callers`,
+      `language model, ${callers} callers`,
       `${step}: longest delay without waiting for a processor`,
       most(({ ownMost }) => ownMost),
       "ms",

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { cpuEngine, type GeneratorModel, generatorShapes, ragged, randomGenerator } from "@tessera/models";
+import { cpuEngine, type DecoderModel, decoderShapes, ragged, randomDecoder } from "@tessera/models";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";
 
@@ -11,12 +11,12 @@ const rounds = 7;
 const steps = 100; // a round
 
 /**
- * What decides how a generator runs on the CPU: one layer, one token with 256 before it, one thread, in milliseconds of
+ * What decides how a decoder runs on the CPU: one layer, one token with 256 before it, one thread, in milliseconds of
  * processor time. ONNX Runtime with an If for every module (TESSERA_PYTHON names a Python that has it) beside our kernels.
  */
-export default async function generatorLayer(report: Report): Promise<void> {
+export default async function decoderLayer(report: Report): Promise<void> {
   for (const shape of ["generator-small", "generator"] as const) {
-    const model = randomGenerator({ shape });
+    const model = randomDecoder({ shape });
     const step = `${shape}: one layer, one token`;
     for (const precision of ["int8", "fp32"] as const) {
       // all but the layers themselves is in both, and falls away
@@ -24,14 +24,14 @@ export default async function generatorLayer(report: Report): Promise<void> {
       const many = await milliseconds(model, precision);
       report.add(`our kernels, ${precision}`, step, (many - few) / (model.layers.length - 1), "ms");
     }
-    await onnx(report, "onnxruntime, an If a module, 8 bits", step, { ...generatorShapes[shape], cached });
+    await onnx(report, "onnxruntime, an If a module, 8 bits", step, { ...decoderShapes[shape], cached });
   }
 }
 
 /** Of one decoding step: the median over the rounds. */
-async function milliseconds(model: GeneratorModel, precision: "int8" | "fp32"): Promise<number> {
+async function milliseconds(model: DecoderModel, precision: "int8" | "fp32"): Promise<number> {
   const blocks = [Int32Array.from({ length: 32 }, (_, i) => i)];
-  const session = await cpuEngine({ workers: 1, precision }).loadGenerator!(model, { blocks: 32, blockTokens: 16 });
+  const session = await cpuEngine({ workers: 1, precision }).loadDecoder!(model, { blocks: 32, blockTokens: 16 });
   const step = (ids: readonly number[], at: number) =>
     session.step({ ...ragged([ids]), cached: Int32Array.of(at), blocks, sampling: [undefined] });
   try {
@@ -53,7 +53,7 @@ async function milliseconds(model: GeneratorModel, precision: "int8" | "fp32"): 
 }
 
 async function onnx(report: Report, system: string, metric: string, shape: object): Promise<void> {
-  const script = fileURLToPath(new URL("../onnx/generator_layer.py", import.meta.url));
+  const script = fileURLToPath(new URL("../onnx/decoder_layer.py", import.meta.url));
   try {
     const python = spawn(process.env.TESSERA_PYTHON ?? "python3", [script], { stdio: ["pipe", "pipe", "pipe"] });
     python.stdin.end(JSON.stringify(shape));

@@ -2,13 +2,13 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
 import { mulberry32 } from "@tessera/core";
 import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
-import type { GeneratorModel } from "../../architectures/decoder.js";
+import type { DecoderModel } from "../../architectures/decoder.js";
 import { readBundle } from "../../formats/bundle.js";
-import { generatorModel, readGeneratorGolden } from "../../formats/decoder-bundle.js";
-import { type GeneratorBatch, type GeneratorSession, ragged, type Sampling } from "../engine.js";
+import { decoderModel, readDecoderGolden } from "../../formats/decoder-bundle.js";
+import { type DecoderBatch, type DecoderSession, ragged, type Sampling } from "../engine.js";
 import { likeliest, readSequence } from "../reference/decoder.js";
+import { randomDecoderModel, twinLogits, twinSample } from "./decoder-twin.fixture.js";
 import { type GpuEngine, gpuEngine } from "./engine.js";
-import { randomGeneratorModel, twinLogits, twinSample } from "./generator-twin.fixture.js";
 import { selfTest } from "./self-test.js";
 
 // compilers in software take seconds for a kernel where other work is done beside
@@ -34,7 +34,7 @@ const blocksOf = (sequence: number): Int32Array =>
   Int32Array.from({ length: 20 }, (_, i) => ((i * 3 + sequence) * 7) % 61);
 const piece = (
   parts: { sequence: number; cached: number; ids: readonly number[]; sampling?: Sampling; scored?: boolean }[],
-): GeneratorBatch => ({
+): DecoderBatch => ({
   ...ragged(parts.map(({ ids }) => ids)),
   cached: Int32Array.from(parts, ({ cached }) => cached),
   blocks: parts.map(({ sequence }) => blocksOf(sequence)),
@@ -48,8 +48,8 @@ const randomIds = (count: number, seed: number): number[] => {
   return Array.from({ length: count }, () => Math.floor(random() * 50));
 };
 
-async function withModel(model: GeneratorModel, work: (session: GeneratorSession) => Promise<void>): Promise<void> {
-  const session = await engine.loadGenerator(model, { blocks: 61, blockTokens });
+async function withModel(model: DecoderModel, work: (session: DecoderSession) => Promise<void>): Promise<void> {
+  const session = await engine.loadDecoder(model, { blocks: 61, blockTokens });
   try {
     await work(session);
   } finally {
@@ -57,14 +57,14 @@ async function withModel(model: GeneratorModel, work: (session: GeneratorSession
   }
 }
 
-describe("a generator on the GPU engine", () => {
+describe("a decoder on the GPU engine", () => {
   for (const shape of [
     { routing: "learned", keyValue: true, current: true },
     { routing: "average", keyValue: false, current: true },
     { routing: "none", keyValue: true, current: false },
   ] as const)
     onDevice(`agrees with its twin, prompts in pieces and token by token: ${JSON.stringify(shape)}`, async () => {
-      const model = randomGeneratorModel(3, shape);
+      const model = randomDecoderModel(3, shape);
       await withModel(model, async (session) => {
         // a long and a short prompt; the long one comes in pieces, beside the other's tokens
         const long = randomIds(90, 1);
@@ -101,9 +101,9 @@ describe("a generator on the GPU engine", () => {
   for (const name of ["moe-toy", "dense-toy"])
     onDevice(`reaches the golden cases of ${name}, and writes the same continuation`, async () => {
       const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
-      const model = generatorModel(await readBundle(folder));
-      const session = await engine.loadGenerator(model, { blocks: 64, blockTokens });
-      for (const { ids, logprobs, greedy: written, margin } of (await readGeneratorGolden(folder, model)).slice(0, 3)) {
+      const model = decoderModel(await readBundle(folder));
+      const session = await engine.loadDecoder(model, { blocks: 64, blockTokens });
+      for (const { ids, logprobs, greedy: written, margin } of (await readDecoderGolden(folder, model)).slice(0, 3)) {
         expect(Math.min(1, ...(margin ?? []))).toBeGreaterThan(1e-5);
         const blocks = [Int32Array.from({ length: Math.ceil((ids.length + 32) / blockTokens) }, (_, i) => 63 - i)];
         const shared = { blocks, sampling: [greedy] };
@@ -126,14 +126,11 @@ describe("a generator on the GPU engine", () => {
       let [same, all] = [0, 0];
       for (const name of ["moe-toy", "dense-toy"]) {
         const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
-        const model = generatorModel(await readBundle(folder));
-        const cases = (await readGeneratorGolden(folder, model)).map(({ ids, greedy: written }) => [
-          ...ids,
-          ...written,
-        ]);
+        const model = decoderModel(await readBundle(folder));
+        const cases = (await readDecoderGolden(folder, model)).map(({ ids, greedy: written }) => [...ids, ...written]);
         const length = Math.min(...cases.map((ids) => ids.length));
         const perCase = Math.ceil(length / blockTokens);
-        const session = await half.loadGenerator(model, { blocks: perCase * cases.length, blockTokens });
+        const session = await half.loadDecoder(model, { blocks: perCase * cases.length, blockTokens });
         const logits = cases.map((ids) => readSequence(model, ids.slice(0, length)).logits);
         for (let t = 0; t < length; t++) {
           const { next } = await session.step({
@@ -156,7 +153,7 @@ describe("a generator on the GPU engine", () => {
   });
 
   onDevice("draws as its twin does, with temperature, top-p, allowed ids and alternatives", async () => {
-    const model = randomGeneratorModel(5, { routing: "none", keyValue: true, current: true });
+    const model = randomDecoderModel(5, { routing: "none", keyValue: true, current: true });
     await withModel(model, async (session) => {
       const random = mulberry32(9);
       const ids = randomIds(7, 4);
@@ -192,7 +189,7 @@ describe("a generator on the GPU engine", () => {
   });
 
   onDevice("refuses steps that do not fit, and caches beyond the budget", async () => {
-    const model = randomGeneratorModel(3, { routing: "none", keyValue: true, current: true });
+    const model = randomDecoderModel(3, { routing: "none", keyValue: true, current: true });
     await withModel(model, async (session) => {
       for (const part of [
         { sequence: 0, cached: 0, ids: [50] },
@@ -203,13 +200,13 @@ describe("a generator on the GPU engine", () => {
       ])
         await expect(session.step(piece([part]))).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     });
-    await expect(engine.loadGenerator(model, { blocks: 10_000_000, blockTokens: 16 })).rejects.toMatchObject({
+    await expect(engine.loadDecoder(model, { blocks: 10_000_000, blockTokens: 16 })).rejects.toMatchObject({
       code: "OVERLOADED",
     });
   });
 
   onDevice("fails sequences whose cache was lost with the process, and serves new ones", async () => {
-    const model = randomGeneratorModel(3, { routing: "none", keyValue: true, current: true });
+    const model = randomDecoderModel(3, { routing: "none", keyValue: true, current: true });
     await withModel(model, async (session) => {
       const before = await session.step(piece([{ sequence: 0, cached: 0, ids: [1, 2, 3], sampling: greedy }]));
       process.kill(engine.process!, "SIGABRT");

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { mean, TesseraError, uniform } from "@tessera/core";
-import { generatorSystem, type Load, type Shape } from "./generator.js";
+import { decoderSystem, type Load, type Shape } from "./decoder.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile } from "./measure/rounds.js";
@@ -9,11 +9,11 @@ import { interleave, percentile } from "./measure/rounds.js";
 const mixture = "generator-bytes";
 const rivals = ["dense-bytes-active", "dense-bytes-between", "dense-bytes-fourfold"] as const;
 const shapes: readonly Shape[] = [mixture, ...rivals];
-const losses = new URL("../generator-rivals.jsonl", import.meta.url);
+const losses = new URL("../decoder-rivals.jsonl", import.meta.url);
 const rounds = 15;
 const resamples = 4000;
 
-export const systems = Object.fromEntries(shapes.map((shape) => [shape, () => generatorSystem(shape, 1)]));
+export const systems = Object.fromEntries(shapes.map((shape) => [shape, () => decoderSystem(shape, 1)]));
 
 /** Held-out loss of each window and tokens a second of each round. */
 interface Measured {
@@ -30,10 +30,10 @@ interface Point {
 /**
  * ModuleFormer's claim of efficiency on models over bytes of code: decoding of the mixture at batch 1 on one thread beside
  * three dense rivals that were trained on as many bytes, and how far their perplexities lie apart. The losses are those of
- * `python moe.py evaluate RUN STREAM --windows 256`, a line a run, in generator-rivals.jsonl; the speeds are measured
+ * `python moe.py evaluate RUN STREAM --windows 256`, a line a run, in decoder-rivals.jsonl; the speeds are measured
  * here with weights drawn at random. Intervals: 95 %, windows and rounds drawn again, windows paired.
  */
-export default async function generatorRivals(report: Report): Promise<void> {
+export default async function decoderRivals(report: Report): Promise<void> {
   const lines = (await readFile(losses, "utf8")).trim().split("\n");
   const windows = new Map(
     lines.map((line) => JSON.parse(line) as { run: string; windows: number[] }).map((line) => [line.run, line.windows]),
@@ -53,7 +53,7 @@ export default async function generatorRivals(report: Report): Promise<void> {
   const measured = new Map<string, Measured>(
     shapes.map((shape) => {
       const loss = windows.get(shape);
-      if (!loss) throw new TesseraError("BAD_INPUT", `generator-rivals.jsonl has no line for "${shape}"`);
+      if (!loss) throw new TesseraError("BAD_INPUT", `decoder-rivals.jsonl has no line for "${shape}"`);
       return [shape, { loss, speed: loads[shape]!.map(({ coreSpeed }) => coreSpeed) }];
     }),
   );

@@ -1,17 +1,17 @@
 import { join } from "node:path";
 import {
+  type DecoderModel,
+  type DecoderSession,
   findModel,
-  type GeneratorModel,
-  type GeneratorSession,
   type GpuEngine,
   likeliest,
-  openGeneratorModel,
+  openDecoderModel,
   ragged,
   readSequence,
   readTokenizer,
   type Sampling,
 } from "@tessera/models";
-import { generatorOf } from "./models.js";
+import { decoderOf } from "./models.js";
 import { median, type Report } from "./report.js";
 import { sources } from "./sources.js";
 import type { OwnFigures } from "./torch.js";
@@ -20,14 +20,14 @@ const blockTokens = 16;
 const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
 
 /** The blocks of each sequence: an equal share of all. */
-const blocksOf = (session: GeneratorSession, sequences: number): Int32Array[] => {
+const blocksOf = (session: DecoderSession, sequences: number): Int32Array[] => {
   const each = Math.floor(session.blocks / sequences);
   return Array.from({ length: sequences }, (_, i) => Int32Array.from({ length: each }, (_, b) => i * each + b));
 };
 
 /** Seconds of one step that adds a token to each of `sequences`, after a prompt of `context` tokens each. */
 export async function decode(
-  session: GeneratorSession,
+  session: DecoderSession,
   sequences: number,
   context: number,
   steps: number,
@@ -61,11 +61,11 @@ export async function decode(
 }
 
 /** E4: decoding, at sizes of the notes and random weights. */
-export async function generator(report: Report, engine: GpuEngine, own: OwnFigures): Promise<void> {
-  const model = generatorOf(report.tiny);
+export async function decoder(report: Report, engine: GpuEngine, own: OwnFigures): Promise<void> {
+  const model = decoderOf(report.tiny);
   const context = report.tiny ? 16 : 512;
   for (const sequences of report.tiny ? [2, 1] : [128, 1]) {
-    const session = await engine.loadGenerator(model, {
+    const session = await engine.loadDecoder(model, {
       blocks: sequences * Math.ceil((context + 32) / blockTokens),
       blockTokens,
     });
@@ -83,7 +83,7 @@ export async function generator(report: Report, engine: GpuEngine, own: OwnFigur
 }
 
 /**
- * E4: what the shipped generator writes greedily after prompts of code, beside the reference on the very same tokens: in
+ * E4: what the shipped decoder writes greedily after prompts of code, beside the reference on the very same tokens: in
  * fp32 every token must be its likeliest, up to a router's near-tie; in fp16 99 % of them.
  */
 export async function greedyAgreement(report: Report, engine: GpuEngine): Promise<void> {
@@ -106,7 +106,7 @@ export async function greedyAgreement(report: Report, engine: GpuEngine): Promis
 }
 
 interface Case {
-  readonly model: GeneratorModel;
+  readonly model: DecoderModel;
   readonly prompts: readonly (readonly number[])[];
 }
 
@@ -114,23 +114,23 @@ async function shipped(): Promise<Case> {
   const folder = await findModel("generator");
   const tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
   const prompts = (await sources(20)).map((text) => [...tokenizer.encode(text, 24)]);
-  return { model: await openGeneratorModel(folder), prompts };
+  return { model: await openDecoderModel(folder), prompts };
 }
 
 const random = (): Case => ({
-  model: generatorOf(true),
+  model: decoderOf(true),
   prompts: [3, 5].map((step) => Array.from({ length: 2 * step }, (_, i) => (i * step) % 256)),
 });
 
 async function written(
   engine: GpuEngine,
-  model: GeneratorModel,
+  model: DecoderModel,
   prompts: readonly (readonly number[])[],
   tokens: number,
 ): Promise<number[][]> {
   const longest = Math.max(...prompts.map(({ length }) => length)) + tokens;
   const blocks = prompts.length * Math.ceil(longest / blockTokens);
-  const session = await engine.loadGenerator(model, { blocks, blockTokens });
+  const session = await engine.loadDecoder(model, { blocks, blockTokens });
   try {
     const texts = prompts.map((prompt) => [...prompt]);
     let cached = new Int32Array(texts.length);

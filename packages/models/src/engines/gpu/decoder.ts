@@ -1,8 +1,8 @@
 // internal
 
-import type { AttentionModules, FeedforwardModules, GeneratorModel, Routing } from "../../architectures/decoder.js";
+import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
-import type { CacheSize, GeneratorBatch, GeneratorResult } from "../engine.js";
+import type { CacheSize, DecoderBatch, DecoderResult } from "../engine.js";
 import type { Commands, Device } from "./device.js";
 import { stickDecode, storeKeyValue } from "./kernels/attention.js";
 import { stickPrefill } from "./kernels/attention-tiled.js";
@@ -44,8 +44,8 @@ interface Rows {
   readonly pieces: number;
 }
 
-/** A generator on the device: its weights and its paged cache. Room for a step grows to the largest step so far. */
-export class DeviceGenerator {
+/** A decoder on the device: its weights and its paged cache. Room for a step grows to the largest step so far. */
+export class DeviceDecoder {
   private readonly weights: Weights;
   private readonly layers: Layer[];
   private readonly table: GPUBuffer;
@@ -56,7 +56,7 @@ export class DeviceGenerator {
 
   constructor(
     private readonly device: Device,
-    private readonly model: GeneratorModel,
+    private readonly model: DecoderModel,
     private readonly cache: CacheSize,
     half: boolean,
   ) {
@@ -87,7 +87,7 @@ export class DeviceGenerator {
     }
   }
 
-  async step(batch: GeneratorBatch): Promise<GeneratorResult> {
+  async step(batch: DecoderBatch): Promise<DecoderResult> {
     const { device, model } = this;
     const { hidden } = model;
     const vocabulary = model.head.rows;
@@ -198,7 +198,7 @@ export class DeviceGenerator {
     };
   }
 
-  private prepare(batch: GeneratorBatch, rows: number): { room: Room; rows: Rows } {
+  private prepare(batch: DecoderBatch, rows: number): { room: Room; rows: Rows } {
     const { device, model } = this;
     const tokens = batch.ids.length;
     const sequences = batch.offsets.length - 1;
@@ -243,7 +243,7 @@ export class DeviceGenerator {
     return { room, rows: { tokens, singles: singles.length, pieces: pieces.length / 3 } };
   }
 
-  private settings(batch: GeneratorBatch, drawn: readonly number[], room: Room): void {
+  private settings(batch: DecoderBatch, drawn: readonly number[], room: Room): void {
     const words = Math.ceil(this.model.head.rows / 32);
     const settings = new Uint32Array(drawn.length * samplingWords);
     const floats = new Float32Array(settings.buffer);
@@ -266,7 +266,7 @@ export class DeviceGenerator {
 
   /** In parts of `scoredRows`, so that a long prompt does not need logits of all its tokens at once. */
   private async scores(
-    batch: GeneratorBatch,
+    batch: DecoderBatch,
     scored: readonly { row: number; target: number }[],
     room: Room,
   ): Promise<(Float32Array | undefined)[]> {

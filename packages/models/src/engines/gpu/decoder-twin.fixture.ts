@@ -1,5 +1,5 @@
 import { mulberry32 } from "@tessera/core";
-import type { GeneratorModel, Routing } from "../../architectures/decoder.js";
+import type { DecoderModel, Routing } from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";
 import type { Sampling } from "../engine.js";
 import { readSequence } from "../reference/decoder.js";
@@ -18,7 +18,7 @@ export const geluTanh = (z: number): number =>
   0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
 
 /** Logits after every token of one sequence, by the reference. */
-export const twinLogits = (model: GeneratorModel, ids: readonly number[]): number[][] =>
+export const twinLogits = (model: DecoderModel, ids: readonly number[]): number[][] =>
   readSequence(model, ids).logits.map((logits) => [...logits]);
 
 /** A token and its log-probability, by sorting; see `Sampling`. */
@@ -53,8 +53,8 @@ export interface TwinShape {
   readonly current: boolean;
 }
 
-/** A small generator with random weights; where keys and values are the identity, modules are as wide as the model. */
-export function randomGeneratorModel(seed: number, { routing, keyValue, current }: TwinShape): GeneratorModel {
+/** A small decoder with random weights; where keys and values are the identity, modules are as wide as the model. */
+export function randomDecoderModel(seed: number, { routing, keyValue, current }: TwinShape): DecoderModel {
   const hidden = 24;
   const size = keyValue ? 16 : hidden;
   const random = mulberry32(seed);

@@ -1,6 +1,6 @@
 """One layer of the generator as ONNX with true sparsity: an If for every module, of which only the chosen ones run.
 
-    python generator_layer.py < shape.json     prints {"milliseconds": …}, the median time of one decoding step of one layer
+    python decoder_layer.py < shape.json     prints {"milliseconds": …}, the median time of one decoding step of one layer
 
 The shape is that of config.json with "cached": the tokens that are in the cache. Weights are random, 8 bits in blocks of 32
 (MatMulNBits with int8 activations); one thread. The keys and values of the new token are computed, the cache is an input.
