@@ -31,7 +31,7 @@ export default async function decoderLayer(report: Report): Promise<void> {
 /** Of one decoding step: the median over the rounds. */
 async function milliseconds(model: DecoderModel, precision: "int8" | "fp32"): Promise<number> {
   const blocks = [Int32Array.from({ length: 32 }, (_, i) => i)];
-  const session = await cpuEngine({ workers: 1, precision }).loadDecoder!(model, { blocks: 32, blockTokens: 16 });
+  const session = await cpuEngine({ workers: 1, precision }).loadDecoder(model, { blocks: 32, blockTokens: 16 });
   const step = (ids: readonly number[], at: number) =>
     session.step({ ...ragged([ids]), cached: Int32Array.of(at), blocks, sampling: [undefined] });
   try {

@@ -29,7 +29,7 @@ export interface Load {
 export async function decoderSystem(shape: Shape, workers: number) {
   const model = randomDecoder({ shape });
   const cache = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 };
-  const session = await cpuEngine({ workers }).loadDecoder!(model, cache);
+  const session = await cpuEngine({ workers }).loadDecoder(model, cache);
   const scheduler = new DecoderScheduler(session, { name: shape, context: model.context });
   process.once("disconnect", () => void session.close());
   let prompts = 0;

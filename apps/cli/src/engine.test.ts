@@ -32,6 +32,7 @@ function observed({ json = false, fails = false } = {}) {
   const err = new PassThrough();
   const inner = referenceEngine();
   const engine: Engine = {
+    ...inner,
     info: { kind: "gpu", device: "a card of this test", dtype: "fp32" },
     async loadEncoder(model) {
       events.push("load");

@@ -7,7 +7,7 @@ import { dot, TesseraError } from "@tessera/core";
 import fc from "fast-check";
 import { cpuEngine } from "../engines/cpu.js";
 import { type Engine, ragged } from "../engines/engine.js";
-import { referenceVectors } from "../engines/reference/engine.js";
+import { referenceEngine, referenceVectors } from "../engines/reference/engine.js";
 import { readBundle } from "../formats/bundle.js";
 import { encoderModel } from "../formats/encoder-bundle.js";
 import { TokenizerThreads } from "../tokenizer/threads.js";
@@ -131,6 +131,7 @@ describe("the code encoder", () => {
 
   it("settles with the engine's error where a slice fails, and nothing is left unhandled", async () => {
     const engine: Engine = {
+      ...referenceEngine(),
       info: { kind: "cpu", device: "none", dtype: "fp32" },
       loadEncoder: async () => ({
         exits: [4],
@@ -176,6 +177,7 @@ describe("models on disk", () => {
       ["gpu", expect.stringMatching(/^fp(16|32)$/), true],
     ]);
     const other: Engine = {
+      ...referenceEngine(),
       info: { kind: "gpu", device: "none", dtype: "fp16" },
       loadEncoder: async () => {
         throw new TesseraError("DEPENDENCY_MISSING", "no adapter");
@@ -186,7 +188,7 @@ describe("models on disk", () => {
     ]);
     const session = { exits: [4], hidden: 32, close: async () => {} };
     const wrong = (value: number): Engine => ({
-      info: other.info,
+      ...other,
       loadEncoder: async () => ({
         ...session,
         encode: async (batch) => new Float32Array((batch.offsets.length - 1) * 32).fill(value),

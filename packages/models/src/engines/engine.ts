@@ -90,13 +90,33 @@ export interface CacheSize {
   readonly blockTokens: number;
 }
 
-/** One way to compute. All engines reach the same golden vectors, each to its own precision. */
+/** What an engine is and where it runs. */
+export interface EngineInfo {
+  readonly kind: "reference" | "cpu" | "gpu";
+  /** The processor or the graphics card, in words. */
+  readonly device: string;
+  /** The type of the weights while the engine computes: "fp32", "fp16" or "int8". */
+  readonly dtype: string;
+}
+
+/**
+ * One way to compute models. All engines reach the same golden vectors and tokens, each to its own precision. A load that
+ * fails keeps no memory, thread or process.
+ */
 export interface Engine {
-  readonly info: { readonly kind: "reference" | "cpu" | "gpu"; readonly device: string; readonly dtype: string };
-  /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
+  readonly info: EngineInfo;
+  /**
+   * Loads an encoder.
+   * @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine; MISSING_CAPABILITY where it
+   * computes no encoders; MODEL_FAILED.
+   */
   loadEncoder(model: EncoderModel): Promise<EncoderSession>;
-  /** @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine. */
-  loadDecoder?(model: DecoderModel, cache: CacheSize): Promise<DecoderSession>;
+  /**
+   * Loads a decoder with a cache of its own.
+   * @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine; MISSING_CAPABILITY where it
+   * computes no decoders; MODEL_FAILED.
+   */
+  loadDecoder(model: DecoderModel, cache: CacheSize): Promise<DecoderSession>;
 }
 
 /** Packs inputs, one a text. */

@@ -39,7 +39,7 @@ describe("a checkpoint of ModularStarEncoder's layout", () => {
     const encoder = await codeEncoder(
       model,
       {
-        info: engine.info,
+        ...engine,
         loadEncoder: async (loaded) => {
           const session = await engine.loadEncoder(loaded);
           const encode: typeof session.encode = (batch, exit) => {

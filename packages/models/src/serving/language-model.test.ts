@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type GenerateRequest, mulberry32 } from "@tessera/core";
+import { complete, type GenerateRequest, mulberry32, TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { DecoderBatch, Engine } from "../engines/engine.js";
 import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";
@@ -216,7 +216,12 @@ describe("a decoder as a language model", () => {
     await expect(localLanguageModel(narrow, tokenizer, referenceEngine())).rejects.toMatchObject({
       code: "BAD_BUNDLE",
     });
-    const { loadDecoder: _, ...encodersOnly } = referenceEngine();
+    const encodersOnly: Engine = {
+      ...referenceEngine(),
+      loadDecoder: async () => {
+        throw new TesseraError("MISSING_CAPABILITY", "this engine computes no decoders");
+      },
+    };
     await expect(localLanguageModel(model, tokenizer, encodersOnly)).rejects.toMatchObject({
       code: "MISSING_CAPABILITY",
     });

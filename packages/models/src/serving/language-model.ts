@@ -50,11 +50,6 @@ export async function localLanguageModel(
       `the tokenizer has ${tokenizer.vocabulary} ids, the model ${model.embedding.rows}`,
       { path: model.name },
     );
-  if (!engine.loadDecoder)
-    throw new TesseraError("MISSING_CAPABILITY", `the ${kind} engine computes no decoders`, {
-      path: model.name,
-      hint: "use the reference or the GPU engine",
-    });
   const session = await engine.loadDecoder(model, cache);
   const { name, context } = model;
   const longest = Math.min(context, cache.blocks * cache.blockTokens);

@@ -12,7 +12,7 @@ const none = (): never => {
 
 describe("scoring a given text", () => {
   it("gives the log-probabilities of the reference, in pieces, from a shared beginning and beside answers", async () => {
-    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadDecoder!(model, {
+    const session = await cpuEngine({ workers: 1, precision: "fp32" }).loadDecoder(model, {
       blocks: 60,
       blockTokens: 4,
     });

@@ -96,7 +96,6 @@ export async function moduleFrequencies(
     new TesseraError("MISSING_CAPABILITY", message, { path: model.name });
   if (model.layers.every(({ attention, feedforward }) => !isRouted(attention) && !isRouted(feedforward)))
     throw refuse("a dense model has no modules to choose among");
-  if (!engine.loadDecoder) throw refuse(`the ${engine.info.kind} engine computes no decoders`);
   const blockTokens = 16;
   const blocks = Math.ceil(Math.max(...samples.map(({ ids }) => ids.length)) / blockTokens);
   const session = await engine.loadDecoder(model, { blocks, blockTokens });

@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 async function open(model: DecoderModel, precision: "int8" | "fp32", workers = 1): Promise<DecoderSession> {
-  const session = await cpuEngine({ workers, precision }).loadDecoder!(model, cache);
+  const session = await cpuEngine({ workers, precision }).loadDecoder(model, cache);
   sessions.push(session);
   return session;
 }
@@ -202,11 +202,11 @@ describe("a decoder on the CPU in int8", () => {
       code: "MODEL_FAILED",
       message: expect.stringMatching(/finite/),
     });
-    const load = (blocks: number) => cpuEngine({ workers: 1 }).loadDecoder!(model, { blocks, blockTokens: 4 });
+    const load = (blocks: number) => cpuEngine({ workers: 1 }).loadDecoder(model, { blocks, blockTokens: 4 });
     await expect(load(0)).rejects.toMatchObject({ code: "BAD_ARGUMENT" });
     await expect(load(1e7)).rejects.toMatchObject({ code: "BAD_ARGUMENT", hint: expect.stringMatching(/4 GiB/) });
     const narrow = randomDecoderModel(1, { routing: "none", keyValue: true, current: true });
-    await expect(cpuEngine({ workers: 1 }).loadDecoder!({ ...narrow, heads: 8 }, cache)).rejects.toMatchObject({
+    await expect(cpuEngine({ workers: 1 }).loadDecoder({ ...narrow, heads: 8 }, cache)).rejects.toMatchObject({
       code: "MISSING_CAPABILITY",
     });
   });

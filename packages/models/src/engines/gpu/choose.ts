@@ -64,32 +64,38 @@ export async function chooseEngine(
 }
 
 /**
- * The GPU as an engine that opens with its first model and ends with its last: for comparisons, where a machine without
- * one is no failure. A GPU in software counts as none.
+ * The GPU as an engine that opens for each model and ends with it: for comparisons, where a machine without a GPU is no
+ * failure. Where the load fails, the GPU's process has ended before the error is thrown.
+ * @throws TesseraError from a load: DEPENDENCY_MISSING where there is no GPU, or only one in software and no `driver` names
+ * it; else as the loads of `gpuEngine`.
  */
 export function gpuOnDemand(settings: GpuEngineSettings = {}): Engine {
   const info = { kind: "gpu" as const, device: "not opened", dtype: settings.precision ?? "fp16" };
+  /** A session on a GPU of its own, and what ends that GPU. */
+  const open = async <Session>(
+    load: (gpu: GpuEngine) => Promise<Session>,
+  ): Promise<{ session: Session; close(): Promise<void> }> => {
+    const gpu = await gpuEngine(settings);
+    try {
+      if (gpu.software && settings.driver === undefined)
+        throw new TesseraError("DEPENDENCY_MISSING", `${gpu.info.device} is a GPU in software`);
+      Object.assign(info, gpu.info);
+      return { session: await load(gpu), close: async () => void (await gpu.close()) };
+    } catch (error) {
+      await gpu.close();
+      throw error;
+    }
+  };
   return {
     info,
     async loadEncoder(model) {
-      const gpu = await gpuEngine(settings);
-      try {
-        if (gpu.software && settings.driver === undefined)
-          throw new TesseraError("DEPENDENCY_MISSING", `${gpu.info.device} is a GPU in software`);
-        Object.assign(info, gpu.info);
-        const session = await gpu.loadEncoder(model);
-        return {
-          exits: session.exits,
-          hidden: session.hidden,
-          encode: (batch, exit, signal) => session.encode(batch, exit, signal),
-          async close() {
-            await gpu.close();
-          },
-        };
-      } catch (error) {
-        await gpu.close();
-        throw error;
-      }
+      const { session, close } = await open((gpu) => gpu.loadEncoder(model));
+      const { exits, hidden } = session;
+      return { exits, hidden, encode: (batch, exit, signal) => session.encode(batch, exit, signal), close };
+    },
+    async loadDecoder(model, cache) {
+      const { session, close } = await open((gpu) => gpu.loadDecoder(model, cache));
+      return { ...cache, step: (batch, signal) => session.step(batch, signal), close };
     },
   };
 }

@@ -48,7 +48,6 @@ export interface GpuEngine extends Engine {
   /** The id of the process that owns the GPU, while there is one. */
   readonly process: number | undefined;
   loadEncoder(model: EncoderModel): Promise<GpuEncoderSession>;
-  loadDecoder: NonNullable<Engine["loadDecoder"]>;
   /** Bytes in the GPU's buffers. */
   memory(): Promise<number>;
   /** Seconds of a bare measurement; see apps/bench/gpu. */
@@ -125,9 +124,9 @@ class Owner {
   /** A process with every model loaded. */
   ready(): Promise<Answer<"open">> {
     if (this.closed) return Promise.reject(new TesseraError("CLOSED", "the GPU engine is closed"));
-    this.opening ??= this.open().catch((error: unknown) => {
+    this.opening ??= this.open().catch(async (error: unknown) => {
       this.opening = undefined;
-      this.child?.kill();
+      await this.kill();
       throw error;
     });
     return this.opening;
@@ -160,6 +159,16 @@ class Owner {
     const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
     child.disconnect();
     return ended;
+  }
+
+  /** Ends a process that did not open; resolves when it is gone. */
+  private async kill(): Promise<void> {
+    const { child } = this;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.ref();
+    child.kill("SIGKILL");
+    await ended;
   }
 
   private async open(): Promise<Answer<"open">> {

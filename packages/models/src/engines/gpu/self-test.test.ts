@@ -17,7 +17,7 @@ const changed = ({
     return { ...session, encode: async (batch, exit) => vectors(await session.encode(batch, exit)) };
   },
   async loadDecoder(model, cache) {
-    const session = await referenceEngine().loadDecoder!(model, cache);
+    const session = await referenceEngine().loadDecoder(model, cache);
     let steps = 0;
     return {
       blocks: session.blocks,

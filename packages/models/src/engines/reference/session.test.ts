@@ -10,8 +10,7 @@ import { referenceEngine } from "./engine.js";
 
 const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
 const model = randomDecoderModel(3, { routing: "learned", keyValue: true, current: true });
-const open = (blocks = 16): Promise<DecoderSession> =>
-  referenceEngine().loadDecoder!(model, { blocks, blockTokens: 4 });
+const open = (blocks = 16): Promise<DecoderSession> => referenceEngine().loadDecoder(model, { blocks, blockTokens: 4 });
 const one = (ids: readonly number[], cached: number, blocks: readonly number[], sampling?: Sampling) => ({
   ...ragged([ids]),
   cached: Int32Array.of(cached),
@@ -84,7 +83,7 @@ describe("the reference as a decoder's session", () => {
   it("reaches the golden cases of apps/train: scores, and the likeliest continuation", async () => {
     const folder = fileURLToPath(new URL("../../fixtures/moe-toy", import.meta.url));
     const toy = decoderModel(await readBundle(folder));
-    const session = await referenceEngine().loadDecoder!(toy, { blocks: 64, blockTokens: 4 });
+    const session = await referenceEngine().loadDecoder(toy, { blocks: 64, blockTokens: 4 });
     const blocks = [Int32Array.from({ length: 64 }, (_, i) => 63 - i)];
     for (const { ids, logprobs, greedy: written } of (await readDecoderGolden(folder, toy)).slice(0, 2)) {
       let result = await session.step({
