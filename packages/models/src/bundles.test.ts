@@ -7,8 +7,8 @@ import { cpuEngine } from "./engines/cpu.js";
 import { referenceEngine } from "./engines/reference/engine.js";
 import { readGolden } from "./formats/encoder-bundle.js";
 import { parseTokenizer } from "./tokenizer/tokenizer.js";
-import { listModels, verifyModel } from "./tools/catalogue.js";
-import { verifyLanguageModel } from "./tools/decoder-catalogue.js";
+import { listModels } from "./tools/catalogue.js";
+import { verifyModel } from "./tools/verify-model.js";
 
 const shipped = fileURLToPath(new URL("../bundles", import.meta.url));
 const models = await listModels([shipped]);
@@ -44,7 +44,7 @@ describe("the language models that ship", () => {
   for (const { name } of languageModels)
     it(`${name} reaches its golden cases on the CPU, in both precisions`, async () => {
       const engines = [cpuEngine(), cpuEngine({ precision: "fp32" })];
-      for (const verdict of await verifyLanguageModel(name, engines, [shipped]))
+      for (const verdict of await verifyModel(name, engines, [shipped]))
         expect(verdict).toMatchObject({ passed: true, places: expect.any(Number) });
     });
 });

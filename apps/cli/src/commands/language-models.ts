@@ -5,17 +5,17 @@ import { moduleSvg, moduleText } from "@tessera/eval";
 import {
   convertToEmergent,
   cpuEngine,
+  type DecoderInspection,
+  type DecoderVerdict,
   defaultLanguageModel,
   type EngineKind,
   findModel,
-  inspectLanguageModel,
   mergeEmergent,
   openDecoderModel,
   openLocalLanguageModel,
   pruneDecoder,
   readSamples,
   readTokenizer,
-  verifyLanguageModel,
 } from "@tessera/models";
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
@@ -25,7 +25,8 @@ import { type Terminal, UsageError } from "../terminal.js";
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
 
-const counting =
+/** Shows how far a count of modules is. */
+export const counting =
   (terminal: Terminal) =>
   (done: number, total: number): void =>
     terminal.progress("counting", done, total);
@@ -40,13 +41,8 @@ export interface InspectOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a language model is made of, and a picture of which modules serve which operator and language. */
-export async function inspect(
-  terminal: Terminal,
-  name: string | undefined,
-  { svg, ...options }: InspectOptions,
-): Promise<number> {
-  const model = await inspectLanguageModel(name, { ...options, progress: counting(terminal) });
+/** What a language model is made of, and a picture of which modules serve which operator and language, in the file `svg`. */
+export async function describe(terminal: Terminal, model: DecoderInspection, svg: string | undefined): Promise<number> {
   terminal.clear();
   terminal.result(model);
   const { total, active, embedding } = model.parameters;
@@ -75,10 +71,8 @@ export async function inspect(
   return 0;
 }
 
-/** Compares every engine of this machine with the golden cases; exit code 1 where one differs. */
-export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
-  const verdicts = await verifyLanguageModel(name);
-  terminal.result(verdicts);
+/** How engines did on the golden cases of a language model. */
+export function verdictTable(terminal: Terminal, verdicts: readonly DecoderVerdict[]): void {
   terminal.table(
     ["engine", "largest difference", "places", "near an edge", "other tokens", ""],
     verdicts.map(({ engine, passed, difference, places, near, otherTokens, missing }) => {
@@ -94,7 +88,6 @@ export async function verify(terminal: Terminal, name: string | undefined): Prom
       ];
     }),
   );
-  return verdicts.every(({ passed }) => passed) ? 0 : 1;
 }
 
 export interface PruneOptions {

@@ -1,5 +1,6 @@
 import {
   type EncodeFile,
+  type EncoderVerdict,
   type EngineKind,
   encodeFile,
   inspectModel,
@@ -37,10 +38,11 @@ export async function inspect(
   name: string | undefined,
   options: languageModels.InspectOptions,
 ): Promise<number> {
-  if ((await kindOfModel(name)) === "decoder") return languageModels.inspect(terminal, name, options);
-  if (options.on !== undefined || options.svg !== undefined)
+  const { svg, ...counting } = options;
+  if ((options.on !== undefined || svg !== undefined) && (await kindOfModel(name)) === "encoder")
     throw new UsageError("--on and --svg are for language models: an encoder has no modules");
-  const model = await inspectModel(name);
+  const model = await inspectModel(name, { ...counting, progress: languageModels.counting(terminal) });
+  if (model.kind === "decoder") return languageModels.describe(terminal, model, svg);
   terminal.result(model);
   terminal.table(
     [model.name, ""],
@@ -48,7 +50,7 @@ export async function inspect(
       ["architecture", model.architecture],
       ["layers × width, heads", `${model.layers} × ${model.hidden}, ${model.heads}`],
       ["vocabulary", model.vocabulary],
-      ["parameters", millions(model.parameters)],
+      ["parameters", millions(model.parameters.total + model.parameters.embedding)],
       ["size", megabytes(model.size)],
       ["widths", model.widths.join(", ")],
       ["default", `query at exit ${model.default.query}, index at exit ${model.default.index}`],
@@ -62,11 +64,21 @@ export async function inspect(
   return 0;
 }
 
-/** Compares every engine of this machine with the model's golden vectors; exit code 1 where one differs. */
+/** Compares every engine of this machine with the model's golden cases; exit code 1 where one differs. */
 export async function verify(terminal: Terminal, name: string | undefined): Promise<number> {
-  if ((await kindOfModel(name)) === "decoder") return languageModels.verify(terminal, name);
   const verdicts = await verifyModel(name);
   terminal.result(verdicts);
+  const encoders = verdicts.filter((verdict) => verdict.kind === "encoder");
+  if (encoders.length > 0) encoderTable(terminal, encoders);
+  else
+    languageModels.verdictTable(
+      terminal,
+      verdicts.filter((verdict) => verdict.kind === "decoder"),
+    );
+  return verdicts.every(({ passed }) => passed) ? 0 : 1;
+}
+
+function encoderTable(terminal: Terminal, verdicts: readonly EncoderVerdict[]): void {
   const state = ({ passed, missing }: (typeof verdicts)[number]): string => {
     if (missing !== undefined) return colors.yellow(`missing: ${missing}`);
     return passed ? colors.green("ok") : colors.red("differs");
@@ -85,7 +97,6 @@ export async function verify(terminal: Terminal, name: string | undefined): Prom
       ]);
     }),
   );
-  return verdicts.every(({ passed }) => passed) ? 0 : 1;
 }
 
 /** Encodes a file of `{"text"}` lines into row-major little-endian float32. */

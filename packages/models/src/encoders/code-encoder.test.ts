@@ -11,8 +11,11 @@ import { referenceEngine, referenceVectors } from "../engines/reference/engine.j
 import { readBundle } from "../formats/bundle.js";
 import { encoderModel } from "../formats/encoder-bundle.js";
 import { TokenizerThreads } from "../tokenizer/threads.js";
-import { encodeFile, findModel, inspectModel, listModels, verifyModel } from "../tools/catalogue.js";
+import { findModel, listModels } from "../tools/catalogue.js";
+import { encodeFile } from "../tools/encode-file.js";
+import { inspectModel } from "../tools/inspect-model.js";
 import { writeRandomEncoder } from "../tools/random-encoder.js";
+import { verifyModel } from "../tools/verify-model.js";
 import { type CodeEncoder, codeEncoder } from "./code-encoder.js";
 
 const tokenizerPath = fileURLToPath(new URL("../../tokenizer/tokenizer.json", import.meta.url));
@@ -160,12 +163,16 @@ describe("models on disk", () => {
       code: "UNKNOWN_RESOURCE",
       hint: "models: random-tiny",
     });
-    const inspection = await inspectModel("random-tiny", [root]);
+    const inspection = await inspectModel("random-tiny", { folders: [root] });
+    if (inspection.kind !== "encoder") throw new Error("an encoder is inspected as one");
     const block = 4 * 32 * 32 + 3 * 32 * 48 + 2 * 32;
     expect(inspection).toMatchObject({ layers: 4, hidden: 32, vocabulary: inspection.vocabulary });
     const { parameters } = inspection.exits[0]!;
     expect(parameters).toBe(inspection.vocabulary * 32 + block + 32 * 32 + 32);
-    expect(inspection.parameters).toBe(inspection.vocabulary * 32 + 4 * block + 3 * (32 * 32 + 32));
+    const total = 4 * block + 3 * (32 * 32 + 32);
+    expect(inspection.parameters).toEqual({ total, active: total, embedding: inspection.vocabulary * 32 });
+    const on = { folders: [root], on: "text.jsonl" };
+    await expect(inspectModel("random-tiny", on)).rejects.toMatchObject({ code: "MISSING_CAPABILITY" });
   });
 
   it("are verified on every engine, and altered weights fail", async () => {
@@ -184,7 +191,7 @@ describe("models on disk", () => {
       },
     };
     expect(await verifyModel("random-tiny", [other], [root])).toEqual([
-      { engine: other.info, passed: true, exits: [], missing: "no adapter" },
+      { kind: "encoder", engine: other.info, passed: true, exits: [], missing: "no adapter" },
     ]);
     const session = { exits: [4], hidden: 32, close: async () => {} };
     const wrong = (value: number): Engine => ({

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { codeEncoder } from "../encoders/code-encoder.js";
 import { ragged } from "../engines/engine.js";
 import { referenceEngine } from "../engines/reference/engine.js";
-import { verifyModel } from "../tools/catalogue.js";
+import { type EncoderVerdict, verifyModel } from "../tools/verify-model.js";
 import { readStarEncoder } from "./modular-star-encoder.js";
 import { openEncoderModel } from "./open-model.js";
 import { readSafetensors, writeSafetensors } from "./safetensors.js";
@@ -24,12 +24,12 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 describe("a checkpoint of ModularStarEncoder's layout", () => {
   it("reaches PyTorch's outputs at every exit, on the reference and on the CPU engine", async () => {
     const [reference, int8, fp32] = await verifyModel(fixture);
-    for (const verdict of [reference!, int8!, fp32!]) {
+    for (const verdict of [reference!, int8!, fp32!] as EncoderVerdict[]) {
       expect(verdict.missing).toBeUndefined();
-      expect(verdict.exits.map(({ layer }) => layer)).toEqual([1, 2, 4]);
+      expect(verdict).toMatchObject({ kind: "encoder", exits: [{ layer: 1 }, { layer: 2 }, { layer: 4 }] });
       expect(verdict.passed).toBe(true);
     }
-    for (const { difference } of fp32!.exits) expect(difference).toBeLessThan(1e-4);
+    for (const { difference } of (fp32 as EncoderVerdict).exits) expect(difference).toBeLessThan(1e-4);
   });
 
   it("frames a text with separators, its instruction, and a closing cls", async () => {

@@ -9,8 +9,8 @@ import { readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
 import { decoderModel } from "../formats/decoder-bundle.js";
-import { verifyLanguageModel } from "./decoder-catalogue.js";
 import { balancedClusters, convertToEmergent, mergeEmergent } from "./emergent.js";
+import { verifyModel } from "./verify-model.js";
 
 const dense = fileURLToPath(new URL("../fixtures/dense-toy", import.meta.url));
 const ids = [1, 2, 3, 5, 8, 13, 21, 34];
@@ -109,7 +109,7 @@ describe("emergent experts", () => {
     const output = fresh();
     await convertToEmergent(dense, output, { layers: [0, 1], experts: 4, top: 2 });
     const engines = [referenceEngine(), cpuEngine({ workers: 1, precision: "fp32" }), cpuEngine({ workers: 1 })];
-    expect((await verifyLanguageModel(output, engines)).map(({ passed }) => passed)).toEqual([true, true, true]);
+    expect((await verifyModel(output, engines)).map(({ passed }) => passed)).toEqual([true, true, true]);
   });
 
   it("are refused where they do not fit", async () => {

@@ -8,8 +8,8 @@ import type { EncoderModel } from "../../architectures/encoder.js";
 import { readBundle } from "../../formats/bundle.js";
 import { encoderModel, type GoldenCase, readGolden } from "../../formats/encoder-bundle.js";
 import { openEncoderModel } from "../../formats/open-model.js";
-import { verifyModel } from "../../tools/catalogue.js";
 import { writeRandomEncoder } from "../../tools/random-encoder.js";
+import { type EncoderVerdict, verifyModel } from "../../tools/verify-model.js";
 import { ragged } from "../engine.js";
 import { referenceVectors } from "../reference/engine.js";
 import { cosine, manyInputs } from "../vectors.fixture.js";
@@ -186,7 +186,7 @@ describe("bundles on the GPU engine", () => {
   onDevice("a bundle's golden vectors, and the engine ends with its session", async () => {
     const [verdict] = await verifyModel(folder, [gpuOnDemand({ driver: softwareDriver })]);
     expect(verdict).toMatchObject({ engine: { kind: "gpu", dtype: "fp32" }, passed: true });
-    for (const { cosine: least } of verdict!.exits) expect(least).toBeGreaterThan(0.9995);
+    for (const { cosine: least } of (verdict as EncoderVerdict).exits) expect(least).toBeGreaterThan(0.9995);
     const [missing] = await verifyModel(folder, [gpuOnDemand({ driver: "/nowhere/driver.json" })]);
     expect(missing).toMatchObject({ passed: true, missing: expect.stringMatching(/no GPU/) });
   });
