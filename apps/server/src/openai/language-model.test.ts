@@ -30,7 +30,7 @@ beforeAll(async () => {
   languageModel = await openLocalLanguageModel(folder, cpuEngine({ workers: 1 }), cache, { sequences: 4, waiting: 2 });
   tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
   app = Fastify({ forceCloseConnections: true });
-  await app.register(openaiRoutes, { languageModels: { languageModel } });
+  await app.register(openaiRoutes, { languageModels: { generator: languageModel } });
   baseURL = `${await app.listen({ port: 0, host: "127.0.0.1" })}/v1`;
   client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
 });
