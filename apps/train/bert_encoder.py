@@ -41,7 +41,7 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ.get("TESSERA_DATA", HERE.parent.parent.parent / "shared" / "data"))
 WIDTHS = (64, 128, 256, 384)
 CUTS = {"query": 32, "passage": 96}  # tokens of a text in training
-RATES = {"exits.": 4.0, "shares": 20.0, "layers.0.": 2.0, "layers.1.": 2.0, "layers.2.": 1.5, "layers.3.": 1.5, "layers.4.": 0.5, "layers.5.": 0.5}  # of the schedule's
+RATES = {"exits.": 4.0, "shares": 20.0, "layers.0.": 2.5, "layers.1.": 2.5, "layers.2.": 1.5, "layers.3.": 1.5, "layers.4.": 0.7, "layers.5.": 0.7}  # of the schedule's
 LETTERS = 1_200  # of a code in training
 CLS, SEP = 101, 102
 
@@ -67,14 +67,14 @@ def sources_of(mine: Path, data: Path) -> list[Source]:
     documented = [pair for pair in pairs if pair["kind"] == "docstring"]
     others = [pair for pair in pairs if pair["kind"] != "docstring"]
     sources = [
-        Source("python docstrings", 0.26, 0.12, [pair for pair in documented if pair["language"] == "python"]),
-        Source("other docstrings", 0.16, 0.08, [pair for pair in documented if pair["language"] != "python"]),
-        Source("names and tests", 0.05, 0.03, others),
-        Source("python questions", 0.11, 0.06, [pair for pair in questions if pair["language"] == "python"]),
-        Source("other questions", 0.06, 0.03, [pair for pair in questions if pair["language"] != "python"]),
-        Source("sections", 0.20, 0.40, [pair for pair in prose if "wordnet" not in pair["repository"]], prose=True),
-        Source("descriptions", 0.06, 0.12, [pair for pair in map(opening, documented) if pair], prose=True),
-        Source("definitions", 0.10, 0.16, [pair for pair in prose if "wordnet" in pair["repository"]], prose=True),
+        Source("python docstrings", 0.26, 0.04, [pair for pair in documented if pair["language"] == "python"]),
+        Source("other docstrings", 0.16, 0.027, [pair for pair in documented if pair["language"] != "python"]),
+        Source("names and tests", 0.05, 0.01, others),
+        Source("python questions", 0.11, 0.02, [pair for pair in questions if pair["language"] == "python"]),
+        Source("other questions", 0.06, 0.01, [pair for pair in questions if pair["language"] != "python"]),
+        Source("sections", 0.20, 0.133, [pair for pair in prose if "wordnet" not in pair["repository"]], prose=True),
+        Source("descriptions", 0.06, 0.04, [pair for pair in map(opening, documented) if pair], prose=True),
+        Source("definitions", 0.10, 0.72, [pair for pair in prose if "wordnet" in pair["repository"]], prose=True),
     ]
     return [source for source in sources if source.pairs]
 
@@ -139,6 +139,14 @@ class Reading:
         ids = ids_of(tokenizer, texts, CUTS["passage"])
         return Reading(ids, pooled_states(model, ids), names)
 
+    def balanced(self) -> numpy.ndarray:
+        """Places of pairs in which the many definitions, which are short, weigh as much as about all others together."""
+        return numpy.repeat(numpy.arange(len(self.names)), [1 if name == "definitions" else 3 for name in self.names])
+
+    def of_pairs(self, pairs: numpy.ndarray) -> "Reading":
+        places = numpy.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+        return Reading([self.ids[place] for place in places], self.states[places], [self.names[pair] for pair in pairs])
+
     def save(self, path: Path) -> None:
         torch.save({"ids": self.ids, "states": self.states.half(), "names": self.names}, path)
 
@@ -195,6 +203,7 @@ def start(model: BertExits, reading: Reading, letters: Tensor) -> None:
     The last exit turns its space; exit 0 is a ridge map to its unit vectors, and the others to what exit 0 leaves of them.
     """
     model.table.weight.copy_(letters @ torch.linalg.svd(letters.double(), full_matrices=False).Vh[: model.shape.table].float().T)
+    reading = reading.of_pairs(reading.balanced())
     target = F.normalize(reading.states[:, -1], dim=-1)
     rotation = torch.linalg.svd(target.double(), full_matrices=False).Vh.float()
     target = target @ rotation.T
@@ -245,11 +254,11 @@ class Table(Task):
 
     def __init__(self, model: BertExits, reading: Reading, settings: dict) -> None:
         self.model, self.reading, self.size, self.seed = model, reading, settings["tableBatch"], settings["seed"]
-        self.target = targets_of(model, reading)
+        self.target, self.pairs = targets_of(model, reading), reading.balanced()
 
     def batch(self, step: int) -> tuple[Packed, Tensor]:
-        epoch, place = divmod(step * self.size, max(self.size, len(self.reading.names) - self.size))
-        pairs = order(len(self.reading.names), self.seed, epoch)[place : place + self.size]
+        epoch, place = divmod(step * self.size, max(self.size, len(self.pairs) - self.size))
+        pairs = self.pairs[order(len(self.pairs), self.seed, epoch)[place : place + self.size]]
         places = [*(2 * pairs), *(2 * pairs + 1)]
         return Packed.of([self.reading.ids[number] for number in places]), self.target[places]
 
@@ -379,7 +388,7 @@ def train(minilm: Path, wordllama: Path, mine: Path, run: Path, settings: dict, 
     schedule = Schedule(settings["tableSteps"], settings["tableRate"], warmup=20, decay=0.0)
     if not Trainer(Table(model, reading, settings), schedule, run / "table", report=100).run(minutes):
         return False
-    start_between(model, reading)
+    start_between(model, reading.of_pairs(reading.balanced()))
     trained(model, ("layers.", "exits.", "shares", "embedding_norm."), ("exits.0.",))
     schedule = Schedule(settings["steps"], settings["rate"], warmup=settings["warmup"], decay=0.01)
     task = Exits(model, tokenizer, sources, reading, settings)
