@@ -3,6 +3,7 @@
     python bert_encoder.py train MINILM WORDLLAMA MINE RUN --minutes 100   the same command again goes on
     python bert_encoder.py evaluate MINILM RUN                 CoSQA and NQ at every exit, beside the weights it started from
     python bert_encoder.py evaluate MINILM RUN --weights start.pt   the floor: one ridge map an exit, no training
+    python bert_encoder.py evaluate MINILM --bundle BUNDLE     the same for a bundle
 
 MINILM is the folder of all-MiniLM-L6-v2 in the layout of sentence-transformers, MINE is the OUTPUT of packages.py, RUN holds
 checkpoints and logs. WORDLLAMA is the folder of its package. The stages:
@@ -11,7 +12,8 @@ checkpoints and logs. WORDLLAMA is the folder of its package. The stages:
 2. start: the space of all exits is the teacher's, turned by its singular vectors; exits get ridge maps to it.
 3. table: exit 0 is trained on the texts that were read, which costs no layer.
 4. exits: the layers and the deeper exits, by pairs of code and prose at every exit and at two widths; deeper exits teach
-   shallower ones, and on prose the published model teaches all, so that what it knows is not forgotten.
+   shallower ones, and on prose the published model teaches all, so that what it knows is not forgotten. The weights are then
+   taken back a part of the way, as the setting "blend" says.
 """
 
 import argparse
@@ -30,8 +32,9 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import bundle
 import retrieval
-from bert import BertExits, load_minilm
+from bert import BertExits, BertShape, load_minilm
 from encoder import divergence, info_nce, similarities
 from extract import description
 from trainer import Packed, Schedule, Task, Trainer, order
@@ -389,12 +392,19 @@ def train(minilm: Path, wordllama: Path, mine: Path, run: Path, settings: dict, 
     if not Trainer(Table(model, reading, settings), schedule, run / "table", report=100).run(minutes):
         return False
     start_between(model, reading.of_pairs(reading.balanced()))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
     trained(model, ("layers.", "exits.", "shares", "embedding_norm."), ("exits.0.",))
     schedule = Schedule(settings["steps"], settings["rate"], warmup=settings["warmup"], decay=0.01)
     task = Exits(model, tokenizer, sources, reading, settings)
     ended = Trainer(task, schedule, run / "exits", precision="bf16", report=1).run(minutes - (time.monotonic() - began) / 60, save_every=300)
+    model.load_state_dict(between(before, model.state_dict(), settings["blend"]))
     finish(model, settings, minilm, run)
     return ended
+
+
+def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights that went `share` of the way from `before` to `after`, so that the last exit keeps more of what it knew."""
+    return {name: weight + share * (after[name] - weight) for name, weight in before.items()}
 
 
 def trained(model: BertExits, names: tuple[str, ...], but: tuple[str, ...] = ()) -> None:
@@ -412,6 +422,14 @@ def finish(model: BertExits, settings: dict, minilm: Path, run: Path) -> None:
     (run / "tokenizer.json").write_text(plain)
 
 
+def from_bundle(folder: Path) -> tuple[BertExits, Tokenizer]:
+    """The model of a bundle's stored weights, and its tokenizer."""
+    config, state = bundle.read(folder)
+    model = BertExits(BertShape.of(config))
+    model.load_state_dict(state)
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
 def weights_of(path: Path) -> dict[str, Tensor]:
     state = torch.load(path, weights_only=True)
     return state.get("model", state)
@@ -426,8 +444,9 @@ def main() -> None:
     training.add_argument("--minutes", type=float, default=100)
     judging = commands.add_parser("evaluate")
     judging.add_argument("minilm", type=Path)
-    judging.add_argument("run", type=Path)
+    judging.add_argument("run", type=Path, nargs="?")
     judging.add_argument("--weights", default="final.pt", help="start.pt: the floor, one ridge map an exit and no training")
+    judging.add_argument("--bundle", type=Path, help="judge a bundle's stored weights in place of a run's")
     judging.add_argument("--passage", type=int, default=retrieval.CUTS["passage"])
     training.add_argument("--settings", type=Path, default=HERE / "sizes" / "bert-encoder.json")
     parser.add_argument("--threads", type=int, default=1)
@@ -439,7 +458,10 @@ def main() -> None:
     else:
         model, tokenizer = load_minilm(chosen.minilm)
         base = evaluate(model, tokenizer, DATA, chosen.passage)
-        model.load_state_dict(weights_of(chosen.run / chosen.weights))
+        if chosen.bundle:
+            model, tokenizer = from_bundle(chosen.bundle)
+        else:
+            model.load_state_dict(weights_of(chosen.run / chosen.weights))
         show(evaluate(model, tokenizer, DATA, chosen.passage), base)
 
 

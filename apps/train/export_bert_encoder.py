@@ -3,6 +3,8 @@
     python export_bert_encoder.py write RUN BUNDLE [--figures FILE]   the bundle, with golden vectors and a card
     python export_bert_encoder.py check BUNDLE                       computes the golden vectors again and compares
 
+    python export_bert_encoder.py compare RUN BUNDLE [--passages 2000]   recall@10 of stored and trained weights at every exit
+
 FILE is what `python bert_encoder.py evaluate` printed; it goes into the card as it is.
 """
 
@@ -17,8 +19,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import bundle
+import retrieval
 from bert import BertExits, BertShape
-from bert_encoder import WIDTHS, ids_of, weights_of
+from bert_encoder import DATA, WIDTHS, encode, from_bundle, ids_of, weights_of
 from trainer import Packed
 
 POSITIONS = 256  # tokens of a text that an engine reads, as the published model was tuned
@@ -89,6 +92,22 @@ def export(run: Path, folder: Path, tokenizer_path: Path, figures: str) -> None:
     bundle.write(folder, config, state, tokenizer_path, lambda stored: golden(model_of(config, stored), tokenizer, config), card)
 
 
+def compare(run: Path, folder: Path, data: Path, most: int) -> None:
+    """Prints, for CoSQA and NQ with `most` passages (all gold ones among them), recall@10 of the stored weights less the trained."""
+    stored, tokenizer = from_bundle(folder)
+    trained = BertExits(BertShape.of(json.loads((run / "settings.json").read_text())["shape"]))
+    trained.load_state_dict(weights_of(run / "final.pt"))
+    for questions in (retrieval.cosqa(data), retrieval.natural_questions(data)):
+        part = questions.part(most)
+        found = []
+        for model in (trained, stored):
+            asked, passages = (encode(model, tokenizer, texts, retrieval.CUTS[kind]) for kind, texts in (("query", part.queries), ("passage", part.passages)))
+            found.append({exit: (retrieval.ranks(asked[exit], passages[exit], part.gold) <= 10).astype(float) for exit in asked})
+        for exit in found[0]:
+            before, after = found[0][exit], found[1][exit]
+            print("{} exit {}: recall@10 {:.4f}, int8 less fp32 {:+.4f} [{:+.4f}, {:+.4f}]".format(part.name, exit, before.mean(), *retrieval.interval(after - before)), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -97,10 +116,17 @@ def main() -> None:
     writing.add_argument("bundle", type=Path)
     writing.add_argument("--figures", type=Path)
     commands.add_parser("check").add_argument("bundle", type=Path)
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("run", type=Path)
+    comparing.add_argument("bundle", type=Path)
+    comparing.add_argument("--passages", type=int, default=2_000)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.command == "write":
         export(chosen.run, chosen.bundle, chosen.run / "tokenizer.json", chosen.figures.read_text() if chosen.figures else "")
+        return
+    if chosen.command == "compare":
+        compare(chosen.run, chosen.bundle, DATA, chosen.passages)
         return
     tokenizer = Tokenizer.from_file(str(chosen.bundle / "tokenizer.json"))
     difference = bundle.check(chosen.bundle, lambda config, state: golden(model_of(config, state), tokenizer, config))

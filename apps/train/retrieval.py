@@ -19,6 +19,14 @@ class Questions:
     passages: list[str]
     gold: numpy.ndarray
 
+    def part(self, most: int, seed: int = 1) -> "Questions":
+        """All questions with at most `most` passages: every gold one, and others drawn at random."""
+        golden = numpy.unique(self.gold)
+        others = numpy.setdiff1d(numpy.arange(len(self.passages)), golden)
+        drawn = numpy.random.default_rng(seed).permutation(others)[: max(0, most - len(golden))]
+        kept = numpy.sort(numpy.concatenate([golden, drawn]))
+        return Questions(self.name, self.queries, [self.passages[place] for place in kept], numpy.searchsorted(kept, self.gold))
+
 
 def cosqa(data: Path) -> Questions:
     functions = json.loads((data / "cosqa" / "code_idx_map.json").read_text())

@@ -194,3 +194,9 @@ def test_the_target_teaches_all_exits_of_prose_and_all_but_the_last_of_code(pros
 )
 def test_names_are_split_where_a_word_begins(name, expected):
     assert split_names(name) == expected
+
+
+def test_weights_go_a_share_of_the_way():
+    before, after = {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([3.0, 0.0])}
+    assert between(before, after, 0.25)["a"].tolist() == [1.5, 1.5]
+    assert between(before, after, 0)["a"].tolist() == [1, 2] and between(before, after, 1)["a"].tolist() == [3, 0]

@@ -37,3 +37,10 @@ def test_the_published_files_are_read_as_questions(tmp_path):
     code, prose = retrieval.cosqa(tmp_path), retrieval.natural_questions(tmp_path)
     assert code.passages[code.gold[0]] == "def a(): pass" and code.queries == ["make a"]
     assert prose.passages[prose.gold[0]] == "U\ny"
+
+
+def test_a_part_keeps_every_gold_passage():
+    whole = retrieval.Questions("cosqa", ["a", "b"], [f"p{number}" for number in range(50)], numpy.array([49, 3]))
+    part = whole.part(10)
+    assert len(part.passages) == 10 and [part.passages[place] for place in part.gold] == ["p49", "p3"]
+    assert whole.part(1).passages == ["p3", "p49"] and whole.part(99).passages == whole.passages
