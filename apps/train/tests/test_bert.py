@@ -11,6 +11,7 @@ from bert import BertExits, BertShape, renamed
 from bert_encoder import (
     Reading,
     Table,
+    between,
     losses,
     pooled_states,
     ridge,
