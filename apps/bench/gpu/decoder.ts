@@ -1,16 +1,14 @@
 import { join } from "node:path";
+import { findModel, openDecoderModel, readTokenizer } from "@tessera/models";
 import {
   type DecoderModel,
   type DecoderSession,
-  findModel,
   type GpuEngine,
   likeliest,
-  openDecoderModel,
   ragged,
   readSequence,
-  readTokenizer,
   type Sampling,
-} from "@tessera/models";
+} from "@tessera/models/internal";
 import { decoderOf } from "./models.js";
 import { median, type Report } from "./report.js";
 import { sources } from "./sources.js";

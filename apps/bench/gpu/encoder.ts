@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "@tessera/core";
-import { type EncoderModel, type GpuEngine, launchWith, ragged, referenceVectors } from "@tessera/models";
+import { type EncoderModel, type GpuEngine, launchWith, ragged, referenceVectors } from "@tessera/models/internal";
 import { encoderOf } from "./models.js";
 import type { Provided } from "./provider.js";
 import { median, type Report } from "./report.js";

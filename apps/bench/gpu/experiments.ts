@@ -6,7 +6,8 @@
 //   … --precision fp32            the precision of the timings
 //   … --cuda LIBRARY              CUDA's driver for E8, where it is not libcuda.so.1
 import { parseArgs } from "node:util";
-import { type GpuEngine, gpuEngine, selfTest } from "@tessera/models";
+import { gpuEngine } from "@tessera/models";
+import { type GpuEngine, selfTest } from "@tessera/models/internal";
 import { decoder, greedyAgreement } from "./decoder.js";
 import { encoder, provider } from "./encoder.js";
 import { host } from "./host.js";

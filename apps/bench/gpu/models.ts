@@ -1,4 +1,4 @@
-import type { DecoderModel, EncoderModel, Matrix, Norm, Routing } from "@tessera/models";
+import type { DecoderModel, EncoderModel, Matrix, Norm, Routing } from "@tessera/models/internal";
 
 let state = 1;
 /** Each model begins anew, so that every process has the same one. */

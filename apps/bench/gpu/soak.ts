@@ -1,4 +1,4 @@
-import { type GpuEngine, ragged } from "@tessera/models";
+import { type GpuEngine, ragged } from "@tessera/models/internal";
 import { decode } from "./decoder.js";
 import { textsOf } from "./encoder.js";
 import { decoderOf, encoderOf } from "./models.js";

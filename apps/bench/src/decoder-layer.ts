@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { cpuEngine, type DecoderModel, decoderShapes, ragged, randomDecoder } from "@tessera/models";
+import { cpuEngine } from "@tessera/models";
+import { type DecoderModel, decoderShapes, ragged, randomDecoder } from "@tessera/models/internal";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { cpuEngine } from "@tessera/models";
 import {
-  cpuEngine,
   type EncoderModel,
   type EncoderSession,
   encoderShapes,
@@ -14,7 +14,7 @@ import {
   type Ragged,
   ragged,
   writeRandomEncoder,
-} from "@tessera/models";
+} from "@tessera/models/internal";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { writeRandomDecoder } from "@tessera/models";
+import { writeRandomDecoder } from "@tessera/models/internal";
 import { root, tessera } from "../program.fixture.js";
 import { exitCodeOf, Terminal } from "../terminal.js";
 import * as languageModels from "./language-models.js";

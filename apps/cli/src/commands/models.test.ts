@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { mulberry32 } from "@tessera/core";
-import { type Tensor, writeSafetensors } from "@tessera/models";
+import { type Tensor, writeSafetensors } from "@tessera/models/internal";
 import { root, tessera } from "../program.fixture.js";
 
 let folder: string;

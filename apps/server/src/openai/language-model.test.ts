@@ -5,13 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { ChatOpenAI, OpenAI as OpenAiCompletions } from "@langchain/openai";
-import {
-  cpuEngine,
-  type LocalLanguageModel,
-  openLocalLanguageModel,
-  readTokenizer,
-  type Tokenizer,
-} from "@tessera/models";
+import { cpuEngine, type LocalLanguageModel, openLocalLanguageModel, readTokenizer } from "@tessera/models";
+import type { Tokenizer } from "@tessera/models/internal";
 import Fastify, { type FastifyInstance } from "fastify";
 import OpenAI from "openai";
 import { openaiRoutes } from "./routes.js";

@@ -1,3 +1,4 @@
+// public: Frequencies
 import type { Matrix, Norm } from "./encoder.js";
 
 /** Logits over modules: output · gelu(input · x + bias), gelu the exact one; no bias after it. */

@@ -1,3 +1,4 @@
+// public: CodeEncoder, openCodeEncoder
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";

@@ -1,3 +1,4 @@
+// public: HashEncoder
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";

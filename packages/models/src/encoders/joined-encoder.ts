@@ -1,3 +1,4 @@
+// public: joinEncoders
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 
 /** An encoder within a joined one. */

@@ -1,3 +1,4 @@
+// public: CpuEngineSettings, cpuEngine
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";

@@ -1,3 +1,4 @@
+// public: Engine
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";

@@ -1,3 +1,4 @@
+// internal
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";

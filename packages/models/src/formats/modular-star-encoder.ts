@@ -1,3 +1,4 @@
+// internal
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";

@@ -1,3 +1,4 @@
+// internal
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import type { DecoderModel, Routing } from "../architectures/decoder.js";

@@ -1,3 +1,4 @@
+// public: openDecoderModel
 import { join } from "node:path";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";

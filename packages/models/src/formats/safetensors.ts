@@ -1,3 +1,4 @@
+// internal
 import { messageOf, TesseraError } from "@tessera/core";
 
 /** Row-major values with their shape. `F16` and `BF16` are widened to fp32 on reading. */

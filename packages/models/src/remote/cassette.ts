@@ -1,3 +1,4 @@
+// public: openCassette
 import { appendFile, mkdir, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import {

@@ -1,3 +1,4 @@
+// public: openAiModel
 import {
   type Capability,
   type Delta,

@@ -1,3 +1,4 @@
+// public: DecoderScheduler
 import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
 import { type DecoderResult, type DecoderSession, ragged, type Sampling } from "../engines/engine.js";
 import { BlockCache } from "./block-cache.js";

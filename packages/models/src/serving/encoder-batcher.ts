@@ -1,3 +1,4 @@
+// public: EncoderBatcher
 import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
 import { type EncoderSession, type Ragged, ragged } from "../engines/engine.js";
 import { FairQueue } from "./fair-queue.js";

@@ -1,3 +1,4 @@
+// public: EncoderService, openEncoderService
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type EncoderModel, longestInput } from "../architectures/encoder.js";

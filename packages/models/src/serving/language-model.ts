@@ -1,3 +1,4 @@
+// public: defaultLanguageModel, LocalLanguageModel, openLocalLanguageModel
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";

@@ -1,3 +1,4 @@
+// internal
 import { Worker } from "node:worker_threads";
 import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
 import { type Ragged, ragged } from "../engines/engine.js";

@@ -1,3 +1,4 @@
+// public: readTokenizer
 import { readFile } from "node:fs/promises";
 import { setImmediate as pause } from "node:timers/promises";
 import { toUSVString } from "node:util";

@@ -1,3 +1,4 @@
+// public: listModels, findModel, kindOfModel
 import { readdir, stat } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,3 +1,4 @@
+// public: convertToEmergent, mergeEmergent
 import { mulberry32, TesseraError } from "@tessera/core";
 import { dequantise } from "../architectures/encoder.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";

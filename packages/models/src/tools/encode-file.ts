@@ -1,3 +1,4 @@
+// public: EncodeFile, encodeFile
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";

@@ -1,3 +1,4 @@
+// public: readSamples
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { messageOf, TesseraError } from "@tessera/core";

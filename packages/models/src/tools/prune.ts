@@ -1,3 +1,4 @@
+// public: pruneDecoder
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import type { Engine } from "../engines/engine.js";

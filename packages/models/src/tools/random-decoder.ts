@@ -1,3 +1,4 @@
+// internal
 import { readFile } from "node:fs/promises";
 import { mulberry32 } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";

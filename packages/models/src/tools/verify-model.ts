@@ -1,3 +1,4 @@
+// public: EncoderVerdict, DecoderVerdict, verifyModel
 import { TesseraError } from "@tessera/core";
 import { cpuEngine } from "../engines/cpu.js";
 import { type DecoderSession, type EncoderSession, type Engine, type EngineInfo, ragged } from "../engines/engine.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { unit } from "@tessera/models";
+import { unit } from "@tessera/models/internal";
 import fc from "fast-check";
 import { lineChart } from "../../reports/line-chart.js";
 import { chooseWeight, fuseRanks, ownReciprocal, ranksOf, searchVectors, searchWords } from "./search.js";

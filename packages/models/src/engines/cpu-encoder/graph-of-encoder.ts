@@ -1,3 +1,4 @@
+// internal
 import { TesseraError } from "@tessera/core";
 import type { EncoderModel } from "../../architectures/encoder.js";
 import { exitGraph, type Precision } from "./exit-graph.js";

@@ -1,3 +1,4 @@
+// public: EngineKind, EngineChoice, chooseEngine
 import { messageOf, TesseraError } from "@tessera/core";
 import { cpuEngine } from "../cpu.js";
 import type { Engine } from "../engine.js";

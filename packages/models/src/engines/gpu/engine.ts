@@ -1,3 +1,4 @@
+// public: gpuEngine
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Deferred, type DeferredSettings, type ErrorCode, TesseraError } from "@tessera/core";

@@ -1,3 +1,4 @@
+// internal
 import type { ForkOptions } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

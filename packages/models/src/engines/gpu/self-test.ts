@@ -1,3 +1,4 @@
+// internal
 import { messageOf, mulberry32 } from "@tessera/core";
 import type { EncoderModel, Matrix } from "../../architectures/encoder.js";
 import { randomDecoder } from "../../tools/random-decoder.js";

@@ -1,3 +1,4 @@
+// internal
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
 

@@ -1,3 +1,4 @@
+// public: referenceEngine
 import {
   type Block,
   dequantise,
