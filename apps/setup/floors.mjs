@@ -12,7 +12,8 @@ export const floors = {
   ...Object.fromEntries(operators.map((name) => [name, ["core"]])),
   flows: ["core", ...operators],
   langchain: ["core", "graph"],
-  durable: ["core", "graph"],
+  // connections to PostgreSQL have one home, the stores
+  durable: ["core", "graph", "stores"],
   telemetry: ["core", "graph"],
   tessera: library,
   // evaluation measures the product as it is composed, and runs single operators; nothing stands on it but apps
@@ -56,7 +57,6 @@ export const allowed = {
   durable: {
     "@dbos-inc/dbos-sdk": "queues, ownership and recovery",
     eventemitter3: "the events of a run",
-    pg: "records in PostgreSQL",
   },
   telemetry: { "@opentelemetry/api": "traces; the SDK and the exporter are the service's own" },
   testkit: { "@jest/globals": "the suites it offers" },
@@ -83,7 +83,7 @@ export const allowedInTests = {
     "@electric-sql/pglite": "a PostgreSQL within the process",
     "@electric-sql/pglite-pgvector": "its vectors",
   },
-  durable: { "@electric-sql/pglite": "a PostgreSQL within the process", "@types/pg": "its types" },
+  durable: { "@electric-sql/pglite": "a PostgreSQL within the process" },
 };
 
 /** Compiled on the machine or downloaded for it: never required. */

@@ -1,4 +1,5 @@
 import { messageOf, TesseraError } from "@tessera/core";
+import { connectPostgres } from "@tessera/stores";
 import type { SqlTransactions } from "./budgets.js";
 
 const passing = /^(08|57P0[123]|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
@@ -19,13 +20,7 @@ export interface SteadyConnection extends SqlTransactions {
  * @throws TesseraError DEPENDENCY_MISSING; a statement throws STORE_FAILED.
  */
 export async function connectSteadily(url: string, patienceMs = 60_000, connections = 10): Promise<SteadyConnection> {
-  const { default: pg } = await import("pg").catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, { cause });
-  });
-  const pool = new pg.Pool({ connectionString: url, max: connections });
-  // a connection that breaks is replaced, and its statement fails; without listeners it would end the process
-  pool.on("error", () => {});
-  pool.on("connect", (client) => void client.on("error", () => {}));
+  const pool = await connectPostgres(url, connections);
   const patiently = async <T>(work: () => Promise<T>): Promise<T> => {
     const until = performance.now() + patienceMs;
     for (let wait = 50; ; wait = Math.min(2 * wait, 2000)) {
@@ -39,43 +34,22 @@ export async function connectSteadily(url: string, patienceMs = 60_000, connecti
     }
   };
   return {
-    async alone(work) {
-      const client = await pool.connect();
-      let broken = true;
-      try {
+    alone: (work) =>
+      pool.session(async (connection) => {
         // asked for again and again: one that waits within the server would hold up the making of an index
         for (;;) {
-          const { rows } = await client.query("SELECT pg_try_advisory_lock(hashtext('tessera')) AS got");
-          if (rows[0].got) break;
+          const { rows } = await connection.query<{ got: boolean }>(
+            "SELECT pg_try_advisory_lock(hashtext('tessera')) AS got",
+          );
+          if (rows[0]!.got) break;
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
         const result = await work();
-        await client.query("SELECT pg_advisory_unlock(hashtext('tessera'))");
-        broken = false;
+        await connection.query("SELECT pg_advisory_unlock(hashtext('tessera'))");
         return result;
-      } finally {
-        client.release(broken); // closed, it holds no lock
-      }
-    },
-    query: <R>(text: string, values?: unknown[]) =>
-      patiently(async () => (await pool.query(text, values)) as unknown as { rows: R[] }),
-    transaction: (work) =>
-      patiently(async () => {
-        const client = await pool.connect();
-        let broken = true;
-        try {
-          await client.query("BEGIN");
-          const result = await work({
-            query: async <R>(text: string, values?: unknown[]) =>
-              (await client.query(text, values)) as unknown as { rows: R[] },
-          });
-          await client.query("COMMIT");
-          broken = false;
-          return result;
-        } finally {
-          client.release(broken); // closed, it has changed nothing
-        }
       }),
-    close: () => pool.end(),
+    query: <R>(text: string, values?: unknown[]) => patiently(() => pool.query<R>(text, values)),
+    transaction: (work) => patiently(() => pool.transaction(work)),
+    close: () => pool.close(),
   };
 }

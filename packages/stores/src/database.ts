@@ -1,4 +1,5 @@
 import { messageOf, TesseraError } from "@tessera/core";
+import type { Pool } from "pg";
 
 /** Runs statements with parameters; values never become a part of a statement's text. */
 export interface SqlConnection {
@@ -12,11 +13,17 @@ export interface SqlDatabase extends SqlConnection {
   close(): Promise<void>;
 }
 
+/** A pool of connections to a PostgreSQL server. */
+export interface PostgresPool extends SqlDatabase {
+  /** Does some work on one connection, which is closed where the work throws, so that it holds no lock of the session. */
+  session<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T>;
+}
+
 /**
  * Connects to a PostgreSQL server by its URL, with a pool of at most `connections`.
  * @throws TesseraError DEPENDENCY_MISSING where pg is not installed.
  */
-export async function connectPostgres(url: string, connections = 10): Promise<SqlDatabase> {
+export async function connectPostgres(url: string, connections = 10): Promise<PostgresPool> {
   const { default: pg } = await import("pg").catch((cause) => {
     throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, {
       cause,
@@ -27,17 +34,17 @@ export async function connectPostgres(url: string, connections = 10): Promise<Sq
   // a connection that breaks is replaced, and its statement fails; without listeners it would end the process
   pool.on("error", () => {});
   pool.on("connect", (client) => void client.on("error", () => {}));
+  const on = (client: Pick<Pool, "query">): SqlConnection => ({
+    query: <R>(text: string, values?: unknown[]) => client.query(text, values) as unknown as Promise<{ rows: R[] }>,
+  });
   return {
-    query: <R>(text: string, values?: unknown[]) => pool.query(text, values) as unknown as Promise<{ rows: R[] }>,
+    ...on(pool),
     async transaction(work) {
       const client = await pool.connect();
       let broken = true;
       try {
         await client.query("BEGIN");
-        const result = await work({
-          query: <R>(text: string, values?: unknown[]) =>
-            client.query(text, values) as unknown as Promise<{ rows: R[] }>,
-        });
+        const result = await work(on(client));
         await client.query("COMMIT");
         broken = false;
         return result;
@@ -47,6 +54,17 @@ export async function connectPostgres(url: string, connections = 10): Promise<Sq
           () => true,
         );
         throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+    async session(work) {
+      const client = await pool.connect();
+      let broken = true;
+      try {
+        const result = await work(on(client));
+        broken = false;
+        return result;
       } finally {
         client.release(broken);
       }
