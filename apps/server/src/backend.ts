@@ -65,7 +65,7 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
     const indexes = await IndexFolder.open(join(folder, "indexes"), () => lock.assertHeld());
     const owners = await LocalOwners.open(join(folder, "owners.json"), assertHeld);
     log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
-    const records = logRecords(log.log, new LegacyFolder(join(folder, "records")));
+    const records = logRecords(log.log, { legacy: new LegacyFolder(join(folder, "records")) });
     const tessera = createTessera({
       flows: options.flows,
       operators: options.operators ?? [],

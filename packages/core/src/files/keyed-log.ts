@@ -160,6 +160,12 @@ export class KeyedLog {
     return this.#kept.has(key);
   }
 
+  /** Bytes of a value; 0 where there is none. */
+  bytesOf(key: string): number {
+    const kept = this.#kept.get(key);
+    return kept ? kept.place.length - headBytes - Buffer.byteLength(key) - kept.blobs.length * hashBytes : 0;
+  }
+
   keys(): IterableIterator<string> {
     return this.#kept.keys();
   }

@@ -19,7 +19,7 @@ async function openFolder(folder: string): Promise<Opened> {
   const lock = await WriterLock.acquire(folder);
   try {
     const log = await KeyedLog.open({ folder: join(folder, "log"), beforeWrite: () => lock.assertHeld() });
-    return { lock, log, records: logRecords(log, new LegacyFolder(folder)) };
+    return { lock, log, records: logRecords(log, { legacy: new LegacyFolder(folder) }) };
   } catch (error) {
     await lock.release();
     throw error;
@@ -60,7 +60,7 @@ export function diskRecords(folder: string): Records {
       let log: KeyedLog | undefined;
       try {
         log = await KeyedLog.open({ folder: join(folder, "log"), readOnly: true });
-        return await read(logRecords(log, new LegacyFolder(folder)));
+        return await read(logRecords(log, { legacy: new LegacyFolder(folder) }));
       } catch (error) {
         // a file may have been compacted away meanwhile
         if (attempt === 3) throw error;

@@ -1,6 +1,7 @@
 import type { Charge, JournalEntry, KeyedChange, KeyedLog, Records, RunRecord, Texts } from "@tessera/core";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
+import { cacheBytes, Recent } from "./recent.js";
 
 /** A line of a run's journal. */
 type Line = { readonly entry: JournalEntry } | { readonly attempt: string; readonly charge: Charge };
@@ -18,10 +19,16 @@ const written = Promise.resolve();
 /**
  * Records in a keyed log: "begun/<run>" is a run, "journal/<run>" a list of what is finished, "cache/<key>" a text of the
  * cache; texts of values are blobs. What is written at the same time shares one sync.
- * @param legacy runs of the first layout, which are brought into the log when they are asked for
  */
-export function logRecords(log: KeyedLog, legacy?: LegacyFolder): Records {
-  return new LogRecords(log, legacy);
+export function logRecords(log: KeyedLog, options: LogRecordsOptions = {}): Records {
+  return new LogRecords(log, options);
+}
+
+export interface LogRecordsOptions {
+  /** Runs of the first layout, which are brought into the log when they are asked for. */
+  readonly legacy?: LegacyFolder | undefined;
+  /** The bytes that texts of the cache may take, 256 MiB; the least recently used go first. */
+  readonly cacheBytes?: number | undefined;
 }
 
 class LogRecords implements Records {
@@ -31,17 +38,39 @@ class LogRecords implements Records {
   readonly #importing = new Map<string, Promise<void>>();
   #oldIds: Promise<ReadonlySet<string>> | undefined;
 
+  #recent: Recent | undefined;
+  private readonly legacy: LegacyFolder | undefined;
+
   constructor(
     private readonly log: KeyedLog,
-    private readonly legacy: LegacyFolder | undefined,
-  ) {}
+    private readonly options: LogRecordsOptions,
+  ) {
+    this.legacy = options.legacy;
+  }
 
   async get(key: string): Promise<string | undefined> {
+    this.#recent?.use(`cache/${key}`);
     return (await this.log.get(`cache/${key}`))?.toString();
   }
 
-  put(key: string, text: string): Promise<void> {
-    return this.log.commit([{ put: `cache/${key}`, value: Buffer.from(text) }]);
+  async put(key: string, text: string): Promise<void> {
+    const value = Buffer.from(text);
+    const gone = this.#recent ? [] : this.#count();
+    gone.push(...this.#recent!.add(`cache/${key}`, value.length));
+    try {
+      await this.log.commit([{ put: `cache/${key}`, value }, ...gone.map((key) => ({ delete: key }))]);
+    } catch (error) {
+      this.#recent = undefined; // what is there is counted again
+      throw error;
+    }
+  }
+
+  /** Counts what is in the cache, the oldest first. @returns what is too much */
+  #count(): string[] {
+    const recent = new Recent(this.options.cacheBytes ?? cacheBytes);
+    this.#recent = recent;
+    const keys = [...this.log.keys()].filter((key) => key.startsWith("cache/"));
+    return keys.flatMap((key) => recent.add(key, this.log.bytesOf(key)));
   }
 
   async begin(run: RunRecord, texts: Texts): Promise<void> {

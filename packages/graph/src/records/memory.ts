@@ -1,5 +1,6 @@
 import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
 import { assertRunId, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
+import { cacheBytes, Recent } from "./recent.js";
 
 interface Kept {
   readonly run: RunRecord;
@@ -7,9 +8,13 @@ interface Kept {
   readonly charges: Map<string, Charge>;
 }
 
-/** Records in memory: for tests, for what-if within one process, and as a cache. Equal values are kept once. */
-export function memoryRecords(): Records {
+/**
+ * Records in memory: for tests, for what-if within one process, and as a cache. Equal values are kept once.
+ * @param options `cacheBytes`: characters that texts of the cache may take, 256 Mi; the least recently used go first
+ */
+export function memoryRecords(options: { readonly cacheBytes?: number | undefined } = {}): Records {
   const cache = new Map<string, string>();
+  const recent = new Recent(options.cacheBytes ?? cacheBytes);
   const runs = new Map<string, Kept>();
   const kept = new Map<string, { readonly text: string; uses: number }>(); // by hash
 
@@ -33,9 +38,13 @@ export function memoryRecords(): Records {
   };
 
   return {
-    get: async (key) => cache.get(key),
+    async get(key) {
+      recent.use(key);
+      return cache.get(key);
+    },
     async put(key, text) {
       cache.set(key, text);
+      for (const gone of recent.add(key, text.length)) cache.delete(gone);
     },
     async begin(run, texts) {
       assertRunId(run.id);
