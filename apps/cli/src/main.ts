@@ -88,6 +88,11 @@ languageModelOptions(program.command("run").description("run a flow on an input"
   .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
   .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
   .option("--database <file>", 'a SQLite file as the database "database"')
+  .option(
+    "--admit <function>",
+    "one that statements may call besides those that only read; may be given again",
+    collect,
+  )
   .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
   .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
   .addOption(engineOption())
@@ -137,6 +142,7 @@ languageModelOptions(
     ).env("DATABASE_URL"),
   )
   .option("--folder <name=path>", "a folder that flows may read by that name, uploaded ones too", collect)
+  .option("--admit <function>", "one that queries for the graph database may call; may be given again", collect)
   .option("--keep-runs <count>", "how many runs are kept once they have ended", "10000")
   .option("--keep-days <days>", "and for how long", "30")
   .addOption(

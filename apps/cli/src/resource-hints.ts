@@ -5,5 +5,6 @@ export const resourceHints: Readonly<Record<string, string>> = {
   encoder: "--encoder gives one of ours",
   graph: "--data gives that of a data set whose passages have metadata.triples",
   folder: "--folder <name>=<path> hands one over",
+  "graph-database": '--admit <function> gives "database", which admits that function',
   database: "--database gives a file of SQLite",
 };

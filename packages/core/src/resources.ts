@@ -155,10 +155,24 @@ export interface LanguageModel extends Resource {
 export interface Database extends Resource {
   /** The language of its statements, as a parser names it. */
   readonly dialect: "sqlite" | "postgresql" | "mysql";
+  /**
+   * Functions that a statement may call besides those of the dialect that only read, with their schema, if any. Whoever
+   * hands the database over admits them, and vouches that they only read; a document cannot.
+   */
+  readonly functions?: readonly string[] | undefined;
   /** Its tables as a model should see them: names, columns, types, keys. */
   describe(signal?: AbortSignal): Promise<string>;
   /** Runs one reading statement, and returns at most `rows` rows. A connection that cannot write is the second guard. */
   read(statement: string, rows: number, signal?: AbortSignal): Promise<{ [column: string]: Json }[]>;
+}
+
+/** What a graph database lets a query do that a model wrote. */
+export interface GraphDatabase extends Resource {
+  /**
+   * Functions and procedures that a query may call besides those of the language, such as "db.index.vector.queryNodes".
+   * Whoever hands the database over admits them, and vouches that they only read; a document cannot.
+   */
+  readonly functions?: readonly string[] | undefined;
 }
 
 /** Why a file of a folder gives no text. */

@@ -19,7 +19,7 @@ const settings = {
     generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store
     indexer.graph-walk.graph indexer.reverse-hyde.model indexer.triples.model indexer.write.store indexer.write.encoder
     query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
-    query.sub-query.model query.text-to-cypher.model query.text-to-sql.model query.text-to-sql.database
+    query.sub-query.model query.text-to-cypher.model query.text-to-cypher.database query.text-to-sql.model query.text-to-sql.database
     query.verify-chain.model reranker.compress.model reranker.critique.model reranker.late-interaction.encoder
     reranker.mmr.encoder reranker.model.model reranker.multi-exit.encoder reranker.selective-context.model
     retriever.adapt.encoder retriever.adaptive.store retriever.adaptive.encoder retriever.dense.store
@@ -38,8 +38,7 @@ const settings = {
     router.semantic.otherwise router.threshold.choices[] query.text-to-cypher.schema.nodes.*[]
     query.text-to-cypher.schema.relations.*.properties[] query.text-to-cypher.schema.relations.*.joins[][]
     retriever.adaptive.filter retriever.dense.filter retriever.hybrid.filter
-    retriever.multi-vector.filter retriever.sparse.filter query.text-to-sql.functions[]
-    query.text-to-cypher.functions[]`,
+    retriever.multi-vector.filter retriever.sparse.filter`,
   "data for passages, or the type of a port": `
     indexer.metadata.constants list.append.of list.compact.of list.difference.of list.flatten.of list.take.of`,
   "a pattern of literals or of a .gitignore, which takes linear time": `

@@ -8,6 +8,7 @@ import { defaultEncoder, openSource } from "../codebase.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
 import { foldersOf } from "../folders.js";
+import { graphDatabaseOf } from "../graph-database.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { writeOutputs } from "../outputs.js";
 import { runFlow } from "../run.js";
@@ -20,6 +21,8 @@ export interface RunResourceOptions extends EncoderOptions {
   readonly data?: string;
   /** A SQLite file as the database "database". */
   readonly database?: string;
+  /** Functions that a statement for the database, or a query for the graph database, may call besides those that only read. */
+  readonly admit?: readonly string[];
   /** Folders that flows may read by name: `<name>=<path>` each. */
   readonly folder?: readonly string[];
   readonly signal?: AbortSignal;
@@ -76,7 +79,7 @@ async function openData(
  * @throws UsageError where both a folder and a data set are given; TesseraError as what is opened does.
  */
 export async function openResources(terminal: Terminal, options: RunResourceOptions): Promise<Opened> {
-  const { source, data, database } = options;
+  const { source, data, database, admit: functions } = options;
   if (source !== undefined && data !== undefined) throw new UsageError("--source and --data exclude each other");
   const { resources, close }: Opened =
     source === undefined ? await openData(terminal, options) : await openSource(terminal, source, options);
@@ -85,7 +88,8 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
       ...resources,
       sandbox: { sandbox: () => openSandbox(quickjs()) },
       folder: foldersOf(options.folder),
-      ...(database !== undefined && { database: { database: () => SqliteDatabase.open(database) } }),
+      ...(database !== undefined && { database: { database: () => SqliteDatabase.open(database, { functions }) } }),
+      ...graphDatabaseOf(functions),
     },
     close,
   };

@@ -8,6 +8,7 @@ import { operators, ResourceHost, type Resources } from "@tessera/tessera";
 import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
 import { foldersOf } from "../folders.js";
+import { graphDatabaseOf } from "../graph-database.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { servedModels } from "../served-models.js";
 import { type Terminal, UsageError } from "../terminal.js";
@@ -23,6 +24,8 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly database?: string;
   /** Folders that flows may read by name, uploaded ones too: `<name>=<path>` each. */
   readonly folder?: readonly string[];
+  /** What a query for the graph database "database" may call besides the functions of its language. */
+  readonly admit?: readonly string[];
   readonly keepRuns: string;
   readonly keepDays: string;
   readonly origin?: string[];
@@ -74,6 +77,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     const resources = {
       ...opened.resources,
       folder: foldersOf(options.folder),
+      ...graphDatabaseOf(options.admit),
       ...(model && { model: { model } }),
     };
     const flows = await runnable(resources);

@@ -4,6 +4,13 @@ import { Worker } from "node:worker_threads";
 import { type Database, type Json, messageOf, TesseraError, Thread, ThreadQueue } from "@tessera/core";
 import { driver, type Row, type SqliteJob } from "./sqlite-driver.js";
 
+export interface SqliteSettings {
+  /** The longest that a statement may take, in milliseconds; 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Functions that a statement may call besides those of SQLite that only read. */
+  readonly functions?: readonly string[] | undefined;
+}
+
 /**
  * A SQLite file as a "database" resource that statements of a model may read. It runs in a worker on a copy in memory,
  * so that no statement can write to the file or stall the process; one that takes longer than `timeoutMs` is ended.
@@ -12,9 +19,11 @@ import { driver, type Row, type SqliteJob } from "./sqlite-driver.js";
 export class SqliteDatabase implements Database {
   readonly dialect = "sqlite";
   readonly revision: string;
+  readonly functions: readonly string[];
   private readonly queue: ThreadQueue<SqliteJob, Row[]>;
 
-  constructor(bytes: Uint8Array, timeoutMs = 10_000) {
+  constructor(bytes: Uint8Array, { timeoutMs = 10_000, functions = [] }: SqliteSettings = {}) {
+    this.functions = functions;
     driver();
     this.revision = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
     this.queue = new ThreadQueue({
@@ -30,9 +39,9 @@ export class SqliteDatabase implements Database {
     });
   }
 
-  static open(path: string, timeoutMs?: number): SqliteDatabase {
+  static open(path: string, settings?: SqliteSettings): SqliteDatabase {
     try {
-      return new SqliteDatabase(readFileSync(path), timeoutMs);
+      return new SqliteDatabase(readFileSync(path), settings);
     } catch (cause) {
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("STORE_FAILED", "the database cannot be read", { path, cause });
@@ -43,11 +52,11 @@ export class SqliteDatabase implements Database {
    * A database in memory that a script of statements makes.
    * @throws TesseraError DEPENDENCY_MISSING, STORE_FAILED where a statement of it fails.
    */
-  static async create(script: string, timeoutMs?: number): Promise<SqliteDatabase> {
+  static async create(script: string, settings?: SqliteSettings): Promise<SqliteDatabase> {
     const made = new (await driver()()).Database();
     try {
       made.run(script);
-      return new SqliteDatabase(made.export(), timeoutMs);
+      return new SqliteDatabase(made.export(), settings);
     } catch (cause) {
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("STORE_FAILED", messageOf(cause), { cause });

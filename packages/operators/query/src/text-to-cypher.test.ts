@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import type { GraphDatabase } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import { readQuery } from "./cypher-answer.js";
 import { cypherFault, textToCypher } from "./text-to-cypher.js";
@@ -55,6 +56,25 @@ describe("query.text-to-cypher", () => {
       error: expect.stringContaining("RETURN"),
     });
     expect(context.spent.calls).toBe(3);
+  });
+
+  const vector = "CALL db.index.vector.queryNodes('i', 5, [1.0]) YIELD node AS m RETURN m";
+
+  it("the graph database admits what is called besides the language's own, and a document admits nothing", async () => {
+    const ask = (functions: string[], settings: object = { database: "graph" }) => {
+      const graph: GraphDatabase = { revision: "1", functions };
+      return runOperator(
+        textToCypher,
+        { ...config, repairs: 0, ...settings },
+        { query: "q" },
+        { host: hostOf({ "model/main": scriptedModel([vector]), "graph-database/graph": graph }) },
+      );
+    };
+    expect(await ask(["db.index.vector.queryNodes"])).toEqual({ cypher: vector, valid: true });
+    expect(await ask(["db.index.vector.queryNodes"], {})).toMatchObject({ valid: false });
+    expect(await ask([])).toMatchObject({ valid: false });
+    await expect(ask(["a b"])).rejects.toMatchObject({ code: "BAD_ARGUMENT", path: "graph-database/graph" });
+    expect(textToCypher.config.safeParse({ ...config, functions: ["dbms.shutdown"] }).success).toBe(false);
   });
 
   it("finds the query in what was said", () => {

@@ -7,11 +7,13 @@ import {
   fence,
   fenceRule,
   flag,
+  type GraphDatabase,
   type LanguageModel,
   operator,
   text,
 } from "@tessera/core";
 import { z } from "zod";
+import { admittedBy } from "./admitted.js";
 import { readCypher } from "./cypher.js";
 import { readQuery } from "./cypher-answer.js";
 
@@ -83,13 +85,16 @@ export const textToCypher = operator({
     ...asking,
     schema: graphSchema,
     repairs: z.int().min(0).max(2).default(2),
-    /** Functions and procedures that a query may call besides those of the language, such as "db.index.vector.queryNodes". */
-    functions: z.array(z.string().regex(/^[\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*){0,5}$/u)).default([]),
+    /** The name of a "graph-database" resource, which says what a query may call besides the functions of the language. */
+    database: z.string().min(1).optional(),
   }),
   ports: { input: { query: text }, output: { cypher: text, valid: flag, error: text.optional() } },
   bound: (config) => boundOf(config, 1 + config.repairs, 4),
-  setup: async ({ model: name, maxTokens, characters, schema, repairs, functions }, host) => {
+  setup: async ({ model: name, maxTokens, characters, schema, repairs, database: databaseName }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
+    const database =
+      databaseName === undefined ? {} : await host.resource<GraphDatabase>("graph-database", databaseName);
+    const admitted = admittedBy(database, `graph-database/${databaseName}`);
     const instructions = `You answer questions from a graph database. Write one Cypher query over the given labels, relations and properties that reads and ends with RETURN, and nothing else. ${fenceRule}`;
     const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, characters) }], { tag });
     return async ({ query }, context) => {
@@ -101,8 +106,8 @@ export const textToCypher = operator({
           { role: "system", content: instructions },
           { role: "user", content: prompt },
         ] as const;
-        cypher = readQuery((await ask(model, { messages, maxTokens, temperature: 0 }, context)).text, functions);
-        error = cypherFault(cypher, schema, functions);
+        cypher = readQuery((await ask(model, { messages, maxTokens, temperature: 0 }, context)).text, admitted);
+        error = cypherFault(cypher, schema, admitted);
         if (error === undefined) return { cypher, valid: true };
         prompt = `${question}\n${quote("query", cypher)}\n${quote("error", error)}\nThe query is wrong. Write it again, right.`;
       }

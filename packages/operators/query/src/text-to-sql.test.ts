@@ -79,15 +79,30 @@ describe("query.text-to-sql", () => {
     expect((await run(["SELECT name FROM river"], { rows: 2 })).rows).toHaveLength(2);
   });
 
-  it("a setting admits more functions, by name and schema", async () => {
+  it("the database admits more functions, by name and schema", async () => {
     const total = "SELECT app.rank_of(name) FROM river";
     expect(await run([total], { repairs: 0 })).toMatchObject({ valid: false, error: "refused: it calls app.rank_of" });
     // SQLite has no such function: it was asked
-    expect(await run([total], { repairs: 0, functions: ["app.rank_of"] })).toMatchObject({
-      valid: false,
-      error: expect.not.stringMatching(/refused/),
+    const admitting = (functions: string[]) => ({
+      dialect: database.dialect,
+      revision: database.revision,
+      functions,
+      describe: () => database.describe(),
+      read: (statement: string, rows: number) => database.read(statement, rows),
     });
-    expect(textToSql.config.safeParse({ ...config, functions: ["a; b"] }).success).toBe(false);
+    const runOn = (functions: string[]) =>
+      runOperator(
+        textToSql,
+        { ...config, repairs: 0 },
+        { query: "q" },
+        { host: hostOf({ "model/main": scriptedModel([total]), "database/geo": admitting(functions) }) },
+      );
+    expect(await runOn(["app.rank_of"])).toMatchObject({ valid: false, error: expect.not.stringMatching(/refused/) });
+    await expect(runOn(["a; b"])).rejects.toMatchObject({ code: "BAD_ARGUMENT", path: "database/geo" });
+  });
+
+  it("a document admits no function", () => {
+    expect(textToSql.config.safeParse({ ...config, functions: ["pg_read_file"] }).success).toBe(false);
   });
 });
 
@@ -99,7 +114,7 @@ describe("SqliteDatabase", () => {
 
   it("ends a statement that takes too long, or is aborted, and answers the next", async () => {
     const endless = "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t";
-    const impatient = await SqliteDatabase.create(tables, 300);
+    const impatient = await SqliteDatabase.create(tables, { timeoutMs: 300 });
     await expect(impatient.read(endless, 1)).rejects.toMatchObject({
       code: "STORE_FAILED",
       message: expect.stringContaining("300 ms"),

@@ -17,6 +17,7 @@ import {
   text,
 } from "@tessera/core";
 import { z } from "zod";
+import { admittedBy } from "./admitted.js";
 import { readStatement } from "./sql-answer.js";
 import { refusal } from "./sql-guard.js";
 
@@ -31,7 +32,7 @@ function show(rows: readonly { [column: string]: Json }[]): string {
  * Query construction, f_qc(q) = q*, q* in SQL (equation 9): a model writes one reading statement for a database whose
  * tables it is shown; the guard refuses whatever does not surely only read; the database runs it. What is refused or
  * fails is shown to the model again, at most `repairs` times. The rows come as values and as one hit whose passage is a
- * table. Without a statement that runs, `valid` is false, `error` says why, and there are no rows: the flow goes on.
+ * table. It may call the functions of the dialect that only read, and those that the database admits. Without a statement that runs, `valid` is false, `error` says why, and there are no rows: the flow goes on.
  */
 export const textToSql = operator({
   name: "query.text-to-sql",
@@ -49,8 +50,6 @@ export const textToSql = operator({
     repairs: z.int().min(0).max(2).default(2),
     /** The most rows that are read. */
     rows: z.int().positive().default(50),
-    /** Functions that a statement may call besides those of the dialect's catalogue that only read; with their schema, if any. */
-    functions: z.array(z.string().regex(/^[\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*){0,2}$/u)).default([]),
   }),
   ports: {
     input: { query: text },
@@ -60,6 +59,7 @@ export const textToSql = operator({
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);
     const database = await host.resource<Database>("database", config.database);
+    const admitted = admittedBy(database, `database/${config.database}`);
     return async ({ query }, context) => {
       const tables = await database.describe(context.signal);
       const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, config.characters) }], { tag });
@@ -83,7 +83,7 @@ export const textToSql = operator({
         );
         const read = readStatement(answer.text, database.dialect);
         sql = read.sql;
-        const reason = sql === "" ? read.error : (refusal(sql, database.dialect, config.functions) ?? read.error);
+        const reason = sql === "" ? read.error : (refusal(sql, database.dialect, admitted) ?? read.error);
         try {
           if (reason === undefined) {
             const rows = await database.read(sql, config.rows, context.signal);

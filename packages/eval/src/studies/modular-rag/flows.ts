@@ -14,7 +14,7 @@ const planning: RowCheck = {
   about: "PlanRAG on SQLite",
   async measure({ limit, signal, progress, model }) {
     const language = model();
-    const database = await SqliteDatabase.create(geography, 60_000);
+    const database = await SqliteDatabase.create(geography, { timeoutMs: 60_000 });
     try {
       const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
       const flow = await compile(catalogue.get("planrag")!.flow.document, { operators, host });

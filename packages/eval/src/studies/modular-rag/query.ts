@@ -80,7 +80,7 @@ const executions: RowCheck = {
   about: "text-to-SQL on a database made here",
   async measure({ limit, signal, progress, model }) {
     const language = model();
-    const database = await SqliteDatabase.create(geography, 60_000);
+    const database = await SqliteDatabase.create(geography, { timeoutMs: 60_000 });
     try {
       const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
       // the longest statement by hand has 120 characters
