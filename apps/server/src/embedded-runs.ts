@@ -1,4 +1,4 @@
-import { errorBody, messageOf, type Records, TesseraError } from "@tessera/core";
+import { errorBody, type Records, TesseraError, warn, warnOfUntold } from "@tessera/core";
 import {
   assertSameRun,
   type Budget,
@@ -148,7 +148,7 @@ export class EmbeddedRuns implements Runs {
     const { id } = state;
     if (this.log && !live.abandoned)
       await this.log.save(state, live.batch()).catch((thrown) => {
-        process.emitWarning(`the end of run ${id} could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
+        warn(`the end of run ${id} could not be noted`, thrown);
       });
     live.state = state;
     live.settle(state);
@@ -170,7 +170,7 @@ export class EmbeddedRuns implements Runs {
     const none = { runs: Number.POSITIVE_INFINITY, ageMs: Date.now(), bytes: this.#bytes };
     this.prune(none)
       .catch((thrown) => {
-        process.emitWarning(`runs that ended could not be forgotten: ${messageOf(thrown)}`, "TesseraWarning");
+        warn("runs that ended could not be forgotten", thrown);
       })
       .finally(() => {
         this.#pruning = false;
@@ -181,6 +181,7 @@ export class EmbeddedRuns implements Runs {
     if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
     // a resource that was closed fails its run; only the end of the service leaves one to be taken up
     if (this.#closing && (error.code === "CLOSED" || error.code === "ABORTED")) return { status: "interrupted" };
+    warnOfUntold(`the run ${state.id} failed`, error);
     return { status: "failed", error: errorBody(error) };
   }
 

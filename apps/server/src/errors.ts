@@ -1,4 +1,4 @@
-import { type ErrorCode, errorBody, errorCodes, TesseraError } from "@tessera/core";
+import { type ErrorCode, errorBody, errorCodes, logLine, TesseraError } from "@tessera/core";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 const failures: Partial<Record<ErrorCode, number>> = {
@@ -76,7 +76,7 @@ export function asTesseraError(thrown: unknown): TesseraError {
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asTesseraError(thrown);
   const status = statusOf(thrown);
-  if (status >= 500) request.log.error({ code: error.code, path: error.path, cause: String(error.cause) }, "failed");
+  if (status >= 500) request.log.error({ code: error.code, cause: logLine(thrown) }, "failed");
   if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
   if (status === 401) reply.header("www-authenticate", "Bearer");
   return reply.code(status).send(errorBody(error));

@@ -4,11 +4,11 @@ import {
   type FlowDocument,
   hashDocument,
   isOptional,
-  messageOf,
   type PortType,
   parseDocument,
   required,
   TesseraError,
+  warn,
 } from "@tessera/core";
 import type { FlowHandle, Resources } from "@tessera/tessera";
 import { assertNotAmbient } from "./ambient.js";
@@ -121,7 +121,7 @@ export class Library {
             await this.#install(new Map([...this.#uploaded, [name, document]]));
         } catch (error) {
           kept.delete(name);
-          process.emitWarning(`the uploaded flow ${name} is left out: ${messageOf(error)}`, "TesseraWarning");
+          warn(`the uploaded flow ${name} is left out`, error);
         }
       if ([...this.#uploaded.keys()].some((name) => !kept.has(name))) await this.#install(kept);
     });

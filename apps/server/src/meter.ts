@@ -1,4 +1,4 @@
-import { type Amount, type DailyBudgets, messageOf, TesseraError } from "@tessera/core";
+import { type Amount, type DailyBudgets, TesseraError, warn } from "@tessera/core";
 import type { Budget, FlowBound, RunState, Runs } from "@tessera/graph";
 import type { Key } from "./keys.js";
 import { LocalBudgets } from "./local-budgets.js";
@@ -137,7 +137,7 @@ export class Meter {
 
   async #settle(id: string, spent: Amount | undefined): Promise<void> {
     await this.#budgets.settle(id, spent).catch((thrown) => {
-      process.emitWarning(`what run ${id} spent could not be noted: ${messageOf(thrown)}`, "TesseraWarning");
+      warn(`what run ${id} spent could not be noted`, thrown);
     });
   }
 }

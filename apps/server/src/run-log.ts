@@ -1,4 +1,4 @@
-import { type KeyedChange, type KeyedLog, messageOf, TesseraError } from "@tessera/core";
+import { type KeyedChange, type KeyedLog, TesseraError, warn } from "@tessera/core";
 import type { RunEvent, RunState } from "@tessera/graph";
 import { type PackedRow, packRow, unpackRow } from "./values.js";
 
@@ -121,8 +121,7 @@ const shortOf = (row: PackedRow): PackedRow =>
   Object.fromEntries(Object.entries(row).filter(([, ref]) => !ref.startsWith("#")));
 
 /** Warns that something of a run is lost, and goes on. */
-export const warnLost = (what: string, thrown: unknown): void =>
-  process.emitWarning(`${what}: ${messageOf(thrown)}`, "TesseraWarning");
+export const warnLost = (what: string, thrown: unknown): void => warn(what, thrown);
 
 /** The error for a value that is asked for and not there. */
 export const noValue = (hash: string): TesseraError =>

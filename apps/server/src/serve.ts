@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { messageOf, TesseraError, warn } from "@tessera/core";
 import { defaultRetention, type Retention, type Runs } from "@tessera/graph";
 import type { FastifyInstance } from "fastify";
 import { type BackendOptions, type DatabaseOptions, openFolder } from "./backend.js";
@@ -99,7 +99,7 @@ function keepPruned(runs: Runs, retention: Retention): () => void {
     if (pruning) return;
     pruning = true;
     await runs.prune(retention).catch((thrown) => {
-      process.emitWarning(`runs that ended could not be forgotten: ${messageOf(thrown)}`, "TesseraWarning");
+      warn("runs that ended could not be forgotten", thrown);
     });
     pruning = false;
   };

@@ -1,7 +1,7 @@
 // internal
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { KeyedLog, type LogFiles, messageOf, TesseraError } from "@tessera/core";
+import { KeyedLog, type LogFiles, TesseraError, warn } from "@tessera/core";
 import type { RunEvent, RunState } from "@tessera/graph";
 import { LocalBudgets } from "./local-budgets.js";
 import { RunLog } from "./run-log.js";
@@ -84,7 +84,7 @@ async function importRuns(folder: string, runs: RunLog): Promise<void> {
     } catch (error) {
       if (TesseraError.is(error)) throw error;
       damaged = true;
-      process.emitWarning(`the run ${name} is left out: ${messageOf(error)}`, "TesseraWarning");
+      warn(`the run ${name} is left out`, error);
     }
   }
   if (!damaged) await rm(folder, { recursive: true });

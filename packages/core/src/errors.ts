@@ -208,6 +208,17 @@ export function logLine(thrown: unknown): string {
   return maskSecrets(parts.join("; caused by "));
 }
 
+/** Warns the process of what went wrong beside a run; secrets are covered. */
+export function warn(what: string, thrown?: unknown): void {
+  const text = thrown === undefined ? what : `${what}: ${logLine(thrown)}`;
+  process.emitWarning(maskSecrets(text), "TesseraWarning");
+}
+
+/** Warns the process of the part of a failure that its callers are not told: `errorBody` keeps it from them. */
+export function warnOfUntold(what: string, error: TesseraError): void {
+  if (error.cause !== undefined || errorBody(error).message !== error.message) warn(what, error);
+}
+
 /**
  * The message of anything that was thrown; of a failed check of a schema its first issue, with the place in the value. It
  * never throws, whatever the value does when it is looked at.

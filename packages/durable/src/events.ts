@@ -1,6 +1,8 @@
 // internal
+
 import { randomUUID } from "node:crypto";
 import type { Json } from "@tessera/core";
+import { warn } from "@tessera/core";
 import type { RunEvent } from "@tessera/graph";
 import type { SqlConnection } from "./records.js";
 
@@ -48,7 +50,7 @@ export class EventLog {
         .then(write)
         .catch(write) // of two that came at once the later one goes behind the other
         .then(wrote)
-        .catch((error) => process.emitWarning(`events of run ${run} are lost: ${error}`));
+        .catch((error) => warn(`events of run ${run} are lost`, error));
     };
     const timer = setInterval(flush, flushMs);
     return {

@@ -1,6 +1,6 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { every, messageOf, systemClock, TesseraError } from "@tessera/core";
+import { every, messageOf, systemClock, TesseraError, warn } from "@tessera/core";
 import type { SqlConnection } from "./records.js";
 
 export interface LaunchSettings {
@@ -98,7 +98,7 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
   let beating: Promise<void> | undefined;
   const stop = every(leaseMs / 3, () => {
     beating ??= beat()
-      .catch((error) => process.emitWarning(`a worker's sign of life failed: ${messageOf(error)}`))
+      .catch((error) => warn("a worker's sign of life failed", error))
       .finally(() => {
         beating = undefined;
       });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { errorBody, messageOf, type Spent, systemClock, TesseraError } from "@tessera/core";
+import { errorBody, messageOf, type Spent, systemClock, TesseraError, warnOfUntold } from "@tessera/core";
 import {
   assertSameRun,
   type Budget,
@@ -315,6 +315,7 @@ export class DurableRuns implements Runs {
     } catch (thrown) {
       const error = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
       const spent = working.due();
+      warnOfUntold(`the run ${id} failed`, error);
       end = { status: "failed", error: errorBody(error), ...(spent && { spent }) };
     } finally {
       this.#running.delete(id);

@@ -1,5 +1,5 @@
 // internal
-import { type Cache, flag, messageOf, number, type Records, TesseraError, text } from "@tessera/core";
+import { type Cache, flag, maskSecrets, messageOf, number, type Records, TesseraError, text } from "@tessera/core";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
@@ -87,7 +87,7 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 
 /** Warns the process of what went wrong beside a run. */
 export const warn = (what: string, thrown: unknown): void =>
-  process.emitWarning(`${what}: ${messageOf(thrown)}`, "TesseraWarning");
+  process.emitWarning(maskSecrets(`${what}: ${messageOf(thrown)}`), "TesseraWarning");
 
 /** Calls somebody who only listens; what is thrown, or what a promise is rejected with, becomes a warning. */
 export function tell<T>(who: string, call: () => T): T | undefined {

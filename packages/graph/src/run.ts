@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import {
   type Clock,
   type FlowEvent,
+  maskSecrets,
   type Principal,
   type Sampling,
   type Spent,
@@ -192,7 +193,7 @@ export class Run implements Owner {
     this.warned ??= new Set();
     if (this.warned.has(about)) return;
     this.warned.add(about);
-    process.emitWarning(`${path}: ${message}`, "TesseraWarning");
+    process.emitWarning(maskSecrets(`${path}: ${message}`), "TesseraWarning");
   }
 
   ended(_: number, output: Row): void {

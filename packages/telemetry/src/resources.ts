@@ -17,6 +17,7 @@ import {
   type Resource,
   type Store,
   TesseraError,
+  warn,
 } from "@tessera/core";
 import {
   type Described,
@@ -48,7 +49,7 @@ function quietly<T>(work: () => T, otherwise: T): T {
   try {
     return work();
   } catch (thrown) {
-    process.emitWarning(`a call could not be traced: ${messageOf(thrown)}`, "TesseraWarning");
+    warn("a call could not be traced", thrown);
     return otherwise;
   }
 }

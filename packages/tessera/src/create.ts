@@ -6,13 +6,13 @@ import {
   type Cache,
   didYouMean,
   type Flow,
-  messageOf,
   onAbort,
   type Records,
   type RunRecord,
   sleep,
   systemClock,
   TesseraError,
+  warn,
 } from "@tessera/core";
 import {
   type CompiledFlow,
@@ -175,9 +175,7 @@ export class Tessera<F extends Flows> {
   async #retire(generation: Generation): Promise<void> {
     await generation.drain();
     this.#generations.delete(generation);
-    await generation.host
-      .close()
-      .catch((thrown) => process.emitWarning(`what was replaced could not be closed: ${messageOf(thrown)}`));
+    await generation.host.close().catch((thrown) => warn("what was replaced could not be closed", thrown));
   }
 
   /**

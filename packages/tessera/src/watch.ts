@@ -1,5 +1,5 @@
 import { unwatchFile, watchFile } from "node:fs";
-import { type MaybePromise, messageOf } from "@tessera/core";
+import { type MaybePromise, warn } from "@tessera/core";
 import { Codebase } from "@tessera/indexer";
 import type { Engine } from "@tessera/models";
 import { type OpenedCodebase, openCodebase } from "./codebase.js";
@@ -24,8 +24,7 @@ export interface WatchSettings {
 export function watchCodebase(opened: OpenedCodebase, settings: WatchSettings): () => Promise<void> {
   const { folder } = opened.codebase;
   const { encoder, engine, interval = 1000, changed } = settings;
-  const failed =
-    settings.failed ?? ((error) => process.emitWarning(`the index in ${folder} was not taken in: ${messageOf(error)}`));
+  const failed = settings.failed ?? ((error) => warn(`the index in ${folder} was not taken in`, error));
   let { revision } = opened.codebase;
   let ended = false;
   let work: Promise<void> = Promise.resolve();

@@ -1,4 +1,5 @@
 // internal: loaded where a database is given
+import { warn } from "@tessera/core";
 import { createTables, type SqlConnection } from "@tessera/durable";
 
 /** Counts changes of flows and indexes, so that every process that shares a database sees what another changed. */
@@ -44,7 +45,7 @@ export class SharedRevision {
   every(ms: number, work: () => Promise<void>): () => Promise<void> {
     const timer = setInterval(() => {
       // the next call tries again
-      work().catch((thrown) => process.emitWarning(`flows could not be followed: ${thrown}`, "TesseraWarning"));
+      work().catch((thrown) => warn("flows could not be followed", thrown));
     }, ms);
     timer.unref();
     return async () => {

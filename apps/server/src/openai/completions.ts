@@ -1,6 +1,6 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { type Delta, estimateTokens, messageOf, TesseraError, type Token } from "@tessera/core";
+import { type Delta, estimateTokens, type Token, warnOfUntold } from "@tessera/core";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
 import type { Caller, ChatRequest, ChatTarget } from "./target.js";
@@ -172,9 +172,8 @@ export async function begin(
         yield event([wording.delta("", undefined, finish ?? "stop", said.length, begins)]);
         if (withUsage) yield event([], usageOf(request, said, usage));
       } catch (thrown) {
-        const error = TesseraError.is(thrown)
-          ? thrown
-          : asTesseraError(new Error(messageOf(thrown), { cause: thrown }));
+        const error = asTesseraError(thrown);
+        warnOfUntold(`the answer of "${model}" broke off`, error);
         yield `data: ${JSON.stringify(openAiError(error))}\n\n`;
       }
       yield "data: [DONE]\n\n";

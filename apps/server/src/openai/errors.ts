@@ -1,5 +1,5 @@
 // internal
-import { type ErrorCode, TesseraError } from "@tessera/core";
+import { type ErrorCode, errorBody, logLine, TesseraError } from "@tessera/core";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { asTesseraError, statusOf as httpStatusOf } from "../errors.js";
@@ -37,11 +37,12 @@ const codes: Partial<Record<ErrorCode, string>> = {
 
 export function openAiError(error: TesseraError): OpenAiError {
   const status = statusOf(error);
+  const { message, hint, path } = errorBody(error);
   return {
     error: {
-      message: error.hint === undefined ? error.message : `${error.message}; ${error.hint}`,
+      message: hint === undefined ? message : `${message}; ${hint}`,
       type: types[status] ?? (status < 500 ? "invalid_request_error" : "server_error"),
-      param: /^body\.(.+)$/.exec(error.path ?? "")?.[1] ?? null,
+      param: /^body\.(.+)$/.exec(path ?? "")?.[1] ?? null,
       code: codes[error.code] ?? error.code.toLowerCase(),
     },
   };
@@ -55,6 +56,7 @@ export function sendError(thrown: unknown, reply: FastifyReply): FastifyReply {
   const error = asTesseraError(thrown);
   if (error.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterMs / 1000));
   const status = statusOf(thrown);
+  if (status >= 500) reply.log.error({ code: error.code, cause: logLine(thrown) }, "failed");
   if (status === 401) reply.header("www-authenticate", "Bearer");
   return reply.code(status).type("application/json; charset=utf-8").send(openAiError(error));
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { TesseraError } from "../errors.js";
+import { TesseraError, warn } from "../errors.js";
 import { AppendLog, type AppendLogOptions, entryBytes, type Place } from "./append-log.js";
 
 /** One change of a keyed log. */
@@ -320,7 +320,7 @@ export class KeyedLog {
     if (this.#compacting || this.#closed || !this.#isDue) return;
     this.#compacting = this.#compact()
       .catch((error) => {
-        if (!this.#closed) process.emitWarning(`a log could not be compacted: ${String(error)}`, "TesseraWarning");
+        if (!this.#closed) warn("a log could not be compacted", error);
       })
       .finally(() => {
         this.#compacting = undefined;
