@@ -152,6 +152,7 @@ languageModelOptions(
   )
   .option("--otlp-content", "with texts: queries, passages, prompts and answers")
   .option("--origin <origin>", "pages of this origin may call; none by default", collect)
+  .option("--trust-proxy <address>", "a proxy, or a network of them, whose X-Forwarded-For is believed", collect)
   .action(
     action((terminal, options: Omit<ServeCommandOptions, "signal">) =>
       serve(terminal, { ...options, signal: stop.signal }),
@@ -166,6 +167,7 @@ keys
   .option("--group <name>", "a group of the principal", collect)
   .option("--scope <scope>", "run (the default), flows, indexes, operate", collect)
   .option("--flow <name>", "a flow that it may run; all by default", collect)
+  .option("--index <name>", "an index that it may use; all by default", collect)
   .option("--requests-per-minute <number>")
   .option("--concurrency <number>", "runs at once")
   .option("--calls-per-day <number>", "model calls")

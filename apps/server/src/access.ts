@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Key, KeyRing, Scope } from "./keys.js";
 import type { Meter } from "./meter.js";
 import { methodsByAddress, sendShaped } from "./refusals.js";
+import type { Strangers } from "./strangers.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -11,15 +12,22 @@ declare module "fastify" {
   }
 }
 
+interface Gate {
+  readonly keys: KeyRing;
+  readonly meter: Meter;
+  readonly strangers: Strangers;
+}
+
 /** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
-export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: Meter): void {
+export function closedByDefault(server: FastifyInstance, { keys, meter, strangers }: Gate): void {
   server.decorateRequest("key", null as unknown as Key);
-  /** @throws TesseraError where the request is refused */
   const admit = (request: FastifyRequest, key: Key | undefined, scope: Scope | "none"): void => {
-    if (!key)
+    if (!key) {
+      strangers.request(request.ip);
       throw new TesseraError("UNAUTHENTICATED", "this address needs a key", {
         hint: "send `Authorization: Bearer tsr_…`; `tessera keys create` makes one",
       });
+    }
     meter.request(key);
     if (scope !== "none" && !key.scopes.includes(scope))
       throw new TesseraError("FORBIDDEN", `the key lacks the scope "${scope}"`, {
@@ -30,8 +38,12 @@ export function closedByDefault(server: FastifyInstance, keys: KeyRing, meter: M
   /** Nothing where it is admitted already: a promise costs as much as the rest of it. */
   const check = (request: FastifyRequest): Promise<void> | undefined => {
     // what says nothing about itself is for those who run things; an address that is none is told from none
-    const { scope = request.is404 ? "none" : "run" } = request.routeOptions.config ?? {};
-    if (scope === "open") return undefined;
+    const { scope = request.is404 ? "none" : "run", probe } = request.routeOptions.config ?? {};
+    if (scope === "open") {
+      // those who look after the service may ask how it is whatever others do
+      if (!probe) strangers.request(request.ip);
+      return undefined;
+    }
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
     const known = token === undefined ? undefined : keys.known(token);
     if (token === undefined || known) return void admit(request, known, scope);

@@ -1,7 +1,8 @@
 // internal
-import { TesseraError } from "@tessera/core";
+import { errorBody, TesseraError } from "@tessera/core";
 import type { Runs } from "@tessera/graph";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { statuses } from "./errors.js";
 
 /** Who waits for an answer, until it is whole. Costs nothing but its listener on the connection, which all share. */
 export class Client {
@@ -36,10 +37,16 @@ export class Client {
     client.#left();
   }
 
-  #left(): void {
+  /** Ends what works for the client of an answer, which gets no more of it. */
+  static end({ raw: { socket } }: FastifyRequest, reply: FastifyReply, reason: TesseraError): void {
+    for (const client of waitingOn.get(socket) ?? []) if (client.reply === reply) client.#left(reason);
+    refuse(reply, reason);
+  }
+
+  #left(reason = leftError()): void {
     if (this.reply.raw.writableFinished) return;
     this.gone = true;
-    this.#controller?.abort(leftError());
+    this.#controller?.abort(reason);
     this.#leave?.();
   }
 
@@ -74,6 +81,19 @@ function clientsLeft(this: object): void {
 /** Aborts when the client goes before it has its whole answer; at once where it has gone already. */
 export const clientSignal = (request: FastifyRequest, reply: FastifyReply): AbortSignal =>
   new Client(request, reply).signal;
+
+/** Ends an answer under way: one that has begun is cut off, and in place of another one stands why. */
+function refuse(reply: FastifyReply, reason: TesseraError): void {
+  const { raw } = reply;
+  if (reply.sent || raw.headersSent) {
+    raw.destroy();
+    return;
+  }
+  reply.hijack();
+  const body = JSON.stringify(errorBody(reason));
+  raw.writeHead(statuses[reason.code], { "content-type": "application/json; charset=utf-8", connection: "close" });
+  raw.end(body);
+}
 
 /** Cancels a run that nobody else will ask for when its client goes, or has gone; what is returned ends this. */
 export function endWith(signal: AbortSignal, runs: Pick<Runs, "cancel">, id: string): () => void {

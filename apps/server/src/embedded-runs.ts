@@ -10,6 +10,7 @@ import {
   type LaunchOptions,
   type Retention,
   type RunEvent,
+  type RunQuery,
   type RunRequest,
   type RunState,
   type Runs,
@@ -204,13 +205,16 @@ export class EmbeddedRuns implements Runs {
     return this.#live.get(id)?.state ?? this.log?.get(id);
   }
 
-  async list({ principal, limit }: { principal?: string | undefined; limit: number }): Promise<RunState[]> {
+  async list({ principal, flows, limit }: RunQuery): Promise<RunState[]> {
     const ids = this.#summaries()
       .filter((summary) => principal === undefined || summary.principal === principal)
-      .sort((a, b) => (a.started < b.started ? 1 : -1))
-      .slice(0, limit);
+      .sort((a, b) => (a.started < b.started ? 1 : -1));
     const short = (id: string) => this.#live.get(id)?.state ?? this.log?.get(id, { long: false });
-    return (await Promise.all(ids.map(({ id }) => short(id)))).filter((state) => state !== undefined);
+    const found: RunState[] = [];
+    for (let at = 0; at < ids.length && found.length < limit; at += limit)
+      for (const state of await Promise.all(ids.slice(at, at + limit).map(({ id }) => short(id))))
+        if (state && (!flows || flows.includes(state.flow))) found.push(state);
+    return found.slice(0, limit);
   }
 
   /** Every run there is, without its input and output. */

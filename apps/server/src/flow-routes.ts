@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { inputSchema } from "./library.js";
 import { ownerOf } from "./owners.js";
-import { assertMay, assertMayWrite, may } from "./rights.js";
+import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
 import { named, type Service, writing } from "./server.js";
 
 const described = (flow: FlowHandle, uploaded: boolean) => ({
@@ -48,7 +48,10 @@ export function flowRoutes(server: FastifyInstance, service: Service): void {
             assertMay(key, { to: "change", flow: name, owner: await ownerOf(owners, "flow", name, isThere) });
             if (!isThere) await owners.note("flow", name, key.principal.id);
           },
-          compiled: (flow) => assertMayWrite(key, { ...writing(service), flow, isUploaded: true }),
+          async compiled(flow) {
+            assertMayUse(key, flow, writing(service).indexOf);
+            await assertMayWrite(key, { ...writing(service), flow, isUploaded: true });
+          },
         },
       );
       return reply.code(isNew ? 201 : 200).send(await describe(name));

@@ -10,7 +10,9 @@ const fresh = 1000; // milliseconds in which an answer holds: those who ask with
 
 /** Whether the process answers, and whether it could run flows: what they need is asked, the database and models too. */
 export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, checks: Checks): void {
-  server.get("/healthz", { config: { scope: "open", summary: "whether the process answers" } }, () => ({ ok: true }));
+  server.get("/healthz", { config: { scope: "open", probe: true, summary: "whether the process answers" } }, () => ({
+    ok: true,
+  }));
 
   let asked = Number.NEGATIVE_INFINITY;
   let answer: Promise<TesseraError | undefined> | undefined;
@@ -26,12 +28,16 @@ export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, check
         });
       },
     );
-  server.get("/readyz", { config: { scope: "open", summary: "whether flows can run" } }, async (request, reply) => {
-    if (!answer || performance.now() - asked > fresh) {
-      asked = performance.now();
-      answer = look();
-    }
-    const error = await answer;
-    return error ? sendError(error, request, reply) : { ok: true };
-  });
+  server.get(
+    "/readyz",
+    { config: { scope: "open", probe: true, summary: "whether flows can run" } },
+    async (request, reply) => {
+      if (!answer || performance.now() - asked > fresh) {
+        asked = performance.now();
+        answer = look();
+      }
+      const error = await answer;
+      return error ? sendError(error, request, reply) : { ok: true };
+    },
+  );
 }

@@ -18,18 +18,25 @@ const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(
 export function indexRoutes(server: FastifyInstance, { library, owners }: Service, indexes: Indexes): void {
   /** The index of a name, for a key that may change it. @throws TesseraError FORBIDDEN, NOT_FOUND */
   const changing = async (key: Key, name: string): Promise<ServedIndex> => {
+    assertMay(key, { to: "see", index: name });
     const index = indexes.get(name);
     assertMay(key, { to: "change", index: name, owner: await ownerOf(owners, "index", name, true) });
     return index;
   };
+  const seeing = (key: Key, name: string): ServedIndex => {
+    assertMay(key, { to: "see", index: name });
+    return indexes.get(name);
+  };
   const config = (summary: string) => ({ scope: "indexes" as const, summary });
-  server.get("/indexes", { config: config("the indexes") }, async () => ({
-    indexes: await Promise.all(indexes.all.map((index) => index.statistics())),
+  server.get("/indexes", { config: config("the indexes that the key is for") }, async ({ key }) => ({
+    indexes: await Promise.all(
+      indexes.all.filter(({ name }) => may(key, { to: "see", index: name })).map((index) => index.statistics()),
+    ),
   }));
   server.get<Named>(
     "/indexes/:name",
     { schema: { params: named }, config: config("the statistics of an index") },
-    async ({ params: { name } }) => indexes.get(name).statistics(),
+    async ({ key, params: { name } }) => seeing(key, name).statistics(),
   );
   server.put<Named>(
     "/indexes/:name",
@@ -83,7 +90,7 @@ export function indexRoutes(server: FastifyInstance, { library, owners }: Servic
     "/indexes/:name/search",
     { schema: { params: named, body: search }, config: config("search by words, as the key's principal") },
     async ({ key, params: { name }, body: { query: text, top } }) => ({
-      hits: z.array(hit).parse(await indexes.get(name).search({ text, top, principal: key.principal })),
+      hits: z.array(hit).parse(await seeing(key, name).search({ text, top, principal: key.principal })),
     }),
   );
 }

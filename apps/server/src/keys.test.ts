@@ -14,7 +14,8 @@ beforeEach(() => {
 });
 afterEach(() => removeFolder(folder));
 
-const fileOf = () => JSON.parse(readFileSync(join(folder, "keys.json"), "utf8")) as { id: string; hash: string }[];
+const fileOf = () =>
+  (JSON.parse(readFileSync(join(folder, "keys.json"), "utf8")) as { keys: { id: string; hash: string }[] }).keys;
 
 /** A process of its own with a ring on the folder. */
 function elsewhere(program: string) {
@@ -91,7 +92,7 @@ describe("KeyRing", () => {
       "tsr_",
     ])
       expect(await ring.verify(wrong)).toBeUndefined();
-    writeFileSync(join(folder, "pepper"), "00".repeat(32));
+    writeFileSync(join(folder, "pepper"), "00".repeat(32)); // of the first layout, without a checksum
     expect(await (await KeyRing.open(folder)).verify(token)).toBeUndefined();
   });
 
@@ -118,6 +119,37 @@ describe("KeyRing", () => {
     const refused = await KeyRing.open(folder).catch((error) => error);
     expect(refused).toMatchObject({ code: "STORE_FAILED", path });
     expect(refused.hint).toContain("keys.json");
+  });
+
+  // E-16 and E-18 of the fault book: a digit that was changed refused every key, or changed one
+  it.each(["pepper", "keys.json"])("finds every flipped bit of %s, and names the file", async (name) => {
+    await (await KeyRing.open(folder)).create({ name: "a", principal: { id: "ann" } });
+    const path = join(folder, name);
+    const whole = readFileSync(path);
+    const passed: number[] = [];
+    for (let byte = 0; byte < whole.length; byte++) {
+      const damaged = Buffer.from(whole);
+      damaged[byte]! ^= 1 << (byte % 7);
+      writeFileSync(path, damaged);
+      const ring = await KeyRing.open(folder).catch((error) => error);
+      if (ring.code !== "STORE_FAILED" || ring.path !== path) passed.push(byte);
+    }
+    // between the values of JSON, and at the end, a blank may be another one
+    const changed = passed.filter((byte) => /\S/.test(String.fromCharCode(whole[byte]!)));
+    expect(changed).toEqual([]);
+  });
+
+  it("reads files of the first layout, and seals them", async () => {
+    const { token } = await (await KeyRing.open(folder)).create({ name: "a" });
+    const [pepper] = readFileSync(join(folder, "pepper"), "utf8").split("\n");
+    writeFileSync(join(folder, "pepper"), pepper!);
+    writeFileSync(join(folder, "keys.json"), JSON.stringify(fileOf()));
+    const ring = await KeyRing.open(folder);
+    expect(await ring.verify(token)).toBeDefined();
+    expect(readFileSync(join(folder, "pepper"), "utf8").trim().split("\n")).toHaveLength(2);
+    await ring.create({ name: "b" });
+    expect(fileOf()).toHaveLength(2);
+    expect(await (await KeyRing.open(folder)).verify(token)).toBeDefined();
   });
 
   it("has no principal that is called as a group is, nor a group as a principal", async () => {

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TesseraError, WriterLock } from "@tessera/core";
+import { sha256, TesseraError, WriterLock } from "@tessera/core";
 import { z } from "zod";
 
 /** What a key may do besides reading what flows there are: run them, change them, manage indexes, see all runs and metrics. */
@@ -28,6 +28,8 @@ const key = z.strictObject({
   scopes: z.array(z.enum(scopes)),
   /** The flows that it may run; all without it. */
   flows: z.array(z.string()).optional(),
+  /** The indexes that it may use; all without it. */
+  indexes: z.array(z.string()).optional(),
   limits,
   created: z.string(),
   revoked: z.string().optional(),
@@ -40,6 +42,7 @@ export interface KeyRequest {
   readonly principal?: Key["principal"] | undefined;
   readonly scopes?: readonly Scope[] | undefined;
   readonly flows?: readonly string[] | undefined;
+  readonly indexes?: readonly string[] | undefined;
   readonly limits?: z.input<typeof limits> | undefined;
 }
 
@@ -90,6 +93,8 @@ async function awaitLock(folder: string): Promise<WriterLock> {
     }
 }
 
+const sealedPepper = (pepper: string): string => `${pepper}\n${sha256(pepper)}\n`;
+
 /** @throws TesseraError STORE_FAILED where it is none: every key would be refused, and nobody could say why. */
 async function readPepper(path: string): Promise<Buffer> {
   const text = await readFile(path, "utf8").catch((cause) => {
@@ -99,11 +104,32 @@ async function readPepper(path: string): Promise<Buffer> {
       cause,
     });
   });
-  if (/^[0-9a-f]{64}\n?$/.test(text)) return Buffer.from(text.trim(), "hex");
-  throw new TesseraError("STORE_FAILED", `the pepper of the keys is damaged: ${path} holds no 64 hexadecimal digits`, {
+  // the second line is the checksum of the first; files of the first layout have none
+  const [, pepper, sum] = /^([0-9a-f]{64})(?:\n([0-9a-f]{64}))?\n?$/.exec(text) ?? [];
+  if (pepper !== undefined && (sum === undefined || sum === sha256(pepper))) {
+    // where it cannot be written it is as good without
+    if (sum === undefined) await writeSecret(path, sealedPepper(pepper), { replace: true }).catch(() => {});
+    return Buffer.from(pepper, "hex");
+  }
+  const why = pepper === undefined ? "holds no 64 hexadecimal digits" : "was changed: its checksum differs";
+  throw new TesseraError("STORE_FAILED", `the pepper of the keys is damaged: ${path} ${why}`, {
     path,
     hint: "put it back from a copy, or move it and keys.json away and make new keys",
   });
+}
+
+const sealed = z.strictObject({ keys: z.array(z.unknown()), sum: z.string() });
+
+const sealedKeys = (keys: readonly Key[]): string =>
+  JSON.stringify({ keys, sum: sha256(JSON.stringify(keys)) }, undefined, 2);
+
+/** The keys of a file. One of the first layout is a bare list without a checksum; it is sealed by the next change. */
+function readKeys(text: string): Key[] {
+  const value: unknown = JSON.parse(text);
+  if (Array.isArray(value)) return z.array(key).parse(value);
+  const { keys, sum } = sealed.parse(value);
+  if (sum !== sha256(JSON.stringify(keys))) throw new Error("its checksum differs");
+  return z.array(key).parse(keys);
 }
 
 /**
@@ -121,6 +147,7 @@ export class KeyRing {
     string,
     { readonly key: Key; readonly keys: ReadonlyMap<string, Key>; readonly at: number }
   >();
+  readonly #listeners = new Set<(id: string) => void>();
   #changes: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -135,7 +162,7 @@ export class KeyRing {
     const isNew = !existsSync(path);
     // of several processes that begin at once, the first one's pepper holds
     if (isNew && !existsSync(join(folder, "keys.json")))
-      await writeSecret(path, randomBytes(32).toString("hex"), { replace: false });
+      await writeSecret(path, sealedPepper(randomBytes(32).toString("hex")), { replace: false });
     const ring = new KeyRing(folder, await readPepper(path));
     await ring.#refresh();
     return ring;
@@ -151,8 +178,8 @@ export class KeyRing {
     const seen = found ? `${found.mtimeNs} ${found.ino} ${found.size}` : "none";
     if (seen === this.#seen) return;
     try {
-      const keys = found ? z.array(key).parse(JSON.parse(await readFile(this.#path, "utf8"))) : [];
-      this.#keys = new Map(keys.map((one) => [one.id, one]));
+      const keys = found ? readKeys(await readFile(this.#path, "utf8")) : [];
+      this.#take(new Map(keys.map((one) => [one.id, one])));
       this.#seen = seen;
     } catch (cause) {
       throw new TesseraError("STORE_FAILED", `the keys cannot be read: ${this.#path} is damaged`, {
@@ -160,6 +187,27 @@ export class KeyRing {
         cause,
       });
     }
+  }
+
+  /** Tells of the keys that are valid no more. */
+  #take(keys: Map<string, Key>): void {
+    const before = this.#keys;
+    this.#keys = keys;
+    for (const [id, { revoked }] of before) {
+      const now = keys.get(id);
+      if (!revoked && (!now || now.revoked)) for (const listener of this.#listeners) listener(id);
+    }
+  }
+
+  /** Calls a listener with the id of each key that is revoked or gone; what is returned ends it. */
+  onRevoked(listener: (id: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Looks whether another process has changed the keys. @throws TesseraError STORE_FAILED where they are damaged. */
+  look(): Promise<void> {
+    return this.#refresh();
   }
 
   #hash(secret: string): Buffer {
@@ -175,8 +223,8 @@ export class KeyRing {
         const keys = new Map(this.#keys);
         const value = work(keys);
         lock.assertHeld();
-        await writeSecret(this.#path, JSON.stringify([...keys.values()], undefined, 2), { replace: true });
-        this.#keys = keys;
+        await writeSecret(this.#path, sealedKeys([...keys.values()]), { replace: true });
+        this.#take(keys);
         return value;
       } finally {
         await lock.release();
@@ -197,6 +245,7 @@ export class KeyRing {
       principal: request.principal ?? { id: `key:${id}` },
       scopes: request.scopes ?? ["run"],
       ...(request.flows && { flows: request.flows }),
+      ...(request.indexes && { indexes: request.indexes }),
       limits: limits.parse(request.limits ?? {}),
       created: new Date().toISOString(),
     });

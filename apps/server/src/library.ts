@@ -7,6 +7,7 @@ import {
   type PortType,
   parseDocument,
   required,
+  sha256,
   TesseraError,
   warn,
 } from "@tessera/core";
@@ -44,7 +45,7 @@ export const inputSchema = ({ input }: FlowDocument) => ({
 
 /** Keeps uploaded flows. */
 export interface FlowStorage {
-  /** The documents as they are kept, by name; one that is no JSON as its text. */
+  /** The documents as they are kept, by name; for one that is damaged the error that says so. */
   read(): Promise<ReadonlyMap<string, unknown>>;
   write(document: FlowDocument): Promise<void>;
   remove(name: string): Promise<void>;
@@ -58,8 +59,8 @@ export function folderFlows(folder: string, assertHeld: () => Promise<void> = as
       const found = new Map<string, unknown>();
       for (const file of await readdir(folder).catch(() => [])) {
         if (!file.endsWith(".json")) continue;
-        const text = await readFile(join(folder, file), "utf8");
-        found.set(file.slice(0, -".json".length), jsonOrText(text));
+        const path = join(folder, file);
+        found.set(file.slice(0, -".json".length), openedFlow(await readFile(path, "utf8"), path));
       }
       return found;
     },
@@ -67,7 +68,7 @@ export function folderFlows(folder: string, assertHeld: () => Promise<void> = as
       await assertHeld();
       await mkdir(folder, { recursive: true });
       const path = pathOf(document.name);
-      await writeFile(`${path}.draft`, JSON.stringify(document, undefined, 2));
+      await writeFile(`${path}.draft`, sealedFlow(document));
       await rename(`${path}.draft`, path);
     },
     async remove(name) {
@@ -77,13 +78,27 @@ export function folderFlows(folder: string, assertHeld: () => Promise<void> = as
   };
 }
 
-export const jsonOrText = (text: string): unknown => {
+/** An uploaded flow as it is kept: the document with its checksum. */
+export const sealedFlow = (document: FlowDocument): string =>
+  JSON.stringify({ document, sum: sha256(JSON.stringify(document)) }, undefined, 2);
+
+/** The document of what is kept; of the first layout it is the whole. What is damaged gives the error that says so. */
+export function openedFlow(text: string, path: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    if (!isSealed(value)) return value;
+    if (value.sum === sha256(JSON.stringify(value.document))) return value.document;
   } catch {
-    return text;
+    // said below
   }
-};
+  return new TesseraError("RECORD_CORRUPT", "the uploaded flow was changed or cut: its checksum differs", {
+    path,
+    hint: "put it back from a copy, or upload the flow again",
+  });
+}
+
+const isSealed = (value: unknown): value is { readonly document: unknown; readonly sum: unknown } =>
+  typeof value === "object" && value !== null && "sum" in value && "document" in value;
 
 /** What is asked of an upload besides that it compiles. */
 export interface UploadChecks {
@@ -113,6 +128,7 @@ export class Library {
       const before = new Map(this.#uploaded);
       for (const [name, value] of (await this.storage?.read()) ?? [])
         try {
+          if (TesseraError.is(value)) throw value;
           const document = parseDocument(value);
           assertNotAmbient(document, this.tessera.operators);
           kept.set(name, document);

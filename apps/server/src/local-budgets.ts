@@ -7,9 +7,8 @@ import {
   type Reservation,
 } from "@tessera/core";
 
-interface Spending extends Amount {
-  readonly day: string;
-}
+/** By day (UTC), the latest ones: a clock that goes back over midnight finds the day as it was. */
+type Spending = Readonly<Record<string, Amount>>;
 interface Reserved {
   readonly account: string;
   readonly set: Amount;
@@ -21,6 +20,12 @@ const nothing: Amount = { calls: 0, tokens: 0 };
 const sum = (a: Amount, b: Amount): Amount => ({ calls: a.calls + b.calls, tokens: a.tokens + b.tokens });
 const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
+const daysKept = 8;
+
+/** The first layout kept one day: `{day, calls, tokens}`. */
+const daysOf = ({ day, calls, tokens, ...days }: { [day: string]: unknown }): Spending =>
+  typeof day === "string" ? { [day]: { calls, tokens } as Amount } : (days as Spending);
+
 /**
  * Budgets of one process: in memory, or in the log of a service, where "spent/<account>" is what an account has spent on a
  * day and "reserved/<run>" what is set aside. A reservation counts once it would survive a crash.
@@ -30,15 +35,26 @@ export class LocalBudgets implements DailyBudgets {
   readonly #reserved = new Map<string, Reserved>();
   #log: KeyedLog | undefined;
 
-  constructor(private readonly now: () => number = Date.now) {}
+  /**
+   * @param now the wall clock in milliseconds, for days
+   * @param elapsed a clock for intervals, in milliseconds; the monotonic one by default
+   */
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly elapsed: () => number = () => performance.now(),
+  ) {}
 
   /** Takes what the log holds when it is opened. */
   replay(key: string, value: Buffer | undefined): void {
     const [, kind, name = ""] = /^(spent|reserved)\/(.*)$/s.exec(key) ?? [];
     if (kind === undefined) return;
     const kept: Map<string, unknown> = kind === "spent" ? this.#spent : this.#reserved;
-    if (value) kept.set(name, JSON.parse(value.toString()));
-    else kept.delete(name);
+    if (!value) kept.delete(name);
+    else {
+      const read = JSON.parse(value.toString());
+      // who made a reservation that was there at the start is dead; clocks may have been set meanwhile
+      kept.set(name, kind === "spent" ? daysOf(read) : { ...read, made: Number.NEGATIVE_INFINITY });
+    }
   }
 
   writeTo(log: KeyedLog): this {
@@ -48,8 +64,7 @@ export class LocalBudgets implements DailyBudgets {
 
   /** What an account has spent today. */
   #spentToday(account: string): Amount {
-    const spent = this.#spent.get(account);
-    return spent?.day === this.#today() ? spent : nothing;
+    return this.#spent.get(account)?.[this.#today()] ?? nothing;
   }
 
   #today(): string {
@@ -64,7 +79,7 @@ export class LocalBudgets implements DailyBudgets {
     const left = (kind: "calls" | "tokens") => (perDay[kind] ?? Number.POSITIVE_INFINITY) - used[kind];
     const set = granted(most, { calls: left("calls"), tokens: left("tokens") });
     if (!set) return undefined;
-    const reserved = { account, set, before, made: this.now() };
+    const reserved = { account, set, before, made: this.elapsed() };
     this.#reserved.set(run, reserved);
     try {
       await this.#log?.commit([{ put: `reserved/${run}`, value: bytesOf(reserved) }]);
@@ -83,15 +98,15 @@ export class LocalBudgets implements DailyBudgets {
     const charged = spent
       ? { calls: Math.max(0, spent.calls - before.calls), tokens: Math.max(0, spent.tokens - before.tokens) }
       : set;
-    const { calls, tokens } = sum(this.#spentToday(account), charged);
-    const total: Spending = { day: this.#today(), calls, tokens };
+    const days = { ...this.#spent.get(account), [this.#today()]: sum(this.#spentToday(account), charged) };
+    const total: Spending = Object.fromEntries(Object.entries(days).sort().slice(-daysKept));
     this.#spent.set(account, total);
     const changes: KeyedChange[] = [{ delete: `reserved/${run}` }, { put: `spent/${account}`, value: bytesOf(total) }];
     await this.#log?.commit(changes);
   }
 
   async open(account: string, ms: number): Promise<string[]> {
-    const since = this.now() - ms;
+    const since = this.elapsed() - ms;
     return [...this.#reserved].filter(([, one]) => one.account === account && one.made <= since).map(([run]) => run);
   }
 }

@@ -78,7 +78,10 @@ describe("the budget of a day", () => {
 
   it("gets back what runs set aside whose process died, and charges what they had spent", async () => {
     let now = Date.parse("2026-01-01T12:00:00Z");
-    const budgets = new LocalBudgets(() => now);
+    const budgets = new LocalBudgets(
+      () => now,
+      () => now,
+    );
     const states: Record<string, object> = {
       ended: { status: "interrupted", spent: { calls: 1, tokens: 5 } },
       still: { status: "running" },

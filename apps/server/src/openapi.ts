@@ -7,6 +7,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** What a key needs; "none": any key; "open": no key. */
     scope?: Scope | "none" | "open";
+    /** Asked by whoever looks after the service: not limited. */
+    probe?: boolean;
     summary?: string;
     /** The shape of its errors; "Error" by default. */
     errors?: "Error" | "OpenAiError";

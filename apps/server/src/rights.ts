@@ -29,7 +29,7 @@ function refusedOwner(key: Key, what: string, path: string, owner: Owner): Tesse
 
 /**
  * Whether a key may do something: the one place that is asked, at every route. `undefined` where it may, else the error.
- * A flow that a key is not for is refused in the same words whether there is one or not; a run that it may not see is not
+ * A flow or an index that a key is not for is refused in the same words whether there is one or not; a run that it may not see is not
  * there.
  */
 export function refusal(key: Key, deed: Deed): TesseraError | undefined {
@@ -49,6 +49,7 @@ export function refusal(key: Key, deed: Deed): TesseraError | undefined {
     return hasOneOf(key, "run", "flows", "operate") ? undefined : lacks("run", flow);
   }
   const { index } = deed;
+  if (key.indexes && !key.indexes.includes(index)) return forbidden(`the key is not for the index "${index}"`, index);
   if (!hasOneOf(key, "indexes")) return lacks("indexes", index);
   return deed.to === "change" ? refusedOwner(key, "index", index, deed.owner) : undefined;
 }
@@ -62,6 +63,21 @@ export const may = (key: Key, deed: Deed): boolean => refusal(key, deed) === und
 export function assertMay(key: Key, deed: Deed): void {
   const refused = refusal(key, deed);
   if (refused) throw refused;
+}
+
+/** A key that is limited to some indexes runs and uploads no flow that names another one. @throws TesseraError FORBIDDEN */
+export function assertMayUse(
+  { indexes }: Key,
+  flow: Pick<CompiledFlow, "resources">,
+  indexOf: (store: string) => string | undefined,
+): void {
+  if (!indexes) return;
+  for (const path of flow.resources) {
+    const [kind, name = ""] = path.split(/\/(.*)/s);
+    const index = kind === "store" ? indexOf(name) : undefined;
+    if (index !== undefined && !indexes.includes(index))
+      throw forbidden(`the key is not for the index "${index}", which the flow names`, path);
+  }
 }
 
 /** What a flow can write, as far as the service knows it. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { type Sampling, sha256, TesseraError } from "@tessera/core";
-import { type Budget, type RunState, type Runs, resumed } from "@tessera/graph";
+import { type Budget, type RunState, resumed } from "@tessera/graph";
 import type { FlowHandle } from "@tessera/tessera";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -9,7 +9,7 @@ import { Client, clientSignal, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
-import { assertMay, assertMayWrite, may } from "./rights.js";
+import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
 import { named, type Service, writing } from "./server.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
@@ -43,6 +43,7 @@ async function flowToRun(service: Service, key: Key, name: string): Promise<Flow
   const { library } = service;
   assertMay(key, { to: "run", flow: name });
   const flow = await library.flow(name);
+  assertMayUse(key, flow, writing(service).indexOf);
   if (flow.writes.length > 0)
     await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
   return flow;
@@ -61,7 +62,7 @@ export async function startRun(service: Service, key: Key, asked: Asked): Promis
   const begin = async (known?: RunState) => {
     signal?.throwIfAborted();
     const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });
-    return leased(runs, id, lease, () => runs.start({ ...request, budget: lease.budget }));
+    return leased(service, key, { id, lease }, () => runs.start({ ...request, budget: lease.budget }));
   };
   if (idempotencyKey === undefined) return begin();
   // of requests that come together the first one begins the run; the others find it, and take no place of their own
@@ -72,13 +73,24 @@ export async function startRun(service: Service, key: Key, asked: Asked): Promis
   });
 }
 
-/** Begins something under a lease, which is given back when the run has ended, or did not begin. */
-async function leased(runs: Runs, id: string, lease: Lease, begin: () => Promise<RunState>): Promise<RunState> {
+/** Begins something under a lease, which is given back when the run has ended, or did not begin. It ends with its key. */
+async function leased(
+  { runs, revocations }: Service,
+  key: Key,
+  { id, lease }: { readonly id: string; readonly lease: Lease },
+  begin: () => Promise<RunState>,
+): Promise<RunState> {
   try {
     const state = await begin();
+    // one that has ended meanwhile cannot be cancelled, and need not be
+    const forget = revocations.add(key.id, () => void runs.cancel(id).catch(() => {}));
+    const release = (spent?: RunState["spent"]) => {
+      forget();
+      return lease.release(spent);
+    };
     void runs.settled(id).then(
-      ({ spent }) => lease.release(spent),
-      () => lease.release(),
+      ({ spent }) => release(spent),
+      () => release(),
     );
     return state;
   } catch (error) {
@@ -102,7 +114,7 @@ function resumeRun(service: Service, key: Key, id: string, larger: Budget | unde
     const { bound } = await flowToRun(service, key, state.flow);
     const budget = larger ?? state.asked ?? state.budget;
     const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
-    return leased(runs, id, lease, () => runs.resume(id, lease.budget));
+    return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget));
   });
 }
 
@@ -196,10 +208,10 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
     async ({ key, query }) => {
       const all = await runs.list({
         principal: key.scopes.includes("operate") ? undefined : key.principal.id,
-        // of a key for some flows those of others are left out
-        limit: key.flows ? 1000 : query.limit,
+        flows: key.flows,
+        limit: query.limit,
       });
-      const seen = all.filter((run) => may(key, { to: "see", run })).slice(0, query.limit);
+      const seen = all.filter((run) => may(key, { to: "see", run }));
       return { runs: seen.map(({ id, flow, status, started, ended }) => ({ id, flow, status, started, ended })) };
     },
   );

@@ -4,10 +4,17 @@ import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
 import type { Runs } from "@tessera/graph";
 import type { Checks } from "@tessera/tessera";
-import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, LogController } from "fastify";
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  LogController,
+} from "fastify";
 import { z } from "zod";
 import { closedByDefault } from "./access.js";
 import { limitBodies } from "./bodies.js";
+import { Client } from "./client.js";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
@@ -26,7 +33,9 @@ import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
 import { LocalOwners, type Owners, ownerOf } from "./owners.js";
 import { requestLimits } from "./refusals.js";
+import { Revocations } from "./revocations.js";
 import { runRoutes } from "./run-routes.js";
+import { type StrangerSettings, Strangers } from "./strangers.js";
 import { tooDeep, validated } from "./validate.js";
 
 export interface ServerOptions {
@@ -60,6 +69,13 @@ export interface ServerOptions {
   readonly closeWithin?: number;
   /** Origins whose pages may call; none by default. */
   readonly origins?: readonly string[];
+  /** Limits of requests without a valid key, by the address that they come from. */
+  readonly strangers?: StrangerSettings | undefined;
+  /**
+   * The addresses, or networks as "10.0.0.0/8", of proxies whose `X-Forwarded-For` says where a request comes from. Without
+   * them that header is not looked at, since anybody may send it.
+   */
+  readonly trustProxy?: readonly string[] | undefined;
   readonly logger?: FastifyServerOptions["logger"];
 }
 
@@ -72,6 +88,7 @@ export interface Service {
   readonly starts: InTurn;
   readonly owners: Owners;
   readonly indexes: Indexes | undefined;
+  readonly revocations: Revocations;
 }
 
 /** What the service knows of what a flow writes. */
@@ -87,6 +104,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const limits = requestLimits(requestTimeout);
   const server = Fastify({
     bodyLimit: options.bodyLimit ?? 4 << 20,
+    trustProxy: options.trustProxy === undefined ? false : [...options.trustProxy],
     ...limits.options,
     connectionTimeout: 0,
     forceCloseConnections: true,
@@ -106,11 +124,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
     if (this.writableLength > 0) this.destroy();
   }
   // answers under way go out before connections are cut
-  const answering = new Set<FastifyRequest>();
+  const answering = new Map<FastifyRequest, FastifyReply>();
   // hooks that return promises would cost a request more than what they do
-  server.addHook("onRequest", (request, { raw }, done) => {
+  server.addHook("onRequest", (request, reply, done) => {
+    const { raw } = reply;
     raw.setTimeout(stall, stalled.bind(raw));
-    answering.add(request);
+    answering.set(request, reply);
     done();
   });
   const answered = (request: FastifyRequest, done: () => void) => {
@@ -122,10 +141,22 @@ export function createServer(options: ServerOptions): FastifyInstance {
   limitBodies(server, { each: options.bodyLimit ?? 4 << 20, all: options.bodiesLimit ?? 256 << 20 });
   const describe = collectRoutes(server);
   const measured = metrics(server);
-  closedByDefault(server, keys, meter);
+  const revocations = new Revocations(keys, (id, reason) => {
+    for (const [request, reply] of answering) if (request.key?.id === id) Client.end(request, reply, reason);
+  });
+  server.addHook("onClose", async () => revocations.close());
+  closedByDefault(server, { keys, meter, strangers: new Strangers(options.strangers) });
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const service: Service = { library, runs, meter, starts: new InTurn(), owners, indexes: options.indexes };
+  const service: Service = {
+    library,
+    runs,
+    meter,
+    revocations,
+    starts: new InTurn(),
+    owners,
+    indexes: options.indexes,
+  };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);

@@ -66,8 +66,9 @@ export async function postgresBudgets(connection: SqlTransactions): Promise<Dail
       await connection.query(`DELETE FROM tessera.spending WHERE day < ${today} - 30`);
     },
     async open(account, ms) {
+      // of one that was made later than now the clock was set back since, and its age is not known
       const { rows } = await connection.query<{ run: string }>(
-        "SELECT run FROM tessera.reservation WHERE account = $1 AND made <= now() - make_interval(secs => $2)",
+        "SELECT run FROM tessera.reservation WHERE account = $1 AND (made <= now() - make_interval(secs => $2) OR made > now())",
         [account, ms / 1000],
       );
       return rows.map(({ run }) => run);

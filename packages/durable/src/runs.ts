@@ -11,6 +11,7 @@ import {
   keysOf,
   type Retention,
   type RunEvent,
+  type RunQuery,
   type RunRequest,
   type RunResult,
   type RunState,
@@ -146,10 +147,11 @@ export class DurableRuns implements Runs {
     return rows[0] && (JSON.parse(rows[0].state) as RunState);
   }
 
-  async list({ principal, limit }: { principal?: string | undefined; limit: number }): Promise<RunState[]> {
+  async list({ principal, flows, limit }: RunQuery): Promise<RunState[]> {
     const { rows } = await this.settings.connection.query<{ state: string }>(
-      `SELECT state FROM tessera.state WHERE $1::text IS NULL OR principal = $1 ORDER BY started DESC LIMIT $2::int`,
-      [principal === undefined ? null : JSON.stringify(principal), limit],
+      `SELECT state FROM tessera.state WHERE ($1::text IS NULL OR principal = $1)
+         AND ($3::text[] IS NULL OR state::json->>'flow' = ANY ($3)) ORDER BY started DESC LIMIT $2::int`,
+      [principal === undefined ? null : JSON.stringify(principal), limit, flows ?? null],
     );
     return rows.map(({ state }) => JSON.parse(state) as RunState);
   }

@@ -99,11 +99,12 @@ export async function compile(value: unknown, options: CompileOptions): Promise<
   const checked = await inSlices(checking(value, options.operators));
   const findings = [...checked.findings];
   const writes = new Set<string>();
+  const resources = new Set<string>();
   const host = watchedBy(options.observer, options.host ?? noResources);
-  const works = await setUp(checked.plan, { host, findings, writes });
+  const works = await setUp(checked.plan, { host, findings, writes, resources });
   refuse(checked.document, findings);
   const built = await inSlices(program(checked.plan, works));
-  return new CompiledFlow({ ...checked, writes: [...writes] }, built, guarded(options));
+  return new CompiledFlow({ ...checked, writes: [...writes], resources: [...resources] }, built, guarded(options));
 }
 
 /** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
@@ -161,6 +162,8 @@ interface SetUpSettings {
   readonly findings: TesseraError[];
   /** Where the resources go that operators of effect "write" ask for, as "store/docs". */
   readonly writes: Set<string>;
+  /** Where the resources go that any operator asks for. */
+  readonly resources: Set<string>;
 }
 
 /** How many operators begin to be set up before the event loop has a turn. */
@@ -190,13 +193,14 @@ async function setUp(plan: FlowPlan, settings: SetUpSettings): Promise<Works> {
 async function prepare(
   { operator, config }: OperatorBody,
   path: string,
-  { host, findings, writes }: SetUpSettings,
+  { host, findings, writes, resources: asked }: SetUpSettings,
 ): Promise<Prepared | undefined> {
   const resources: Resource[] = [];
   let usesModel = false;
   const watched: Host = {
     async resource<T extends Resource>(kind: string, name: string): Promise<T> {
       if (kind === "model") usesModel = true;
+      asked.add(`${kind}/${name}`);
       if (operator.effects === "write") writes.add(`${kind}/${name}`);
       const resource = await host.resource<T>(kind, name);
       resources.push(resource);

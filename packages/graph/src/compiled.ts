@@ -105,6 +105,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly bound: FlowBound;
   /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs", "encoder/hash". */
   readonly writes: readonly string[];
+  /** The resources that its operators ask for, likewise. */
+  readonly resources: readonly string[];
   private readonly begin;
   private readonly outputs: readonly string[];
   private packedDocument: Packed | undefined;
@@ -112,7 +114,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private readonly operators: Readonly<Record<string, number>>;
 
   constructor(
-    checked: CheckedFlow & { readonly writes?: readonly string[] },
+    checked: CheckedFlow & { readonly writes?: readonly string[]; readonly resources?: readonly string[] },
     private readonly program: FlowProgram,
     private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer" | "clock">,
   ) {
@@ -120,6 +122,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.hash = checked.hash;
     this.bound = checked.bound;
     this.writes = checked.writes ?? [];
+    this.resources = checked.resources ?? [];
     this.operators = versionsOf(checked.plan);
     this.begin = beginFlow(program);
     this.outputs = program.output.map(({ port }) => port);

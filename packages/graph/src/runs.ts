@@ -83,6 +83,13 @@ export const defaultRetention: Retention & { readonly bytes: number } = {
   bytes: 2 * 2 ** 30,
 };
 
+/** Which runs are listed: those of a principal, and of some flows; of all without. */
+export interface RunQuery {
+  readonly principal?: string | undefined;
+  readonly flows?: readonly string[] | undefined;
+  readonly limit: number;
+}
+
 /**
  * Where runs live: in one process and on its disk, or on PostgreSQL. Whatever it is, a run that was started once runs
  * once, and its state outlives the process where the backend says so.
@@ -97,7 +104,7 @@ export interface Runs {
   start(request: RunRequest): Promise<RunState>;
   get(id: string): Promise<RunState | undefined>;
   /** The latest first. */
-  list(query: { readonly principal?: string | undefined; readonly limit: number }): Promise<RunState[]>;
+  list(query: RunQuery): Promise<RunState[]>;
   /** @throws TesseraError NOT_FOUND; CONFLICT where it has ended. */
   cancel(id: string): Promise<RunState>;
   /**

@@ -29,6 +29,7 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly keepRuns: string;
   readonly keepDays: string;
   readonly origin?: string[];
+  readonly trustProxy?: string[];
   readonly otlp?: string;
   readonly otlpContent?: boolean;
   readonly signal: AbortSignal;
@@ -92,6 +93,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       ...(options.database && { database: options.database }),
       ...(traces && { observer: traces.observer }),
       ...(options.origin && { origins: options.origin }),
+      ...(options.trustProxy && { trustProxy: options.trustProxy }),
     });
     terminal.result({ url, flows: Object.keys(flows), firstKey });
     if (options.database) terminal.note("runs, budgets, uploaded flows and indexes are kept in the database");
@@ -116,6 +118,7 @@ export interface KeyOptions {
   readonly group?: string[];
   readonly scope?: string[];
   readonly flow?: string[];
+  readonly index?: string[];
   readonly requestsPerMinute?: string;
   readonly concurrency?: string;
   readonly callsPerDay?: string;
@@ -145,6 +148,7 @@ export async function createKey(terminal: Terminal, name: string, options: KeyOp
       }),
       scopes: options.scope as Scope[] | undefined,
       flows: options.flow,
+      indexes: options.index,
       limits: {
         ...limitOf("requestsPerMinute", options.requestsPerMinute),
         ...limitOf("concurrency", options.concurrency),

@@ -14,6 +14,7 @@ import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";
 import type { AnyTessera } from "../embedded-runs.js";
 import { mergedResources } from "../indexes.js";
 import { Library } from "../library.js";
+import { addressOf } from "./address.js";
 import { databaseFlows } from "./flows.js";
 import { DatabaseIndexes } from "./indexes.js";
 import { databaseOwners } from "./owners.js";
@@ -90,9 +91,7 @@ const following = (tessera: AnyTessera, library: Library, follow: () => Promise<
 
 /** Asks once, so that a service does not wait at its start for a server that is not there. */
 async function assertReachable(url: string): Promise<void> {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol))
-    throw new TesseraError("BAD_ARGUMENT", "the address of a database is postgres://user:password@host:port/name");
+  const parsed = await addressOf(url);
   let connection: SteadyConnection | undefined;
   try {
     connection = await connectSteadily(url, 0, 1);

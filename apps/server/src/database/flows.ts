@@ -1,6 +1,6 @@
 // internal: loaded where a database is given
 import { createTables, type SteadyConnection } from "@tessera/durable";
-import { type FlowStorage, jsonOrText } from "../library.js";
+import { type FlowStorage, openedFlow, sealedFlow } from "../library.js";
 import type { SharedRevision } from "./revision.js";
 
 /** Uploaded flows in the table `tessera.flow`. */
@@ -13,12 +13,12 @@ export async function databaseFlows(connection: SteadyConnection, revision: Shar
       const { rows } = await connection.query<{ name: string; document: string }>(
         "SELECT name, document FROM tessera.flow ORDER BY name",
       );
-      return new Map(rows.map(({ name, document }) => [name, jsonOrText(document)]));
+      return new Map(rows.map(({ name, document }) => [name, openedFlow(document, `tessera.flow ${name}`)]));
     },
     async write(document) {
       await connection.query(
         "INSERT INTO tessera.flow VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET document = excluded.document",
-        [document.name, JSON.stringify(document)],
+        [document.name, sealedFlow(document)],
       );
       await revision.changed();
     },

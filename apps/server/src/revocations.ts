@@ -1,0 +1,72 @@
+// internal
+import { TesseraError, warn } from "@tessera/core";
+import type { KeyRing } from "./keys.js";
+
+const revoked = () => new TesseraError("UNAUTHENTICATED", "the key was revoked");
+const lookEvery = 500; // milliseconds
+
+/** What is under way for each key ends when the key is revoked: answers, streams and runs. */
+export class Revocations {
+  readonly #open = new Map<string, Set<(reason: TesseraError) => void>>();
+  readonly #stop: () => void;
+
+  /**
+   * Other processes revoke keys too: the keys are looked at twice a second until `close`.
+   * @param ended is called once for each key that is revoked, to end its answers
+   */
+  constructor(
+    private readonly keys: Pick<KeyRing, "find" | "onRevoked" | "look">,
+    private readonly ended: (key: string, reason: TesseraError) => void = () => {},
+  ) {
+    const forget = keys.onRevoked((id) => {
+      this.#end(id);
+      this.ended(id, revoked());
+    });
+    let failing = false;
+    const timer = setInterval(() => {
+      keys.look().then(
+        () => {
+          failing = false;
+        },
+        (thrown) => {
+          if (!failing) warn("the keys could not be looked at", thrown);
+          failing = true;
+        },
+      );
+    }, lookEvery);
+    timer.unref();
+    this.#stop = () => {
+      clearInterval(timer);
+      forget();
+    };
+  }
+
+  /** Calls `end` once when the key is revoked, at once where it is already; what is returned forgets it. */
+  add(key: string, end: (reason: TesseraError) => void): () => void {
+    const found = this.#open.get(key) ?? new Set();
+    found.add(end);
+    this.#open.set(key, found);
+    if (this.keys.find(key)?.revoked) this.#end(key);
+    return () => {
+      found.delete(end);
+      if (found.size === 0 && this.#open.get(key) === found) this.#open.delete(key);
+    };
+  }
+
+  /** How much is under way. */
+  get size(): number {
+    let size = 0;
+    for (const found of this.#open.values()) size += found.size;
+    return size;
+  }
+
+  #end(key: string): void {
+    const found = this.#open.get(key) ?? [];
+    this.#open.delete(key);
+    for (const end of found) end(revoked());
+  }
+
+  close(): void {
+    this.#stop();
+  }
+}
