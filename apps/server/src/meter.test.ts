@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "@jest/globals";
+import { afterAll, describe, expect, it, jest } from "@jest/globals";
 import { testBudgets } from "@tessera/testkit";
 import { type Key, limits } from "./keys.js";
 import { LocalBudgets } from "./local-budgets.js";
@@ -93,6 +93,46 @@ describe("the budget of a day", () => {
     now += 120_000;
     // 12, less the 1 that was spent and the 4 that are set aside
     expect((await meter.admit(key, { id: "next", bound: { calls: 99, tokens: 0 } })).budget.calls).toBe(7);
+  });
+
+  // E-14 of the fault book: back over midnight and forth, a day's budget was whole twice
+  it.each(["memory", "a log"])("is one for a day that comes twice, in %s", async (where) => {
+    await fresh();
+    let now = Date.parse("2026-01-01T23:50:00Z");
+    const opened = new LocalBudgets(() => now);
+    const budgets = where === "memory" ? opened : await open();
+    jest.useFakeTimers({ doNotFake: ["setTimeout", "setImmediate", "setInterval", "nextTick", "queueMicrotask"] });
+    try {
+      const meter = new Meter({ budgets });
+      const key = keyOf({ callsPerDay: 4 });
+      const spend = async (time: string, id: string) => {
+        now = Date.parse(time);
+        jest.setSystemTime(now);
+        const lease = await meter.admit(key, { id, bound });
+        await lease.release({ calls: 4, tokens: 1 });
+      };
+      await spend("2026-01-01T23:50:00Z", "1");
+      await spend("2026-01-02T00:10:00Z", "2");
+      await expect(spend("2026-01-01T23:55:00Z", "3")).rejects.toMatchObject(exhausted);
+      await expect(spend("2026-01-02T00:20:00Z", "4")).rejects.toMatchObject(exhausted);
+      await spend("2026-01-03T00:20:00Z", "5");
+      await expect(spend("2026-01-02T00:20:00Z", "6")).rejects.toMatchObject(exhausted);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it("a clock that goes back an hour keeps nothing set aside for an hour", async () => {
+    let elapsed = 0;
+    let now = Date.parse("2026-01-01T12:00:00Z");
+    const budgets = new LocalBudgets(
+      () => now,
+      () => elapsed,
+    );
+    await budgets.reserve({ run: "dead", account: "a", most: { calls: 1, tokens: 1 }, perDay: {} });
+    now -= 3_600_000;
+    elapsed += 60_000;
+    expect(await budgets.open("a", 60_000)).toEqual(["dead"]);
   });
 
   // E-14 of the fault book: the clock went back one hour, and every request was refused for one

@@ -52,40 +52,41 @@ describe("who may do what, at every route", () => {
     "to run": { principal: { id: "ann" }, scopes: ["run"] },
     "without scopes": { principal: { id: "ann" }, scopes: [] },
     "to operate": { principal: { id: "eve" }, scopes: [...scopes] },
+    "for another index": { ...owners, indexes: ["other"] },
   };
   const names = Object.keys(kinds);
   /** What each route answers to each kind of key, in the order above. */
   const table: Record<string, [payload: object | undefined, statuses: number[]]> = {
-    "GET /flows/secret": [undefined, [200, 200, 403, 403, 200, 403, 200]],
-    "PUT /flows/secret": [renamed(flows.echo!, "secret"), [200, 403, 403, 403, 403, 403, 200]],
-    "DELETE /flows/secret": [undefined, [204, 403, 403, 403, 403, 403, 204]],
-    "POST /flows/secret/runs": [{ input: { query: "q" } }, [200, 200, 403, 403, 200, 403, 200]],
-    "GET /runs/RUN": [undefined, [200, 404, 404, 404, 200, 403, 200]],
-    "GET /runs/RUN/events": [undefined, [200, 404, 404, 404, 200, 403, 200]],
-    [`GET /runs/RUN/values/${hashOfLong}`]: [undefined, [200, 404, 404, 404, 200, 403, 200]],
-    "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409]],
-    "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409]],
+    "GET /flows/secret": [undefined, [200, 200, 403, 403, 200, 403, 200, 200]],
+    "PUT /flows/secret": [renamed(flows.echo!, "secret"), [200, 403, 403, 403, 403, 403, 200, 200]],
+    "DELETE /flows/secret": [undefined, [204, 403, 403, 403, 403, 403, 204, 204]],
+    "POST /flows/secret/runs": [{ input: { query: "q" } }, [200, 200, 403, 403, 200, 403, 200, 200]],
+    "GET /runs/RUN": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
+    "GET /runs/RUN/events": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
+    [`GET /runs/RUN/values/${hashOfLong}`]: [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
+    "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409, 409]],
+    "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /v1/chat/completions": [
       { model: "secret", messages: [{ role: "user", content: "q" }] },
-      [200, 200, 404, 404, 200, 403, 200],
+      [200, 200, 404, 404, 200, 403, 200, 200],
     ],
-    "GET /v1/models/secret": [undefined, [200, 200, 404, 404, 200, 403, 200]],
-    "GET /indexes": [undefined, [200, 200, 200, 200, 403, 403, 200]],
-    "GET /indexes/docs": [undefined, [200, 200, 200, 200, 403, 403, 200]],
-    "PUT /indexes/docs": [{}, [409, 409, 409, 409, 403, 403, 409]],
-    "DELETE /indexes/docs": [undefined, [204, 403, 204, 204, 403, 403, 204]],
-    "POST /indexes/docs/passages": [{ passages: [passage("x", ["ann"])] }, [200, 403, 200, 200, 403, 403, 200]],
-    "POST /indexes/docs/passages/delete": [{ ids: ["p"] }, [200, 403, 200, 200, 403, 403, 200]],
-    "POST /indexes/docs/search": [{ query: "x" }, [200, 200, 200, 200, 403, 403, 200]],
-    "GET /metrics": [undefined, [403, 403, 403, 200, 403, 403, 200]],
+    "GET /v1/models/secret": [undefined, [200, 200, 404, 404, 200, 403, 200, 200]],
+    "GET /indexes": [undefined, [200, 200, 200, 200, 403, 403, 200, 200]],
+    "GET /indexes/docs": [undefined, [200, 200, 200, 200, 403, 403, 200, 403]],
+    "PUT /indexes/docs": [{}, [409, 409, 409, 409, 403, 403, 409, 403]],
+    "DELETE /indexes/docs": [undefined, [204, 403, 204, 204, 403, 403, 204, 403]],
+    "POST /indexes/docs/passages": [{ passages: [passage("x", ["ann"])] }, [200, 403, 200, 200, 403, 403, 200, 403]],
+    "POST /indexes/docs/passages/delete": [{ ids: ["p"] }, [200, 403, 200, 200, 403, 403, 200, 403]],
+    "POST /indexes/docs/search": [{ query: "x" }, [200, 200, 200, 200, 403, 403, 200, 403]],
+    "GET /metrics": [undefined, [403, 403, 403, 200, 403, 403, 200, 403]],
   };
   /** Lists, which hold what the key may see: whether "secret" is among it. */
   const lists: Record<string, [payload: object | undefined, seen: boolean[]]> = {
-    "GET /flows": [undefined, [true, true, false, false, true, false, true]],
-    "GET /runs": [undefined, [true, false, false, false, true, false, true]],
-    "GET /v1/models": [undefined, [true, true, false, false, true, false, true]],
-    "POST /mcp": [{ jsonrpc: "2.0", id: 1, method: "tools/list" }, [true, true, false, false, true, false, true]],
-    "GET /openapi.json": [undefined, [false, false, false, false, false, false, false]],
+    "GET /flows": [undefined, [true, true, false, false, true, false, true, true]],
+    "GET /runs": [undefined, [true, false, false, false, true, false, true, true]],
+    "GET /v1/models": [undefined, [true, true, false, false, true, false, true, true]],
+    "POST /mcp": [{ jsonrpc: "2.0", id: 1, method: "tools/list" }, [true, true, false, false, true, false, true, true]],
+    "GET /openapi.json": [undefined, [false, false, false, false, false, false, false, false]],
   };
   // a model of the process is no document; what is open tells nothing of flows
   const others = ["POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank", "GET /healthz", "GET /readyz"];
@@ -296,4 +297,36 @@ describe("an index that is removed", () => {
     const { status, error } = await service.runs.settled(begun.body.id);
     expect([status, error?.code]).toEqual(["failed", "CLOSED"]);
   });
+});
+
+describe("a key that is limited to some indexes", () => {
+  it("sees those alone, and neither uploads nor runs a flow that names another one", async () => {
+    const ann = await headersOf(owners);
+    const limited = await headersOf({ ...owners, indexes: ["other"] });
+    await call(ann, "PUT", "/indexes/docs", {});
+    await call(ann, "PUT", "/indexes/other", {});
+    const namesFor = async (headers: object) =>
+      (await call(headers, "GET", "/indexes")).body.indexes.map(({ name }: { name: string }) => name).sort();
+    expect([await namesFor(ann), await namesFor(limited)]).toEqual([["docs", "other"], ["other"]]);
+    expect((await call(limited, "PUT", "/flows/find", find)).status).toBe(403);
+    expect((await call(ann, "PUT", "/flows/find", find)).status).toBe(201);
+    const run = { input: { query: "q" } };
+    expect((await call(limited, "POST", "/flows/find/runs", run)).status).toBe(403);
+    expect((await call(ann, "POST", "/flows/find/runs", run)).status).toBe(200);
+    const own = JSON.parse(JSON.stringify(renamed(find, "own")).replaceAll("docs.", "other."));
+    expect((await call(limited, "PUT", "/flows/own", own)).status).toBe(201);
+    expect((await call(limited, "POST", "/flows/own/runs", run)).status).toBe(200);
+  });
+});
+
+it("a key that is limited to a flow finds its run behind more than a thousand of others", async () => {
+  const { runs } = service;
+  const start = (id: string, flow: string) =>
+    runs.start({ id, flow, input: { query: "q" }, principal: { id: "ann" }, asked: {}, budget: {} });
+  await start("first", "twice");
+  await runs.settled("first");
+  await Promise.all(Array.from({ length: 1001 }, (_, at) => start(`other-${at}`, "echo")));
+  const limited = await headersOf({ ...owners, flows: ["twice"] });
+  const { body } = await call(limited, "GET", "/runs");
+  expect(body.runs.map(({ id }: { id: string }) => id)).toEqual(["first"]);
 });
