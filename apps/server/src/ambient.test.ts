@@ -42,7 +42,7 @@ const node = (run: string | FlowDocument, more: object = {}) => ({ run, in: {}, 
 const documentOf = (nodes: object, output: object): FlowDocument =>
   ({ version: 1, name: "mine", input: {}, nodes, output }) as unknown as FlowDocument;
 const put = async (payload: object) => {
-  const { headers } = await service.key({ scopes: ["run", "flows"] });
+  const { headers } = await service.key({ scopes: ["run", "flows"], principal: { id: "ann" } });
   const answer = await service.server.inject({ method: "PUT", url: "/flows/mine", payload, headers });
   return { status: answer.statusCode, body: answer.json(), headers };
 };

@@ -86,8 +86,9 @@ export const sealedFlow = (document: FlowDocument): string =>
 export function openedFlow(text: string, path: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
-    if (!isSealed(value)) return value;
-    if (value.sum === sha256(JSON.stringify(value.document))) return value.document;
+    if (!isSealed(value)) {
+      if (isObject(value) && "nodes" in value) return value;
+    } else if (value.sum === sha256(JSON.stringify(value.document))) return value.document;
   } catch {
     // said below
   }
@@ -97,8 +98,9 @@ export function openedFlow(text: string, path: string): unknown {
   });
 }
 
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 const isSealed = (value: unknown): value is { readonly document: unknown; readonly sum: unknown } =>
-  typeof value === "object" && value !== null && "sum" in value && "document" in value;
+  isObject(value) && "sum" in value && "document" in value;
 
 /** What is asked of an upload besides that it compiles. */
 export interface UploadChecks {

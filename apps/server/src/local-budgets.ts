@@ -40,7 +40,7 @@ export class LocalBudgets implements DailyBudgets {
    * @param elapsed a clock for intervals, in milliseconds; the monotonic one by default
    */
   constructor(
-    private readonly now: () => number = Date.now,
+    private readonly now: () => number = () => Date.now(),
     private readonly elapsed: () => number = () => performance.now(),
   ) {}
 
