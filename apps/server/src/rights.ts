@@ -68,7 +68,7 @@ export function assertMay(key: Key, deed: Deed): void {
 /** A key that is limited to some indexes runs and uploads no flow that names another one. @throws TesseraError FORBIDDEN */
 export function assertMayUse(
   { indexes }: Key,
-  flow: Pick<CompiledFlow, "resources">,
+  flow: { readonly resources: readonly string[] },
   indexOf: (store: string) => string | undefined,
 ): void {
   if (!indexes) return;

@@ -69,7 +69,7 @@ beforeAll(async () => {
   service = await startService(folder, {
     operators: [fails, asks, ...(await import("./service.fixture.js")).operators],
     resources: { model: { leaky: leaky(false) } },
-    models: { generators: { "leaky-now": leaky(false), "leaky-late": leaky(true) } },
+    models: { languageModels: { "leaky-now": leaky(false), "leaky-late": leaky(true) } },
     logger: { stream: { write: (line: string) => void logged.push(line) } },
   });
   url = await service.server.listen({ port: 0, host: "127.0.0.1" });

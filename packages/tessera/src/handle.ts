@@ -40,7 +40,7 @@ export interface TesseraRuns {
 export class FlowHandle<I extends object = Record<string, unknown>, O = Record<string, unknown>> {
   constructor(
     readonly name: string,
-    private readonly now: () => Pick<CompiledFlow, "document" | "hash" | "bound" | "writes">,
+    private readonly now: () => Pick<CompiledFlow, "document" | "hash" | "bound" | "writes" | "resources">,
     private readonly runs: TesseraRuns,
   ) {}
 
@@ -61,6 +61,11 @@ export class FlowHandle<I extends object = Record<string, unknown>, O = Record<s
   /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs". */
   get writes(): readonly string[] {
     return this.now().writes;
+  }
+
+  /** The resources that its operators ask for, by kind and name: "store/docs". */
+  get resources(): readonly string[] {
+    return this.now().resources;
   }
 
   /** As `Tessera.run`. */
