@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Passage, Store, StoreQuery } from "@tessera/core";
+import type { ContractCheck } from "./operator.js";
 
 export interface StoreSuite {
   /** Opens an empty store. Vector stores are given 4 dimensions. */
@@ -136,10 +137,83 @@ export function testStore(name: string, { open, by }: StoreSuite): void {
       expect(store.revision).not.toBe(before);
     });
 
-    it("after close, calls fail with CLOSED", async () => {
-      const store = await open();
-      await store.close?.();
-      if (store.close) await expect(store.search(query("alpha"))).rejects.toMatchObject({ code: "CLOSED" });
-    });
+    for (const { name, check } of closingChecks({ open, by })) it(name, check);
   });
+}
+
+/** What stays open in this process, by kind: the least of several counts, so that what is just ending does not count. */
+async function openResources(): Promise<Map<string, number>> {
+  let least: Map<string, number> | undefined;
+  for (let turn = 0; turn < 20; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const counts = new Map<string, number>();
+    for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    for (const [kind, count] of least ?? []) counts.set(kind, Math.min(count, counts.get(kind) ?? 0));
+    if (least) for (const kind of counts.keys()) if (!least.has(kind)) counts.delete(kind);
+    least = counts;
+  }
+  return least!;
+}
+
+/** The rules of a store's end, and of whom it shows what by id, as checks of one store. */
+export function closingChecks({ open, by }: StoreSuite): ContractCheck[] {
+  const vectors = by === "vector" ? [axis("alpha")] : undefined;
+  const query: StoreQuery = { ...(by === "text" ? { text: "alpha" } : { vector: axis("alpha") }), top: 10 };
+  const used = async () => {
+    const store = await open();
+    await store.upsert([passageOf("a", "alpha")], vectors);
+    await store.search(query);
+    return store;
+  };
+  return [
+    {
+      name: "after close, every call fails with CLOSED, and another close is no error",
+      async check() {
+        const store = await used();
+        expect(typeof store.close).toBe("function");
+        await store.close!();
+        await store.close!();
+        const calls: Record<string, () => Promise<unknown>> = {
+          search: () => store.search(query),
+          upsert: () => store.upsert([passageOf("b", "alpha")], vectors),
+          delete: () => store.delete(["a"]),
+          ...(store.get && { get: () => store.get!(["a"]) }),
+        };
+        for (const [call, work] of Object.entries(calls)) {
+          const ended = await work().then(
+            () => "a result",
+            (error: { code?: unknown }) => error?.code,
+          );
+          expect([call, ended]).toEqual([call, "CLOSED"]);
+        }
+      },
+    },
+    {
+      name: "close leaves nothing open in the process",
+      async check() {
+        await (await used()).close?.(); // what is opened once for all stores is open now
+        const before = await openResources();
+        await (await used()).close?.();
+        const after = [...(await openResources())];
+        const more = after.filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind);
+        expect(more).toEqual([]);
+      },
+    },
+    {
+      name: "gives by id only what the principal may see",
+      async check() {
+        const store = await open();
+        const passages = [passageOf("public", "alpha"), passageOf("ann", "alpha", { access: ["ann"] })];
+        await store.upsert(passages, vectors && [axis("alpha"), axis("alpha")]);
+        const seen = async (principal?: StoreQuery["principal"]) =>
+          (await store.get!(["public", "ann", "nobody"], principal)).map((passage) => passage?.id);
+        if (store.get) {
+          expect(await seen()).toEqual(["public", undefined, undefined]);
+          expect(await seen({ id: "bob" })).toEqual(["public", undefined, undefined]);
+          expect(await seen({ id: "ann" })).toEqual(["public", "ann", undefined]);
+        }
+        await store.close?.();
+      },
+    },
+  ];
 }
