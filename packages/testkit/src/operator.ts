@@ -138,8 +138,9 @@ export function operatorChecks(
       check() {
         for (const { config, input } of cases) {
           const ports = portsOf(operator, config);
-          for (const [port, schema] of Object.entries(ports.input)) assertNamedTruly(port, schema, [input[port]]);
-          for (const [port, schema] of Object.entries(ports.output)) assertNamedTruly(port, schema, []);
+          for (const [port, schema] of Object.entries(ports.input))
+            assertNamedTruly(port, schema as Checked, [input[port]]);
+          for (const [port, schema] of Object.entries(ports.output)) assertNamedTruly(port, schema as Checked, []);
         }
       },
     },
