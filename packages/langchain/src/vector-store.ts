@@ -1,4 +1,13 @@
-import { admits, messageOf, type Passage, rank, type Store, type StoreQuery, TesseraError } from "@tessera/core";
+import {
+  admits,
+  type ChangeOptions,
+  messageOf,
+  type Passage,
+  rank,
+  type Store,
+  type StoreQuery,
+  TesseraError,
+} from "@tessera/core";
 import { type DocumentLike, toDocument, toPassage } from "./document.js";
 import { langchain } from "./retriever.js";
 
@@ -52,6 +61,8 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
   let writes = 0;
   let closed = false;
 
+  const done = new Set<string>(); // the idempotency keys of the changes made, for as long as this object lives
+
   const attempt = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
     if (closed) throw new TesseraError("CLOSED", "the vector store is closed");
     signal?.throwIfAborted();
@@ -70,6 +81,15 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
     const passage = toPassage(document);
     const { [stamp]: _, ...metadata } = passage.metadata;
     return { ...passage, metadata };
+  };
+
+  const once = async (how: ChangeOptions | undefined, change: () => Promise<void>): Promise<void> => {
+    const key = how?.idempotencyKey;
+    await attempt(async () => {
+      if (key !== undefined && done.has(key)) return;
+      await change();
+      if (key !== undefined) done.add(key);
+    });
   };
 
   return {
@@ -107,8 +127,8 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
         }
         return [];
       }, signal),
-    upsert: (passages, vectors) =>
-      attempt(async () => {
+    upsert: (passages, vectors, how) =>
+      once(how, async () => {
         if (vectors && vectors.length !== passages.length)
           throw new TesseraError("BAD_ARGUMENT", `${vectors.length} vectors for ${passages.length} passages`);
         if (passages.length === 0) return;
@@ -129,8 +149,8 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
         else await store.addDocuments(documents, { ids });
         if (deletes === "mask") for (const id of ids) current.set(id, version);
       }),
-    delete: (ids) =>
-      attempt(async () => {
+    delete: (ids, how) =>
+      once(how, async () => {
         if (ids.length === 0) return;
         writes++;
         if (deletes === "mask") for (const id of ids) current.set(id, -1);
