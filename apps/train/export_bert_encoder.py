@@ -35,7 +35,7 @@ An encoder with exits after 0, 2, 4 and 6 layers: BERT of 6 layers of 384 (all-M
 - Teacher: the published all-MiniLM-L6-v2.
 - Texts: packages of npm, PyPI and Debian under permissive licences (docs/models/packages.md) with WordNet's definitions, and titles and code of Stack Overflow (the development files of CODE-NN's data; CC BY-SA).
 - Training: `python bert_encoder.py train` (apps/train/README.md); settings are in config.json.
-- What the start had seen: all-MiniLM-L6-v2 was trained on CodeSearchNet, where CoSQA's functions come from, and on the training questions of Natural Questions. Figures on these two sets are therefore better than on unseen data of their kind. The texts trained on here hold no function of CoSQA (near-duplicates are removed) and no sentence of the evaluation sets.
+- What the start had seen: all-MiniLM-L6-v2 was trained on CodeSearchNet, where CoSQA's functions come from, and on the training questions of Natural Questions. Figures on these two sets are therefore better than on unseen data of their kind. Of the texts trained on here, pairs with code hold no near-duplicate of a function or docstring of CoSQA, and paragraphs of documentation hold no sentence of an evaluation set; raw files of packages are not read.
 - What quantisation lost: weights {mean:.4f} on average and {worst:.4f} at worst (relative Frobenius norm).
 
 {figures}
