@@ -134,7 +134,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    */
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
-    if (!records && !cache) return this.start(input as Row, options);
+    if (!records && !cache) return this.observe(input as Row, options);
     return this.assured(() => this.recorded(input as Row, options));
   }
 
@@ -219,7 +219,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const left = await this.records.journal(id);
     const journal = new Journal({ records: this.records, run: id, left, replay: true });
     const input = await unpack(record.input, this.records);
-    return this.start(input, { ...this.continued(record, left, options), journal, within: null });
+    return this.observe(input, { ...this.continued(record, left, options), journal, within: null });
   }
 
   /**
@@ -298,7 +298,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const { id = randomUUID(), seed = 0, principal } = options;
     const within = withinOf(options);
     const row = this.takeInput(input);
-    if (!records) return this.start(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
+    if (!records) return this.observe(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
     const kept = pack(row);
     const document = this.packed;
     const record: RunRecord = {
@@ -329,7 +329,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     try {
       const prepared = await prepare();
       journal = prepared.journal;
-      const result = await this.start(prepared.input, { ...prepared.options, journal });
+      const result = await this.observe(prepared.input, { ...prepared.options, journal });
       await journal.charged();
       return result;
     } catch (error) {
@@ -341,20 +341,20 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     }
   }
 
-  private start(input: unknown, settings: Settings): Promise<RunResult<O>> {
+  private observe(input: unknown, settings: Settings): Promise<RunResult<O>> {
     const { observer } = this.options;
-    if (!observer) return this.begun(input, settings);
+    if (!observer) return this.openRun(input, settings);
     const events: FlowEvents = new EventEmitter();
     const observation = observed(() =>
       observer.run({ id: settings.id, document: this.document, hash: this.hash, events }),
     );
-    const result = this.begun(input, settings, events, observation);
+    const result = this.openRun(input, settings, events, observation);
     const ended = (failure?: TesseraError) => observation.ended(failure);
     result.then(() => ended(), ended);
     return result;
   }
 
-  private begun(
+  private openRun(
     input: unknown,
     settings: Settings,
     observed?: FlowEvents,
