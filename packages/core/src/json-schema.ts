@@ -47,7 +47,10 @@ export function meets(value: unknown, schema: JsonSchema): boolean {
   if (items && Array.isArray(value) && !value.every((member) => meets(member, items))) return false;
   if (!isObject(value)) return true;
   return (
-    required.every((key) => Object.hasOwn(value, key)) &&
-    Object.entries(properties).every(([key, inner]) => !Object.hasOwn(value, key) || meets(value[key], inner))
+    // a member that is undefined is absent, as in JSON and for the schema of a port
+    required.every((key) => Object.hasOwn(value, key) && value[key] !== undefined) &&
+    Object.entries(properties).every(
+      ([key, inner]) => !Object.hasOwn(value, key) || value[key] === undefined || meets(value[key], inner),
+    )
   );
 }

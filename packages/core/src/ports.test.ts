@@ -219,6 +219,14 @@ describe("the schema of a port type", () => {
     );
   });
 
+  it("takes a member that is undefined as absent, as JSON does", () => {
+    const schema: JsonSchema = { type: "object", properties: { a: { type: "string" }, b: {} }, required: ["b"] };
+    for (const value of [{ a: undefined, b: 1 }, { a: "x", b: undefined }, { b: [{ a: undefined }] }, { a: undefined }])
+      expect(meets(value, schema)).toBe(meets(JSON.parse(JSON.stringify(value)), schema));
+    expect(meets({ a: undefined, b: 1 }, schema)).toBe(true);
+    expect(meets({ b: undefined }, schema)).toBe(false);
+  });
+
   it("leads back to the port type, for every port type", () => {
     fc.assert(
       fc.property(types, (type) => {
