@@ -1,6 +1,6 @@
-import type { FlowDocument } from "@tessera/core";
+import { type FlowDocument, inSlices, parsingJson } from "@tessera/core";
 import type { FlowHandle } from "@tessera/tessera";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { inputSchema } from "./library.js";
 import { ownerOf } from "./owners.js";
@@ -18,7 +18,7 @@ const described = (flow: FlowHandle, uploaded: boolean) => ({
 
 /** What flows there are, and the upload of others. A document can name registered operators, and nothing else. */
 export function flowRoutes(server: FastifyInstance, service: Service): void {
-  const { library, owners } = service;
+  const { library } = service;
   const describe = async (name: string) => described(await library.flow(name), library.isUploaded(name));
   server.get("/flows", { config: { scope: "none", summary: "the flows" } }, async ({ key }) => ({
     flows: await Promise.all(library.names.filter((flow) => may(key, { to: "see", flow })).map(describe)),
@@ -30,6 +30,15 @@ export function flowRoutes(server: FastifyInstance, service: Service): void {
       assertMay(key, { to: "see", flow: name });
       return { ...(await describe(name)), document: (await library.flow(name)).document };
     },
+  );
+  void server.register(async (uploads) => changingRoutes(uploads, service));
+}
+
+/** The upload and the removal. A body may hold a flow of thousands of nodes, so that it is read in slices. */
+function changingRoutes(server: FastifyInstance, service: Service): void {
+  const { library, owners } = service;
+  server.addContentTypeParser("application/json", { parseAs: "string" }, (_: FastifyRequest, text: string) =>
+    inSlices(parsingJson(text)),
   );
   server.put<{ Params: z.infer<typeof named>; Body: FlowDocument }>(
     "/flows/:name",
@@ -54,7 +63,7 @@ export function flowRoutes(server: FastifyInstance, service: Service): void {
           },
         },
       );
-      return reply.code(isNew ? 201 : 200).send(await describe(name));
+      return reply.code(isNew ? 201 : 200).send(described(await library.flow(name), library.isUploaded(name)));
     },
   );
   server.delete<{ Params: z.infer<typeof named> }>(

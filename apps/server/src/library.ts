@@ -2,10 +2,11 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import {
   type FlowDocument,
-  hashDocument,
+  hashing,
+  inSlices,
   isOptional,
   type PortType,
-  parseDocument,
+  readingDocument,
   required,
   sha256,
   TesseraError,
@@ -131,11 +132,11 @@ export class Library {
       for (const [name, value] of (await this.storage?.read()) ?? [])
         try {
           if (TesseraError.is(value)) throw value;
-          const document = parseDocument(value);
+          const document = await inSlices(readingDocument(value));
           assertNotAmbient(document, this.tessera.operators);
           kept.set(name, document);
           const there = before.get(name);
-          if (!there || hashDocument(there) !== hashDocument(document))
+          if (!there || (await inSlices(hashing(there))) !== (await inSlices(hashing(document))))
             await this.#install(new Map([...this.#uploaded, [name, document]]));
         } catch (error) {
           kept.delete(name);
@@ -194,7 +195,7 @@ export class Library {
    */
   put(value: unknown, checks?: UploadChecks): Promise<FlowHandle> {
     return this.#change(async () => {
-      const document = parseDocument(value);
+      const document = await inSlices(readingDocument(value));
       const { name } = document;
       assertNotAmbient(document, this.tessera.operators);
       if (Object.hasOwn(this.given, name))

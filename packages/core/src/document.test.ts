@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { canonical, canonicalJson, hashDocument } from "./canonical.js";
-import { type FlowDocument, limits, parseDocument, readsOf, referencesOf, splitReference } from "./document.js";
+import { type FlowDocument, parseDocument, readsOf, referencesOf, splitReference } from "./document.js";
 import { TesseraError } from "./errors.js";
+import { limits } from "./limits.js";
 
 const good: FlowDocument = {
   version: 1,
@@ -93,12 +94,12 @@ describe("parseDocument", () => {
     expect(attempt({ ...good, input: { part } })).toMatchObject({ code: "DOCUMENT_TOO_LARGE" });
   });
 
-  it("a hundred thousand faults are counted, and the first thousand told", () => {
-    const named = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`n${i}`, 0]));
+  it("many thousand faults are counted, and the first thousand told", () => {
+    const named = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`n${i}`, 0]));
     const error = attempt({ ...good, output: { all: { named } } }) as TesseraError;
     expect(error).toMatchObject({ code: "BAD_DOCUMENT" });
     expect(error.findings.length).toBe(limits.findings);
-    expect(error.message).toContain("99000 more");
+    expect(error.message).toContain("19000 more");
   });
 
   it.each(["__proto__", "constructor", "prototype", "toString", "hasOwnProperty"])(

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { limits } from "./limits.js";
 import { maskSecrets } from "./secrets.js";
 
 /** Every code that a `TesseraError` can carry, with what it means. docs/errors.md is generated from this table. */
@@ -192,7 +193,7 @@ export function errorBody(error: TesseraError): ErrorBody {
     message,
     ...(path !== undefined && !ofThePlace.test(path) && { path: maskSecrets(path) }),
     ...(hint !== undefined && { hint }),
-    ...(findings.length > 0 && { findings: findings.map(errorBody) }),
+    ...(findings.length > 0 && { findings: findings.slice(0, limits.findings).map(errorBody) }),
   };
 }
 

@@ -4,8 +4,8 @@ import { type JsonSchema, jsonSchema, meets } from "./json-schema.js";
 import { type Answer, answer, type Hit, hit, hits, type Passage, passage, passages } from "./passage.js";
 
 /** The named types of ports. They are nominal: text never fits a port that wants hits, whatever it holds. */
-const named = ["text", "number", "flag", "passage", "passages", "hit", "hits", "answer", "any"] as const;
-export type NamedType = (typeof named)[number];
+export const namedTypes = ["text", "number", "flag", "passage", "passages", "hit", "hits", "answer", "any"] as const;
+export type NamedType = (typeof namedTypes)[number];
 
 /** The type of a port as it stands in a document. "hits" is `{ list: "hit" }`, "passages" is `{ list: "passage" }`. */
 export type PortType =
@@ -46,7 +46,7 @@ export type PortValue<T> = T extends "text"
 
 export const portType: z.ZodType<PortType> = z.lazy(() =>
   z.union([
-    z.enum(named),
+    z.enum(namedTypes),
     z.strictObject({ choice: z.array(z.string()).min(1) }),
     z.strictObject({ list: portType }),
     z.strictObject({ named: portType }),

@@ -1,4 +1,6 @@
 // internal
+
+import type { Sliced } from "@tessera/core";
 import {
   type AnyOperator,
   didYouMean,
@@ -8,6 +10,7 @@ import {
   fit,
   isOptional,
   type Json,
+  limits,
   listOf,
   messageOf,
   type NodeDocument,
@@ -30,7 +33,9 @@ import { checkOutputs, visitLimit } from "./decisions.js";
 import type { Visits } from "./diagram.js";
 import { misfit } from "./foreign.js";
 import type { FlowPlan, NodePlan, OperatorBody, PlannedPort, PlannedPorts } from "./plan.js";
-import type { Sliced } from "./slices.js";
+
+/** More than the nodes of a document, so that each can have one. */
+const mostFindings = 2 * limits.nodes;
 
 export type OperatorTable = ReadonlyMap<string, AnyOperator>;
 
@@ -52,6 +57,8 @@ export function tableOf(operators: readonly AnyOperator[]): OperatorTable {
 /** Checks a whole document against the operators. Findings are collected, never thrown one by one. */
 export class Checker {
   readonly findings: TesseraError[] = [];
+  /** How many there are, with those that are more than are listed. */
+  private found = 0;
   private readonly visits: Visits = { left: visitLimit };
   private compared = 0;
   private readonly decided = new Map<PortType, ReadonlySet<unknown>>();
@@ -67,11 +74,17 @@ export class Checker {
   }
 
   private find(code: ErrorCode, path: string, message: string, hint?: string, cause?: unknown): void {
-    this.findings.push(new TesseraError(code, message, { path, hint, cause }));
+    this.add(() => new TesseraError(code, message, { path, hint, cause }));
+  }
+
+  /** Lists a finding, where it is one of the first. */
+  private add(finding: () => TesseraError): void {
+    this.found++;
+    if (this.findings.length < mostFindings) this.findings.push(finding());
   }
 
   *flow(document: FlowDocument, path: string): Sliced<FlowPlan> {
-    const before = this.findings.length;
+    const before = this.found;
     const input = new Map(
       Object.entries(document.input).map(([name, type]) => [
         name,
@@ -83,13 +96,13 @@ export class Checker {
       const [id, port] = splitReference(reference);
       return (id === "input" ? input : plans.get(id)?.gives)?.get(port);
     };
-    for (const [id, node] of this.order(document, path)) {
+    for (const [id, node] of yield* this.order(document, path)) {
       const plan = yield* this.node(id, node, `${path}/${id}`, given);
       if (plan) plans.set(id, plan);
       yield;
     }
     const nodes = [...plans.values()];
-    this.references(document, path, input, plans);
+    yield* this.references(document, path, input, plans);
     const output = new Map(
       Object.entries(document.output).map(([name, source]) => [name, { source, type: this.typeOf(source, given) }]),
     );
@@ -97,8 +110,8 @@ export class Checker {
     if (Object.keys(document.output).length === 0) this.find("BAD_DOCUMENT", path, "the flow has no output");
     this.served(document, path);
     const whole = nodes.length === Object.keys(document.nodes).length;
-    if (whole && this.findings.length === before) {
-      for (const finding of yield* checkOutputs(plan, this.visits)) this.findings.push(finding);
+    if (whole && this.found === before) {
+      for (const finding of yield* checkOutputs(plan, this.visits)) this.add(() => finding);
       this.unused(plan);
     }
     return plan;
@@ -126,7 +139,7 @@ export class Checker {
   }
 
   /** Nodes in an order where each comes after all it reads; what stands in a circle is reported and left out. */
-  private order(document: FlowDocument, path: string): [string, NodeDocument][] {
+  private *order(document: FlowDocument, path: string): Sliced<[string, NodeDocument][]> {
     const nodes = new Map(Object.entries(document.nodes));
     const waiting = new Map<string, number>();
     const readers = new Map<string, string[]>();
@@ -136,6 +149,7 @@ export class Checker {
       for (const other of read) if (!nodes.has(other)) read.delete(other);
       waiting.set(id, read.size);
       for (const other of read) push(readers, other, id);
+      yield;
     }
     const ready = [...nodes.keys()].filter((id) => waiting.get(id) === 0);
     for (let at = 0; at < ready.length; at++)
@@ -177,7 +191,7 @@ export class Checker {
       if (!ports) return undefined;
       [input, output] = ports;
     }
-    this.wires(node, path, input, given);
+    yield* this.wires(node, path, input, given);
     this.conditions(node, path, given);
     if (node.each && node.repeat)
       this.find("BAD_REPEAT", path, "a node has either `each` or `repeat`", "put one of them on a flow around it");
@@ -256,12 +270,12 @@ export class Checker {
     ]);
   }
 
-  private wires(
+  private *wires(
     node: NodeDocument,
     path: string,
     input: PlannedPorts,
     given: (reference: string) => PlannedPort | undefined,
-  ): void {
+  ): Sliced<void> {
     const automatic = node.repeat && input.has("turn") ? "turn" : undefined;
     for (const [port, { optional }] of input)
       if (!Object.hasOwn(node.in, port) && !optional && port !== automatic)
@@ -273,6 +287,7 @@ export class Checker {
         continue;
       }
       this.wire(source, node.each?.over === port ? listOf(target.type) : target.type, `${path}.${port}`, given);
+      yield;
     }
     if (node.each && !input.has(node.each.over))
       this.find("BAD_EACH", path, `there is no input "${node.each.over}"`, this.similar(node.each.over, input.keys()));
@@ -389,12 +404,12 @@ export class Checker {
   }
 
   /** Sources that name nothing. */
-  private references(
+  private *references(
     document: FlowDocument,
     path: string,
     input: PlannedPorts,
     plans: ReadonlyMap<string, NodePlan>,
-  ): void {
+  ): Sliced<void> {
     const nodes = ["input", ...Object.keys(document.nodes)];
     const check = (reference: string, place: string): void => {
       const [id, port] = splitReference(reference);
@@ -404,10 +419,12 @@ export class Checker {
       if (ports && !ports.has(port))
         this.find("UNKNOWN_PORT", place, `"${id}" has no output "${port}"`, this.similar(port, ports.keys()));
     };
-    for (const [id, node] of Object.entries(document.nodes))
-      for (const reference of readsOf(node)) check(reference, `${path}/${id}`);
-    for (const [name, source] of Object.entries(document.output))
-      for (const reference of referencesOf(source)) check(reference, `${path}.${name}`);
+    for (const [id, node] of Object.entries(document.nodes)) {
+      yield* inParts(readsOf(node), (reference) => check(reference, `${path}/${id}`));
+    }
+    for (const [name, source] of Object.entries(document.output)) {
+      yield* inParts(referencesOf(source), (reference) => check(reference, `${path}.${name}`));
+    }
   }
 
   /** The type of a source that has no target: that of its members, where they agree. */
@@ -452,6 +469,15 @@ export class Checker {
 function brief(type: PortType): string {
   const words = show(type);
   return words.length > 300 ? `${words.slice(0, 300)}…` : words;
+}
+
+/** Does something for each of a list, in slices. */
+function* inParts<T>(list: readonly T[], work: (one: T) => void): Sliced<void> {
+  yield;
+  for (const [at, one] of list.entries()) {
+    work(one);
+    if (at % 16 === 15) yield;
+  }
 }
 
 function typeOfConstant(value: Json): PortType {

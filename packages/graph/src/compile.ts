@@ -1,19 +1,22 @@
 import {
   type AnyOperator,
+  atOnce,
   type Cache,
   type Clock,
   elementOf,
   type FlowDocument,
   fit,
   type Host,
-  hashDocument,
+  hashing,
+  inSlices,
   listOf,
   messageOf,
   type PortType,
-  parseDocument,
   type Records,
   type Resource,
+  readingDocument,
   readsOf,
+  type Sliced,
   type Source,
   schemaOf,
   splitReference,
@@ -33,7 +36,6 @@ import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
 import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
 import { beginRepeat } from "./repeat.js";
-import { atOnce, inSlices, type Sliced } from "./slices.js";
 import { beginOperator } from "./step.js";
 
 export interface CompileOptions {
@@ -70,14 +72,13 @@ export function checkFlow(value: unknown, operators: readonly AnyOperator[]): Ch
 
 /** As `checkFlow`, in slices. */
 function* checking(value: unknown, operators: readonly AnyOperator[]): Sliced<CheckedFlow> {
-  const document = parseDocument(value);
-  yield;
+  const document = yield* readingDocument(value);
   const checker = new Checker(tableOf(operators));
   const plan = yield* checker.flow(document, document.name);
   const { findings } = checker;
   return {
     document,
-    hash: hashDocument(document),
+    hash: yield* hashing(document),
     plan,
     bound: findings.length === 0 ? yield* boundOf(plan, { left: visitLimit }) : none,
     findings,
@@ -139,12 +140,21 @@ const watchedBy = (observer: Observer | undefined, host: Host): Host =>
 const watchedResource = <T extends Resource>(observer: Observer, kind: string, name: string, resource: T): T =>
   tell("an observer", () => observer.resource!<T>(kind, name, resource)) ?? resource;
 
+const linesTold = 100;
+
+/** Findings as lines of a message: the first hundred. */
+export function findingLines(findings: readonly TesseraError[]): string {
+  const lines = findings
+    .slice(0, linesTold)
+    .map(({ code, path, message, hint }) => `${code} at ${path}: ${message}${hint ? ` (${hint})` : ""}`);
+  if (findings.length > linesTold) lines.push(`… and ${findings.length - linesTold} more`);
+  return lines.join("\n");
+}
+
 function refuse(document: FlowDocument, findings: readonly TesseraError[]): void {
   if (findings.length === 0) return;
-  const lines = findings.map(
-    ({ code, path, message, hint }) => `${code} at ${path}: ${message}${hint ? ` (${hint})` : ""}`,
-  );
-  throw new TesseraError("INVALID_FLOW", `"${document.name}" has ${findings.length} finding(s):\n${lines.join("\n")}`, {
+  const lines = findingLines(findings);
+  throw new TesseraError("INVALID_FLOW", `"${document.name}" has ${findings.length} finding(s):\n${lines}`, {
     path: document.name,
     findings,
   });
@@ -263,11 +273,13 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
     check: schemaOf(type),
   }));
   const indexes = new Map(plan.nodes.map(({ id }, index) => [id, index]));
-  const reads = plan.nodes.map(({ document }) => {
+  const reads: number[][] = [];
+  for (const { document } of plan.nodes) {
     const read = new Set(readsOf(document).map((reference) => splitReference(reference)[0]));
     read.delete("input");
-    return [...read].map((id) => indexes.get(id)!);
-  });
+    reads.push([...read].map((id) => indexes.get(id)!));
+    yield;
+  }
   const readers: number[][] = plan.nodes.map(() => []);
   reads.forEach((read, index) => {
     for (const other of read) readers[other]!.push(index);

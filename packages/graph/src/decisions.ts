@@ -1,9 +1,10 @@
 // internal
+
+import type { Sliced } from "@tessera/core";
 import { type Json, TesseraError } from "@tessera/core";
 import { Diagram, type Visits } from "./diagram.js";
 import type { FlowPlan } from "./plan.js";
 import { type Presence, Presences } from "./presence.js";
-import type { Sliced } from "./slices.js";
 import { type Chosen, choose, type Decision, type Needs, type Read, type Wiring, wiringOf } from "./wiring.js";
 
 /**

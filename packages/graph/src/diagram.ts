@@ -1,5 +1,5 @@
 // internal
-import type { Sliced } from "./slices.js";
+import type { Sliced } from "@tessera/core";
 
 /** How much work a check may still do; it is shared by all flows of a document. */
 export interface Visits {

@@ -1,9 +1,10 @@
 // internal
+
+import type { Sliced } from "@tessera/core";
 import { most, none, operatorBound, plus, times } from "./bounds.js";
 import { always, Diagram, type Fn, never, type Visits } from "./diagram.js";
 import type { FlowBound, FlowPlan, NodePlan } from "./plan.js";
 import { Presences } from "./presence.js";
-import type { Sliced } from "./slices.js";
 import { choose, wiringOf } from "./wiring.js";
 
 /**

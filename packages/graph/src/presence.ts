@@ -1,6 +1,7 @@
 // internal
+
+import type { Sliced } from "@tessera/core";
 import { always, type Diagram, type Fn, never } from "./diagram.js";
-import type { Sliced } from "./slices.js";
 import type { Chosen, Decision, Needs, Read, Wiring } from "./wiring.js";
 
 /**

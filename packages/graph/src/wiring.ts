@@ -1,8 +1,9 @@
 // internal
+
+import type { Sliced } from "@tessera/core";
 import { type Json, type Source, splitReference, valuesOf } from "@tessera/core";
 import { always, type Diagram, type Fn, never } from "./diagram.js";
 import type { FlowPlan, NodePlan, PlannedPort } from "./plan.js";
-import type { Sliced } from "./slices.js";
 
 /** A port that is read: whose it is (-1: the flow's own input), and whether it can stay empty. */
 export interface Read {

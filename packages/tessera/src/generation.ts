@@ -1,6 +1,6 @@
 // internal
 import { type AnyOperator, type Flow, type FlowDocument, type Host, type Resource, TesseraError } from "@tessera/core";
-import { type CompiledFlow, type CompileOptions, compile } from "@tessera/graph";
+import { type CompiledFlow, type CompileOptions, compile, findingLines } from "@tessera/graph";
 import type { ResourceHost } from "./resources.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: any flow
@@ -77,14 +77,7 @@ export class Generation {
         findings.push(...(error.findings.length > 0 ? error.findings : [error]));
       }
     }
-    if (findings.length > 0)
-      throw new TesseraError(
-        "INVALID_FLOW",
-        findings
-          .map(({ code, path, message, hint }) => `${code} at ${path}: ${message}${hint ? ` (${hint})` : ""}`)
-          .join("\n"),
-        { findings },
-      );
+    if (findings.length > 0) throw new TesseraError("INVALID_FLOW", findingLines(findings), { findings });
     return new Generation(given, entries, host);
   }
 

@@ -1,4 +1,3 @@
-// internal
 import { setImmediate } from "node:timers/promises";
 
 /** Work in small parts. Between two parts it can wait; no part takes more than about a millisecond of our own code. */
@@ -12,7 +11,7 @@ export function atOnce<T>(work: Sliced<T>): T {
 }
 
 /** How long the event loop is held at a time, in milliseconds. */
-const slice = 8;
+const slice = 5;
 
 /** Does it in slices, so that the event loop is never held for long. */
 export async function inSlices<T>(work: Sliced<T>): Promise<T> {
