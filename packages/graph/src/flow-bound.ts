@@ -43,10 +43,14 @@ type Costs = Map<Fn, FlowBound>;
 function* independent(costs: Costs, diagram: Diagram): Sliced<Costs[]> {
   const above = new Map<number, number>();
   const root = (variable: number): number => {
-    let at = variable;
-    while (above.has(at)) at = above.get(at)!;
-    if (at !== variable) above.set(variable, at);
-    return at;
+    let top = variable;
+    for (let next = above.get(top); next !== undefined; next = above.get(top)) top = next;
+    for (let at = variable; at !== top; ) {
+      const next = above.get(at)!;
+      above.set(at, top);
+      at = next;
+    }
+    return top;
   };
   // a function that was seen has its variables joined already
   const seen = new Set<Fn>();
