@@ -1,9 +1,14 @@
 import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
+import { TesseraError } from "./errors.js";
 import type { Json, Passage } from "./passage.js";
 import type { Principal } from "./resources.js";
 
-/** Which passages a search may return. A field is a key of a passage's metadata, or "id", "path", "symbol", "parent". */
+/**
+ * Which passages a search may return. A field is a key of a passage's metadata, or "id", "path", "symbol", "parent". A name
+ * with dots that is no key itself leads into objects: "author.name" is the key "name" of the object "author". `least` and
+ * `most` are numbers, both included.
+ */
 export type Filter =
   | { field: string; equals: Json }
   | { field: string; in: Json[] }
@@ -24,13 +29,45 @@ export const filter: z.ZodType<Filter> = z.lazy(() =>
   ]),
 );
 
+/**
+ * Refuses a range whose bounds are no numbers, such as dates as text: no passage would ever meet it.
+ * @throws TesseraError BAD_ARGUMENT with the name of the field.
+ */
+export function assertFilter(condition: Filter): void {
+  const open: Filter[] = [condition];
+  for (let part = open.pop(); part; part = open.pop()) {
+    if ("all" in part) open.push(...part.all);
+    else if ("any" in part) open.push(...part.any);
+    else if ("not" in part) open.push(part.not);
+    else if ("least" in part || "most" in part)
+      for (const bound of [part.least, part.most] as unknown[])
+        if (bound !== undefined && typeof bound !== "number")
+          throw new TesseraError("BAD_ARGUMENT", `a range of "${part.field}" has a bound that is no number`, {
+            path: part.field,
+            hint: "ranges compare numbers: keep a date as a number too, such as 20261130 or Date.parse(text)",
+          });
+  }
+}
+
+/** What lies at a name with dots, through objects; undefined where there is nothing. */
+function within(metadata: Passage["metadata"], name: string): Json | undefined {
+  let value: Json | undefined = metadata;
+  for (const key of name.split(".")) {
+    if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, key))
+      return undefined;
+    value = value[key];
+  }
+  return value;
+}
+
 /** What a filter's field is in a passage; never what it inherits. */
 export function fieldOf(passage: Passage, name: string): Json | undefined {
   if (name === "id") return passage.id;
   if (name === "path") return passage.source?.path;
   if (name === "symbol") return passage.source?.symbol;
   if (name === "parent") return passage.parent;
-  return Object.hasOwn(passage.metadata, name) ? passage.metadata[name] : undefined;
+  if (Object.hasOwn(passage.metadata, name)) return passage.metadata[name];
+  return name.includes(".") ? within(passage.metadata, name) : undefined;
 }
 
 const same = (a: Json | undefined, b: Json): boolean =>

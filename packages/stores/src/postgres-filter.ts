@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import {
   accessKey,
   accessNames,
+  assertFilter,
   canonicalJson,
   type Filter,
   type Json,
@@ -32,11 +33,29 @@ export interface PassageFacts {
   readonly access: readonly string[];
 }
 
+/** What lies in the objects of a passage's metadata, under names with dots that are no keys themselves. */
+function nested(metadata: Passage["metadata"]): [string, Json][] {
+  const found: [string, Json][] = [];
+  const open: [string, Json][] = Object.entries(metadata).filter(([name]) => !name.includes("."));
+  for (let next = open.pop(); next; next = open.pop()) {
+    const [name, value] = next;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key.includes(".")) continue;
+      const place = `${name}.${key}`;
+      if (!Object.hasOwn(metadata, place)) found.push([place, inner]);
+      open.push([place, inner]);
+    }
+  }
+  return found;
+}
+
 export function factsOf({ id, source, parent, metadata }: Passage): PassageFacts {
   const own: Record<string, Json | undefined> = { id, path: source?.path, symbol: source?.symbol, parent };
   const fields: [string, Json | undefined][] = [
     ...Object.entries(own),
     ...Object.entries(metadata).filter(([field]) => !Object.hasOwn(own, field)),
+    ...nested(metadata),
   ];
   const facts = new Set<string>();
   const numbers: [string, number][] = [];
@@ -67,6 +86,7 @@ export class Conditions {
   admits(filter: Filter | undefined, principal: Principal | undefined): string {
     const tokens = [everybody, ...(principal ? accessNames(principal) : []).map(token)];
     const permitted = `access && ${this.parameter(tokens)}::text[]`;
+    if (filter) assertFilter(filter);
     return filter ? `${permitted} AND ${this.matches(filter)}` : permitted;
   }
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import {
   admits,
+  assertFilter,
   type ChangeOptions,
   type Filter,
   type Hit,
@@ -157,8 +158,12 @@ export class Shelf {
     return this.unrestricted ? this.size : this.#access.of(principal).count;
   }
 
-  /** What a query admits, for use until the next change. */
+  /**
+   * What a query admits, for use until the next change.
+   * @throws TesseraError BAD_ARGUMENT for a range whose bounds are no numbers
+   */
   admission(filter: Filter | undefined, principal: Principal | undefined): Admission {
+    if (filter) assertFilter(filter);
     const passages = this.#passages;
     const most = selective * this.size;
     const permitted = this.unrestricted ? undefined : this.#access.of(principal);

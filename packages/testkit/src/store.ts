@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Passage, Store, StoreQuery } from "@tessera/core";
+import type { Filter, Passage, Store, StoreQuery } from "@tessera/core";
 import type { ContractCheck } from "./operator.js";
 
 export interface StoreSuite {
@@ -85,6 +85,22 @@ export function testStore(name: string, { open, by }: StoreSuite): void {
       expect(await ids(store, query("alpha", { top: 1, filter: { field: "kind", equals: "rare" } }))).toEqual([
         "wanted",
       ]);
+    });
+
+    it("filters by a name with dots inside objects, and refuses a range whose bounds are no numbers", async () => {
+      const store = await open();
+      await add(store, [
+        [passageOf("ferry", "alpha", { ship: { decks: 3, kind: "ferry" } }), "alpha"],
+        [passageOf("tug", "alpha", { ship: { decks: 1, kind: "tug" } }), "alpha"],
+        [passageOf("key", "alpha", { "ship.kind": "ferry", ship: { kind: "tug" } }), "alpha"],
+        [passageOf("dated", "alpha", { date: "2026-11-30" }), "alpha"],
+      ]);
+      const found = async (filter: Filter) => (await ids(store, query("alpha", { filter }))).sort();
+      expect(await found({ field: "ship.kind", equals: "ferry" })).toEqual(["ferry", "key"]);
+      expect(await found({ field: "ship.decks", least: 2 })).toEqual(["ferry"]);
+      expect(await found({ field: "date", equals: "2026-11-30" })).toEqual(["dated"]);
+      const dates = { field: "date", least: "2026-01-01" } as unknown as Filter;
+      await expect(found(dates)).rejects.toMatchObject({ code: "BAD_ARGUMENT", path: "date" });
     });
 
     it("shows restricted passages only to whom they are open, and to nobody where nobody asks", async () => {
@@ -194,9 +210,11 @@ export function closingChecks({ open, by }: StoreSuite): ContractCheck[] {
         await (await used()).close?.(); // what is opened once for all stores is open now
         const before = await openResources();
         await (await used()).close?.();
-        const after = [...(await openResources())];
-        const more = after.filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind);
-        expect(more).toEqual([]);
+        const more = async () =>
+          [...(await openResources())].filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind);
+        // a socket that was ended is gone some turns later; what is left open stays
+        for (let tries = 0; tries < 100 && (await more()).length > 0; ) tries++;
+        expect(await more()).toEqual([]);
       },
     },
     {
