@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { ended, root, start, tessera } from "./program.fixture.js";
+import { ended, root, start, tessera, tesseraProcess } from "./program.fixture.js";
 
 const work = mkdtempSync(join(tmpdir(), "tessera-cli-"));
 const write = (path: string, text: string) => writeFileSync(join(work, path), text);
@@ -47,7 +47,8 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 describe("index and ask", () => {
   it("answer about a folder, citing path, lines and symbol", async () => {
-    const { code, out, err } = await cli("ask", "where are retries backed off?", "--source", "service");
+    const asked = ["ask", "where are retries backed off?", "--source", "service"];
+    const { code, out, err } = await tesseraProcess(asked, work);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatch(/^\[1\] src\/retry\.js:1-11 {2}retryWithBackoff$/m);
     expect(out).not.toContain("\u001b[");
@@ -197,7 +198,7 @@ describe("the program", () => {
     expect(await json("asc")).toMatchObject({ code: 2, value: { error: { code: "USAGE" } } });
     expect(await json("ask")).toMatchObject({ code: 2, value: { error: { code: "USAGE" } } });
     expect(await json()).toEqual({ code: 2, value: { error: { code: "USAGE", message: "there is no command" } } });
-    const { code, out, err } = await cli("asc");
+    const { code, out, err } = await tesseraProcess(["asc"], work);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(/^error: unknown command 'asc'/);
   });
@@ -212,8 +213,10 @@ describe("the program", () => {
   });
 
   it("colours only where colour is wanted", async () => {
-    expect((await tessera(["flows"], work, { FORCE_COLOR: "1" })).out).toContain("\u001b[1m");
-    expect((await tessera(["flows"], work, { FORCE_COLOR: undefined, NO_COLOR: "1" })).out).not.toContain("\u001b[");
+    expect((await tesseraProcess(["flows"], work, { FORCE_COLOR: "1" })).out).toContain("\u001b[1m");
+    expect((await tesseraProcess(["flows"], work, { FORCE_COLOR: undefined, NO_COLOR: "1" })).out).not.toContain(
+      "\u001b[",
+    );
   });
 
   it("ends quietly when its reader leaves", async () => {

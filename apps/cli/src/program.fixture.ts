@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -37,6 +38,46 @@ export function ended(child: ChildProcess): Promise<Ended> {
   });
 }
 
-/** Runs the command line as a user does. */
-export const tessera = (given: readonly string[], cwd: string, env?: object): Promise<Ended> =>
+/** Runs the command line as a user does, in a process of its own: that takes a second of processor time. */
+export const tesseraProcess = (given: readonly string[], cwd: string, env?: object): Promise<Ended> =>
   ended(start(main, given, { cwd, env }));
+
+let last: Promise<unknown> = Promise.resolve();
+
+/** Runs the command line in this process, in this folder and environment, without a terminal; one at a time. */
+export function tessera(given: readonly string[], cwd: string, env: object = {}): Promise<Ended> {
+  const next = last.then(() => runHere(given, cwd, env));
+  last = next.catch(() => undefined);
+  return next;
+}
+
+async function runHere(given: readonly string[], cwd: string, env: object): Promise<Ended> {
+  const [folder, variables] = [process.cwd(), { ...process.env }];
+  // colours are chosen when the module is read: `tesseraProcess` is for tests of them
+  setVariables({ ...variables, NO_COLOR: "1", FORCE_COLOR: undefined, DATABASE_URL: undefined, ...env });
+  process.chdir(cwd);
+  try {
+    const { commandLine } = await import("./command-line.js");
+    const [out, err] = [new Collected(), new Collected()];
+    const code = await commandLine({ words: given, out, err, signal: new AbortController().signal });
+    return { code, out: out.text, err: err.text };
+  } finally {
+    process.chdir(folder);
+    setVariables(variables);
+  }
+}
+
+function setVariables(variables: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(process.env)) if (variables[name] === undefined) delete process.env[name];
+  for (const [name, value] of Object.entries(variables)) if (value !== undefined) process.env[name] = value;
+}
+
+/** What is written to it. */
+class Collected extends Writable {
+  text = "";
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}

@@ -48,6 +48,11 @@ export class Terminal implements Output {
     if (!this.json) this.err.write(`${colors.dim(text)}\n`);
   }
 
+  /** A line on standard output, under --json too. */
+  print(text: string): void {
+    this.out.write(`${text}\n`);
+  }
+
   /** A line on standard error, under --json too: what is missing must not be missed. */
   alert(text: string): void {
     this.err.write(`${text}\n`);

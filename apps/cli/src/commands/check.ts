@@ -52,7 +52,7 @@ export async function check(terminal: Terminal, nameOrFile: string, options: Che
 /** Prints the JSON Schema of flow documents, for editors. */
 export function schema(terminal: Terminal): number {
   const text = JSON.stringify(flowSchema(operators), undefined, 2);
-  process.stdout.write(`${text}\n`);
+  terminal.print(text);
   terminal.clear();
   return 0;
 }

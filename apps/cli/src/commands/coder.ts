@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { checkCases, driverOf, openSandbox } from "@tessera/coder";
 import { messageOf, TesseraError } from "@tessera/core";
+import type { Terminal } from "../terminal.js";
 
 export interface CoderRunOptions {
   readonly driver: string;
@@ -11,7 +12,7 @@ export interface CoderRunOptions {
 }
 
 /** Runs the cases of a file in the sandbox and prints {id, passed, assertions, reason, ms}, a line each. */
-export async function runCases({ driver, url, input, signal }: CoderRunOptions): Promise<number> {
+export async function runCases(terminal: Terminal, { driver, url, input, signal }: CoderRunOptions): Promise<number> {
   const stream = createReadStream(input, "utf8");
   await new Promise<void>((resolve, reject) => {
     stream.once("open", () => resolve());
@@ -28,7 +29,7 @@ export async function runCases({ driver, url, input, signal }: CoderRunOptions):
       { signal },
     )) {
       if (!result.passed) failed++;
-      process.stdout.write(`${JSON.stringify(result)}\n`);
+      terminal.print(JSON.stringify(result));
     }
     return failed === 0 ? 0 : 1;
   } finally {

@@ -1,0 +1,332 @@
+import { defaultLanguageModel } from "@tessera/models";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { defaultEncoder } from "./codebase.js";
+import { type AskOptions, ask } from "./commands/ask.js";
+import { check, schema } from "./commands/check.js";
+import { type CoderRunOptions, runCases } from "./commands/coder.js";
+import { evaluationCommands } from "./commands/evaluate.js";
+import { indexSource } from "./commands/index-folder.js";
+import * as languageModels from "./commands/language-models.js";
+import { flows, operators } from "./commands/list.js";
+import * as models from "./commands/models.js";
+import { type RunCommandOptions, run } from "./commands/run.js";
+import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
+import { type EncoderOptions, engineOption } from "./engine.js";
+import { languageModelOptions } from "./language-model.js";
+import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
+
+export interface CommandLine {
+  /** The words after the program's name. */
+  readonly words: readonly string[];
+  readonly out: NodeJS.WritableStream;
+  readonly err: NodeJS.WritableStream;
+  /** Ends what runs. */
+  readonly signal: AbortSignal;
+}
+
+/** Makes of what a command does what commander calls. */
+type Action = (
+  work: (terminal: Terminal, ...args: never[]) => number | Promise<number>,
+) => (...args: unknown[]) => Promise<void>;
+
+interface Commands {
+  readonly program: Command;
+  readonly action: Action;
+  readonly signal: AbortSignal;
+}
+
+/** Runs one command line; what it prints goes to `out` and `err`. @returns the exit code */
+export async function commandLine({ words, out, err, signal }: CommandLine): Promise<number> {
+  const asksForJson = words.includes("--json");
+  let exitCode = 0;
+  const program = new Command("tessera")
+    .description("Modular RAG: index a folder, ask it, run and check flows.")
+    .configureHelp({ showGlobalOptions: true })
+    .option("--json", "print one JSON value and nothing else", false)
+    .option("--stack", "show stack traces of errors", false)
+    .configureOutput({
+      writeOut: (text) => void out.write(text),
+      // under --json what is wrong with the call is told there
+      writeErr: (text) => void (asksForJson || err.write(text)),
+    })
+    .exitOverride();
+  const action: Action =
+    (work) =>
+    async (...args) => {
+      const terminal = new Terminal(program.opts<{ json: boolean; stack: boolean }>(), out, err);
+      try {
+        exitCode = await work(terminal, ...(args as never[]));
+      } catch (error) {
+        terminal.error(error);
+        exitCode = exitCodeOf(error);
+      }
+    };
+  const adding = [sourceCommands, flowCommands, serviceCommand, keyCommands, modelCommands, coderCommand];
+  for (const add of adding) add({ program, action, signal });
+  evaluationCommands(program.command("eval"), action, signal);
+
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // for people, commander has printed its own message
+    if (asksForJson && error.exitCode !== 0)
+      new Terminal({ json: true, stack: false }, out, err).error(
+        new UsageError(error.code === "commander.help" ? "there is no command" : error.message.replace(/^error: /, "")),
+      );
+    return error.exitCode === 0 ? 0 : 2;
+  }
+}
+
+function sourceCommands({ program, action, signal }: Commands): void {
+  program
+    .command("index")
+    .description("make or update the index of a folder")
+    .argument("<folder>")
+    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .addOption(engineOption())
+    .option("--rebuild", "write everything anew")
+    .action(
+      action((terminal, folder: string, options: EncoderOptions & { rebuild?: boolean }) =>
+        indexSource(terminal, folder, { ...options, signal }),
+      ),
+    );
+  program
+    .command("ask")
+    .description("answer a question about a folder, with citations")
+    .argument("<question>")
+    .option("--source <folder>", "what the question is about", ".")
+    .option("--flow <name or file>", "the flow that answers", "hybrid")
+    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .addOption(engineOption())
+    .option("--trace", "show every step")
+    .action(
+      action((terminal, question: string, options: Omit<AskOptions, "signal">) =>
+        ask(terminal, question, { ...options, signal }),
+      ),
+    );
+}
+
+const count = (value: string): number => {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError("It is no whole number.");
+  return number;
+};
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+function flowCommands({ program, action, signal }: Commands): void {
+  languageModelOptions(program.command("run").description("run a flow on an input"))
+    .argument("<name or file>")
+    .option("--input <json or file>", "the flow's inputs", "{}")
+    .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
+    .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
+    .option("--database <file>", 'a SQLite file as the database "database"')
+    .option(
+      "--admit <function>",
+      "one that statements may call besides those that only read; may be given again",
+      collect,
+    )
+    .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
+    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .addOption(engineOption())
+    .option("--most-calls <number>", "calls of models; then the run ends with what was reached", count)
+    .option("--most-tokens <number>", "tokens of models, likewise", count)
+    .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
+    .option("--trace", "show every step")
+    .action(
+      action((terminal, flow: string, options: Omit<RunCommandOptions, "signal">) =>
+        run(terminal, flow, { ...options, signal }),
+      ),
+    );
+  program
+    .command("check")
+    .description("check a flow: findings, and the most it can spend")
+    .argument("<name or file>")
+    .option("--mermaid", "print a drawing")
+    .option("--code", "print the flow as builder code")
+    .action(
+      action((terminal, flow: string, options: { mermaid?: boolean; code?: boolean }) =>
+        check(terminal, flow, options),
+      ),
+    );
+  program
+    .command("flows")
+    .description("list the named flows")
+    .action(action((terminal) => flows(terminal)));
+  program
+    .command("operators")
+    .description("list the operators")
+    .action(action((terminal) => operators(terminal)));
+  program
+    .command("schema")
+    .description("print the JSON Schema of flow documents")
+    .action(action((terminal) => schema(terminal)));
+}
+
+function serviceCommand({ program, action, signal }: Commands): void {
+  languageModelOptions(
+    program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
+  )
+    .option("--source <folder>", "what the flows search", ".")
+    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .addOption(engineOption())
+    .option("--host <address>", "where to listen", "127.0.0.1")
+    .option("--port <number>", "0 takes any", "8080")
+    .addOption(
+      new Option(
+        "--database <url>",
+        "postgres://…: keeps runs, budgets, uploaded flows and indexes, shared by every service on it",
+      ).env("DATABASE_URL"),
+    )
+    .option("--folder <name=path>", "a folder that flows may read by that name, uploaded ones too", collect)
+    .option("--admit <function>", "one that queries for the graph database may call; may be given again", collect)
+    .option("--keep-runs <count>", "how many runs are kept once they have ended", "10000")
+    .option("--keep-days <days>", "and for how long", "30")
+    .addOption(
+      new Option("--otlp <url>", "send traces to an OTLP receiver, as in http://127.0.0.1:4318").env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+      ),
+    )
+    .option("--otlp-content", "with texts: queries, passages, prompts and answers")
+    .option("--origin <origin>", "pages of this origin may call; none by default", collect)
+    .option("--trust-proxy <address>", "a proxy, or a network of them, whose X-Forwarded-For is believed", collect)
+    .action(
+      action((terminal, options: Omit<ServeCommandOptions, "signal">) => serve(terminal, { ...options, signal })),
+    );
+}
+
+function keyCommands({ program, action }: Commands): void {
+  const keys = program.command("keys").description("the keys of the service: create, list, revoke");
+  keys
+    .command("create")
+    .description("make a key and print it, this once")
+    .argument("<name>")
+    .option("--principal <id>", "who asks with it; by default the key itself")
+    .option("--group <name>", "a group of the principal", collect)
+    .option("--scope <scope>", "run (the default), flows, indexes, operate", collect)
+    .option("--flow <name>", "a flow that it may run; all by default", collect)
+    .option("--index <name>", "an index that it may use; all by default", collect)
+    .option("--requests-per-minute <number>")
+    .option("--concurrency <number>", "runs at once")
+    .option("--calls-per-day <number>", "model calls")
+    .option("--tokens-per-day <number>")
+    .action(action((terminal, name: string, options: KeyOptions) => createKey(terminal, name, options)));
+  keys
+    .command("list")
+    .description("list the keys, without their secrets")
+    .action(action((terminal) => listKeys(terminal)));
+  keys
+    .command("revoke")
+    .description("revoke a key; a running service refuses it at once")
+    .argument("<id>")
+    .action(action((terminal, id: string) => revokeKey(terminal, id)));
+}
+
+function modelCommands(commands: Commands): void {
+  const { program, action, signal } = commands;
+  const model = program
+    .command("models")
+    .description("our models: list, inspect, verify, encode, generate, prune, emoe");
+  model
+    .command("list")
+    .description("list the models that are here")
+    .action(action((terminal) => models.list(terminal)));
+  model
+    .command("inspect")
+    .description(
+      "layers, exits and sizes of a model; of a language model, which modules serve which operator and language",
+    )
+    .argument("[model]")
+    .option("--on <file>", 'count modules on text: {"text", "language"} or {"messages", "task"} lines')
+    .option("--most <lines>", "lines of it at most", Number, 200)
+    .option("--svg <file>", "draw them")
+    .action(
+      action((terminal, name: string | undefined, options: languageModels.InspectOptions) =>
+        models.inspect(terminal, name, { ...options, signal }),
+      ),
+    );
+  model
+    .command("verify")
+    .description("compare every engine of this machine with the golden vectors or cases")
+    .argument("[model]")
+    .action(action((terminal, name?: string) => models.verify(terminal, name)));
+  model
+    .command("encode")
+    .description('encode {"text"} lines into row-major little-endian float32')
+    .option("--model <name>", "the encoder")
+    .addOption(engineOption())
+    .option("--exit <layer>", "the layer to leave by", Number)
+    .option("--width <components>", "how many leading components are kept", Number)
+    .addOption(new Option("--kind <kind>", "what the texts are").choices(["query", "code", "text"]).default("text"))
+    .requiredOption("--input <file>", "texts.jsonl")
+    .requiredOption("--output <file>", "vectors.f32")
+    .action(
+      action((terminal, options: Parameters<typeof models.encode>[1]) =>
+        models.encode(terminal, { ...options, signal }),
+      ),
+    );
+  languageModelCommands(model, commands);
+}
+
+function languageModelCommands(model: Command, { action, signal }: Commands): void {
+  model
+    .command("generate")
+    .description("a language model's answer to a prompt, as it comes")
+    .option("--model <name>", "the language model; its folder may be named by a path", defaultLanguageModel)
+    .addOption(engineOption())
+    .requiredOption("--prompt <text>", "what the user says")
+    .option("--seed <number>", "the same answer for the same seed", Number)
+    .option("--temperature <number>", "0 takes the likeliest token", Number)
+    .option("--max-tokens <count>", "the longest answer", Number, 256)
+    .option("--json-schema <file>", "a JSON Schema that the answer meets")
+    .action(
+      action((terminal, options: languageModels.GenerateOptions) =>
+        languageModels.generate(terminal, { ...options, signal }),
+      ),
+    );
+  model
+    .command("prune")
+    .description("a smaller language model, without the modules that some text uses least")
+    .argument("[model]")
+    .requiredOption("--on <file>", 'what it is to serve: {"text", "language"} or {"messages", "task"} lines')
+    .requiredOption("--output <folder>", "the new bundle")
+    .option("--keep <share>", "of the modules of each layer", Number, 0.5)
+    .option("--most <lines>", "lines of the text at most", Number, 1000)
+    .action(
+      action((terminal, name: string | undefined, options: languageModels.PruneOptions) =>
+        languageModels.prune(terminal, name, { ...options, signal }),
+      ),
+    );
+  model
+    .command("emoe")
+    .description("a dense language model with emergent experts in some layers, and back")
+    .argument("<model>")
+    .requiredOption("--output <folder>", "the new bundle")
+    .option("--layers <numbers>", "from 0, as in 2,3")
+    .option("--experts <count>", "of each of these layers; 64 where not given", Number)
+    .option("--top <count>", "experts that run for a token; 16 where not given", Number)
+    .option("--seed <number>", "of the clusters", Number)
+    .option("--merge", "make the layers dense again")
+    .action(
+      action((terminal, name: string, options: languageModels.EmergentOptions) =>
+        languageModels.emergent(terminal, name, options),
+      ),
+    );
+}
+
+function coderCommand({ program, action, signal }: Commands): void {
+  program
+    .command("coder")
+    .description("code that models wrote")
+    .command("run")
+    .description("run cases ({id, code, tests} a line) in the sandbox; one JSON line a result")
+    .addOption(
+      new Option("--driver <name>", "what isolates them")
+        .choices(["quickjs", "bwrap", "docker", "remote"])
+        .default("quickjs"),
+    )
+    .option("--url <address>", 'the server of the driver "remote"')
+    .requiredOption("--input <file>", "cases.jsonl")
+    .action(action((terminal, options: CoderRunOptions) => runCases(terminal, { ...options, signal })));
+}
