@@ -51,24 +51,30 @@ const byStatus: Readonly<Record<number, ErrorCode>> = {
   431: "REQUEST_TOO_LARGE",
 };
 
+/** What the server under us says of a refusal; of anything else that was thrown, which may throw when it is looked at, 500. */
+function refusalOf(thrown: unknown): { statusCode: number; code: string; message?: string; isSyntax: boolean } {
+  try {
+    const { statusCode = 500, code, message } = (thrown ?? {}) as Record<"statusCode" | "code" | "message", never>;
+    return { statusCode: Number(statusCode), code: String(code), message, isSyntax: thrown instanceof SyntaxError };
+  } catch {
+    return { statusCode: 500, code: "", isSyntax: false };
+  }
+}
+
 /** The HTTP status of what was thrown: a refusal by the server under us keeps the status that it came with. */
 export function statusOf(thrown: unknown): number {
   if (TesseraError.is(thrown)) return statuses[thrown.code];
-  const { statusCode = 500 } = (thrown ?? {}) as { statusCode?: number };
+  const { statusCode } = refusalOf(thrown);
   return statusCode >= 400 && statusCode < 500 ? statusCode : 500;
 }
 
 /** Anything that was thrown while a request was answered, as a `TesseraError` that a client may see. */
 export function asTesseraError(thrown: unknown): TesseraError {
   if (TesseraError.is(thrown)) return thrown;
-  const {
-    statusCode = 500,
-    code,
-    message,
-  } = (thrown ?? {}) as { statusCode?: number; code?: string; message?: string };
+  const { statusCode, code, message, isSyntax } = refusalOf(thrown);
   if (statusCode < 400 || statusCode >= 500)
     return new TesseraError("INTERNAL", "the service failed", { hint: "its log says why", cause: thrown });
-  const bad = thrown instanceof SyntaxError || code?.includes("JSON") ? "BAD_JSON" : "BAD_ARGUMENT";
+  const bad = isSyntax || code.includes("JSON") ? "BAD_JSON" : "BAD_ARGUMENT";
   return new TesseraError(byStatus[statusCode] ?? bad, message ?? "the request cannot be read");
 }
 

@@ -85,6 +85,21 @@ describe("errorBody, which leaves the process", () => {
     );
   });
 
+  it("never throws, whatever the cause does when it is looked at", () => {
+    const boom = (): never => {
+      throw new Error("boom");
+    };
+    const trap = new Proxy({}, new Proxy({}, { get: () => boom })) as object;
+    const silent = Object.defineProperty(new Error("x"), "message", { get: boom });
+    const chained = Object.defineProperty(new Error("x"), "cause", { get: boom });
+    for (const cause of [trap, silent, chained, Object.create(null), Symbol("s"), new Error("x", { cause: trap })])
+      for (const code of Object.keys(errorCodes) as ErrorCode[]) {
+        const error = new TesseraError(code, "it failed", { cause });
+        expect(errorBody(error)).toHaveProperty("code", code);
+        expect(logLine(error)).toContain(code);
+      }
+  });
+
   it("says in our words what the caller can mend, and covers secrets even there", () => {
     const issue = z.object({ top: z.number() }).safeParse({ top: "x" }).error;
     const bad = new TesseraError("BAD_INPUT", `input: ${messageOf(issue)}`, { cause: issue, hint: "give a number" });

@@ -157,6 +157,15 @@ function causeOf(thrown: unknown): unknown {
   }
 }
 
+/** Whether a schema said it; `instanceof` looks at the value, which may throw. */
+function isOfSchema(thrown: unknown): boolean {
+  try {
+    return thrown instanceof z.ZodError;
+  } catch {
+    return false;
+  }
+}
+
 /** What others said, of all that led to an error: the messages of causes that are no errors of ours. */
 function foreignWords(error: TesseraError, words: string[] = [], depth = 0): string[] {
   if (depth > 16) return words;
@@ -166,7 +175,7 @@ function foreignWords(error: TesseraError, words: string[] = [], depth = 0): str
       break;
     }
     // what a schema says of a value is ours: clients need it to mend what they sent
-    if (!(cause instanceof z.ZodError)) words.push(...messageOf(cause).split("\n"));
+    if (!isOfSchema(cause)) words.push(...messageOf(cause).split("\n"));
     cause = causeOf(cause);
   }
   for (const finding of error.findings) foreignWords(finding, words, depth + 1);

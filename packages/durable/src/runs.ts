@@ -345,10 +345,12 @@ export class DurableRuns implements Runs {
     const { signal } = working.abort;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => push(event.type, eventData(event)));
+    // nobody iterates its events: they are heard
+    const watched = { signal, budget, sampling, events, shows: "output" } as const;
     // one that ended before its first note begins anew
     const stream = (await records.run(id))
-      ? await runner.resumeStream(id, { signal, budget, sampling, events })
-      : await runner.stream(flow, input, { id, principal, seed, signal, budget, sampling, events });
+      ? await runner.resumeStream(id, watched)
+      : await runner.stream(flow, input, { ...watched, id, principal, seed });
     working.due = () => stream.due();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;

@@ -134,6 +134,8 @@ export class AttemptFeed {
 /** The members of a `first`: each is held until all before it are known to be skipped. */
 export class FirstGates {
   private readonly gates: HoldingGate[];
+  /** The first member that is not known to be skipped; beyond the last where it is decided which one counts. */
+  private at = 0;
 
   constructor(
     private readonly slots: readonly number[],
@@ -146,14 +148,16 @@ export class FirstGates {
     return this.gates[member]!;
   }
 
-  /** Looks again at what is known: `undefined` has not settled. */
+  /** Looks on at what is known, behind the members that are skipped: `undefined` has not settled. */
   update(values: readonly unknown[]): void {
-    for (let member = 0; member < this.slots.length; member++) {
-      this.gates[member]!.open();
-      if (values[this.slots[member]!] !== SKIPPED) {
-        if (values[this.slots[member]!] !== undefined) for (const later of this.gates.slice(member + 1)) later.close();
-        return;
-      }
+    while (this.at < this.slots.length) {
+      this.gates[this.at]!.open();
+      const value = values[this.slots[this.at]!];
+      if (value === undefined) return;
+      this.at++;
+      if (value === SKIPPED) continue;
+      for (const later of this.gates.slice(this.at)) later.close();
+      this.at = this.slots.length;
     }
   }
 }
