@@ -55,8 +55,9 @@ async function boot(engine: GpuEngine, opened: number): Promise<void> {
   report.figure("E0", "features", engine.features.join(" "), "");
   await engine.measure({ kind: "dispatches", count: 1 });
   report.figure("E0", "first dispatch", (performance.now() - opened) / 1000, "s", { most: 3 });
-  const failure = await selfTest(engine);
-  report.figure("E0", "self-test", failure ?? "passed", "");
+  // shaders of its own, which take seconds in software: the tests of the engines run it there
+  const failure = tiny ? undefined : await selfTest(engine);
+  report.figure("E0", "self-test", failure ?? (tiny ? "left out" : "passed"), "");
   if (failure !== undefined) throw new Error(`the self-test fails: ${failure}`);
   let clean = 0;
   const cycles = tiny ? 2 : 200;

@@ -2,10 +2,14 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "@jest/globals";
+import { countOf } from "@tessera/testkit";
 import { openCodeEncoder } from "./encoders/code-encoder.js";
 import { cpuEngine } from "./engines/cpu.js";
-import { referenceEngine } from "./engines/reference/engine.js";
+import { gpuOnDemand } from "./engines/gpu/choose.js";
+import { referenceEngine, referenceVectors } from "./engines/reference/engine.js";
+import { cosine } from "./engines/vectors.fixture.js";
 import { readGolden } from "./formats/encoder-bundle.js";
+import { openEncoderModel } from "./formats/open-model.js";
 import { parseTokenizer } from "./tokenizer/tokenizer.js";
 import { listModels } from "./tools/catalogue.js";
 import { verifyModel } from "./tools/verify-model.js";
@@ -13,15 +17,26 @@ import { verifyModel } from "./tools/verify-model.js";
 const shipped = fileURLToPath(new URL("../bundles", import.meta.url));
 const models = await listModels([shipped]);
 const encoders = models.filter(({ architecture }) => architecture === "tessera-encoder");
-const languageModels = models.filter(({ architecture }) => architecture !== "tessera-encoder");
+const encoderArchitectures = ["tessera-encoder", "tessera-bert-exits"];
+const languageModels = models.filter(({ architecture }) => !encoderArchitectures.includes(architecture));
 
 describe("the encoders that ship", () => {
   it("are there", () => expect(encoders.map(({ name }) => name)).toContain("code-encoder"));
 
   for (const { name, folder } of encoders) {
-    it(`${name} reaches its golden vectors on every engine`, async () => {
-      for (const verdict of await verifyModel(name, undefined, [shipped]))
+    it(`${name} reaches its golden vectors on the CPU, and on the GPU where there is one`, async () => {
+      for (const verdict of await verifyModel(name, [cpuEngine(), gpuOnDemand()], [shipped]))
         expect(verdict).toMatchObject({ passed: true });
+    });
+
+    it(`${name} reaches its golden vectors on the reference`, async () => {
+      const model = await openEncoderModel(folder);
+      const longest = countOf({ usual: 64, long: Number.POSITIVE_INFINITY });
+      const cases = (await readGolden(folder, model)).filter(({ ids }) => ids.length <= longest);
+      expect(cases.length).toBeGreaterThan(10);
+      for (const { ids, vectors } of cases)
+        for (const [exit, vector] of referenceVectors(model, Int32Array.from(ids)))
+          expect(cosine(vector, vectors[exit]!)).toBeGreaterThan(0.9995);
     });
 
     it(`${name} tokenises its golden texts to their ids`, async () => {

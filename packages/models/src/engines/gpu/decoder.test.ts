@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
 import { mulberry32 } from "@tessera/core";
-import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
+import { halfDriver, isLong, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import type { DecoderModel } from "../../architectures/decoder.js";
 import { readBundle } from "../../formats/bundle.js";
 import { decoderModel, readDecoderGolden } from "../../formats/decoder-bundle.js";
@@ -11,17 +11,13 @@ import { randomDecoderModel, twinLogits, twinSample } from "./decoder-twin.fixtu
 import { type GpuEngine, gpuEngine } from "./engine.js";
 import { selfTest } from "./self-test.js";
 
-// compilers in software take seconds for a kernel where other work is done beside
-const timeoutMs = 240_000;
-const onDevice = (name: string, work: () => Promise<void>): void =>
-  needs(softwareDriver !== undefined, withoutDriver)(name, work, timeoutMs);
-const onHalf = (name: string, work: () => Promise<void>): void =>
-  needs(halfDriver !== undefined, withoutHalf)(name, work, timeoutMs);
+const onDevice = needs(softwareDriver !== undefined, withoutDriver);
+const onHalf = needs(halfDriver !== undefined, withoutHalf);
 
 let engine: GpuEngine;
 beforeAll(async () => {
   if (softwareDriver !== undefined) engine = await gpuEngine({ driver: softwareDriver });
-}, timeoutMs);
+});
 afterAll(async () => {
   await engine?.close();
 });
@@ -124,7 +120,7 @@ describe("a decoder on the GPU engine", () => {
     try {
       expect(half.info.dtype).toBe("fp16");
       let [same, all] = [0, 0];
-      for (const name of ["moe-toy", "dense-toy"]) {
+      for (const name of isLong ? ["moe-toy", "dense-toy"] : ["moe-toy"]) {
         const folder = fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
         const model = decoderModel(await readBundle(folder));
         const cases = (await readDecoderGolden(folder, model)).map(({ ids, greedy: written }) => [...ids, ...written]);
@@ -144,9 +140,9 @@ describe("a decoder on the GPU engine", () => {
         }
         await session.close();
       }
-      expect(all).toBeGreaterThan(190);
+      expect(all).toBeGreaterThan(isLong ? 190 : 95);
       expect(same / all).toBeGreaterThanOrEqual(0.99);
-      expect(await selfTest(half)).toBeUndefined();
+      if (isLong) expect(await selfTest(half)).toBeUndefined();
     } finally {
       expect(await half.close()).toBe(0);
     }
@@ -208,14 +204,15 @@ describe("a decoder on the GPU engine", () => {
   onDevice("fails sequences whose cache was lost with the process, and serves new ones", async () => {
     const model = randomDecoderModel(3, { routing: "none", keyValue: true, current: true });
     await withModel(model, async (session) => {
-      const before = await session.step(piece([{ sequence: 0, cached: 0, ids: [1, 2, 3], sampling: greedy }]));
+      // of one token: the new process compiles few kernels
+      const first = piece([{ sequence: 0, cached: 0, ids: [1], sampling: greedy }]);
+      const second = piece([{ sequence: 0, cached: 1, ids: [4], sampling: greedy }]);
+      const before = await session.step(first);
       process.kill(engine.process!, "SIGABRT");
-      const lost = session.step(piece([{ sequence: 0, cached: 3, ids: [4], sampling: greedy }]));
+      const lost = session.step(second);
       await expect(lost).rejects.toMatchObject({ code: "MODEL_FAILED" });
-      await expect(session.step(piece([{ sequence: 0, cached: 3, ids: [4], sampling: greedy }]))).rejects.toMatchObject(
-        { code: "MODEL_FAILED" },
-      );
-      expect(await session.step(piece([{ sequence: 0, cached: 0, ids: [1, 2, 3], sampling: greedy }]))).toEqual(before);
+      await expect(session.step(second)).rejects.toMatchObject({ code: "MODEL_FAILED" });
+      expect(await session.step(first)).toEqual(before);
     });
   });
 });

@@ -40,14 +40,9 @@ export async function closeDevices(): Promise<void> {
   );
 }
 
-/** Compilers in software take seconds for a kernel where other work is done beside. */
-const timeoutMs = 120_000;
-export const onDevice = (name: string, work: () => Promise<void>): void =>
-  needs(children.f32 !== undefined, withoutDriver)(name, work, timeoutMs);
-export const onHalf = (name: string, work: () => Promise<void>): void =>
-  needs(half.features.includes("shader-f16"), withoutHalf)(name, work, timeoutMs);
-export const onUnits = (name: string, work: () => Promise<void>): void =>
-  needs(units !== undefined, withoutUnits)(name, work, timeoutMs);
+export const onDevice = needs(children.f32 !== undefined, withoutDriver);
+export const onHalf = needs(half.features.includes("shader-f16"), withoutHalf);
+export const onUnits = needs(units !== undefined, withoutUnits);
 
 /** A test for each kind of numbers. */
 export function onBoth(name: string, work: (numbers: Numbers) => Promise<void>): void {
