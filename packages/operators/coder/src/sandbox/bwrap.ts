@@ -26,9 +26,11 @@ export function bwrap({
   const languages: Runnable[] = existsSync(python) ? ["javascript", "python"] : ["javascript"];
   const filter = seccompFilter();
   let reason: Promise<string | undefined> | undefined;
+  let codeRangeMb = 0; // what V8 reserves for compiled code, where it counts as data: found out by `missing`
 
   const start = (program: Program, limits: Limits, signal?: AbortSignal) => {
-    const memoryMb = Math.max(limits.memoryMb, program.language === "javascript" ? 128 : 32);
+    const memoryMb =
+      program.language === "javascript" ? Math.max(limits.memoryMb, 128) + codeRangeMb : Math.max(limits.memoryMb, 32);
     const limiters = [
       `--data=${memoryMb * mebibyte}`,
       `--cpu=${Math.ceil(limits.wallMs / 1000) + 1}`,
@@ -51,8 +53,14 @@ export function bwrap({
         if (!filter) return `no system call filter is known for ${process.arch}`;
         const limits = { wallMs: 10_000, memoryMb: 128, outputBytes: 4096 };
         try {
-          const probe = await start({ language: "javascript", source: "console.log(1)" }, limits);
-          return probe.output === "1\n" ? undefined : `bubblewrap does not work here: ${probe.errors.trim()}`;
+          let said = "";
+          // the code range of Node 24 is 512 MiB of RLIMIT_DATA, that of Node 20 is none; a program cannot use it as memory
+          for (codeRangeMb of [0, 512]) {
+            const probe = await start({ language: "javascript", source: "console.log(1)" }, limits);
+            if (probe.output === "1\n") return undefined;
+            said ||= probe.errors.split("\n").find((line) => /\w/.test(line)) ?? "";
+          }
+          return `bubblewrap does not work here: ${said}`;
         } catch {
           return "bubblewrap or prlimit is not installed";
         }
