@@ -79,6 +79,13 @@ const echo = (query: unknown, more: object = {}) => ({ run: "test.echo", in: { q
 const many = (length: number, value: (i: number) => unknown) =>
   Object.fromEntries(Array.from({ length }, (_, i) => [`k${i}`, value(i)]));
 
+/** Lists in lists, around an object whose last property is of this type. */
+function deepType(end: string): object {
+  let type: object = { type: "object", properties: { ...many(2000, () => ({ type: "string" })), end: { type: end } } };
+  for (let i = 0; i < 200; i++) type = { list: type };
+  return type;
+}
+
 const skips = { policy: { onError: "skip" } };
 const shapes: Record<string, () => object> = {
   "a line": () => documentOf((i) => echo(before(i)), { text: last }),
@@ -125,6 +132,18 @@ const shapes: Record<string, () => object> = {
       { text: last },
       { query: "text", x: { list: { type: "object", properties: many(4000, (i) => ({ type: i })) } } },
     ),
+  "deep port types that differ at their end": () => ({
+    version: 1,
+    name: "large",
+    input: { query: deepType("string") },
+    nodes: {
+      a: {
+        run: { version: 1, name: "inner", input: { x: deepType("number") }, nodes: {}, output: { text: "input.x" } },
+        in: { x: "input.query" },
+      },
+    },
+    output: { text: "a.text" },
+  }),
   "100,000 bad references": () =>
     documentOf((i) => echo(before(i)), { text: { first: Array.from({ length: 100_000 }, () => "none") } }),
   "20,000 bad references": () =>

@@ -138,6 +138,40 @@ const pairs = types.chain((source) =>
 );
 
 describe("fit", () => {
+  it("takes two types as equal where their JSON texts are, and looks at each part of them once", () => {
+    const parts = fc.letrec<{ type: object }>((tie) => ({
+      type: fc.oneof(
+        { maxDepth: 3 },
+        fc.record({ const: json }),
+        fc.record({ choice: fc.array(fc.constantFrom("x", "y"), { minLength: 1, maxLength: 2 }) }),
+        fc.record({ list: tie("type") }),
+        fc.record({ type: fc.constant("object"), properties: fc.dictionary(fc.constantFrom(...keys), tie("type")) }),
+      ),
+    })).type;
+    fc.assert(
+      fc.property(parts, parts, (a, b) => {
+        const copy = JSON.parse(JSON.stringify(a));
+        expect(fit({ enum: [a] } as never, { enum: [copy] } as never)).toBe("equal");
+        expect(fit({ enum: [a] } as never, { enum: [b] } as never)).toBe(
+          JSON.stringify(a) === JSON.stringify(b) ? "equal" : "check",
+        );
+      }),
+    );
+    const deep = (end: string) => {
+      let type: object = {
+        type: "object",
+        properties: Object.fromEntries([...Array(2000).keys(), end].map((key) => [`k${key}`, {}])),
+      };
+      for (let i = 0; i < 250; i++) type = { list: type };
+      return type as PortType;
+    };
+    const [a, b] = [deep("a"), deep("b")];
+    const began = process.cpuUsage();
+    expect(fit(a, b)).toBe("check");
+    const { user, system } = process.cpuUsage(began);
+    expect((user + system) / 1000).toBeLessThan(100); // milliseconds
+  });
+
   it("says equal only where every value of the source is a value of the target, and mismatch only where none is", () => {
     const tested = { equal: 0, check: 0, mismatch: 0 };
     fc.assert(

@@ -305,7 +305,31 @@ function compare(source: PortType, target: PortType): Fit {
   return fitStructure(left, right);
 }
 
-const sameText = (a: PortType, b: PortType): boolean => JSON.stringify(a) === JSON.stringify(b);
+const equal = new WeakMap<object, WeakMap<object, boolean>>();
+
+/** Whether two types, or parts of them, have one JSON text. Parts that were compared before are not looked at again. */
+function sameText(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  let known = equal.get(a);
+  if (!known) {
+    known = new WeakMap();
+    equal.set(a, known);
+  }
+  let result = known.get(b);
+  if (result === undefined) {
+    const [left, right] = [membersOf(a), membersOf(b)];
+    result =
+      Array.isArray(a) === Array.isArray(b) &&
+      left.length === right.length &&
+      left.every(([key, member], at) => key === right[at]![0] && sameText(member, right[at]![1]));
+    known.set(b, result);
+  }
+  return result;
+}
+
+const membersOf = (value: object): [string, unknown][] =>
+  Object.entries(value).filter(([, member]) => member !== undefined);
 
 /** A schema that admits values of several kinds. */
 const isUntyped = (type: PortType): type is JsonSchema =>
