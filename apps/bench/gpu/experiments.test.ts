@@ -137,6 +137,5 @@ describe("what is carried to a machine with a GPU", () => {
       expect(lines.filter(({ error }) => error !== undefined)).toEqual([]);
       expect(lines[0]!.experiment).toBe(any === undefined ? "E8" : "E2");
     },
-    60_000,
   );
 });

@@ -92,7 +92,6 @@ describe("tessera serve", () => {
         await server.remove();
       }
     },
-    120_000,
   );
 
   it("makes, lists and revokes keys of the service that runs", async () => {

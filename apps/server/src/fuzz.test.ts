@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { errorCodes, sha256 } from "@tessera/core";
-import { scriptedEncoder, scriptedModel } from "@tessera/testkit";
+import { countOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
 import { z } from "zod";
 import { openAiErrorBody } from "./openai/errors.js";
@@ -173,10 +173,11 @@ function isError(path: string, body: unknown): boolean {
 }
 
 describe("every route, from its OpenAPI schema", () => {
-  it("answers 20,000 requests with 2xx or a TesseraError of 4xx, and is healthy afterwards", async () => {
+  it("answers thousands of requests with 2xx or a TesseraError of 4xx, and is healthy afterwards", async () => {
+    const least = countOf({ usual: 6_000, long: 20_000 });
     let count = 0;
     const seen = new Map<string, number>();
-    const rounds = Math.ceil(20_000 / routes.length);
+    const rounds = Math.ceil(least / routes.length);
     for (const { method, path, parameters, body } of routes) {
       // whatever the route before removed
       await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
@@ -218,7 +219,7 @@ describe("every route, from its OpenAPI schema", () => {
         if (!isError(path, response.json())) throw new Error(`${line}: ${response.body} is no error of this route`);
       }
     }
-    expect(count).toBeGreaterThanOrEqual(20_000);
+    expect(count).toBeGreaterThanOrEqual(least);
     // it was no wall of refusals
     const reached = ({ method, path }: (typeof routes)[number]) =>
       [...seen.keys()].some((line) => line.startsWith(`${method} ${path} 2`));

@@ -109,25 +109,21 @@ describe("/readyz", () => {
     expect(asked).toBe(1);
   });
 
-  needs(hasPostgres, "no PostgreSQL to start")(
-    "asks for the database, which may come back",
-    async () => {
-      const postgres = await PostgresServer.start();
-      closing.push(() => postgres.remove());
-      const look = await begin(
-        scriptedModel(() => "yes"),
-        { database: postgres.url },
-      );
-      closing.reverse();
-      expect(await look()).toEqual(ready);
-      await postgres.down();
-      await sleep(fresh);
-      expect(await look()).toEqual([503, "NOT_READY", ["database"]]);
-      await postgres.up();
-      await sleep(fresh);
-      for (let tries = 0; String(await look()) !== String(ready) && tries < 20; tries++) await sleep(fresh);
-      expect(await look()).toEqual(ready);
-    },
-    60_000,
-  );
+  needs(hasPostgres, "no PostgreSQL to start")("asks for the database, which may come back", async () => {
+    const postgres = await PostgresServer.start();
+    closing.push(() => postgres.remove());
+    const look = await begin(
+      scriptedModel(() => "yes"),
+      { database: postgres.url },
+    );
+    closing.reverse();
+    expect(await look()).toEqual(ready);
+    await postgres.down();
+    await sleep(fresh);
+    expect(await look()).toEqual([503, "NOT_READY", ["database"]]);
+    await postgres.up();
+    await sleep(fresh);
+    for (let tries = 0; String(await look()) !== String(ready) && tries < 20; tries++) await sleep(fresh);
+    expect(await look()).toEqual(ready);
+  });
 });

@@ -133,7 +133,6 @@ describe("who may do what, at every route", () => {
       }
       expect(got).toEqual(wanted);
     },
-    120_000,
   );
 
   it("lists hold what the key may see, and errors name nothing else", async () => {

@@ -34,7 +34,6 @@ describe("threads that read texts", () => {
         await threads.close(new TesseraError("CLOSED", "enough"));
       }
     },
-    60_000,
   );
 
   it("one that loops holds up nobody, and ends when it is aborted", async () => {

@@ -29,16 +29,12 @@ describe("the page on durable runs", () => {
     expect(/^```js\n(.*?)^```$/ms.exec(page)?.[1]).toBe(readFileSync(program, "utf8"));
   });
 
-  needs(hasPostgres, "PostgreSQL is not installed")(
-    "its example greets",
-    async () => {
-      server = await PostgresServer.start();
-      const worker = start("work");
-      expect((await start("run", "first-1", "Ann").ended).trim()).toBe("done Hello, Ann!");
-      worker.child.kill("SIGTERM");
-      await worker.ended;
-      expect(worker.child.exitCode).toBe(0);
-    },
-    60_000,
-  );
+  needs(hasPostgres, "PostgreSQL is not installed")("its example greets", async () => {
+    server = await PostgresServer.start();
+    const worker = start("work");
+    expect((await start("run", "first-1", "Ann").ended).trim()).toBe("done Hello, Ann!");
+    worker.child.kill("SIGTERM");
+    await worker.ended;
+    expect(worker.child.exitCode).toBe(0);
+  });
 });

@@ -54,6 +54,5 @@ describe("records in PostgreSQL", () => {
       });
       await connection.close();
     },
-    kills * 10_000,
   );
 });

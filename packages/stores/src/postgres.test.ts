@@ -67,7 +67,6 @@ needs(hasPlainPostgres, "no server without pgvector to start")(
       await plain.remove();
     }
   },
-  60_000,
 );
 needs(server !== undefined, "no DATABASE_URL, and no server to start")(
   "PostgresStore connects to a server",

@@ -1,4 +1,4 @@
-// runs a small flow a million times and prints the heap, in bytes, after every 100,000: node --expose-gc … soak.fixture.ts
+// runs a small flow and prints the heap, in bytes, ten times, after so many runs each: node --expose-gc … soak.fixture.ts RUNS
 import { flow, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { createTessera } from "./create.js";
@@ -35,9 +35,10 @@ async function run(number: number): Promise<unknown> {
 }
 
 const collect = (globalThis as { gc?: () => void }).gc!;
-for (let hundreds = 0; hundreds < 10_000; hundreds++) {
+const each = Number(process.argv[2]) / 100;
+for (let hundreds = 0; hundreds < 10 * each; hundreds++) {
   await Promise.all(Array.from({ length: 100 }, (_, index) => run(hundreds * 100 + index)));
-  if ((hundreds + 1) % 1000 !== 0) continue;
+  if ((hundreds + 1) % each !== 0) continue;
   await new Promise((resolve) => setTimeout(resolve, 5));
   for (let i = 0; i < 3; i++) collect();
   console.log(process.memoryUsage().heapUsed);

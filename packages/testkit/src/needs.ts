@@ -6,8 +6,8 @@ import { describe, it } from "@jest/globals";
  */
 export const needs =
   (present: boolean, reason: string) =>
-  (name: string, work: () => void | Promise<void>, timeoutMs?: number): void =>
-    present ? it(name, work, timeoutMs) : it.skip(`${name} (${reason})`, work, timeoutMs);
+  (name: string, work: () => void | Promise<void>): void =>
+    present ? it(name, work) : it.skip(`${name} (${reason})`, work);
 
 /** `describe` on the same terms. */
 export const needsForAll =

@@ -88,8 +88,8 @@ export class PostgresServer {
     );
     const ready = ["-h", "127.0.0.1", "-p", String(this.port), "-d", "postgres", "-q"];
     for (let tries = 0; spawnSync(join(this.programs, "pg_isready"), ready).status !== 0; tries++) {
-      if (tries > 200) throw new Error("PostgreSQL does not start");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (tries > 1000) throw new Error("PostgreSQL does not start");
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 
