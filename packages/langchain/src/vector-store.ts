@@ -1,5 +1,6 @@
 import {
   admits,
+  assertFilter,
   type ChangeOptions,
   messageOf,
   type Passage,
@@ -102,6 +103,7 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
         const { vector, text, top, filter, principal } = query;
         if (vector === undefined && text === undefined)
           throw new TesseraError("BAD_ARGUMENT", "a search needs a vector or a text");
+        if (filter) assertFilter(filter);
         const admitted = (document: DocumentLike): boolean => {
           const passage = passageOf(document);
           return isCurrent(passage.id, document) && admits(passage, filter, principal);
