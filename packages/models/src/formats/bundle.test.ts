@@ -6,11 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { TesseraError } from "@tessera/core";
 import fc from "fast-check";
 import { dequantise, quantise, unit } from "../architectures/encoder.js";
+import { encoderModel, readGolden } from "../architectures/tessera-encoder.js";
 import { ragged } from "../engines/engine.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { writeRandomEncoder } from "../tools/random-encoder.js";
 import { readBundle } from "./bundle.js";
-import { encoderModel, readGolden } from "./encoder-bundle.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "./safetensors.js";
 
 let folder: string;

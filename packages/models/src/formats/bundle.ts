@@ -1,10 +1,11 @@
 // internal
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { messageOf, TesseraError } from "@tessera/core";
 import { z } from "zod";
+import type { Checkpoint } from "./checkpoint.js";
 import { readSafetensors, type Tensor } from "./safetensors.js";
 
 /** A model's folder, read and verified; docs/models/bundle.md is the format. */
@@ -142,4 +143,18 @@ export async function readHashed(
     signal?.throwIfAborted();
     throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
   }
+}
+
+/** A bundle as an architecture reads it; its files are hashed when the weights are asked for. */
+export function bundleCheckpoint(folder: string, config: Readonly<Record<string, unknown>>): Checkpoint {
+  const { name, architecture } = config;
+  return {
+    path: folder,
+    name: typeof name === "string" ? name : basename(resolve(folder)),
+    configPath: join(folder, "config.json"),
+    config,
+    type: typeof architecture === "string" ? architecture : undefined,
+    weights: () => readBundle(folder),
+    json: async (file) => (existsSync(join(folder, file)) ? (await readJson(join(folder, file))).value : undefined),
+  };
 }

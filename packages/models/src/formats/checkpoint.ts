@@ -1,38 +1,34 @@
 // internal
-import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
-import { TesseraError } from "@tessera/core";
-import { z } from "zod";
-import { badConfig, readHashed, readJson } from "./bundle.js";
-import { readSafetensors, type Tensor } from "./safetensors.js";
+import type { Tensor } from "./safetensors.js";
 
-/**
- * The tensors of a checkpoint in the Hugging Face layout, one file or shards with an index, and the revision: of the
- * hashes of its config and of each file.
- * @throws TesseraError BAD_BUNDLE
- */
-export async function readCheckpoint(
-  folder: string,
-  configHash: string,
-): Promise<{ folder: string; tensors: Map<string, Tensor>; revision: string }> {
-  const index = join(folder, "model.safetensors.index.json");
-  let files = ["model.safetensors"];
-  if (existsSync(index)) {
-    const parsed = z
-      .looseObject({ weight_map: z.record(z.string(), z.string()) })
-      .safeParse((await readJson(index)).value);
-    if (!parsed.success) throw badConfig(index, parsed.error);
-    files = [...new Set(Object.values(parsed.data.weight_map))].sort();
-    const odd = files.find((file) => basename(file) !== file);
-    if (odd !== undefined) throw new TesseraError("BAD_BUNDLE", `"${odd}" is outside the folder`, { path: index });
-  }
-  const tensors = new Map<string, Tensor>();
-  const hashes = [configHash];
-  for (const file of files) {
-    const { bytes, hash } = await readHashed(join(folder, file), true);
-    hashes.push(hash);
-    for (const [name, tensor] of readSafetensors(bytes, join(folder, file))) tensors.set(name, tensor);
-  }
-  return { folder, tensors, revision: createHash("sha256").update(hashes.join()).digest("hex").slice(0, 16) };
+/** What a model's files hold, before any of it has a meaning. A format makes it; an architecture reads it. */
+export interface Checkpoint {
+  /** The folder or the file. */
+  readonly path: string;
+  /** A bundle's own name; else the last part of the path. */
+  readonly name: string;
+  /** Where the config stands, for errors. */
+  readonly configPath: string;
+  /** In the fields of config.json of the model's library, or of our bundles. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** `model_type` of the config, or `architecture` of a bundle; undefined where the config names none. */
+  readonly type: string | undefined;
+  /**
+   * Reads the weights: they are the expensive part, so an architecture checks the config first.
+   * @throws TesseraError BAD_BUNDLE with the file and the tensor
+   */
+  weights(): Promise<Weights>;
+  /**
+   * Another JSON file beside the config, such as "1_Pooling/config.json"; undefined where there is none.
+   * @throws TesseraError BAD_BUNDLE where it is no JSON
+   */
+  json(file: string): Promise<unknown>;
+}
+
+export interface Weights {
+  /** Where they lie, for errors. */
+  readonly folder: string;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** 16 hex digits, which change with the config and with any weight. */
+  readonly revision: string;
 }

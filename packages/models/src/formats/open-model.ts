@@ -1,27 +1,58 @@
 // public: openDecoderModel
 import { join } from "node:path";
+import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";
-import { readBundle, readJson } from "./bundle.js";
-import { decoderModel } from "./decoder-bundle.js";
-import { encoderModel } from "./encoder-bundle.js";
-import { isStarConfig, readStarEncoder } from "./modular-star-encoder.js";
-import { isMolmConfig, readMolm } from "./molm.js";
+import { type Architecture, architectureOf, type ModelKind } from "../architectures/registry.js";
+import { bundleCheckpoint, readJson } from "./bundle.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { huggingFaceCheckpoint } from "./hugging-face.js";
 
 /**
- * The encoder in a folder, whichever of the two layouts it has: our bundle, or a Hugging Face checkpoint of ModularStarEncoder.
+ * The checkpoint at a path, in whichever format it is: our bundle, or a folder of the Hugging Face layout. Weights are not
+ * read yet.
  * @throws TesseraError BAD_BUNDLE
  */
-export async function openEncoderModel(folder: string): Promise<EncoderModel> {
-  const { value } = await readJson(join(folder, "config.json"));
-  return isStarConfig(value) ? readStarEncoder(folder) : encoderModel(await readBundle(folder));
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const { value, hash } = await readJson(join(path, "config.json"));
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new TesseraError("BAD_BUNDLE", "the config is no object", { path: join(path, "config.json") });
+  const config = value as Readonly<Record<string, unknown>>;
+  return config.format === "tessera-bundle"
+    ? bundleCheckpoint(path, config)
+    : huggingFaceCheckpoint(path, { value: config, hash });
 }
 
 /**
- * The decoder in a folder, whichever of the two layouts it has: our bundle, or a checkpoint of MoLM.
+ * The encoder at a path, of any format and architecture that is read.
+ * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where it is a decoder
+ */
+export async function openEncoderModel(path: string): Promise<EncoderModel> {
+  const checkpoint = await openCheckpoint(path);
+  const architecture = architectureOf(checkpoint);
+  if (architecture.kind === "encoder") return architecture.read(checkpoint);
+  throw otherKind(architecture, checkpoint, "encodes no texts");
+}
+
+/**
+ * The decoder at a path, of any format and architecture that is read.
+ * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where it is an encoder
+ */
+export async function openDecoderModel(path: string): Promise<DecoderModel> {
+  const checkpoint = await openCheckpoint(path);
+  const architecture = architectureOf(checkpoint);
+  if (architecture.kind === "decoder") return architecture.read(checkpoint);
+  throw otherKind(architecture, checkpoint, "writes no text");
+}
+
+/**
+ * What the model at a path computes, by its config alone.
  * @throws TesseraError BAD_BUNDLE
  */
-export async function openDecoderModel(folder: string): Promise<DecoderModel> {
-  const { value } = await readJson(join(folder, "config.json"));
-  return isMolmConfig(value) ? readMolm(folder) : decoderModel(await readBundle(folder));
-}
+export const kindOfCheckpoint = async (path: string): Promise<ModelKind> =>
+  architectureOf(await openCheckpoint(path)).kind;
+
+const otherKind = ({ kind }: Architecture, { type, path }: Checkpoint, lacks: string): TesseraError =>
+  new TesseraError("MISSING_CAPABILITY", `${type} is ${kind === "encoder" ? "an encoder" : "a decoder"}: it ${lacks}`, {
+    path,
+  });

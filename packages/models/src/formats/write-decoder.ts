@@ -5,8 +5,8 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
+import { decoderModel } from "../architectures/tessera-decoder.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
-import { decoderModel } from "./decoder-bundle.js";
 import { type Tensor, writeShards } from "./safetensors.js";
 
 /** Tokens that a golden case is continued by; the trainer writes 32. */

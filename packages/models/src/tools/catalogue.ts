@@ -3,8 +3,9 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TesseraError } from "@tessera/core";
+import type { ModelKind } from "../architectures/registry.js";
 import { readJson } from "../formats/bundle.js";
-import { isMolmConfig } from "../formats/molm.js";
+import { kindOfCheckpoint } from "../formats/open-model.js";
 
 /** The encoder that is meant where none is named. */
 export const defaultEncoder = "code-encoder";
@@ -61,17 +62,10 @@ export async function findModel(name: string = defaultEncoder, folders?: readonl
   });
 }
 
-/** What a model computes: vectors of texts, or the next tokens of a text. */
-export type ModelKind = "encoder" | "decoder";
-
 /**
  * What a model computes, by its config.json.
  * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function kindOfModel(name?: string, folders?: readonly string[]): Promise<ModelKind> {
-  const { value } = await readJson(join(await findModel(name, folders), "config.json"));
-  const { architecture } = (value ?? {}) as { architecture?: unknown };
-  return architecture === "tessera-moe" || architecture === "tessera-dense" || isMolmConfig(value)
-    ? "decoder"
-    : "encoder";
+  return kindOfCheckpoint(await findModel(name, folders));
 }

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
+import { decoderModel } from "../architectures/tessera-decoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
-import { decoderModel } from "../formats/decoder-bundle.js";
 import { balancedClusters, convertToEmergent, mergeEmergent } from "./emergent.js";
 import { verifyModel } from "./verify-model.js";
 

@@ -1,8 +1,8 @@
 // public: convertToEmergent, mergeEmergent
 import { mulberry32, TesseraError } from "@tessera/core";
 import { dequantise } from "../architectures/encoder.js";
+import { decoderModel, readDecoderGolden } from "../architectures/tessera-decoder.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
-import { decoderModel, readDecoderGolden } from "../formats/decoder-bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
 import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
 

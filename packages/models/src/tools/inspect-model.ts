@@ -3,11 +3,12 @@ import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import type { EncoderModel, Kind, Matrix } from "../architectures/encoder.js";
+import type { ModelKind } from "../architectures/registry.js";
 import { cpuEngine } from "../engines/cpu.js";
 import type { Engine } from "../engines/engine.js";
 import { openDecoderModel, openEncoderModel } from "../formats/open-model.js";
 import { readTokenizer } from "../tokenizer/tokenizer.js";
-import { findModel, kindOfModel, type ModelKind, sizeOf } from "./catalogue.js";
+import { findModel, kindOfModel, sizeOf } from "./catalogue.js";
 import { type Counting, moduleFrequencies, readSamples } from "./module-frequencies.js";
 
 /** What every model is made of. */

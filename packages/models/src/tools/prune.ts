@@ -1,9 +1,9 @@
 // public: pruneDecoder
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
+import { decoderModel, readDecoderGolden } from "../architectures/tessera-decoder.js";
 import type { Engine } from "../engines/engine.js";
 import { readBundle } from "../formats/bundle.js";
-import { decoderModel, readDecoderGolden } from "../formats/decoder-bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
 import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
 import { type Counting, moduleFrequencies, type Sample } from "./module-frequencies.js";

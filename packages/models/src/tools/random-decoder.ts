@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { mulberry32 } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
-import { type DecoderConfig, decoderModel } from "../formats/decoder-bundle.js";
+import { type DecoderConfig, decoderModel } from "../architectures/tessera-decoder.js";
 import type { Tensor } from "../formats/safetensors.js";
 import { writeDecoderBundle } from "../formats/write-decoder.js";
 

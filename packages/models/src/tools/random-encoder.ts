@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { mulberry32 } from "@tessera/core";
+import { type EncoderConfig, encoderModel } from "../architectures/tessera-encoder.js";
 import { referenceVectors } from "../engines/reference/engine.js";
-import { type EncoderConfig, encoderModel } from "../formats/encoder-bundle.js";
 import { type Tensor, writeShards } from "../formats/safetensors.js";
 
 /** The sizes that the training issue names, for tests and measurements before a bundle is trained. */

@@ -1,13 +1,14 @@
 // public: EncoderVerdict, DecoderVerdict, verifyModel
 import { TesseraError } from "@tessera/core";
+import type { ModelKind } from "../architectures/registry.js";
+import { type DecoderGoldenCase, readDecoderGolden } from "../architectures/tessera-decoder.js";
+import { type GoldenCase, readGolden } from "../architectures/tessera-encoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { type DecoderSession, type EncoderSession, type Engine, type EngineInfo, ragged } from "../engines/engine.js";
 import { gpuOnDemand } from "../engines/gpu/choose.js";
 import { referenceEngine } from "../engines/reference/engine.js";
-import { type DecoderGoldenCase, readDecoderGolden } from "../formats/decoder-bundle.js";
-import { type GoldenCase, readGolden } from "../formats/encoder-bundle.js";
 import { openDecoderModel, openEncoderModel } from "../formats/open-model.js";
-import { findModel, kindOfModel, type ModelKind } from "./catalogue.js";
+import { findModel, kindOfModel } from "./catalogue.js";
 
 /** How an engine did on a model's golden cases. */
 interface Verdict {

@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
+import { decoderModel, readDecoderGolden } from "../../architectures/tessera-decoder.js";
 import { drawToken } from "../../decoding/draw.js";
 import { readBundle } from "../../formats/bundle.js";
-import { decoderModel, readDecoderGolden } from "../../formats/decoder-bundle.js";
 import { type DecoderSession, ragged, type Sampling } from "../engine.js";
 import { randomDecoderModel, twinLogits, twinSample } from "../gpu/decoder-twin.fixture.js";
 import { referenceEngine } from "./engine.js";

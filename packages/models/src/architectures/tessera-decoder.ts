@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../architectures/decoder.js";
-import type { Matrix } from "../architectures/encoder.js";
-import { type Bundle, badConfig, readJson } from "./bundle.js";
-import { ModelTensors, rowsOf } from "./model-tensors.js";
+import { type Bundle, badConfig, readBundle, readJson } from "../formats/bundle.js";
+import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
+import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "./decoder.js";
+import type { Matrix } from "./encoder.js";
+import type { DecoderArchitecture } from "./registry.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -97,6 +98,12 @@ export function decoderModel(bundle: Bundle): DecoderModel {
   tensors.finish();
   return model;
 }
+
+export const tesseraDecoder: DecoderArchitecture = {
+  kind: "decoder",
+  types: ["tessera-moe", "tessera-dense"],
+  read: async ({ path }) => decoderModel(await readBundle(path)),
+};
 
 type LayerReader = (layer: number) => DecoderModel["layers"][number];
 

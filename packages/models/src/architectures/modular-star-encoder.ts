@@ -1,11 +1,11 @@
 // internal
-import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "../architectures/encoder.js";
-import { badConfig, readJson } from "./bundle.js";
-import { readCheckpoint } from "./checkpoint.js";
-import { ModelTensors } from "./model-tensors.js";
+import { badConfig } from "../formats/bundle.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import { ModelTensors } from "../formats/model-tensors.js";
+import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "./encoder.js";
+import type { EncoderArchitecture } from "./registry.js";
 
 const size = z.int().positive();
 
@@ -27,10 +27,6 @@ const starConfig = z.looseObject({
   cls_token_id: z.int().nonnegative(),
 });
 
-/** Whether a config.json is of a StarCoder2 body with exits. */
-export const isStarConfig = (config: unknown): boolean =>
-  typeof config === "object" && config !== null && "matryoshka_layers" in config && "num_key_value_heads" in config;
-
 /** The instructions of the published model; a code snippet is introduced by its language. */
 const instructions = {
   text: "Represent this code description for retrieving supporting snippets of code:",
@@ -47,23 +43,23 @@ const instructions = {
  * @throws TesseraError BAD_BUNDLE with the file and the tensor
  */
 export async function readStarEncoder(
-  folder: string,
+  checkpoint: Checkpoint,
   { language = "python" }: { language?: string } = {},
 ): Promise<EncoderModel> {
-  const path = join(folder, "config.json");
-  const { value, hash } = await readJson(path);
-  const parsed = starConfig.safeParse(value);
-  if (!parsed.success) throw badConfig(path, parsed.error);
+  const parsed = starConfig.safeParse(checkpoint.config);
+  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
   const config = parsed.data;
   const { hidden_size: hidden, num_attention_heads: heads, num_key_value_heads: shared } = config;
   const layers = Math.min(config.num_hidden_layers, config.till_layer ?? Number.POSITIVE_INFINITY);
   const exitLayers = config.matryoshka_layers.filter((layer) => layer <= layers).sort((a, b) => a - b);
   if (hidden % (2 * heads) !== 0 || heads % shared !== 0 || exitLayers.at(-1) !== layers)
-    throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", { path });
+    throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", {
+      path: checkpoint.configPath,
+    });
 
-  const checkpoint = await readCheckpoint(folder, hash);
-  const tensors = new ModelTensors(checkpoint, config.norm_epsilon);
-  const names = [...checkpoint.tensors.keys()];
+  const weights = await checkpoint.weights();
+  const tensors = new ModelTensors(weights, config.norm_epsilon);
+  const names = [...weights.tensors.keys()];
   const bias = (name: string, length: number): Float32Array | undefined =>
     names.includes(name) ? tensors.single(name, [length]) : undefined;
   const matrix = (name: string, rows: number, columns: number): Matrix => ({
@@ -111,8 +107,8 @@ export async function readStarEncoder(
     maxTokens: config.max_position_embeddings,
   });
   return {
-    name: basename(resolve(folder)),
-    revision: checkpoint.revision,
+    name: checkpoint.name,
+    revision: weights.revision,
     architecture: "modular-star-encoder",
     hidden,
     heads,
@@ -132,6 +128,14 @@ export async function readStarEncoder(
     default: { query: exits.at(-1)!.layer, index: exits.at(-1)!.layer },
   };
 }
+
+export const modularStarEncoder: EncoderArchitecture = {
+  kind: "encoder",
+  types: ["modular-star-encoder"],
+  // its model_type has had several values; these two fields occur together in no other family
+  recognises: (config) => "matryoshka_layers" in config && "num_key_value_heads" in config,
+  read: (checkpoint) => readStarEncoder(checkpoint),
+};
 
 /** Names without ".weight", in the order of the exits; what precedes and follows the number is not known for certain. */
 function projectionNames(tensors: readonly string[]): string[] {

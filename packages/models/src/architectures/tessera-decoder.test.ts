@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { TesseraError } from "@tessera/core";
-import type { DecoderModel } from "../architectures/decoder.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
-import { readBundle } from "./bundle.js";
-import { decoderModel, readDecoderGolden, split } from "./decoder-bundle.js";
+import { readBundle } from "../formats/bundle.js";
+import type { DecoderModel } from "./decoder.js";
+import { decoderModel, readDecoderGolden, split } from "./tessera-decoder.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 const folders: string[] = [];

@@ -6,10 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { codeEncoder } from "../encoders/code-encoder.js";
 import { ragged } from "../engines/engine.js";
 import { referenceEngine } from "../engines/reference/engine.js";
+import { openCheckpoint, openEncoderModel } from "../formats/open-model.js";
+import { readSafetensors, writeSafetensors } from "../formats/safetensors.js";
 import { type EncoderVerdict, verifyModel } from "../tools/verify-model.js";
 import { readStarEncoder } from "./modular-star-encoder.js";
-import { openEncoderModel } from "./open-model.js";
-import { readSafetensors, writeSafetensors } from "./safetensors.js";
 
 // a random checkpoint in the published layout; `apps/train/star_checkpoint.py` wrote it, with PyTorch's golden outputs
 const fixture = fileURLToPath(new URL("../fixtures/star-encoder", import.meta.url));
@@ -33,7 +33,7 @@ describe("a checkpoint of ModularStarEncoder's layout", () => {
   });
 
   it("frames a text with separators, its instruction, and a closing cls", async () => {
-    const model = await readStarEncoder(folder, { language: "rust" });
+    const model = await readStarEncoder(await openCheckpoint(folder), { language: "rust" });
     const seen: number[][] = [];
     const engine = referenceEngine();
     const encoder = await codeEncoder(

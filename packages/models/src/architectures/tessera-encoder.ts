@@ -2,17 +2,10 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import {
-  type Block,
-  type EncoderModel,
-  type ExitHead,
-  type Frame,
-  type Kind,
-  kinds,
-  type Norm,
-} from "../architectures/encoder.js";
-import { type Bundle, badConfig, readJson } from "./bundle.js";
-import { ModelTensors, rowsOf } from "./model-tensors.js";
+import { type Bundle, badConfig, readBundle, readJson } from "../formats/bundle.js";
+import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
+import { type Block, type EncoderModel, type ExitHead, type Frame, type Kind, kinds, type Norm } from "./encoder.js";
+import type { EncoderArchitecture } from "./registry.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -118,6 +111,12 @@ export function encoderModel(bundle: Bundle): EncoderModel {
     default: config.default,
   };
 }
+
+export const tesseraEncoder: EncoderArchitecture = {
+  kind: "encoder",
+  types: ["tessera-encoder"],
+  read: async ({ path }) => encoderModel(await readBundle(path)),
+};
 
 export interface GoldenCase {
   readonly name: string;

@@ -1,11 +1,11 @@
 // internal
-import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import type { DecoderModel, Routing } from "../architectures/decoder.js";
-import type { Matrix, Norm } from "../architectures/encoder.js";
-import { badConfig, readJson } from "./bundle.js";
-import { readCheckpoint } from "./checkpoint.js";
-import { ModelTensors } from "./model-tensors.js";
+import { badConfig } from "../formats/bundle.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
+import { ModelTensors } from "../formats/model-tensors.js";
+import type { DecoderModel, Routing } from "./decoder.js";
+import type { Matrix, Norm } from "./encoder.js";
+import type { DecoderArchitecture } from "./registry.js";
 
 const size = z.int().positive();
 
@@ -39,10 +39,6 @@ const molmConfig = z
     if ((config.eos_token_id ?? 0) >= config.vocab_size) refuse("eos_token_id", "the id is outside the vocabulary");
   });
 
-/** Whether a config.json is of a published ModuleFormer. */
-export const isMolmConfig = (config: unknown): boolean =>
-  typeof config === "object" && config !== null && "model_type" in config && config.model_type === "moduleformer";
-
 /**
  * A checkpoint in the layout of MoLM-350M-4B, -700M-4B and -700M-8B (ModuleFormer, arXiv 2306.04640) as safetensors, in
  * fp32, fp16 or bf16. Experts lie as [experts, in, out]; keys and values are the normed input itself; the head is a matrix
@@ -50,16 +46,14 @@ export const isMolmConfig = (config: unknown): boolean =>
  * mark is the end of text, by default the last id.
  * @throws TesseraError BAD_BUNDLE with the file and the tensor
  */
-export async function readMolm(folder: string): Promise<DecoderModel> {
-  const path = join(folder, "config.json");
-  const { value, hash } = await readJson(path);
-  const parsed = molmConfig.safeParse(value);
-  if (!parsed.success) throw badConfig(path, parsed.error);
+async function readModuleFormer(checkpoint: Checkpoint): Promise<DecoderModel> {
+  const parsed = molmConfig.safeParse(checkpoint.config);
+  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
   const config = parsed.data;
   const { n_embd: hidden, gating_size: gate, vocab_size: vocabulary } = config;
 
-  const checkpoint = await readCheckpoint(folder, hash);
-  const tensors = new ModelTensors(checkpoint, config.layer_norm_epsilon);
+  const weights = await checkpoint.weights();
+  const tensors = new ModelTensors(weights, config.layer_norm_epsilon);
   const experts = (name: string, count: number, inputs: number, outputs: number): Matrix[] => {
     const values = tensors.single(name, [count, inputs, outputs]);
     return Array.from({ length: count }, (_, e) =>
@@ -99,8 +93,8 @@ export async function readMolm(folder: string): Promise<DecoderModel> {
   });
   const end = config.eos_token_id ?? vocabulary - 1;
   const model: DecoderModel = {
-    name: basename(resolve(folder)),
-    revision: checkpoint.revision,
+    name: checkpoint.name,
+    revision: weights.revision,
     architecture: "moduleformer",
     hidden,
     heads: 1,
@@ -115,6 +109,8 @@ export async function readMolm(folder: string): Promise<DecoderModel> {
   tensors.finish(/\.attn\.(?:mask|cum_weight)$/);
   return model;
 }
+
+export const moduleFormer: DecoderArchitecture = { kind: "decoder", types: ["moduleformer"], read: readModuleFormer };
 
 /** [in, out] as out × in. */
 function transposed(values: Float32Array, inputs: number, outputs: number): Matrix {

@@ -7,9 +7,8 @@ import { TesseraError } from "@tessera/core";
 import { cpuEngine } from "../engines/cpu.js";
 import { ragged } from "../engines/engine.js";
 import { likeliest, logSoftmax, readSequence } from "../engines/reference/decoder.js";
-import { readMolm } from "./molm.js";
-import { openDecoderModel } from "./open-model.js";
-import { readSafetensors, type Tensor, writeSafetensors } from "./safetensors.js";
+import { openDecoderModel } from "../formats/open-model.js";
+import { readSafetensors, type Tensor, writeSafetensors } from "../formats/safetensors.js";
 
 const fixture = fileURLToPath(new URL("../fixtures/molm-toy", import.meta.url));
 const folders: string[] = [];
@@ -78,7 +77,7 @@ describe("a checkpoint in the layout of MoLM", () => {
         tensors.set("transformer.h.0.attn.cum_weight", { shape: [2, 2], values: new Float32Array(4) });
       },
     );
-    const [left, right] = [await readMolm(fixture), await readMolm(folder)];
+    const [left, right] = [await openDecoderModel(fixture), await openDecoderModel(folder)];
     expect(right.layers).toEqual(left.layers);
     expect(right.revision).not.toBe(left.revision);
   });
@@ -101,7 +100,9 @@ describe("a checkpoint in the layout of MoLM", () => {
       ],
     ];
     for (const [changeConfig, changeTensors, message] of cases) {
-      const error = await readMolm(await altered(changeConfig, changeTensors)).catch((thrown: unknown) => thrown);
+      const error = await openDecoderModel(await altered(changeConfig, changeTensors)).catch(
+        (thrown: unknown) => thrown,
+      );
       expect(TesseraError.is(error) && error.code).toBe("BAD_BUNDLE");
       expect(`${(error as TesseraError).message} ${(error as TesseraError).path}`).toMatch(message);
     }
