@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
-import { cite, type Hit, rank } from "./passage.js";
+import { cite, type Hit, rank, whereOf } from "./passage.js";
 
 const hitOf = (id: string): Hit => ({
   passage: { id, text: "", metadata: {} },
@@ -52,5 +52,22 @@ describe("cite", () => {
       lines: [3, 9],
       symbol: "run",
     });
+  });
+});
+
+describe("whereOf", () => {
+  it("names the place as a person looks for it", () => {
+    const path = "a/b.x";
+    expect(whereOf({ path, lines: [3, 9] })).toBe("a/b.x:3-9");
+    expect(whereOf({ path })).toBe("a/b.x");
+    expect(whereOf({ path, place: { unit: "page", from: 2, to: 2 } })).toBe("a/b.x, page 2");
+    expect(whereOf({ path, place: { unit: "page", from: 2, to: 4 } })).toBe("a/b.x, pages 2-4");
+    expect(whereOf({ path, place: { unit: "row", from: 7, to: 7, inside: ["fees.xlsx", "Summer"] } })).toBe(
+      "a/b.x, fees.xlsx, Summer, row 7",
+    );
+    expect(whereOf({ path, lines: [1, 2], place: { unit: "part", from: 1, to: 1, inside: ["x.md"] } })).toBe(
+      "a/b.x, x.md",
+    );
+    expect(whereOf({})).toBe("");
   });
 });

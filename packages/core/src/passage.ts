@@ -2,6 +2,20 @@ import { z } from "zod";
 
 export type Json = z.infer<ReturnType<typeof z.json>>;
 
+/**
+ * A place in a document that is cited by something else than lines. `from` and `to` count from 1 and include both ends:
+ * the pages of a PDF, the slides of a presentation, the cells of a notebook, the rows of a sheet as its program numbers
+ * them, the chapters of a book in reading order, the messages of a mailbox, the records of a file. `inside` names the
+ * parts of the file that lead there, from the outside in: the attachment, the sheet, the chapter.
+ */
+export const documentPlace = z.object({
+  unit: z.enum(["page", "slide", "cell", "row", "chapter", "message", "record", "part"]),
+  from: z.number(),
+  to: z.number(),
+  inside: z.array(z.string()).optional(),
+});
+export type DocumentPlace = z.infer<typeof documentPlace>;
+
 /** A piece of a document: the unit that is indexed, retrieved and cited. */
 export const passage = z.object({
   id: z.string(),
@@ -12,6 +26,7 @@ export const passage = z.object({
     .object({
       path: z.string(),
       lines: z.tuple([z.number(), z.number()]).optional(),
+      place: documentPlace.optional(),
       symbol: z.string().optional(),
     })
     .optional(),
@@ -69,6 +84,7 @@ export const citation = z.object({
   passage: z.string(),
   path: z.string().optional(),
   lines: z.tuple([z.number(), z.number()]).optional(),
+  place: documentPlace.optional(),
   symbol: z.string().optional(),
 });
 export type Citation = z.infer<typeof citation>;
@@ -89,6 +105,20 @@ export function cite(marker: number, { id, source }: Passage): Citation {
     passage: id,
     ...(source && { path: source.path }),
     ...(source?.lines && { lines: source.lines }),
+    ...(source?.place && { place: source.place }),
     ...(source?.symbol !== undefined && { symbol: source.symbol }),
   };
+}
+
+const range = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
+
+/**
+ * Where a citation or the source of a passage leads, as a person looks for it: "guide.md:12-20", "manual.pdf, page 3",
+ * "fees.xlsx, Summer, row 12". Without a path, an empty text.
+ */
+export function whereOf({ path = "", lines, place }: Pick<Citation, "path" | "lines" | "place">): string {
+  if (place === undefined) return lines && path ? `${path}:${lines[0]}-${lines[1]}` : path;
+  const { unit, from, to, inside = [] } = place;
+  const counted = unit === "part" ? [] : [`${unit}${from === to ? "" : "s"} ${range(from, to)}`];
+  return [path, ...inside, ...counted].filter((part) => part !== "").join(", ");
 }

@@ -175,13 +175,40 @@ export interface GraphDatabase extends Resource {
   readonly functions?: readonly string[] | undefined;
 }
 
-/** Why a file of a folder gives no text. */
-export type UnreadReason = "binary" | "link" | "minified" | "special" | "too-large" | "unreadable";
+/**
+ * Why a file of a folder gives no text, or not all of it: "missing" where a library is that reads it, "limit" where it
+ * takes more time, memory or room than a file may, "partial" where a part of it gives none.
+ */
+export const unreadReasons = [
+  "binary",
+  "damaged",
+  "encoding",
+  "encrypted",
+  "limit",
+  "link",
+  "minified",
+  "missing",
+  "no-text",
+  "partial",
+  "special",
+  "too-large",
+  "unreadable",
+  "unsupported",
+] as const;
+export type UnreadReason = (typeof unreadReasons)[number];
 
 export interface FolderListing {
   /** Relative to the folder, with "/" between the names, in their order. */
   readonly files: readonly string[];
-  readonly skipped: readonly { readonly path: string; readonly reason: UnreadReason }[];
+  readonly skipped: readonly Unread[];
+}
+
+/** A file, or a part of one, that gives no text. */
+export interface Unread {
+  readonly path: string;
+  readonly reason: UnreadReason;
+  /** What is the matter in this file, and what to do about it, in plain words. */
+  readonly detail?: string | undefined;
 }
 
 /** A folder that was handed over for reading. Nothing outside it can be reached through it. */

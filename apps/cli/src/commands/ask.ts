@@ -1,4 +1,4 @@
-import { type Answer, answer as answerPort } from "@tessera/core";
+import { type Answer, answer as answerPort, whereOf } from "@tessera/core";
 import { openSource } from "../codebase.js";
 import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";
@@ -13,9 +13,10 @@ export interface AskOptions extends EncoderOptions {
   readonly signal?: AbortSignal;
 }
 
-const placeOf = ({ path, lines, symbol, passage }: Answer["citations"][number]): string => {
+const placeOf = (citation: Answer["citations"][number]): string => {
+  const { path, symbol, passage } = citation;
   if (path === undefined) return passage;
-  return `${path}${lines ? `:${lines[0]}-${lines[1]}` : ""}${symbol === undefined ? "" : `  ${colors.dim(symbol)}`}`;
+  return `${whereOf(citation)}${symbol === undefined ? "" : `  ${colors.dim(symbol)}`}`;
 };
 
 /** Answers a question about a folder, with citations. */
@@ -36,7 +37,7 @@ export async function ask(terminal: Terminal, question: string, options: AskOpti
   terminal.result({
     answer: text,
     refused,
-    citations: citations.map(({ path, lines, symbol, marker }) => ({ marker, path, lines, symbol })),
+    citations: citations.map(({ path, lines, place, symbol, marker }) => ({ marker, path, lines, place, symbol })),
     events,
   });
   if (!wrote) terminal.say(`${options.trace ? "\n" : ""}${text}`);

@@ -1,6 +1,6 @@
-import { type Folder, operator, type Passage, passages } from "@tessera/core";
+import { type Folder, operator, type Passage, passages, unreadReasons } from "@tessera/core";
 import { z } from "zod";
-import { documentOf, reasons, type Skipped, textOf } from "./file-text.js";
+import { documentOf, type Skipped, textOf } from "./file-text.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
@@ -46,7 +46,10 @@ export const directory = operator({
   config: z.strictObject({ ...directorySettings.shape, folder: z.string().min(1) }, { error: moved }),
   ports: {
     input: {},
-    output: { documents: passages, skipped: z.array(z.object({ path: z.string(), reason: z.enum(reasons) })) },
+    output: {
+      documents: passages,
+      skipped: z.array(z.object({ path: z.string(), reason: z.enum(unreadReasons), detail: z.string().optional() })),
+    },
   },
   async setup({ folder: name, maximumBytes, exclude }, host) {
     const folder = await host.resource<Folder>("folder", name);

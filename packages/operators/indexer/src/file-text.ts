@@ -1,20 +1,9 @@
 // internal
-import type { Passage, UnreadReason } from "@tessera/core";
+import type { Passage, Unread } from "@tessera/core";
 import { languageOf } from "./languages.js";
 
-export const reasons = [
-  "binary",
-  "link",
-  "minified",
-  "special",
-  "too-large",
-  "unreadable",
-] as const satisfies UnreadReason[];
 /** A file or folder that is left out although nothing asked for that. */
-export interface Skipped {
-  readonly path: string;
-  readonly reason: UnreadReason;
-}
+export type Skipped = Unread;
 
 const longestLine = 10_000;
 

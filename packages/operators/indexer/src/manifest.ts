@@ -3,9 +3,8 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { messageOf, sha256, TesseraError } from "@tessera/core";
+import { messageOf, sha256, TesseraError, unreadReasons } from "@tessera/core";
 import { z } from "zod";
-import { reasons } from "./file-text.js";
 
 /** Raised when an index written before can no longer be read. */
 const format = 1;
@@ -27,7 +26,7 @@ const content = z.object({
       hash: z.string(),
       /** Where its passages stand in the generation, where it has any. */
       row: z.number().optional(),
-      skipped: z.enum(reasons).optional(),
+      skipped: z.enum(unreadReasons).optional(),
     }),
   ),
   participants: z.array(z.object({ name: z.string(), revision: z.string() })),
