@@ -30,7 +30,7 @@ import {
   unpack,
 } from "@tessera/graph";
 import { operators as all } from "./catalogue.js";
-import { type AnyFlow, Generation, type Predecessor } from "./generation.js";
+import { type AnyFlow, FlowSet, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
@@ -80,9 +80,9 @@ export class Tessera<F extends Flows> {
   readonly #outside = new AsyncResource("Tessera");
   readonly #records: PendingRecords | undefined;
   readonly #running = new Set<Running>();
-  readonly #generations = new Set<Generation>(); // the current one, and those whose runs have not ended
-  #current: Generation | undefined;
-  #starting: Promise<Generation> | undefined;
+  readonly #flowSets = new Set<FlowSet>(); // the current one, and those whose runs have not ended
+  #current: FlowSet | undefined;
+  #starting: Promise<FlowSet> | undefined;
   #host: ResourceHost;
   #changes: Promise<unknown> = Promise.resolve();
   #draining = false;
@@ -103,11 +103,11 @@ export class Tessera<F extends Flows> {
     return this;
   }
 
-  async #ready(path: string): Promise<Generation> {
+  async #ready(path: string): Promise<FlowSet> {
     this.#assertOpen(path);
     if (this.#current) return this.#current;
     if (!this.#starting) {
-      this.#starting = this.#compile(this.options.flows, this.#host).then((generation) => this.#install(generation));
+      this.#starting = this.#compile(this.options.flows, this.#host).then((flowSet) => this.#install(flowSet));
       // a start that failed may be tried again
       this.#starting.catch(() => {
         this.#starting = undefined;
@@ -116,8 +116,8 @@ export class Tessera<F extends Flows> {
     return this.#starting;
   }
 
-  #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<Generation> {
-    return this.#outside.runInAsyncScope(() => Generation.compile(flows, host, this.#settings, before));
+  #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<FlowSet> {
+    return this.#outside.runInAsyncScope(() => FlowSet.compile(flows, host, this.#settings, before));
   }
 
   get #settings(): CompileOptions {
@@ -125,12 +125,12 @@ export class Tessera<F extends Flows> {
     return { operators: this.operators, records: this.#records, cache, validate, observer };
   }
 
-  #install(generation: Generation): Generation {
-    generation.install();
-    this.#current = generation;
-    this.#host = generation.host;
-    this.#generations.add(generation);
-    return generation;
+  #install(flowSet: FlowSet): FlowSet {
+    flowSet.install();
+    this.#current = flowSet;
+    this.#host = flowSet.host;
+    this.#flowSets.add(flowSet);
+    return flowSet;
   }
 
   #assertOpen(path: string): void {
@@ -157,9 +157,9 @@ export class Tessera<F extends Flows> {
       const { resources = {}, without = {}, flows = before.given } = change;
       const host = before.host.replacing(resources, without);
       const replaced = new Set([...pathsOf(resources), ...pathsWithout(without)]);
-      let next: Generation;
+      let next: FlowSet;
       try {
-        next = await this.#compile(flows, host, { generation: before, replaced });
+        next = await this.#compile(flows, host, { flowSet: before, replaced });
         this.#assertOpen("reload");
       } catch (error) {
         await host.close().catch(() => {});
@@ -172,10 +172,10 @@ export class Tessera<F extends Flows> {
     return result;
   }
 
-  async #retire(generation: Generation): Promise<void> {
-    await generation.drain();
-    this.#generations.delete(generation);
-    await generation.host.close().catch((thrown) => warn("what was replaced could not be closed", thrown));
+  async #retire(flowSet: FlowSet): Promise<void> {
+    await flowSet.drain();
+    this.#flowSets.delete(flowSet);
+    await flowSet.host.close().catch((thrown) => warn("what was replaced could not be closed", thrown));
   }
 
   /**
@@ -205,8 +205,8 @@ export class Tessera<F extends Flows> {
    */
   async flow<N extends keyof F & string>(name: N): Promise<FlowHandle<InputOf<F[N]>, OutputOf<F[N]>>> {
     this.#assertOpen(name);
-    const generation = this.#current ?? (await this.#ready(name));
-    let last = this.#flowOf(generation, name) as unknown as CompiledFlow;
+    const flowSet = this.#current ?? (await this.#ready(name));
+    let last = this.#flowOf(flowSet, name) as unknown as CompiledFlow;
     const now = () => {
       last = this.#current?.flows.get(name) ?? last;
       return last;
@@ -219,11 +219,11 @@ export class Tessera<F extends Flows> {
     return new FlowHandle(name, now, runs);
   }
 
-  #flowOf<N extends keyof F & string>(generation: Generation, name: N): CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>> {
-    const flow = generation.flows.get(name);
+  #flowOf<N extends keyof F & string>(flowSet: FlowSet, name: N): CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>> {
+    const flow = flowSet.flows.get(name);
     if (!flow)
       throw new TesseraError("BAD_ARGUMENT", `there is no flow "${name}"`, {
-        hint: didYouMean(name, generation.flows.keys()),
+        hint: didYouMean(name, flowSet.flows.keys()),
       });
     return flow as unknown as CompiledFlow<InputOf<F[N]>, OutputOf<F[N]>>;
   }
@@ -234,8 +234,8 @@ export class Tessera<F extends Flows> {
     input: InputOf<F[N]>,
     options?: RunOptions,
   ): Promise<RunResult<OutputOf<F[N]>>> {
-    const { result } = await this.#begin(name, options, (generation, options) => ({
-      result: this.#flowOf(generation, name).run(input, options),
+    const { result } = await this.#begin(name, options, (flowSet, options) => ({
+      result: this.#flowOf(flowSet, name).run(input, options),
     }));
     return result;
   }
@@ -246,7 +246,7 @@ export class Tessera<F extends Flows> {
     input: InputOf<F[N]>,
     options?: RunOptions,
   ): Promise<RunStream<OutputOf<F[N]>>> {
-    return this.#begin(name, options, (generation, options) => this.#flowOf(generation, name).stream(input, options));
+    return this.#begin(name, options, (flowSet, options) => this.#flowOf(flowSet, name).stream(input, options));
   }
 
   /** Runs a flow, and tells what happens by calls: what a service does for every request. */
@@ -255,24 +255,22 @@ export class Tessera<F extends Flows> {
     input: InputOf<F[N]>,
     options: LaunchOptions = {},
   ): Promise<LaunchedRun<OutputOf<F[N]>>> {
-    return this.#launched(name, options, (generation, options) =>
-      this.#flowOf(generation, name).launch(input, options),
-    );
+    return this.#launched(name, options, (flowSet, options) => this.#flowOf(flowSet, name).launch(input, options));
   }
 
   async #launched<O>(
     flow: string,
     options: LaunchOptions,
-    launch: (generation: Generation, options: LaunchOptions) => LaunchedRun<O>,
+    launch: (flowSet: FlowSet, options: LaunchOptions) => LaunchedRun<O>,
   ): Promise<LaunchedRun<O>> {
     const { outer } = this.#current ? options : { outer: outerContext(options) };
     if (this.#current) this.#assertOpen(flow);
     else await this.#ready(flow);
-    const generation = this.#current!;
-    const run = launch(generation, { ...options, outer });
+    const flowSet = this.#current!;
+    const run = launch(flowSet, { ...options, outer });
     const running: Running = { ...run, flow };
     this.#running.add(running);
-    generation.follow(run.result, () => this.#running.delete(running));
+    flowSet.follow(run.result, () => this.#running.delete(running));
     return run;
   }
 
@@ -347,12 +345,12 @@ export class Tessera<F extends Flows> {
         path: id,
         hint: `take the handle of that flow: flow("${record.flow}")`,
       });
-    return this.#begin(record.flow, { ...options, id: as }, (generation, options) => {
-      const flows = [...generation.flows.values()].filter(({ document }) => document.name === record.flow);
+    return this.#begin(record.flow, { ...options, id: as }, (flowSet, options) => {
+      const flows = [...flowSet.flows.values()].filter(({ document }) => document.name === record.flow);
       const same = flows.find(({ hash }) => hash === record.hash);
       const flow = (asItIsNow ? flows[0] : same) ?? (record.document.document ? undefined : flows[0]);
       if (flow) return start(flow, options);
-      return this.#compileKept(record, generation.host).then((flow) => start(flow, options));
+      return this.#compileKept(record, flowSet.host).then((flow) => start(flow, options));
     });
   }
 
@@ -370,7 +368,7 @@ export class Tessera<F extends Flows> {
   async #begin<T extends { readonly result: Promise<RunResult<unknown>> }>(
     flow: string,
     options: RunOptions = {},
-    start: (generation: Generation, options: RunOptions) => T | Promise<T>,
+    start: (flowSet: FlowSet, options: RunOptions) => T | Promise<T>,
   ): Promise<T> {
     const { signal, id = randomUUID() } = options;
     const outer = outerContext(options);
@@ -384,9 +382,9 @@ export class Tessera<F extends Flows> {
       ? this.#ready(flow)
       : abortable(this.#ready(flow), { signal: controller.signal, aborted });
     const beginning = ready.then((before) => {
-      const generation = this.#current ?? before; // a reload may have come in between
-      const begun = start(generation, { ...options, id, outer, signal: controller.signal });
-      generation.follow(begun instanceof Promise ? begun.then(({ result }) => result) : begun.result);
+      const flowSet = this.#current ?? before; // a reload may have come in between
+      const begun = start(flowSet, { ...options, id, outer, signal: controller.signal });
+      flowSet.follow(begun instanceof Promise ? begun.then(({ result }) => result) : begun.result);
       return begun;
     });
     const run: Running = { id, flow, abort, result: beginning.then(({ result }) => result) };
@@ -428,7 +426,7 @@ export class Tessera<F extends Flows> {
     const late = within === undefined ? [] : [sleep(within, { background: true }).then(() => "late")];
     const patient = (await Promise.race([changing, ...late])) !== "late";
     const failures: unknown[] = [];
-    for (const host of new Set([this.#host, ...[...this.#generations].map(({ host }) => host)]))
+    for (const host of new Set([this.#host, ...[...this.#flowSets].map(({ host }) => host)]))
       await host.close({ patient }).catch((thrown) => failures.push(thrown));
     await this.#records?.close();
     if (failures.length > 0) throw failures[0];

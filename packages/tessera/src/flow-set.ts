@@ -6,7 +6,7 @@ import type { ResourceHost } from "./resources.js";
 // biome-ignore lint/suspicious/noExplicitAny: any flow
 export type AnyFlow = Flow<any, any> | FlowDocument;
 
-/** The host of one compiled flow. It knows what the flow asked for, and follows the flow into a later generation. */
+/** The host of one compiled flow. It knows what the flow asked for, and goes with the flow into a later set. */
 class FlowHost implements Host {
   readonly #asked = new Set<string>();
 
@@ -29,15 +29,21 @@ interface Entry {
   readonly host: FlowHost;
 }
 
-/** What a generation keeps of the one before it: the flows that are the same objects and use no replaced resource. */
+/**
+ * What a new set takes over from the set before it: the flows that are the same objects and use no resource that was
+ * replaced.
+ */
 export interface Predecessor {
-  readonly generation: Generation;
+  readonly flowSet: FlowSet;
   /** By kind and name: "store/docs". */
   readonly replaced: ReadonlySet<string>;
 }
 
-/** Flows and the resources that they were compiled with. Runs end on the generation that they began on. */
-export class Generation {
+/**
+ * The compiled flows of a `Tessera` at one time, and the resources that they were compiled with. A reload makes a new set;
+ * a run ends on the set that it began on.
+ */
+export class FlowSet {
   readonly #running = new Set<Promise<unknown>>();
   readonly flows: ReadonlyMap<string, CompiledFlow>;
 
@@ -58,12 +64,12 @@ export class Generation {
     host: ResourceHost,
     options: Omit<CompileOptions, "host"> & { readonly operators: readonly AnyOperator[] },
     before?: Predecessor,
-  ): Promise<Generation> {
+  ): Promise<FlowSet> {
     const entries = new Map<string, Entry>();
     const findings: TesseraError[] = [];
     const replaced = before?.replaced ?? new Set<string>();
     for (const [name, flow] of Object.entries(given)) {
-      const known = before?.generation.entries.get(name);
+      const known = before?.flowSet.entries.get(name);
       if (known && known.given === flow && !known.host.usesAny(replaced)) {
         entries.set(name, known);
         continue;
@@ -78,15 +84,15 @@ export class Generation {
       }
     }
     if (findings.length > 0) throw new TesseraError("INVALID_FLOW", findingLines(findings), { findings });
-    return new Generation(given, entries, host);
+    return new FlowSet(given, entries, host);
   }
 
-  /** Makes its host that of every flow, also of those that the generation before compiled. */
+  /** Makes its host the host of every flow, also of the flows that an earlier set compiled. */
   install(): void {
     for (const { host } of this.entries.values()) host.current = this.host;
   }
 
-  /** Notes a run until it has ended, and then calls `ended`. */
+  /** Keeps track of a run until it has ended, and then calls `ended`. */
   follow(run: Promise<unknown>, ended?: () => void): void {
     this.#running.add(run);
     const forget = () => {
@@ -96,7 +102,7 @@ export class Generation {
     run.then(forget, forget);
   }
 
-  /** Waits for its runs; new ones must not be begun by now. */
+  /** Waits until its runs have ended. No new run may begin on it from now on. */
   async drain(): Promise<void> {
     await Promise.allSettled([...this.#running]);
   }
