@@ -2,9 +2,14 @@
 import { limits, type Policy, TesseraError } from "@tessera/core";
 import { located } from "./foreign.js";
 import { AttemptFeed, type Feed } from "./gates.js";
-import type { Begin, Row } from "./program.js";
+import type { Activation, Row, Start } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
+
+export interface AttemptsProgram extends Policy {
+  /** Whether the body is a flow: when a flow fails, it leaves steps that are finished. */
+  readonly composed: boolean;
+}
 
 /** An activation under a policy: a timeout for each attempt, another attempt after a failure, left out in the end or not. */
 class Attempts implements Owner {
@@ -12,33 +17,42 @@ class Attempts implements Owner {
   private scope: Scope | undefined;
   private parts: AttemptFeed | undefined;
 
-  constructor(
-    private readonly policy: Policy,
-    private readonly body: Begin,
-    private readonly run: Run,
-    private readonly outer: Scope,
-    private readonly path: string,
-    private readonly input: Row,
-    private readonly owner: Owner,
-    private readonly key: number,
-    private readonly feed: Feed | undefined,
-    private readonly composed: boolean,
-  ) {}
+  private readonly run: Run;
+  private readonly outer: Scope;
+  private readonly path: string;
+  private readonly input: Row;
+  private readonly owner: Owner;
+  private readonly key: number;
+  private readonly feed: Feed | undefined;
 
-  /** Begins behind what the journal says of an earlier life of the run. */
-  open(): void {
+  constructor(
+    private readonly program: AttemptsProgram,
+    private readonly body: Start,
+    { run, scope, path, input, owner, key, feed }: Activation,
+  ) {
+    this.run = run;
+    this.outer = scope;
+    this.path = path;
+    this.input = input;
+    this.owner = owner;
+    this.key = key;
+    this.feed = feed;
+  }
+
+  /** Starts after the attempts that, as the journal says, failed before the run was interrupted. */
+  start(): void {
     const { journal } = this.run;
     if (journal) {
       const place = this.outer.place(this.path);
       if (journal.skipped(place)) return this.owner.skipped(this.key);
       while (journal.skipped(failedAt(place, this.attempt + 1))) this.attempt++;
     }
-    this.begin();
+    this.startAttempt();
   }
 
-  private begin(): void {
+  private startAttempt(): void {
     if (this.outer.over) return;
-    const { timeoutMs, retry, onError } = this.policy;
+    const { timeoutMs, retry, onError } = this.program;
     const attempt = ++this.attempt;
     const scope = new Scope(this.outer, attempt, this.path);
     this.scope = scope;
@@ -50,26 +64,34 @@ class Attempts implements Owner {
         if (this.run.events) this.run.emit({ type: "node-error", path: this.path, error, attempt });
         this.failed(attempt, error);
       });
-    this.body(this.run, scope, this.path, this.input, this, attempt, this.parts?.feed ?? this.feed);
+    this.body({
+      run: this.run,
+      scope,
+      path: this.path,
+      input: this.input,
+      owner: this,
+      key: attempt,
+      feed: this.parts?.feed ?? this.feed,
+    });
   }
 
-  /** False for the echo of an attempt that is over. */
-  private finish(attempt: number): boolean {
+  /** Whether an attempt that reports is the one under way, and not one that was given up. */
+  private isCurrent(attempt: number): boolean {
     return !this.outer.over && attempt === this.attempt && !this.scope?.over;
   }
 
   ended(attempt: number, output: Row): void {
-    if (!this.finish(attempt)) return;
+    if (!this.isCurrent(attempt)) return;
     this.scope!.end();
     this.parts?.open();
     this.owner.ended(this.key, output);
   }
 
   failed(attempt: number, error: TesseraError): void {
-    if (!this.finish(attempt)) return;
+    if (!this.isCurrent(attempt)) return;
     this.scope!.cancel(error);
     this.parts?.close();
-    const { retry, onError } = this.policy;
+    const { retry, onError } = this.program;
     if (this.parts?.sent) this.owner.failed(this.key, isFinal(error));
     else if (attempt < (retry?.attempts ?? 1)) this.again(attempt);
     else if (onError === "skip") this.noted(this.outer.place(this.path), () => this.owner.skipped(this.key));
@@ -83,14 +105,14 @@ class Attempts implements Owner {
    */
   private again(attempt: number): void {
     const later = () => {
-      const pause = Math.min(limits.milliseconds, (this.policy.retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
+      const pause = Math.min(limits.milliseconds, (this.program.retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
       const waiting = new Scope(this.outer);
       waiting.cleanup = this.run.clock.after(pause, () => {
         waiting.end();
-        this.begin();
+        this.startAttempt();
       });
     };
-    if (this.composed) this.noted(failedAt(this.outer.place(this.path), attempt), later);
+    if (this.program.composed) this.noted(failedAt(this.outer.place(this.path), attempt), later);
     else later();
   }
 
@@ -109,13 +131,13 @@ class Attempts implements Owner {
   }
 
   skipped(attempt: number): void {
-    if (!this.finish(attempt)) return;
+    if (!this.isCurrent(attempt)) return;
     this.scope!.end();
     this.owner.skipped(this.key);
   }
 
   refused(attempt: number, reached?: Row, partial?: Row): void {
-    if (!this.finish(attempt)) return;
+    if (!this.isCurrent(attempt)) return;
     this.scope!.end();
     this.parts?.open();
     this.owner.refused(this.key, reached, partial);
@@ -134,8 +156,8 @@ const isFinal = (error: TesseraError): TesseraError =>
 /** What a journal knows a failed attempt by. */
 const failedAt = (place: string, attempt: number): string => `${place}!${attempt}`;
 
-/** A body under a policy; `composed` where it is a flow, which leaves steps that are finished when it fails. */
-export const beginAttempts =
-  (policy: Policy, body: Begin, composed: boolean): Begin =>
-  (run, scope, path, input, owner, key, feed) =>
-    new Attempts(policy, body, run, scope, path, input, owner, key, feed, composed).open();
+/** A body under a policy. */
+export const startAttempts =
+  (program: AttemptsProgram, body: Start): Start =>
+  (activation) =>
+    new Attempts(program, body, activation).start();

@@ -23,20 +23,20 @@ import {
   TesseraError,
 } from "@tessera/core";
 import type { z } from "zod";
-import { beginAttempts } from "./attempts.js";
+import { startAttempts } from "./attempts.js";
 import { none, operatorBound } from "./bounds.js";
 import { Checker, tableOf } from "./check.js";
 import { CompiledFlow } from "./compiled.js";
 import { visitLimit } from "./decisions.js";
-import { beginEach } from "./each.js";
+import { startEach } from "./each.js";
 import { boundOf } from "./flow-bound.js";
 import { guardedCache, guardedRecords, isInherited, located, misfit, tell } from "./foreign.js";
-import { beginFlow } from "./frame.js";
+import { startFlow } from "./frame.js";
 import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
-import type { Begin, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
-import { beginRepeat } from "./repeat.js";
-import { beginOperator } from "./step.js";
+import type { FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Start, Wire } from "./program.js";
+import { startRepeat } from "./repeat.js";
+import { startOperator } from "./step.js";
 
 export interface CompileOptions {
   readonly operators: readonly AnyOperator[];
@@ -311,7 +311,7 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
       waits: reads[index]!.length,
       readers: readers[index]!,
       outputs: [...node.gives.keys()].map((port) => ({ port, slot: slot(`${node.id}.${port}`) })),
-      begin: yield* beginNode(node, works),
+      start: yield* startOf(node, works),
       streams: streams(node),
     });
     yield;
@@ -388,27 +388,28 @@ function schemaOfPort({ body, input }: NodePlan, port: string, list: boolean): z
   return list ? schema.array() : schema;
 }
 
-function* beginNode(node: NodePlan, works: Works): Sliced<Begin> {
+/** How a node starts: its operator or flow, inside its policy, inside its `each` or `repeat`. */
+function* startOf(node: NodePlan, works: Works): Sliced<Start> {
   const { document, body } = node;
-  let begin =
+  let start =
     body.kind === "flow"
-      ? beginFlow(yield* program(body, works))
-      : beginOperator(operatorProgram(body, works.get(node)!));
-  if (document.policy) begin = beginAttempts(document.policy, begin, body.kind === "flow");
-  if (document.each) return beginEach(document.each, [...node.output.keys()], begin);
+      ? startFlow(yield* program(body, works))
+      : startOperator(operatorProgram(body, works.get(node)!));
+  if (document.policy) start = startAttempts({ ...document.policy, composed: body.kind === "flow" }, start);
+  if (document.each) return startEach({ ...document.each, ports: [...node.output.keys()] }, start);
   if (document.repeat) {
     const { until = [], carry } = document.repeat;
-    return beginRepeat(
+    return startRepeat(
       {
         ...document.repeat,
         flags: typeof until === "string" ? [until] : until,
         checks: carriedChecks(carry, node.output, node),
         counts: node.input.has("turn") && !Object.hasOwn(document.in, "turn"),
       },
-      begin,
+      start,
     );
   }
-  return begin;
+  return start;
 }
 
 function carriedChecks(carry: Record<string, string>, output: PlannedPorts, node: NodePlan): Map<string, z.ZodType> {

@@ -21,14 +21,14 @@ import { Channel } from "./channel.js";
 import { claimed } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
-import { beginFlow } from "./frame.js";
+import { startFlow } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
 import type { LedgerSettings } from "./ledger.js";
 import type { Observation } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
-import type { FlowProgram, Row } from "./program.js";
+import type { FlowProgram, Row, Start } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
 
@@ -64,7 +64,7 @@ export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "s
   readonly part?: ((part: OutputDelta) => void) | undefined;
 }
 
-/** A run under way, for who hears it by calls instead of iterations, which cost more than a short flow. */
+/** A run under way that reports by calls. An iteration costs more than a short flow takes. */
 export interface LaunchedRun<O> extends Pick<RunStream<O>, "id" | "result" | "spent"> {
   /** Settles the run at once, whatever its nodes do. */
   abort(reason: unknown): void;
@@ -89,7 +89,8 @@ interface Settings extends RunOptions {
   readonly hear?: ((event: FlowEvent) => void) | undefined;
   readonly gates?: OutputGates | undefined;
   readonly journal?: Journal | undefined;
-  readonly opened?: ((run: Run) => void) | undefined;
+  /** Is given the run before its first node starts. */
+  readonly onRun?: ((run: Run) => void) | undefined;
   readonly name?: string | undefined;
   readonly before?: Spent | undefined;
   /** The step that the run is a part of; null where it is known that there is none. */
@@ -107,7 +108,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly writes: readonly string[];
   /** The resources that its operators ask for, likewise. */
   readonly resources: readonly string[];
-  private readonly begin;
+  private readonly start: Start;
   private readonly outputs: readonly string[];
   private packedDocument: Packed | undefined;
   /** The version of each of its operators, by name. */
@@ -124,7 +125,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.writes = checked.writes ?? [];
     this.resources = checked.resources ?? [];
     this.operators = versionsOf(checked.plan);
-    this.begin = beginFlow(program);
+    this.start = startFlow(program);
     this.outputs = program.output.map(({ port }) => port);
   }
 
@@ -134,13 +135,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    */
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
-    if (!records && !cache) return this.observe(input as Row, options);
-    return this.assured(() => this.recorded(input as Row, options));
+    if (!records && !cache) return this.execute(input as Row, options);
+    return this.locating(() => this.executeRecorded(input as Row, options));
   }
 
   /** Runs the flow and shows what happens. */
   stream(input: I, options: RunOptions = {}): RunStream<O> {
-    return this.watch(options, (watched) => this.run(input, watched as RunOptions));
+    return this.streamOf(options, (settings) => this.run(input, settings as RunOptions));
   }
 
   /**
@@ -149,47 +150,47 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * CONFLICT where an operator has another version by now, unless `acceptChanges`; CONFLICT where it is under way.
    */
   resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
-    return this.assured(() => this.resumed(id, options));
+    return this.locating(() => this.executeResume(id, options));
   }
 
   /** Runs the flow, and tells what happens by calls. */
   launch(input: I, options: LaunchOptions = {}): LaunchedRun<O> {
-    return this.launched(options, (watched) => this.run(input, watched as RunOptions));
+    return this.launchedOf(options, (settings) => this.run(input, settings as RunOptions));
   }
 
   /** As `resume`, and tells what happens by calls. */
   launchResume(id: string, options: Omit<LaunchOptions, "id" | "principal" | "seed"> = {}): LaunchedRun<O> {
-    return this.launched({ ...options, id }, (watched) => this.resume(id, watched as ResumeOptions));
+    return this.launchedOf({ ...options, id }, (settings) => this.resume(id, settings as ResumeOptions));
   }
 
-  private launched(options: LaunchOptions, begin: (options: Settings) => Promise<RunResult<O>>): LaunchedRun<O> {
+  private launchedOf(options: LaunchOptions, execute: (options: Settings) => Promise<RunResult<O>>): LaunchedRun<O> {
     const { id = randomUUID(), part } = options;
     const path = this.document.name;
     let run: Run | undefined;
-    let given: { readonly reason: unknown } | undefined;
+    let aborted: { readonly reason: unknown } | undefined;
     const gates = part && new OutputGates(this.outputs, part);
-    const opened = (begun: Run) => {
-      run = begun;
-      if (given) begun.abort(path, given.reason);
+    const onRun = (created: Run) => {
+      run = created;
+      if (aborted) created.abort(path, aborted.reason);
     };
     const within = withinOf(options);
     return {
       id,
-      result: begin({ ...options, id, within, gates, opened } as Settings),
+      result: execute({ ...options, id, within, gates, onRun } as Settings),
       spent: () => ({ ...(run?.ledger.spent ?? unspent) }),
       abort(reason) {
-        given ??= { reason };
+        aborted ??= { reason };
         run?.abort(path, reason);
       },
     };
   }
 
-  private async resumed(id: string, options: ResumeOptions): Promise<RunResult<O>> {
+  private async executeResume(id: string, options: ResumeOptions): Promise<RunResult<O>> {
     const within = withinOf(options);
     const record = await this.recordOf(id);
     if (!options.acceptChanges) this.assertUnchanged(record);
     const release = await claimed(this.records, id);
-    return this.follow(release, async () => {
+    return this.executeClaimed(release, async () => {
       const left = await this.records.journal(id);
       const journal = new Journal({ records: this.records, cache: this.options.cache, run: id, left });
       return {
@@ -202,7 +203,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   /** As `resume`, and shows what happens; what finished steps streamed comes as one part each. */
   resumeStream(id: string, options: ResumeOptions = {}): RunStream<O> {
-    return this.watch({ ...options, id }, (watched) => this.resume(id, watched));
+    return this.streamOf({ ...options, id }, (settings) => this.resume(id, settings));
   }
 
   /**
@@ -210,16 +211,16 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * @throws TesseraError RECORD_MISSING where a step was not recorded, BAD_ARGUMENT where the run began on another document.
    */
   replay(id: string, options: ReplayOptions = {}): Promise<RunResult<O>> {
-    return this.assured(() => this.replayed(id, options));
+    return this.locating(() => this.executeReplay(id, options));
   }
 
-  private async replayed(id: string, options: ReplayOptions): Promise<RunResult<O>> {
+  private async executeReplay(id: string, options: ReplayOptions): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
     this.assertDocument(record);
     const left = await this.records.journal(id);
     const journal = new Journal({ records: this.records, run: id, left, replay: true });
     const input = await unpack(record.input, this.records);
-    return this.observe(input, { ...this.continued(record, left, options), journal, within: null });
+    return this.execute(input, { ...this.continued(record, left, options), journal, within: null });
   }
 
   /**
@@ -227,17 +228,17 @@ export class CompiledFlow<I extends object = Row, O = Row> {
    * `each` is known by what it is made from, not by its place; a write is not done again where nothing of it changed.
    */
   whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
-    return this.assured(async () => {
+    return this.locating(async () => {
       const within = withinOf(options);
       const record = await this.recordOf(id);
       const given = (input ?? (await unpack(record.input, this.records))) as Row;
       const settings = { ...origin(record), ...options, within } as Settings;
-      return this.recorded(given, settings, await this.records.journal(id));
+      return this.executeRecorded(given, settings, await this.records.journal(id));
     });
   }
 
-  /** What fails outside of a run's steps (records that give something else than they should) is a `TesseraError` too. */
-  private async assured<T>(work: () => Promise<T>): Promise<T> {
+  /** Makes a `TesseraError` of what fails outside of a run's steps, such as records that return a wrong value. */
+  private async locating<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (thrown) {
@@ -292,13 +293,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return { ...options, ...origin(record), id: record.id, name: nameOf(record), before: chargedBefore(left) };
   }
 
-  /** Begins a run that is kept, and runs it. */
-  private async recorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
+  /** Executes a new run and keeps its record, where there are records. */
+  private async executeRecorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     const { id = randomUUID(), seed = 0, principal } = options;
     const within = withinOf(options);
     const row = this.takeInput(input);
-    if (!records) return this.observe(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
+    if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
     const kept = pack(row);
     const document = this.packed;
     const record: RunRecord = {
@@ -313,15 +314,15 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       claim: randomUUID(),
     };
     const release = await claimed(records, id);
-    return this.follow(release, async () => {
+    return this.executeClaimed(release, async () => {
       await records.begin(record, kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]));
       const journal = new Journal({ records, cache, run: id, other });
       return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
   }
 
-  /** Runs what is kept under a name that this process has claimed, and lets go of it once nothing is being written. */
-  private async follow(
+  /** Executes a run whose id this process has claimed, and releases the claim once nothing is being written any more. */
+  private async executeClaimed(
     release: (quiet: Promise<unknown>) => void,
     prepare: () => Promise<{ journal: Journal; input: Row; options: Settings }>,
   ): Promise<RunResult<O>> {
@@ -329,11 +330,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     try {
       const prepared = await prepare();
       journal = prepared.journal;
-      const result = await this.observe(prepared.input, { ...prepared.options, journal });
+      const result = await this.execute(prepared.input, { ...prepared.options, journal });
       await journal.charged();
       return result;
     } catch (error) {
-      // who is told that a run failed can count on its charges; an abort waits for nothing
+      // the charges of a failed run are written before the caller hears of the failure; an abort waits for nothing
       if (!TesseraError.is(error) || error.code !== "ABORTED") await journal?.charged().catch(() => {});
       throw error;
     } finally {
@@ -341,20 +342,21 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     }
   }
 
-  private observe(input: unknown, settings: Settings): Promise<RunResult<O>> {
+  /** Executes a run, under the observer where there is one. */
+  private execute(input: unknown, settings: Settings): Promise<RunResult<O>> {
     const { observer } = this.options;
-    if (!observer) return this.openRun(input, settings);
+    if (!observer) return this.startRun(input, settings);
     const events: FlowEvents = new EventEmitter();
     const observation = observed(() =>
       observer.run({ id: settings.id, document: this.document, hash: this.hash, events }),
     );
-    const result = this.openRun(input, settings, events, observation);
+    const result = this.startRun(input, settings, events, observation);
     const ended = (failure?: TesseraError) => observation.ended(failure);
     result.then(() => ended(), ended);
     return result;
   }
 
-  private openRun(
+  private startRun(
     input: unknown,
     settings: Settings,
     observed?: FlowEvents,
@@ -378,7 +380,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       name: settings.name,
       clock: this.options.clock,
     });
-    settings.opened?.(run);
+    settings.onRun?.(run);
     const path = this.document.name;
     try {
       const row = this.takeInput(input);
@@ -391,14 +393,14 @@ export class CompiledFlow<I extends object = Row, O = Row> {
           forgetOuter?.();
         };
       }
-      if (!run.scope.over) this.begin(run, run.scope, path, row, run, 0, run.feed);
+      if (!run.scope.over) this.start({ run, scope: run.scope, path, input: row, owner: run, key: 0, feed: run.feed });
     } catch (thrown) {
       run.failed(0, isOurs(thrown) ? thrown : located(thrown, path));
     }
     return run.result as Promise<RunResult<O>>;
   }
 
-  private watch(options: RunOptions, begin: (options: Settings) => Promise<RunResult<O>>): RunStream<O> {
+  private streamOf(options: RunOptions, execute: (options: Settings) => Promise<RunResult<O>>): RunStream<O> {
     const abort = new AbortController();
     const within = withinOf(options);
     const forget = options.signal && onAbort(options.signal, (reason) => abort.abort(reason));
@@ -410,10 +412,10 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const hear = shows === "everything" ? (event: FlowEvent) => all.push(event) : undefined;
     const gates = new OutputGates(this.outputs, (part) => parts.push(part));
     let run: Run | undefined;
-    const opened = (begun: Run) => {
-      run = begun;
+    const onRun = (created: Run) => {
+      run = created;
     };
-    const result = begin({ ...options, id, within, signal: abort.signal, hear, gates, opened } as Settings);
+    const result = execute({ ...options, id, within, signal: abort.signal, hear, gates, onRun } as Settings);
     const close = (reason?: unknown) => {
       all.end(reason);
       parts.end(reason);
@@ -487,7 +489,7 @@ const isPlainly = (type: PortType, value: unknown): boolean =>
   (type === "number" && Number.isFinite(value)) ||
   (type === "flag" && typeof value === "boolean");
 
-/** What names a run in idempotency keys: its id, and which run of that id it is. */
+/** The name of a run in idempotency keys: its id, and the start of its claim, since an id can be used again. */
 const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);
 
 function versionsOf({ nodes }: FlowPlan): Record<string, number> {
@@ -503,14 +505,14 @@ const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "prin
   ...(principal !== undefined && { principal: principal as unknown as Principal }),
 });
 
-/** What a finished step is charged stands in its entry; the rest is noted as it is charged. */
+/** Writes the charges that no journal entry holds: those of attempts that failed or were given up. */
 const chargesOf =
   (journal: Journal): NonNullable<LedgerSettings["charged"]> =>
   ({ how, spent }) => {
     if (how !== "finished") journal.charge(spent);
   };
 
-/** Where a run that is begun now with these options would be inside; for who begins it later, under another signal. */
+/** The step that a run with these options would be a part of, if it began now; for a caller that begins it later. */
 export const outerContext = (options: Inside): Context | "none" => outerOf(options) ?? "none";
 
 const withinOf = (settings: Settings): OuterStep | null =>

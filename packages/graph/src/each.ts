@@ -1,9 +1,14 @@
 // internal
 import { type Each, TesseraError as Failure, messageOf, type TesseraError } from "@tessera/core";
 import { elementsOf } from "./foreign.js";
-import type { Begin, Row } from "./program.js";
+import type { Activation, Row, Start } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
+
+export interface EachProgram extends Each {
+  /** The output ports of the body. */
+  readonly ports: readonly string[];
+}
 
 /** A body run once for each element of a list; the outputs are lists in the elements' order. */
 class Elements implements Owner {
@@ -14,25 +19,31 @@ class Elements implements Owner {
   private pumping = false;
   private broken = false;
   private readonly began: number;
+  private readonly run: Run;
+  private readonly scope: Scope;
+  private readonly path: string;
+  private readonly input: Row;
+  private readonly owner: Owner;
+  private readonly key: number;
 
   constructor(
-    private readonly each: Each,
-    private readonly ports: readonly string[],
-    private readonly body: Begin,
-    private readonly run: Run,
-    private readonly scope: Scope,
-    private readonly path: string,
-    private readonly input: Row,
+    private readonly program: EachProgram,
+    private readonly body: Start,
     private readonly list: readonly unknown[],
-    private readonly owner: Owner,
-    private readonly key: number,
+    { run, scope, path, input, owner, key }: Activation,
   ) {
+    this.run = run;
+    this.scope = scope;
+    this.path = path;
+    this.input = input;
+    this.owner = owner;
+    this.key = key;
     this.rows = new Array(list.length).fill(undefined);
     this.left = list.length;
     this.began = run.events ? run.clock.now() : 0;
   }
 
-  begin(): void {
+  start(): void {
     if (this.run.events) this.run.emit({ type: "node-start", path: this.path, operator: "each", input: this.input });
     if (this.left === 0) this.close();
     else this.pump();
@@ -41,12 +52,20 @@ class Elements implements Owner {
   private pump(): void {
     if (this.pumping) return;
     this.pumping = true;
-    const limit = this.each.concurrency ?? Number.POSITIVE_INFINITY;
+    const limit = this.program.concurrency ?? Number.POSITIVE_INFINITY;
     while (this.next < this.list.length && this.active < limit && !this.scope.over) {
       const index = this.next++;
       this.active++;
-      const input = { ...this.input, [this.each.over]: this.list[index] };
-      this.body(this.run, this.scope, `${this.path}[${index}]`, input, this, index, undefined);
+      const input = { ...this.input, [this.program.over]: this.list[index] };
+      this.body({
+        run: this.run,
+        scope: this.scope,
+        path: `${this.path}[${index}]`,
+        input,
+        owner: this,
+        key: index,
+        feed: undefined,
+      });
     }
     this.pumping = false;
   }
@@ -80,7 +99,7 @@ class Elements implements Owner {
   private close(): void {
     if (this.broken) return this.refuse();
     const output: Row = {};
-    for (const port of this.ports) output[port] = this.rows.map((row) => row?.[port] ?? null);
+    for (const port of this.program.ports) output[port] = this.rows.map((row) => row?.[port] ?? null);
     if (this.run.events)
       this.run.emit({ type: "node-end", path: this.path, output, ms: this.run.clock.now() - this.began });
     this.owner.ended(this.key, output);
@@ -88,7 +107,8 @@ class Elements implements Owner {
 
   /** A list that lacks elements is not what its readers expect: what is done goes to the outputs of flows alone. */
   private refuse(): void {
-    const { run, path, rows, ports } = this;
+    const { run, path, rows } = this;
+    const { ports } = this.program;
     const done = rows.filter((row) => row !== undefined);
     if (run.events)
       run.emit({ type: "warning", path, message: `the budget covered ${done.length} of ${rows.length} elements` });
@@ -99,9 +119,11 @@ class Elements implements Owner {
 }
 
 /** A body over the elements of a list. */
-export const beginEach =
-  (each: Each, ports: readonly string[], body: Begin): Begin =>
-  (run, scope, path, input, owner, key) => {
+export const startEach =
+  (program: EachProgram, body: Start): Start =>
+  (activation) => {
+    const { run, scope, path, input, owner, key } = activation;
+    const { over, max } = program;
     const fail = (code: "BAD_VALUE" | "TOO_MANY_ELEMENTS", message: string, hint?: string, cause?: unknown) => {
       const error = new Failure(code, message, { path, hint, cause });
       if (run.events) run.emit({ type: "node-error", path, error, attempt: scope.attempt });
@@ -109,16 +131,16 @@ export const beginEach =
     };
     let list: ReturnType<typeof elementsOf>;
     try {
-      list = elementsOf(input[each.over], each.max);
+      list = elementsOf(input[over], max);
     } catch (cause) {
-      return fail("BAD_VALUE", `the value for "${each.over}" cannot be read: ${messageOf(cause)}`, undefined, cause);
+      return fail("BAD_VALUE", `the value for "${over}" cannot be read: ${messageOf(cause)}`, undefined, cause);
     }
-    if (!list) fail("BAD_VALUE", `the value for "${each.over}" is no list`);
-    else if (list.length > each.max)
+    if (!list) fail("BAD_VALUE", `the value for "${over}" is no list`);
+    else if (list.length > max)
       fail(
         "TOO_MANY_ELEMENTS",
-        `"${each.over}" has ${list.length} elements, \`max\` is ${each.max}`,
+        `"${over}" has ${list.length} elements, \`max\` is ${max}`,
         "raise `max`, or put list.take before",
       );
-    else new Elements(each, ports, body, run, scope, path, input, list.elements, owner, key).begin();
+    else new Elements(program, body, list.elements, activation).start();
   };

@@ -2,7 +2,7 @@
 import { TesseraError } from "@tessera/core";
 import { located, misfit } from "./foreign.js";
 import { type Feed, FirstGates, type Gate } from "./gates.js";
-import { type Begin, type FlowProgram, type NodeProgram, type Row, read, SKIPPED } from "./program.js";
+import { type Activation, type FlowProgram, type NodeProgram, type Row, read, SKIPPED, type Start } from "./program.js";
 import type { Owner, Run, Startable } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -16,16 +16,23 @@ class Frame implements Owner, Startable {
   private partial: Map<number, unknown> | undefined;
   private readonly began: number;
   private readonly gates: readonly FirstGates[];
+  private readonly run: Run;
+  private readonly scope: Scope;
+  private readonly path: string;
+  private readonly owner: Owner;
+  private readonly key: number;
+  private readonly feed: Feed | undefined;
 
   constructor(
     private readonly program: FlowProgram,
-    private readonly run: Run,
-    private readonly scope: Scope,
-    private readonly path: string,
-    private readonly owner: Owner,
-    private readonly key: number,
-    private readonly feed: Feed | undefined,
+    { run, scope, path, owner, key, feed }: Activation,
   ) {
+    this.run = run;
+    this.scope = scope;
+    this.path = path;
+    this.owner = owner;
+    this.key = key;
+    this.feed = feed;
     this.values = new Array(program.slots);
     this.waiting = program.waits.slice();
     this.left = program.nodes.length;
@@ -37,7 +44,8 @@ class Frame implements Owner, Startable {
       : [];
   }
 
-  open(input: Row): void {
+  /** Takes the input and starts the nodes that wait for no other. */
+  start(input: Row): void {
     const { program, run, path } = this;
     if (run.events) run.emit({ type: "flow-start", path, flow: program.name, input });
     for (const { port, slot } of program.input) this.values[slot] = input[port] === undefined ? SKIPPED : input[port];
@@ -47,7 +55,7 @@ class Frame implements Owner, Startable {
     run.drain();
   }
 
-  start(index: number): void {
+  startNode(index: number): void {
     if (this.scope.over) return;
     const node = this.program.nodes[index]!;
     const { values, run } = this;
@@ -76,11 +84,19 @@ class Frame implements Owner, Startable {
       }
       input[port] = value;
     }
-    node.begin(run, this.scope, this.path + node.suffix, input, this, index, this.feed && this.feedOf(node));
+    node.start({
+      run,
+      scope: this.scope,
+      path: this.path + node.suffix,
+      input,
+      owner: this,
+      key: index,
+      feed: this.feed && this.feedOf(node),
+    });
   }
 
   /** Nothing that a node meets throws past it; where the engine itself does, the run ends, and does not hang. */
-  broke(index: number, thrown: unknown): void {
+  startFailed(index: number, thrown: unknown): void {
     this.run.failed(0, located(thrown, this.path + this.program.nodes[index]!.suffix));
   }
 
@@ -176,7 +192,7 @@ class Frame implements Owner, Startable {
 }
 
 /** A flow as a body. */
-export const beginFlow =
-  (program: FlowProgram): Begin =>
-  (run, scope, path, input, owner, key, feed) =>
-    new Frame(program, run, scope, path, owner, key, feed).open(input);
+export const startFlow =
+  (program: FlowProgram): Start =>
+  (activation) =>
+    new Frame(program, activation).start(activation.input);

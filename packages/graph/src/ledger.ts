@@ -164,8 +164,8 @@ export interface ReservingStep {
 
 /** What is set aside for one attempt of a step, from which its reports are drawn. It is settled exactly once. */
 export class Reservation {
-  /** Whether the operator has begun to work; before that, giving it up costs nothing. */
-  begun = false;
+  /** Whether the operator has started to work; before that, giving it up costs nothing. */
+  started = false;
   /** Whether a run inside the step was refused something by the budget around it. */
   refused = false;
   private settled = false;
@@ -257,14 +257,14 @@ export class Reservation {
   }
 
   /** Ends the reservation of an attempt that ended by itself. */
-  finish(how: "finished" | "failed"): void {
-    this.settle(how, this.begun ? this.due : nothing());
+  close(how: "finished" | "failed"): void {
+    this.settle(how, this.started ? this.due : nothing());
   }
 
   /** Ends the reservation of an attempt that is given up: its bound is charged, or what it reported where that is more. */
   abandon(): void {
     const due = { ...this.used };
-    if (this.begun) for (const measure of limited) due[measure] = Math.max(due[measure], this.bound[measure]);
+    if (this.started) for (const measure of limited) due[measure] = Math.max(due[measure], this.bound[measure]);
     this.settle("abandoned", due);
   }
 

@@ -10,16 +10,23 @@ export const SKIPPED = Symbol("skipped");
 
 export type Row = Record<string, unknown>;
 
-/** Starts an activation; its owner hears how it ends. */
-export type Begin = (
-  run: Run,
-  scope: Scope,
-  path: string,
-  input: Row,
-  owner: Owner,
-  key: number,
-  feed: Feed | undefined,
-) => void;
+/** One activation that is about to start. */
+export interface Activation {
+  readonly run: Run;
+  readonly scope: Scope;
+  readonly path: string;
+  /** The values of its input ports. */
+  readonly input: Row;
+  /** Hears how it ends. */
+  readonly owner: Owner;
+  /** Tells the activations of one owner apart. */
+  readonly key: number;
+  /** Takes the parts that it streams; undefined where nobody does. */
+  readonly feed: Feed | undefined;
+}
+
+/** Starts an activation. Its owner hears how it ends, at once or later. */
+export type Start = (activation: Activation) => void;
 
 /** Where a value comes from: slots of the activation's values, or a constant. */
 export type SourceProgram =
@@ -50,7 +57,7 @@ export interface NodeProgram {
   readonly waits: number;
   readonly readers: readonly number[];
   readonly outputs: readonly { readonly port: string; readonly slot: number }[];
-  readonly begin: Begin;
+  readonly start: Start;
   /** Which outputs of the flow its ports stream into: the whole of one, or a member of a `first`. */
   readonly streams: readonly { readonly port: string; readonly output: string; readonly member?: number }[];
 }

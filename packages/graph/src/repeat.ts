@@ -3,7 +3,7 @@ import { type LoopOutput, messageOf, type Repeat, TesseraError } from "@tessera/
 import type { z } from "zod";
 import { elementsOf, misfit } from "./foreign.js";
 import { type Feed, HeldFeed } from "./gates.js";
-import type { Begin, Row } from "./program.js";
+import type { Activation, Row, Start } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -27,23 +27,29 @@ class Turns implements Owner {
   private again = false;
   private input: Row;
   private readonly began: number;
+  private readonly run: Run;
+  private readonly scope: Scope;
+  private readonly path: string;
+  private readonly owner: Owner;
+  private readonly key: number;
+  private readonly feed: Feed | undefined;
 
   constructor(
     private readonly program: RepeatProgram,
-    private readonly body: Begin,
-    private readonly run: Run,
-    private readonly scope: Scope,
-    private readonly path: string,
-    input: Row,
-    private readonly owner: Owner,
-    private readonly key: number,
-    private readonly feed: Feed | undefined,
+    private readonly body: Start,
+    { run, scope, path, input, owner, key, feed }: Activation,
   ) {
+    this.run = run;
+    this.scope = scope;
+    this.path = path;
+    this.owner = owner;
+    this.key = key;
+    this.feed = feed;
     this.input = input;
     this.began = run.events ? run.clock.now() : 0;
   }
 
-  begin(): void {
+  start(): void {
     if (this.run.events) this.run.emit({ type: "node-start", path: this.path, operator: "repeat", input: this.input });
     this.loop();
   }
@@ -58,7 +64,15 @@ class Turns implements Owner {
       const turn = ++this.turn;
       const input = this.program.counts ? { ...this.input, turn } : this.input;
       this.held = this.feed && new HeldFeed(this.feed);
-      this.body(this.run, this.scope, `${this.path}#${turn}`, input, this, turn, this.held?.feed);
+      this.body({
+        run: this.run,
+        scope: this.scope,
+        path: `${this.path}#${turn}`,
+        input,
+        owner: this,
+        key: turn,
+        feed: this.held?.feed,
+      });
     }
     this.looping = false;
   }
@@ -123,7 +137,7 @@ class Turns implements Owner {
 }
 
 /** A body in a loop. */
-export const beginRepeat =
-  (program: RepeatProgram, body: Begin): Begin =>
-  (run, scope, path, input, owner, key, feed) =>
-    new Turns(program, body, run, scope, path, input, owner, key, feed).begin();
+export const startRepeat =
+  (program: RepeatProgram, body: Start): Start =>
+  (activation) =>
+    new Turns(program, body, activation).start();

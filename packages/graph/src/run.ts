@@ -49,9 +49,9 @@ export interface Owner {
 
 /** An activation of a flow, as the queue sees it. */
 export interface Startable {
-  start(index: number): void;
-  /** `start` threw. */
-  broke(index: number, thrown: unknown): void;
+  startNode(index: number): void;
+  /** Called where `startNode` threw. */
+  startFailed(index: number, thrown: unknown): void;
 }
 
 const compactAt = 1024;
@@ -151,9 +151,9 @@ export class Run implements Owner {
       this.frames[this.head++] = undefined; // so that it can be collected
       if (this.head === this.tail || this.head === compactAt) this.compact();
       try {
-        frame.start(index);
+        frame.startNode(index);
       } catch (thrown) {
-        frame.broke(index, thrown);
+        frame.startFailed(index, thrown);
       }
     }
     if (this.head < this.tail) this.frames.length = this.head = this.tail = 0;

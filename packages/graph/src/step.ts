@@ -5,7 +5,7 @@ import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
 import { enter, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
-import type { Begin, OperatorProgram, Row } from "./program.js";
+import type { Activation, OperatorProgram, Row, Start } from "./program.js";
 import { randomOf } from "./random.js";
 import { freezeInput, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
@@ -24,16 +24,26 @@ class Step implements Context, ReservingStep, OuterStep {
   private before: string | undefined;
   private streamed: Set<string> | undefined;
 
+  private readonly run: Run;
+  readonly scope: Scope;
+  readonly path: string;
+  private readonly input: Row;
+  private readonly owner: Owner;
+  private readonly key: number;
+  private readonly feed: Feed | undefined;
+
   constructor(
     private readonly program: OperatorProgram,
-    private readonly run: Run,
-    readonly scope: Scope,
-    readonly path: string,
-    private readonly input: Row,
-    private readonly owner: Owner,
-    private readonly key: number,
-    private readonly feed: Feed | undefined,
-  ) {}
+    { run, scope, path, input, owner, key, feed }: Activation,
+  ) {
+    this.run = run;
+    this.scope = scope;
+    this.path = path;
+    this.input = input;
+    this.owner = owner;
+    this.key = key;
+    this.feed = feed;
+  }
 
   /** Each step that asks has a signal of its own, so that listeners of many steps do not meet on one. */
   get signal(): AbortSignal {
@@ -56,8 +66,8 @@ class Step implements Context, ReservingStep, OuterStep {
   get reservation(): Reservation {
     if (!this.held) {
       this.held = this.run.ledger.open(this);
-      this.held.begun = true;
-      if (this.done) this.held.finish("finished");
+      this.held.started = true;
+      if (this.done) this.held.close("finished");
     }
     return this.held;
   }
@@ -104,12 +114,12 @@ class Step implements Context, ReservingStep, OuterStep {
     this.feed?.[port]?.push(delta);
   }
 
-  begin(): void {
+  start(): void {
     const { run } = this;
     const { journal } = run;
-    if (journal) return this.beginRecorded(journal);
+    if (journal) return this.startRecorded(journal);
     if (!this.reserve()) return this.owner.refused(this.key);
-    this.started();
+    this.tellStart();
     if (run.validate && !this.checkInput()) return;
     this.work();
   }
@@ -122,7 +132,7 @@ class Step implements Context, ReservingStep, OuterStep {
     return this.held !== undefined;
   }
 
-  private started(): void {
+  private tellStart(): void {
     const { program, run } = this;
     if (!run.events) return;
     this.began = run.now;
@@ -130,7 +140,7 @@ class Step implements Context, ReservingStep, OuterStep {
   }
 
   /** Takes the result from the journal where the step is finished; what was paid for it is charged already. */
-  private beginRecorded(journal: Journal): void {
+  private startRecorded(journal: Journal): void {
     const { program, run } = this;
     const place = this.scope.place(this.path);
     let entry: JournalEntry | undefined;
@@ -140,7 +150,7 @@ class Step implements Context, ReservingStep, OuterStep {
       return this.owner.failed(this.key, located(thrown, this.path));
     }
     if (!entry && !journal.replays && !this.reserve()) return this.owner.refused(this.key);
-    this.started();
+    this.tellStart();
     if (run.validate && !this.checkInput()) return;
     void this.recorded(journal, place, entry);
   }
@@ -155,7 +165,7 @@ class Step implements Context, ReservingStep, OuterStep {
         // its own, as `await` does: `then` may have been replaced
         Promise.prototype.then.call(
           promise,
-          (value) => this.finish(value),
+          (value) => this.complete(value),
           (thrown) => this.fail(thrown),
         );
         return;
@@ -163,11 +173,11 @@ class Step implements Context, ReservingStep, OuterStep {
     } catch (thrown) {
       return this.fail(thrown);
     }
-    this.finish(output);
+    this.complete(output);
   }
 
   private call(): unknown {
-    if (this.held) this.held.begun = true;
+    if (this.held) this.held.started = true;
     this.run.instant = undefined;
     const { within } = this.run;
     const before = enter(this);
@@ -213,10 +223,10 @@ class Step implements Context, ReservingStep, OuterStep {
     const output = this.take(given);
     if (!output) return;
     // what a run inside did not get to its end is no result to come back to
-    if (this.held?.refused) return this.finish(output);
+    if (this.held?.refused) return this.complete(output);
     const charged = this.held?.due ?? nothing;
     // it has ended by itself, whatever happens while its entry is written
-    this.held?.finish("finished");
+    this.held?.close("finished");
     const stood = await journal.commit({
       program: this.program,
       place,
@@ -228,7 +238,7 @@ class Step implements Context, ReservingStep, OuterStep {
       charged,
       disturbed: promised && before.input !== hashOf(this.input, "input"),
     });
-    this.finish(stood);
+    this.complete(stood);
   }
 
   /** Ends with a result that was not computed now. */
@@ -236,11 +246,11 @@ class Step implements Context, ReservingStep, OuterStep {
     if (this.scope.over) return;
     for (const port of streamed) this.send(port, output[port]);
     this.held?.found();
-    this.finish({ ...output }, from);
+    this.complete({ ...output }, from);
   }
 
   /** Ends with what the operator gave, which may be anything; a promise of others may end more than once. */
-  private finish(given: unknown, from?: "journal" | "cache"): void {
+  private complete(given: unknown, from?: "journal" | "cache"): void {
     if (this.scope.over || this.done) return;
     const output = this.take(given);
     if (!output) return;
@@ -278,7 +288,7 @@ class Step implements Context, ReservingStep, OuterStep {
 
   private settle(how: "finished" | "failed"): void {
     this.done = true;
-    this.held?.finish(how);
+    this.held?.close(how);
     this.own?.end();
   }
 
@@ -344,7 +354,7 @@ class Step implements Context, ReservingStep, OuterStep {
 const nothing = { calls: 0, tokens: 0, layers: 0, cost: 0 };
 
 /** An operator as a body. */
-export const beginOperator =
-  (program: OperatorProgram): Begin =>
-  (run, scope, path, input, owner, key, feed) =>
-    new Step(program, run, scope, path, input, owner, key, feed).begin();
+export const startOperator =
+  (program: OperatorProgram): Start =>
+  (activation) =>
+    new Step(program, activation).start();
