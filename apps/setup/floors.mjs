@@ -1,15 +1,16 @@
 // the floors of the house: which package may stand on which, and what each may bring from outside, with the reason
 
 const operators = ["data", "indexer", "query", "retriever", "reranker", "router", "fuser", "generator", "coder"];
-const library = ["core", "graph", "models", "stores", ...operators, "flows", "langchain"];
+const library = ["core", "text", "graph", "models", "stores", ...operators, "flows", "langchain"];
 
 /** The workspace packages that a package may depend on. What is not here may depend on none; an app may on all. */
 export const floors = {
   core: [],
+  text: [],
   graph: ["core"],
-  models: ["core"],
-  stores: ["core"],
-  ...Object.fromEntries(operators.map((name) => [name, ["core"]])),
+  models: ["core", "text"],
+  stores: ["core", "text"],
+  ...Object.fromEntries(operators.map((name) => [name, ["core", "text"]])),
   flows: ["core", ...operators],
   langchain: ["core", "graph"],
   // connections to PostgreSQL have one home, the stores
@@ -17,8 +18,8 @@ export const floors = {
   telemetry: ["core", "graph"],
   tessera: library,
   // evaluation measures the product as it is composed, and runs single operators; nothing stands on it but apps
-  eval: ["core", "graph", "models", "stores", ...operators, "flows", "tessera"],
-  testkit: ["core"],
+  eval: ["core", "text", "graph", "models", "stores", ...operators, "flows", "tessera"],
+  testkit: ["core", "text"],
 };
 
 /** In tests, besides: what every package may use, what runs a flow, and what an operator searches. */
@@ -27,6 +28,7 @@ export const forTests = ["setup", "testkit", "graph", "stores"];
 /** The third-party packages of each package's sources (apps are free). Native ones are optional and loaded lazily. */
 export const allowed = {
   core: { zod: "the language of every contract" },
+  text: { "@orama/stemmers": "Snowball's stems of some twenty languages" },
   graph: { eventemitter3: "events" },
   indexer: {
     ignore: "the semantics of .gitignore",
@@ -45,7 +47,6 @@ export const allowed = {
   },
   query: { "sql.js": "runs the SQL that text becomes, on a SQLite that cannot write" },
   stores: { "hnswlib-node": "the hnsw store", pg: "the postgres store's connections" },
-  generator: { stemmer: "Porter's stems, for extractive answers" },
   coder: {
     "@jitl/quickjs-wasmfile-release-sync": "the engine of the sandbox for JavaScript",
     "quickjs-emscripten-core": "its interface",

@@ -1,5 +1,6 @@
-import { mean, type Passage, words } from "@tessera/core";
+import { mean, type Passage } from "@tessera/core";
 import { Bm25Store, referenceBm25 } from "@tessera/stores";
+import { words } from "@tessera/text";
 import { peer } from "./measure/peers.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";

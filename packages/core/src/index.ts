@@ -36,4 +36,3 @@ export * from "./thread-pool.js";
 export * from "./thread-queue.js";
 export * from "./thread.js";
 export * from "./tokens.js";
-export * from "./words.js";

@@ -1,4 +1,5 @@
-import { admits, type Passage, type StoreQuery, words } from "@tessera/core";
+import { admits, type Passage, type StoreQuery } from "@tessera/core";
+import { words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 
 /** What BM25 reads of a passage. */

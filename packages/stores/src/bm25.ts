@@ -6,8 +6,8 @@ import {
   type Store,
   type StoreQuery,
   TesseraError,
-  WordReader,
 } from "@tessera/core";
+import { WordReader } from "@tessera/text";
 import { z } from "zod";
 import { Best } from "./best.js";
 import { indexedText } from "./bm25.reference.js";

@@ -9,8 +9,8 @@ import {
   type Store,
   type StoreQuery,
   TesseraError,
-  words,
 } from "@tessera/core";
+import { words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { indexedText } from "./bm25.reference.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";

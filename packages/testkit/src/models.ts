@@ -5,8 +5,8 @@ import {
   type GenerateRequest,
   type LanguageModel,
   TesseraError,
-  words,
 } from "@tessera/core";
+import { words } from "@tessera/text";
 
 type Script = readonly string[] | ((request: GenerateRequest, call: number) => string | Promise<string>);
 

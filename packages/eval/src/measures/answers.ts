@@ -1,4 +1,4 @@
-import { words } from "@tessera/core";
+import { words } from "@tessera/text";
 
 // "[1]", "[1, 2]", "[1-3]", "[1 and 2]", "[^1]", "[passage 2]", "［1］", "【1†source】"; not a year, not an index, not [0, 1]
 const marker =

@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Embedding, type Encoder, messageOf, sha256, TesseraError, WordReader } from "@tessera/core";
+import { type Embedding, type Encoder, messageOf, sha256, TesseraError } from "@tessera/core";
+import { WordReader } from "@tessera/text";
 import { z } from "zod";
 
 const features = 1 << 17; // buckets in which document frequencies are counted

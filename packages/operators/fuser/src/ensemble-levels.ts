@@ -1,5 +1,6 @@
 // internal
-import { ask, type Context, type Hit, type LanguageModel, type Message, type Passage, words } from "@tessera/core";
+import { ask, type Context, type Hit, type LanguageModel, type Message, type Passage } from "@tessera/core";
+import { words } from "@tessera/text";
 import { vote } from "./votes.js";
 
 /** What is said together, how sure that is, and the places of the prompts that failed. */

@@ -1,6 +1,5 @@
 // internal
-import { words } from "@tessera/core";
-import { stemmer } from "stemmer";
+import { stemOf, words } from "@tessera/text";
 
 // words that say how something is asked, and not what about
 const stopWords = new Set(
@@ -12,7 +11,7 @@ const stopWords = new Set(
 );
 
 /** The stems of a text's words and identifiers. */
-export const stemsOf = (text: string): string[] => words(text).map((word) => stemmer(word));
+export const stemsOf = (text: string): string[] => words(text).map((word) => stemOf(word, "en"));
 
 /** A question as the stems that matter, and neighbours that may stand as one word: "backed off" is also `backoff`. */
 export class Question {
@@ -22,11 +21,11 @@ export class Question {
   constructor(question: string) {
     const asked = words(question);
     const content = asked.filter((word) => !stopWords.has(word));
-    this.terms = [...new Set((content.length > 0 ? content : asked).map((word) => stemmer(word)))];
+    this.terms = [...new Set((content.length > 0 ? content : asked).map((word) => stemOf(word, "en")))];
     const kept = new Set(this.terms);
     for (const [index, word] of asked.slice(0, -1).entries()) {
-      const pair = [stemmer(word), stemmer(asked[index + 1]!)] as const;
-      if (pair.every((stem) => kept.has(stem))) this.compounds.set(stemmer(pair.join("")), pair);
+      const pair = [stemOf(word, "en"), stemOf(asked[index + 1]!, "en")] as const;
+      if (pair.every((stem) => kept.has(stem))) this.compounds.set(stemOf(pair.join(""), "en"), pair);
     }
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { admits, type Filter, type Passage, type Principal, type Resource, words } from "@tessera/core";
+import { admits, type Filter, type Passage, type Principal, type Resource } from "@tessera/core";
+import { words } from "@tessera/text";
 import { z } from "zod";
 
 /** A fact that a passage states. */

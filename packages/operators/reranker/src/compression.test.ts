@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
-import { type AnyOperator, type Hit, type LanguageModel, words } from "@tessera/core";
+import type { AnyOperator, Hit, LanguageModel } from "@tessera/core";
 import { hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
+import { words } from "@tessera/text";
 import fc from "fast-check";
 import { compress } from "./compress.js";
 import { extractive } from "./extractive.js";

@@ -1,4 +1,5 @@
-import { type Hit, hits, operator, text, words } from "@tessera/core";
+import { type Hit, hits, operator, text } from "@tessera/core";
+import { words } from "@tessera/text";
 import { z } from "zod";
 import { phrasesOf } from "./phrases.js";
 import { sentencesOf } from "./sentences.js";

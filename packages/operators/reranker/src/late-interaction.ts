@@ -1,4 +1,5 @@
-import { dot, type Encoder, hits, operator, rank, text, words } from "@tessera/core";
+import { dot, type Encoder, hits, operator, rank, text } from "@tessera/core";
+import { words } from "@tessera/text";
 import { z } from "zod";
 import { sentencesOf } from "./sentences.js";
 

@@ -1,5 +1,5 @@
 // internal
-import { words } from "@tessera/core";
+import { words } from "@tessera/text";
 
 /** English words that say how a sentence hangs together, and little of what it is about. */
 const functionWords = new Set(

@@ -1,5 +1,5 @@
 // internal
-import { words } from "@tessera/core";
+import { words } from "@tessera/text";
 
 /** Equation 19 with erratum E8: score(F) = |K_F ∩ K_query| / |K_query|, and 0 where the query has no keyword. */
 export function keywordScores(routes: ReadonlyMap<string, ReadonlySet<string>>, keywords: ReadonlySet<string>) {

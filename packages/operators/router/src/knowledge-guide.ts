@@ -1,4 +1,5 @@
-import { flag, operator, text, words } from "@tessera/core";
+import { flag, operator, text } from "@tessera/core";
+import { words } from "@tessera/text";
 import { z } from "zod";
 
 const triple = z.object({ subject: z.string(), relation: z.string(), object: z.string() });

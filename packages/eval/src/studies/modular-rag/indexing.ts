@@ -1,8 +1,9 @@
 // internal
-import { type Hit, type Passage, words } from "@tessera/core";
+import type { Hit, Passage } from "@tessera/core";
 import { chunkWindows, descend, expand, hierarchy, KnowledgeGraph, smallToBig, triplesOf } from "@tessera/indexer";
 import { Bm25Store } from "@tessera/stores";
 import { ResourceHost } from "@tessera/tessera";
+import { words } from "@tessera/text";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { readChunking, type SpanQuestions } from "../../data-sets/converters/chunking.js";
 import { type Span, spanRecall } from "../../measures/spans.js";

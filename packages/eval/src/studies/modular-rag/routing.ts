@@ -1,8 +1,9 @@
 // internal
-import { words } from "@tessera/core";
+
 import { HashEncoder } from "@tessera/models";
 import { hybrid } from "@tessera/router";
 import { ResourceHost } from "@tessera/tessera";
+import { words } from "@tessera/text";
 import { readClinc } from "../../data-sets/converters/clinc.js";
 import { hashRouters, routeIntents } from "../clinc.js";
 import { studyContext } from "../study.js";
