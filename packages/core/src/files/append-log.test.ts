@@ -89,13 +89,33 @@ describe("the end of a log that was never confirmed", () => {
           [last]: Buffer.concat([contents.get(last)!, rest]),
         });
         const { log, entries: found } = await opened(files);
-        expect([found, log.dropped]).toEqual([entries, rest.length]);
+        // zeros are what a log itself leaves behind its last entry while it is open
+        expect([found, log.dropped]).toEqual([entries, 1 + rest.findLastIndex((byte) => byte !== 0)]);
         await log.append(texts(24, 2));
         await log.close();
         expect(await outcome(files.contents())).toEqual([...entries, ...texts(24, 2).map(String)]);
       }),
       { numRuns: 30 },
     );
+  });
+});
+
+describe("a log that is open", () => {
+  it("has zeros behind its last entry, which are no loss, and none once it is closed", async () => {
+    const files = LossyFiles.empty();
+    const { log } = await opened(files, { segmentBytes: 1 << 20 });
+    const lengths: number[] = [];
+    for (let from = 0; from < 40; from++) {
+      await log.append(texts(from, 1));
+      lengths.push([...files.contents().values()][0]!.length);
+    }
+    // most appends change bytes and no length
+    expect(new Set(lengths).size).toBe(1);
+    expect(lengths[0]).toBeGreaterThan(log.bytes);
+    const { log: other, entries } = await opened(files.killed(), { segmentBytes: 1 << 20 });
+    expect([entries, other.dropped]).toEqual([texts(0, 40).map(String), 0]);
+    await log.close();
+    expect([...files.contents().values()][0]).toHaveLength(log.bytes);
   });
 });
 

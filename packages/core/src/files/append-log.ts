@@ -44,18 +44,40 @@ interface Segment {
   readonly reads: Set<Promise<unknown>>;
   /** Confirmed bytes. */
   length: number;
+  /** Bytes of the file: zeros lie behind what is written, so that most syncs change no length, which costs a disk more. */
+  reserved: number;
 }
 
+/** What an entry holds, for who writes its bytes into the buffer of the log. */
+export interface Payload {
+  /** How many bytes `copy` writes. */
+  readonly length: number;
+  copy(target: Buffer, at: number): void;
+}
+
+/** Is told where the entries of a group lie, once they are synced; or what failed. */
+type Settled = (error: unknown, places: readonly Place[]) => void;
+
 interface Waiting {
-  readonly payloads: readonly Uint8Array[];
+  readonly payloads: readonly (Uint8Array | Payload)[];
   readonly bytes: number;
-  resolve(places: Place[]): void;
-  reject(error: unknown): void;
+  readonly settled: Settled;
 }
 
 const fileName = /^(\d{8})\.log$/;
 const nameOf = (number: number): string => `${String(number).padStart(8, "0")}.log`;
 const batchBytes = 16 << 20;
+const keptBytes = 1 << 20; // of the buffer that batches are written from
+const leastReserve = 1 << 12;
+const mostReserve = 1 << 20;
+const noPlaces: readonly Place[] = [];
+
+/** The bytes of a file without the zeros at its end. */
+function withoutZeros(bytes: Buffer, from: number): number {
+  let end = bytes.length;
+  while (end > from && bytes[end - 1] === 0) end--;
+  return end;
+}
 
 /** Bytes that an entry takes in its file. */
 export const entryBytes = ({ length }: Place): number => length + entryHeaderBytes;
@@ -63,14 +85,17 @@ export const entryBytes = ({ length }: Place): number => length + entryHeaderByt
 /**
  * A log of entries in a folder that is only appended to. Appends that wait at the same time share one write and one sync
  * (group commit), and each resolves after the sync that covers it has returned. A group of entries is there wholly or not
- * at all. Each entry has a sequence number and a checksum, and each file a mark of what was confirmed: a confirmed entry
- * that was changed or is missing is RECORD_CORRUPT with the name of the file; an unconfirmed end is dropped.
+ * at all, and so is all that was written together. Each entry has a sequence number and a checksum, and each file a mark of
+ * what was confirmed: a confirmed entry that was changed or is missing is RECORD_CORRUPT with the name of the file; an
+ * unconfirmed end is dropped.
  */
 export class AppendLog {
   readonly #segments: Segment[] = [];
   #next = 1;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  /** What the next batch is written from: it is made once, since a buffer of its own for each would cost more than its copy. */
+  #buffer: Buffer | undefined;
   readonly #jobs: (() => Promise<void>)[] = [];
   #working: Promise<void> | undefined;
   #broken: unknown;
@@ -160,9 +185,10 @@ export class AppendLog {
   async #load(number: number, isLast: boolean): Promise<void> {
     const path = this.#path(number);
     const file = await this.files.open(path, "existing");
-    const segment: Segment = { number, path, first: this.#next, file, reads: new Set(), length: headerBytes };
-    this.#segments.push(segment);
     const bytes = await file.read(0, await file.size());
+    const reserved = bytes.length;
+    const segment: Segment = { number, path, first: this.#next, file, reads: new Set(), length: headerBytes, reserved };
+    this.#segments.push(segment);
     const { number: said, first, mark } = decodeHeader(bytes, path);
     const follows = this.#segments.length === 1 || first === this.#next;
     if (said !== number) throw corrupt(path, "a file of a log is another one");
@@ -171,15 +197,17 @@ export class AppendLog {
     this.#scan(segment, bytes, mark);
     if (segment.length < mark.length || this.#next < mark.next)
       throw corrupt(path, `entries from number ${this.#next} on are damaged or missing`);
-    const isWhole = segment.length === bytes.length;
+    const end = withoutZeros(bytes, segment.length);
+    const isWhole = segment.length === end;
     if (this.options.readOnly && (isWhole || isLast)) return;
     if (isWhole) {
       if (isLast && segment.length > mark.length) await this.#confirm(segment);
       return;
     }
     if (!isLast) throw corrupt(path, "the end of a file of a log is damaged");
-    this.dropped = bytes.length - segment.length;
+    this.dropped = end - segment.length;
     await file.truncate(segment.length);
+    segment.reserved = segment.length;
     await this.#confirm(segment);
   }
 
@@ -228,7 +256,8 @@ export class AppendLog {
       await file.close().catch(() => {});
       throw error;
     }
-    this.#segments.push({ number, path, first: this.#next, file, reads: new Set(), length: headerBytes });
+    const reads = new Set<Promise<unknown>>();
+    this.#segments.push({ number, path, first: this.#next, file, reads, length: headerBytes, reserved: headerBytes });
   }
 
   /**
@@ -237,17 +266,21 @@ export class AppendLog {
    * @throws TesseraError STORE_FAILED where they could not be written, and then nothing has changed; OVERLOADED, CLOSED, or
    * what `beforeWrite` throws.
    */
-  append(payloads: readonly Uint8Array[]): Promise<Place[]> {
+  append(payloads: readonly (Uint8Array | Payload)[]): Promise<readonly Place[]> {
+    return new Promise((resolve, reject) => {
+      this.enqueue(payloads, (error, places) => (error === undefined ? resolve(places) : reject(error)));
+    });
+  }
+
+  /** As `append`, and calls: at once where the group is refused before it waits. */
+  enqueue(payloads: readonly (Uint8Array | Payload)[], settled: Settled): void {
     let bytes = 0;
     for (const { length } of payloads) bytes += length + entryHeaderBytes;
     const refused = this.#refusal(bytes);
-    if (refused) return Promise.reject(refused);
-    if (payloads.length === 0) return Promise.resolve([]);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ payloads, bytes, resolve, reject });
-      this.#waitingBytes += bytes;
-      this.#working ??= this.#work();
-    });
+    if (refused || payloads.length === 0) return settled(refused, noPlaces);
+    this.#waiting.push({ payloads, bytes, settled });
+    this.#waitingBytes += bytes;
+    this.#working ??= this.#work();
   }
 
   #refusal(bytes: number): TesseraError | undefined {
@@ -273,15 +306,15 @@ export class AppendLog {
       if (this.#waiting.length === 0) continue;
       const batch = this.#take();
       try {
-        const places = await this.#write(batch);
-        for (const [index, { resolve }] of batch.entries()) resolve(places[index]!);
+        const place = await this.#write(batch);
+        this.#tell(batch, place);
       } catch (error) {
         // what waits may stand on what failed
         this.#failures++;
         const failed = [...batch, ...this.#waiting];
         this.#waiting = [];
         this.#waitingBytes = 0;
-        for (const { reject } of failed) reject(failure(error, this.options.folder));
+        for (const { settled } of failed) settled(failure(error, this.options.folder), noPlaces);
       }
     }
     this.#working = undefined;
@@ -298,24 +331,18 @@ export class AppendLog {
     return batch;
   }
 
-  async #write(batch: readonly Waiting[]): Promise<Place[][]> {
+  /** @returns where the batch begins */
+  async #write(batch: readonly Waiting[]): Promise<{ readonly segment: number; readonly start: number }> {
     this.options.beforeWrite?.();
-    const size = batch.reduce((sum, { bytes }) => sum + bytes, 0);
+    let size = 0;
+    for (const { bytes } of batch) size += bytes;
     const { segmentBytes = 32 << 20 } = this.options;
     if (this.#active.length > headerBytes && this.#active.length + size > segmentBytes) await this.#succeed();
     const segment = this.#active;
-    const bytes = Buffer.allocUnsafe(size);
-    let at = 0;
-    let sequence = this.#next;
-    const places = batch.map(({ payloads }) =>
-      payloads.map((payload, index) => {
-        const place = { segment: segment.number, offset: segment.length + at, length: payload.length };
-        at = encodeEntry(bytes, at, { sequence: sequence++, more: index < payloads.length - 1, payload });
-        return place;
-      }),
-    );
+    const start = segment.length;
+    const bytes = this.#encoded(batch, size, segment);
     try {
-      await segment.file.write(bytes, segment.length);
+      await segment.file.write(bytes, start);
     } catch (error) {
       await this.#undo(segment, error);
       throw error;
@@ -325,17 +352,53 @@ export class AppendLog {
     } catch (error) {
       // nobody knows what of it is on the disk
       this.#broken = error;
-      await segment.file.truncate(segment.length).catch(() => {});
+      await segment.file.truncate(start).catch(() => {});
       throw error;
     }
+    segment.reserved = Math.max(segment.reserved, start + bytes.length);
     segment.length += size;
-    this.#next = sequence;
+    for (const { payloads } of batch) this.#next += payloads.length;
     try {
       segment.file.writeNow(this.#mark(segment), markPosition);
     } catch (error) {
       this.#broken = error; // this batch is kept; whether a later one could be is open
     }
-    return places;
+    return { segment: segment.number, start };
+  }
+
+  #tell(batch: readonly Waiting[], { segment, start }: { readonly segment: number; readonly start: number }): void {
+    let offset = start;
+    for (const { payloads, settled } of batch) {
+      const places = payloads.map(({ length }) => {
+        const place: Place = { segment, offset, length };
+        offset += length + entryHeaderBytes;
+        return place;
+      });
+      settled(undefined, places);
+    }
+  }
+
+  /** The bytes of a batch, with zeros behind them where the file becomes longer. */
+  #encoded(batch: readonly Waiting[], size: number, segment: Segment): Buffer {
+    const end = segment.length + size;
+    const length = end <= segment.reserved ? size : this.#reserve(end) - segment.length;
+    const bytes = length <= keptBytes ? (this.#buffer ??= Buffer.allocUnsafe(keptBytes)) : Buffer.allocUnsafe(length);
+    let left = 0;
+    for (const { payloads } of batch) left += payloads.length;
+    let at = 0;
+    let sequence = this.#next;
+    // all of a batch is one group
+    for (const { payloads } of batch)
+      for (const payload of payloads) at = encodeEntry(bytes, at, { sequence: sequence++, more: --left > 0, payload });
+    bytes.fill(0, at, length);
+    return bytes.subarray(0, length);
+  }
+
+  /** How long a file becomes that has to hold so many bytes: longer files by more at a time. */
+  #reserve(bytes: number): number {
+    const { segmentBytes = 32 << 20 } = this.options;
+    const more = Math.min(mostReserve, Math.max(leastReserve, bytes >> 1));
+    return Math.max(bytes, Math.min(bytes + more, segmentBytes));
   }
 
   /** Takes back what was written of a batch. */
@@ -343,14 +406,22 @@ export class AppendLog {
     await segment.file.truncate(segment.length).catch(() => {
       this.#broken = error;
     });
+    segment.reserved = segment.length;
   }
 
   /** Begins the next segment. */
   async #succeed(): Promise<void> {
     const before = this.#active;
     await this.#begin(before.number + 1, this.#segments[0]!.number);
+    await this.#trim(before);
     before.file.writeNow(this.#mark(before, true), markPosition);
     await before.file.sync();
+  }
+
+  /** Takes the zeros away that lie behind what was written. */
+  async #trim(segment: Segment): Promise<void> {
+    if (segment.reserved > segment.length) await segment.file.truncate(segment.length);
+    segment.reserved = segment.length;
   }
 
   /** Does a work while nothing is written. */
@@ -422,7 +493,9 @@ export class AppendLog {
     for (const segment of this.#segments) {
       await Promise.allSettled(segment.reads);
       if (segment === this.#active && !this.#broken && !this.options.readOnly)
-        await segment.file.sync().catch(() => {});
+        await this.#trim(segment)
+          .then(() => segment.file.sync())
+          .catch(() => {});
       await segment.file.close();
     }
   }

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { TesseraError, warn } from "../errors.js";
-import { AppendLog, type AppendLogOptions, entryBytes, type Place } from "./append-log.js";
+import { AppendLog, type AppendLogOptions, entryBytes, type Payload, type Place } from "./append-log.js";
 
 /** One change of a keyed log. */
 export type KeyedChange =
   /** `blobs` are the hashes of the blobs that the value names: they are kept as long as it is. */
-  | { readonly put: string; readonly value: Uint8Array; readonly blobs?: readonly string[] | undefined }
+  | { readonly put: string; readonly value: Uint8Array | string; readonly blobs?: readonly string[] | undefined }
   /** One more member of the list of a key. */
-  | { readonly add: string; readonly value: Uint8Array; readonly blobs?: readonly string[] | undefined }
+  | { readonly add: string; readonly value: Uint8Array | string; readonly blobs?: readonly string[] | undefined }
   /** Removes the value of a key, and its list. */
   | { readonly delete: string };
 
@@ -55,8 +55,8 @@ export class KeyedLog {
   readonly #kept = new Map<string, Kept>();
   readonly #lists = new Map<string, List>();
   readonly #blobs = new Map<string, Blob>();
-  /** How many changes of each key are asked for and not yet made; further members of a list aside. */
-  readonly #pending = new Map<string, number>();
+  /** Changes that are asked for and not yet made. */
+  readonly #pending = new Set<readonly KeyedChange[]>();
   #log!: AppendLog;
   #liveBytes = 0;
   #compacting: Promise<void> | undefined;
@@ -100,18 +100,19 @@ export class KeyedLog {
 
   /** @returns the blobs that what was there before named */
   #set(key: string, kept: Kept | undefined): readonly string[] {
-    const freed: string[] = [];
+    const before = this.#kept.get(key);
+    if (before) this.#liveBytes -= entryBytes(before.place);
+    if (kept) {
+      this.#kept.set(key, kept);
+      this.#liveBytes += entryBytes(kept.place);
+      return before?.blobs ?? none;
+    }
+    const freed = [...(before?.blobs ?? none)];
     const free = (one: Kept | undefined) => {
       if (!one) return;
       this.#liveBytes -= entryBytes(one.place);
       freed.push(...one.blobs);
     };
-    free(this.#kept.get(key));
-    if (kept) {
-      this.#kept.set(key, kept);
-      this.#liveBytes += entryBytes(kept.place);
-      return freed;
-    }
     this.#kept.delete(key);
     const list = this.#lists.get(key);
     if (!list) return freed;
@@ -221,38 +222,45 @@ export class KeyedLog {
    * @throws TesseraError STORE_FAILED, OVERLOADED, CLOSED, or what `beforeWrite` throws; then nothing has changed.
    */
   commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array | string> = noBlobs): Promise<void> {
-    const payloads: Buffer[] = [];
+    return new Promise((resolve, reject) => {
+      this.enqueue(changes, blobs, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** As `commit`, and calls once the changes would survive a crash, or with what failed. */
+  enqueue(
+    changes: readonly KeyedChange[],
+    blobs: ReadonlyMap<string, Uint8Array | string>,
+    settled: (error: unknown) => void,
+  ): void {
+    const payloads: Entry[] = [];
     const written: string[] = [];
     for (const [hash, value] of blobs) {
       if (!this.#mustWrite(hash)) continue;
       written.push(hash);
-      payloads.push(encode(kinds.blob, hash, none, typeof value === "string" ? Buffer.from(value) : value));
+      payloads.push(new Entry(kinds.blob, hash, none, value));
     }
     const numbers: number[] = [];
     for (const change of changes) {
       const key = keyOf(change);
       if ("add" in change) numbers.push(this.#listOf(key).next++);
-      else this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1);
       if ("delete" in change) {
-        payloads.push(encode(kinds.delete, key, none, nothing));
+        payloads.push(new Entry(kinds.delete, key, none, nothing));
         continue;
       }
-      const { blobs: named = [], value } = change;
+      const { blobs: named = none, value } = change;
       // named from now on, so that nobody removes it meanwhile
       for (const hash of named) this.#blobs.get(hash)!.count++;
-      if ("add" in change) payloads.push(encode(kinds.add, key, named, value, numbers.at(-1)));
-      else payloads.push(encode(kinds.put, key, named, value));
+      if ("add" in change) payloads.push(new Entry(kinds.add, key, named, value, numbers.at(-1)));
+      else payloads.push(new Entry(kinds.put, key, named, value));
     }
-    return this.#log.append(payloads).then(
-      (places) => this.#applied(changes, { written, numbers, places }),
-      (error) => {
-        for (const change of changes) {
-          if (!("add" in change)) this.#settled(keyOf(change));
-          if (!("delete" in change)) this.#release(change.blobs ?? []);
-        }
-        throw error;
-      },
-    );
+    this.#pending.add(changes);
+    this.#log.enqueue(payloads, (error, places) => {
+      this.#pending.delete(changes);
+      if (error === undefined) this.#applied(changes, { written, numbers, places });
+      else for (const change of changes) if (!("delete" in change)) this.#release(change.blobs ?? none);
+      settled(error);
+    });
   }
 
   /** Whether a blob has to be written: it is neither there nor asked for. */
@@ -265,10 +273,11 @@ export class KeyedLog {
     return true;
   }
 
-  #settled(key: string): void {
-    const left = this.#pending.get(key)! - 1;
-    if (left === 0) this.#pending.delete(key);
-    else this.#pending.set(key, left);
+  /** Whether a change of a key is asked for and not yet made; further members of a list aside. */
+  #isPending(key: string): boolean {
+    for (const changes of this.#pending)
+      for (const change of changes) if (!("add" in change) && keyOf(change) === key) return true;
+    return false;
   }
 
   #applied(
@@ -291,10 +300,7 @@ export class KeyedLog {
       const place = places[written.length + index]!;
       if ("add" in change)
         this.#release(this.#setMember(key, made.numbers[added++]!, { place, blobs: change.blobs ?? none }));
-      else {
-        this.#settled(key);
-        this.#release(this.#set(key, "put" in change ? { place, blobs: change.blobs ?? none } : undefined));
-      }
+      else this.#release(this.#set(key, "put" in change ? { place, blobs: change.blobs ?? none } : undefined));
     }
     this.#compactIfDue();
   }
@@ -380,7 +386,7 @@ export class KeyedLog {
     const { kind, key, number } = decode(payload);
     const there = kind === kinds.add ? this.#lists.get(key)?.members[number] : this.#entry(kind, key);
     // what is being replaced must not come behind what replaces it
-    if (this.#pending.has(key) || there !== one) return;
+    if (this.#isPending(key) || there !== one) return;
     const [place] = await this.#log.append([payload]);
     if (one.place === before) one.place = place!;
   }
@@ -400,18 +406,36 @@ const none: readonly string[] = [];
 const nothing = Buffer.alloc(0);
 
 /** Kind, bytes of the key, how many blobs, number in a list, key, hashes of blobs, value. The key of a blob is its hash. */
-function encode(kind: number, key: string, blobs: readonly string[], value: Uint8Array, number = 0): Buffer {
-  const encoding = kind === kinds.blob ? "hex" : "utf8";
-  const keyBytes = Buffer.byteLength(key, encoding);
-  const payload = Buffer.allocUnsafe(headBytes + keyBytes + blobs.length * hashBytes + value.length);
-  payload[0] = kind;
-  payload.writeUInt16LE(keyBytes, 1);
-  payload.writeUInt16LE(blobs.length, 3);
-  payload.writeUInt32LE(number, 5);
-  let at = headBytes + payload.write(key, headBytes, encoding);
-  for (const hash of blobs) at += payload.write(hash, at, "hex");
-  payload.set(value, at);
-  return payload;
+class Entry implements Payload {
+  readonly length: number;
+
+  constructor(
+    private readonly kind: number,
+    private readonly key: string,
+    private readonly blobs: readonly string[],
+    private readonly value: Uint8Array | string,
+    private readonly number = 0,
+  ) {
+    const bytes = typeof value === "string" ? Buffer.byteLength(value) : value.length;
+    this.length = headBytes + this.keyBytes + blobs.length * hashBytes + bytes;
+  }
+
+  private get keyBytes(): number {
+    return this.kind === kinds.blob ? hashBytes : Buffer.byteLength(this.key);
+  }
+
+  copy(target: Buffer, at: number): void {
+    const { kind, key, blobs, value } = this;
+    target[at] = kind;
+    target.writeUInt16LE(this.keyBytes, at + 1);
+    target.writeUInt16LE(blobs.length, at + 3);
+    target.writeUInt32LE(this.number, at + 5);
+    let end = at + headBytes;
+    end += target.write(key, end, kind === kinds.blob ? "hex" : "utf8");
+    for (const hash of blobs) end += target.write(hash, end, "hex");
+    if (typeof value === "string") target.write(value, end);
+    else target.set(value, end);
+  }
 }
 
 function decode(payload: Buffer) {

@@ -55,8 +55,9 @@ export class LossyFiles implements LogFiles {
     return new Map([...this.now].map(([path, { now }]) => [path, now]));
   }
 
+  /** Of all files, without the zeros at the end of those that are being written. */
   get bytes(): number {
-    return [...this.now.values()].reduce((sum, { now }) => sum + now.length, 0);
+    return [...this.now.values()].reduce((sum, { now }) => sum + 1 + now.findLastIndex((byte) => byte !== 0), 0);
   }
 
   private note(call: string): void {

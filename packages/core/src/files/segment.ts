@@ -97,14 +97,23 @@ export function decodeHeader(bytes: Buffer, path: string): SegmentHeader & { rea
 export function encodeEntry(
   bytes: Buffer,
   at: number,
-  { sequence, more, payload }: { readonly sequence: number; readonly more: boolean; readonly payload: Uint8Array },
+  {
+    sequence,
+    more,
+    payload,
+  }: {
+    readonly sequence: number;
+    readonly more: boolean;
+    readonly payload: Uint8Array | { readonly length: number; copy(target: Buffer, at: number): void };
+  },
 ): number {
   const start = at + entryHeaderBytes;
   const end = start + payload.length;
   bytes.writeUInt32LE(payload.length, at);
   writeCount(bytes, sequence, at + 8);
   bytes[at + 16] = more ? 1 : 0;
-  bytes.set(payload, start);
+  if (payload instanceof Uint8Array) bytes.set(payload, start);
+  else payload.copy(bytes, start);
   bytes.writeUInt32LE(checksum(bytes, at, end), at + 4);
   return end;
 }
