@@ -106,7 +106,7 @@ async function readModuleFormer(checkpoint: Checkpoint): Promise<DecoderModel> {
     head: tensors.singleMatrix("lm_head.weight", vocabulary, hidden),
     marks: { end, system: end, user: end, assistant: end },
   };
-  tensors.finish(/\.attn\.(?:mask|cum_weight)$/);
+  tensors.assertAllTaken(/\.attn\.(?:mask|cum_weight)$/);
   return model;
 }
 

@@ -95,7 +95,7 @@ export function decoderModel(bundle: Bundle): DecoderModel {
     prompts: config.prompts,
     frequencies: config.frequencies,
   };
-  tensors.finish();
+  tensors.assertAllTaken();
   return model;
 }
 

@@ -86,7 +86,7 @@ export function encoderModel(bundle: Bundle): EncoderModel {
       projection: tensors.matrix(`exits.${layer}.projection.weight`, hidden, hidden),
     }),
   );
-  tensors.finish();
+  tensors.assertAllTaken();
 
   const frame = (kind: Kind): Frame => ({
     before: [config.specialTokens.cls, config.specialTokens[kind]],

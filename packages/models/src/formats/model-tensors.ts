@@ -71,8 +71,11 @@ export class ModelTensors {
       : { kind, epsilon: this.epsilon, weight, bias: this.single(`${name}.bias`, [size]) };
   }
 
-  /** To be called when all is taken; tensors of `passedOver` are not missed. */
-  finish(passedOver?: RegExp): void {
+  /**
+   * Throws where a tensor of the file was not taken, unless its name matches `passedOver`.
+   * @throws TesseraError BAD_BUNDLE
+   */
+  assertAllTaken(passedOver?: RegExp): void {
     for (const name of this.unused)
       if (!passedOver?.test(name)) throw this.bad(name, "the config has no place for the tensor");
   }

@@ -226,7 +226,7 @@ export class DecoderScheduler {
         Math.floor(((sequence.request.scoredFrom ?? sequence.length) - 1) / this.session.blockTokens),
       );
       const missing = whole - prefix.length;
-      if (missing > this.cache.available - (this.running.length === 0 ? 0 : this.running.length)) {
+      if (missing > this.cache.available - this.running.length) {
         this.cache.release(Int32Array.from(prefix));
         return;
       }

@@ -27,7 +27,7 @@ export function exitGraph(model: EncoderModel, exit: number, precision: Precisio
   const x = model.blocks.slice(0, exit).reduce((trunk, block) => graph.block(block, trunk), graph.embed());
   const head = model.exits.find(({ layer }) => layer === exit)!;
   graph.output(graph.leave(head, x), "embedding", "float", ["texts", model.hidden]);
-  return graph.finish();
+  return graph.toBytes();
 }
 
 /** Activations ready for a matrix: fp32, or bytes with one scale a row. */

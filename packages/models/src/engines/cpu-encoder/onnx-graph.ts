@@ -47,7 +47,7 @@ class Message {
     return this;
   }
 
-  finish(): Uint8Array {
+  toBytes(): Uint8Array {
     const whole = new Uint8Array(this.length);
     let at = 0;
     for (const piece of this.pieces) {
@@ -126,8 +126,8 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /** The model: IR 10, opset 21 of ONNX and version 1 of com.microsoft. */
-  finish(): Uint8Array {
+  /** The bytes of the model: IR 10, opset 21 of ONNX and version 1 of com.microsoft. */
+  toBytes(): Uint8Array {
     this.graph.text(2, "encoder");
     for (const output of this.outputs) this.graph.message(12, output);
     return new Message()
@@ -136,7 +136,7 @@ export class GraphBuilder {
       .message(7, this.graph)
       .message(8, new Message().text(1, "").int(2, 21))
       .message(8, new Message().text(1, "com.microsoft").int(2, 1))
-      .finish();
+      .toBytes();
   }
 }
 

@@ -143,7 +143,7 @@ export class Device {
   }
 
   /** Submits, and reads the buffers back in one wait. @throws TesseraError MODEL_FAILED */
-  async finish(
+  async submit(
     encoder: GPUCommandEncoder,
     wanted: readonly { buffer: GPUBuffer; bytes: number }[],
   ): Promise<ArrayBuffer[]> {
@@ -222,7 +222,7 @@ export class Commands {
 
   read(...wanted: { buffer: GPUBuffer; bytes: number }[]): Promise<ArrayBuffer[]> {
     this.end();
-    return this.owner.finish(this.encoder, wanted);
+    return this.owner.submit(this.encoder, wanted);
   }
 
   private end(): void {

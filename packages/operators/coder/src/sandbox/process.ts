@@ -61,10 +61,10 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
     const forget = systemClock.after(limits.wallMs, () => end("timeout"));
     const abort = (): void => {
       kill();
-      finish();
+      forgetLimits();
       reject(new TesseraError("ABORTED", "the run was aborted", { path: command.path }));
     };
-    const finish = (): void => {
+    const forgetLimits = (): void => {
       forget();
       signal?.removeEventListener("abort", abort);
     };
@@ -88,12 +88,12 @@ export function runProcess(command: Command, limits: Limits, signal?: AbortSigna
     }
 
     child.on("error", (cause) => {
-      finish();
+      forgetLimits();
       reject(new TesseraError("SANDBOX_REFUSED", `${command.path} cannot be started`, { cause, path: command.path }));
     });
     child.on("close", (code, killedBy) => {
       running = false;
-      finish();
+      forgetLimits();
       const output = Buffer.concat(written.output).toString();
       const errors = Buffer.concat(written.errors).toString();
       const exitCode = code ?? (killedBy ? 137 : 1);

@@ -45,7 +45,7 @@ ${each((r) => `    sums[${r * columns * lanes}u + thread] = sum_${r};`)}
       let r = first + chunk + i / ${columns}u;
       let column = group.y * ${columns}u + i % ${columns}u;
       if (r < last && column < ${outputs}u && column % ${columnsAtOnce(shape)}u == 0u) {
-        finish(place_of(r), column, sum_of(i), sum_of(i + ${columnsAtOnce(shape) - 1}u));
+        write_out(place_of(r), column, sum_of(i), sum_of(i + ${columnsAtOnce(shape) - 1}u));
       }
     }
     workgroupBarrier();

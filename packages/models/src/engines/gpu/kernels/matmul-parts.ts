@@ -24,7 +24,7 @@ const activations: Record<Activation, string> = {
 /** What every matrix product declares, whichever kernel computes it. */
 export interface MatmulParts {
   readonly buffers: Readonly<Record<string, Numbers | "u32" | `vec4<${Numbers}>` | `out ${Numbers}`>>;
-  /** Functions: `source(row)` is x's row, `place(row)` is y's, `finish(place, column, z, next)` writes y. */
+  /** Functions: `source(row)` is x's row, `place(row)` is y's, `write_out(place, column, z, next)` writes y. */
   readonly functions: string;
   /** Statements: the rows `first` … `last` − 1 of this workgroup, and `base`, where its weights begin in W. */
   readonly rowsOf: (tileRows: number) => string;
@@ -57,7 +57,7 @@ export function matmulParts(shape: MatmulShape, vector: boolean): MatmulParts {
 fn activate(z: f32) -> f32 { ${activations[activation]} }
 fn place_of(row: u32) -> u32 { return ${place}; }
 fn source_of(row: u32) -> u32 { return ${source}; }
-fn finish(place: u32, column: u32, z: f32, next: f32) { y[${at}] = ${to}(${residual ? `f32(y[${at}]) + ` : ""}${value}); }`,
+fn write_out(place: u32, column: u32, z: f32, next: f32) { y[${at}] = ${to}(${residual ? `f32(y[${at}]) + ` : ""}${value}); }`,
     rowsOf: (tileRows) =>
       grouped
         ? `let base = tiles[group.x * 3u] * ${outputs * inputs}u; let first = tiles[group.x * 3u + 1u]; let last = tiles[group.x * 3u + 2u];`
@@ -65,5 +65,5 @@ fn finish(place: u32, column: u32, z: f32, next: f32) { y[${at}] = ${to}(${resid
   };
 }
 
-/** Columns of y that one call of `finish` writes from: 2 where gate and up are neighbours. */
+/** Columns of y that one call of `write_out` writes from: 2 where gate and up are neighbours. */
 export const columnsAtOnce = (shape: MatmulShape): number => (shape.activation === "gated" ? 2 : 1);

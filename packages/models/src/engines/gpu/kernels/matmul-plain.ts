@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (row + r >= last) { continue; }
     let place = place_of(row + r);
     for (var c = 0u; c < 4u; c += ${step}u) {
-      if (column + c < ${outputs}u) { finish(place, column + c, sums[r * 4u + c], sums[r * 4u + min(c + 1u, 3u)]); }
+      if (column + c < ${outputs}u) { write_out(place, column + c, sums[r * 4u + c], sums[r * 4u + min(c + 1u, 3u)]); }
     }
   }
 }`,

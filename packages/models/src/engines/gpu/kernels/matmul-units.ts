@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let at_row = first + (from_part / ${across}u) * 32u + r * ${m}u + (i % ${m * n}u) / ${n}u;
       let at_column = group.y * ${columns}u + (from_part % ${across}u) * ${columns / across}u + c * ${n}u + i % ${n}u;
       if (at_row < last && at_column < ${outputs}u) {
-        finish(place_of(at_row), at_column, leaving[i], leaving[i + ${step - 1}u]);
+        write_out(place_of(at_row), at_column, leaving[i], leaving[i + ${step - 1}u]);
       }
     }
     workgroupBarrier();
