@@ -1,5 +1,6 @@
 // @ts-check
 // A thread of the quickjs driver: one WebAssembly instance with a hard memory limit, a fresh runtime for each run.
+import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import variant from "@jitl/quickjs-wasmfile-release-sync";
 import { newQuickJSWASMModuleFromVariant, newVariant } from "quickjs-emscripten-core";
@@ -9,30 +10,8 @@ const page = 65_536;
 const stackBytes = 256 * 1024;
 const jobsBetweenChecks = 1000;
 
-// what a program may expect of its surroundings; `host` is removed before the program runs
-const prelude = `(() => {
-  const { print, exit, readInput } = host, toText = String;
-  delete globalThis.host;
-  const show = (value) => {
-    if (typeof value === "string") return value;
-    if (typeof value === "function" || typeof value === "symbol") return String(value);
-    try { return JSON.stringify(value) ?? String(value); } catch { return String(value); }
-  };
-  const line = (stream) => (...values) => print(stream, values.map(show).join(" ") + "\\n");
-  const stream = (number) => ({ write: (text) => (print(number, toText(text)), true) });
-  globalThis.console = { log: line(1), info: line(1), debug: line(1), warn: line(2), error: line(2) };
-  globalThis.process = { argv: ["quickjs", "program.js"], env: {}, exit, stdout: stream(1), stderr: stream(2) };
-  const fs = { readFileSync: (path) => {
-    if (path === 0 || path === "/dev/stdin") return readInput();
-    throw new Error("there are no files");
-  } };
-  globalThis.module = { exports: {} };
-  globalThis.exports = globalThis.module.exports;
-  globalThis.require = (name) => {
-    if (name === "fs" || name === "node:fs") return fs;
-    throw new Error("there is no module " + name);
-  };
-})()`;
+// what a program finds around itself; the file says what it takes from `host`
+const prelude = readFileSync(new URL("../../harness/quickjs-prelude.cjs", import.meta.url), "utf8");
 
 const { memoryMb } = workerData;
 const memory = new /** @type {any} */ (globalThis).WebAssembly.Memory({
