@@ -1,5 +1,5 @@
 // writes what is derived by running the sources: the JSON of every flow, its page, the pages of operators, the table of
-// rows and their tests, the JSON Schema of flow documents, the cassettes, and the prompts that our generator is trained on
+// rows and their tests, the JSON Schema of flow documents, the cassettes, and the prompts that our language model is trained on
 //   node --conditions=@tessera/source --import=./apps/setup/sources.mjs apps/cli/documents.mjs
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";

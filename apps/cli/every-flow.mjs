@@ -7,7 +7,7 @@ import { run } from "./src/commands/run.ts";
 import { Terminal } from "./src/terminal.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const [model = "generator"] = process.argv.slice(2);
+const [model = "code-language-model"] = process.argv.slice(2);
 process.chdir(root);
 
 /** What `tessera run --json` prints. */

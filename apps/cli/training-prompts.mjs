@@ -1,4 +1,4 @@
-// the prompts of the operators that our generator runs, for those who make its training data (apps/train/instruct.py):
+// the prompts of the operators that our language model runs, for those who make its training data (apps/train/instruct.py):
 // what each says to the model of the system, and what it says of one odd case
 
 const passages = [

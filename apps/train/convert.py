@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bundle import dump_golden
-from moe import Generator, Modules, Shape
+from moe import LanguageModel, Modules, Shape
 
 BUFFERS = (".attn.mask", ".attn.cum_weight")
 SPECIMEN = {
@@ -95,7 +95,7 @@ def published_names(layers: int) -> Iterator[tuple[str, str, bool]]:
             yield f"{there}.{theirs}.output_experts.weight", f"{here}.{experts[1]}.weight", True
 
 
-def generator_of(config: dict, weights: dict[str, Tensor]) -> tuple[Generator, Tensor]:
+def language_model_of(config: dict, weights: dict[str, Tensor]) -> tuple[LanguageModel, Tensor]:
     """(model, output embedding). Keys and values are the identity: the normed input itself, twice.
 
     Raises ValueError where the layout is another: several heads, or keys and values with weights of their own.
@@ -108,7 +108,7 @@ def generator_of(config: dict, weights: dict[str, Tensor]) -> tuple[Generator, T
     for i in range(shape.layers):
         state[f"layers.{i}.attention.key_value.weight"] = torch.cat([identity, identity])
         state[f"layers.{i}.attention.key_value.bias"] = torch.zeros(2 * shape.hidden)
-    model = Generator(shape)
+    model = LanguageModel(shape)
     model.load_state_dict(state)
     return model.eval(), weights["lm_head.weight"].float()
 
@@ -116,7 +116,7 @@ def generator_of(config: dict, weights: dict[str, Tensor]) -> tuple[Generator, T
 def random_weights(config: dict, seed: int = 13) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     shape = shape_of(config)
-    state = Generator(shape).state_dict()
+    state = LanguageModel(shape).state_dict()
     weights = {}
     for theirs, ours, swapped in published_names(shape.layers):
         value = torch.randn(state[ours].shape, generator=generator) / shape.hidden**0.5
@@ -128,7 +128,7 @@ def random_weights(config: dict, seed: int = 13) -> dict[str, Tensor]:
 @torch.no_grad()
 def random_checkpoint(out: Path) -> None:
     weights = random_weights(SPECIMEN)
-    model, head = generator_of(SPECIMEN, weights)
+    model, head = language_model_of(SPECIMEN, weights)
     generator = torch.Generator().manual_seed(17)
     cases = []
     for name, length in (("one", 1), ("short", 5), ("longer", 30)):

@@ -1,6 +1,6 @@
 """The dense rivals of the mixture of experts: the trunk of moe.py with one module of weight 1 in every layer.
 
-    python dense.py sizes generator-small      writes sizes/dense-small-{active,between,fourfold}.json
+    python dense.py sizes mixture-small      writes sizes/dense-small-{active,between,fourfold}.json
 
 They are trained, evaluated and exported by the same commands (`python moe.py train dense-small-active …`) on the same
 tokens: one with as many body parameters as the mixture has active ones, one with about twice, one with four times as many.
@@ -9,7 +9,7 @@ tokens: one with as many body parameters as the mixture has active ones, one wit
 import argparse
 import json
 
-from moe import HERE, Generator, Shape, read_size
+from moe import HERE, LanguageModel, Shape, read_size
 
 FACTORS = {"active": 1.0, "between": 2.0, "fourfold": 4.0}
 
@@ -20,7 +20,7 @@ def rival(mixture: dict, factor: float) -> dict:
     Depth and hidden width stay, so that the embedding costs the same: attention is as wide as the trunk, and the feedforward
     width, a multiple of 64, is what is left. Above twice, depth doubles first.
     """
-    active = Generator(Shape.of(mixture)).parameter_counts()["active"]
+    active = LanguageModel(Shape.of(mixture)).parameter_counts()["active"]
     layers = mixture["layers"] * (2 if factor > 2 else 1)
     base = {name: value for name, value in mixture.items() if name != "gate"} | {"layers": layers}
     heads = mixture["attention"]["heads"]
@@ -47,7 +47,7 @@ def main() -> None:
     mixture = read_size(chosen.mixture)
     for name, factor in FACTORS.items():
         size = {"shape": rival(mixture["shape"], factor), "pretraining": mixture["pretraining"] | {"balance": 0.0}}
-        path = HERE / "sizes" / f"dense{chosen.mixture.removeprefix('generator')}-{name}.json"
+        path = HERE / "sizes" / f"dense{chosen.mixture.removeprefix('mixture')}-{name}.json"
         path.write_text(json.dumps(size, indent=2) + "\n")
         print(f"{path.name}: {counts(size['shape']):,} parameters in the body")
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moe import Feedforward, Generator, load_run
+from moe import Feedforward, LanguageModel, load_run
 
 CHOICES = ("top", "bottom")
 
@@ -105,7 +105,7 @@ class Emergent(nn.Module):
         return dense
 
 
-def convert(model: Generator, layers: list[int], experts: int, top: int, *, gate: str = "average", choice: str = "top", random: int | None = None) -> None:  # fmt: skip
+def convert(model: LanguageModel, layers: list[int], experts: int, top: int, *, gate: str = "average", choice: str = "top", random: int | None = None) -> None:  # fmt: skip
     """Turns those layers (from 0) of a dense model into experts, in place; `random` draws the clusters by that seed."""
     if model.shape.gate is not None:
         raise ValueError("only a dense model becomes emergent experts")
@@ -117,7 +117,7 @@ def convert(model: Generator, layers: list[int], experts: int, top: int, *, gate
         model.layers[number].feedforward = Emergent(dense, labels, top, gate, choice)
 
 
-def merge(model: Generator) -> None:
+def merge(model: LanguageModel) -> None:
     """Turns every emergent layer back into a dense one, in place."""
     for layer in model.layers:
         if isinstance(layer.feedforward, Emergent):

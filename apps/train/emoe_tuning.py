@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import emoe
 import tokenizer as tokens
-from moe import Generator, load_run, spell
+from moe import LanguageModel, load_run, spell
 
 CLINC = Path(os.environ.get("TESSERA_DATA", Path(__file__).parent.parent.parent.parent / "shared" / "data")) / "clinc"
 RATES = (3e-4, 6e-4, 1.2e-3)
@@ -103,7 +103,7 @@ def utterances(groups: list[list[str]]) -> Utterances:
 class Classifier(nn.Module):
     """An intent by a linear layer on the trunk at the last token."""
 
-    def __init__(self, base: Generator, intents: int) -> None:
+    def __init__(self, base: LanguageModel, intents: int) -> None:
         super().__init__()
         self.base = copy.deepcopy(base)
         self.head = nn.Linear(base.shape.hidden, intents)
@@ -154,14 +154,14 @@ def tune(model: Classifier, data: Utterances, rate: float, seed: int, settings: 
         optimiser.step()
 
 
-def emergent(base: Generator, arm: str, seed: int, settings: Settings) -> Generator:
+def emergent(base: LanguageModel, arm: str, seed: int, settings: Settings) -> LanguageModel:
     changed = copy.deepcopy(base)
     how = {"learned": {"gate": "learned"}, "random": {"random": seed}, "bottom": {"choice": "bottom"}}.get(arm, {})
     emoe.convert(changed, list(settings.layers), settings.experts, settings.top, **how)
     return changed
 
 
-def measure(base: Generator, arm: str, seed: int, rate: float, groups: tuple, settings: Settings) -> dict[str, dict[str, float]]:
+def measure(base: LanguageModel, arm: str, seed: int, rate: float, groups: tuple, settings: Settings) -> dict[str, dict[str, float]]:
     """Accuracies of a trained arm, and of what is tested from the same weights."""
     known, shifted = groups
     generator = numpy.random.default_rng(seed)
@@ -187,7 +187,7 @@ def measure(base: Generator, arm: str, seed: int, rate: float, groups: tuple, se
     return lines
 
 
-def run(base: Generator, out: Path, seeds: int, settings: Settings, clinc: Path = CLINC) -> None:
+def run(base: LanguageModel, out: Path, seeds: int, settings: Settings, clinc: Path = CLINC) -> None:
     document = json.loads((clinc / "train-val.json").read_text())
     groups = split(document["train"] + document["val"], settings.intents)
     out.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from torch.nn.utils import parametrize
 import prune
 import tokenizer as tokens
 from extend import Extension, extend, plain
-from moe import Generator, Pretraining, Shape, next_token_loss, read_size, read_stream
+from moe import LanguageModel, Pretraining, Shape, next_token_loss, read_size, read_stream
 from trainer import Schedule, Trainer
 
 WINDOWS = 48
@@ -44,7 +44,7 @@ def split_by_language(stream: numpy.ndarray, language: str) -> tuple[numpy.ndarr
 
 
 @torch.no_grad()
-def losses(model: Generator, stream: numpy.ndarray, length: int) -> numpy.ndarray:
+def losses(model: LanguageModel, stream: numpy.ndarray, length: int) -> numpy.ndarray:
     """The mean loss of each of WINDOWS windows spread over the stream."""
     model.eval()
     starts = numpy.linspace(0, len(stream) - length - 1, WINDOWS).astype(int)
@@ -74,7 +74,7 @@ class LowRank(nn.Module):
         return weight + self.up @ self.down
 
 
-def low_rank(model: Generator, trainable: int) -> Generator:
+def low_rank(model: LanguageModel, trainable: int) -> LanguageModel:
     """LoRA on queries, keys and values, outputs and feedforward, of the rank that has nearest to `trainable` parameters."""
     adapted = copy.deepcopy(model).requires_grad_(False)
     parts = [part for layer in adapted.layers for part in (layer.attention, layer.feedforward)]
@@ -86,7 +86,7 @@ def low_rank(model: Generator, trainable: int) -> Generator:
     return adapted
 
 
-def tune(model: Generator, stream: numpy.ndarray, folder: Path, settings: dict, steps: int, rate: float, seed: int, **weights: float) -> Generator:  # fmt: skip
+def tune(model: LanguageModel, stream: numpy.ndarray, folder: Path, settings: dict, steps: int, rate: float, seed: int, **weights: float) -> LanguageModel:  # fmt: skip
     """Goes on from the model, on the stream; `weights` are those of the losses of routing."""
     kind = Extension if "regulariser" in weights else Pretraining
     task = kind(model, stream, settings["batch"], settings["length"], seed, weights.pop("balance", 0.0), **weights)
@@ -95,11 +95,11 @@ def tune(model: Generator, stream: numpy.ndarray, folder: Path, settings: dict, 
     return model
 
 
-def trainable(model: Generator) -> int:
+def trainable(model: LanguageModel) -> int:
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
-def extension(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
+def extension(base: LanguageModel, new: tuple, old: tuple, settings: dict, out: Path, steps: int) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
     """Arms of the extension: (name, what measures it)."""
     length = settings["length"]
     before = losses(base, old[1], length), losses(base, new[1], length)
@@ -125,11 +125,11 @@ def extension(base: Generator, new: tuple, old: tuple, settings: dict, out: Path
             yield f"{kind} {seed}", lambda kind=kind, seed=seed, regulariser=regulariser: arm(kind, seed, regulariser)
 
 
-def specialisation(base: Generator, new: tuple, old: tuple, settings: dict, out: Path, steps: int, weights: Iterable[float] = WEIGHTS) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
+def specialisation(base: LanguageModel, new: tuple, old: tuple, settings: dict, out: Path, steps: int, weights: Iterable[float] = WEIGHTS) -> Iterable[tuple[str, Callable[[], dict]]]:  # fmt: skip
     """Arms of the specialisation: tuned with concentration or without, then half of the modules kept by use or at random."""
     length = settings["length"]
     for weight in weights:
-        def tuned(weight: float = weight) -> Generator:
+        def tuned(weight: float = weight) -> LanguageModel:
             return tune(copy.deepcopy(base), new[0], out / f"concentration-{weight}", settings, steps, 3e-4, 1, concentration=weight).eval()
 
         def by_use(weight: float = weight, tuned=tuned) -> dict:
@@ -154,7 +154,7 @@ def run(experiment: str, size_name: str, stream: Path, out: Path, language: str,
     settings = size["pretraining"]
     new, old = zip(*(split_by_language(read_stream(stream, split), language) for split in ("train", "held-out")), strict=True)
     torch.manual_seed(1)
-    base = Generator(Shape.of(size["shape"]))
+    base = LanguageModel(Shape.of(size["shape"]))
     known = old if experiment == "extension" else tuple(read_stream(stream, split) for split in ("train", "held-out"))
     folder = out / ("base" if experiment == "extension" else "base-all")
     tune(base, known[0], folder, settings, settings["steps"], settings["rate"], 1, balance=settings["balance"]).eval()

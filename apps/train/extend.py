@@ -4,7 +4,7 @@
 
 After ModuleFormer's description: every layer gets new modules, every router new rows, p = softmax over old and new rows
 together. Only the new weights learn; an L2 penalty on the new router rows limits what they draw away from old modules.
-OUT is a run like any other (`moe.py evaluate`, `export_generator.py write`).
+OUT is a run like any other (`moe.py evaluate`, `export_language_model.py write`).
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from moe import Generator, Pretraining, Router, Shape, load_run, read_stream
+from moe import LanguageModel, Pretraining, Router, Shape, load_run, read_stream
 from trainer import Schedule, Trainer
 
 
@@ -43,7 +43,7 @@ def widened(shape: Shape, attention: int, feedforward: int) -> Shape:
     return dataclasses.replace(shape, **more)
 
 
-def parts(model: Generator) -> list[tuple[nn.Module, list[nn.Module]]]:
+def parts(model: LanguageModel) -> list[tuple[nn.Module, list[nn.Module]]]:
     """(part, [what holds one slice a module]) of every layer, attention first."""
     return [
         (part, [part.gate.output, part.output, part.query if hasattr(part, "query") else part.input])
@@ -51,7 +51,7 @@ def parts(model: Generator) -> list[tuple[nn.Module, list[nn.Module]]]:
     ]  # fmt: skip
 
 
-def extend(model: Generator, attention: int, feedforward: int, seed: int = 1) -> Generator:
+def extend(model: LanguageModel, attention: int, feedforward: int, seed: int = 1) -> LanguageModel:
     """A model with that many modules more in every layer, of which only the new ones learn.
 
     A new module starts as a copy of an old one, drawn at random, with a hundredth of its spread as noise, and its router row
@@ -76,9 +76,9 @@ def extend(model: Generator, attention: int, feedforward: int, seed: int = 1) ->
     return extended
 
 
-def plain(model: Generator) -> Generator:
+def plain(model: LanguageModel) -> LanguageModel:
     """The extended model with ordinary weights, to be evaluated, exported or extended again."""
-    whole = Generator(model.shape)
+    whole = LanguageModel(model.shape)
     state = model.state_dict()
     for name in [name for name in state if name.endswith(".parametrizations.weight.original")]:
         stem = name.removesuffix(".parametrizations.weight.original")
@@ -88,7 +88,7 @@ def plain(model: Generator) -> Generator:
     return whole
 
 
-def kept(model: Generator, places: list[Tensor]) -> Generator:
+def kept(model: LanguageModel, places: list[Tensor]) -> LanguageModel:
     """Only the modules at `places`, one list for each part (attention first in each layer), alike in number for all layers."""
     attention, feedforward = len(places[0]), len(places[1])
     extra = attention - model.shape.attention.experts, feedforward - model.shape.feedforward.experts
@@ -101,7 +101,7 @@ def kept(model: Generator, places: list[Tensor]) -> Generator:
     return smaller
 
 
-def without_new(model: Generator, old: Shape) -> Generator:
+def without_new(model: LanguageModel, old: Shape) -> LanguageModel:
     """The extended model's first modules: the old model."""
     whole = plain(model) if any(parametrize.is_parametrized(holder) for _, holders in parts(model) for holder in holders) else model
     counts = (old.attention.experts, old.feedforward.experts)

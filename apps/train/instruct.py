@@ -1,4 +1,4 @@
-"""Instruction data of the generator, made from the mine alone and never from a model.
+"""Instruction data of our language model, made from the mine alone and never from a model.
 
     python instruct.py CORPUS OUT [--most 20000]     OUT/{train,development,held-out}.jsonl
 

@@ -1,4 +1,4 @@
-"""The model of the CodeChain experiment: a dense generator of about five million parameters for list programs.
+"""The model of the CodeChain experiment: a dense language model of about five million parameters for list programs.
 
     python listprograms.py DATA --train 110000           the problems and the training set
     python listcoder.py prepare DATA RUN                 a byte-level vocabulary from the training set alone, and its tokens
@@ -20,9 +20,9 @@ from torch import Tensor
 
 import bundle
 import tokenizer as tokens
-from export_generator import config_of, golden_case, model_of
+from export_language_model import config_of, golden_case, model_of
 from listprograms import fenced, prompt
-from moe import Generator, Shape, load_run, next_token_loss, read_size
+from moe import LanguageModel, Shape, load_run, next_token_loss, read_size
 from trainer import Schedule, Task, Trainer, order
 from tune import frame
 
@@ -75,7 +75,7 @@ def prepare(data: Path, run: Path) -> None:
 class Answers(Task):
     """Batches of at most `size` tokens, padding included; sequences of like length come together."""
 
-    def __init__(self, model: Generator, run: Path, size: int, seed: int) -> None:
+    def __init__(self, model: LanguageModel, run: Path, size: int, seed: int) -> None:
         self.model, self.size, self.seed = model, size, seed
         with numpy.load(run / "train.npz") as file:
             self.ids, self.wanted, self.ends = (file[name] for name in ("ids", "wanted", "ends"))
@@ -128,7 +128,7 @@ def train(run: Path, chosen: argparse.Namespace) -> bool:
         settings["steps"] = chosen.steps
     (run / "size.json").write_text(json.dumps({**size, "seed": chosen.seed}, indent=1))
     torch.manual_seed(chosen.seed)
-    model = Generator(Shape.of(size["shape"])).to(chosen.device)
+    model = LanguageModel(Shape.of(size["shape"])).to(chosen.device)
     task = Answers(model, run, settings["tokens"], chosen.seed)
     schedule = Schedule(settings["steps"], settings["rate"], warmup=100, betas=(0.9, 0.95))
     return Trainer(task, schedule, run / STAGE, chosen.precision, chosen.device).run(chosen.minutes)
@@ -164,7 +164,7 @@ def golden_ids(tokenizer: tokenizers.Tokenizer, problems: list[dict]) -> dict[st
     }
 
 
-def card(config: dict, state: dict[str, Tensor], model: Generator, run: Path) -> str:
+def card(config: dict, state: dict[str, Tensor], model: LanguageModel, run: Path) -> str:
     counts, loss, settings = model.parameter_counts(), bundle.quantisation_loss(state), config["training"]
     last = json.loads((run / STAGE / "log.jsonl").read_text().splitlines()[-1])
     return "\n".join([

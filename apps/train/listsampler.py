@@ -1,4 +1,4 @@
-"""Draws answers from a dense generator in large batches, for the CodeChain experiment.
+"""Draws answers from a dense language model in large batches, for the CodeChain experiment.
 
     python listsampler.py BUNDLE     reads a request a line, {"id", "prompt", "seed", "temperature", "maxTokens"}, and writes
                                      {"id", "text", "prompt", "completion", "finish"}: tokens of both, "stop" or "length"
@@ -25,8 +25,8 @@ from torch import Tensor
 
 import bundle
 import tokenizer as tokens
-from export_generator import model_of
-from moe import Attention, Feedforward, Generator, Shape
+from export_language_model import model_of
+from moe import Attention, Feedforward, LanguageModel, Shape
 
 
 READ = 8  # prompts that are read together: what lies between two layers stays in the processor's cache
@@ -104,7 +104,7 @@ class Batch:
     room, size] with room for every request; rows in use lie together at the front, so that they are read where they lie.
     """
 
-    def __init__(self, model: Generator, dtype: torch.dtype) -> None:
+    def __init__(self, model: LanguageModel, dtype: torch.dtype) -> None:
         self.model, self.dtype = model, dtype
         self.heads, self.size = model.shape.heads, model.shape.attention.size // model.shape.heads
         self.weights = {name: weight.to(dtype) for name, weight in model.named_parameters() if weight.dim() >= 2}
@@ -277,7 +277,7 @@ def shared_lengths(prompts: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], 
 
 
 class Sampler:
-    def __init__(self, model: Generator, tokenizer: tokenizers.Tokenizer, dtype: torch.dtype = torch.bfloat16, size: int = 768) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: tokenizers.Tokenizer, dtype: torch.dtype = torch.bfloat16, size: int = 768) -> None:
         self.model, self.tokenizer, self.dtype, self.size = model, tokenizer, dtype, size
         ids = torch.arange(model.shape.vocabulary)
         self.allowed = (ids >= len(tokens.RESERVED)) | (ids == tokens.ID["end"])

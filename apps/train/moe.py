@@ -1,4 +1,4 @@
-"""The mixture-of-experts generator, after ModuleFormer (arXiv 2306.04640): its model, its losses, its pretraining.
+"""The mixture-of-experts language model, after ModuleFormer (arXiv 2306.04640): its model, its losses, its pretraining.
 
     python moe.py stream CORPUS STREAM --millions 20     tokenises mined text: STREAM.train.npy and STREAM.held-out.npy
     python moe.py train SIZE STREAM RUN --minutes 10     again until it says that the stage has ended
@@ -245,7 +245,7 @@ class Layer(nn.Module):
         self.feedforward = Feedforward(shape)
 
 
-class Generator(nn.Module):
+class LanguageModel(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -300,7 +300,7 @@ def concentration_loss(routes: list[Routed]) -> Tensor:
     return sum(entropy(routed.probabilities.mean(0)) for routed in routes)
 
 
-def next_token_loss(model: Generator, ids: Tensor, weights: Tensor | None = None) -> tuple[Tensor, list[Routed]]:
+def next_token_loss(model: LanguageModel, ids: Tensor, weights: Tensor | None = None) -> tuple[Tensor, list[Routed]]:
     """Mean cross-entropy of every next token, or weighted by `weights` [batch, length] (or a mask), which stand at the token itself."""
     x, routes = model(ids[:, :-1])
     target = ids[:, 1:]
@@ -319,7 +319,7 @@ class Pretraining(Task):
     """Windows of a stream of tokens, drawn by (seed, step), a share of them `recalled`. The losses of routing are added with their
     weights."""
 
-    def __init__(self, model: Generator, stream: numpy.ndarray, batch: int, length: int, seed: int, balance: float, concentration: float = 0.0, recall: float = 0.0) -> None:  # fmt: skip
+    def __init__(self, model: LanguageModel, stream: numpy.ndarray, batch: int, length: int, seed: int, balance: float, concentration: float = 0.0, recall: float = 0.0) -> None:  # fmt: skip
         self.model, self.stream, self.size, self.length, self.seed = model, stream, batch, length, seed
         self.balance, self.concentration, self.recall = balance, concentration, recall
 
@@ -379,7 +379,7 @@ def read_stream(stream: Path, split: str) -> numpy.ndarray:
 
 
 @torch.no_grad()
-def evaluate(model: Generator, stream: numpy.ndarray, length: int = 512, windows: int = 64) -> dict:
+def evaluate(model: LanguageModel, stream: numpy.ndarray, length: int = 512, windows: int = 64) -> dict:
     """Perplexity over `windows` windows of held-out text, the loss of each, and each router's marginal entropy as a share of its most."""
     model.eval()
     losses, used = [], []
@@ -404,9 +404,9 @@ def read_size(name: str) -> dict:
     return json.loads((HERE / "sizes" / f"{name}.json").read_text())
 
 
-def load_run(run: Path, stage: str = "pretraining") -> tuple[Generator, dict]:
+def load_run(run: Path, stage: str = "pretraining") -> tuple[LanguageModel, dict]:
     size = json.loads((run / "size.json").read_text())
-    model = Generator(Shape.of(size["shape"]))
+    model = LanguageModel(Shape.of(size["shape"]))
     model.load_state_dict(torch.load(run / stage / "checkpoint.pt", map_location="cpu", weights_only=True)["model"])
     return model.eval(), size
 
@@ -418,7 +418,7 @@ def train(size_name: str, stream: Path, run: Path, minutes: float, seed: int, pr
     run.mkdir(parents=True, exist_ok=True)
     (run / "size.json").write_text(json.dumps({**size, "seed": seed}, indent=1))
     torch.manual_seed(seed)
-    model = Generator(Shape.of(size["shape"])).to(device)
+    model = LanguageModel(Shape.of(size["shape"])).to(device)
     settings = size["pretraining"]
     if settings.get("recall"):
         look_back(model)
@@ -434,7 +434,7 @@ def main() -> None:
     streaming.add_argument("corpus", type=Path)
     streaming.add_argument("stream", type=Path)
     streaming.add_argument("--millions", type=float, default=20)
-    streaming.add_argument("--bytes", action="store_true", help="for the sizes generator-bytes and dense-bytes-…")
+    streaming.add_argument("--bytes", action="store_true", help="for the sizes mixture-bytes and dense-bytes-…")
     training = commands.add_parser("train")
     training.add_argument("size")
     training.add_argument("stream", type=Path)

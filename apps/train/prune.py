@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from extend import kept
-from moe import Generator, Pretraining, load_run, read_stream
+from moe import LanguageModel, Pretraining, load_run, read_stream
 from trainer import Schedule, Trainer
 
 
 @torch.no_grad()
-def counts(model: Generator, stream: numpy.ndarray, length: int = 256, windows: int = 32) -> list[Tensor]:
+def counts(model: LanguageModel, stream: numpy.ndarray, length: int = 256, windows: int = 32) -> list[Tensor]:
     """How often each module is chosen on windows spread over the stream; one vector a part, attention first in each layer."""
     starts = numpy.linspace(0, len(stream) - length - 1, windows).astype(int)
     total = None
@@ -41,7 +41,7 @@ def most_used(used: list[Tensor], keep: float, tops: tuple[int, int]) -> list[Te
     return places
 
 
-def prune(model: Generator, used: list[Tensor], keep: float) -> Generator:
+def prune(model: LanguageModel, used: list[Tensor], keep: float) -> LanguageModel:
     return kept(model, most_used(used, keep, (model.shape.attention.top, model.shape.feedforward.top))).eval()
 
 
@@ -51,7 +51,7 @@ def at_random(used: list[Tensor], seed: int) -> list[Tensor]:
     return [torch.randperm(len(count), generator=generator) for count in used]
 
 
-def save(model: Generator, size: dict, out: Path) -> None:
+def save(model: LanguageModel, size: dict, out: Path) -> None:
     for kind in ("attention", "feedforward"):
         size["shape"][kind]["experts"] = getattr(model.shape, kind).experts
     (out / "pretraining").mkdir(parents=True, exist_ok=True)

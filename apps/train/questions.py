@@ -1,4 +1,4 @@
-"""The questions that the generator's operators are measured on, as a data set of packages/eval.
+"""The questions that our language model's operators are measured on, as a data set of packages/eval.
 
     python questions.py CORPUS FOLDER [--split held-out] [--each 12]
 

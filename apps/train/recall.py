@@ -1,4 +1,4 @@
-"""How a small generator learns to look back at what its prompt says: a start, and windows that reward it.
+"""How a small language model learns to look back at what its prompt says: a start, and windows that reward it.
 
 Without induction heads (Olsson et al. 2022, arXiv 2209.11895) nothing that stands in a prompt can reach an answer, and a model that
 reads a few million tokens does not find them. So attention starts as two layers that find what followed the last time, and a
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from moe import Attention, Generator
+    from moe import Attention, LanguageModel
 
 SPAN = (8, 32)  # tokens that are said again in one piece
 
@@ -32,7 +32,7 @@ def recalled(window: numpy.ndarray, generator: numpy.random.Generator) -> numpy.
     return numpy.concatenate([window[:half], *pieces])
 
 
-def look_back(model: "Generator") -> None:
+def look_back(model: "LanguageModel") -> None:
     """Writes the start into a model of at least two layers whose attention is at most half as wide as the model.
 
     Embeddings lie in one subspace. Layer 0 writes the token before into another: a token is unlike itself, so that the stick is

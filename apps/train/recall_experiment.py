@@ -1,4 +1,4 @@
-"""Whether a small generator learns to look back: the start and the windows of recall.py, each with and without.
+"""Whether a small language model learns to look back: the start and the windows of recall.py, each with and without.
 
     python recall_experiment.py SIZE STREAM OUT --steps 200     one JSON line an arm in OUT/recall.jsonl, resumable
 
@@ -15,7 +15,7 @@ import numpy
 import torch
 
 from experiments import losses
-from moe import Generator, Pretraining, Shape, next_token_loss, read_size, read_stream
+from moe import LanguageModel, Pretraining, Shape, next_token_loss, read_size, read_stream
 from recall import look_back
 from trainer import Schedule, Trainer
 
@@ -25,7 +25,7 @@ TOKENS = 64
 
 
 @torch.no_grad()
-def said_again(model: Generator, stream: numpy.ndarray, in_a_row: bool) -> dict[str, float | list[float]]:
+def said_again(model: LanguageModel, stream: numpy.ndarray, in_a_row: bool) -> dict[str, float | list[float]]:
     """Mean losses of the first and the second time, over the same places: all but the first of each."""
     model.eval()
     generator = numpy.random.default_rng(1)
@@ -46,7 +46,7 @@ def mask(start: int, end: int) -> torch.Tensor:
     return torch.tensor([[start <= place < end for place in range(2 * TOKENS)]])
 
 
-def measure(model: Generator, stream: numpy.ndarray, length: int) -> dict:
+def measure(model: LanguageModel, stream: numpy.ndarray, length: int) -> dict:
     held_out = {"in a row": said_again(model, stream, True), "drawn": said_again(model, stream, False)}
     return {"perplexity": round(float(numpy.exp(losses(model, stream, length).mean())), 1), **held_out}
 
@@ -61,7 +61,7 @@ def run(size_name: str, stream: Path, out: Path, steps: int, batch: int, length:
             if (name, seed) in done:
                 continue
             torch.manual_seed(seed)
-            model = Generator(Shape.of(size["shape"]))
+            model = LanguageModel(Shape.of(size["shape"]))
             if looking:
                 look_back(model)
             task = Pretraining(model, train, batch, length, seed, size["pretraining"]["balance"], recall=share)

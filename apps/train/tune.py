@@ -1,4 +1,4 @@
-"""Tunes a pretrained generator on the records of instruct.py: only what the assistant says is learnt, and every record weighs
+"""Tunes a pretrained language model on the records of instruct.py: only what the assistant says is learnt, and every record weighs
 alike, so that a judgement of one token counts as much as a function of a hundred.
 
     python tune.py RUN RECORDS --steps 400 --minutes 10     again until it has ended; then RUN/tuning is what is exported
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import tokenizer as tokens
-from moe import Generator, load_run, next_token_loss
+from moe import LanguageModel, load_run, next_token_loss
 from trainer import Schedule, Task, Trainer, generator_at, order
 
 
@@ -42,7 +42,7 @@ def alike(lengths: list[int], size: int, seed: int, epoch: int) -> numpy.ndarray
 class Tuning(Task):
     """Records in a permutation of each epoch, `batch` at a time, padded at their end; those past the context are left out."""
 
-    def __init__(self, model: Generator, records: list[dict], batch: int, seed: int) -> None:
+    def __init__(self, model: LanguageModel, records: list[dict], batch: int, seed: int) -> None:
         self.model, self.seed = model, seed
         texts = [message["content"] for record in records for message in record["messages"]]
         encoded = iter(tokens.encode(tokens.load(), texts))

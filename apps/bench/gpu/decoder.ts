@@ -109,7 +109,7 @@ interface Case {
 }
 
 async function shipped(): Promise<Case> {
-  const folder = await findModel("generator");
+  const folder = await findModel("code-language-model");
   const tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
   const prompts = (await sources(20)).map((text) => [...tokenizer.encode(text, 24)]);
   return { model: await openDecoderModel(folder), prompts };

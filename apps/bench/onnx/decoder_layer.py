@@ -1,4 +1,4 @@
-"""One layer of the generator as ONNX with true sparsity: an If for every module, of which only the chosen ones run.
+"""One layer of the mixture-of-experts language model as ONNX with true sparsity: an If for every module, of which only the chosen ones run.
 
     python decoder_layer.py < shape.json     prints {"milliseconds": …}, the median time of one decoding step of one layer
 

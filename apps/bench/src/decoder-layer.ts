@@ -16,7 +16,7 @@ const steps = 100; // a round
  * processor time. ONNX Runtime with an If for every module (TESSERA_PYTHON names a Python that has it) beside our kernels.
  */
 export default async function decoderLayer(report: Report): Promise<void> {
-  for (const shape of ["generator-small", "generator"] as const) {
+  for (const shape of ["mixture-small", "mixture"] as const) {
     const model = randomDecoder({ shape });
     const step = `${shape}: one layer, one token`;
     for (const precision of ["int8", "fp32"] as const) {

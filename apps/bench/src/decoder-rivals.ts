@@ -6,7 +6,7 @@ import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";
 import { interleave, percentile } from "./measure/rounds.js";
 
-const mixture = "generator-bytes";
+const mixture = "mixture-bytes";
 const rivals = ["dense-bytes-active", "dense-bytes-between", "dense-bytes-fourfold"] as const;
 const shapes: readonly Shape[] = [mixture, ...rivals];
 const losses = new URL("../decoder-rivals.jsonl", import.meta.url);

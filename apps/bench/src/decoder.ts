@@ -12,7 +12,7 @@ export type Shape = keyof typeof decoderShapes;
 const promptTokens = 256;
 const answerTokens = 64;
 const rounds = 3;
-const shapes = ["generator-small", "generator", "dense-active", "dense-between", "dense-fourfold"] as const;
+const shapes = ["mixture-small", "mixture", "dense-active", "dense-between", "dense-fourfold"] as const;
 
 export interface Load {
   /** From the request until the first token, of each answer, in milliseconds. */
@@ -97,7 +97,7 @@ export const systems = Object.fromEntries(
 
 /**
  * Decoders with random weights on the CPU engine: decoding and the first token at batch 1 on one thread, and at batch 1
- * and 8 on two; beside them dense rivals with as many, twice and four times the active parameters of `generator`.
+ * and 8 on two; beside them dense rivals with as many, twice and four times the active parameters of `mixture`.
  */
 export default async function decoder(report: Report): Promise<void> {
   for (const { workers, callers } of [

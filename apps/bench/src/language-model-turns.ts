@@ -38,7 +38,7 @@ async function shipped() {
   return {
     open: () =>
       watched(async () => {
-        model = await openLocalLanguageModel(await findModel("generator"), cpuEngine({ workers: 2 }));
+        model = await openLocalLanguageModel(await findModel("code-language-model"), cpuEngine({ workers: 2 }));
       }),
     "first answers": () => watched(all),
     "further answers": () => watched(all),

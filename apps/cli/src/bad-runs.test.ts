@@ -69,7 +69,7 @@ describe.each([...flows.keys()])("tessera run %s", (name) => {
     expect(await failure(name, { ...resources(), cassette: undefined, model: "no-such" } as object)).toMatchObject({
       code: "UNKNOWN_RESOURCE",
       path: "model/no-such",
-      hint: expect.stringContaining("generator"),
+      hint: expect.stringContaining("code-language-model"),
     });
   });
 

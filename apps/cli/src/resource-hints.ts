@@ -1,6 +1,6 @@
 /** How a command gets a resource of a kind that its flow names and that there is none of. */
 export const resourceHints: Readonly<Record<string, string>> = {
-  model: "--model generator gives ours, --endpoint and --model a service's, --cassette recorded answers",
+  model: "--model code-language-model gives ours, --endpoint and --model a service's, --cassette recorded answers",
   store: "--data gives a data set's, --source those of a folder",
   encoder: "--encoder gives one of ours",
   graph: "--data gives that of a data set whose passages have metadata.triples",

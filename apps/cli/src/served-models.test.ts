@@ -8,7 +8,7 @@ it("tessera serve offers the models of its process under /v1, to those who have 
   const work = mkdtempSync(join(tmpdir(), "tessera-served-models-"));
   mkdirSync(join(work, "code"));
   writeFileSync(join(work, "code/add.js"), "export const add = (a, b) => a + b;\n");
-  const given = ["serve", "--source", "code", "--port", "0", "--model", "generator", "--engine", "cpu"];
+  const given = ["serve", "--source", "code", "--port", "0", "--model", "code-language-model", "--engine", "cpu"];
   const child = start(join(root, "apps/cli/src/main.ts"), given, {
     cwd: work,
     env: { TESSERA_HOME: join(work, "home") },
@@ -34,11 +34,11 @@ it("tessera serve offers the models of its process under /v1, to those who have 
       return (await response.json()) as Record<string, { id?: string; index?: number; embedding?: number[] }[]>;
     };
     expect((await ask("models")).data!.map(({ id }) => id)).toEqual(
-      expect.arrayContaining(["hash+code-encoder", "code-encoder", "generator"]),
+      expect.arrayContaining(["hash+code-encoder", "code-encoder", "code-language-model"]),
     );
     const messages = [{ role: "user", content: "Hello" }];
-    const answer = await ask("chat/completions", { model: "generator", messages, max_tokens: 4 });
-    expect(answer).toMatchObject({ model: "generator", usage: { completion_tokens: 4 } });
+    const answer = await ask("chat/completions", { model: "code-language-model", messages, max_tokens: 4 });
+    expect(answer).toMatchObject({ model: "code-language-model", usage: { completion_tokens: 4 } });
     const [{ embedding }] = (await ask("embeddings", { model: "hash+code-encoder", input: "add" })).data as [
       { embedding: number[] },
     ];

@@ -83,7 +83,7 @@ def test_something_else_than_tensors_is_refused(tmp_path):
 def test_the_model_computes_what_the_published_layout_means():
     """One attention layer and one feedforward layer again, from the published tensors, with plain loops in float64."""
     weights = {name: weight.double() for name, weight in convert.random_weights(SPECIMEN).items()}
-    model, head = convert.generator_of(SPECIMEN, weights)
+    model, head = convert.language_model_of(SPECIMEN, weights)
     ids = [3, 50, 7, 150, 9]
     with torch.no_grad():
         found = (model(torch.tensor([ids]))[0] @ head.T)[0]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 import emoe
 import moe
-from moe import Feedforward, Generator, Shape
+from moe import Feedforward, LanguageModel, Shape
 
 SHAPE = Shape.of({"vocabulary": 50, "hidden": 12, "layers": 3, "context": 32, "attention": {"size": 8, "heads": 2}, "feedforward": {"size": 24}})
 IDS = torch.tensor([[3, 9, 27, 31, 43, 4, 12]])
@@ -14,7 +14,7 @@ IDS = torch.tensor([[3, 9, 27, 31, 43, 4, 12]])
 
 def toy():
     torch.manual_seed(8)
-    return Generator(SHAPE).eval()
+    return LanguageModel(SHAPE).eval()
 
 
 def answer(model):
@@ -92,4 +92,4 @@ def test_random_clusters_are_others_of_the_same_size():
     emoe.convert(model, [0], experts=6, top=6, random=4)
     assert torch.allclose(answer(model), answer(toy()), atol=1e-6)
     with pytest.raises(ValueError, match="dense"):
-        emoe.convert(Generator(Shape.of(moe.read_size("generator-toy")["shape"])), [0], 2, 1)
+        emoe.convert(LanguageModel(Shape.of(moe.read_size("mixture-toy")["shape"])), [0], 2, 1)

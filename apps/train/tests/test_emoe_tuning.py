@@ -8,7 +8,7 @@ import torch
 import emoe_tuning
 import moe
 from emoe_tuning import Classifier, Settings, Utterances, compare
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 
 SHAPE = Shape.of({"vocabulary": 384, "hidden": 24, "layers": 2, "context": 128, "attention": {"size": 16, "heads": 2}, "feedforward": {"size": 32}})
 SMALL = Settings(intents=3, examples=4, validation=2, epochs=1, batch=4, layers=(1,), experts=8, top=2)
@@ -21,7 +21,7 @@ def rows():
 
 def base():
     torch.manual_seed(3)
-    return Generator(SHAPE).eval()
+    return LanguageModel(SHAPE).eval()
 
 
 def test_a_phrasing_is_held_out_whole():
@@ -84,4 +84,4 @@ def test_every_arm_is_measured_once(tmp_path):
 
 def test_the_stream_of_bytes_holds_every_byte():
     assert moe.spell(["a\u00e9"]) == [[128 + 97, 128 + 0xC3, 128 + 0xA9]]
-    assert moe.read_size("generator-bytes")["shape"]["vocabulary"] == 128 + 256
+    assert moe.read_size("mixture-bytes")["shape"]["vocabulary"] == 128 + 256

@@ -9,9 +9,9 @@ import torch
 import experiments
 import moe
 import tokenizer as tokens
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 
-TOY = Shape.of(moe.read_size("generator-toy")["shape"])
+TOY = Shape.of(moe.read_size("mixture-toy")["shape"])
 
 
 def test_documents_go_to_their_language_whole():
@@ -33,7 +33,7 @@ def test_the_change_is_paired_and_its_interval_holds_it():
 
 def test_low_rank_starts_as_the_model_and_learns_about_as_many_parameters():
     torch.manual_seed(1)
-    base = Generator(TOY).eval()
+    base = LanguageModel(TOY).eval()
     adapted = experiments.low_rank(base, 3_000)
     ids = torch.tensor([[1, 5, 9, 40]])
     with torch.no_grad():
@@ -53,9 +53,9 @@ def test_arms_that_were_measured_are_not_run_again(tmp_path, capsys, monkeypatch
     monkeypatch.setattr(experiments, "WINDOWS", 4)
     monkeypatch.setattr(experiments, "REGULARISERS", (0.01,))
     for _ in range(2):
-        experiments.run("extension", "generator-toy", tmp_path / "toy", tmp_path / "out", "go", 3)
+        experiments.run("extension", "mixture-toy", tmp_path / "toy", tmp_path / "out", "go", 3)
     lines = [json.loads(line) for line in (tmp_path / "out" / "extension.jsonl").read_text().splitlines()]
     assert [line["arm"] for line in lines] == ["new modules, regulariser 0.01 1", "full fine-tuning 1", "LoRA 1"]
     assert len(capsys.readouterr().out.splitlines()) >= 3
-    experiments.run("specialisation", "generator-toy", tmp_path / "toy", tmp_path / "out", "go", 3, weights=(0.0, 0.1))
+    experiments.run("specialisation", "mixture-toy", tmp_path / "toy", tmp_path / "out", "go", 3, weights=(0.0, 0.1))
     assert len((tmp_path / "out" / "specialisation.jsonl").read_text().splitlines()) == 4

@@ -7,16 +7,16 @@ import torch
 import dense
 import moe
 from extend import Extension, extend, kept, parts, plain, without_new
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 from trainer import Schedule, Trainer
 
-TOY = Shape.of(moe.read_size("generator-toy")["shape"])
+TOY = Shape.of(moe.read_size("mixture-toy")["shape"])
 IDS = torch.arange(20)[None] * 7 % TOY.vocabulary
 
 
 def toy():
     torch.manual_seed(6)
-    return Generator(TOY).eval()
+    return LanguageModel(TOY).eval()
 
 
 def trained(model, folder, steps=12):
@@ -80,6 +80,6 @@ def test_the_regulariser_is_the_squared_norm_of_the_new_rows():
 
 
 def test_a_dense_model_is_refused():
-    shape = {name: value for name, value in dense.rival(moe.read_size("generator-toy")["shape"], 1.0).items()}
+    shape = {name: value for name, value in dense.rival(moe.read_size("mixture-toy")["shape"], 1.0).items()}
     with pytest.raises(ValueError, match="dense"):
-        extend(Generator(Shape.of(shape)), 1, 1)
+        extend(LanguageModel(Shape.of(shape)), 1, 1)

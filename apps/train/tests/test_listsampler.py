@@ -9,14 +9,14 @@ import torch
 import tokenizer as tokens
 from listcoder import PATTERN, Answers
 from listsampler import SHARED, Batch, Request, Sampler, broken, shared_lengths, uniforms
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(3)
     shape = {"vocabulary": 400, "hidden": 32, "layers": 2, "context": 96, "attention": {"size": 32, "heads": 2}, "feedforward": {"size": 64}}
-    made = Generator(Shape.of(shape)).eval()
+    made = LanguageModel(Shape.of(shape)).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.25)
     return made

@@ -10,14 +10,14 @@ import torch
 
 import dense
 import moe
-from moe import Generator, Routed, Shape, StickBreaking, concentration_loss, entropy, mutual_information_loss, next_token_loss
+from moe import LanguageModel, Routed, Shape, StickBreaking, concentration_loss, entropy, mutual_information_loss, next_token_loss
 
-TOY = moe.read_size("generator-toy")["shape"]
+TOY = moe.read_size("mixture-toy")["shape"]
 
 
 def toy(shape=TOY, seed=0, **changes):
     torch.manual_seed(seed)
-    model = Generator(Shape.of({**shape, **changes}))
+    model = LanguageModel(Shape.of({**shape, **changes}))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return model.double().eval()
@@ -186,7 +186,7 @@ def test_losses_of_routing_by_hand():
 
 def test_routing_stays_in_fp32_under_bf16():
     torch.manual_seed(0)
-    model = Generator(Shape.of(TOY))
+    model = LanguageModel(Shape.of(TOY))
     with torch.autocast("cpu", torch.bfloat16):
         _, routes = model(torch.randint(0, 160, (2, 8)))
     assert all(routed.probabilities.dtype == torch.float32 for routed in routes)
@@ -214,12 +214,12 @@ def test_weights_share_the_loss_out():
 
 
 def test_sizes_are_those_of_the_issue():
-    counts = Generator(Shape.of(moe.read_size("generator-small")["shape"])).parameter_counts()
+    counts = LanguageModel(Shape.of(moe.read_size("mixture-small")["shape"])).parameter_counts()
     assert (round(counts["total"] / 1e6), round(counts["active"] / 1e6), round(counts["embedding"] / 1e6)) == (11, 2, 4)
     for name, factor in dense.FACTORS.items():
         shape = moe.read_size(f"dense-small-{name}")["shape"]
-        assert shape == dense.rival(moe.read_size("generator-small")["shape"], factor)
-        total = Generator(Shape.of(shape)).parameter_counts()["total"]
+        assert shape == dense.rival(moe.read_size("mixture-small")["shape"], factor)
+        total = LanguageModel(Shape.of(shape)).parameter_counts()["total"]
         assert total == dense.counts(shape)
         assert abs(total / counts["active"] / factor - 1) < 0.05
 
@@ -229,8 +229,8 @@ def test_a_toy_learns_a_stream_and_goes_on_where_it_stopped(tmp_path):
     for split in ("train", "held-out"):
         numpy.save(tmp_path / f"toy.{split}.npy", pattern)
     stream = tmp_path / "toy"
-    assert not moe.train("generator-toy", stream, tmp_path / "run", 0, 1, "fp32", "cpu")
-    assert moe.train("generator-toy", stream, tmp_path / "run", 5, 1, "fp32", "cpu")
+    assert not moe.train("mixture-toy", stream, tmp_path / "run", 0, 1, "fp32", "cpu")
+    assert moe.train("mixture-toy", stream, tmp_path / "run", 5, 1, "fp32", "cpu")
     model, size = moe.load_run(tmp_path / "run")
     assert size["seed"] == 1
     figures = moe.evaluate(model, moe.read_stream(stream, "held-out"), length=24, windows=8)

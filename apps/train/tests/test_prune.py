@@ -6,16 +6,16 @@ import torch
 
 import moe
 import prune
-from moe import Generator, Pretraining, Shape
+from moe import LanguageModel, Pretraining, Shape
 from trainer import Schedule, Trainer
 
-TOY = Shape.of(moe.read_size("generator-toy")["shape"])
+TOY = Shape.of(moe.read_size("mixture-toy")["shape"])
 STREAM = numpy.random.default_rng(3).integers(0, TOY.vocabulary, 3_000).astype(numpy.uint16)
 
 
 def toy():
     torch.manual_seed(6)
-    return Generator(TOY).eval()
+    return LanguageModel(TOY).eval()
 
 
 def test_counts_are_those_of_a_loop():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import moe
-from moe import Generator, Pretraining, Shape
+from moe import LanguageModel, Pretraining, Shape
 from recall import SPAN, aim, look_back, recalled
 
 SHAPE = {"vocabulary": 300, "hidden": 128, "layers": 2, "context": 128, "attention": {"size": 64, "experts": 4, "top": 2, "heads": 2},
@@ -17,7 +17,7 @@ SHAPE = {"vocabulary": 300, "hidden": 128, "layers": 2, "context": 128, "attenti
 
 def started(shape=SHAPE, looking=True, seed=0):
     torch.manual_seed(seed)
-    model = Generator(Shape.of(shape))
+    model = LanguageModel(Shape.of(shape))
     if looking:
         look_back(model)
     return model
@@ -72,7 +72,7 @@ def test_the_bias_of_the_scores_is_what_was_asked_for_in_every_module_and_head()
 def test_a_pretraining_with_recall_begins_so_and_says_so(tmp_path):
     numpy.save(tmp_path / "toy.train.npy", numpy.arange(4000, dtype=numpy.uint16) % 150)
     for share in (0.0, 0.5):
-        moe.train("generator-toy", tmp_path / "toy", tmp_path / str(share), 0.01, 1, "fp32", "cpu", {"recall": share, "steps": 1})
+        moe.train("mixture-toy", tmp_path / "toy", tmp_path / str(share), 0.01, 1, "fp32", "cpu", {"recall": share, "steps": 1})
     plain, looking = (moe.load_run(tmp_path / str(share)) for share in (0.0, 0.5))
     assert json.loads((tmp_path / "0.5" / "size.json").read_text())["pretraining"]["recall"] == 0.5
     rank = [torch.linalg.matrix_rank(model.embedding.weight, atol=0.3).item() for model, _ in (plain, looking)]

@@ -50,7 +50,7 @@ def test_every_arm_is_measured_once(tmp_path, monkeypatch, capsys):
         numpy.save(tmp_path / f"toy.{split}.npy", numpy.random.default_rng(0).integers(100, 160, 2_000).astype(numpy.uint16))
     monkeypatch.setattr(recall_experiment, "WINDOWS", 3)
     for _ in range(2):
-        recall_experiment.run("generator-toy", tmp_path / "toy", tmp_path, 2, 2, 24, [1])
+        recall_experiment.run("mixture-toy", tmp_path / "toy", tmp_path, 2, 2, 24, [1])
     lines = [json.loads(line) for line in (tmp_path / "recall.jsonl").read_text().splitlines()]
     assert [line["arm"] for line in lines] == list(recall_experiment.ARMS)
     assert all(line["tokens"] == 96 for line in lines)

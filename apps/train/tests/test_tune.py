@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tokenizer as tokens
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 from trainer import Schedule, Trainer
 from tune import Tuning, alike, frame
 
@@ -19,7 +19,7 @@ def record(question, said):
 
 def toy():
     torch.manual_seed(3)
-    return Generator(SHAPE)
+    return LanguageModel(SHAPE)
 
 
 def test_the_frame_is_the_one_of_the_bundle_page():

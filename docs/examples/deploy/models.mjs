@@ -4,11 +4,16 @@ import { chooseEngine, findModel, openEncoderService, openLocalLanguageModel } f
 import { encoderReranker, openaiRoutes } from "@tessera/server/openai";
 import fastify from "fastify";
 
-const { ENCODER = "code-encoder", GENERATOR = "generator", PORT = "8080", TESSERA_ENGINE = "auto" } = process.env;
+const {
+  ENCODER = "code-encoder",
+  LANGUAGE_MODEL = "code-language-model",
+  PORT = "8080",
+  TESSERA_ENGINE = "auto",
+} = process.env;
 const { engine, reason, close } = await chooseEngine(TESSERA_ENGINE);
 console.log(reason);
 const encoder = await openEncoderService(await findModel(ENCODER), { engine });
-const languageModel = await openLocalLanguageModel(await findModel(GENERATOR), engine);
+const languageModel = await openLocalLanguageModel(await findModel(LANGUAGE_MODEL), engine);
 const app = fastify({
   // a body that comes slowly is cut off; the time for the head must be the shorter one
   requestTimeout: 30_000,
@@ -20,7 +25,7 @@ app.get("/healthz", async () => ({ ok: true }));
 await app.register(openaiRoutes, {
   encoders: { [ENCODER]: encoder },
   rerankers: { [ENCODER]: encoderReranker(encoder, { kind: "code" }) },
-  languageModels: { [GENERATOR]: languageModel },
+  languageModels: { [LANGUAGE_MODEL]: languageModel },
 });
 console.log(await app.listen({ host: "0.0.0.0", port: Number(PORT) }));
 

@@ -54,7 +54,7 @@ describe("the encoders that ship", () => {
 });
 
 describe("the language models that ship", () => {
-  it("are there", () => expect(languageModels.map(({ name }) => name)).toContain("generator"));
+  it("are there", () => expect(languageModels.map(({ name }) => name)).toContain("code-language-model"));
 
   for (const { name } of languageModels)
     it(`${name} reaches its golden cases on the CPU, in both precisions`, async () => {

@@ -2,8 +2,8 @@ import { basename, join } from "node:path";
 import {
   type DataSet,
   evaluateEncoder,
-  evaluateGenerator,
   evaluateGrid,
+  evaluateLanguageModel,
   type GridModel,
   type ModelOperatorStudy,
   tasks,
@@ -43,14 +43,15 @@ export function encoderCommand({ command, action, signal }: EvaluationCommands):
     );
 }
 
-type GeneratorOptions = LanguageModelOptions & Pick<ModelOperatorStudy, "data" | "tasks" | "out" | "limit">;
+type LanguageModelStudyOptions = LanguageModelOptions & Pick<ModelOperatorStudy, "data" | "tasks" | "out" | "limit">;
 
-export function generatorCommand({ command, action, signal }: EvaluationCommands): void {
+export function languageModelCommand({ command, action, signal }: EvaluationCommands): void {
   languageModelOptions(
     command
-      .command("generator")
+      .command("language-model")
+      .alias("generator")
       .description(
-        "each operator that our generator runs beside its twin without a model, on code that no training saw",
+        "each operator that our language model runs beside its twin without a model, on code that no training saw",
       ),
   )
     .option("--data <folder>", "the data set; by default the one that comes with the repository")
@@ -59,10 +60,10 @@ export function generatorCommand({ command, action, signal }: EvaluationCommands
     .option("--limit <number>", "only the first questions of each task", positive)
     .addOption(engineOption())
     .action(
-      action((terminal, options: GeneratorOptions) => {
+      action((terminal, options: LanguageModelStudyOptions) => {
         const own = options.cassette === undefined ? defaultLanguageModel : undefined;
         const openModel = async () => (await openLanguageModel(terminal, { ...options, model: options.model ?? own }))!;
-        return evaluateGenerator(terminal, { ...options, openModel, signal });
+        return evaluateLanguageModel(terminal, { ...options, openModel, signal });
       }),
     );
 }

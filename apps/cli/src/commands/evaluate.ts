@@ -18,7 +18,7 @@ import { type EncoderOptions, engineOption } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
 import { resourceHints as hints } from "../resource-hints.js";
 import type { Terminal } from "../terminal.js";
-import { encoderCommand, generatorCommand, gridCommand } from "./evaluate-models.js";
+import { encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
 import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js";
 import { type EvaluationCommands, encoderOpener, positive } from "./evaluation.js";
 
@@ -39,7 +39,7 @@ export function evaluationCommands(command: Command, action: EvaluationCommands[
   runCommand(commands);
   diffCommand(commands);
   encoderCommand(commands);
-  generatorCommand(commands);
+  languageModelCommand(commands);
   gridCommand(commands, dataSetOf);
   convertCommand(commands);
   studyCommands(commands, dataFolder);

@@ -13,7 +13,7 @@ const dense = join(root, "packages/models/src/fixtures/dense-toy");
 let folder: string;
 const at = (name: string): string => join(folder, name);
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "tessera-generators-"));
+  folder = await mkdtemp(join(tmpdir(), "tessera-language-models-"));
   const tokenizer = join(root, "packages/models/tokenizer/tokenizer.json");
   await writeRandomDecoder(at("random"), { shape: "tiny", golden: 1, tokenizer });
   const lines = [

@@ -112,10 +112,10 @@ describe("the program of a deployment", () => {
       exit: 4,
     });
     expect(vectors.data).toEqual([{ object: "embedding", index: 0, embedding: expect.any(Array) }]);
-    const chat = { model: "generator", messages: [{ role: "user", content: "Hello" }], max_tokens: 3 };
+    const chat = { model: "code-language-model", messages: [{ role: "user", content: "Hello" }], max_tokens: 3 };
     expect((await ask("chat/completions", chat)).choices).toHaveLength(1);
     expect(await (await fetch(`${url}/metrics`)).text()).toContain(
-      'tessera_generator_generated_total{model="generator"} 3',
+      'tessera_language_model_generated_total{model="code-language-model"} 3',
     );
     child.kill("SIGTERM");
     expect(await once(child, "exit")).toEqual([0, null]);

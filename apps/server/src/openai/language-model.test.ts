@@ -13,7 +13,7 @@ import { openaiRoutes } from "./routes.js";
 
 // The language model that ships, on the CPU engine, behind the routes. What it says is of no use; how it says it counts.
 
-const folder = fileURLToPath(new URL("../../../../packages/models/bundles/generator", import.meta.url));
+const folder = fileURLToPath(new URL("../../../../packages/models/bundles/code-language-model", import.meta.url));
 const cache = { blocks: 64, blockTokens: 16 };
 let languageModel: LocalLanguageModel;
 let tokenizer: Tokenizer;
@@ -25,7 +25,7 @@ beforeAll(async () => {
   languageModel = await openLocalLanguageModel(folder, cpuEngine({ workers: 1 }), cache, { sequences: 4, waiting: 2 });
   tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
   app = Fastify({ forceCloseConnections: true });
-  await app.register(openaiRoutes, { languageModels: { generator: languageModel } });
+  await app.register(openaiRoutes, { languageModels: { "code-language-model": languageModel } });
   baseURL = `${await app.listen({ port: 0, host: "127.0.0.1" })}/v1`;
   client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
 });
@@ -35,7 +35,7 @@ afterAll(async () => {
 });
 
 const chat = {
-  model: "generator",
+  model: "code-language-model",
   messages: [{ role: "user" as const, content: "Write a function that adds two numbers." }],
   max_tokens: 12,
 };
@@ -49,7 +49,7 @@ async function untilIdle(): Promise<void> {
 
 async function metrics(): Promise<Map<string, number>> {
   const text = await (await fetch(baseURL.replace("/v1", "/metrics"))).text();
-  const lines = [...text.matchAll(/^(tessera_generator_\w+)\{model="generator"\} (.+)$/gm)];
+  const lines = [...text.matchAll(/^(tessera_language_model_\w+)\{model="code-language-model"\} (.+)$/gm)];
   return new Map(lines.map(([, name, value]) => [name!, Number(value)]));
 }
 
@@ -95,7 +95,7 @@ describe("the language model behind OpenAI's routes", () => {
   });
 
   it("continues a text, whole and as a stream, with log-probabilities", async () => {
-    const asked = { model: "generator", prompt: "function add(", max_tokens: 6, logprobs: 2 };
+    const asked = { model: "code-language-model", prompt: "function add(", max_tokens: 6, logprobs: 2 };
     const whole = await client.completions.create(asked);
     const { text, logprobs, finish_reason } = whole.choices[0]!;
     expect(finish_reason).toBe("length");
@@ -151,9 +151,9 @@ describe("the language model behind OpenAI's routes", () => {
       (await client.chat.completions.create({ ...chat, messages: [system, ...chat.messages] })).choices[0]!.message
         .content;
     const first = await ask();
-    const before = (await metrics()).get("tessera_generator_reused_total")!;
+    const before = (await metrics()).get("tessera_language_model_reused_total")!;
     expect(await ask()).toBe(first);
-    const reused = (await metrics()).get("tessera_generator_reused_total")! - before;
+    const reused = (await metrics()).get("tessera_language_model_reused_total")! - before;
     expect(reused).toBeGreaterThanOrEqual(cache.blockTokens);
     expect(reused % cache.blockTokens).toBe(0);
   });
@@ -197,9 +197,9 @@ describe("the language model behind OpenAI's routes", () => {
       for (let i = 0; i < 400 && languageModel.scheduler.state[key] < count; i++) await sleep(2);
     }
     const busy = await metrics();
-    expect(busy.get("tessera_generator_running")).toBe(4);
-    expect(busy.get("tessera_generator_waiting")).toBe(2);
-    expect(busy.get("tessera_generator_blocks_free")).toBeLessThan(cache.blocks);
+    expect(busy.get("tessera_language_model_running")).toBe(4);
+    expect(busy.get("tessera_language_model_waiting")).toBe(2);
+    expect(busy.get("tessera_language_model_blocks_free")).toBeLessThan(cache.blocks);
     for (const stream of [false, true]) {
       const refused = await client.chat.completions.create({ ...chat, stream }).catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
@@ -210,10 +210,10 @@ describe("the language model behind OpenAI's routes", () => {
     await Promise.all(many);
     await untilIdle();
     const after = await metrics();
-    expect(after.get("tessera_generator_running")).toBe(0);
-    expect(after.get("tessera_generator_waiting")).toBe(0);
-    expect(after.get("tessera_generator_blocks_free")).toBe(cache.blocks);
-    expect(after.get("tessera_generator_generated_total")).toBe(languageModel.scheduler.totals.generated);
+    expect(after.get("tessera_language_model_running")).toBe(0);
+    expect(after.get("tessera_language_model_waiting")).toBe(0);
+    expect(after.get("tessera_language_model_blocks_free")).toBe(cache.blocks);
+    expect(after.get("tessera_language_model_generated_total")).toBe(languageModel.scheduler.totals.generated);
     expect((await client.chat.completions.create(chat)).choices[0]!.message.content).not.toBe("");
   });
 
@@ -228,7 +228,7 @@ describe("the language model behind OpenAI's routes", () => {
 
 describe("LangChain's classes over the language model", () => {
   it("chat, stream, answer by a schema and continue a text", async () => {
-    const configuration = { configuration: { baseURL }, apiKey: "none", maxRetries: 0, model: "generator" };
+    const configuration = { configuration: { baseURL }, apiKey: "none", maxRetries: 0, model: "code-language-model" };
     const model = new ChatOpenAI({ ...configuration, maxTokens: 40, temperature: 0 });
     const answer = await model.invoke("add two numbers");
     let text = "";
@@ -241,7 +241,7 @@ describe("LangChain's classes over the language model", () => {
     expect(await structured.invoke("is it so?")).toEqual({ ok: expect.any(Boolean) });
     const completions = new OpenAiCompletions({ ...configuration, maxTokens: 4, temperature: 0 });
     const { choices } = await client.completions.create({
-      model: "generator",
+      model: "code-language-model",
       prompt: "return ",
       max_tokens: 4,
       temperature: 0,

@@ -81,19 +81,19 @@ export class ModelMetrics {
     const generating = Object.keys(languageModels);
     const languageModel = (model: string) => schedulerOf(languageModels[model]!);
     gauge(
-      "tessera_generator_running",
+      "tessera_language_model_running",
       "Answers under way.",
       (model) => languageModel(model)?.state.running,
       generating,
     );
     gauge(
-      "tessera_generator_waiting",
+      "tessera_language_model_waiting",
       "Requests that wait.",
       (model) => languageModel(model)?.state.waiting,
       generating,
     );
     gauge(
-      "tessera_generator_blocks_free",
+      "tessera_language_model_blocks_free",
       "Blocks of the cache that nobody uses.",
       (model) => languageModel(model)?.state.blocksFree,
       generating,
@@ -105,7 +105,12 @@ export class ModelMetrics {
       ["interruptions", "Answers interrupted for want of blocks."],
       ["failures", "Steps that failed."],
     ] as const)
-      counter(`tessera_generator_${total}_total`, help, (model) => languageModel(model)?.totals[total], generating);
+      counter(
+        `tessera_language_model_${total}_total`,
+        help,
+        (model) => languageModel(model)?.totals[total],
+        generating,
+      );
   }
 
   answered(route: string, status: number, milliseconds: number): void {

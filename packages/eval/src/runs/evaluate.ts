@@ -115,7 +115,7 @@ export async function evaluate(
   const work = async (): Promise<void> => {
     for (;;) {
       either.throwIfAborted();
-      // the generator queues those who ask, so that places are given in its order
+      // an async generator queues the calls of `next`, so that places are given in its order
       const place = next++;
       const { value: question, done: ended } = await source.next();
       if (ended) return;

@@ -19,7 +19,7 @@ async function open(name: string): Promise<DecoderModel> {
 
 /** The toy with another config; the hashes in it stay those of its files. */
 async function altered(name: string, change: (config: Record<string, unknown>) => void): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "tessera-generator-"));
+  const folder = await mkdtemp(join(tmpdir(), "tessera-decoder-"));
   folders.push(folder);
   await cp(fixture(name), folder, { recursive: true });
   const path = join(folder, "config.json");

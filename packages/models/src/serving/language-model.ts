@@ -10,7 +10,7 @@ import type { SchedulerSettings } from "./decoder-scheduler.js";
 import { type LanguageModelService, languageModelService } from "./language-model-service.js";
 
 /** The language model that is meant where none is named. */
-export const defaultLanguageModel = "generator";
+export const defaultLanguageModel = "code-language-model";
 
 /** How many answers run and wait at once. */
 export type LanguageModelServiceSettings = Omit<SchedulerSettings, "name" | "context">;

@@ -32,13 +32,13 @@ export const decoderShapes = {
     feedforward: { size: 40 },
     specialTokens: { pad: 0, end: 1, system: 2, user: 3, assistant: 4 },
   },
-  "generator-small": {
+  "mixture-small": {
     ...mixture,
     ...{ hidden: 256, layers: 4, gate: 64 },
     attention: { experts: 8, top: 2, size: 128, heads: 4, current: true },
     feedforward: { experts: 16, top: 2, size: 256 },
   },
-  generator: {
+  mixture: {
     ...mixture,
     ...{ hidden: 512, layers: 6, gate: 128 },
     attention: { experts: 8, top: 2, size: 256, heads: 4, current: true },
@@ -62,7 +62,7 @@ export const decoderShapes = {
     attention: { size: 512, heads: 8, current: true },
     feedforward: { size: 2048 },
   },
-  "generator-bytes": {
+  "mixture-bytes": {
     ...mixture,
     ...{ vocabulary: 384, hidden: 192, layers: 4, gate: 48 },
     attention: { experts: 8, top: 2, size: 96, heads: 4, current: true },

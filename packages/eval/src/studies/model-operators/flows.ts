@@ -1,6 +1,6 @@
 import type { FlowDocument } from "@tessera/core";
 
-// Each operator that our generator runs, and what stands in its place without a model, as flows that can be measured
+// Each operator that our language model runs, and what stands in its place without a model, as flows that can be measured
 // beside each other. The model is trained on the prompts that these send (apps/train/prompts.json).
 
 const about = { query: "text", hits: "hits" } as const;

@@ -7,10 +7,10 @@ import type { GenerateRequest } from "@tessera/core";
 import { scriptedModel } from "@tessera/testkit";
 import { type DataSet, type Question, readDataSet } from "../../data-sets/data-set.js";
 import { KeptOutput } from "../../reports/output.fixture.js";
-import { evaluateGenerator, measureGenerator } from "./study.js";
+import { evaluateLanguageModel, measureLanguageModel } from "./study.js";
 import { decide, questionsOf, type TwinFigure, tasks, twinFigures } from "./tasks.js";
 
-const heldOut = fileURLToPath(new URL("../../../data/generator", import.meta.url));
+const heldOut = fileURLToPath(new URL("../../../data/language-model", import.meta.url));
 
 /** Twenty functions, half of them shown among others and half withheld; their names do not stand in their code. */
 const passages = Array.from({ length: 20 }, (_, i) => ({
@@ -47,10 +47,10 @@ const knowing = () =>
     return place ? `It adds number ${number} [${place}].` : "NO ANSWER";
   });
 
-describe("tessera eval generator", () => {
+describe("tessera eval language-model", () => {
   it("makes the model the default where it knows every answer, and says by how much it is better", async () => {
     const output = new KeptOutput(true);
-    expect(await measureGenerator(output, knowing(), dataSet, tasks, {})).toBe(0);
+    expect(await measureLanguageModel(output, knowing(), dataSet, tasks, {})).toBe(0);
     const { lines } = output;
     const [answer, judge, verify] = ["answer", "judge", "verify"].map((task) =>
       lines.find((line) => line.task === task && line.default),
@@ -73,7 +73,7 @@ describe("tessera eval generator", () => {
 
   it("keeps the rule where the model babbles, and for people says so in one line a task", async () => {
     const output = new KeptOutput(false);
-    await measureGenerator(
+    await measureLanguageModel(
       output,
       scriptedModel(() => "]]]] the the the"),
       dataSet,
@@ -97,21 +97,21 @@ describe("tessera eval generator", () => {
       if (calls++ % 2 === 0) throw new Error("the line is dead");
       return "NO ANSWER";
     });
-    expect(await measureGenerator(output, sometimes, dataSet, [answer!], {})).toBe(0);
+    expect(await measureLanguageModel(output, sometimes, dataSet, [answer!], {})).toBe(0);
     expect(output.out).toMatch(/10 of 20 questions failed and count as wrong: .*the line is dead/);
     const never = scriptedModel([]);
-    expect(await measureGenerator(output, never, dataSet, [answer!], { limit: 2 })).toBe(1);
+    expect(await measureLanguageModel(output, never, dataSet, [answer!], { limit: 2 })).toBe(1);
   });
 
   it("takes up from the files of an earlier run, asking a model only what is missing", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "tessera-generator-"));
+    const folder = await mkdtemp(join(tmpdir(), "tessera-model-operators-"));
     try {
       const [answer, , judge] = tasks;
       const first = knowing();
-      await measureGenerator(new KeptOutput(false), first, dataSet, [answer!], { out: folder, limit: 5 });
+      await measureLanguageModel(new KeptOutput(false), first, dataSet, [answer!], { out: folder, limit: 5 });
       expect(first.requests.length).toBe(5);
       const second = knowing();
-      await measureGenerator(new KeptOutput(false), second, dataSet, [answer!, judge!], { out: folder });
+      await measureLanguageModel(new KeptOutput(false), second, dataSet, [answer!, judge!], { out: folder });
       expect(second.requests.length).toBe(15 + 20);
       expect((await readdir(folder)).sort()).toEqual(["answer.jsonl", "extract.jsonl", "model-judge.jsonl"]);
     } finally {
@@ -122,13 +122,13 @@ describe("tessera eval generator", () => {
   it("refuses a task that it does not know, with the nearest, and a data set that asks nothing of one", async () => {
     const output = new KeptOutput(false);
     await expect(
-      evaluateGenerator(output, { tasks: "anwser", openModel: async () => knowing() }),
+      evaluateLanguageModel(output, { tasks: "anwser", openModel: async () => knowing() }),
     ).rejects.toMatchObject({
       code: "BAD_ARGUMENT",
       hint: expect.stringContaining("answer"),
     });
     const nothing = { passages, questions: [] };
-    await expect(measureGenerator(output, knowing(), nothing, tasks, {})).rejects.toMatchObject({
+    await expect(measureLanguageModel(output, knowing(), nothing, tasks, {})).rejects.toMatchObject({
       code: "BAD_SOURCE",
     });
   });

@@ -12,7 +12,7 @@ import type { QuestionResult } from "../../runs/results.js";
 import { decide, questionsOf, type Task, type TwinFigure, tasks, twinFigures } from "./tasks.js";
 
 /** Questions about code of repositories that no training saw; its README says whose they are. */
-const heldOut = fileURLToPath(new URL("../../../data/generator", import.meta.url));
+const heldOut = fileURLToPath(new URL("../../../data/language-model", import.meta.url));
 
 export interface ModelOperatorStudy {
   /** Opens the language model; the evaluation closes it. */
@@ -29,12 +29,12 @@ export interface ModelOperatorStudy {
 }
 
 /** Each operator that a model runs beside its twin without one, and which of the two is to be the default. */
-export async function evaluateGenerator(output: Output, options: ModelOperatorStudy): Promise<number> {
+export async function evaluateLanguageModel(output: Output, options: ModelOperatorStudy): Promise<number> {
   const wanted = tasksOf(options.tasks);
   const dataSet = await readDataSet(options.data ?? heldOut);
   const model = await options.openModel();
   try {
-    return await measureGenerator(output, model, dataSet, wanted, options);
+    return await measureLanguageModel(output, model, dataSet, wanted, options);
   } finally {
     await model.close?.();
   }
@@ -53,8 +53,8 @@ function tasksOf(names: string | undefined): readonly Task[] {
   );
 }
 
-/** As `evaluateGenerator`, with a model and a data set that are open. Exit code 1 where every question of a task failed. */
-export async function measureGenerator(
+/** As `evaluateLanguageModel`, with a model and a data set that are open. Exit code 1 where every question of a task failed. */
+export async function measureLanguageModel(
   output: Output,
   model: LanguageModel,
   dataSet: DataSet,

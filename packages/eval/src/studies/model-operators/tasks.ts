@@ -49,7 +49,7 @@ const found = ({ measures }: QuestionResult): Measures =>
 
 const flowsOf = (name: keyof typeof modelFlows) => ({ model: modelFlows[name], rule: ruleFlows[name] });
 
-/** Every operator that our generator runs. */
+/** Every operator that our language model runs. */
 export const tasks: readonly Task[] = [
   {
     name: "answer",

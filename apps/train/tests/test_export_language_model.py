@@ -1,4 +1,4 @@
-"""Bundles of generators: what is written computes what was meant, and an altered one is found out."""
+"""Bundles of language models: what is written computes what was meant, and an altered one is found out."""
 
 import json
 
@@ -7,29 +7,29 @@ import pytest
 import torch
 
 import bundle
-import export_generator
+import export_language_model
 import moe
-from moe import Generator, Shape
+from moe import LanguageModel, Shape
 
-TOY = moe.read_size("generator-toy")["shape"]
+TOY = moe.read_size("mixture-toy")["shape"]
 
 
 def written(folder, shape=TOY):
     torch.manual_seed(2)
-    model = Generator(Shape.of(shape))
+    model = LanguageModel(Shape.of(shape))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    config = export_generator.config_of(folder.name, shape)
-    export_generator.write(folder, config, model.state_dict(), None, "# toy\n")
+    config = export_language_model.config_of(folder.name, shape)
+    export_language_model.write(folder, config, model.state_dict(), None, "# toy\n")
     return model.eval(), config
 
 
 def test_the_golden_cases_are_those_of_the_stored_weights(tmp_path):
     model, _ = written(tmp_path / "toy")
     config, state = bundle.read(tmp_path / "toy")
-    stored = export_generator.model_of(config, state)
+    stored = export_language_model.model_of(config, state)
     assert config["architecture"] == "tessera-moe"
-    assert export_generator.check(tmp_path / "toy") == []
+    assert export_language_model.check(tmp_path / "toy") == []
     case = json.loads((tmp_path / "toy" / "golden.json").read_text())["cases"][1]
     with torch.no_grad():
         logits = stored.logits(stored(torch.tensor([case["ids"]]))[0])[0].double()
@@ -52,7 +52,7 @@ def test_an_altered_golden_case_is_found(tmp_path):
     config = json.loads((tmp_path / "toy" / "config.json").read_text())
     config["files"].pop("golden.json")
     (tmp_path / "toy" / "config.json").write_text(json.dumps(config))
-    assert len(export_generator.check(tmp_path / "toy")) == 1
+    assert len(export_language_model.check(tmp_path / "toy")) == 1
 
 
 def test_a_dense_bundle_has_no_gate(tmp_path):
@@ -62,15 +62,15 @@ def test_a_dense_bundle_has_no_gate(tmp_path):
     assert config["architecture"] == "tessera-dense"
     assert "gate" not in config
     assert not any("gate" in name for name in state)
-    assert export_generator.check(tmp_path / "dense") == []
+    assert export_language_model.check(tmp_path / "dense") == []
 
 
 def test_frequencies_are_shares_by_language():
     torch.manual_seed(4)
-    model = Generator(Shape.of({**TOY, "vocabulary": 160}))
-    python, markdown = export_generator.tokens.ID["python"], export_generator.tokens.ID["markdown"]
+    model = LanguageModel(Shape.of({**TOY, "vocabulary": 160}))
+    python, markdown = export_language_model.tokens.ID["python"], export_language_model.tokens.ID["markdown"]
     stream = numpy.array(([python] + [60] * 31 + [markdown] + [70] * 31) * 8, numpy.uint16)
-    found = export_generator.frequencies(model, stream, length=64, windows=8)
+    found = export_language_model.frequencies(model, stream, length=64, windows=8)
     assert set(found) == {"python", "markdown"}
     for shares in found.values():
         for kind, modules in (("attention", 4), ("feedforward", 5)):
@@ -80,4 +80,4 @@ def test_frequencies_are_shares_by_language():
 
 def test_the_fixtures_of_packages_models_are_current():
     for name in ("moe-toy", "dense-toy"):
-        assert export_generator.check(export_generator.FIXTURES / name) == []
+        assert export_language_model.check(export_language_model.FIXTURES / name) == []

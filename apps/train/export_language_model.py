@@ -1,9 +1,9 @@
-"""Exports a trained generator as a bundle, and checks bundles: docs/models/decoder-bundle.md is the format.
+"""Exports a trained language model as a bundle, and checks bundles: docs/models/decoder-bundle.md is the format.
 
-    python export_generator.py write RUN BUNDLE --stream STREAM   writes the bundle, with golden cases and a card;
+    python export_language_model.py write RUN BUNDLE --stream STREAM   writes the bundle, with golden cases and a card;
                                                                   --stage tuning where the run was tuned
-    python export_generator.py check BUNDLE                       computes the golden cases again and compares
-    python export_generator.py fixtures                           writes the toys that packages/models tests with
+    python export_language_model.py check BUNDLE                       computes the golden cases again and compares
+    python export_language_model.py fixtures                           writes the toys that packages/models tests with
 """
 
 import argparse
@@ -18,7 +18,7 @@ from torch import Tensor
 
 import bundle
 import tokenizer as tokens
-from moe import Generator, Shape, evaluate, load_run, read_size, read_stream
+from moe import LanguageModel, Shape, evaluate, load_run, read_size, read_stream
 
 FIXTURES = tokens.PATH.parent.parent / "src" / "fixtures"
 GREEDY = 32
@@ -26,7 +26,7 @@ LAST = 20
 
 
 @torch.no_grad()
-def golden_case(model: Generator, name: str, ids: list[int]) -> dict:
+def golden_case(model: LanguageModel, name: str, ids: list[int]) -> dict:
     """What every engine must reach on one sequence, computed in fp32."""
     x, routes = model(torch.tensor([ids]))
     logits = model.logits(x)[0]
@@ -51,7 +51,7 @@ def golden_case(model: Generator, name: str, ids: list[int]) -> dict:
     return case
 
 
-def golden_ids(model: Generator) -> dict[str, list[int]]:
+def golden_ids(model: LanguageModel) -> dict[str, list[int]]:
     """Prompts and documents of the shared tokenizer; of a vocabulary of its own, drawn ids."""
     if model.shape.vocabulary != tokens.SIZE:
         generator = numpy.random.default_rng(7)
@@ -72,8 +72,8 @@ def golden_ids(model: Generator) -> dict[str, list[int]]:
     }
 
 
-def model_of(config: dict, state: dict[str, Tensor]) -> Generator:
-    model = Generator(Shape.of(config))
+def model_of(config: dict, state: dict[str, Tensor]) -> LanguageModel:
+    model = LanguageModel(Shape.of(config))
     model.load_state_dict(state)
     return model.eval()
 
@@ -90,7 +90,7 @@ def config_of(name: str, shape: dict) -> dict:
 
 
 @torch.no_grad()
-def frequencies(model: Generator, stream: numpy.ndarray, length: int = 256, windows: int = 200) -> dict:
+def frequencies(model: LanguageModel, stream: numpy.ndarray, length: int = 256, windows: int = 200) -> dict:
     """The share of routed places of each module, by the language that the document's mark names."""
     names = {tokens.ID[language]: language for language in (*tokens.LANGUAGES, "text")}
     rows = stream[: windows * length].reshape(-1, length).astype(numpy.int64)
@@ -169,16 +169,16 @@ def check(folder: Path) -> list[str]:
 
 def fixtures() -> None:
     """The toys: random weights, so that every part has a say in what comes out."""
-    mixture = read_size("generator-toy")["shape"]
+    mixture = read_size("mixture-toy")["shape"]
     dense = {name: value for name, value in mixture.items() if name != "gate"} | {"attention": {"size": 8, "heads": 2}, "feedforward": {"size": 16}}
     for name, shape in (("moe-toy", mixture), ("dense-toy", dense)):
         torch.manual_seed(11)
-        model = Generator(Shape.of(shape))
+        model = LanguageModel(Shape.of(shape))
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=1 / math.sqrt(12))
         config = config_of(name, shape)
         config["specialTokens"] = {mark: number for number, mark in enumerate(config["specialTokens"])}
-        write(FIXTURES / name, config, model.state_dict(), None, f"# {name}\n\nRandom weights, for tests (`python export_generator.py fixtures`).\n")
+        write(FIXTURES / name, config, model.state_dict(), None, f"# {name}\n\nRandom weights, for tests (`python export_language_model.py fixtures`).\n")
 
 
 def main() -> None:
