@@ -74,7 +74,7 @@ gave them. \`--model code-language-model\` in its place asks our own, \`--endpoi
 
 /** Each page and the list of pages, by file name. `root` is the repository. */
 export async function flowPages(root) {
-  const { show } = await import("@tessera/core");
+  const { show } = await import("@tessera/core/internal");
   const { flows } = await import("@tessera/flows");
   const { checkFlow, mermaid } = await import("@tessera/graph");
   const { operators } = await import("@tessera/tessera");

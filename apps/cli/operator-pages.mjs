@@ -29,8 +29,9 @@ function typeOf(schema) {
 
 /** The page of each module and the list of them all, by file name. */
 export async function operatorPages() {
-  const { portTypeOf, show, isOptional, required } = await import("@tessera/core");
-  const { catalogue, exampleOf } = await import("@tessera/tessera");
+  const { portTypeOf, show, isOptional, required } = await import("@tessera/core/internal");
+  const { catalogue } = await import("@tessera/tessera");
+  const { exampleOf } = await import("@tessera/tessera/internal");
   const { z } = await import("zod");
 
   const ports = (side, schemas) =>

@@ -11,10 +11,11 @@ const quiet = { json: true, progress() {}, clear() {}, note() {} };
 
 /** Runs flows on inputs as `tessera run` does, and gives the text of the cassette that this records, its answers by their keys. */
 async function record(runs, model, options, kept = (line) => line) {
-  const [{ compile }, { openCassette }, { operators, ResourceHost }, { openResources }] = await Promise.all([
+  const [{ compile }, { openCassette }, { operators }, { ResourceHost }, { openResources }] = await Promise.all([
     import("@tessera/graph"),
     import("@tessera/models"),
     import("@tessera/tessera"),
+    import("@tessera/tessera/internal"),
     import("./src/commands/run.ts"),
   ]);
   const folder = await mkdtemp(join(tmpdir(), "tessera-recording-"));
@@ -66,7 +67,8 @@ export function runnableSamples(root, flows) {
 
 /** What the grid over the town asks of a model: every question, by both rows that a grid always has and by two flows. */
 async function townAnswers(data, flows, ruledModel) {
-  const { baselines, readDataSet } = await import("@tessera/eval");
+  const { readDataSet } = await import("@tessera/eval");
+  const { baselines } = await import("@tessera/eval/internal");
   const inputs = (await readDataSet(data)).questions.map(({ question }) => ({ query: question }));
   const documents = [...baselines(true), ...["rrr", "step-back"].map((name) => flows.get(name).flow.document)];
   const runs = documents.map((document) => [document, ...inputs]);

@@ -12,10 +12,11 @@ const passages = [
 const query = "What does <a> return 🚀?";
 
 export async function trainingPrompts() {
-  const [{ compile }, { operators, ResourceHost }, { corpusResources, modelFlows }] = await Promise.all([
+  const [{ compile }, { operators }, { ResourceHost }, { corpusResources, modelFlows }] = await Promise.all([
     import("@tessera/graph"),
     import("@tessera/tessera"),
-    import("@tessera/eval"),
+    import("@tessera/tessera/internal"),
+    import("@tessera/eval/internal"),
   ]);
   const prompts = { passages: passages.map(({ text, source }) => ({ text, ...source })), query, system: {}, user: {} };
   for (const [task, document] of Object.entries(modelFlows)) {

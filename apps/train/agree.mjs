@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { readTokenizer } from "@tessera/models";
+import { readTokenizer } from "@tessera/models/internal";
 
 const [file] = process.argv.slice(2);
 if (!file) throw new Error("usage: node agree.mjs FILE");

@@ -1,6 +1,4 @@
-import { extract } from "@tessera/generator";
-import { sparse } from "@tessera/retriever";
-import { createTessera, flow, updateCodebase } from "@tessera/tessera";
+import { createTessera, extract, flow, sparse, updateCodebase } from "@tessera/tessera";
 
 export const ask = flow("ask", { query: "text" }, (f, { query }) => {
   const { hits } = f.node("retrieve", sparse({ store: "sparse", top: 20 }), { query });

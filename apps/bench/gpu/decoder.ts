@@ -1,12 +1,14 @@
 import { join } from "node:path";
-import { findModel, openDecoderModel, readTokenizer } from "@tessera/models";
+import { findModel } from "@tessera/models";
 import {
   type DecoderModel,
   type DecoderSession,
   type GpuEngine,
   likeliest,
+  openDecoderModel,
   ragged,
   readSequence,
+  readTokenizer,
   type Sampling,
 } from "@tessera/models/internal";
 import { decoderOf } from "./models.js";

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { type EncoderModel, type GpuEngine, launchWith, ragged, referenceVectors } from "@tessera/models/internal";
 import { encoderOf } from "./models.js";
 import type { Provided } from "./provider.js";

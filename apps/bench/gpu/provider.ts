@@ -1,5 +1,5 @@
 // E3b's process: the encoder of models.ts as an ONNX graph on ONNX Runtime's WebGPU provider
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { encoderGraph, type Precision } from "@tessera/models/internal";
 import { encoderOf } from "./models.js";
 import { median } from "./report.js";

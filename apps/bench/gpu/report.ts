@@ -1,4 +1,4 @@
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 
 /** A figure must be at least or at most this. */
 export interface Pass {

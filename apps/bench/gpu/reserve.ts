@@ -1,4 +1,4 @@
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { advancePtx, Cuda, productKernel } from "./cuda.js";
 import { median, type Report } from "./report.js";
 import type { TorchFigures } from "./torch.js";

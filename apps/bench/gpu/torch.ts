@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Report } from "./report.js";
 
 /** What torch reached, by the names of torch_rivals.py. */

@@ -2,25 +2,23 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openSandbox, quickjs, type Sandbox } from "@tessera/coder";
 import {
   type Arm,
   arms,
   type LoggedSample,
-  openSandbox,
-  quickjs,
   readLines,
   readLog,
   remembering,
   runExperiment,
-  type Sandbox,
   scoreSamples,
   type Task,
   task,
   writeLines,
   writeLog,
-} from "@tessera/coder";
+} from "@tessera/coder/internal";
 import type { Encoder } from "@tessera/core";
-import { randomOf } from "@tessera/graph";
+import { randomOf } from "@tessera/graph/internal";
 import { cpuEngine, findModel, openCodeEncoder } from "@tessera/models";
 import { tablesOf } from "./measure/codechain-tables.js";
 import type { Report } from "./measure/report.js";

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { mean, TesseraError, uniform } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { mean, uniform } from "@tessera/core/internal";
 import { decoderSystem, type Load, type Shape } from "./decoder.js";
 import { SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { uniform } from "@tessera/core";
-import { cpuEngine, DecoderScheduler } from "@tessera/models";
-import { type decoderShapes, randomDecoder, type Sampling } from "@tessera/models/internal";
+import { uniform } from "@tessera/core/internal";
+import { cpuEngine } from "@tessera/models";
+import { DecoderScheduler, type decoderShapes, randomDecoder, type Sampling } from "@tessera/models/internal";
 import { type LoopDelay, watchLoop } from "./measure/loop-delay.js";
 import { memory, SystemProcess } from "./measure/process.js";
 import type { Report } from "./measure/report.js";

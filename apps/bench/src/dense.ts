@@ -1,4 +1,5 @@
-import { type Passage, uniform } from "@tessera/core";
+import type { Passage } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import { ExactStore, HnswStore } from "@tessera/stores";
 import type { Report } from "./measure/report.js";
 import { interleave, milliseconds, percentile, processorMilliseconds } from "./measure/rounds.js";

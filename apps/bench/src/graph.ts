@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Context, type Hit, mean, type Passage } from "@tessera/core";
+import type { Context, Hit, Passage } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
 import { graphWalk, KnowledgeGraph } from "@tessera/indexer";
 import { Bm25Store } from "@tessera/stores";
 import type { Report } from "./measure/report.js";

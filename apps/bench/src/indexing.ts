@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Codebase, chunkCode } from "@tessera/indexer";
+import { Codebase } from "@tessera/indexer";
+import { chunkCode } from "@tessera/indexer/internal";
 import type { Report } from "./measure/report.js";
 import { milliseconds, percentile } from "./measure/rounds.js";
 

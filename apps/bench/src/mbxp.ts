@@ -1,22 +1,20 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { openSandbox, quickjs, type Sandbox } from "@tessera/coder";
 import {
   type Arm,
   grouped,
   type LoggedSample,
   mbxpTasks,
-  openSandbox,
-  quickjs,
   readMbxp,
   remembering,
   reportArms,
   runExperiment,
-  type Sandbox,
   scoreSamples,
   type Task,
-} from "@tessera/coder";
+} from "@tessera/coder/internal";
 import type { LanguageModel } from "@tessera/core";
-import { randomOf } from "@tessera/graph";
+import { randomOf } from "@tessera/graph/internal";
 import { HashEncoder, openAiModel, openCassette } from "@tessera/models";
 import type { Report } from "./measure/report.js";
 

@@ -1,19 +1,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { bwrap, type Driver, docker, openSandbox, quickjs } from "@tessera/coder";
 import {
-  bwrap,
   type CaseResult,
   checkCases,
-  type Driver,
   defaultLimits,
-  docker,
   mbxpCases,
-  openSandbox,
-  quickjs,
   type Runnable,
   readMbxp,
   reportMbxp,
-} from "@tessera/coder";
+} from "@tessera/coder/internal";
 import type { Report } from "./measure/report.js";
 import { percentile } from "./measure/rounds.js";
 

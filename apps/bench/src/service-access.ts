@@ -1,4 +1,5 @@
-import { flow, type Host, type Passage, type Principal, type Store, uniform } from "@tessera/core";
+import { flow, type Host, type Passage, type Principal, type Store } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import { compile, memoryRecords } from "@tessera/graph";
 import { dense, sparse } from "@tessera/retriever";
 import { Bm25Store, ExactStore, HnswStore } from "@tessera/stores";

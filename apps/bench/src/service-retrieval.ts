@@ -8,8 +8,8 @@ import {
   type Passage,
   type Principal,
   type Store,
-  uniform,
 } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
 import { dense, hybrid, sparse } from "@tessera/retriever";
 import { Bm25Store, HnswStore } from "@tessera/stores";

@@ -1,5 +1,7 @@
-import { mean, type Passage } from "@tessera/core";
-import { Bm25Store, referenceBm25 } from "@tessera/stores";
+import type { Passage } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
+import { Bm25Store } from "@tessera/stores";
+import { referenceBm25 } from "@tessera/stores/internal";
 import { words } from "@tessera/text";
 import { peer } from "./measure/peers.js";
 import { memory, SystemProcess } from "./measure/process.js";

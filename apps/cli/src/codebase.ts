@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { sha256, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import type { chooseEngine } from "@tessera/models";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type EncoderOptions, openEngine } from "./engine.js";

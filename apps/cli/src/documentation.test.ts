@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { hashDocument, parseDocument } from "@tessera/core";
+import { parseDocument } from "@tessera/core";
+import { hashDocument } from "@tessera/core/internal";
 import { checkFlow } from "@tessera/graph";
 import { operators } from "@tessera/tessera";
 import { ended, root, start } from "./program.fixture.js";
@@ -69,7 +70,7 @@ describe("the examples", () => {
   it("compose one flow, in code and in JSON, and answer with it", async () => {
     // runs the program, then prints the hash of the flow that it composed
     const probe = join(work, "probe.mjs");
-    const core = pathToFileURL(join(root, "packages/core/src/index.ts"));
+    const core = pathToFileURL(join(root, "packages/core/src/internal.ts"));
     writeFileSync(
       probe,
       `import { hashDocument } from "${core}";

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { didYouMean, type FlowDocument, messageOf, parseDocument, TesseraError } from "@tessera/core";
+import { type FlowDocument, parseDocument, TesseraError } from "@tessera/core";
+import { didYouMean, messageOf } from "@tessera/core/internal";
 import { flows } from "@tessera/flows";
 
 /** Parses JSON that came from a place. @throws TesseraError BAD_JSON */

@@ -1,4 +1,5 @@
-import { type GraphDatabase, sha256 } from "@tessera/core";
+import type { GraphDatabase } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import type { Resources } from "@tessera/tessera";
 
 /** The graph database "database", where a command admits functions or procedures for it. */

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
-import { writeRecords } from "@tessera/generator";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
+import { writeRecords } from "@tessera/generator/internal";
 
 type Split = { readonly split: "train" | "test" };
 

@@ -1,6 +1,7 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
 import { type Budget, compile, type RunResult } from "@tessera/graph";
-import { operators, ResourceHost, type Resources } from "@tessera/tessera";
+import { operators, type Resources } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { colors } from "./colors.js";
 import { resourceHints } from "./resource-hints.js";
 import type { Terminal } from "./terminal.js";

@@ -1,4 +1,5 @@
-import { type ErrorCode, messageOf, TesseraError } from "@tessera/core";
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Output } from "@tessera/eval";
 import cliProgress from "cli-progress";
 import Table from "cli-table3";

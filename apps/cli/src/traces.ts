@@ -1,4 +1,5 @@
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Observer } from "@tessera/graph";
 import { openTelemetry } from "@tessera/telemetry";
 

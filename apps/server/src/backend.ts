@@ -1,8 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AnyOperator, type DailyBudgets, type FlowDocument, type Records, WriterLock } from "@tessera/core";
-import { LegacyFolder, logRecords, type Observer, type Runs } from "@tessera/graph";
-import { type Checks, createTessera, type Resources } from "@tessera/tessera";
+import type { AnyOperator, FlowDocument, Records } from "@tessera/core";
+import { type DailyBudgets, WriterLock } from "@tessera/core/internal";
+import type { Observer } from "@tessera/graph";
+import { LegacyFolder, logRecords, type Runs } from "@tessera/graph/internal";
+import { createTessera, type Resources } from "@tessera/tessera";
+import type { Checks } from "@tessera/tessera/internal";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { type Indexes, IndexFolder, mergedResources } from "./indexes.js";
 import { folderFlows, Library } from "./library.js";

@@ -1,6 +1,7 @@
 // internal
-import { errorBody, TesseraError } from "@tessera/core";
-import type { Runs } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { errorBody } from "@tessera/core/internal";
+import type { Runs } from "@tessera/graph/internal";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { statuses } from "./errors.js";
 

@@ -1,7 +1,8 @@
-import { errorBody, type Records, TesseraError, warn, warnOfUntold } from "@tessera/core";
+import { type Records, TesseraError } from "@tessera/core";
+import { errorBody, warn, warnOfUntold } from "@tessera/core/internal";
+import type { Budget } from "@tessera/graph";
 import {
   assertSameRun,
-  type Budget,
   cancellation,
   defaultRetention,
   firstState,
@@ -17,7 +18,7 @@ import {
   resumed,
   spentOf,
   toJson,
-} from "@tessera/graph";
+} from "@tessera/graph/internal";
 import type { Tessera } from "@tessera/tessera";
 import { asTesseraError } from "./errors.js";
 import { InTurn } from "./in-turn.js";

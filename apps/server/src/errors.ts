@@ -1,4 +1,5 @@
-import { type ErrorCode, errorBody, errorCodes, logLine, TesseraError } from "@tessera/core";
+import { type ErrorCode, errorCodes, TesseraError } from "@tessera/core";
+import { errorBody, logLine } from "@tessera/core/internal";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 const failures: Partial<Record<ErrorCode, number>> = {

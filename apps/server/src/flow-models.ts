@@ -1,16 +1,6 @@
-import {
-  type Delta,
-  type FlowDocument,
-  isOptional,
-  type ModelCall,
-  type NodeDocument,
-  referencesOf,
-  required,
-  type Sampling,
-  splitReference,
-  TesseraError,
-} from "@tessera/core";
-import type { RunEvent } from "@tessera/graph";
+import { type Delta, type FlowDocument, type NodeDocument, type Sampling, TesseraError } from "@tessera/core";
+import { isOptional, type ModelCall, referencesOf, required, splitReference } from "@tessera/core/internal";
+import type { RunEvent } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import { endWith, readUntil } from "./client.js";
 import type { Key } from "./keys.js";

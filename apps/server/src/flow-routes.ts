@@ -1,4 +1,5 @@
-import { type FlowDocument, inSlices, parsingJson } from "@tessera/core";
+import type { FlowDocument } from "@tessera/core";
+import { inSlices, parsingJson } from "@tessera/core/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { errorCodes, sha256 } from "@tessera/core";
+import { errorCodes } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { countOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
 import { z } from "zod";

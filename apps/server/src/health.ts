@@ -1,6 +1,6 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import { assertReady, type Checks } from "@tessera/tessera";
+import { assertReady, type Checks } from "@tessera/tessera/internal";
 import type { FastifyInstance } from "fastify";
 import type { AnyTessera } from "./embedded-runs.js";
 import { asTesseraError, sendError } from "./errors.js";

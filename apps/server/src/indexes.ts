@@ -1,16 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type ChangeOptions,
-  didYouMean,
-  type Hit,
-  type KeyedChange,
-  KeyedLog,
-  type Passage,
-  passage,
-  type StoreQuery,
-  TesseraError,
-} from "@tessera/core";
+import { type ChangeOptions, type Hit, type Passage, passage, type StoreQuery, TesseraError } from "@tessera/core";
+import { didYouMean, type KeyedChange, KeyedLog } from "@tessera/core/internal";
 import { HashEncoder } from "@tessera/models";
 import { Bm25Store, ExactStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";

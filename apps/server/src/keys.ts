@@ -3,7 +3,8 @@ import { existsSync, statSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { sha256, TesseraError, WriterLock } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { sha256, WriterLock } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** What a key may do besides reading what flows there are: run them, change them, manage indexes, see all runs and metrics. */

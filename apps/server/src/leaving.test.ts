@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import type { RunRequest, RunState } from "@tessera/graph";
+import type { RunRequest, RunState } from "@tessera/graph/internal";
 import { freshFolder, removeFolder, startService } from "./service.fixture.js";
 
 const folder = freshFolder();

@@ -1,17 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  type FlowDocument,
-  hashing,
-  inSlices,
-  isOptional,
-  type PortType,
-  readingDocument,
-  required,
-  sha256,
-  TesseraError,
-  warn,
-} from "@tessera/core";
+import { type FlowDocument, type PortType, TesseraError } from "@tessera/core";
+import { hashing, inSlices, isOptional, readingDocument, required, sha256, warn } from "@tessera/core/internal";
 import type { FlowHandle, Resources } from "@tessera/tessera";
 import { assertNotAmbient } from "./ambient.js";
 import type { AnyTessera } from "./embedded-runs.js";

@@ -1,5 +1,6 @@
-import { errorBody, type FlowEvent, type Json } from "@tessera/core";
-import { type LaunchedRun, type RunEvent, type RunState, toJson } from "@tessera/graph";
+import type { FlowEvent, Json } from "@tessera/core";
+import { errorBody } from "@tessera/core/internal";
+import { type LaunchedRun, type RunEvent, type RunState, toJson } from "@tessera/graph/internal";
 import { type EventBatch, type RunLog, warnLost } from "./run-log.js";
 import { textOf } from "./values.js";
 

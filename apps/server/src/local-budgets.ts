@@ -5,7 +5,7 @@ import {
   type KeyedChange,
   type KeyedLog,
   type Reservation,
-} from "@tessera/core";
+} from "@tessera/core/internal";
 
 /** By day (UTC), the latest ones: a clock that goes back over midnight finds the day as it was. */
 type Spending = Readonly<Record<string, Amount>>;

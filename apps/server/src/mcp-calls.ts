@@ -1,7 +1,8 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { sha256, TesseraError } from "@tessera/core";
-import type { Runs } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
+import type { Runs } from "@tessera/graph/internal";
 import type { Key } from "./keys.js";
 
 /** Who makes calls: requests of one session have an id each, those of a key without sessions may meet under one. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import type { RunState } from "@tessera/graph";
+import type { RunState } from "@tessera/graph/internal";
 import { freshFolder, release, removeFolder, startService } from "./service.fixture.js";
 
 const folder = freshFolder();

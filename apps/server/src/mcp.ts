@@ -7,9 +7,10 @@ import {
   ListToolsRequestSchema,
   type ServerNotification,
 } from "@modelcontextprotocol/sdk/types.js";
-import { errorBody, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { errorBody } from "@tessera/core/internal";
 import { flows } from "@tessera/flows";
-import type { RunEvent, RunState } from "@tessera/graph";
+import type { RunEvent, RunState } from "@tessera/graph/internal";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { clientSignal, endWith, readUntil } from "./client.js";

@@ -1,5 +1,7 @@
-import { type Amount, type DailyBudgets, TesseraError, warn } from "@tessera/core";
-import type { Budget, FlowBound, RunState, Runs } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { type Amount, type DailyBudgets, warn } from "@tessera/core/internal";
+import type { Budget, FlowBound } from "@tessera/graph";
+import type { RunState, Runs } from "@tessera/graph/internal";
 import type { Key } from "./keys.js";
 import { LocalBudgets } from "./local-budgets.js";
 

@@ -1,7 +1,8 @@
 // internal
 import { randomUUID } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
-import { sha256, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** Whose something is: nobody's yet, since it is not there; not known, since it was made before that was noted; or somebody's. */

@@ -1,7 +1,8 @@
 // internal
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type ErrorCode, errorBody, TesseraError } from "@tessera/core";
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import { errorBody } from "@tessera/core/internal";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { sendError } from "./errors.js";
 import { sendError as sendOpenAiError } from "./openai/errors.js";

@@ -1,5 +1,6 @@
 // internal
-import { TesseraError, warn } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { warn } from "@tessera/core/internal";
 import type { KeyRing } from "./keys.js";
 
 const revoked = () => new TesseraError("UNAUTHENTICATED", "the key was revoked");

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { type FlowDocument, flow, sha256, use } from "@tessera/core";
+import { type FlowDocument, flow, use } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { write } from "@tessera/indexer";
 import { type KeyRequest, scopes } from "./keys.js";
 import { find, flows, freshFolder, operators, release, removeFolder, startService } from "./service.fixture.js";

@@ -1,6 +1,6 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import type { RunState } from "@tessera/graph";
+import type { RunState } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import type { Key, Scope } from "./keys.js";
 import type { Owner } from "./owners.js";

@@ -1,5 +1,6 @@
-import { type KeyedChange, type KeyedLog, TesseraError, warn } from "@tessera/core";
-import type { RunEvent, RunState } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { type KeyedChange, type KeyedLog, warn } from "@tessera/core/internal";
+import type { RunEvent, RunState } from "@tessera/graph/internal";
 import { type PackedRow, packRow, unpackRow } from "./values.js";
 
 /** What is asked of a run without reading it. */

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { type Sampling, sha256, TesseraError } from "@tessera/core";
-import { type Budget, type RunState, resumed } from "@tessera/graph";
+import { type Sampling, TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
+import type { Budget } from "@tessera/graph";
+import { type RunState, resumed } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";

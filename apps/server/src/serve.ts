@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { messageOf, TesseraError, warn } from "@tessera/core";
-import { defaultRetention, type Retention, type Runs } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { messageOf, warn } from "@tessera/core/internal";
+import { defaultRetention, type Retention, type Runs } from "@tessera/graph/internal";
 import type { FastifyInstance } from "fastify";
 import { type BackendOptions, type DatabaseOptions, openFolder } from "./backend.js";
 import { KeyRing } from "./keys.js";

@@ -2,8 +2,8 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
-import type { Runs } from "@tessera/graph";
-import type { Checks } from "@tessera/tessera";
+import type { Runs } from "@tessera/graph/internal";
+import type { Checks } from "@tessera/tessera/internal";
 import Fastify, {
   type FastifyInstance,
   type FastifyReply,

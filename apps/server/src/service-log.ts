@@ -1,8 +1,9 @@
 // internal
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { KeyedLog, type LogFiles, TesseraError, warn } from "@tessera/core";
-import type { RunEvent, RunState } from "@tessera/graph";
+import { TesseraError } from "@tessera/core";
+import { KeyedLog, type LogFiles, warn } from "@tessera/core/internal";
+import type { RunEvent, RunState } from "@tessera/graph/internal";
 import { LocalBudgets } from "./local-budgets.js";
 import { RunLog } from "./run-log.js";
 

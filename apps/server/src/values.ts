@@ -1,5 +1,6 @@
 // internal
-import { type Json, type KeyedLog, sha256, TesseraError } from "@tessera/core";
+import { type Json, TesseraError } from "@tessera/core";
+import { type KeyedLog, sha256 } from "@tessera/core/internal";
 
 /** Values by port: "=" and JSON, or "#" and the hash of JSON that is kept apart, once for all that name it. */
 export type PackedRow = Readonly<Record<string, string>>;

@@ -1,3 +1,5 @@
+// public: ask, boundOf
+// internal: asking, clip
 import { z } from "zod";
 import { AnswerReader, type ModelAnswer, splitThoughts } from "./model-answer.js";
 import type { Bound, Context } from "./operator.js";

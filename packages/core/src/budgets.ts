@@ -1,3 +1,4 @@
+// internal: Amount, Reservation, DailyBudgets, granted
 /** Model calls and tokens. */
 export interface Amount {
   readonly calls: number;

@@ -1,3 +1,4 @@
+// internal: canonicalJson, sha256, canonical, hashing, hashDocument
 import { createHash, hash as hashNow } from "node:crypto";
 import type { FlowDocument, NodeDocument } from "./document.js";
 import { TesseraError } from "./errors.js";

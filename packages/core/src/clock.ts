@@ -1,3 +1,5 @@
+// public: Clock
+// internal: systemClock, every, sleep, abortAfter
 /** Time as what waits and measures sees it; tests put their own in its place. */
 export interface Clock {
   /** Milliseconds from any fixed point. It never goes back, whatever is done to the date. */

@@ -1,3 +1,4 @@
+// internal: didYouMean
 /**
  * The number of single-character edits between two words (Levenshtein distance), or `most + 1` where there are more than
  * `most`: only the cells within `most` of the diagonal are computed (Ukkonen 1985).

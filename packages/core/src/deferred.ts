@@ -1,3 +1,4 @@
+// internal: DeferredSettings, Deferred, abortable
 import { onAbort } from "./on-abort.js";
 
 export interface DeferredSettings {

@@ -1,4 +1,3 @@
-// internal
 import type { Source } from "./document.js";
 import { isName, isReference } from "./document-schema.js";
 import { TesseraError } from "./errors.js";

@@ -1,4 +1,3 @@
-// internal
 import { z } from "zod";
 import type { FlowDocument, NodeDocument, Source } from "./document.js";
 import { limits } from "./limits.js";

@@ -1,3 +1,5 @@
+// public: Source, Policy, Each, Repeat, NodeDocument, FlowDocument, parseDocument
+// internal: readingDocument, flowDocument, referencesOf, splitReference, readsOf
 import { readingDocument } from "./document-reader.js";
 import type { Json } from "./passage.js";
 import type { PortType } from "./ports.js";

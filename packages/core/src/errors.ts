@@ -1,3 +1,5 @@
+// public: errorCodes, ErrorCode, TesseraError, ErrorBody
+// internal: errorBody, logLine, warn, warnOfUntold, messageOf
 import { z } from "zod";
 import { limits } from "./limits.js";
 import { maskSecrets } from "./secrets.js";

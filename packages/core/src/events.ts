@@ -1,3 +1,4 @@
+// public: SkipReason, FlowEvent, Spent
 import type { TesseraError } from "./errors.js";
 import type { Spending } from "./operator.js";
 import type { ModelCall } from "./resources.js";

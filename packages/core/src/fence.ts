@@ -1,3 +1,4 @@
+// public: fenceRule, fence
 import { sha256 } from "./canonical.js";
 import type { Passage } from "./passage.js";
 import { withoutTemplateTokens } from "./template-tokens.js";

@@ -1,3 +1,5 @@
+// public: Filter, filter
+// internal: assertFilter, fieldOf, matches, accessKey, accessNames, permits, admits
 import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
 import { TesseraError } from "./errors.js";

@@ -1,3 +1,6 @@
+// public: Ref, value, first, named, Condition, is, NodeOptions, Loop, FlowBuilder, Flow, flow, InputValues
+// public: OutputValues, First, Constant, Named
+// internal: LoopOutput
 import { didYouMean } from "./closest.js";
 import type { Each, FlowDocument, NodeDocument, Policy, Serve, Source } from "./document.js";
 import { TesseraError } from "./errors.js";

@@ -1,3 +1,4 @@
+// public: JsonSchema
 import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
 import type { Json } from "./passage.js";

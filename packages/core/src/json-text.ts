@@ -1,3 +1,4 @@
+// internal: parsingJson
 import { TesseraError } from "./errors.js";
 import { limits } from "./limits.js";
 import type { Sliced } from "./slices.js";

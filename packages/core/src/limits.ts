@@ -1,3 +1,4 @@
+// internal: limits
 /** Limits that keep a hostile document from costing more than an error; no time in a document is longer than a year. */
 export const limits = {
   depth: 32,

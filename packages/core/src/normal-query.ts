@@ -1,3 +1,4 @@
+// internal: normalQuery
 /** The form in which two queries are the same (erratum E3): case, spacing, quotes and the final mark do not count. */
 export const normalQuery = (query: string): string =>
   query

@@ -1,3 +1,4 @@
+// internal: dot, mean, softmax, uniform, mulberry32
 /** Σ a_i · b_i over the components of `a`: the cosine, where both have length 1. */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;

@@ -1,3 +1,4 @@
+// internal: onAbort
 const followers = new WeakMap<AbortSignal, Set<(reason: unknown) => void>>();
 
 /**

@@ -1,3 +1,5 @@
+// public: Ports, MaybePromise, Context, Bound, About, Work, Operator, AnyOperator, Callable, operator, use
+// internal: Piece, typed, isOperator, Spending
 import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";

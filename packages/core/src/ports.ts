@@ -1,3 +1,5 @@
+// public: PortType, text, number, flag
+// internal: portType, PortValue, portTypeOf, schemaOf, isOptional, required, elementOf, listOf, valuesOf, show, fit
 import { z } from "zod";
 import { TesseraError } from "./errors.js";
 import { type JsonSchema, jsonSchema, meets } from "./json-schema.js";

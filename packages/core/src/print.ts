@@ -1,3 +1,5 @@
+// public: printFlow
+// internal: OperatorImport
 import { type FlowDocument, type NodeDocument, readsOf, type Source, splitReference } from "./document.js";
 import { TesseraError } from "./errors.js";
 

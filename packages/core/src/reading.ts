@@ -1,3 +1,4 @@
+// internal: Reading, ReadingThreads, readingThreads
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { messageOf } from "./errors.js";

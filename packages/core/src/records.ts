@@ -1,3 +1,5 @@
+// public: RunRecord, Records, Cache
+// internal: Charge, ValueRefs, Texts, JournalEntry, RunJournal
 import type { Json } from "./passage.js";
 
 /** What work was charged: model calls, tokens, layers of an encoder, and cost in any one currency. */

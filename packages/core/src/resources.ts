@@ -1,3 +1,6 @@
+// public: Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
+// public: Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
+// internal: Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
 

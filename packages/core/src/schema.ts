@@ -1,3 +1,4 @@
+// public: flowSchema
 import { z } from "zod";
 import { flowDocument } from "./document.js";
 import type { AnyOperator, Ports } from "./operator.js";

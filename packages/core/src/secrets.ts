@@ -1,3 +1,4 @@
+// internal: maskSecrets
 const mask = "•••";
 
 /** What is a secret by its own shape, or by what stands before it. `$1` stays. Every repetition has a limit or one way to match. */

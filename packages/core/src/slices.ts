@@ -1,3 +1,4 @@
+// internal: Sliced, atOnce, inSlices
 import { setImmediate } from "node:timers/promises";
 
 /** Work in small parts. Between two parts it can wait; no part takes more than about a millisecond of our own code. */

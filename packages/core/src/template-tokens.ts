@@ -1,4 +1,3 @@
-// internal
 const thought = "(?:think(?:ing)?|thoughts?|reasoning)";
 // what the names of control tokens are made of, where they have more than one part: <tool_call>, <fim_prefix>, <BOS_TOKEN>
 const part = "(?:tools?|turn|fim|im|bos|eo[a-z]|pad|unk|sep|cls|mask|special|reserved|unused|jupyter|soft|fake)";

@@ -1,3 +1,4 @@
+// internal: ThreadTask, ThreadPool
 import type { TransferListItem } from "node:worker_threads";
 import { TesseraError } from "./errors.js";
 import type { Thread } from "./thread.js";

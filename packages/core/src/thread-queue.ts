@@ -1,3 +1,4 @@
+// internal: ThreadQueue
 import { systemClock } from "./clock.js";
 import { Deferred, type DeferredSettings } from "./deferred.js";
 import type { TesseraError } from "./errors.js";

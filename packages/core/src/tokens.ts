@@ -1,3 +1,4 @@
+// internal: estimateTokens, TokenLimit, countTokens
 import type { LanguageModel } from "./resources.js";
 
 // a word or a hump of one, capitals, a digit, indentation, line ends, punctuation, a letter of a script without case

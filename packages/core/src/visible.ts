@@ -1,4 +1,3 @@
-// internal
 const scripts = (names: string): string =>
   names
     .trim()

@@ -1,4 +1,5 @@
-import { type Amount, type DailyBudgets, granted, type Reservation } from "@tessera/core";
+// public: SqlTransactions, postgresBudgets
+import { type Amount, type DailyBudgets, granted, type Reservation } from "@tessera/core/internal";
 import type { SqlConnection } from "./records.js";
 import { createTables } from "./schema.js";
 

@@ -1,4 +1,6 @@
-import { messageOf, TesseraError } from "@tessera/core";
+// public: SteadyConnection, connectSteadily
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { connectPostgres } from "@tessera/stores";
 import type { SqlTransactions } from "./budgets.js";
 

@@ -1,9 +1,7 @@
-// internal
-
 import { randomUUID } from "node:crypto";
 import type { Json } from "@tessera/core";
-import { warn } from "@tessera/core";
-import type { RunEvent } from "@tessera/graph";
+import { warn } from "@tessera/core/internal";
+import type { RunEvent } from "@tessera/graph/internal";
 import type { SqlConnection } from "./records.js";
 
 const flushMs = 100;

@@ -1,6 +1,6 @@
-// internal
 import { randomUUID } from "node:crypto";
-import { every, messageOf, systemClock, TesseraError, warn } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { every, messageOf, systemClock, warn } from "@tessera/core/internal";
 import type { SqlConnection } from "./records.js";
 
 export interface LaunchSettings {

@@ -1,5 +1,7 @@
-import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
-import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph";
+// public: SqlConnection, PostgresRecords, postgresRecords
+import type { Records, RunRecord } from "@tessera/core";
+import type { Charge, JournalEntry, Texts, ValueRefs } from "@tessera/core/internal";
+import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph/internal";
 import { createTables } from "./schema.js";
 
 /** Runs statements with parameters: a pool of pg, or an instance of PGlite. */

@@ -1,11 +1,12 @@
+// public: DurableSettings, DurableRuns
 import { randomUUID } from "node:crypto";
-import { errorBody, messageOf, type Spent, systemClock, TesseraError, warnOfUntold } from "@tessera/core";
+import { type Spent, TesseraError } from "@tessera/core";
+import { errorBody, messageOf, systemClock, warnOfUntold } from "@tessera/core/internal";
+import type { Budget, FlowEvents, RunResult } from "@tessera/graph";
 import {
   assertSameRun,
-  type Budget,
   cancellation,
   eventData,
-  type FlowEvents,
   type FlowRunner,
   firstState,
   keysOf,
@@ -13,13 +14,12 @@ import {
   type RunEvent,
   type RunQuery,
   type RunRequest,
-  type RunResult,
   type RunState,
   type Runs,
   resumed,
   spentOf,
   toJson,
-} from "@tessera/graph";
+} from "@tessera/graph/internal";
 import { EventEmitter } from "eventemitter3";
 import type { SteadyConnection } from "./connection.js";
 import { EventLog, type EventWriter } from "./events.js";

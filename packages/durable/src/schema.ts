@@ -1,3 +1,4 @@
+// internal: createTables
 import type { SqlConnection } from "./records.js";
 
 /** Makes what is not there yet. */

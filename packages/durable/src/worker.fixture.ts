@@ -1,5 +1,6 @@
 // a worker, as a process of its own: node worker.fixture.ts work <url> <milliseconds a step>
-import { type CompiledFlow, compile, type FlowRunner } from "@tessera/graph";
+import { type CompiledFlow, compile } from "@tessera/graph";
+import type { FlowRunner } from "@tessera/graph/internal";
 import { everyKind } from "@tessera/testkit/every-kind";
 import { connectSteadily } from "./connection.js";
 import { postgresRecords } from "./records.js";

@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
 import {
-  canonical,
   type Flow,
   type FlowDocument,
   first,
   flow,
-  hashDocument,
   is,
   named,
   parseDocument,
@@ -14,6 +12,7 @@ import {
   use,
   value,
 } from "@tessera/core";
+import { canonical, hashDocument } from "@tessera/core/internal";
 import { checkFlow, mermaid } from "@tessera/graph";
 import { flows } from "./catalogue.js";
 import { importOf, modules, operators } from "./operators.fixture.js";

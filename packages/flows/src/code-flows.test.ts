@@ -1,17 +1,8 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import * as coder from "@tessera/coder";
-import {
-  canonical,
-  type Flow,
-  type FlowEvent,
-  type GenerateRequest,
-  type Host,
-  isOperator,
-  type LanguageModel,
-  mean,
-  mulberry32,
-} from "@tessera/core";
+import type { Flow, FlowEvent, GenerateRequest, Host, LanguageModel } from "@tessera/core";
+import { canonical, isOperator, mean, mulberry32 } from "@tessera/core/internal";
 import * as data from "@tessera/data";
 import { checkFlow, compile } from "@tessera/graph";
 import { hostOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";

@@ -1,15 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import {
-  type Answer,
-  type FlowDocument,
-  first,
-  flow,
-  type Hit,
-  hashDocument,
-  is,
-  type Passage,
-  value,
-} from "@tessera/core";
+import { type Answer, type FlowDocument, first, flow, type Hit, is, type Passage, value } from "@tessera/core";
+import { hashDocument } from "@tessera/core/internal";
 import { hitsUnion, listAppend, listFlatten, numberCompare } from "@tessera/data";
 import { modelFusion } from "@tessera/fuser";
 import { answer, extract } from "@tessera/generator";

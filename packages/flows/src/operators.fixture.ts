@@ -1,5 +1,6 @@
 import * as coder from "@tessera/coder";
-import { type AnyOperator, isOperator, type OperatorImport } from "@tessera/core";
+import type { AnyOperator } from "@tessera/core";
+import { isOperator, type OperatorImport } from "@tessera/core/internal";
 import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
 import * as generator from "@tessera/generator";

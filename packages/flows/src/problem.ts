@@ -1,4 +1,3 @@
-// internal
 import type { JsonSchema } from "@tessera/core";
 
 /** The input of every flow that writes code: what `problem` of @tessera/coder describes. */

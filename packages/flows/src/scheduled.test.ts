@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import type { FlowDocument, Hit, Resource } from "@tessera/core";
 import { SqliteDatabase } from "@tessera/query";
-import { headOf } from "@tessera/retriever";
+import { headOf } from "@tessera/retriever/internal";
 import { ExactStore } from "@tessera/stores";
 import { hostOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import { flows } from "./catalogue.js";

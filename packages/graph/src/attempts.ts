@@ -1,5 +1,5 @@
-// internal
-import { limits, type Policy, TesseraError } from "@tessera/core";
+import { type Policy, TesseraError } from "@tessera/core";
+import { limits } from "@tessera/core/internal";
 import { located } from "./foreign.js";
 import { AttemptFeed, type Feed } from "./gates.js";
 import type { Activation, Row, Start } from "./program.js";

@@ -1,4 +1,3 @@
-// internal
 import type { FlowEvent } from "@tessera/core";
 import { tell, warn } from "./foreign.js";
 import type { FlowEvents } from "./run.js";

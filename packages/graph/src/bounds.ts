@@ -1,5 +1,5 @@
-// internal
-import { type AnyOperator, type Bound, messageOf, TesseraError } from "@tessera/core";
+import { type AnyOperator, type Bound, TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { FlowBound } from "./plan.js";
 
 const greatest = Number.MAX_SAFE_INTEGER;

@@ -1,4 +1,3 @@
-// internal
 /** Values pushed by one side and read by the other, once; what is not read yet waits. */
 export class Channel<T> implements AsyncIterable<T> {
   private readonly waiting: T[] = [];

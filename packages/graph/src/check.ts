@@ -1,32 +1,32 @@
-// internal
-
-import type { Sliced } from "@tessera/core";
 import {
   type AnyOperator,
-  didYouMean,
   type ErrorCode,
-  elementOf,
   type FlowDocument,
-  fit,
-  isOptional,
   type Json,
-  limits,
-  listOf,
-  messageOf,
   type NodeDocument,
   type Ports,
   type PortType,
+  type Source,
+  TesseraError,
+} from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
+import {
+  didYouMean,
+  elementOf,
+  fit,
+  isOptional,
+  limits,
+  listOf,
+  messageOf,
   portTypeOf,
   readsOf,
   referencesOf,
   required,
-  type Source,
   schemaOf,
   show,
   splitReference,
-  TesseraError,
   valuesOf,
-} from "@tessera/core";
+} from "@tessera/core/internal";
 import { z } from "zod";
 import { operatorBound } from "./bounds.js";
 import { checkOutputs, visitLimit } from "./decisions.js";

@@ -1,4 +1,3 @@
-// internal
 import { type Records, TesseraError } from "@tessera/core";
 
 /** The runs that this process works on, by the records that keep them; a promise where what a run left is still written. */

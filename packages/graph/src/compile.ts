@@ -1,27 +1,31 @@
+// public: CompileOptions, CheckedFlow, checkFlow, compile
+// internal: findingLines
 import {
   type AnyOperator,
-  atOnce,
   type Cache,
   type Clock,
-  elementOf,
   type FlowDocument,
-  fit,
   type Host,
+  type PortType,
+  type Records,
+  type Resource,
+  type Source,
+  TesseraError,
+} from "@tessera/core";
+import {
+  atOnce,
+  elementOf,
+  fit,
   hashing,
   inSlices,
   listOf,
   messageOf,
-  type PortType,
-  type Records,
-  type Resource,
   readingDocument,
   readsOf,
   type Sliced,
-  type Source,
   schemaOf,
   splitReference,
-  TesseraError,
-} from "@tessera/core";
+} from "@tessera/core/internal";
 import type { z } from "zod";
 import { startAttempts } from "./attempts.js";
 import { none, operatorBound } from "./bounds.js";

@@ -1,20 +1,20 @@
+// public: RunOptions, ResumeOptions, ReplayOptions, RunStream, CompiledFlow
+// internal: LaunchOptions, LaunchedRun, outerContext
 import { randomUUID } from "node:crypto";
 import {
   type Context,
   type FlowDocument,
   type FlowEvent,
   type Json,
-  messageOf,
-  onAbort,
   type PortType,
   type Principal,
   type Records,
-  type RunJournal,
   type RunRecord,
   type Sampling,
   type Spent,
   TesseraError,
 } from "@tessera/core";
+import { messageOf, onAbort, type RunJournal } from "@tessera/core/internal";
 import { EventEmitter } from "eventemitter3";
 import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";

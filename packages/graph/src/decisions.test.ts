@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type FlowDocument, type NodeDocument, referencesOf, type Source, splitReference } from "@tessera/core";
+import type { FlowDocument, NodeDocument, Source } from "@tessera/core";
+import { referencesOf, splitReference } from "@tessera/core/internal";
 import fc from "fast-check";
 import { checkFlow } from "./compile.js";
 import { everyBound, everyOutput } from "./explore.fixture.js";

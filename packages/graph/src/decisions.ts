@@ -1,7 +1,5 @@
-// internal
-
-import type { Sliced } from "@tessera/core";
 import { type Json, TesseraError } from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
 import { Diagram, type Visits } from "./diagram.js";
 import type { FlowPlan } from "./plan.js";
 import { type Presence, Presences } from "./presence.js";

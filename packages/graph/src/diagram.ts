@@ -1,5 +1,4 @@
-// internal
-import type { Sliced } from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
 
 /** How much work a check may still do; it is shared by all flows of a document. */
 export interface Visits {

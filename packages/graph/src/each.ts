@@ -1,5 +1,5 @@
-// internal
-import { type Each, TesseraError as Failure, messageOf, type TesseraError } from "@tessera/core";
+import { type Each, TesseraError as Failure, type TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { elementsOf } from "./foreign.js";
 import type { Activation, Row, Start } from "./program.js";
 import type { Owner, Run } from "./run.js";

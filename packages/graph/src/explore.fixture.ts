@@ -1,5 +1,6 @@
 // the naive twin of decisions.ts and flow-bound.ts, for tests: it tries every combination of decisions
-import { type Json, readsOf, referencesOf, type Source, splitReference, TesseraError, valuesOf } from "@tessera/core";
+import { type Json, type Source, TesseraError } from "@tessera/core";
+import { readsOf, referencesOf, splitReference, valuesOf } from "@tessera/core/internal";
 import { most, none, operatorBound, plus, times } from "./bounds.js";
 import type { FlowBound, FlowPlan, NodePlan } from "./plan.js";
 

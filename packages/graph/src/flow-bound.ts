@@ -1,6 +1,4 @@
-// internal
-
-import type { Sliced } from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
 import { most, none, operatorBound, plus, times } from "./bounds.js";
 import { always, Diagram, type Fn, never, type Visits } from "./diagram.js";
 import type { FlowBound, FlowPlan, NodePlan } from "./plan.js";

@@ -1,5 +1,5 @@
-// internal
-import { type Cache, flag, maskSecrets, messageOf, number, type Records, TesseraError, text } from "@tessera/core";
+import { type Cache, flag, number, type Records, TesseraError, text } from "@tessera/core";
+import { maskSecrets, messageOf } from "@tessera/core/internal";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";

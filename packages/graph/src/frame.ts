@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import { located, misfit } from "./foreign.js";
 import { type Feed, FirstGates, type Gate } from "./gates.js";

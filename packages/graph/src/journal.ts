@@ -1,16 +1,13 @@
-// internal
 import { randomUUID } from "node:crypto";
+import { type Cache, type Records, TesseraError } from "@tessera/core";
 import {
-  type Cache,
   type Charge,
   canonicalJson,
   type JournalEntry,
-  type Records,
   type RunJournal,
   sha256,
-  TesseraError,
   type Texts,
-} from "@tessera/core";
+} from "@tessera/core/internal";
 import type { OperatorProgram, Row } from "./program.js";
 import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
 import { hashOf } from "./records/values.js";

@@ -1,5 +1,6 @@
 // random flows of operators that report as they like, and what they must be charged
-import { type Context, type FlowDocument, mulberry32, type NodeDocument, operator, text } from "@tessera/core";
+import { type Context, type FlowDocument, type NodeDocument, operator, text } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import type { FakeClock } from "@tessera/testkit";
 import { z } from "zod";
 

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it, jest } from "@jest/globals";
-import { type AnyOperator, type FlowEvent, mulberry32, type Spent } from "@tessera/core";
+import type { AnyOperator, FlowEvent, Spent } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { FakeClock } from "@tessera/testkit";
 import { compile } from "./compile.js";
 import { type Attempt, dueOf, isOverBound, randomFlow, type World, worker, worldOf } from "./ledger.fixture.js";

@@ -1,5 +1,5 @@
-// internal
-import { type Bound, type Spending, type Spent, TesseraError } from "@tessera/core";
+import { type Bound, type Spent, TesseraError } from "@tessera/core";
+import type { Spending } from "@tessera/core/internal";
 import type { Scope } from "./scope.js";
 
 /** The most that a run may spend; what is left out is not limited. */

@@ -1,4 +1,6 @@
-import { type FlowDocument, type NodeDocument, readsOf, type Source, splitReference } from "@tessera/core";
+// public: mermaid
+import type { FlowDocument, NodeDocument, Source } from "@tessera/core";
+import { readsOf, splitReference } from "@tessera/core/internal";
 
 const escaped = (text: string): string => text.replace(/"/g, "#quot;").replace(/</g, "#lt;").replace(/>/g, "#gt;");
 

@@ -1,3 +1,4 @@
+// public: ObservedRun, Observation, Observer
 import type { FlowDocument, Resource, TesseraError } from "@tessera/core";
 import type { FlowEvents } from "./run.js";
 

@@ -1,12 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import {
-  type FlowDocument,
-  type NodeDocument,
-  referencesOf,
-  type Source,
-  splitReference,
-  TesseraError,
-} from "@tessera/core";
+import { type FlowDocument, type NodeDocument, type Source, TesseraError } from "@tessera/core";
+import { referencesOf, splitReference } from "@tessera/core/internal";
 import { countOf } from "@tessera/testkit";
 import fc from "fast-check";
 import { checkFlow, compile } from "./compile.js";

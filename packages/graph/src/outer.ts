@@ -1,4 +1,3 @@
-// internal
 import type { Context } from "@tessera/core";
 import type { Reservation } from "./ledger.js";
 

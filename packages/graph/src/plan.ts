@@ -1,3 +1,4 @@
+// public: FlowBound
 import type { AnyOperator, Bound, FlowDocument, NodeDocument, Ports, PortType, Source } from "@tessera/core";
 
 /** A port of a plan: its type as a wire carries it, and whether it can be left out or skipped. */

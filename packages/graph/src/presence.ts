@@ -1,6 +1,4 @@
-// internal
-
-import type { Sliced } from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
 import { always, type Diagram, type Fn, never } from "./diagram.js";
 import type { Chosen, Decision, Needs, Read, Wiring } from "./wiring.js";
 

@@ -1,4 +1,3 @@
-// internal
 import type { Bound, Json, PortType, Work } from "@tessera/core";
 import type { z } from "zod";
 import type { Feed } from "./gates.js";

@@ -1,3 +1,4 @@
+// internal: randomOf
 /**
  * A generator of uniform numbers in [0, 1) for one place of one run (sfc32, Chris Doty-Humphrey's PractRand),
  * seeded by the run's seed and the path, so that a step draws the same numbers whatever runs beside it.

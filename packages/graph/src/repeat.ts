@@ -1,5 +1,5 @@
-// internal
-import { type LoopOutput, messageOf, type Repeat, TesseraError } from "@tessera/core";
+import { type Repeat, TesseraError } from "@tessera/core";
+import { type LoopOutput, messageOf } from "@tessera/core/internal";
 import type { z } from "zod";
 import { elementsOf, misfit } from "./foreign.js";
 import { type Feed, HeldFeed } from "./gates.js";

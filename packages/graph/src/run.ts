@@ -1,14 +1,7 @@
+// public: Budget, FlowEvents, RunResult
 import { randomUUID } from "node:crypto";
-import {
-  type Clock,
-  type FlowEvent,
-  maskSecrets,
-  type Principal,
-  type Sampling,
-  type Spent,
-  systemClock,
-  TesseraError,
-} from "@tessera/core";
+import { type Clock, type FlowEvent, type Principal, type Sampling, type Spent, TesseraError } from "@tessera/core";
+import { maskSecrets, systemClock } from "@tessera/core/internal";
 import type { EventEmitter } from "eventemitter3";
 import type { Audience } from "./audience.js";
 import type { Feed, OutputGates } from "./gates.js";

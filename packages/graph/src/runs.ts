@@ -1,16 +1,16 @@
+// internal: RunRequest, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
+// internal: assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
 import {
-  canonicalJson,
   type ErrorBody,
-  errorBody,
   type FlowEvent,
   type Json,
   type Principal,
   type Records,
-  type RunJournal,
   type Sampling,
   type Spent,
   TesseraError,
 } from "@tessera/core";
+import { canonicalJson, errorBody, type RunJournal } from "@tessera/core/internal";
 import type { CompiledFlow, ResumeOptions, RunOptions, RunStream } from "./compiled.js";
 import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";

@@ -1,4 +1,3 @@
-// internal
 /** What has to be settled when a scope ends before it. */
 export interface Abandonable {
   abandon(): void;

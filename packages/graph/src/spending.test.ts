@@ -1,7 +1,8 @@
 // faults of charging, time and streams that were seen, each with its siblings
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
-import { type AnyOperator, type Context, flow, operator, type Spending, text } from "@tessera/core";
+import { type AnyOperator, type Context, flow, operator, text } from "@tessera/core";
+import type { Spending } from "@tessera/core/internal";
 import { FakeClock } from "@tessera/testkit";
 import { z } from "zod";
 import { checkFlow, compile } from "./compile.js";

@@ -1,5 +1,5 @@
-// internal
-import { type Context, type JournalEntry, messageOf, type Principal, type Sampling, TesseraError } from "@tessera/core";
+import { type Context, type Principal, type Sampling, TesseraError } from "@tessera/core";
+import { type JournalEntry, messageOf } from "@tessera/core/internal";
 import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";

@@ -1,7 +1,6 @@
-// internal
-
-import type { Sliced } from "@tessera/core";
-import { type Json, type Source, splitReference, valuesOf } from "@tessera/core";
+import type { Json, Source } from "@tessera/core";
+import type { Sliced } from "@tessera/core/internal";
+import { splitReference, valuesOf } from "@tessera/core/internal";
 import { always, type Diagram, type Fn, never } from "./diagram.js";
 import type { FlowPlan, NodePlan, PlannedPort } from "./plan.js";
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import { AIMessage, AIMessageChunk } from "@langchain/core/messages";
 import { FakeChatModel, FakeListChatModel, FakeStreamingChatModel } from "@langchain/core/utils/testing";
-import { complete, type Delta, type GenerateRequest } from "@tessera/core";
+import type { Delta, GenerateRequest } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { fromChatModel } from "./chat-model.js";
 
 const messages = [

@@ -1,13 +1,13 @@
+// public: ChunkLike, ChatModelLike, ChatModelOptions, fromChatModel
 import {
   type Capability,
-  countTokens,
   type Delta,
   type GenerateRequest,
   type LanguageModel,
   type Message,
-  messageOf,
   TesseraError,
 } from "@tessera/core";
+import { countTokens, messageOf } from "@tessera/core/internal";
 
 /** A message chunk of a LangChain chat model, by its shape. */
 export interface ChunkLike {

@@ -1,6 +1,7 @@
 import { expect, it } from "@jest/globals";
 import { Document } from "@langchain/core/documents";
-import { type Passage, permits } from "@tessera/core";
+import type { Passage } from "@tessera/core";
+import { permits } from "@tessera/core/internal";
 import fc from "fast-check";
 import { toDocument, toPassage } from "./document.js";
 

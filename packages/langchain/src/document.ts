@@ -1,4 +1,6 @@
-import { accessKey, type Json, type Passage, sha256 } from "@tessera/core";
+// public: DocumentLike
+import type { Json, Passage } from "@tessera/core";
+import { accessKey, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** LangChain's Document, by its shape. */

@@ -1,4 +1,6 @@
-import { abortable, type Encoder, messageOf, TesseraError } from "@tessera/core";
+// public: EmbeddingsLike, EmbeddingsOptions, fromEmbeddings
+import { type Encoder, TesseraError } from "@tessera/core";
+import { abortable, messageOf } from "@tessera/core/internal";
 
 /** LangChain's Embeddings, by their shape. */
 export interface EmbeddingsLike {

@@ -1,4 +1,6 @@
-import { admits, type Hit, messageOf, rank, type Store, TesseraError } from "@tessera/core";
+// public: RetrieverLike, fromRetriever
+import { type Hit, rank, type Store, TesseraError } from "@tessera/core";
+import { admits, messageOf } from "@tessera/core/internal";
 import { type DocumentLike, toPassage } from "./document.js";
 
 /** A LangChain retriever, by its shape: anything that takes a query and gives documents, best first. */

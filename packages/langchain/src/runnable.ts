@@ -1,3 +1,4 @@
+// public: FlowLike, RunnableOptions, toRunnable
 import { Runnable, type RunnableConfig } from "@langchain/core/runnables";
 import type { Principal } from "@tessera/core";
 

@@ -1,14 +1,6 @@
-import {
-  admits,
-  assertFilter,
-  type ChangeOptions,
-  messageOf,
-  type Passage,
-  rank,
-  type Store,
-  type StoreQuery,
-  TesseraError,
-} from "@tessera/core";
+// public: VectorStoreLike, NativeFilter, VectorStoreOptions, fromVectorStore
+import { type ChangeOptions, type Passage, rank, type Store, type StoreQuery, TesseraError } from "@tessera/core";
+import { admits, assertFilter, messageOf } from "@tessera/core/internal";
 import { type DocumentLike, toDocument, toPassage } from "./document.js";
 import { langchain } from "./retriever.js";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Passage, type Principal, permits } from "@tessera/core";
+import type { Passage, Principal } from "@tessera/core";
+import { permits } from "@tessera/core/internal";
 import fc from "fast-check";
 import { Access } from "./access.js";
 

@@ -1,5 +1,5 @@
-// internal
-import { accessKey, accessNames, type Passage, type Principal } from "@tessera/core";
+import type { Passage, Principal } from "@tessera/core";
+import { accessKey, accessNames } from "@tessera/core/internal";
 
 /** Which slots a principal may see. */
 export interface Permitted {

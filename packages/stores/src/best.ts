@@ -1,5 +1,3 @@
-// internal
-
 /** The best `top` of what is offered: by falling score, ties by rising id. A binary heap with the worst at the root. */
 export class Best {
   readonly #slots: number[] = [];

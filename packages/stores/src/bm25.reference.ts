@@ -1,4 +1,6 @@
-import { admits, type Passage, type StoreQuery } from "@tessera/core";
+// internal: referenceBm25
+import type { Passage, StoreQuery } from "@tessera/core";
+import { admits } from "@tessera/core/internal";
 import { words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 

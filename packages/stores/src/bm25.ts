@@ -1,3 +1,5 @@
+// public: Bm25Settings, Bm25Store
+// internal: tfIdf
 import {
   type ChangeOptions,
   type Hit,

@@ -1,4 +1,6 @@
-import { messageOf, TesseraError } from "@tessera/core";
+// public: SqlConnection, SqlDatabase, PostgresPool, connectPostgres
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Pool } from "pg";
 
 /** Runs statements with parameters; values never become a part of a statement's text. */

@@ -1,3 +1,4 @@
+// public: ExactStore
 import type { ChangeOptions, Hit, Passage, StoreQuery } from "@tessera/core";
 import { assertTop } from "./shelf.js";
 import { VectorStore } from "./vector-store.js";

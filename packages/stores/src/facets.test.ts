@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { admits, type Filter, type Hit, type Json, type Passage, type Principal, type Store } from "@tessera/core";
+import type { Filter, Hit, Json, Passage, Principal, Store } from "@tessera/core";
+import { admits } from "@tessera/core/internal";
 import fc from "fast-check";
 import { Bm25Store } from "./bm25.js";
 import { ExactStore } from "./exact.js";

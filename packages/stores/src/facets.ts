@@ -1,5 +1,5 @@
-// internal
-import { canonicalJson, type Filter, fieldOf, type Json, type Passage } from "@tessera/core";
+import type { Filter, Json, Passage } from "@tessera/core";
+import { canonicalJson, fieldOf } from "@tessera/core/internal";
 
 const remembered = 16; // fields
 

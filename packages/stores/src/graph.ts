@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import type { HierarchicalNSW } from "hnswlib-node";
 

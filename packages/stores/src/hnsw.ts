@@ -1,3 +1,4 @@
+// public: HnswSettings, HnswStore
 import { setImmediate } from "node:timers/promises";
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { Best } from "./best.js";

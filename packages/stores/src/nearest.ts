@@ -1,4 +1,6 @@
-import { messageOf, TesseraError } from "@tessera/core";
+// public: OpenedStore, openVectorStore, loadVectorStore, VectorSpace
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { ExactStore } from "./exact.js";
 import { type HnswSettings, HnswStore } from "./hnsw.js";
 import type { VectorSpace } from "./vectors.js";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Filter, type Json, matches, type Passage } from "@tessera/core";
+import type { Filter, Json, Passage } from "@tessera/core";
+import { matches } from "@tessera/core/internal";
 import fc from "fast-check";
 import { Conditions, factsOf } from "./postgres-filter.js";
 

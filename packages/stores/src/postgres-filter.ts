@@ -1,15 +1,6 @@
-// internal
 import { createHash } from "node:crypto";
-import {
-  accessKey,
-  accessNames,
-  assertFilter,
-  canonicalJson,
-  type Filter,
-  type Json,
-  type Passage,
-  type Principal,
-} from "@tessera/core";
+import type { Filter, Json, Passage, Principal } from "@tessera/core";
+import { accessKey, accessNames, assertFilter, canonicalJson } from "@tessera/core/internal";
 
 const longest = 64; // an index entry of PostgreSQL holds about 2,700 bytes; what is longer is kept by its hash
 const everybody = "*"; // never the JSON of a name, which begins with a quote

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { admits, type Filter, type Passage, type Principal, type StoreQuery, uniform } from "@tessera/core";
+import type { Filter, Passage, Principal, StoreQuery } from "@tessera/core";
+import { admits, uniform } from "@tessera/core/internal";
 import { hasPgvector, hasPlainPostgres, needs, PostgresServer, testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { referenceBm25 } from "./bm25.reference.js";

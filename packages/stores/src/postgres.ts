@@ -1,15 +1,15 @@
+// public: PostgresSettings, PostgresStore
 import { createHash } from "node:crypto";
 import {
   type ChangeOptions,
-  every,
   type Hit,
-  messageOf,
   type Passage,
   type Principal,
   type Store,
   type StoreQuery,
   TesseraError,
 } from "@tessera/core";
+import { every, messageOf } from "@tessera/core/internal";
 import { words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { indexedText } from "./bm25.reference.js";

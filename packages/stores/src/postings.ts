@@ -1,4 +1,3 @@
-// internal
 import type { Best } from "./best.js";
 import type { Admission } from "./shelf.js";
 import { grown } from "./terms.js";

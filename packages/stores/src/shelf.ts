@@ -1,16 +1,6 @@
-// internal
 import { createHash } from "node:crypto";
-import {
-  admits,
-  assertFilter,
-  type ChangeOptions,
-  type Filter,
-  type Hit,
-  matches,
-  type Passage,
-  type Principal,
-  TesseraError,
-} from "@tessera/core";
+import { type ChangeOptions, type Filter, type Hit, type Passage, type Principal, TesseraError } from "@tessera/core";
+import { admits, assertFilter, matches } from "@tessera/core/internal";
 import { Access } from "./access.js";
 import { Facets } from "./facets.js";
 

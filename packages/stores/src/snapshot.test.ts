@@ -2,7 +2,8 @@ import * as files from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, jest } from "@jest/globals";
-import { canonicalJson, type Passage, sha256 } from "@tessera/core";
+import type { Passage } from "@tessera/core";
+import { canonicalJson, sha256 } from "@tessera/core/internal";
 
 let calls = 0;
 let failing = Number.POSITIVE_INFINITY;

@@ -1,8 +1,8 @@
-// internal
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson, sha256, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { canonicalJson, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** What a file of a snapshot holds, or a function that writes it at a path. */

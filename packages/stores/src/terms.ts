@@ -1,5 +1,3 @@
-// internal
-
 /** A copy of a typed array with at least twice its length. */
 export const grown = <T extends Int32Array | Uint16Array>(array: T, room: number): T => {
   const larger = new (array.constructor as new (length: number) => T)(Math.max(room, 2 * array.length));

@@ -1,4 +1,3 @@
-// internal
 import type { ChangeOptions, Hit, Passage, Principal, Store, StoreQuery } from "@tessera/core";
 import type { Vectors } from "./vectors.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { Best } from "./best.js";

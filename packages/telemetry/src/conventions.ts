@@ -1,4 +1,3 @@
-// internal
 import { type Attributes, SpanKind } from "@opentelemetry/api";
 import type { GenerateRequest, Hit, StoreQuery } from "@tessera/core";
 

@@ -8,7 +8,6 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
 import {
   type AnyOperator,
-  complete,
   type Encoder,
   first,
   flag,
@@ -24,6 +23,7 @@ import {
   text,
   value,
 } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { compile, type Observer } from "@tessera/graph";
 import { z } from "zod";
 import { openTelemetry } from "./open-telemetry.js";

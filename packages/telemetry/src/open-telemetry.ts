@@ -1,3 +1,4 @@
+// public: TelemetryOptions, openTelemetry
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type Context, context, type Span, type Tracer, trace } from "@opentelemetry/api";
 import type { FlowDocument, FlowEvent, NodeDocument, TesseraError } from "@tessera/core";

@@ -1,4 +1,3 @@
-// internal
 import {
   type Attributes,
   type Context,
@@ -13,12 +12,11 @@ import {
   type Encoder,
   type GenerateRequest,
   type LanguageModel,
-  messageOf,
   type Resource,
   type Store,
   TesseraError,
-  warn,
 } from "@tessera/core";
+import { messageOf, warn } from "@tessera/core/internal";
 import {
   type Described,
   describeAnswer,

@@ -1,5 +1,7 @@
+// public: CatalogueEntry, catalogue, operators
 import * as coder from "@tessera/coder";
-import { type AnyOperator, isOperator } from "@tessera/core";
+import type { AnyOperator } from "@tessera/core";
+import { isOperator } from "@tessera/core/internal";
 import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
 import * as generator from "@tessera/generator";

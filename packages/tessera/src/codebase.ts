@@ -1,13 +1,8 @@
+// public: CodebaseSettings, OpenedCodebase, updateCodebase
 import { join } from "node:path";
 import type { Encoder } from "@tessera/core";
-import {
-  Codebase,
-  type Participant,
-  type Progress,
-  type Report,
-  storeFolder,
-  storeParticipant,
-} from "@tessera/indexer";
+import { Codebase, type Participant, type Progress, type Report } from "@tessera/indexer";
+import { storeFolder, storeParticipant } from "@tessera/indexer/internal";
 import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
 import type { Resources } from "./resources.js";

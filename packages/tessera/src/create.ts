@@ -1,34 +1,20 @@
+// public: TesseraOptions, CloseOptions, InterruptedRun, Tessera, createTessera
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import {
-  type AnyOperator,
-  abortable,
-  type Cache,
-  didYouMean,
-  type Flow,
-  onAbort,
-  type Records,
-  type RunRecord,
-  sleep,
-  systemClock,
-  TesseraError,
-  warn,
-} from "@tessera/core";
+import { type AnyOperator, type Cache, type Flow, type Records, type RunRecord, TesseraError } from "@tessera/core";
+import { abortable, didYouMean, onAbort, sleep, systemClock, warn } from "@tessera/core/internal";
 import {
   type CompiledFlow,
   type CompileOptions,
   compile,
-  type LaunchedRun,
-  type LaunchOptions,
   type Observer,
-  outerContext,
   type ReplayOptions,
   type ResumeOptions,
   type RunOptions,
   type RunResult,
   type RunStream,
-  unpack,
 } from "@tessera/graph";
+import { type LaunchedRun, type LaunchOptions, outerContext, unpack } from "@tessera/graph/internal";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, FlowSet, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type FlowDocument, flowDocument, isOptional, portTypeOf } from "@tessera/core";
+import type { FlowDocument } from "@tessera/core";
+import { flowDocument, isOptional, portTypeOf } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
 import { hostOf } from "@tessera/testkit";
 import type { z } from "zod";

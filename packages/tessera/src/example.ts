@@ -1,4 +1,6 @@
-import { type FlowDocument, isOptional, type Json, type NodeDocument, portTypeOf, TesseraError } from "@tessera/core";
+// internal: exampleOf
+import { type FlowDocument, type Json, type NodeDocument, TesseraError } from "@tessera/core";
+import { isOptional, portTypeOf } from "@tessera/core/internal";
 import { flows } from "@tessera/flows";
 import { z } from "zod";
 import { catalogue } from "./catalogue.js";

@@ -1,6 +1,6 @@
-// internal
 import { type AnyOperator, type Flow, type FlowDocument, type Host, type Resource, TesseraError } from "@tessera/core";
-import { type CompiledFlow, type CompileOptions, compile, findingLines } from "@tessera/graph";
+import { type CompiledFlow, type CompileOptions, compile } from "@tessera/graph";
+import { findingLines } from "@tessera/graph/internal";
 import type { ResourceHost } from "./resources.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: any flow

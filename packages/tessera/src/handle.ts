@@ -1,3 +1,4 @@
+// public: FlowHandle
 import { randomUUID } from "node:crypto";
 import type { FlowDocument } from "@tessera/core";
 import type {

@@ -1,6 +1,6 @@
-// internal
 import { setImmediate } from "node:timers/promises";
-import type { Charge, JournalEntry, Records, RunRecord, Texts } from "@tessera/core";
+import type { Records, RunRecord } from "@tessera/core";
+import type { Charge, JournalEntry, Texts } from "@tessera/core/internal";
 
 /** Records that know which writes are under way, so that they are not closed before these are done. */
 export class PendingRecords implements Records {

@@ -1,13 +1,7 @@
-import {
-  abortAfter,
-  abortable,
-  didYouMean,
-  type Host,
-  type MaybePromise,
-  messageOf,
-  type Resource,
-  TesseraError,
-} from "@tessera/core";
+// public: Resources
+// internal: Checks, assertReady, ResourceHost
+import { type Host, type MaybePromise, type Resource, TesseraError } from "@tessera/core";
+import { abortAfter, abortable, didYouMean, messageOf } from "@tessera/core/internal";
 
 /** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;

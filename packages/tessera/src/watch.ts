@@ -1,5 +1,7 @@
+// public: WatchSettings, watchCodebase
 import { unwatchFile, watchFile } from "node:fs";
-import { type MaybePromise, warn } from "@tessera/core";
+import type { MaybePromise } from "@tessera/core";
+import { warn } from "@tessera/core/internal";
 import { Codebase } from "@tessera/indexer";
 import type { Engine } from "@tessera/models";
 import { type OpenedCodebase, openCodebase } from "./codebase.js";

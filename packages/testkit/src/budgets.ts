@@ -1,5 +1,6 @@
+// public: BudgetsUnderTest, testBudgets
 import { describe, expect, it } from "@jest/globals";
-import type { Amount, DailyBudgets } from "@tessera/core";
+import type { Amount, DailyBudgets } from "@tessera/core/internal";
 
 export interface BudgetsUnderTest {
   /** Opens them over what those before have kept. */

@@ -1,3 +1,4 @@
+// public: FakeClock
 import type { Clock } from "@tessera/core";
 
 /** A clock that stands until it is told to advance. */

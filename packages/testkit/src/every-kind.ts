@@ -1,3 +1,4 @@
+// public: EveryKind, everyKind, everyKindInput, everyKindInside
 import { flow, operator, text } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,12 +1,6 @@
-import {
-  type Context,
-  type Host,
-  type Principal,
-  type Resource,
-  type Spending,
-  TesseraError,
-  uniform,
-} from "@tessera/core";
+// public: hostOf, RecordingContext, contextOf
+import { type Context, type Host, type Principal, type Resource, TesseraError } from "@tessera/core";
+import { type Spending, uniform } from "@tessera/core/internal";
 
 /** A host over resources written as `{ "store/docs": store, "model/judge": model }`. */
 export function hostOf(resources: Readonly<Record<string, Resource>> = {}): Host {

@@ -1,3 +1,4 @@
+// public: Victim, killed, linesOf, kills, fourAtOnce
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

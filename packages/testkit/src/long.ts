@@ -1,3 +1,4 @@
+// public: isLong, countOf
 /** Whether TESSERA_LONG is set, as by `npm run test:long`: tests do in full what takes long. */
 export const isLong = Boolean(process.env.TESSERA_LONG);
 

@@ -1,3 +1,4 @@
+// public: ScriptedModel, scriptedModel, ModelScript, ModelRule, ruledModel, scriptedEncoder
 import {
   type Capability,
   type Delta,

@@ -1,3 +1,4 @@
+// public: needs, needsForAll
 import { describe, it } from "@jest/globals";
 
 /**

@@ -1,14 +1,7 @@
+// public: OperatorCase, portsOf, runOperator, ContractCheck, operatorChecks, testOperator
 import { describe, expect, it } from "@jest/globals";
-import {
-  type AnyOperator,
-  type Host,
-  isOperator,
-  messageOf,
-  portTypeOf,
-  required,
-  schemaOf,
-  TesseraError,
-} from "@tessera/core";
+import { type AnyOperator, type Host, TesseraError } from "@tessera/core";
+import { isOperator, messageOf, portTypeOf, required, schemaOf } from "@tessera/core/internal";
 import { contextOf, hostOf, type RecordingContext } from "./host.js";
 
 export interface OperatorCase {

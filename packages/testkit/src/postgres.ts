@@ -1,3 +1,4 @@
+// public: hasPostgres, hasPgvector, hasPlainPostgres, PostgresServer
 import { spawn, spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";

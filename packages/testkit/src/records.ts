@@ -1,5 +1,7 @@
+// public: RecordsUnderTest, kept, testRecords
 import { describe, expect, it } from "@jest/globals";
-import { type JournalEntry, type Records, type RunRecord, sha256, type Texts } from "@tessera/core";
+import type { Records, RunRecord } from "@tessera/core";
+import { type JournalEntry, sha256, type Texts } from "@tessera/core/internal";
 
 export interface RecordsUnderTest {
   /** Opens empty records. */

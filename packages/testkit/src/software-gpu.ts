@@ -1,3 +1,4 @@
+// public: softwareDriver, halfDriver, withoutDriver, withoutHalf, withoutUnits
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";

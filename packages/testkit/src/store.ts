@@ -1,3 +1,4 @@
+// public: StoreSuite, testStore, closingChecks
 import { describe, expect, it } from "@jest/globals";
 import type { Filter, Passage, Store, StoreQuery } from "@tessera/core";
 import type { ContractCheck } from "./operator.js";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type AnyOperator, admits, operator, type Passage, type Store, TesseraError, text } from "@tessera/core";
+import { type AnyOperator, operator, type Passage, type Store, TesseraError, text } from "@tessera/core";
+import { admits } from "@tessera/core/internal";
 import { z } from "zod";
 import { type ContractCheck, operatorChecks } from "./operator.js";
 import { closingChecks } from "./store.js";

@@ -1,3 +1,4 @@
+// public: folded
 // letters that Unicode does not take apart, in the letters that a keyboard without them has
 const letters: Record<string, string> = {
   ß: "ss",

@@ -1,3 +1,4 @@
+// public: Language, languages, functionWordsOf, languagesOf
 /** The languages that Tessera knows words of, by their codes of ISO 639-1. */
 export type Language = keyof typeof functionWords;
 

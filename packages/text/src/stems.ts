@@ -1,3 +1,4 @@
+// public: stemOf
 import { createRequire } from "node:module";
 import { folded } from "./fold.js";
 import type { Language } from "./languages.js";

@@ -1,3 +1,4 @@
+// public: longestWord, WordReader, words
 /** The longest word in UTF-16 code units: a longer part is cut, a longer whole is left out. */
 export const longestWord = 64;
 

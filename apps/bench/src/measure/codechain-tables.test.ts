@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { type ScoredSample, task } from "@tessera/coder";
+import { type ScoredSample, task } from "@tessera/coder/internal";
 import { tablesOf } from "./codechain-tables.js";
 import { Report } from "./report.js";
 

@@ -9,7 +9,7 @@ import {
   type ScoredSample,
   type Side,
   type Task,
-} from "@tessera/coder";
+} from "@tessera/coder/internal";
 import type { Report } from "./report.js";
 
 const percent = (value: number): string => (Number.isNaN(value) ? "–" : (100 * value).toFixed(1));

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
-import { uniform } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import { Report } from "./report.js";
 import { interleave, medianInterval, percentile } from "./rounds.js";
 import { vocabulary, zipfRanks } from "./words.js";

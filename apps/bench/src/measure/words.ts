@@ -1,4 +1,4 @@
-import { uniform } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 
 const syllables = [..."bdfgklmnprstvz"].flatMap((consonant) => [..."aeiou"].map((vowel) => consonant + vowel));
 

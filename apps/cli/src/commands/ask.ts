@@ -1,4 +1,5 @@
-import { type Answer, answer as answerPort, whereOf } from "@tessera/core";
+import { type Answer, answer as answerPort } from "@tessera/core";
+import { whereOf } from "@tessera/core/internal";
 import { openSource } from "../codebase.js";
 import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";

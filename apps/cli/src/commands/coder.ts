@@ -1,7 +1,9 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { checkCases, driverOf, openSandbox } from "@tessera/coder";
-import { messageOf, TesseraError } from "@tessera/core";
+import { openSandbox } from "@tessera/coder";
+import { checkCases, driverOf } from "@tessera/coder/internal";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Terminal } from "../terminal.js";
 
 export interface CoderRunOptions {

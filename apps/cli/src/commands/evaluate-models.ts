@@ -1,13 +1,13 @@
 import { basename, join } from "node:path";
+import type { DataSet } from "@tessera/eval";
 import {
-  type DataSet,
   evaluateEncoder,
   evaluateGrid,
   evaluateLanguageModel,
   type GridModel,
   type ModelOperatorStudy,
   tasks,
-} from "@tessera/eval";
+} from "@tessera/eval/internal";
 import { defaultLanguageModel } from "@tessera/models";
 import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption } from "../engine.js";

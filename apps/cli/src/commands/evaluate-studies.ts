@@ -1,4 +1,4 @@
-import { converters, evaluateGuards, measureRows, rowChecks, studies } from "@tessera/eval";
+import { converters, evaluateGuards, measureRows, rowChecks, studies } from "@tessera/eval/internal";
 import { InvalidArgumentError, Option } from "commander";
 import { type EncoderOptions, engineOption, openEncoder } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, jest } from "@jest/globals";
 import { writeDataSet } from "@tessera/eval";
-import { linear } from "@tessera/flows";
+import { linear } from "@tessera/flows/internal";
 import { Command } from "commander";
 import { root } from "../program.fixture.js";
 import { Terminal } from "../terminal.js";

@@ -1,17 +1,14 @@
 import { resolve } from "node:path";
-import { didYouMean, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { didYouMean } from "@tessera/core/internal";
+import { type DataSet, evaluateFlow, type FlowSettings, readDataSet, writeDataSet } from "@tessera/eval";
 import {
   type ComparisonOptions,
   type Converter,
   compareFiles,
   converters,
-  type DataSet,
-  evaluateFlow,
   evaluatePublished,
-  type FlowSettings,
-  readDataSet,
-  writeDataSet,
-} from "@tessera/eval";
+} from "@tessera/eval/internal";
 import type { Command } from "commander";
 import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption } from "../engine.js";

@@ -1,22 +1,25 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { complete, type GenerateRequest, type Json, messageOf, TesseraError } from "@tessera/core";
-import { moduleSvg, moduleText } from "@tessera/eval";
+import { type GenerateRequest, type Json, TesseraError } from "@tessera/core";
+import { complete, messageOf } from "@tessera/core/internal";
+import { moduleSvg, moduleText } from "@tessera/eval/internal";
 import {
-  convertToEmergent,
   cpuEngine,
-  type DecoderInspection,
   type DecoderVerdict,
   defaultLanguageModel,
   type EngineKind,
   findModel,
+  openLocalLanguageModel,
+} from "@tessera/models";
+import {
+  convertToEmergent,
+  type DecoderInspection,
   mergeEmergent,
   openDecoderModel,
-  openLocalLanguageModel,
   pruneDecoder,
   readSamples,
   readTokenizer,
-} from "@tessera/models";
+} from "@tessera/models/internal";
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
 import { openEngine } from "../engine.js";

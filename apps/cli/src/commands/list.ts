@@ -1,5 +1,6 @@
 import { flows as catalogueOfFlows } from "@tessera/flows";
-import { catalogue, exampleOf } from "@tessera/tessera";
+import { catalogue } from "@tessera/tessera";
+import { exampleOf } from "@tessera/tessera/internal";
 import { z } from "zod";
 import type { Terminal } from "../terminal.js";
 

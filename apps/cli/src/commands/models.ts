@@ -1,13 +1,5 @@
-import {
-  type EncodeFile,
-  type EncoderVerdict,
-  type EngineKind,
-  encodeFile,
-  inspectModel,
-  kindOfModel,
-  listModels,
-  verifyModel,
-} from "@tessera/models";
+import { type EncoderVerdict, type EngineKind, listModels, verifyModel } from "@tessera/models";
+import { type EncodeFile, encodeFile, inspectModel, kindOfModel } from "@tessera/models/internal";
 import { colors } from "../colors.js";
 import { openEngine } from "../engine.js";
 import { type Terminal, UsageError } from "../terminal.js";

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { openSandbox, quickjs } from "@tessera/coder";
-import { messageOf, type Passage } from "@tessera/core";
-import { corpusResources, readCorpus } from "@tessera/eval";
+import type { Passage } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
+import { corpusResources, readCorpus } from "@tessera/eval/internal";
 import { SqliteDatabase } from "@tessera/query";
 import type { Resources } from "@tessera/tessera";
 import { defaultEncoder, openSource } from "../codebase.js";

@@ -1,10 +1,12 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type FlowDocument, messageOf, TesseraError } from "@tessera/core";
+import { type FlowDocument, TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/server";
-import { operators, ResourceHost, type Resources } from "@tessera/tessera";
+import { operators, type Resources } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { openSource } from "../codebase.js";
 import type { EncoderOptions } from "../engine.js";
 import { foldersOf } from "../folders.js";

@@ -1,7 +1,8 @@
 // internal: loaded where a database is given
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 
 const damaged = (path: string, what: string, cause: unknown) =>
   new TesseraError("STORE_FAILED", `${what} of the database cannot be used: ${messageOf(cause)}`, {

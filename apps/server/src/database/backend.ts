@@ -1,5 +1,6 @@
 // internal: loaded where a database is given
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import {
   connectSteadily,
   DurableRuns,
@@ -7,7 +8,7 @@ import {
   postgresRecords,
   type SteadyConnection,
 } from "@tessera/durable";
-import type { FlowRunner } from "@tessera/graph";
+import type { FlowRunner } from "@tessera/graph/internal";
 import { connectPostgres } from "@tessera/stores";
 import { createTessera } from "@tessera/tessera";
 import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";

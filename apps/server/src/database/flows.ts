@@ -1,5 +1,6 @@
 // internal: loaded where a database is given
-import { createTables, type SteadyConnection } from "@tessera/durable";
+import type { SteadyConnection } from "@tessera/durable";
+import { createTables } from "@tessera/durable/internal";
 import { type FlowStorage, openedFlow, sealedFlow } from "../library.js";
 import type { SharedRevision } from "./revision.js";
 

@@ -1,6 +1,6 @@
 // internal: loaded where a database is given
 import { type ChangeOptions, type Encoder, type Hit, type Passage, TesseraError } from "@tessera/core";
-import { createTables } from "@tessera/durable";
+import { createTables } from "@tessera/durable/internal";
 import { HashEncoder } from "@tessera/models";
 import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";

@@ -1,6 +1,7 @@
 // internal: loaded where a database is given
-import { warn } from "@tessera/core";
-import { createTables, type SqlConnection } from "@tessera/durable";
+import { warn } from "@tessera/core/internal";
+import type { SqlConnection } from "@tessera/durable";
+import { createTables } from "@tessera/durable/internal";
 
 /** Counts changes of flows and indexes, so that every process that shares a database sees what another changed. */
 export class SharedRevision {

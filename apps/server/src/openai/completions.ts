@@ -1,6 +1,7 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { type Delta, estimateTokens, type Token, warnOfUntold } from "@tessera/core";
+import type { Delta, Token } from "@tessera/core";
+import { estimateTokens, warnOfUntold } from "@tessera/core/internal";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
 import type { Caller, ChatRequest, ChatTarget } from "./target.js";

@@ -1,6 +1,7 @@
 // internal
 import { setImmediate as turn } from "node:timers/promises";
-import { type Encoder, estimateTokens } from "@tessera/core";
+import type { Encoder } from "@tessera/core";
+import { estimateTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { refusal } from "./errors.js";
 

@@ -1,5 +1,6 @@
 // internal
-import { type ErrorCode, errorBody, logLine, TesseraError } from "@tessera/core";
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import { errorBody, logLine } from "@tessera/core/internal";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { asTesseraError, statusOf as httpStatusOf } from "../errors.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { estimateTokens, TokenLimit } from "@tessera/core";
+import { estimateTokens, TokenLimit } from "@tessera/core/internal";
 import fc from "fast-check";
 import { TextLimits } from "./limits.js";
 

@@ -1,5 +1,5 @@
 // internal
-import { TokenLimit } from "@tessera/core";
+import { TokenLimit } from "@tessera/core/internal";
 
 /** How an answer ended that was held to a client's limits; nothing where it kept them by itself. */
 export type Cut = "stop" | "length" | undefined;

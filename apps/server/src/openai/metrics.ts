@@ -1,5 +1,5 @@
 // internal
-import type { DecoderScheduler, EncoderBatcher } from "@tessera/models";
+import type { DecoderScheduler, EncoderBatcher } from "@tessera/models/internal";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** What a service may show of itself. */

@@ -1,4 +1,5 @@
-import { type Encoder, estimateTokens } from "@tessera/core";
+import type { Encoder } from "@tessera/core";
+import { estimateTokens } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** Scores documents for a query: the higher the better. */

@@ -382,7 +382,8 @@ export class AppendLog {
   #encoded(batch: readonly Waiting[], size: number, segment: Segment): Buffer {
     const end = segment.length + size;
     const length = end <= segment.reserved ? size : this.#reserve(end) - segment.length;
-    const bytes = length <= keptBytes ? (this.#buffer ??= Buffer.allocUnsafe(keptBytes)) : Buffer.allocUnsafe(length);
+    if (length <= keptBytes) this.#buffer ??= Buffer.allocUnsafe(keptBytes);
+    const bytes = length <= keptBytes ? this.#buffer! : Buffer.allocUnsafe(length);
     let left = 0;
     for (const { payloads } of batch) left += payloads.length;
     let at = 0;

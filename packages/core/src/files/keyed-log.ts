@@ -1,3 +1,4 @@
+// internal: KeyedChange, KeyedLog
 import { createHash } from "node:crypto";
 import { TesseraError, warn } from "../errors.js";
 import { AppendLog, type AppendLogOptions, entryBytes, type Payload, type Place } from "./append-log.js";

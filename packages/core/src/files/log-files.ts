@@ -1,3 +1,4 @@
+// internal: LogFiles
 /** A file of a log. Positions and lengths are bytes. */
 export interface LogFile {
   size(): Promise<number>;

@@ -1,4 +1,3 @@
-// internal
 import { crc32 } from "node:zlib";
 import { TesseraError } from "../errors.js";
 

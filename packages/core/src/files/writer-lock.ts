@@ -1,3 +1,4 @@
+// internal: WriterLock
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { TesseraError } from "../errors.js";

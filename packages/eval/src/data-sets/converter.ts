@@ -1,6 +1,8 @@
+// internal: Converter
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import type { DataSet } from "./data-set.js";
 

@@ -1,4 +1,3 @@
-// internal
 /** The records of a CSV text (RFC 4180), by the names of its first line. */
 export function readCsv(text: string): Record<string, string>[] {
   const rows: string[][] = [[]];

@@ -1,7 +1,10 @@
+// public: Question, DataSet, readDataSet, writeDataSet
+// internal: readCorpus
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson, messageOf, type Passage, passage, TesseraError } from "@tessera/core";
+import { type Passage, passage, TesseraError } from "@tessera/core";
+import { canonicalJson, messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { recordsOf } from "./jsonl.js";
 

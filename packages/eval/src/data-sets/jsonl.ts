@@ -1,6 +1,6 @@
-// internal
 import { createReadStream } from "node:fs";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { z } from "zod";
 
 /** A record of a file, and where it stands: "folder/corpus.jsonl:17". */

@@ -1,3 +1,4 @@
+// public: exactMatch, containsAnswer, answerF1, rougeL, citationPrecision, citationRecall
 import { words } from "@tessera/text";
 
 // "[1]", "[1, 2]", "[1-3]", "[1 and 2]", "[^1]", "[passage 2]", "［1］", "【1†source】"; not a year, not an index, not [0, 1]

@@ -1,3 +1,4 @@
+// public: Measures
 import type { Answer, Hit } from "@tessera/core";
 import type { Question } from "../data-sets/data-set.js";
 import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, rougeL } from "./answers.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { uniform } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import fc from "fast-check";
 import {
   answerF1,

@@ -1,3 +1,4 @@
+// public: recallAt, precisionAt, allAt, reciprocalRank, averagePrecision, ndcgAt
 /**
  * Measures of a ranking against the ids that are relevant. `ranked` is best first; an id that comes again keeps its place
  * and is relevant no second time. Relevance is binary. Every measure lies between 0 and 1; where nothing is relevant it

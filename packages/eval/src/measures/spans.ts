@@ -1,3 +1,4 @@
+// public: Span, spanRecall, spanPrecision, spanIou
 /** A stretch of a document: from `start` up to, not including, `end`, in any one unit. */
 export interface Span {
   readonly start: number;

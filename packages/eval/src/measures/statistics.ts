@@ -1,4 +1,6 @@
-import { mean, TesseraError, uniform } from "@tessera/core";
+// public: Interval, PairedInterval, BootstrapSettings, bootstrap, pairedBootstrap
+import { TesseraError } from "@tessera/core";
+import { mean, uniform } from "@tessera/core/internal";
 
 export interface Interval {
   readonly mean: number;

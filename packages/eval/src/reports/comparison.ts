@@ -1,4 +1,6 @@
-import { didYouMean, TesseraError } from "@tessera/core";
+// internal: ComparisonOptions, compareFiles
+import { TesseraError } from "@tessera/core";
+import { didYouMean } from "@tessera/core/internal";
 import { showInterval } from "../measures/statistics.js";
 import { readResults } from "../runs/results.js";
 import { type Comparison, compare, type Difference } from "./figures.js";

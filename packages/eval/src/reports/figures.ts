@@ -1,4 +1,5 @@
-import { mean, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
 import {
   type BootstrapSettings,
   bootstrap,

@@ -1,4 +1,3 @@
-// internal
 export interface LineChart {
   readonly title: string;
   readonly x: string;

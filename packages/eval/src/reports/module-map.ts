@@ -1,4 +1,5 @@
-import type { Frequencies } from "@tessera/models";
+// internal: moduleText, moduleSvg
+import type { Frequencies } from "@tessera/models/internal";
 
 type Domains = Readonly<Record<string, Frequencies>>;
 interface Part {

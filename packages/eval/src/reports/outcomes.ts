@@ -1,5 +1,4 @@
-// internal
-import { mean } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
 import { bootstrap, pairedBootstrap, showInterval } from "../measures/statistics.js";
 import type { Output } from "./output.js";
 

@@ -1,3 +1,4 @@
+// public: Style, Output
 /** Marks parts of a text for people; each function returns the text as it is where there is no colour. */
 export interface Style {
   readonly bold: (text: string) => string;

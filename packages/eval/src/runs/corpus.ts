@@ -1,7 +1,9 @@
+// internal: corpusResources
 import type { Passage } from "@tessera/core";
-import { embed, KnowledgeGraph } from "@tessera/indexer";
+import { KnowledgeGraph } from "@tessera/indexer";
+import { embed } from "@tessera/indexer/internal";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { headOf } from "@tessera/retriever";
+import { headOf } from "@tessera/retriever/internal";
 import { Bm25Store, openVectorStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 

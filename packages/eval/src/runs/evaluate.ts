@@ -1,15 +1,14 @@
 import {
   type Answer,
   answer,
-  didYouMean,
   type FlowDocument,
   type FlowEvent,
   type Hit,
   hits,
-  messageOf,
   type Principal,
   TesseraError,
 } from "@tessera/core";
+import { didYouMean, messageOf } from "@tessera/core/internal";
 import type { CompiledFlow } from "@tessera/graph";
 import type { Question } from "../data-sets/data-set.js";
 import { answerMeasures, foundIds, rankingMeasures } from "../measures/measures.js";

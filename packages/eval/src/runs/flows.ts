@@ -1,7 +1,10 @@
-import { type FlowDocument, type LanguageModel, sha256, TesseraError } from "@tessera/core";
+// public: FlowSettings, FlowEvaluation, evaluateFlow
+import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { catalogue, operators, ResourceHost } from "@tessera/tessera";
+import { catalogue, operators } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { type DataSet, revisionOf } from "../data-sets/data-set.js";
 import { showInterval } from "../measures/statistics.js";
 import { type Summary, summarise } from "../reports/figures.js";

@@ -1,6 +1,8 @@
+// internal: GridModel, baselines, evaluateGrid
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type FlowDocument, type LanguageModel, messageOf, TesseraError } from "@tessera/core";
+import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { DataSet } from "../data-sets/data-set.js";
 import { summarise } from "../reports/figures.js";
 import type { Output } from "../reports/output.js";

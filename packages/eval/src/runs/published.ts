@@ -1,3 +1,4 @@
+// internal: evaluatePublished
 import { join } from "node:path";
 import type { FlowDocument } from "@tessera/core";
 import { flows } from "@tessera/flows";

@@ -1,6 +1,8 @@
+// public: QuestionResult, readResults
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { linesOf, parseLine } from "../data-sets/jsonl.js";
 

@@ -1,3 +1,4 @@
+// internal: studies
 import { converters } from "../data-sets/converters/catalogue.js";
 import { readChunking } from "../data-sets/converters/chunking.js";
 import { readClinc } from "../data-sets/converters/clinc.js";

@@ -1,6 +1,6 @@
-// internal
 import type { Hit, Host, Passage, Resource, Store } from "@tessera/core";
-import { chunkWindows, expand, parentScore, smallToBig } from "@tessera/indexer";
+import { expand, parentScore, smallToBig } from "@tessera/indexer";
+import { chunkWindows } from "@tessera/indexer/internal";
 import { Bm25Store } from "@tessera/stores";
 import type { z } from "zod";
 import type { SpanQuestions } from "../data-sets/converters/chunking.js";

@@ -1,5 +1,5 @@
-// internal
-import { dot, type Encoder } from "@tessera/core";
+import type { Encoder } from "@tessera/core";
+import { dot } from "@tessera/core/internal";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
 import { catalogue } from "@tessera/tessera";
 import type { IntentExample, Intents } from "../data-sets/converters/clinc.js";

@@ -1,5 +1,5 @@
-// internal
-import { type Host, mean, type Resource, type Store } from "@tessera/core";
+import type { Host, Resource, Store } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
 import { dense, hybrid, sparse } from "@tessera/retriever";
 import type { DataSet } from "../data-sets/data-set.js";
 import { rankingMeasures } from "../measures/measures.js";

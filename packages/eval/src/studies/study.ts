@@ -1,7 +1,7 @@
-// internal
-import { TesseraError, uniform } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import type { CodeEncoder } from "@tessera/models";
-import { ResourceHost } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import type { DataSet } from "../data-sets/data-set.js";
 import type { Output } from "../reports/output.js";
 import { corpusResources } from "../runs/corpus.js";

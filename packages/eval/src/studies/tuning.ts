@@ -1,7 +1,5 @@
-// internal
-
 import { adaptQuery, dense, supervise } from "@tessera/retriever";
-import type { ResourceHost } from "@tessera/tessera";
+import type { ResourceHost } from "@tessera/tessera/internal";
 import type { DataSet } from "../data-sets/data-set.js";
 import { rankingMeasures } from "../measures/measures.js";
 import { type Outcomes, printOutcomes } from "../reports/outcomes.js";

@@ -1,3 +1,4 @@
+// internal: linear
 import { flow } from "@tessera/core";
 import { extract } from "@tessera/generator";
 import { sparse } from "@tessera/retriever";

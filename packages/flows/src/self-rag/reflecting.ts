@@ -1,4 +1,3 @@
-// internal
 import { first, flow, is, value } from "@tessera/core";
 import { listAppend, textTemplate } from "@tessera/data";
 import { continuation } from "@tessera/generator";

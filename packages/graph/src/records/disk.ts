@@ -1,7 +1,9 @@
+// public: diskRecords
 import { realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { KeyedLog, type Records, TesseraError, WriterLock } from "@tessera/core";
+import { type Records, TesseraError } from "@tessera/core";
+import { KeyedLog, WriterLock } from "@tessera/core/internal";
 import { LegacyFolder } from "./legacy.js";
 import { logRecords } from "./log.js";
 

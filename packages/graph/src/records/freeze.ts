@@ -1,5 +1,4 @@
-// internal
-import { messageOf } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Row } from "../program.js";
 
 const deep = new WeakSet<object>();

@@ -1,6 +1,8 @@
+// internal: fromLegacy, LegacyFolder
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Charge, JournalEntry, Json, RunRecord, Texts } from "@tessera/core";
+import type { Json, RunRecord } from "@tessera/core";
+import type { Charge, JournalEntry, Texts } from "@tessera/core/internal";
 import { corrupt, noCharge, pack } from "./pack.js";
 import { fromJson } from "./serialize.js";
 

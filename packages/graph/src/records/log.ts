@@ -1,4 +1,6 @@
-import type { Charge, JournalEntry, KeyedChange, KeyedLog, Records, RunRecord, Texts } from "@tessera/core";
+// internal: logRecords
+import type { Records, RunRecord } from "@tessera/core";
+import type { Charge, JournalEntry, KeyedChange, KeyedLog, Texts } from "@tessera/core/internal";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";

@@ -1,4 +1,6 @@
-import type { Charge, JournalEntry, Records, RunRecord, Texts, ValueRefs } from "@tessera/core";
+// public: memoryRecords
+import type { Records, RunRecord } from "@tessera/core";
+import type { Charge, JournalEntry, Texts, ValueRefs } from "@tessera/core/internal";
 import { assertRunId, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
 

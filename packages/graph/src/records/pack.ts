@@ -1,13 +1,13 @@
+// internal: hashesIn, unpack, seal, unseal, sumOf, taken, unknownRun, assertRunId
+import { type Records, TesseraError } from "@tessera/core";
 import {
   type Charge,
   type JournalEntry,
-  type Records,
   type RunJournal,
   sha256,
-  TesseraError,
   type Texts,
   type ValueRefs,
-} from "@tessera/core";
+} from "@tessera/core/internal";
 import { decode, encode } from "./values.js";
 
 const inline = 100; // characters; what is shorter stands in the entry itself

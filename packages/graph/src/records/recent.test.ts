@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "@jest/globals";
-import { KeyedLog } from "@tessera/core";
+import { KeyedLog } from "@tessera/core/internal";
 import { logRecords } from "./log.js";
 import { memoryRecords } from "./memory.js";
 

@@ -1,5 +1,3 @@
-// internal
-
 /** The bytes that texts of a cache may take by default. */
 export const cacheBytes = 256 << 20;
 

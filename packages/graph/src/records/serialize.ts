@@ -1,3 +1,4 @@
+// internal: toJson
 import { type Json, TesseraError } from "@tessera/core";
 
 const arrays = { Int8Array, Uint8Array, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array };

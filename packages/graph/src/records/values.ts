@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import { type Json, sha256, TesseraError } from "@tessera/core";
+import { type Json, TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 
 const arrays = {
   Int8Array,

@@ -1,4 +1,4 @@
-// public: Frequencies
+// internal: Routing, Frequencies, DecoderModel
 import type { Matrix, Norm } from "./encoder.js";
 
 /** Logits over modules: output · gelu(input · x + bias), gelu the exact one; no bias after it. */

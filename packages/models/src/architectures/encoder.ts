@@ -1,4 +1,4 @@
-// internal
+// internal: Matrix, Norm, EncoderModel, unit
 import type { Encoder } from "@tessera/core";
 
 /** y = x Wᵀ + bias, with W of `rows` × `columns` (out × in); int8 values have one scale a row. */

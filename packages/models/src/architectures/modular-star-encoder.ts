@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { badConfig } from "../formats/bundle.js";

@@ -1,4 +1,3 @@
-// internal
 import { z } from "zod";
 import { badConfig } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";

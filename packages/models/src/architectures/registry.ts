@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import type { DecoderModel } from "./decoder.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Sampling } from "../engines/engine.js";
 
 interface Likely {

@@ -1,6 +1,6 @@
-// internal
 import { setImmediate as pause } from "node:timers/promises";
-import { type Capability, type Delta, type GenerateRequest, mulberry32, TesseraError, type Token } from "@tessera/core";
+import { type Capability, type Delta, type GenerateRequest, TesseraError, type Token } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { Sampling } from "../engines/engine.js";
 import type { DrawnToken } from "../serving/decoder-scheduler.js";

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { dot } from "@tessera/core";
+import { dot } from "@tessera/core/internal";
 import fc from "fast-check";
 import { HashEncoder } from "./hash.js";
 

@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Embedding, type Encoder, messageOf, sha256, TesseraError } from "@tessera/core";
+import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
+import { messageOf, sha256 } from "@tessera/core/internal";
 import { WordReader } from "@tessera/text";
 import { z } from "zod";
 

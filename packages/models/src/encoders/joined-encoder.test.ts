@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { dot, type TesseraError } from "@tessera/core";
+import type { TesseraError } from "@tessera/core";
+import { dot } from "@tessera/core/internal";
 import fc from "fast-check";
 import { HashEncoder } from "./hash.js";
 import { joinEncoders } from "./joined-encoder.js";

@@ -1,7 +1,8 @@
 // public: CpuEngineSettings, cpuEngine
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
-import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { Deferred, Thread, ThreadPool, type ThreadTask } from "@tessera/core/internal";
 import { type EncoderModel, longestInput } from "../architectures/encoder.js";
 import { CpuDecoder } from "./cpu-decoder/session.js";
 import { EncoderWorker } from "./cpu-encoder/encoder-worker.js";

@@ -1,4 +1,5 @@
 // public: Engine
+// internal: Ragged, EncoderSession, Sampling, DecoderSession, ragged
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";

@@ -1,4 +1,3 @@
-// internal
 import type { EncoderModel } from "../architectures/encoder.js";
 import type { Precision } from "./cpu-encoder/exit-graph.js";
 

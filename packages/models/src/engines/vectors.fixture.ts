@@ -1,4 +1,4 @@
-import { dot, mulberry32 } from "@tessera/core";
+import { dot, mulberry32 } from "@tessera/core/internal";
 
 export const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));

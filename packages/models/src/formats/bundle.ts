@@ -1,9 +1,9 @@
-// internal
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import type { Checkpoint } from "./checkpoint.js";
 import { readSafetensors, type Tensor } from "./safetensors.js";

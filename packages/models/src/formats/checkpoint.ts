@@ -1,4 +1,3 @@
-// internal
 import type { Tensor } from "./safetensors.js";
 
 /** What a model's files hold, before any of it has a meaning. A format makes it; an architecture reads it. */

@@ -1,4 +1,3 @@
-// internal
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
 
 type Meta = string | number | boolean | readonly string[] | readonly number[] | { readonly u32: number };

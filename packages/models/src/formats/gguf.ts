@@ -1,6 +1,6 @@
-// internal
 import { type FileHandle, open } from "node:fs/promises";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
 import type { StoredTensor } from "./stored-rows.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import type { Matrix, Norm } from "../architectures/encoder.js";
 import type { Bundle } from "./bundle.js";

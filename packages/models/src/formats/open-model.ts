@@ -1,4 +1,4 @@
-// public: openDecoderModel
+// internal: openEncoderModel, openDecoderModel
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";

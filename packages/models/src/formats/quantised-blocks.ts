@@ -1,5 +1,3 @@
-// internal
-
 /** How many values a block holds, how many bytes it takes, and how it becomes numbers. */
 export interface BlockType {
   readonly values: number;

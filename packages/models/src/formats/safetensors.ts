@@ -1,5 +1,6 @@
-// internal
-import { messageOf, TesseraError } from "@tessera/core";
+// internal: Tensor, writeSafetensors
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 
 /** Row-major values with their shape. `F16` and `BF16` are widened to fp32 on reading. */
 export interface Tensor {

@@ -1,6 +1,6 @@
-// internal
 import { closeSync, openSync, readSync } from "node:fs";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
 
 /** Rows of numbers that lie in a file, one after another: plain data, so that any thread can read them. */

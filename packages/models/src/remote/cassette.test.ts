@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type Delta, type GenerateRequest, type LanguageModel } from "@tessera/core";
+import type { Delta, GenerateRequest, LanguageModel } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { scriptedModel } from "@tessera/testkit";
 import { openCassette } from "./cassette.js";
 

@@ -1,15 +1,8 @@
 // public: openCassette
 import { appendFile, mkdir, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
-import {
-  canonicalJson,
-  type Delta,
-  type LanguageModel,
-  type Message,
-  messageOf,
-  sha256,
-  TesseraError,
-} from "@tessera/core";
+import { type Delta, type LanguageModel, type Message, TesseraError } from "@tessera/core";
+import { canonicalJson, messageOf, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 export interface CassetteOptions {

@@ -1,5 +1,5 @@
-// internal
-import { type Json, messageOf, sleep, systemClock, TesseraError } from "@tessera/core";
+import { type Json, TesseraError } from "@tessera/core";
+import { messageOf, sleep, systemClock } from "@tessera/core/internal";
 
 /** Where an OpenAI-compatible service is, and how patiently it is asked. */
 export interface Endpoint {

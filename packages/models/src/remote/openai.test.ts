@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { complete, type Delta, type GenerateRequest } from "@tessera/core";
+import type { Delta, GenerateRequest } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { openAiEncoder, openAiModel } from "./openai.js";
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: Record<string, unknown>) => void;

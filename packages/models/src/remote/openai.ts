@@ -1,14 +1,14 @@
-// public: openAiModel
+// public: Endpoint, OpenAiModelOptions, openAiModel, OpenAiEncoderOptions, openAiEncoder
 import {
   type Capability,
   type Delta,
   type Encoder,
   type GenerateRequest,
   type LanguageModel,
-  messageOf,
   TesseraError,
   type Token,
 } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
 import { Client, type Endpoint, type Patience } from "./openai-endpoint.js";

@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 
 /** No block; and the serial of what comes before the first block. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { countOf, FakeClock } from "@tessera/testkit";
 import fc from "fast-check";
 import { DecoderScheduler, type SchedulerSettings, type SequenceEnd } from "./decoder-scheduler.js";

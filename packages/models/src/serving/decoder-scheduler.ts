@@ -1,5 +1,6 @@
-// public: DecoderScheduler
-import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
+// internal: DecoderScheduler
+import { type Clock, TesseraError } from "@tessera/core";
+import { Deferred, messageOf, systemClock } from "@tessera/core/internal";
 import { type DecoderResult, type DecoderSession, ragged, type Sampling } from "../engines/engine.js";
 import { BlockCache } from "./block-cache.js";
 import { FairQueue } from "./fair-queue.js";

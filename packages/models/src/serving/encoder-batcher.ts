@@ -1,5 +1,6 @@
-// public: EncoderBatcher
-import { type Clock, Deferred, messageOf, systemClock, TesseraError } from "@tessera/core";
+// internal: EncoderBatcher
+import { type Clock, TesseraError } from "@tessera/core";
+import { Deferred, messageOf, systemClock } from "@tessera/core/internal";
 import { type EncoderSession, type Ragged, ragged } from "../engines/engine.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";

@@ -1,4 +1,5 @@
 // public: EncoderService, openEncoderService
+// internal: encoderService
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type EncoderModel, longestInput } from "../architectures/encoder.js";

@@ -1,4 +1,3 @@
-// internal
 import type { FairShares } from "./fair-shares.js";
 
 /** Work that waits: first come, first served for one caller, by fair shares between callers. */

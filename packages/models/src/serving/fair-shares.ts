@@ -1,4 +1,3 @@
-// internal
 /** What one caller has had. */
 interface Account {
   /** The virtual time of the caller's next work. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Capability, complete, type Delta } from "@tessera/core";
+import type { Capability, Delta } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { FakeDecoder, spoken } from "./fake-decoder.fixture.js";
 import { languageModelService, type TextGeneration } from "./language-model-service.js";
 

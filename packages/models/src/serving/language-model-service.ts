@@ -1,4 +1,3 @@
-// internal
 import type { Capability, Delta, GenerateRequest, LanguageModel, MaybePromise, Token } from "@tessera/core";
 import type { DecoderSession, Sampling } from "../engines/engine.js";
 import { DecoderScheduler, type DrawnToken, type SchedulerSettings } from "./decoder-scheduler.js";

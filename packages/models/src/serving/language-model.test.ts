@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type GenerateRequest, mulberry32, TesseraError } from "@tessera/core";
+import { type GenerateRequest, TesseraError } from "@tessera/core";
+import { complete, mulberry32 } from "@tessera/core/internal";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { DecoderBatch, Engine } from "../engines/engine.js";
 import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";

@@ -1,5 +1,3 @@
-// internal
-
 /** What of a tokenizer.json's model byte-pair encoding needs. */
 export interface Merges {
   readonly vocab: Readonly<Record<string, number>>;

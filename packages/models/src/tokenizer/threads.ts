@@ -1,6 +1,7 @@
-// internal
+// internal: TokenizerThreads
 import { Worker } from "node:worker_threads";
-import { Deferred, TesseraError, Thread, ThreadPool, type ThreadTask } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { Deferred, Thread, ThreadPool, type ThreadTask } from "@tessera/core/internal";
 import { type Ragged, ragged } from "../engines/engine.js";
 
 /** What a worker is started with. */

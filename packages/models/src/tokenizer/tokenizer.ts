@@ -1,9 +1,10 @@
-// public: readTokenizer
+// internal: Tokenizer, readTokenizer
 import { readFile } from "node:fs/promises";
 import { setImmediate as pause } from "node:timers/promises";
 import { toUSVString } from "node:util";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { BytePairs } from "./byte-pairs.js";
 

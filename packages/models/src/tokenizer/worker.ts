@@ -1,6 +1,5 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs } from "@tessera/core";
+import { answerJobs } from "@tessera/core/internal";
 import { type Ragged, ragged } from "../engines/engine.js";
 import type { TokenizerJob, TokenizerSettings } from "./threads.js";
 import { parseTokenizer } from "./tokenizer.js";

@@ -1,4 +1,5 @@
-// public: listModels, findModel, kindOfModel
+// public: ListedModel, listModels, findModel
+// internal: kindOfModel
 import { readdir, stat } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,6 @@
-// public: convertToEmergent, mergeEmergent
-import { mulberry32, TesseraError } from "@tessera/core";
+// internal: convertToEmergent, mergeEmergent
+import { TesseraError } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { dequantise } from "../architectures/encoder.js";
 import { decoderModel, readDecoderGolden } from "../architectures/tessera-decoder.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";

@@ -1,9 +1,10 @@
-// public: EncodeFile, encodeFile
+// internal: EncodeFile, encodeFile
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type { Kind } from "../architectures/encoder.js";
 import { openCodeEncoder } from "../encoders/code-encoder.js";
 import type { Engine } from "../engines/engine.js";

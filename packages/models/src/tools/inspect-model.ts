@@ -1,4 +1,4 @@
-// public: DecoderInspection, inspectModel
+// internal: DecoderInspection, inspectModel
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";

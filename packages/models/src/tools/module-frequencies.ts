@@ -1,7 +1,8 @@
-// public: readSamples
+// internal: readSamples
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import { promptOf } from "../decoding/text.js";

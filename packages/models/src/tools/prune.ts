@@ -1,4 +1,4 @@
-// public: pruneDecoder
+// internal: pruneDecoder
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
 import { decoderModel, readDecoderGolden } from "../architectures/tessera-decoder.js";

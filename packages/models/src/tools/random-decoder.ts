@@ -1,6 +1,6 @@
-// internal
+// internal: decoderShapes, randomDecoder, writeRandomDecoder
 import { readFile } from "node:fs/promises";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import type { DecoderModel } from "../architectures/decoder.js";
 import { type DecoderConfig, decoderModel } from "../architectures/tessera-decoder.js";
 import type { Tensor } from "../formats/safetensors.js";

@@ -1,8 +1,8 @@
-// internal
+// internal: encoderShapes, writeRandomEncoder
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { type EncoderConfig, encoderModel } from "../architectures/tessera-encoder.js";
 import { referenceVectors } from "../engines/reference/engine.js";
 import { type Tensor, writeShards } from "../formats/safetensors.js";

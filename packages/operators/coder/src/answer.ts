@@ -1,4 +1,3 @@
-// internal
 import type { Language } from "./sandbox/sandbox.js";
 
 /** A fenced part of an answer. */

@@ -1,3 +1,4 @@
+// public: assemble
 import { operator } from "@tessera/core";
 import { z } from "zod";
 import { type CodeModule, codeModules, codeSamples, type Problem, problem, type Sample } from "./problem.js";

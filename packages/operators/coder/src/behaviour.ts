@@ -1,5 +1,5 @@
-// internal
-import { type Json, mulberry32 } from "@tessera/core";
+import type { Json } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import type { CodeModule, Problem } from "./problem.js";
 import type { Language, Outcome, Sandbox } from "./sandbox/sandbox.js";
 

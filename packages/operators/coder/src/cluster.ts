@@ -1,3 +1,4 @@
+// public: cluster
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { distance, kmeans } from "./kmeans.js";

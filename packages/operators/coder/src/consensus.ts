@@ -1,4 +1,3 @@
-// internal
 /** The share of the given places where two lists of outputs agree. Errors agree with nothing, not even with errors. */
 export const agreement = (a: readonly string[], b: readonly string[], places: readonly number[]): number =>
   places.length === 0 ? 0 : places.filter((place) => a[place] !== "!" && a[place] === b[place]).length / places.length;

@@ -1,3 +1,4 @@
+// public: debug
 import { boundOf, type LanguageModel, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeSamples, problem } from "./problem.js";

@@ -1,3 +1,4 @@
+// public: elect
 import { operator } from "@tessera/core";
 import { z } from "zod";
 import { behaviours } from "./behaviour.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Json } from "@tessera/core";
 
 export interface Example {

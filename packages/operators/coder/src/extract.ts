@@ -1,3 +1,4 @@
+// public: extract
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { type CodeModule, codeModules, codeSamples, problem, type Sample } from "./problem.js";

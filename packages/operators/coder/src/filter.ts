@@ -1,3 +1,4 @@
+// public: filter
 import { flag, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeSamples } from "./problem.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import fc from "fast-check";
 import { distance, kmeans } from "./kmeans.js";
 

@@ -1,4 +1,4 @@
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 
 /** The squared Euclidean distance. */
 export function distance(a: readonly number[], b: readonly number[]): number {

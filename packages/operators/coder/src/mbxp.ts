@@ -1,3 +1,4 @@
+// internal: MbxpProblem, readMbxp, mbxpCases, mbxpTasks, reportMbxp
 import type { Task } from "./experiment/score.js";
 import type { CaseResult, CodeCase } from "./sandbox/cases.js";
 

@@ -1,3 +1,4 @@
+// public: Problem, Sample
 import { z } from "zod";
 import { language, tests, verdict } from "./sandbox/sandbox.js";
 

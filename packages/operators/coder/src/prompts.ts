@@ -1,5 +1,5 @@
-// internal
-import { clip, fence, fenceRule, type Message } from "@tessera/core";
+import { fence, fenceRule, type Message } from "@tessera/core";
+import { clip } from "@tessera/core/internal";
 import type { CodeModule, Problem, Sample } from "./problem.js";
 import type { Language } from "./sandbox/sandbox.js";
 

@@ -1,4 +1,6 @@
-import { type Encoder, number, operator, sha256 } from "@tessera/core";
+// public: represent
+import { type Encoder, number, operator } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 import { behaviours } from "./behaviour.js";
 import { type CodeModule, codeModules, problem } from "./problem.js";

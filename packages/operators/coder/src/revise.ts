@@ -1,3 +1,4 @@
+// public: revise
 import { boundOf, type LanguageModel, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeModules, codeSamples, problem } from "./problem.js";

@@ -1,3 +1,4 @@
+// public: run
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeSamples, problem } from "./problem.js";

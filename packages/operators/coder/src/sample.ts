@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, type Context, type LanguageModel, type Message, operator } from "@tessera/core";
+// public: sample
+import { ask, boundOf, type Context, type LanguageModel, type Message, operator } from "@tessera/core";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readAnswer } from "./answer.js";
 import { codeSamples, type Problem, problem, type Sample } from "./problem.js";

@@ -1,3 +1,4 @@
+// public: select
 import { flag, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { publicArguments, signature, similarArguments } from "./behaviour.js";

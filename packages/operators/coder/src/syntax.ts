@@ -1,6 +1,6 @@
-// internal
 import { createRequire } from "node:module";
-import { messageOf, type ReadingThreads, readingThreads, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/internal";
 import type { Node, Parser } from "web-tree-sitter";
 import type { Language } from "./sandbox/sandbox.js";
 

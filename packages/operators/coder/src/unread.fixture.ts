@@ -1,5 +1,5 @@
 import { workerData } from "node:worker_threads";
-import { answerJobs, messageOf, type Reading } from "@tessera/core";
+import { answerJobs, messageOf, type Reading } from "@tessera/core/internal";
 import { translated } from "./sandbox/typescript.js";
 import { functionsOf, openParser } from "./syntax.js";
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from "@jest/globals";
 import { runOperator } from "@tessera/testkit";
 
-const core = await import("@tessera/core");
-jest.unstable_mockModule("@tessera/core", () => ({
+const core = await import("@tessera/core/internal");
+jest.unstable_mockModule("@tessera/core/internal", () => ({
   ...core,
   readingThreads: (script: URL, language: string) =>
     core.readingThreads(

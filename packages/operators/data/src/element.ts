@@ -1,5 +1,5 @@
-// internal
-import { type PortType, type PortValue, portType, schemaOf } from "@tessera/core";
+import type { PortType } from "@tessera/core";
+import { type PortValue, portType, schemaOf } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The setting that names the type of a list's elements, so that what is read from the list has a type again. */

@@ -1,3 +1,4 @@
+// public: flagAny
 import { flag, operator } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,3 +1,4 @@
+// public: hitsTexts
 import { hits, operator, text } from "@tessera/core";
 import { z } from "zod";
 

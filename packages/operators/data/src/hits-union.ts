@@ -1,4 +1,6 @@
-import { type Hit, hits, operator, unite } from "@tessera/core";
+// public: hitsUnion
+import { type Hit, hits, operator } from "@tessera/core";
+import { unite } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The members of the lists by place: every first one, then every second one, and so on. */

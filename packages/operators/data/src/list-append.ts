@@ -1,4 +1,6 @@
-import { operator, type Piece, type PortType, typed } from "@tessera/core";
+// public: listAppend
+import { operator, type PortType } from "@tessera/core";
+import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { type Element, element, listOf, of } from "./element.js";
 

@@ -1,3 +1,4 @@
+// public: listCount
 import { flag, number, operator } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,4 +1,6 @@
-import { canonicalJson, operator, type Piece, type PortType, typed } from "@tessera/core";
+// public: listDifference
+import { operator, type PortType } from "@tessera/core";
+import { canonicalJson, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { type Element, listOf, of } from "./element.js";
 

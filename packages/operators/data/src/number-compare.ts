@@ -1,3 +1,4 @@
+// public: numberCompare
 import { flag, number, operator } from "@tessera/core";
 import { z } from "zod";
 

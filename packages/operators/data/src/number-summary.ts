@@ -1,3 +1,4 @@
+// public: numberSummary
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,4 +1,3 @@
-// internal
 /** One notation for `text.template` and `text.match`: `{name}` is a place, `{name[]}` a list, `{{` and `}}` are braces. */
 export type Part = { readonly literal: string } | { readonly name: string; readonly list: boolean };
 

@@ -1,4 +1,6 @@
-import { flag, operator, type Piece, type Ports, text, typed } from "@tessera/core";
+// public: textMatch
+import { flag, operator, type Ports, text } from "@tessera/core";
+import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { namesOf, type Part, type Places, parsePattern } from "./pattern.js";
 

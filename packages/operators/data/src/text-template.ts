@@ -1,4 +1,6 @@
-import { operator, type Piece, text, typed } from "@tessera/core";
+// public: textTemplate
+import { operator, text } from "@tessera/core";
+import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { namesOf, type Places, parsePattern } from "./pattern.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { ask, type Context, type Hit, type LanguageModel, type Message, type Passage } from "@tessera/core";
 import { words } from "@tessera/text";
 import { vote } from "./votes.js";

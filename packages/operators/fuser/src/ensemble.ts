@@ -1,9 +1,8 @@
+// public: ensemble
 import {
   answer as answerPort,
-  asking,
   boundOf,
   cite,
-  clip,
   fence,
   fenceRule,
   type Hit,
@@ -15,6 +14,7 @@ import {
   TesseraError,
   text,
 } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { decodeTogether, electAnswer, sourceOf } from "./ensemble-levels.js";
 import { lambdas } from "./lambda.js";

@@ -1,18 +1,18 @@
+// public: modelFusion
 import {
   type Answer,
   answer,
   ask,
-  asking,
   boundOf,
   type Citation,
   type Context,
-  clip,
   fence,
   fenceRule,
   type LanguageModel,
   operator,
   text,
 } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 
 const config = z.strictObject({

@@ -1,4 +1,6 @@
-import { hits, operator, rank, unite } from "@tessera/core";
+// public: rrf
+import { hits, operator, rank } from "@tessera/core";
+import { unite } from "@tessera/core/internal";
 import { z } from "zod";
 
 /**

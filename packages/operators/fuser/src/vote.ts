@@ -1,3 +1,4 @@
+// public: vote
 import { answer, hits, number, operator, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { lambdas } from "./lambda.js";

@@ -1,4 +1,3 @@
-// internal
 /** The form in which two short answers are the same: without case, punctuation, articles and spacing (SQuAD's rule). */
 export const normal = (text: string): string =>
   text

@@ -1,4 +1,6 @@
-import { didYouMean, type Hit, hits, operator, rank, TesseraError, unite } from "@tessera/core";
+// public: weighted
+import { type Hit, hits, operator, rank, TesseraError } from "@tessera/core";
+import { didYouMean, unite } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** Scores of one list on a common scale. */

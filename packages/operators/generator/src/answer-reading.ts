@@ -1,4 +1,3 @@
-// internal
 import { CitationReader } from "./citations.js";
 import { RefusalReader } from "./refusal.js";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Answer, countTokens, type Hit, type LanguageModel, TesseraError } from "@tessera/core";
+import { type Answer, type Hit, type LanguageModel, TesseraError } from "@tessera/core";
+import { countTokens } from "@tessera/core/internal";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { answer } from "./answer.js";

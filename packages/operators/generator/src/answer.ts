@@ -1,17 +1,6 @@
-import {
-  answer as answerPort,
-  ask,
-  asking,
-  cite,
-  clip,
-  countTokens,
-  flag,
-  hits,
-  type LanguageModel,
-  number,
-  operator,
-  text,
-} from "@tessera/core";
+// public: answer
+import { answer as answerPort, ask, cite, flag, hits, type LanguageModel, number, operator, text } from "@tessera/core";
+import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { reading } from "./answer-reading.js";
 import { pack, roomOf } from "./pack.js";

@@ -1,5 +1,3 @@
-// internal
-
 // "[1]", "[1, 2]", "[1-3]", "[passage 2]", "[^1]", and the brackets that some models were trained on: "【1†source】"
 const marker =
   /[ \t]*[[【]\^?(?:(?:passage|source|document)s?)?[ \t]*(\d{1,4}(?:[ \t]*[-–,;][ \t]*\d{1,4})*)(?:†[^\]】\n]{0,40})?[\]】]/iy;

@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, clip, fence, fenceRule, type LanguageModel, operator, text } from "@tessera/core";
+// public: claims
+import { ask, boundOf, fence, fenceRule, type LanguageModel, operator, text } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { sentencesOf } from "./sentences.js";
 

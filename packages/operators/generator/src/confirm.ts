@@ -1,17 +1,6 @@
-import {
-  answer,
-  ask,
-  asking,
-  boundOf,
-  clip,
-  fence,
-  fenceRule,
-  flag,
-  hits,
-  type LanguageModel,
-  operator,
-  text,
-} from "@tessera/core";
+// public: confirm
+import { answer, ask, boundOf, fence, fenceRule, flag, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 
 const choices = {

@@ -1,16 +1,6 @@
-import {
-  ask,
-  asking,
-  clip,
-  countTokens,
-  fence,
-  fenceRule,
-  flag,
-  hits,
-  type LanguageModel,
-  operator,
-  text,
-} from "@tessera/core";
+// public: continuation
+import { ask, fence, fenceRule, flag, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { pack, roomOf } from "./pack.js";
 import { refusal } from "./refusal.js";

@@ -1,4 +1,3 @@
-// internal
 import { stemOf, words } from "@tessera/text";
 
 // words that say how something is asked, and not what about

@@ -1,5 +1,3 @@
-// internal
-
 /** What a reader looks at first in a piece of code. */
 export interface Declaration {
   /** The text of its comments before the code, or of its docstring, without marks and tags. */

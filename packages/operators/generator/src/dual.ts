@@ -1,15 +1,6 @@
-import {
-  answer,
-  asking,
-  boundOf,
-  clip,
-  hits,
-  type LanguageModel,
-  operator,
-  softmax,
-  TesseraError,
-  text,
-} from "@tessera/core";
+// public: dual
+import { answer, boundOf, hits, type LanguageModel, operator, TesseraError, text } from "@tessera/core";
+import { asking, clip, softmax } from "@tessera/core/internal";
 import { z } from "zod";
 import { messagesOf } from "./prompt.js";
 import { chatOf, exporting, records, splitOf, targetOf } from "./tuning.js";

@@ -1,3 +1,4 @@
+// public: extract
 import { type Answer, answer, cite, flag, hits, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { Question } from "./coverage.js";

@@ -1,3 +1,4 @@
+// public: instruct
 import { answer, hits, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { chatOf, exporting, firstOf, records, splitOf, targetOf } from "./tuning.js";

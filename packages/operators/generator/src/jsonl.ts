@@ -1,6 +1,8 @@
+// internal: writeRecords
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 
 /** Records as JSON lines: one object a line, the last one ended as well. */
 export const jsonLines = (records: readonly object[]): string =>

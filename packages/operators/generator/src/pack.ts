@@ -1,5 +1,5 @@
-// internal
-import { countTokens, fence, type Hit, type LanguageModel, type Passage } from "@tessera/core";
+import { fence, type Hit, type LanguageModel, type Passage } from "@tessera/core";
+import { countTokens } from "@tessera/core/internal";
 
 const marks = 64; // of a model's template, around the messages
 

@@ -1,3 +1,4 @@
+// public: prefer
 import { answer, hits, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { messagesOf } from "./prompt.js";

@@ -1,4 +1,3 @@
-// internal
 import { type Answer, fence, fenceRule, type Message, type Passage } from "@tessera/core";
 import { refusal } from "./refusal.js";
 

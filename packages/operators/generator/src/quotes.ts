@@ -1,4 +1,3 @@
-// internal
 import type { Passage } from "@tessera/core";
 import { type Question, type Weights, weigh } from "./coverage.js";
 import { type Declaration, declarationOf } from "./declaration.js";

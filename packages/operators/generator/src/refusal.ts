@@ -1,5 +1,3 @@
-// internal
-
 /** What a model is told to reply where the passages hold no answer. */
 export const refusal = "NO ANSWER";
 

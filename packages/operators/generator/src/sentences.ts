@@ -1,5 +1,3 @@
-// internal
-
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 // after which a full stop ends no sentence
 const abbreviation = /(?:\b(?:e\.g|i\.e|etc|cf|vs|Mr|Mrs|Ms|Dr|St|Jr|Sr|No|Fig|Eq|approx|U\.S)|\b\p{Lu})\.\s*$/u;

@@ -1,3 +1,4 @@
+// public: support
 import { operator, type Passage } from "@tessera/core";
 import { z } from "zod";
 import { Question, stemsOf, weigh } from "./coverage.js";

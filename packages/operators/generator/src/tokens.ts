@@ -1,4 +1,3 @@
-// internal
 import { type LanguageModel, TesseraError } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,5 +1,5 @@
-// internal
-import { type Answer, type Hit, type Message, type Passage, sha256 } from "@tessera/core";
+import type { Answer, Hit, Message, Passage } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 import { messagesOf } from "./prompt.js";
 import { refusal } from "./refusal.js";

@@ -1,4 +1,3 @@
-// internal
 import { flag, type Hit, hits, number, type Passage, text } from "@tessera/core";
 import { z } from "zod";
 import { Question, weigh } from "./coverage.js";

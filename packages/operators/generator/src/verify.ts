@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, clip, fence, fenceRule, type LanguageModel, operator } from "@tessera/core";
+// public: verify
+import { ask, boundOf, fence, fenceRule, type LanguageModel, operator } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { CitationReader } from "./citations.js";
 import { type Checked, evidenceFor, ports, summarise, verdicts } from "./verdict.js";

@@ -1,4 +1,3 @@
-// internal
 import { type Passage, TesseraError } from "@tessera/core";
 import type { Change } from "./codebase.js";
 

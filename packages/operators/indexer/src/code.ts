@@ -1,3 +1,4 @@
+// public: code
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { chunkCode } from "./outline.js";

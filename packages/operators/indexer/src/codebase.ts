@@ -1,7 +1,9 @@
+// public: Chunker, Change, Participant, Progress, UpdateSettings, Report, codeChunker, Codebase, Skipped
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { canonicalJson, type MaybePromise, messageOf, type Passage, TesseraError, WriterLock } from "@tessera/core";
+import { type MaybePromise, type Passage, TesseraError } from "@tessera/core";
+import { canonicalJson, messageOf, WriterLock } from "@tessera/core/internal";
 import type { z } from "zod";
 import { directorySettings } from "./directory.js";
 import type { Skipped } from "./file-text.js";

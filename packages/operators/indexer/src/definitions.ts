@@ -1,4 +1,3 @@
-// internal
 import type { Node } from "web-tree-sitter";
 import type { Rows } from "./pieces.js";
 

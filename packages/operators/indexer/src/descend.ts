@@ -1,3 +1,4 @@
+// public: descend
 import { type Encoder, type Filter, type Hit, hits, number, operator, rank, type Store, text } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,4 +1,6 @@
-import { type Folder, operator, type Passage, passages, unreadReasons } from "@tessera/core";
+// public: directory
+import { type Folder, operator, type Passage, passages } from "@tessera/core";
+import { unreadReasons } from "@tessera/core/internal";
 import { z } from "zod";
 import { documentOf, type Skipped, textOf } from "./file-text.js";
 

@@ -1,3 +1,4 @@
+// public: expand
 import { type Hit, hits, operator, type Passage, type Store } from "@tessera/core";
 import { z } from "zod";
 import { joined } from "./join.js";

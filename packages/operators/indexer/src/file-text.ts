@@ -1,5 +1,5 @@
-// internal
-import type { Passage, Unread } from "@tessera/core";
+import type { Passage } from "@tessera/core";
+import type { Unread } from "@tessera/core/internal";
 import { languageOf } from "./languages.js";
 
 /** A file or folder that is left out although nothing asked for that. */

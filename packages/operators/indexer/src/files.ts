@@ -1,8 +1,8 @@
-// internal
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { abortable, messageOf, TesseraError, type UnreadReason } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { abortable, messageOf, type UnreadReason } from "@tessera/core/internal";
 import ignore from "ignore";
 import type { Skipped } from "./file-text.js";
 

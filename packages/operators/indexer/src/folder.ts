@@ -1,6 +1,8 @@
+// public: LocalFolder
 import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Folder, type FolderListing, messageOf, TesseraError, type UnreadReason } from "@tessera/core";
+import { type Folder, TesseraError } from "@tessera/core";
+import { type FolderListing, messageOf, type UnreadReason } from "@tessera/core/internal";
 import { bytesOf, listFiles } from "./files.js";
 
 let asked = 0;

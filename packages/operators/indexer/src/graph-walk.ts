@@ -1,3 +1,4 @@
+// public: graphWalk
 import { type Hit, hits, operator, type Passage, rank, text } from "@tessera/core";
 import { z } from "zod";
 import type { KnowledgeGraph } from "./knowledge-graph.js";

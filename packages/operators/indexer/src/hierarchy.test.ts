@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { admits, type Hit, type Passage, rank, type Store } from "@tessera/core";
+import { type Hit, type Passage, rank, type Store } from "@tessera/core";
+import { admits } from "@tessera/core/internal";
 import { contextOf, hostOf, runOperator, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { descend } from "./descend.js";

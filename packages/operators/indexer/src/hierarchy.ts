@@ -1,4 +1,6 @@
-import { accessKey, operator, type Passage, passages } from "@tessera/core";
+// public: hierarchy
+import { operator, type Passage, passages } from "@tessera/core";
+import { accessKey } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The names from the top down to the node that a passage hangs from. */

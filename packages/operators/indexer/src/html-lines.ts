@@ -1,4 +1,3 @@
-// internal
 import type { DefaultTreeAdapterTypes, parse as parseHtml } from "parse5";
 import type { Heading } from "./sections.js";
 

@@ -1,3 +1,4 @@
+// public: html
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { htmlLines } from "./html-lines.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Passage } from "@tessera/core";
 
 /** Consecutive children of one passage as one, without what windows share, from the first line to the last. */

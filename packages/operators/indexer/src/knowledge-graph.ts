@@ -1,5 +1,8 @@
+// public: Triple, KnowledgeGraph
+// internal: triplesOf
 import { createHash } from "node:crypto";
-import { admits, type Filter, type Passage, type Principal, type Resource } from "@tessera/core";
+import type { Filter, Passage, Principal, Resource } from "@tessera/core";
+import { admits } from "@tessera/core/internal";
 import { words } from "@tessera/text";
 import { z } from "zod";
 

@@ -1,3 +1,4 @@
+// public: latex
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { isBlank, linesOf, passagesOf } from "./pieces.js";

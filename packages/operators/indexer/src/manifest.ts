@@ -1,9 +1,9 @@
-// internal
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { messageOf, sha256, TesseraError, unreadReasons } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf, sha256, unreadReasons } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** Raised when an index written before can no longer be read. */

@@ -1,3 +1,4 @@
+// public: markdown
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { linesOf, passagesOf } from "./pieces.js";

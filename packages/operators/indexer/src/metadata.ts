@@ -1,3 +1,4 @@
+// public: metadata
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { languageOf } from "./languages.js";

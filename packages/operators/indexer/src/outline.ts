@@ -1,4 +1,6 @@
-import { estimateTokens, type Passage } from "@tessera/core";
+// internal: chunkCode
+import type { Passage } from "@tessera/core";
+import { estimateTokens } from "@tessera/core/internal";
 import type { Definition } from "./definitions.js";
 import { languageOf } from "./languages.js";
 import { hasWords, isBlank, linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";

@@ -1,3 +1,4 @@
+// public: parentScore
 import { type Hit, hits, operator, type Passage, rank } from "@tessera/core";
 import { z } from "zod";
 

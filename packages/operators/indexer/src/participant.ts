@@ -1,3 +1,4 @@
+// internal: storeFolder, storeParticipant
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Embedding, Encoder, MaybePromise, Passage, Store } from "@tessera/core";

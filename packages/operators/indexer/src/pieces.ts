@@ -1,5 +1,5 @@
-// internal
-import { type Passage, sha256 } from "@tessera/core";
+import type { Passage } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 
 /** A run of whole lines of a document that becomes one passage. Rows count from 0 and include both ends. */
 export interface Piece {

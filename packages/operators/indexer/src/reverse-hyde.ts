@@ -1,8 +1,7 @@
+// public: reverseHyde
 import {
   ask,
-  asking,
   boundOf,
-  clip,
   fence,
   fenceRule,
   type LanguageModel,
@@ -11,6 +10,7 @@ import {
   passage,
   passages,
 } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 
 const numbered = /^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+/;

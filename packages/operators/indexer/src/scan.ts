@@ -1,4 +1,3 @@
-// internal
 import { createHash } from "node:crypto";
 import type { Passage } from "@tessera/core";
 import { Changes } from "./changes.js";

@@ -1,5 +1,4 @@
-// internal
-import { estimateTokens } from "@tessera/core";
+import { estimateTokens } from "@tessera/core/internal";
 import { hasWords, isBlank, type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
 
 export interface Heading {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Hit, type Passage, type Principal, permits, rank, type Store } from "@tessera/core";
+import { type Hit, type Passage, type Principal, rank, type Store } from "@tessera/core";
+import { permits } from "@tessera/core/internal";
 import { contextOf, hostOf, runOperator, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { expand } from "./expand.js";

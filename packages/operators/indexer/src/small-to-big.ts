@@ -1,3 +1,4 @@
+// public: smallToBig
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { chunkWindows } from "./window.js";

@@ -1,6 +1,5 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs, messageOf, type Reading } from "@tessera/core";
+import { answerJobs, messageOf, type Reading } from "@tessera/core/internal";
 import { type Definition, definitionsIn } from "./definitions.js";
 import { openParser } from "./syntax.js";
 

@@ -10,8 +10,8 @@ jest.unstable_mockModule("web-tree-sitter", async () => {
   });
   return { ...whole, Parser };
 });
-const core = await import("@tessera/core");
-jest.unstable_mockModule("@tessera/core", () => ({
+const core = await import("@tessera/core/internal");
+jest.unstable_mockModule("@tessera/core/internal", () => ({
   ...core,
   readingThreads: (_: URL, language: string, limitMs: number) =>
     core.readingThreads(new URL("./unread.fixture.js", import.meta.url), language, limitMs),

@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, clip, fence, fenceRule, type LanguageModel, operator, passage } from "@tessera/core";
+// public: triples
+import { ask, boundOf, fence, fenceRule, type LanguageModel, operator, passage } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { type Triple, triplesKey, triplesOf } from "./knowledge-graph.js";
 

@@ -1,5 +1,5 @@
 import { workerData } from "node:worker_threads";
-import { answerJobs, type Reading } from "@tessera/core";
+import { answerJobs, type Reading } from "@tessera/core/internal";
 import { type Definition, definitionsIn } from "./definitions.js";
 import { openParser } from "./syntax.js";
 

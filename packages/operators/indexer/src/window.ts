@@ -1,4 +1,7 @@
-import { operator, type Passage, passages, sha256 } from "@tessera/core";
+// public: window
+// internal: chunkWindows
+import { operator, type Passage, passages } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 // each splits a text without losing a character; a letter of a script without spaces is a word of its own

@@ -1,3 +1,5 @@
+// public: write
+// internal: embed
 import {
   type Embedding,
   type Encoder,

@@ -1,4 +1,3 @@
-// internal
 import { type Database, TesseraError } from "@tessera/core";
 
 const name = /^[\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*){0,5}$/u;

@@ -1,4 +1,3 @@
-// internal
 import { readCypher } from "./cypher.js";
 import { readJson } from "./lines.js";
 

@@ -1,4 +1,3 @@
-// internal
 /** What of a reading Cypher query can be checked against a schema. */
 export interface CypherUse {
   readonly labels: Set<string>;

@@ -1,16 +1,6 @@
-import {
-  ask,
-  asking,
-  boundOf,
-  type Encoder,
-  type LanguageModel,
-  number,
-  operator,
-  type Piece,
-  type Ports,
-  text,
-  typed,
-} from "@tessera/core";
+// public: hyde
+import { ask, boundOf, type Encoder, type LanguageModel, number, operator, type Ports, text } from "@tessera/core";
+import { asking, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { about } from "./question.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { normalQuery } from "@tessera/core";
+import { normalQuery } from "@tessera/core/internal";
 import fc from "fast-check";
 import { readJson, readList, readOne } from "./lines.js";
 

@@ -1,5 +1,4 @@
-// internal
-import { normalQuery } from "@tessera/core";
+import { normalQuery } from "@tessera/core/internal";
 
 const bullet = /^\s*(?:[-*•–]|\(?#?\d{1,3}[.):]|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+/i;
 const longest = 1000;

@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, type LanguageModel, normalQuery, operator, text } from "@tessera/core";
+// public: multiQuery
+import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { asking, normalQuery } from "@tessera/core/internal";
 import { z } from "zod";
 import { readList } from "./lines.js";
 import { about } from "./question.js";

@@ -1,5 +1,5 @@
-// internal
-import { clip, fence, fenceRule, type Message } from "@tessera/core";
+import { fence, fenceRule, type Message } from "@tessera/core";
+import { clip } from "@tessera/core/internal";
 
 /** A prompt about a question, which is quoted, and about further quoted texts, of which empty ones are left out. */
 export const about = (

@@ -1,4 +1,3 @@
-// internal
 import type { Database } from "@tessera/core";
 import { readJson } from "./lines.js";
 import { sqlFunctions } from "./sql-functions.js";

@@ -1,4 +1,3 @@
-// internal
 // written by packages/operators/query/functions.mjs from the catalogues of the databases
 import type { Database } from "@tessera/core";
 

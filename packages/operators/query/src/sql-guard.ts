@@ -1,4 +1,3 @@
-// internal
 import type { Database } from "@tessera/core";
 import { sqlFunctions } from "./sql-functions.js";
 import { type SqlToken, sqlTokens } from "./sql-tokens.js";

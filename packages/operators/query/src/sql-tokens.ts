@@ -1,4 +1,3 @@
-// internal
 import type { Database } from "@tessera/core";
 
 export interface SqlToken {

@@ -1,4 +1,3 @@
-// internal
 import { createRequire } from "node:module";
 import { type Json, TesseraError } from "@tessera/core";
 

@@ -1,6 +1,5 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs } from "@tessera/core";
+import { answerJobs } from "@tessera/core/internal";
 import { driver, type Row, type SqliteJob } from "./sqlite-driver.js";
 
 // The thread of a SqliteDatabase.

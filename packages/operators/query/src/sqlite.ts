@@ -1,7 +1,9 @@
+// public: SqliteSettings, SqliteDatabase
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { type Database, type Json, messageOf, TesseraError, Thread, ThreadQueue } from "@tessera/core";
+import { type Database, type Json, TesseraError } from "@tessera/core";
+import { messageOf, Thread, ThreadQueue } from "@tessera/core/internal";
 import { driver, type Row, type SqliteJob } from "./sqlite-driver.js";
 
 export interface SqliteSettings {

@@ -1,4 +1,6 @@
-import { ask, asking, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+// public: stepBack
+import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
 import { about } from "./question.js";

@@ -1,4 +1,7 @@
-import { ask, asking, boundOf, flag, type LanguageModel, operator, text } from "@tessera/core";
+// public: subQuery
+// internal: referencesIn
+import { ask, boundOf, flag, type LanguageModel, operator, text } from "@tessera/core";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readList } from "./lines.js";
 import { about } from "./question.js";

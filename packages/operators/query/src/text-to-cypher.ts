@@ -1,9 +1,7 @@
+// public: textToCypher
 import {
   ask,
-  asking,
   boundOf,
-  clip,
-  didYouMean,
   fence,
   fenceRule,
   flag,
@@ -12,6 +10,7 @@ import {
   operator,
   text,
 } from "@tessera/core";
+import { asking, clip, didYouMean } from "@tessera/core/internal";
 import { z } from "zod";
 import { admittedBy } from "./admitted.js";
 import { readCypher } from "./cypher.js";

@@ -1,8 +1,7 @@
+// public: textToSql
 import {
   ask,
-  asking,
   boundOf,
-  clip,
   type Database,
   fence,
   fenceRule,
@@ -11,11 +10,10 @@ import {
   hits,
   type Json,
   type LanguageModel,
-  messageOf,
   operator,
-  sha256,
   text,
 } from "@tessera/core";
+import { asking, clip, messageOf, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 import { admittedBy } from "./admitted.js";
 import { readStatement } from "./sql-answer.js";

@@ -1,3 +1,4 @@
+// internal: guards
 import type { Database } from "@tessera/core";
 import { readCypher } from "./cypher.js";
 import { refusal } from "./sql-guard.js";

@@ -1,4 +1,6 @@
-import { asking, boundOf, clip, fence, hits, type LanguageModel, operator, text } from "@tessera/core";
+// public: compress
+import { boundOf, fence, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { shorter, withText } from "./shorten.js";
 import { demandScores, mostInformative, score, unitsOf } from "./surprisal.js";

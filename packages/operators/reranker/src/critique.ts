@@ -1,4 +1,6 @@
-import { asking, boundOf, hits, type LanguageModel, operator, text } from "@tessera/core";
+// public: critique
+import { boundOf, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readings, verdictOn } from "./verdict.js";
 

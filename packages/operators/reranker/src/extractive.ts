@@ -1,3 +1,4 @@
+// public: extractive
 import { type Hit, hits, operator, text } from "@tessera/core";
 import { words } from "@tessera/text";
 import { z } from "zod";

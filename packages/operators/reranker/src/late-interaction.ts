@@ -1,4 +1,6 @@
-import { dot, type Encoder, hits, operator, rank, text } from "@tessera/core";
+// public: lateInteraction
+import { type Encoder, hits, operator, rank, text } from "@tessera/core";
+import { dot } from "@tessera/core/internal";
 import { words } from "@tessera/text";
 import { z } from "zod";
 import { sentencesOf } from "./sentences.js";

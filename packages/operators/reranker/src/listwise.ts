@@ -1,5 +1,5 @@
-// internal
-import { ask, type Context, clip, fence, fenceRule, type Hit, type LanguageModel } from "@tessera/core";
+import { ask, type Context, fence, fenceRule, type Hit, type LanguageModel } from "@tessera/core";
+import { clip } from "@tessera/core/internal";
 
 export interface ListwiseSettings {
   /** How many passages one prompt holds, and by how many the window moves forward. */

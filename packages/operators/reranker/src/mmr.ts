@@ -1,16 +1,6 @@
-import {
-  dot,
-  type Encoder,
-  type Hit,
-  hits,
-  number,
-  operator,
-  type Piece,
-  type Ports,
-  rank,
-  text,
-  typed,
-} from "@tessera/core";
+// public: mmr
+import { type Encoder, type Hit, hits, number, operator, type Ports, rank, text } from "@tessera/core";
+import { dot, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 
 const unit = (vector: readonly number[]): Float64Array => {

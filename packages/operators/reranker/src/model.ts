@@ -1,4 +1,6 @@
-import { asking, boundOf, type Context, type Hit, hits, type LanguageModel, operator, text } from "@tessera/core";
+// public: modelRerank
+import { boundOf, type Context, type Hit, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { listwise, windows } from "./listwise.js";
 import { ordered } from "./order.js";

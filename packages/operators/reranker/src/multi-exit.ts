@@ -1,4 +1,6 @@
-import { dot, type Encoder, hits, operator, rank, text } from "@tessera/core";
+// public: multiExit
+import { type Encoder, hits, operator, rank, text } from "@tessera/core";
+import { dot } from "@tessera/core/internal";
 import { z } from "zod";
 
 /**

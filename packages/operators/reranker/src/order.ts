@@ -1,4 +1,3 @@
-// internal
 import type { Hit } from "@tessera/core";
 
 /** Notes the order that hits have already, with their new scores. */

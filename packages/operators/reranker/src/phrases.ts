@@ -1,4 +1,3 @@
-// internal
 import { words } from "@tessera/text";
 
 /** English words that say how a sentence hangs together, and little of what it is about. */

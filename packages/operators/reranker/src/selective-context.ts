@@ -1,4 +1,6 @@
-import { asking, boundOf, clip, hits, type LanguageModel, operator } from "@tessera/core";
+// public: selectiveContext
+import { boundOf, hits, type LanguageModel, operator } from "@tessera/core";
+import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { shorter, withText } from "./shorten.js";
 import { demandScores, score, unitsOf } from "./surprisal.js";

@@ -1,4 +1,3 @@
-// internal
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 
 /** Sentences, and lines, with their white space: joined they are the text. */

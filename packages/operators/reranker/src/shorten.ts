@@ -1,4 +1,3 @@
-// internal
 import type { Hit } from "@tessera/core";
 
 /** A hit with another text: the passage's id, place and provenance stay. */

@@ -1,4 +1,3 @@
-// internal
 import { type Context, type LanguageModel, TesseraError, type Token } from "@tessera/core";
 
 /** @throws TesseraError MISSING_CAPABILITY where the model cannot give the log-probabilities of a given text. */

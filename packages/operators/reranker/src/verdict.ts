@@ -1,5 +1,5 @@
-// internal
-import { ask, type Context, clip, fence, fenceRule, type LanguageModel, type Passage, type Token } from "@tessera/core";
+import { ask, type Context, fence, fenceRule, type LanguageModel, type Passage, type Token } from "@tessera/core";
+import { clip } from "@tessera/core/internal";
 
 /** P(yes) from the likeliest first tokens, as p(yes) / (p(yes) + p(no)); `undefined` where they name neither. */
 function chanceOf(token: Token | undefined): number | undefined {

@@ -1,3 +1,4 @@
+// public: adaptive
 import { type Filter, filter, type Hit, hits, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";

@@ -1,3 +1,4 @@
+// public: dense
 import { filter, hits, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Filter } from "@tessera/core";
 
 /** What meets both filters, where there are two. */

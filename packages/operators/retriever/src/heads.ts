@@ -1,3 +1,4 @@
+// internal: headOf
 import { type Encoder, TesseraError } from "@tessera/core";
 
 /**

@@ -1,4 +1,6 @@
-import { type Filter, filter, type Hit, hits, operator, rank, type Store, text, unite } from "@tessera/core";
+// public: hybrid
+import { type Filter, filter, type Hit, hits, operator, rank, type Store, text } from "@tessera/core";
+import { unite } from "@tessera/core/internal";
 import { z } from "zod";
 import { both } from "./filters.js";
 import { openDense } from "./spaces.js";

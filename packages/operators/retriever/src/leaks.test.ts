@@ -1,7 +1,8 @@
 import { PGlite } from "@electric-sql/pglite";
 import { vector as pgvector } from "@electric-sql/pglite-pgvector";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { flow, type Hit, type Passage, type Principal, type Store, uniform } from "@tessera/core";
+import { flow, type Hit, type Passage, type Principal, type Store } from "@tessera/core";
+import { uniform } from "@tessera/core/internal";
 import { compile, memoryRecords } from "@tessera/graph";
 import type { SqlDatabase } from "@tessera/stores";
 import { Bm25Store, ExactStore, HnswStore, PostgresStore } from "@tessera/stores";

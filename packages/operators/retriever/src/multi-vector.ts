@@ -1,4 +1,6 @@
-import { filter, hits, operator, rank, text, unite } from "@tessera/core";
+// public: multiVector
+import { filter, hits, operator, rank, text } from "@tessera/core";
+import { unite } from "@tessera/core/internal";
 import { z } from "zod";
 import { both } from "./filters.js";
 import { openDense } from "./spaces.js";

@@ -1,4 +1,3 @@
-// internal
 import { type Embedding, type Encoder, type Host, type Store, TesseraError } from "@tessera/core";
 
 /** Turns a query into a vector, and searches a store of vectors. */

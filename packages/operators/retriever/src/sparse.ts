@@ -1,3 +1,4 @@
+// public: sparse
 import { filter, hits, operator, type Store, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";

@@ -1,3 +1,4 @@
+// public: beam
 import { flag, number, operator, TesseraError, text } from "@tessera/core";
 import { z } from "zod";
 import { stateOf } from "./state.js";

@@ -1,4 +1,3 @@
-// internal
 import { z } from "zod";
 
 /** The names of routes: at least one, none of them empty. */

@@ -1,4 +1,6 @@
-import { flag, normalQuery, number, operator, text } from "@tessera/core";
+// public: frontier
+import { flag, number, operator, text } from "@tessera/core";
+import { normalQuery } from "@tessera/core/internal";
 import { z } from "zod";
 import { stateOf, unvisited } from "./state.js";
 

@@ -1,4 +1,6 @@
-import { type Encoder, number, operator, type Piece, softmax, text, typed } from "@tessera/core";
+// public: hybrid
+import { type Encoder, number, operator, text } from "@tessera/core";
+import { type Piece, softmax, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { choiceOf, routesOf } from "./choices.js";
 import { embedIntents, intentSettings, routeScores, similarity } from "./intents.js";

@@ -1,5 +1,5 @@
-// internal
-import { dot, type Encoder, mean } from "@tessera/core";
+import type { Encoder } from "@tessera/core";
+import { dot, mean } from "@tessera/core/internal";
 import { z } from "zod";
 import { routesOf } from "./choices.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { words } from "@tessera/text";
 
 /** Equation 19 with erratum E8: score(F) = |K_F ∩ K_query| / |K_query|, and 0 where the query has no keyword. */

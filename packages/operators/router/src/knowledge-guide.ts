@@ -1,3 +1,4 @@
+// public: knowledgeGuide
 import { flag, operator, text } from "@tessera/core";
 import { words } from "@tessera/text";
 import { z } from "zod";

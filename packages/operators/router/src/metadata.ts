@@ -1,4 +1,6 @@
-import { number, operator, type Piece, text, typed } from "@tessera/core";
+// public: metadata
+import { number, operator, text } from "@tessera/core";
+import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { choiceOf, routesOf } from "./choices.js";
 import { highest, keywordScores, keywordSet, keywordsOf } from "./keywords.js";

@@ -1,8 +1,7 @@
+// public: modelJudge
 import {
   ask,
-  asking,
   boundOf,
-  clip,
   fence,
   fenceRule,
   type Hit,
@@ -10,10 +9,9 @@ import {
   type LanguageModel,
   number,
   operator,
-  type Piece,
   text,
-  typed,
 } from "@tessera/core";
+import { asking, clip, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { choiceOf } from "./choices.js";
 import { readVerdict } from "./verdict.js";

@@ -1,3 +1,4 @@
+// public: plan
 import { flag, operator, TesseraError, text } from "@tessera/core";
 import { z } from "zod";
 import { stateOf } from "./state.js";

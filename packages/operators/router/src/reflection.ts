@@ -1,3 +1,4 @@
+// public: reflection
 import { flag, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it, jest } from "@jest/globals";
-import { type Encoder, flow, is, softmax } from "@tessera/core";
+import { type Encoder, flow, is } from "@tessera/core";
+import { softmax } from "@tessera/core/internal";
 import { hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";
 import { embedIntents, routeScores, similarity } from "./intents.js";

@@ -1,5 +1,5 @@
-// internal
-import { normalQuery, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { normalQuery } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The state of a search on its port: JSON that only the scheduler itself reads. */

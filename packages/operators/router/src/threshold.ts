@@ -1,4 +1,6 @@
-import { type Hit, hits, number, operator, type Piece, type Ports, typed } from "@tessera/core";
+// public: threshold
+import { type Hit, hits, number, operator, type Ports } from "@tessera/core";
+import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { choiceOf } from "./choices.js";
 

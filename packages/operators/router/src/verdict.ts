@@ -1,5 +1,5 @@
-// internal
-import type { Completion, Token } from "@tessera/core";
+import type { Token } from "@tessera/core";
+import type { Completion } from "@tessera/core/internal";
 
 const plain = (text: string): string => text.toLowerCase().replace(/\s+/g, " ").trim();
 

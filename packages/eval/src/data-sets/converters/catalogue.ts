@@ -1,3 +1,4 @@
+// internal: converters
 import type { Converter } from "../converter.js";
 import { chunkingPassages } from "./chunking.js";
 import { clincIntents } from "./clinc.js";

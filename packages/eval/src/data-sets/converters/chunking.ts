@@ -1,4 +1,3 @@
-// internal
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";

@@ -1,4 +1,3 @@
-// internal
 import { join } from "node:path";
 import { z } from "zod";
 import { type Converter, readPublishedJson, shaped } from "../converter.js";

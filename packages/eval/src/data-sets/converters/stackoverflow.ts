@@ -1,4 +1,3 @@
-// internal
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { type Converter, readPublished } from "../converter.js";

@@ -1,4 +1,3 @@
-// internal
 import { z } from "zod";
 import { type Converter, idsOf, ofJson, shaped } from "../converter.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { z } from "zod";
 import { type Converter, ofJson, shaped } from "../converter.js";
 

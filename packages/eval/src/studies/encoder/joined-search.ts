@@ -1,5 +1,5 @@
-// internal
-import { dot, type Embedding, mean } from "@tessera/core";
+import type { Embedding } from "@tessera/core";
+import { dot, mean } from "@tessera/core/internal";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
 import { Bm25Store } from "@tessera/stores";
 import type { CodePair } from "./search.js";

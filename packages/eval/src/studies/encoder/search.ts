@@ -1,7 +1,7 @@
-// internal
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { type Embedding, mean, messageOf, type Passage, TesseraError } from "@tessera/core";
+import { type Embedding, type Passage, TesseraError } from "@tessera/core";
+import { mean, messageOf } from "@tessera/core/internal";
 import type { CodeEncoder } from "@tessera/models";
 import { Bm25Store } from "@tessera/stores";
 import { bootstrap, type Interval, pairedBootstrap } from "../../measures/statistics.js";

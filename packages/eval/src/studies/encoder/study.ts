@@ -1,3 +1,4 @@
+// internal: evaluateEncoder
 import { writeFile } from "node:fs/promises";
 import { type CodeEncoder, type CpuEngineSettings, cpuEngine, findModel, openCodeEncoder } from "@tessera/models";
 import { type Interval, showInterval } from "../../measures/statistics.js";

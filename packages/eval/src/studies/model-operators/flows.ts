@@ -1,3 +1,4 @@
+// internal: modelFlows
 import type { FlowDocument } from "@tessera/core";
 
 // Each operator that our language model runs, and what stands in its place without a model, as flows that can be measured

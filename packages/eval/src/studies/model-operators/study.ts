@@ -1,8 +1,11 @@
+// internal: ModelOperatorStudy, evaluateLanguageModel
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { didYouMean, type FlowDocument, type LanguageModel, sha256, TesseraError } from "@tessera/core";
+import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { didYouMean, sha256 } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
-import { operators, ResourceHost } from "@tessera/tessera";
+import { operators } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { type DataSet, type Question, readDataSet, revisionOf } from "../../data-sets/data-set.js";
 import { showInterval } from "../../measures/statistics.js";
 import type { Output } from "../../reports/output.js";

@@ -1,3 +1,4 @@
+// internal: tasks
 import type { FlowDocument, Hit, Passage } from "@tessera/core";
 import type { DataSet, Question } from "../../data-sets/data-set.js";
 import { bootstrap, type Interval, type PairedInterval, pairedBootstrap } from "../../measures/statistics.js";

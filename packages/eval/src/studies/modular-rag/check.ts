@@ -1,3 +1,4 @@
+// internal: measureRows
 import { type LanguageModel, TesseraError } from "@tessera/core";
 import { bootstrap, type Interval, showInterval } from "../../measures/statistics.js";
 import type { Output, Style } from "../../reports/output.js";

@@ -1,9 +1,8 @@
-// internal
-
 import { flows as catalogue } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { SqliteDatabase } from "@tessera/query";
-import { operators, ResourceHost } from "@tessera/tessera";
+import { operators } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { containsAnswer } from "../../measures/answers.js";
 import type { RowCheck } from "./check.js";
 import { decisions, geography } from "./geography.js";

@@ -1,4 +1,3 @@
-// internal
 /** An invented country, for questions that a model answers by SQL. */
 export const geography = `
 CREATE TABLE region (name TEXT PRIMARY KEY, area INTEGER NOT NULL);

@@ -1,4 +1,5 @@
-import { guards } from "@tessera/query";
+// internal: evaluateGuards
+import { guards } from "@tessera/query/internal";
 import type { Output } from "../../reports/output.js";
 
 /**

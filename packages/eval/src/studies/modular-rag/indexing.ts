@@ -1,8 +1,8 @@
-// internal
 import type { Hit, Passage } from "@tessera/core";
-import { chunkWindows, descend, expand, hierarchy, KnowledgeGraph, smallToBig, triplesOf } from "@tessera/indexer";
+import { descend, expand, hierarchy, KnowledgeGraph, smallToBig } from "@tessera/indexer";
+import { chunkWindows, triplesOf } from "@tessera/indexer/internal";
 import { Bm25Store } from "@tessera/stores";
-import { ResourceHost } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { words } from "@tessera/text";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { readChunking, type SpanQuestions } from "../../data-sets/converters/chunking.js";

@@ -1,8 +1,8 @@
-// internal
 import type { LanguageModel } from "@tessera/core";
-import { referencesIn, SqliteDatabase, textToCypher, textToSql } from "@tessera/query";
+import { SqliteDatabase, textToCypher, textToSql } from "@tessera/query";
+import { referencesIn } from "@tessera/query/internal";
 import { plan } from "@tessera/router";
-import { ResourceHost } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { readText2Cypher } from "../../data-sets/converters/text2cypher.js";
 import { studyContext } from "../study.js";

@@ -1,8 +1,7 @@
-// internal
 import type { Hit, LanguageModel, Passage } from "@tessera/core";
 import { support, verify } from "@tessera/generator";
 import { compress, critique, extractive } from "@tessera/reranker";
-import { ResourceHost } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { type HallucinationPair, readHaluEval } from "../../data-sets/converters/halueval.js";
 import { containsAnswer } from "../../measures/answers.js";

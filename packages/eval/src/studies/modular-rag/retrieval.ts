@@ -1,9 +1,11 @@
-// internal
-import { type FlowDocument, type Hit, mean } from "@tessera/core";
+import type { FlowDocument, Hit } from "@tessera/core";
+import { mean } from "@tessera/core/internal";
 import { flows } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { Bm25Store, tfIdf } from "@tessera/stores";
-import { operators, ResourceHost } from "@tessera/tessera";
+import { Bm25Store } from "@tessera/stores";
+import { tfIdf } from "@tessera/stores/internal";
+import { operators } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { converters } from "../../data-sets/converters/catalogue.js";
 import { type DataSet, revisionOf } from "../../data-sets/data-set.js";
 import { rankingMeasures } from "../../measures/measures.js";

@@ -1,8 +1,6 @@
-// internal
-
 import { HashEncoder } from "@tessera/models";
 import { hybrid } from "@tessera/router";
-import { ResourceHost } from "@tessera/tessera";
+import { ResourceHost } from "@tessera/tessera/internal";
 import { words } from "@tessera/text";
 import { readClinc } from "../../data-sets/converters/clinc.js";
 import { hashRouters, routeIntents } from "../clinc.js";

@@ -1,3 +1,4 @@
+// internal: rowChecks
 import type { RowCheck } from "./check.js";
 import { flows } from "./flows.js";
 import { indexing } from "./indexing.js";

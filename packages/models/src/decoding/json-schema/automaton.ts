@@ -1,4 +1,3 @@
-// internal
 import { type Property, propertyLeast, type Shape } from "./schema.js";
 
 /** What is to be written next, a byte at a time, or what stands for it. Of each there is one: terms are compared by identity. */

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { complete, type GenerateRequest, type Json, mulberry32 } from "@tessera/core";
+import type { GenerateRequest, Json } from "@tessera/core";
+import { complete, mulberry32 } from "@tessera/core/internal";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import type { Matrix } from "../../architectures/encoder.js";

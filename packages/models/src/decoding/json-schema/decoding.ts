@@ -1,4 +1,3 @@
-// internal
 import { type Json, TesseraError } from "@tessera/core";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import { Automaton, type State } from "./automaton.js";

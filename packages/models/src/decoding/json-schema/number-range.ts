@@ -1,5 +1,3 @@
-// internal
-
 /** Numbers as they may be written: no exponent, at most 15 digits, so that each has a double of its own. */
 export interface Range {
   /** Bytes that a beginning still needs until it may end: 0 if it may end, infinite if it never may. */

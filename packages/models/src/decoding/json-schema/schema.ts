@@ -1,4 +1,3 @@
-// internal
 import { type Json, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { decimalRange, type Range } from "./number-range.js";

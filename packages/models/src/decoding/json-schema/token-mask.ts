@@ -1,4 +1,3 @@
-// internal
 import { setImmediate as pause } from "node:timers/promises";
 import type { Tokenizer } from "../../tokenizer/tokenizer.js";
 import type { Automaton, Frame, State } from "./automaton.js";

@@ -1,4 +1,3 @@
-// internal
 import type { DecoderBatch, DecoderResult, ModuleCounts } from "../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";

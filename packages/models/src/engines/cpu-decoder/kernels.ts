@@ -1,4 +1,3 @@
-// internal
 import {
   assemble,
   type Code,

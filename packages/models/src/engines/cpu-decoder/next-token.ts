@@ -1,4 +1,3 @@
-// internal
 import type { Sampling } from "../engine.js";
 import type { Kernels } from "./kernels.js";
 

@@ -1,4 +1,4 @@
-// internal
+// internal: Precision
 
 import type { DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";

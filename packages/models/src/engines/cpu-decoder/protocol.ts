@@ -1,5 +1,3 @@
-// internal
-
 import type { DecoderModel } from "../../architectures/decoder.js";
 import type { CacheSize, DecoderBatch, DecoderResult } from "../engine.js";
 import type { PackedModel, Precision } from "./packed.js";

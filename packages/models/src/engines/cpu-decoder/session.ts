@@ -1,6 +1,6 @@
-// internal
 import { Worker } from "node:worker_threads";
-import { onAbort, TesseraError, Thread } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { onAbort, Thread } from "@tessera/core/internal";
 import type { DecoderModel } from "../../architectures/decoder.js";
 import { checkDecoderBatch } from "../decoder-batch.js";
 import {

@@ -1,4 +1,3 @@
-// internal
 // WebAssembly as bytes: the few instructions that the kernels need, written as expressions. Opcodes are those of the core
 // specification 2.0 with 128-bit vectors.
 

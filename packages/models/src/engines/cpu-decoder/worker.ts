@@ -1,6 +1,5 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs } from "@tessera/core";
+import { answerJobs } from "@tessera/core/internal";
 import { DecoderThread, StoppedError } from "./forward.js";
 import { plan } from "./packed.js";
 import type { Answer, Job, ThreadSettings } from "./protocol.js";

@@ -1,4 +1,3 @@
-// internal
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { gateCells, type WorkerSettings } from "../protocol.js";

@@ -1,4 +1,4 @@
-// internal
+// internal: encoderGraph
 import { TesseraError } from "@tessera/core";
 import type { EncoderModel } from "../../architectures/encoder.js";
 import { exitGraph, type Precision } from "./exit-graph.js";

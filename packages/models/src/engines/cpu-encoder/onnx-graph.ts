@@ -1,4 +1,3 @@
-// internal
 // ONNX models as bytes: the few messages of onnx.proto that a graph with inline weights needs.
 
 /** Appends the fields of one protobuf message. */

@@ -1,6 +1,6 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs, messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { answerJobs, messageOf } from "@tessera/core/internal";
 import type { InferenceSession } from "onnxruntime-node";
 import { unit } from "../../architectures/encoder.js";
 import { gateCells, type Job, type WorkerSettings } from "../protocol.js";

@@ -1,5 +1,6 @@
 // public: EngineKind, EngineChoice, chooseEngine
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { cpuEngine } from "../cpu.js";
 import type { Engine } from "../engine.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";

@@ -1,4 +1,4 @@
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import type { DecoderModel, Routing } from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";
 import type { Sampling } from "../engine.js";

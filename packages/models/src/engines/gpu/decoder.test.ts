@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { halfDriver, isLong, needs, softwareDriver, withoutDriver, withoutHalf } from "@tessera/testkit";
 import type { DecoderModel } from "../../architectures/decoder.js";
 import { decoderModel, readDecoderGolden } from "../../architectures/tessera-decoder.js";

@@ -1,5 +1,3 @@
-// internal
-
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
 import type { CacheSize, DecoderBatch, DecoderResult } from "../engine.js";

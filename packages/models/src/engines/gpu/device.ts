@@ -1,5 +1,5 @@
-// internal
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import type {} from "webgpu";
 import type { Kernel } from "./kernels/kernel.js";
 import { fits, type MatrixUnits, unitsWorkgroupBytes } from "./kernels/matmul-units.js";

@@ -1,4 +1,3 @@
-// internal
 import { type EncoderModel, longestInput, type Norm } from "../../architectures/encoder.js";
 import type { Ragged } from "../engine.js";
 import type { Commands, Device } from "./device.js";

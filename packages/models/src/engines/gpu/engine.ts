@@ -1,7 +1,9 @@
 // public: gpuEngine
+// internal: GpuEngine
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Deferred, type DeferredSettings, type ErrorCode, TesseraError } from "@tessera/core";
+import { type ErrorCode, TesseraError } from "@tessera/core";
+import { Deferred, type DeferredSettings } from "@tessera/core/internal";
 import { type EncoderModel, longestInput } from "../../architectures/encoder.js";
 import { checkDecoderBatch } from "../decoder-batch.js";
 import {

@@ -1,4 +1,4 @@
-// internal
+// internal: launchWith
 import type { ForkOptions } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

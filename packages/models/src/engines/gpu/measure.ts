@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import type { Device } from "./device.js";
 import { matmul } from "./kernels/matmul.js";

@@ -1,4 +1,3 @@
-// internal
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir, release } from "node:os";

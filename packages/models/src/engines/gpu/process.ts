@@ -1,5 +1,5 @@
-// internal
-import { messageOf, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 import { DeviceDecoder } from "./decoder.js";
 import { type Device, openDevice } from "./device.js";
 import { DeviceEncoder } from "./encoder.js";

@@ -1,5 +1,3 @@
-// internal
-
 import type { DecoderModel } from "../../architectures/decoder.js";
 import type { EncoderModel } from "../../architectures/encoder.js";
 import type { CacheSize, DecoderBatch, DecoderResult, Ragged } from "../engine.js";

@@ -1,4 +1,3 @@
-// internal
 import type { DecoderModel } from "../../architectures/decoder.js";
 import { mostAlternatives } from "../decoder-batch.js";
 import type { Device } from "./device.js";

@@ -1,5 +1,5 @@
-// internal
-import { messageOf, mulberry32 } from "@tessera/core";
+// internal: selfTest
+import { messageOf, mulberry32 } from "@tessera/core/internal";
 import type { EncoderModel, Matrix } from "../../architectures/encoder.js";
 import { randomDecoder } from "../../tools/random-decoder.js";
 import { type Engine, ragged, type Sampling } from "../engine.js";

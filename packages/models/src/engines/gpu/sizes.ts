@@ -1,4 +1,3 @@
-// internal
 import type { Groups } from "./device.js";
 import type { DispatchShape } from "./kernels/compact.js";
 

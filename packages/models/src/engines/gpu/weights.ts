@@ -1,4 +1,3 @@
-// internal
 import { dequantise, type Matrix } from "../../architectures/encoder.js";
 import type { Device } from "./device.js";
 

@@ -1,4 +1,4 @@
-// internal
+// internal: readSequence, likeliest
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
 

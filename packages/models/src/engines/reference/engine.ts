@@ -1,4 +1,5 @@
 // public: referenceEngine
+// internal: referenceVectors
 import {
   type Block,
   dequantise,

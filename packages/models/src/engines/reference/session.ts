@@ -1,4 +1,3 @@
-// internal
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../../architectures/decoder.js";
 import { drawToken } from "../../decoding/draw.js";

@@ -1,3 +1,4 @@
+// internal: arms, Arm
 import { type Context, type Encoder, type LanguageModel, type Message, TesseraError } from "@tessera/core";
 import { assembled } from "../assemble.js";
 import { behaviours } from "../behaviour.js";

@@ -2,7 +2,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { contextOf, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import fc from "fast-check";
 import { quickjs } from "../sandbox/quickjs.js";

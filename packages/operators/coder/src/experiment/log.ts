@@ -1,3 +1,4 @@
+// internal: writeLog, readLog, writeLines, readLines
 import { readFile, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, constants } from "node:zlib";

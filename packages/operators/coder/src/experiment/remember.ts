@@ -1,3 +1,4 @@
+// internal: remembering
 import { createHash } from "node:crypto";
 import type { Sandbox } from "../sandbox/sandbox.js";
 

@@ -1,4 +1,5 @@
-import { mean } from "@tessera/core";
+// internal: grouped, ArmReport, Side, Comparison, budgetOf, bestRound, reportArms, compareArms
+import { mean } from "@tessera/core/internal";
 import { entry } from "./log.js";
 import { type Figures, figuresOf, type ScoredSample } from "./score.js";
 import { type Interval, pairedBootstrap } from "./statistics.js";

@@ -1,3 +1,4 @@
+// internal: runExperiment
 import type { Context } from "@tessera/core";
 import { modulesOf } from "../extract.js";
 import type { CodeModule } from "../problem.js";

@@ -1,3 +1,4 @@
+// internal: task, Task, LoggedSample, ScoredSample, scoreSamples
 import type { Json } from "@tessera/core";
 import { z } from "zod";
 import { publicArguments, signature, similarArguments } from "../behaviour.js";

@@ -1,4 +1,5 @@
-import { mean, mulberry32, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { mean, mulberry32 } from "@tessera/core/internal";
 
 /**
  * The probability that one of k samples drawn without replacement from n, of which c are right, is right:

@@ -1,3 +1,4 @@
+// public: bwrap
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";

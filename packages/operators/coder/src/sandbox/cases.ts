@@ -1,3 +1,5 @@
+// public: DriverName
+// internal: CaseResult, checkCases, driverOf
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { bwrap } from "./bwrap.js";

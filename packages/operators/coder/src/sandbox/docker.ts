@@ -1,3 +1,4 @@
+// public: docker
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";

@@ -1,3 +1,5 @@
+// public: Limits, Driver
+// internal: Runnable, defaultLimits
 import { TesseraError } from "@tessera/core";
 
 /** What a driver can run. TypeScript is turned into JavaScript before it reaches a driver. */

@@ -1,4 +1,3 @@
-// internal
 import { readFileSync } from "node:fs";
 
 // the folder stands beside src and dist, and is shipped with the package

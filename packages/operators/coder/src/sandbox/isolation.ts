@@ -1,5 +1,3 @@
-// internal
-
 /**
  * What bubblewrap shows a program: the system's libraries and nothing that can be written to. Writable files would be
  * memory that no limit counts, and under /proc/sys the host's own settings, which are the program's to change where the

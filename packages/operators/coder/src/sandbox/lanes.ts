@@ -1,4 +1,3 @@
-// internal
 /** Runs work with at most `count` at once; what waits is served in order. */
 export function lanes(count: number): <T>(work: () => Promise<T>) => Promise<T> {
   let free = count;

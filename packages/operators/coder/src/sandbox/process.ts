@@ -1,8 +1,8 @@
-// internal
 import { type StdioOptions, spawn } from "node:child_process";
 import { openSync, readdirSync, readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { systemClock, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { systemClock } from "@tessera/core/internal";
 import { admit, type Driver, type Execution, type Limits, type Program } from "./driver.js";
 
 export interface Command {

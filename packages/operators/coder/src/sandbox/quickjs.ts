@@ -1,6 +1,8 @@
+// public: quickjs
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { messageOf, TesseraError, Thread, ThreadQueue } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf, Thread, ThreadQueue } from "@tessera/core/internal";
 import { admit, type Driver, defaultLimits, type Execution, type Limits, type Program } from "./driver.js";
 
 /** How long after its limit a run may still answer before its thread is ended: native loops see interrupts late. */

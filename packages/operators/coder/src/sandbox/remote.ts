@@ -1,4 +1,6 @@
-import { abortAfter, TesseraError } from "@tessera/core";
+// public: remote
+import { TesseraError } from "@tessera/core";
+import { abortAfter } from "@tessera/core/internal";
 import { z } from "zod";
 import { admit, type Driver, type Execution, type Limits, type Program, type Runnable } from "./driver.js";
 import { lanes } from "./lanes.js";

@@ -1,3 +1,4 @@
+// public: Language, Sandbox, openSandbox
 import { randomUUID } from "node:crypto";
 import { type Json, type Resource, TesseraError } from "@tessera/core";
 import { z } from "zod";

@@ -1,6 +1,5 @@
-// internal
 import { workerData } from "node:worker_threads";
-import { answerJobs, type Reading } from "@tessera/core";
+import { answerJobs, type Reading } from "@tessera/core/internal";
 import { type Translation, translated } from "./typescript.js";
 
 // One thread that turns programs into JavaScript that a script can hold.

@@ -1,5 +1,5 @@
-// internal
-import { messageOf, type ReadingThreads, readingThreads, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/internal";
 import { transform } from "sucrase";
 import { limitMs } from "../syntax.js";
 

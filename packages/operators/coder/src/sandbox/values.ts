@@ -1,4 +1,3 @@
-// internal
 import { type Json, TesseraError } from "@tessera/core";
 
 // floating point results that differ by rounding alone are equal

@@ -1,3 +1,4 @@
+// public: adaptQuery
 import { type Encoder, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { adapt, adapter } from "./adapter.js";

@@ -1,4 +1,5 @@
-import { softmax, TesseraError } from "@tessera/core";
+import { TesseraError } from "@tessera/core";
+import { softmax } from "@tessera/core/internal";
 import { z } from "zod";
 
 /**

@@ -1,3 +1,4 @@
+// public: recall
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { openDense } from "../spaces.js";

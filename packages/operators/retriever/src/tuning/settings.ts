@@ -1,4 +1,3 @@
-// internal
 import type { Encoder } from "@tessera/core";
 import { z } from "zod";
 

@@ -1,4 +1,6 @@
-import { type Encoder, number, operator, softmax } from "@tessera/core";
+// public: superviseByModel
+import { type Encoder, number, operator } from "@tessera/core";
+import { softmax } from "@tessera/core/internal";
 import { z } from "zod";
 import { adapter, trainAdapter } from "./adapter.js";
 import { encodeOnce, training } from "./settings.js";

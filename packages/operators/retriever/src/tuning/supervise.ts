@@ -1,3 +1,4 @@
+// public: supervise
 import { type Encoder, number, operator } from "@tessera/core";
 import { z } from "zod";
 import { adapter, trainAdapter } from "./adapter.js";

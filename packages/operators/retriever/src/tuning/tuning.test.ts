@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { type Hit, type Passage, softmax } from "@tessera/core";
+import type { Hit, Passage } from "@tessera/core";
+import { softmax } from "@tessera/core/internal";
 import { ExactStore } from "@tessera/stores";
 import { contextOf, hostOf, runOperator, scriptedEncoder, testOperator } from "@tessera/testkit";
 import fc from "fast-check";

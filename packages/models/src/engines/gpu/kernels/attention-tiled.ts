@@ -1,4 +1,3 @@
-// internal
 import { counts, type Kernel, kernel, type Numbers } from "./kernel.js";
 
 /** Queries, keys and columns of values that a workgroup of 8 × 8 threads handles at a time, 4 × 4 each. */

@@ -1,4 +1,3 @@
-// internal
 import { limitOf, placeOf, type StickShape } from "./attention-tiled.js";
 import { counts, type Kernel, kernel, type Numbers, rowThreads } from "./kernel.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { type Count, counts, type Kernel, kernel, rowThreads, workgroupScan, workgroupSum } from "./kernel.js";
 
 /**

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { mulberry32 } from "@tessera/core";
+import { mulberry32 } from "@tessera/core/internal";
 import { halfDriver, needs, softwareDriver, withoutDriver, withoutHalf, withoutUnits } from "@tessera/testkit";
 import fc from "fast-check";
 import type { DeviceInfo } from "../device.js";

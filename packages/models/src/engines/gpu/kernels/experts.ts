@@ -1,4 +1,3 @@
-// internal
 import { counts, groupedRows, type Kernel, kernel, type Numbers, rowThreads, workgroupScan } from "./kernel.js";
 
 /**

@@ -1,4 +1,3 @@
-// internal
 /** A compute program: WGSL with one entry point `main`; its buffers are bound in the order of `kernel`'s declarations. */
 export interface Kernel {
   readonly name: string;

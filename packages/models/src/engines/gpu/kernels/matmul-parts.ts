@@ -1,4 +1,3 @@
-// internal
 import { counts, type Numbers } from "./kernel.js";
 import type { Activation, MatmulShape } from "./matmul.js";
 

@@ -1,4 +1,3 @@
-// internal
 import { groupedRows, kernel } from "./kernel.js";
 import type { Matmul, MatmulShape } from "./matmul.js";
 import { columnsAtOnce, matmulParts } from "./matmul-parts.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Count, Kernel, Numbers } from "./kernel.js";
 import { fewRowsMatmul } from "./matmul-few.js";
 import { plainMatmul } from "./matmul-plain.js";

@@ -1,4 +1,3 @@
-// internal
 import type { Norm } from "../../../architectures/encoder.js";
 import { type Count, counts, type Kernel, kernel, type Numbers, rowThreads, workgroupSum } from "./kernel.js";
 

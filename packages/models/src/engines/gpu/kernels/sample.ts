@@ -1,4 +1,3 @@
-// internal
 import { counts, type Kernel, kernel, type Numbers } from "./kernel.js";
 
 const threads = 128;
