@@ -88,8 +88,11 @@ describe("createTessera", () => {
     const bad = flow("bad", { name: "text" }, (f, input) => ({
       greeting: f.node("greet", greet({ resource: "word" }), input).greeting,
     }));
+    const again = flow("again", { name: "text" }, (f, input) => ({
+      greeting: f.node("greet", greet(), input).greeting,
+    }));
     const tessera = createTessera({
-      flows: { hello, again: hello, bad },
+      flows: { hello, again, bad },
       operators: [greet],
       resources: {
         words: {
@@ -113,5 +116,31 @@ describe("createTessera", () => {
     const before = opened;
     await expect(tessera.start()).rejects.toMatchObject({ findings: [{ code: "UNKNOWN_RESOURCE" }] });
     expect(opened).toBe(before + 1);
+  });
+
+  it("refuses flows whose key is not the name of their document, all at once, and a reload with one", async () => {
+    const { document } = hello;
+    const mismatch = (key: string) => ({
+      code: "BAD_ARGUMENT",
+      path: key,
+      message: expect.stringContaining('"hello"'),
+    });
+    const flows = { hello, again: hello, other: document };
+    expect(() => createTessera({ flows, operators: [greet] })).toThrow(
+      expect.objectContaining({
+        code: "INVALID_FLOW",
+        findings: [mismatch("again"), mismatch("other")].map((one) => expect.objectContaining(one)),
+      }),
+    );
+    const resources = { words: { words: words([], "hello") } };
+    const tessera = createTessera({ flows: { hello } as Record<string, typeof hello>, operators: [greet], resources });
+    await expect(tessera.reload({ flows: { hi: hello } })).rejects.toMatchObject({ findings: [mismatch("hi")] });
+    expect((await tessera.run("hello", { name: "you" })).output).toEqual({ greeting: "hello you" });
+    await tessera.close();
+  });
+
+  it("leaves what is no document at all to the check of documents", async () => {
+    const tessera = createTessera({ flows: { broken: { nodes: 3 } as never, nothing: null as never } });
+    await expect(tessera.start()).rejects.toMatchObject({ code: "INVALID_FLOW" });
   });
 });

@@ -16,7 +16,7 @@ import {
 } from "@tessera/graph";
 import { type LaunchedRun, type LaunchOptions, outerContext, unpack } from "@tessera/graph/internal";
 import { operators as all } from "./catalogue.js";
-import { type AnyFlow, FlowSet, type Predecessor } from "./flow-set.js";
+import { type AnyFlow, assertNames, FlowSet, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
@@ -26,7 +26,7 @@ type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown
 type Flows = Readonly<Record<string, AnyFlow>>;
 
 export interface TesseraOptions<F extends Flows> {
-  /** By the names under which they are run; composed in code or read from JSON. */
+  /** The flows by name, composed in code or read from JSON. A key is the name of its flow's document. */
   readonly flows: F;
   /** What flows may name: `{ store: { docs: () => openStore() }, model: { … }, encoder: { … } }`. */
   readonly resources?: Resources;
@@ -74,7 +74,9 @@ export class Tessera<F extends Flows> {
   #draining = false;
   #closing: Promise<readonly InterruptedRun[]> | undefined;
 
+  /** @throws TesseraError INVALID_FLOW where the key of a flow is not the name of its document. */
   constructor(private readonly options: TesseraOptions<F>) {
+    assertNames(options.flows);
     this.#host = new ResourceHost(options.resources ?? {});
     this.#records = options.records && new PendingRecords(options.records);
   }
@@ -141,6 +143,7 @@ export class Tessera<F extends Flows> {
     const result = this.#changes.then(async () => {
       const before = await this.#ready("reload");
       const { resources = {}, without = {}, flows = before.given } = change;
+      assertNames(flows);
       const host = before.host.replacing(resources, without);
       const replaced = new Set([...pathsOf(resources), ...pathsWithout(without)]);
       let next: FlowSet;
@@ -332,9 +335,9 @@ export class Tessera<F extends Flows> {
         hint: `take the handle of that flow: flow("${record.flow}")`,
       });
     return this.#begin(record.flow, { ...options, id: as }, (flowSet, options) => {
-      const flows = [...flowSet.flows.values()].filter(({ document }) => document.name === record.flow);
-      const same = flows.find(({ hash }) => hash === record.hash);
-      const flow = (asItIsNow ? flows[0] : same) ?? (record.document.document ? undefined : flows[0]);
+      const now = flowSet.flows.get(record.flow);
+      const isSame = now?.hash === record.hash;
+      const flow = asItIsNow || isSame || !record.document.document ? now : undefined;
       if (flow) return start(flow, options);
       return this.#compileKept(record, flowSet.host).then((flow) => start(flow, options));
     });
@@ -428,5 +431,9 @@ export class Tessera<F extends Flows> {
   }
 }
 
-/** Makes the one object that a service holds: flows, and the resources they name. Nothing is opened before it starts. */
+/**
+ * Makes the one object that a service holds: its flows, and the resources that they name. Nothing is opened before it
+ * starts.
+ * @throws TesseraError INVALID_FLOW where the key of a flow is not the name of its document.
+ */
 export const createTessera = <const F extends Flows>(options: TesseraOptions<F>): Tessera<F> => new Tessera(options);

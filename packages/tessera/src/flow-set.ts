@@ -23,6 +23,31 @@ class FlowHost implements Host {
   }
 }
 
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** The document of a flow. What is no flow is returned as it is: the check of documents says what is wrong with it. */
+const documentOf = (flow: AnyFlow): FlowDocument => (isObject(flow) && "document" in flow ? flow.document : flow);
+
+/**
+ * Refuses flows whose key is not the name of their document: runs, records and events would know one flow by two names.
+ * @throws TesseraError INVALID_FLOW with a finding for each of them
+ */
+export function assertNames(flows: Readonly<Record<string, AnyFlow>>): void {
+  const findings: TesseraError[] = [];
+  for (const [key, flow] of Object.entries(flows)) {
+    const document: unknown = documentOf(flow);
+    const name = isObject(document) && "name" in document ? document.name : undefined;
+    if (typeof name !== "string" || name === key) continue;
+    findings.push(
+      new TesseraError("BAD_ARGUMENT", `the flow given as "${key}" has the name "${name}" in its document`, {
+        path: key,
+        hint: `give it as "${name}", or name the document "${key}"`,
+      }),
+    );
+  }
+  if (findings.length > 0) throw new TesseraError("INVALID_FLOW", findingLines(findings), { findings });
+}
+
 interface Entry {
   readonly given: AnyFlow;
   readonly flow: CompiledFlow;
@@ -76,7 +101,7 @@ export class FlowSet {
       }
       try {
         const own = new FlowHost(host);
-        const compiled = await compile("document" in flow ? flow.document : flow, { ...options, host: own });
+        const compiled = await compile(documentOf(flow), { ...options, host: own });
         entries.set(name, { given: flow, flow: compiled, host: own });
       } catch (error) {
         if (!TesseraError.is(error)) throw error;
