@@ -15,8 +15,11 @@ export interface Budget {
 export interface StepCharge {
   readonly path: string;
   readonly attempt: number;
-  /** "late": what came on top, reported after the attempt had settled and while the run lived. */
-  readonly how: "finished" | "failed" | "abandoned" | "late";
+  /**
+   * "refused": it ended by itself, and the budget refused something to a run inside it, so that it has no result to keep;
+   * "late": what came on top, reported after the attempt had settled and while the run lived.
+   */
+  readonly how: "finished" | "refused" | "failed" | "abandoned" | "late";
   readonly spent: Readonly<Amounts>;
 }
 
@@ -66,7 +69,8 @@ export class Ledger {
   closed = false;
   readonly spent: { -readonly [measure in keyof Spent]: number };
   private readonly held: Limited = { calls: 0, tokens: 0, layers: 0 };
-  private readonly isLimited: boolean;
+  /** Whether a budget can refuse something. */
+  readonly isLimited: boolean;
 
   constructor(
     private readonly settings: LedgerSettings,
@@ -257,7 +261,7 @@ export class Reservation {
   }
 
   /** Ends the reservation of an attempt that ended by itself. */
-  close(how: "finished" | "failed"): void {
+  close(how: "finished" | "refused" | "failed"): void {
     this.settle(how, this.started ? this.due : nothing());
   }
 

@@ -8,6 +8,7 @@ import type { Feed, OutputGates } from "./gates.js";
 import type { Journal } from "./journal.js";
 import { Ledger, type LedgerSettings } from "./ledger.js";
 import type { Observation } from "./observer.js";
+import { isInside } from "./outer.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
 
@@ -77,6 +78,8 @@ export class Run implements Owner {
   readonly validate: boolean;
   readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
+  /** Whether a run that an operator of it starts after an `await` must be found to be inside its step. */
+  readonly follows: boolean;
   private readonly audience: Audience | undefined;
   private warned: Set<string> | undefined;
   private name: string | undefined;
@@ -107,6 +110,7 @@ export class Run implements Owner {
     this.validate = settings.validate;
     this.within = settings.within;
     this.feed = settings.gates?.feed;
+    this.follows = this.ledger.isLimited || this.journal !== undefined || isInside();
   }
 
   /** Whether the budget has refused a step: what begins now may do without its result. */

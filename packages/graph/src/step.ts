@@ -4,7 +4,7 @@ import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
-import { enter, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
+import { enter, inside, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Activation, OperatorProgram, Row, Start } from "./program.js";
 import { randomOf } from "./random.js";
 import { freezeInput, isOfFrozen } from "./records/freeze.js";
@@ -56,6 +56,10 @@ class Step implements Context, ReservingStep, OuterStep {
 
   get operator(): string {
     return this.program.name;
+  }
+
+  get works(): boolean {
+    return !this.done && !this.scope.over;
   }
 
   get [stepOf](): OuterStep {
@@ -179,14 +183,19 @@ class Step implements Context, ReservingStep, OuterStep {
   private call(): unknown {
     if (this.held) this.held.started = true;
     this.run.instant = undefined;
-    const { within } = this.run;
     const before = enter(this);
     try {
-      if (within) return within(this.path, () => this.program.work(this.input, this));
-      return this.program.work(this.input, this);
+      if (this.run.follows || this.program.bound !== undefined) return inside(this, () => this.observed());
+      return this.observed();
     } finally {
       leave(before);
     }
+  }
+
+  private observed(): unknown {
+    const { within } = this.run;
+    if (within) return within(this.path, () => this.program.work(this.input, this));
+    return this.program.work(this.input, this);
   }
 
   /** Finds the result, or works and commits it before the step counts as finished. */
@@ -218,7 +227,12 @@ class Step implements Context, ReservingStep, OuterStep {
     const provisional = this.run.refusing;
     const working = this.call();
     const promised = isThenable(working);
-    const given = await working;
+    let given: unknown;
+    try {
+      given = await working;
+    } catch (thrown) {
+      return this.fail(thrown); // at once: it has ended before another that fails in the same turn of the event loop
+    }
     if (this.scope.over) return;
     const output = this.take(given);
     if (!output) return;
@@ -254,7 +268,7 @@ class Step implements Context, ReservingStep, OuterStep {
     if (this.scope.over || this.done) return;
     const output = this.take(given);
     if (!output) return;
-    this.settle("finished");
+    this.settle(this.held?.refused ? "refused" : "finished");
     const { run } = this;
     if (run.events) this.tellEnd(output, from);
     if (this.held?.refused) this.owner.refused(this.key, output);
@@ -286,7 +300,7 @@ class Step implements Context, ReservingStep, OuterStep {
     });
   }
 
-  private settle(how: "finished" | "failed"): void {
+  private settle(how: "finished" | "refused" | "failed"): void {
     this.done = true;
     this.held?.close(how);
     this.own?.end();
