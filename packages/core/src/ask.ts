@@ -80,14 +80,19 @@ export async function ask(
   if (reader) pass(reader.end());
   const { prompt, completion } = said.usage ?? {
     prompt: request.messages.reduce((sum, { content }) => sum + countTokens(content, model), 0),
-    completion: countTokens(said.text, model),
+    completion: countTokens((said.thoughts ?? []).join("\n") + said.text, model),
   };
   context.spend({ calls: 1, tokens: prompt + completion });
   context.answered?.({ prompt, completion, finish: said.finish });
   const { answer, thoughts, kept } = splitThoughts(said.text);
   return answer === said.text
     ? said
-    : { ...said, text: answer, tokens: tokensOf(said.text, said.tokens, kept), thoughts };
+    : {
+        ...said,
+        text: answer,
+        tokens: tokensOf(said.text, said.tokens, kept),
+        thoughts: [...(said.thoughts ?? []), ...thoughts],
+      };
 }
 
 /** The text itself, or its beginning and a mark that it was cut. */

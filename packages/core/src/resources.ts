@@ -130,6 +130,8 @@ export interface Delta {
   readonly text: string;
   /** The tokens of `text` with their natural-log probabilities, where they were asked for. */
   readonly tokens?: readonly Token[];
+  /** What the model thinks before it answers, where the service parts it from the answer; it is not part of `text`. */
+  readonly thoughts?: string;
   /** On the last delta. */
   readonly finish?: "stop" | "length";
   /** On the last delta, in tokens. */
@@ -235,7 +237,7 @@ export interface Completion {
   readonly finish: "stop" | "length";
   /** Undefined where the model does not report it. */
   readonly usage: { readonly prompt: number; readonly completion: number } | undefined;
-  /** What a reasoning model thought before it answered, where `ask` parted it from the text. */
+  /** What a reasoning model thought before it answered, where the service or `ask` parted it from the text. */
   readonly thoughts?: readonly string[];
 }
 
@@ -250,12 +252,14 @@ export async function complete(
   const tokens: Token[] = [];
   let finish: Completion["finish"] = "stop";
   let usage: Completion["usage"];
+  let thoughts = "";
   for await (const delta of model.generate(request, signal)) {
     text += delta.text;
     hear?.(delta.text);
+    thoughts += delta.thoughts ?? "";
     if (delta.tokens) tokens.push(...delta.tokens);
     finish = delta.finish ?? finish;
     usage = delta.usage ?? usage;
   }
-  return { text, tokens, finish, usage };
+  return { text, tokens, finish, usage, ...(thoughts.trim() !== "" && { thoughts: [thoughts.trim()] }) };
 }

@@ -31,6 +31,7 @@ const record = z.object({
   answer: z.object({
     text: z.string(),
     tokens: z.array(token).optional(),
+    thoughts: z.string().optional(),
     finish: z.enum(["stop", "length"]).optional(),
     usage: usage.optional(),
   }),
@@ -198,9 +199,10 @@ export async function openCassette(path: string, { model }: CassetteOptions = {}
   };
 }
 
-const joined = (answer: Answer, { text, tokens, finish, usage }: Delta): Answer => ({
+const joined = (answer: Answer, { text, tokens, thoughts, finish, usage }: Delta): Answer => ({
   text: answer.text + text,
   ...((answer.tokens || tokens) && { tokens: [...(answer.tokens ?? []), ...(tokens ?? [])] }),
+  ...((answer.thoughts || thoughts) && { thoughts: (answer.thoughts ?? "") + (thoughts ?? "") }),
   ...((finish ?? answer.finish) && { finish: finish ?? answer.finish }),
   ...((usage ?? answer.usage) && { usage: (usage ?? answer.usage)! }),
 });

@@ -1,5 +1,6 @@
 import { type Json, TesseraError } from "@tessera/core";
 import { messageOf, sleep, systemClock } from "@tessera/core/internal";
+import { type Adaptation, adaptationFor, adapted, type Refusal } from "./refusals.js";
 
 /** Where an OpenAI-compatible service is, and how patiently it is asked. */
 export interface Endpoint {
@@ -33,20 +34,36 @@ function retryAfter(response: Response): number | undefined {
   return Number.isFinite(wait) ? wait : undefined;
 }
 
-/** The message in an error's body, whatever its shape; at most 500 characters. */
-async function reasonOf(response: Response): Promise<string> {
+/** What a refused request was refused for, whatever the shape of the body; the message has at most 500 characters. */
+async function refusalOf(response: Response): Promise<Refusal> {
   const text = (await response.text().catch(() => "")).trim();
-  let message = text;
+  const { message = text, field } = readRefusal(text);
+  return { message: message.slice(0, 500) || response.statusText, field };
+}
+
+const record = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+const asText = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+/** OpenAI: `error.message` and `error.param`; FastAPI: `detail`, a text or a list of `{loc, msg}`; others `message`. */
+function readRefusal(text: string): Partial<Refusal> {
+  let body: Record<string, unknown> | undefined;
   try {
-    const body = JSON.parse(text) as { error?: { message?: unknown } | string; message?: unknown; detail?: unknown };
-    const found = typeof body.error === "object" ? body.error.message : (body.error ?? body.message ?? body.detail);
-    if (typeof found === "string") message = found;
+    body = record(JSON.parse(text));
   } catch {} // a page or a plain text
-  return message.slice(0, 500) || response.statusText;
+  if (!body) return {};
+  const error = record(body.error);
+  const detail = Array.isArray(body.detail) ? record(body.detail[0]) : undefined;
+  const place = Array.isArray(detail?.loc)
+    ? detail.loc.filter((part) => typeof part === "string").join(".")
+    : undefined;
+  const message =
+    asText(error?.message) ?? asText(body.error) ?? asText(body.message) ?? asText(detail?.msg) ?? asText(body.detail);
+  return { ...(message !== undefined && { message }), field: asText(error?.param) ?? place };
 }
 
 const hints: Record<number, string> = {
-  400: "the service refuses a field: check the capabilities and parameters",
+  400: "the service refuses a field or a value: see `parameters`, `omit` and `capabilities` of the model",
   401: "check the API key",
   403: "check the API key and what it may do",
   404: "check baseUrl, which ends in /v1 on most services, and the model's name",
@@ -80,9 +97,24 @@ export class Patience {
   }
 }
 
+/** How one attempt of a request ended. */
+type Tried =
+  | { readonly response: Response }
+  | {
+      readonly failure: TesseraError;
+      /** Whether the same request may be answered later. */
+      readonly passing: boolean;
+      /** How long the service says to wait, in milliseconds. */
+      readonly wait?: number | undefined;
+      /** Where the service refused the request for its fields. */
+      readonly refusal?: Refusal;
+    };
+
 /** Asks an endpoint; what was refused for now is asked again, until the answer begins. */
 export class Client {
   private readonly closing = new AbortController();
+  /** What the service refused before, learnt once for every later request. */
+  private readonly learnt: Adaptation[] = [];
 
   constructor(readonly endpoint: Endpoint) {
     if (!/^https?:\/\//.test(endpoint.baseUrl) || !URL.canParse(endpoint.baseUrl))
@@ -103,44 +135,70 @@ export class Client {
   }
 
   /**
-   * Posts a request and returns the answer whose body has not been read.
+   * Posts a request and returns the answer whose body has not been read. Where the service refuses a field that it does
+   * not take, the request is sent again without it, and so is every later one (`adaptationFor`).
    * @throws TesseraError MODEL_FAILED; what the signal was aborted with.
    */
-  async post(path: string, body: object, patience: Patience): Promise<Response> {
-    const { parameters, retries = 3, backoffMs = 500 } = this.endpoint;
-    const headers = { "content-type": "application/json", ...(await this.headers()) };
+  async post(path: string, body: Readonly<Record<string, unknown>>, patience: Patience): Promise<Response> {
+    const { retries = 3, backoffMs = 500 } = this.endpoint;
     for (let attempt = 0; ; attempt++) {
-      let failure: TesseraError;
-      let wait: number | undefined;
-      try {
-        const response = await fetch(this.url(path), {
-          method: "POST",
-          headers,
-          body: JSON.stringify({ ...body, ...parameters }),
-          signal: patience.signal,
-        });
-        patience.heard();
-        if (response.ok) return response;
-        const { status } = response;
-        wait = retryAfter(response);
-        failure = new TesseraError("MODEL_FAILED", `the model answered ${status}: ${await reasonOf(response)}`, {
-          path: this.endpoint.model,
-          hint: hints[status],
-        });
-        if (!passing.has(status) && status < 500) throw failure;
-      } catch (cause) {
-        patience.signal.throwIfAborted();
-        if (TesseraError.is(cause)) throw cause;
-        failure = this.unreachable(cause);
+      const sent = adapted(body, this.learnt);
+      const tried = await this.try(path, sent, patience);
+      if ("response" in tried) return tried.response;
+      if (tried.refusal && this.learn(sent, tried.refusal)) {
+        attempt--;
+        continue;
       }
-      if (attempt >= retries) throw failure;
+      if (!tried.passing || attempt >= retries) throw tried.failure;
       const longest = Math.min(longestWait, backoffMs * 2 ** attempt);
+      const { wait = longest * (0.5 + Math.random() / 2) } = tried;
       patience.end();
-      await sleep(wait === undefined ? longest * (0.5 + Math.random() / 2) : Math.min(longestWait, Math.max(0, wait)), {
+      await sleep(Math.min(longestWait, Math.max(0, wait)), { signal: patience.signal });
+      patience.heard();
+    }
+  }
+
+  private async try(path: string, body: object, patience: Patience): Promise<Tried> {
+    try {
+      const response = await fetch(this.url(path), {
+        method: "POST",
+        headers: { "content-type": "application/json", ...(await this.headers()) },
+        body: JSON.stringify({ ...body, ...this.endpoint.parameters }),
         signal: patience.signal,
       });
       patience.heard();
+      if (response.ok) return { response };
+      const { status } = response;
+      const wait = retryAfter(response);
+      const refusal = await refusalOf(response);
+      const failure = new TesseraError("MODEL_FAILED", `the model answered ${status}: ${refusal.message}`, {
+        path: this.endpoint.model,
+        hint: hints[status],
+      });
+      return {
+        failure,
+        wait,
+        passing: passing.has(status) || status >= 500,
+        ...((status === 400 || status === 422) && { refusal }),
+      };
+    } catch (cause) {
+      patience.signal.throwIfAborted();
+      if (TesseraError.is(cause)) throw cause;
+      return { failure: this.unreachable(cause), passing: true };
     }
+  }
+
+  /** Whether the request may be sent again, changed by what its refusal says. */
+  private learn(sent: Readonly<Record<string, unknown>>, refusal: Refusal): boolean {
+    const { parameters = {} } = this.endpoint;
+    const ours = Object.fromEntries(Object.entries(sent).filter(([field]) => !Object.hasOwn(parameters, field)));
+    const adaptation = adaptationFor(ours, refusal);
+    if (!adaptation) return false;
+    const { leftOut, renamed } = adaptation;
+    if (this.learnt.some((one) => one.leftOut === renamed)) return false; // it takes neither of the two
+    // another request may have learnt it in the meantime
+    if (!this.learnt.some((one) => one.leftOut === leftOut)) this.learnt.push(adaptation);
+    return true;
   }
 
   /** Whether there is a service that answers, whatever it says of its models. @throws TesseraError MODEL_FAILED */

@@ -272,6 +272,124 @@ describe("openAiModel", () => {
       await expect(complete(model(), { ...request, ...more })).rejects.toMatchObject({ code: "MISSING_CAPABILITY" });
   });
 
+  const refuses =
+    (field: string, body: unknown, code = 400): Answer =>
+    (request, response, sent) =>
+      (field in sent ? status(code, body) : hello)(request, response, sent);
+  const unsupported = (field: string, advice: string) => ({
+    error: { message: `Unsupported parameter: '${field}' ${advice}`, param: field, code: "unsupported_parameter" },
+  });
+
+  it.each([
+    ["OpenAI", "max_tokens", unsupported("max_tokens", "is not supported. Use 'max_completion_tokens' instead."), 400],
+    ["a message alone", "max_tokens", { error: "please use max_completion_tokens" }, 400],
+    [
+      "FastAPI",
+      "max_tokens",
+      { detail: [{ loc: ["body", "max_tokens"], msg: "Extra inputs are not permitted" }] },
+      422,
+    ],
+    [
+      "a value that is not supported",
+      "temperature",
+      { error: { message: "'temperature' does not support 0 with this model. Only the default (1) is supported." } },
+      400,
+    ],
+    ["an older service", "stream_options", { message: "Unrecognized request argument supplied: stream_options" }, 400],
+    ["stop", "stop", unsupported("stop", "is not supported with this model."), 400],
+  ])("learns once what a service does not take, and sends it no more: %s", async (_, field, body, code) => {
+    answers = [refuses(field, body, code)];
+    const learning = model();
+    const whole = { ...request, temperature: 0, stop: ["\n"] };
+    expect((await complete(learning, whole)).text).toBe("Hello");
+    expect((await complete(learning, whole)).text).toBe("Hello");
+    expect(seen.map(({ body }) => field in body)).toEqual([true, false, false]);
+    const { [field]: _left, ...rest } = seen[0]!.body;
+    expect(seen[1]!.body).toEqual(field === "max_tokens" ? { ...rest, max_completion_tokens: 20 } : rest);
+  });
+
+  it("learns several fields, one after the other, and from requests at the same time", async () => {
+    answers = [
+      (request, response, body) =>
+        "max_tokens" in body
+          ? status(400, unsupported("max_tokens", "is not supported"))(request, response, body)
+          : refuses("temperature", unsupported("temperature", "is not supported"))(request, response, body),
+    ];
+    const learning = model({ retries: 0 });
+    const all = await Promise.all([1, 2, 3].map(() => complete(learning, { ...request, temperature: 0 })));
+    expect(all.map(({ text }) => text)).toEqual(["Hello", "Hello", "Hello"]);
+    expect(seen.length).toBeLessThanOrEqual(9); // one may learn from another
+    expect(seen.filter(({ body }) => !("temperature" in body || "max_tokens" in body))).toHaveLength(3);
+  });
+
+  it.each([
+    [
+      "a value out of range",
+      { error: { message: "max_tokens is too large: 20; at most 10", param: "max_tokens" } },
+      "",
+    ],
+    ["a range of temperature", { error: { message: "temperature must be at most 1", param: "temperature" } }, ""],
+    ["a field that the answer depends on", unsupported("response_format", "is not supported with this model"), ""],
+    ["both names of the length", unsupported("max_tokens", "is not supported"), "max_completion_tokens"],
+  ])("is an error: %s", async (_, body, alsoRefused) => {
+    answers = [
+      (request, response, sent) =>
+        (alsoRefused !== "" && alsoRefused in sent
+          ? status(400, unsupported(alsoRefused, "is not supported"))
+          : status(400, body))(request, response, sent),
+    ];
+    const asked = { ...request, temperature: 0, schema: { type: "object" } };
+    await expect(complete(model({ capabilities: ["json"] }), asked)).rejects.toMatchObject({ code: "MODEL_FAILED" });
+    expect(seen).toHaveLength(alsoRefused ? 2 : 1);
+  });
+
+  it("never changes what the caller set by `parameters`, and leaves out what `omit` names", async () => {
+    answers = [status(400, unsupported("temperature", "is not supported"))];
+    const own = model({ parameters: { temperature: 0.3 } });
+    await expect(complete(own, { ...request, temperature: 0 })).rejects.toMatchObject({ code: "MODEL_FAILED" });
+    expect(seen).toHaveLength(1);
+    answers = [hello];
+    await complete(model({ omit: ["temperature", "stream_options"] }), { ...request, temperature: 0 });
+    expect(Object.keys(seen[1]!.body).sort()).toEqual(["max_tokens", "messages", "model", "stream"]);
+  });
+
+  it.each([
+    ["an end by [DONE] without a finish", stream(text("Hel"), text("lo"), "[DONE]")],
+    ["content in parts", stream({ choices: [{ delta: { content: [{ type: "text", text: "Hello" }] } }] }, finish())],
+    [
+      "JSON under text/plain",
+      status(200, { choices: [{ message: { content: "Hello" } }] }, { "content-type": "text/plain" }),
+    ],
+    [
+      "a stream under application/json",
+      ((_, response) => {
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end([text("Hello"), finish(), "[DONE]"].map(event).join(""));
+      }) as Answer,
+    ],
+  ])("reads %s", async (_, answer) => {
+    answers = [answer];
+    expect(await complete(model(), request)).toMatchObject({ text: "Hello", finish: "stop" });
+  });
+
+  it("takes a usage of -1 for none", async () => {
+    const usage = { prompt_tokens: -1, completion_tokens: -1 };
+    answers = [stream(text("Hello"), finish(), { choices: [], usage })];
+    expect((await complete(model(), request)).usage).toBeUndefined();
+  });
+
+  it.each(["reasoning_content", "reasoning"])("keeps thoughts in `%s` apart from the answer", async (field) => {
+    answers = [
+      stream(
+        { choices: [{ delta: { [field]: "Hm, " } }] },
+        { choices: [{ delta: { [field]: "so." } }] },
+        text("Hello"),
+        finish(),
+      ),
+    ];
+    expect(await complete(model(), request)).toMatchObject({ text: "Hello", thoughts: ["Hm, so."] });
+  });
+
   it("after close, running and new calls fail with CLOSED", async () => {
     answers = [() => {}];
     const closing = model();

@@ -8,8 +8,9 @@ import {
   TesseraError,
   type Token,
 } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
-import { EventSourceParserStream } from "eventsource-parser/stream";
+
+import { createParser } from "eventsource-parser";
+
 import { z } from "zod";
 import { Client, type Endpoint, type Patience } from "./openai-endpoint.js";
 
@@ -21,19 +22,39 @@ export interface OpenAiModelOptions extends Endpoint {
    * fields. "prefix" sends the beginning as an open message of the assistant, as vLLM and SGLang continue it.
    */
   readonly capabilities?: readonly Exclude<Capability, "score">[];
-  /** The field that bounds an answer; OpenAI's newer models want "max_completion_tokens". */
+  /**
+   * The field that bounds an answer; OpenAI's newer models want "max_completion_tokens". A service that refuses the one
+   * gets the other from then on.
+   */
   readonly tokensField?: "max_tokens" | "max_completion_tokens";
+  /**
+   * Fields that are never sent, such as "temperature" for reasoning models. What a service refuses as unknown among
+   * temperature, top_p, stop, seed and stream_options is left out from then on without being named here.
+   */
+  readonly omit?: readonly string[];
 }
 
-const count = z.number().nonnegative().nullish();
+// some services report -1 where they do not count
+const count = z.number().nonnegative().nullish().catch(undefined);
 const logprob = z.object({ token: z.string(), logprob: z.number() });
+const contentPart = z.object({ type: z.string().optional(), text: z.string().nullish() });
+const content = z
+  .union([z.string(), z.array(contentPart)])
+  .nullish()
+  .transform((value) => (Array.isArray(value) ? value.map(({ text }) => text ?? "").join("") : (value ?? "")));
+// vLLM and DeepSeek say "reasoning_content", OpenRouter and Ollama "reasoning"
+const said = z.object({
+  content,
+  reasoning_content: z.string().nullish(),
+  reasoning: z.string().nullish().catch(null),
+});
 const part = z.object({
   error: z.unknown().optional(),
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish() }).nullish(),
-        message: z.object({ content: z.string().nullish() }).nullish(), // where a service does not stream
+        delta: said.nullish(),
+        message: said.nullish(), // where a service does not stream
         finish_reason: z.string().nullish(),
         logprobs: z
           .object({ content: z.array(logprob.extend({ top_logprobs: z.array(logprob).nullish() })).nullish() })
@@ -44,9 +65,12 @@ const part = z.object({
   usage: z.object({ prompt_tokens: count, completion_tokens: count }).nullish(),
 });
 
-function bodyOf(request: GenerateRequest, { model, tokensField = "max_tokens" }: OpenAiModelOptions): object {
+function bodyOf(
+  request: GenerateRequest,
+  { model, tokensField = "max_tokens", omit = [] }: OpenAiModelOptions,
+): Record<string, unknown> {
   const { messages, prefix, stop, schema, seed, temperature, topP, maxTokens, logprobs, alternatives } = request;
-  return {
+  const body = {
     model,
     messages: prefix ? [...messages, { role: "assistant", content: prefix }] : messages,
     ...(prefix && { continue_final_message: true, add_generation_prompt: false }),
@@ -60,25 +84,66 @@ function bodyOf(request: GenerateRequest, { model, tokensField = "max_tokens" }:
     stream: true,
     stream_options: { include_usage: true },
   };
+  return Object.fromEntries(Object.entries(body).filter(([field]) => !omit.includes(field)));
 }
 
-/** The messages of an answer: events of a stream, or one whole answer. */
-async function* messagesOf(response: Response, patience: Patience): AsyncGenerator<unknown> {
-  if (response.headers.get("content-type")?.includes("application/json")) {
-    yield await response.json();
-    return;
+/** What stands for the end of an answer that has said so itself. */
+const ended = Symbol("ended");
+
+/** The data of the events of a stream, as they come. */
+async function* eventsOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
+  let data: string[] = [];
+  const parser = createParser({ onEvent: (event) => void data.push(event.data) });
+  for await (const piece of pieces) {
+    parser.feed(piece);
+    const ready = data;
+    data = [];
+    yield* ready;
   }
-  if (!response.body) throw new TesseraError("MODEL_FAILED", "the model's answer has no body");
-  const events = response.body.pipeThrough(new TextDecoderStream() as never).pipeThrough(new EventSourceParserStream());
-  for await (const { data } of events as unknown as AsyncIterable<{ data: string }>) {
+}
+
+/** The text of a body as it comes. */
+async function* textOf(body: ReadableStream<Uint8Array>, patience: Patience): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const bytes of body as unknown as AsyncIterable<Uint8Array>) {
     patience.heard();
-    if (data === "[DONE]") return;
+    yield decoder.decode(bytes, { stream: true });
+  }
+  yield decoder.decode();
+}
+
+/**
+ * The messages of an answer: events of a stream, or one whole answer. The text itself decides which, since services send
+ * both under any content type.
+ */
+async function* messagesOf(response: Response, patience: Patience): AsyncGenerator<unknown> {
+  if (!response.body) throw new TesseraError("MODEL_FAILED", "the model's answer has no body");
+  let whole = "";
+  let isWhole: boolean | undefined;
+  async function* streamed(pieces: AsyncIterable<string>): AsyncGenerator<string> {
+    for await (const piece of pieces) {
+      isWhole ??= piece.trim() === "" ? undefined : piece.trimStart().startsWith("{");
+      if (isWhole) whole += piece;
+      else yield piece;
+    }
+  }
+  for await (const data of eventsOf(streamed(textOf(response.body, patience)))) {
+    if (data.trim() === "[DONE]") {
+      yield ended;
+      return;
+    }
     yield JSON.parse(data);
   }
+  if (!isWhole) return;
+  yield JSON.parse(whole);
+  yield ended;
 }
 
+type Part = Pick<Delta, "text" | "tokens" | "thoughts" | "finish" | "usage"> & { readonly done: boolean };
+
 /** What one message of an answer adds; an error that came in the middle is thrown. */
-function deltaOf(message: unknown): Partial<Delta> & { done: boolean } {
+function deltaOf(message: unknown): Part {
+  if (message === ended) return { text: "", done: true };
   const { error, choices, usage } = part.parse(message);
   if (error) throw new TesseraError("MODEL_FAILED", `the model broke off: ${JSON.stringify(error).slice(0, 500)}`);
   const choice = choices?.[0];
@@ -86,19 +151,24 @@ function deltaOf(message: unknown): Partial<Delta> & { done: boolean } {
     const alternatives = top_logprobs?.map((other) => ({ text: other.token, logprob: other.logprob }));
     return { text: token, logprob, ...(alternatives && alternatives.length > 0 && { alternatives }) };
   });
+  const said = choice?.delta ?? choice?.message;
+  const thoughts = said?.reasoning_content ?? said?.reasoning;
+  const { prompt_tokens: prompt, completion_tokens: completion } = usage ?? {};
   return {
-    text: choice?.delta?.content ?? choice?.message?.content ?? "",
+    text: said?.content ?? "",
+    ...(thoughts && { thoughts }),
     ...(tokens && tokens.length > 0 && { tokens }),
     ...(choice?.finish_reason && { finish: choice.finish_reason === "length" ? "length" : "stop" }),
-    ...(usage && { usage: { prompt: usage.prompt_tokens ?? 0, completion: usage.completion_tokens ?? 0 } }),
+    ...(typeof prompt === "number" && typeof completion === "number" && { usage: { prompt, completion } }),
     done: Boolean(choice?.finish_reason),
   };
 }
 
 /**
  * A language model behind any service that speaks OpenAI's chat completions: OpenAI, vLLM, llama.cpp, Ollama, LM Studio.
- * Requests are repeated with backoff until the answer begins, never after. A stream that ends without a finish is an
- * error, and not a short answer.
+ * Requests are repeated with backoff until the answer begins, never after. A stream that ends
+ * with neither a finish nor [DONE] is an error, and not a short answer. What the model thought comes as `thoughts` where
+ * the service parts it from the answer.
  * @throws TesseraError BAD_ARGUMENT; and from `generate` MODEL_FAILED, MISSING_CAPABILITY, CLOSED.
  */
 export function openAiModel(options: OpenAiModelOptions): LanguageModel {
@@ -129,10 +199,11 @@ export function openAiModel(options: OpenAiModelOptions): LanguageModel {
       try {
         const response = await client.post("chat/completions", bodyOf(asked, options), patience);
         for await (const message of messagesOf(response, patience)) {
-          const { text = "", tokens, finish, usage, ...delta } = deltaOf(message);
+          const { text, tokens, thoughts, finish, usage, ...delta } = deltaOf(message);
           done ||= delta.done;
           last = { ...last, ...(finish && { finish }), ...(usage && { usage }) };
-          if (text !== "" || tokens) yield { text, ...(tokens && { tokens }) };
+          if (text !== "" || tokens || thoughts)
+            yield { text, ...(tokens && { tokens }), ...(thoughts && { thoughts }) };
         }
       } catch (cause) {
         patience.signal.throwIfAborted();
