@@ -8,6 +8,7 @@ import {
   TesseraError,
   type Token,
 } from "@tessera/core";
+import { messageOf } from "@tessera/core/internal";
 
 import { createParser } from "eventsource-parser";
 

@@ -1,9 +1,12 @@
 import { CitationReader } from "./citations.js";
 import { RefusalReader } from "./refusal.js";
 
-/** Reads what a model says, in parts, into the text that is shown: without citations of nothing, and without refusals. */
-export function reading(passages: number) {
-  const markers = new CitationReader(passages);
+/**
+ * Reads what a model says, in parts, into the text that is shown: without citations of nothing, and without refusals.
+ * `whole` is the whole answer, where it is known.
+ */
+export function reading(passages: number, whole?: string) {
+  const markers = new CitationReader(passages, whole);
   const refusals = new RefusalReader();
   return {
     markers,

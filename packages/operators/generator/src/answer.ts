@@ -84,7 +84,7 @@ export const answer = operator({
       );
       stream(heard.end());
       // what was streamed is a draft: the whole answer, which is known now, is read once more
-      const { markers, refusals, ...whole } = reading(passages.length);
+      const { markers, refusals, ...whole } = reading(passages.length, said.text);
       const written = whole.push(said.text) + whole.end();
       const rest = { finish, ...(logprobs && { tokens: said.tokens.map(({ text, logprob }) => ({ text, logprob })) }) };
       const unknown = [...markers.unknown];

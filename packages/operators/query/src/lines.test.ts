@@ -7,6 +7,20 @@ const wanted = ["how do retries back off", "where is the retry delay set"];
 
 describe("reading lists out of answers", () => {
   it.each([
+    ["1. timetable [2024]\n2. opening hours", ["timetable [2024]", "opening hours"]],
+    ["Queries for [ferries]:\n\n1. timetable [2024]\n2. hours {new}", ["timetable [2024]", "hours {new}"]],
+    ["* what does rows[0] hold\n* what is {a: 1}", ["what does rows[0] hold", "what is {a: 1}"]],
+    ['Notes [1] and [2024], then:\n["timetable", "opening hours"]', ["timetable", "opening hours"]],
+    ['```json\n{"queries": ["timetable [2024]", "hours"]}\n```', ["timetable [2024]", "hours"]],
+    ['- [ ] timetable\n- [x] ["hours"]', ["timetable", '["hours"]']],
+    ["timetable [2024]\nopening hours", ["timetable [2024]", "opening hours"]],
+    ["1、時刻表 [2024]\n2、営業時間", ["時刻表 [2024]", "営業時間"]],
+    ["1. timetable\r2. hours", ["timetable", "hours"]],
+  ])("a bracket in a line is part of the line: %j", (answer, wanted) => {
+    expect(readList(answer)).toEqual(wanted);
+  });
+
+  it.each([
     ["numbered", "1. how do retries back off\n2. where is the retry delay set"],
     ["in parentheses, with blank lines", "(1) how do retries back off\n\n(2) where is the retry delay set\n"],
     ["bulleted, quoted", '- "how do retries back off"\n* “where is the retry delay set”'],

@@ -1,6 +1,7 @@
 import { normalQuery } from "@tessera/core/internal";
 
-const bullet = /^\s*(?:[-*•–]|\(?#?\d{1,3}[.):]|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+/i;
+const bullet =
+  /^\s*(?:(?:[-*+•–—‣▪●◦]|\(?#?\d{1,3}[.):]|\(?[a-z]\)|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+|\d{1,3}[、．]\s*)(?:\[[ x]\]\s+)?/i;
 const longest = 1000;
 
 const bare = (line: string): string => {
@@ -33,19 +34,53 @@ export function readJson(answer: string): unknown {
   return undefined;
 }
 
+/** Where the value that opens with a bracket at a place ends, or `undefined` where it does not. */
+function closingOf(text: string, from: number): number | undefined {
+  const open: string[] = [];
+  const token = /"(?:[^"\\\n]|\\.)*"|[[\]{}]/g;
+  token.lastIndex = from;
+  for (let found = token.exec(text); found; found = token.exec(text)) {
+    const [sign] = found;
+    if (sign === "[" || sign === "{") open.push(sign === "[" ? "]" : "}");
+    else if (!sign.startsWith('"') && open.pop() !== sign) return undefined;
+    if (open.length === 0) return token.lastIndex;
+  }
+  return undefined;
+}
+
+const mostTried = 50;
+
+/**
+ * The texts of the first JSON array or object of an answer that holds any. Brackets in a numbered or bulleted line are
+ * part of what the line says, and so are brackets without a text, such as "[2024]".
+ */
+function jsonTexts(answer: string): string[] | undefined {
+  const opening = /[[{]/g;
+  let tried = 0;
+  for (let found = opening.exec(answer); found && tried < mostTried; found = opening.exec(answer)) {
+    tried++;
+    const line = answer.slice(answer.lastIndexOf("\n", found.index) + 1, found.index);
+    const end = bullet.test(line) ? undefined : closingOf(answer, found.index);
+    if (end === undefined) continue;
+    try {
+      const value: unknown = JSON.parse(answer.slice(found.index, end));
+      const texts = Array.isArray(value) ? value.flatMap(textOf) : textOf(value);
+      if (texts.some((text) => /\p{L}/u.test(text))) return texts;
+    } catch {} // it was no JSON
+    opening.lastIndex = end;
+  }
+  return undefined;
+}
+
 /**
  * Reads a list of texts out of what a model said: a JSON array or object, numbered or bulleted lines, or plain lines.
  * Quotes, emphasis, code fences, sentences that only introduce the list, and repetitions are dropped.
  */
 export function readList(answer: string): string[] {
-  const json = readJson(answer);
-  const lines = answer.split(/\r?\n/).filter((line) => !/^\s*(```|~~~)/.test(line));
+  const lines = answer.split(/\r\n?|\n/).filter((line) => !/^\s*(```|~~~)/.test(line));
   const marked = lines.filter((line) => bullet.test(line));
-  const read = Array.isArray(json)
-    ? json.flatMap(textOf)
-    : json !== undefined
-      ? textOf(json)
-      : (marked.length > 0 ? marked : lines.filter((line) => !/:\s*$/.test(line))).map(bare);
+  const plain = () => lines.filter((line) => !/[:：]\s*$/.test(line));
+  const read = jsonTexts(answer) ?? (marked.length > 0 ? marked : plain()).map(bare);
   const seen = new Set<string>();
   return read
     .map((text) => text.trim())
