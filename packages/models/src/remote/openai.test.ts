@@ -236,7 +236,7 @@ describe("openAiModel", () => {
       for await (const _ of model().generate(request, reading.signal)) reading.abort(reason);
     };
     await expect(read()).rejects.toBe(reason);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    while (closed === before) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(closed).toBe(before + 1);
   });
 
@@ -248,7 +248,7 @@ describe("openAiModel", () => {
       },
     ];
     for await (const _ of model().generate(request)) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    while (closed === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(closed).toBe(1);
   });
 
