@@ -9,7 +9,7 @@ export { type Filter, filter } from "./filter.js";
 export { type Ref, value, first, named, type Condition, is, type NodeOptions, type Loop, FlowBuilder, type Flow, flow, type InputValues, type OutputValues, type First, type Constant, type Named } from "./flow.js";
 export type { JsonSchema } from "./json-schema.js";
 export { type Ports, type MaybePromise, type Context, type Bound, type About, type Work, type Operator, type AnyOperator, type Callable, operator, use } from "./operator.js";
-export { type Json, passage, type Passage, passages, hit, type Hit, hits, rank, citation, type Citation, answer, type Answer, cite } from "./passage.js";
+export { type Json, passage, type Passage, passages, hit, type Hit, hits, rank, citation, type Citation, answer, type Answer, cite, type DocumentPlace } from "./passage.js";
 export { type PortType, text, number, flag } from "./ports.js";
 export { printFlow } from "./print.js";
 export type { RunRecord, Records, Cache } from "./records.js";

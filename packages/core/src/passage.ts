@@ -1,5 +1,5 @@
-// public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite
-// internal: unite, whereOf
+// public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite, DocumentPlace
+// internal: unite, whereOf, documentPlace
 import { z } from "zod";
 
 export type Json = z.infer<ReturnType<typeof z.json>>;

@@ -1,4 +1,4 @@
-// internal: Thread, answerJobs
+// internal: Thread, answerJobs, ThreadReply
 import { parentPort, type TransferListItem, type Worker } from "node:worker_threads";
 import { Deferred } from "./deferred.js";
 import { type ErrorCode, type ErrorDetails, messageOf, TesseraError } from "./errors.js";

@@ -17,9 +17,12 @@ const documentOf = (path: string, text: string, metadata: Passage["metadata"] = 
 const chunk = (path: string, text: string, maximum = 400) => chunkCode(documentOf(path, text), { maximum });
 const symbols = (passages: Passage[]) => passages.map(({ source, metadata }) => `${metadata.kind} ${source?.symbol}`);
 
-/** What every chunking of a file must keep, whatever the file: exact text, each line with words once, known parents. */
+/**
+ * What every chunking of a file must keep, whatever the file: exact text but for what ends its lines and for lines that no
+ * person wrote, each line with words once, known parents.
+ */
 function checkInvariants(text: string, passages: Passage[]): void {
-  const lines = text.split("\n");
+  const lines = text.split(/\r\n|\r|\n/).map((line) => (line.length > 10_000 ? `${line.slice(0, 200)} …` : line));
   const covered = new Map<number, number>();
   const wrong = passages.filter(({ text: body, source }) => {
     const [from, to] = source!.lines!;

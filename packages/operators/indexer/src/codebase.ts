@@ -9,6 +9,7 @@ import { directorySettings } from "./directory.js";
 import type { Skipped } from "./file-text.js";
 import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
 import { chunkCode } from "./outline.js";
+import { type Readers, sharedReaders } from "./readers/readers.js";
 import { type Known, type Scan, scan } from "./scan.js";
 
 export type { Skipped };
@@ -69,6 +70,8 @@ export interface UpdateSettings extends z.input<typeof directorySettings> {
   readonly root: string;
   /** By default `codeChunker()`. */
   readonly chunker?: Chunker | undefined;
+  /** What reads the files; by default the built-in readers. They stay the caller's. */
+  readonly readers?: Readers | undefined;
   readonly participants?: readonly Participant[] | undefined;
   /** Reads and writes everything anew, whatever is there, also where that is damaged. */
   readonly rebuild?: boolean | undefined;
@@ -94,7 +97,7 @@ export interface Report {
 
 /** Cuts by syntax tree, headings or lines, as `indexer.code` does. */
 export const codeChunker = (settings: { maximum: number } = { maximum: 400 }): Chunker => ({
-  revision: `code:1:${settings.maximum}`,
+  revision: `code:2:${settings.maximum}`,
   chunk: (document) => chunkCode(document, settings),
 });
 
@@ -192,15 +195,16 @@ async function bringUpToDate(
   lock: WriterLock,
 ): Promise<{ manifest: Manifest; report: Report }> {
   assertNames(participants);
-  const { chunker = codeChunker(), ...rest } = settings;
+  const { chunker = codeChunker(), readers = await sharedReaders(), ...rest } = settings;
   const list = directorySettings.parse(rest);
   const root = resolve(asked);
   const old = rebuild ? undefined : await readIfThere(folder);
   if (old) await sweep(folder, [old.generation]);
-  const wanted = canonicalJson({ list, chunker: chunker.revision });
+  const wanted = canonicalJson({ list, chunker: chunker.revision, readers: readers.revision });
   const scanned = await scan(root, old ? await knownOf(folder, old) : new Map(), {
     list: { ...list, exclude: [...list.exclude, ...within(root, folder)] },
     chunker,
+    readers,
     trustTimes: old?.root === root,
     trustContent: old?.settings === wanted,
     signal,

@@ -2,12 +2,15 @@
 import { type Folder, operator, type Passage, passages } from "@tessera/core";
 import { unreadReasons } from "@tessera/core/internal";
 import { z } from "zod";
-import { documentOf, type Skipped, textOf } from "./file-text.js";
+import { documentOf, type Skipped } from "./file-text.js";
+import { sharedReaders } from "./readers/readers.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
-  /** Bytes; a larger file is skipped. */
+  /** Bytes of a text; a larger one is skipped. */
   maximumBytes: z.int().positive().default(1_048_576),
+  /** Bytes of a file of another kind, such as a PDF; a larger one is skipped. */
+  maximumDocumentBytes: z.int().positive().default(67_108_864),
   /** Patterns as in a .gitignore: by default what is generated, and what holds secrets. */
   exclude: z
     .array(z.string())
@@ -39,7 +42,7 @@ const moved = ({ code, keys = [] }: { code?: string; keys?: string[] }): string 
  */
 export const directory = operator({
   name: "indexer.directory",
-  version: 2,
+  version: 3,
   about: {
     module: "indexing",
     submodule: "chunk optimisation",
@@ -53,18 +56,24 @@ export const directory = operator({
       skipped: z.array(z.object({ path: z.string(), reason: z.enum(unreadReasons), detail: z.string().optional() })),
     },
   },
-  async setup({ folder: name, maximumBytes, exclude }, host) {
+  async setup({ folder: name, maximumBytes, maximumDocumentBytes, exclude }, host) {
     const folder = await host.resource<Folder>("folder", name);
+    const readers = await sharedReaders();
+    const most = Math.max(maximumBytes, maximumDocumentBytes);
     return async (_input, { signal }) => {
-      const { files, skipped } = await folder.list({ maximumBytes, exclude }, signal);
+      const { files, skipped } = await folder.list({ maximumBytes: most, exclude }, signal);
       const documents: Passage[] = [];
       const unread: Skipped[] = [];
       for (const path of files) {
         signal.throwIfAborted();
-        const bytes = await folder.read(path, maximumBytes, signal);
-        const read = typeof bytes === "string" ? { reason: bytes } : textOf(path, bytes);
-        if ("reason" in read) unread.push({ path, reason: read.reason });
-        else documents.push(documentOf(path, read.text));
+        const bytes = await folder.read(path, readers.isDocument(path) ? maximumDocumentBytes : maximumBytes, signal);
+        if (typeof bytes === "string") {
+          unread.push({ path, reason: bytes });
+          continue;
+        }
+        const read = documentOf(path, await readers.read({ path, bytes }, signal));
+        unread.push(...read.unread);
+        if (read.document) documents.push(read.document);
       }
       const all = [...skipped, ...unread].sort((a, b) => (a.path < b.path ? -1 : 1));
       return { documents, skipped: all };

@@ -1,63 +1,80 @@
-import type { Passage } from "@tessera/core";
+import type { Json, Passage } from "@tessera/core";
 import type { Unread } from "@tessera/core/internal";
-import { languageOf } from "./languages.js";
+import { hasWords } from "./pieces.js";
+import { layoutKey, wrapLines } from "./readers/layout.js";
+import type { UnreadPart } from "./readers/reader.js";
+import type { ReadResult } from "./readers/reading.js";
 
 /** A file or folder that is left out although nothing asked for that. */
 export type Skipped = Unread;
 
 const longestLine = 10_000;
+const keptOfLine = 200;
 
-/**
- * The text of a file: UTF-8 or UTF-16 by its byte order mark, or Windows-1252 where neither fits; else why there is none.
- * Binary is what holds a NUL byte, as in git, or control characters where it is no Unicode. Minified is code with a line
- * of more than 10,000 characters.
- */
-export function textOf(path: string, bytes: Uint8Array): { text: string } | { reason: Skipped["reason"] } {
-  const text = decode(bytes);
-  if (text === undefined) return { reason: "binary" };
-  const language = languageOf(path);
-  if (language !== "markdown" && language !== "text" && hasLongLine(text)) return { reason: "minified" };
-  return { text };
-}
+/** A line of code, or the beginning of one that no person wrote. */
+export const shortened = (line: string): string =>
+  line.length > longestLine ? `${line.slice(0, keptOfLine)} …` : line;
 
-function decode(bytes: Uint8Array): string | undefined {
-  const wide =
-    bytes[0] === 0xff && bytes[1] === 0xfe
-      ? "utf-16le"
-      : bytes[0] === 0xfe && bytes[1] === 0xff
-        ? "utf-16be"
-        : undefined;
-  if (!wide && bytes.includes(0)) return undefined;
-  try {
-    return new TextDecoder(wide ?? "utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    if (wide || bytes.some((byte) => byte < 9 || (byte > 13 && byte < 27) || (byte > 27 && byte < 32) || byte === 127))
-      return undefined;
-    return new TextDecoder("windows-1252").decode(bytes);
-  }
-}
+/** The numbers of the lines of code that are shortened, from 1. */
+const longLines = (text: string): number[] =>
+  text.length <= longestLine
+    ? []
+    : text.split("\n").flatMap((line, index) => (line.length > longestLine ? [index + 1] : []));
 
-function hasLongLine(text: string): boolean {
-  for (let from = 0; from <= text.length; ) {
-    const end = text.indexOf("\n", from);
-    if ((end < 0 ? text.length : end) - from > longestLine) return true;
-    if (end < 0) return false;
-    from = end + 1;
-  }
-  return false;
-}
+/** Whether the long lines of a file are all that it says, but for comments. */
+const isMinified = (text: string): boolean =>
+  !text
+    .split("\n")
+    .some((line) => line.length <= longestLine && hasWords(line) && !/^\s*(?:\/\/|\/?\*|#|<!--)/.test(line));
 
 // by the names that test runners look for
 const isTest = (path: string): boolean =>
   /(?:^|\/)(?:tests?|__tests__|specs?)\/|[._-](?:test|spec)\.\w+$|(?:^|\/)test_[^/]*\.py$/.test(path);
 
+/** What reading a file came to: a document, and what of it was not read. */
+export interface ReadFile {
+  readonly document?: Passage | undefined;
+  readonly unread: readonly Skipped[];
+}
+
+const unreadOf = (path: string, { reason, detail }: UnreadPart): Skipped => ({
+  path,
+  reason,
+  ...(detail && { detail }),
+});
+
 /**
  * A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. `metadata.test` is there
- * where the file is a test, so that a filter can leave tests out.
+ * where the file is a test, so that a filter can leave tests out; so are `metadata.generated` and `metadata.vendored`.
  */
-export const documentOf = (path: string, text: string): Passage => ({
-  id: path.replaceAll("#", "%23"),
-  text,
-  source: { path },
-  metadata: { language: languageOf(path), ...(isTest(path) && { test: true }) },
-});
+export function documentOf(path: string, read: ReadResult): ReadFile {
+  if (!("text" in read)) return { unread: [unreadOf(path, read)] };
+  const { text, title, language, layout, reader } = read;
+  const unread: Skipped[] = read.unread.map((part) => unreadOf(path, part));
+  const prose = language === "markdown" || language === "text";
+  const long = layout || prose ? [] : longLines(text);
+  if (long.length > 0 && isMinified(text)) return { unread: [{ path, reason: "minified" }] };
+  if (long.length > 0) {
+    const lines = `${long.length === 1 ? "line" : "lines"} ${long.slice(0, 5).join(", ")}${long.length > 5 ? ", …" : ""}`;
+    unread.push({
+      path,
+      reason: "partial",
+      detail: `${lines}: of more than ${longestLine} characters the first ${keptOfLine} are read`,
+    });
+  }
+  const even = layout === undefined && prose ? wrapLines(text.split("\n")) : undefined;
+  const laid = layout ?? even?.layout;
+  const document: Passage = {
+    id: path.replaceAll("#", "%23"),
+    text: even?.text ?? text,
+    ...(title !== undefined && title !== "" && { title }),
+    source: { path },
+    metadata: {
+      language,
+      ...(layout && { reader }),
+      ...(isTest(path) && { test: true }),
+      ...(laid && { [layoutKey]: laid as unknown as Json }),
+    },
+  };
+  return { document, unread };
+}

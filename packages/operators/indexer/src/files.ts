@@ -18,8 +18,10 @@ export interface FileEntry {
 }
 
 export interface ListSettings {
-  /** Bytes; a larger file is skipped. */
+  /** Bytes of a text; a larger one is skipped. */
   readonly maximumBytes: number;
+  /** Bytes of a file of another kind, such as a PDF; a larger one is skipped. */
+  readonly maximumDocumentBytes?: number;
   /** Patterns, as in a .gitignore, of what is left out besides what the .gitignore files name. */
   readonly exclude: readonly string[];
 }
@@ -82,8 +84,9 @@ async function rulesAbove(root: string): Promise<Rules> {
  */
 export async function listFiles(
   root: string,
-  { maximumBytes, exclude }: ListSettings,
+  { maximumBytes, maximumDocumentBytes = maximumBytes, exclude }: ListSettings,
   signal?: AbortSignal,
+  isDocument: (path: string) => boolean = () => false,
 ): Promise<{ files: FileEntry[]; skipped: Skipped[] }> {
   const files: FileEntry[] = [];
   const skipped: Skipped[] = [];
@@ -111,7 +114,8 @@ export async function listFiles(
       if (!found) skipped.push({ path, reason: "unreadable" });
       else if (found.isSymbolicLink()) skipped.push({ path, reason: "link" });
       else if (!found.isFile()) skipped.push({ path, reason: "special" });
-      else if (found.size > maximumBytes) skipped.push({ path, reason: "too-large" });
+      else if (found.size > (isDocument(path) ? maximumDocumentBytes : maximumBytes))
+        skipped.push({ path, reason: "too-large" });
       else files.push({ path, absolute, size: found.size, modified: found.mtimeMs, changed: found.ctimeMs });
     }
   }

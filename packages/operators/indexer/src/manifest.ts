@@ -26,7 +26,8 @@ const content = z.object({
       hash: z.string(),
       /** Where its passages stand in the generation, where it has any. */
       row: z.number().optional(),
-      skipped: z.enum(unreadReasons).optional(),
+      /** Why it gave no text, or what of it did not. */
+      unread: z.array(z.object({ reason: z.enum(unreadReasons), detail: z.string().optional() })).optional(),
     }),
   ),
   participants: z.array(z.object({ name: z.string(), revision: z.string() })),

@@ -2,7 +2,7 @@
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
 import { linesOf, passagesOf } from "./pieces.js";
-import { sectionsOf } from "./sections.js";
+import { documentSections } from "./sections.js";
 
 /** Chunks Markdown by its headings; title and `metadata.headings` hold the path of headings down to the section. */
 export const markdown = operator({
@@ -18,11 +18,11 @@ export const markdown = operator({
   ports: { input: { documents: passages }, output: { passages } },
   effects: "none",
   setup:
-    (settings) =>
+    ({ maximum }) =>
     ({ documents }) => ({
       passages: documents.flatMap((document: Passage) => {
         const lines = linesOf(document.text);
-        return passagesOf(document, lines, sectionsOf(lines, settings));
+        return passagesOf(document, lines, documentSections(document, lines, maximum));
       }),
     }),
 });

@@ -2,9 +2,11 @@
 import type { Passage } from "@tessera/core";
 import { estimateTokens } from "@tessera/core/internal";
 import type { Definition } from "./definitions.js";
+import { shortened } from "./file-text.js";
 import { languageOf } from "./languages.js";
 import { hasWords, isBlank, linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";
-import { sectionsOf } from "./sections.js";
+import { layoutOf } from "./readers/layout.js";
+import { documentSections } from "./sections.js";
 import { definitionsOf, hasGrammar } from "./syntax.js";
 
 // a definition of another kind and of fewer lines goes with its neighbours
@@ -106,12 +108,14 @@ export async function chunkCode(
   signal?: AbortSignal,
 ): Promise<Passage[]> {
   const path = document.source?.path ?? document.id;
-  const language = languageOf(path);
-  const lines = linesOf(document.text);
-  if (language === "markdown") return passagesOf(document, lines, sectionsOf(lines, { maximum }));
+  const layout = layoutOf(document);
+  const language = layout?.headings ? "markdown" : languageOf(path);
+  const whole = linesOf(document.text);
+  if (language === "markdown") return passagesOf(document, whole, documentSections(document, whole, maximum));
+  const lines = language === "text" ? whole : whole.map(shortened);
   const outline = new Outline(path, lines, maximum);
   const rows: Rows = [0, lines.length - 1];
-  const definitions = hasGrammar(language) ? await definitionsOf(document.text, language, signal) : [];
+  const definitions = hasGrammar(language) ? await definitionsOf(whole.join("\n"), language, signal) : [];
   outline.fill(rows, definitions, { kind: hasGrammar(language) ? "module" : "text" });
   return passagesOf({ ...document, metadata: { ...document.metadata, language } }, lines, outline.pieces);
 }

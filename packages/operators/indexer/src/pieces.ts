@@ -1,5 +1,6 @@
 import type { Passage } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
+import { passedOn, sourceWithin } from "./readers/layout.js";
 
 /** A run of whole lines of a document that becomes one passage. Rows count from 0 and include both ends. */
 export interface Piece {
@@ -13,9 +14,9 @@ export interface Piece {
 }
 export type Rows = readonly [from: number, to: number];
 
-/** The lines of a text, without the line feeds that end them. A carriage return stays part of its line. */
+/** The lines of a text, without what ends them: a line feed, a carriage return, or both. */
 export function linesOf(text: string): string[] {
-  const lines = text.split("\n");
+  const lines = text.split(/\r\n|\n|\r/);
   if (lines.at(-1) === "") lines.pop();
   return lines;
 }
@@ -75,7 +76,7 @@ export function splitRows(
 export function passagesOf(document: Passage, lines: readonly string[], pieces: readonly Piece[]): Passage[] {
   const taken = new Map<string, number>();
   const ids = new Map<Piece, string>();
-  const offset = document.source?.lines?.[0] ?? 1;
+  const own = passedOn(document.metadata);
   const texts = pieces.map(({ rows: [from, to] }) => lines.slice(from, to + 1).join("\n"));
   for (const [index, piece] of pieces.entries()) {
     const name = `${document.id}#${piece.anchor ?? `@${sha256(texts[index]!).slice(0, 10)}`}`;
@@ -91,12 +92,11 @@ export function passagesOf(document: Passage, lines: readonly string[], pieces: 
       text: texts[index]!,
       ...(title !== undefined && { title }),
       source: {
-        path: document.source?.path ?? document.id,
-        lines: [piece.rows[0] + offset, piece.rows[1] + offset],
+        ...sourceWithin(document, piece.rows),
         ...(piece.symbol !== undefined && { symbol: piece.symbol }),
       },
       ...(parent !== undefined && { parent }),
-      metadata: { ...document.metadata, ...piece.metadata },
+      metadata: { ...own, ...piece.metadata },
     };
   });
 }

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import type { Passage } from "@tessera/core";
 import { Changes } from "./changes.js";
 import type { Chunker, Progress } from "./codebase.js";
-import { documentOf, type Skipped, textOf } from "./file-text.js";
+import { documentOf, type Skipped } from "./file-text.js";
 import { bytesOf, type FileEntry, type ListSettings, listFiles } from "./files.js";
 import type { IndexedFile } from "./manifest.js";
+import type { Readers } from "./readers/readers.js";
 
 /** A file of an index, with its passages as JSON where it has any. */
 export interface Known {
@@ -23,7 +24,7 @@ export interface Scan {
   readonly removed: number;
 }
 
-const readers = 8;
+const atOnce = 8; // files
 
 /** A file changed so shortly before it was listed that a later change could leave the same times. */
 const isRacy = ({ modified, changed }: FileEntry, listed: number): boolean => {
@@ -40,6 +41,7 @@ export async function scan(
   how: {
     readonly list: ListSettings;
     readonly chunker: Chunker;
+    readonly readers: Readers;
     /** Whether equal size and times mean an equal file. */
     readonly trustTimes: boolean;
     /** Whether equal content means equal passages. */
@@ -48,25 +50,32 @@ export async function scan(
     readonly progress: (progress: Progress) => void;
   },
 ): Promise<Scan> {
-  const { signal, progress, chunker } = how;
+  const { signal, progress, chunker, readers } = how;
   const listed = Date.now();
-  const { files, skipped } = await listFiles(root, how.list, signal);
+  const { files, skipped } = await listFiles(root, how.list, signal, (path) => readers.isDocument(path));
   const total = files.length;
   progress({ stage: "list", done: total, total });
   const results: (Known | undefined)[] = new Array(total);
   const counts = { read: 0, changed: 0, chunked: 0 };
+  const silent = new Set<string>(); // read now, and without a text
   const cut: { before: Passage[]; after: Passage[] }[] = new Array(total);
+
+  const limitOf = (path: string) =>
+    readers.isDocument(path) ? (how.list.maximumDocumentBytes ?? how.list.maximumBytes) : how.list.maximumBytes;
 
   async function visit(entry: FileEntry, index: number): Promise<void> {
     const before = known.get(entry.path);
     const { path, size, modified, changed } = entry;
+    // what could not be read for want of a library may be read now
+    const wanting = before?.file.unread?.some(({ reason }) => reason === "missing") ?? false;
+    const trustContent = how.trustContent && !wanting;
     const unchanged =
       before?.file.size === size && before.file.modified === modified && before.file.changed === changed;
-    if (unchanged && how.trustTimes && how.trustContent) {
+    if (unchanged && how.trustTimes && trustContent) {
       results[index] = before;
       return;
     }
-    const bytes = await bytesOf(entry.absolute, { maximumBytes: how.list.maximumBytes, signal });
+    const bytes = await bytesOf(entry.absolute, { maximumBytes: limitOf(path), signal });
     if (typeof bytes === "string") {
       skipped.push({ path, reason: bytes === "gone" ? "unreadable" : bytes });
       if (bytes === "unreadable") results[index] = before; // it may well be read next time
@@ -76,21 +85,23 @@ export async function scan(
     const hash = createHash("sha256").update(bytes).digest("hex");
     const times = isRacy(entry, listed) ? { modified: -1, changed: -1 } : { modified, changed };
     const file: IndexedFile = { path, size, ...times, hash };
-    if (before?.file.hash === hash && how.trustContent) {
+    if (before?.file.hash === hash && trustContent) {
       results[index] = { file: { ...before.file, size, ...times }, line: before.line };
       return;
     }
-    const read = textOf(path, bytes);
-    if ("reason" in read) {
-      results[index] = { file: { ...file, skipped: read.reason } };
+    const { document, unread: parts } = documentOf(path, await readers.read({ path, bytes }, signal));
+    const unread = parts.length > 0 ? parts.map(({ reason, detail }) => ({ reason, detail })) : undefined;
+    if (document === undefined) {
+      silent.add(path);
+      results[index] = { file: { ...file, unread } };
       return;
     }
-    const after = await chunker.chunk(documentOf(path, read.text));
+    const after = await chunker.chunk(document);
     counts.chunked++;
     const line = after.length > 0 ? Buffer.from(JSON.stringify(after)) : undefined;
     if (String(before?.line) !== String(line)) counts.changed++;
     cut[index] = { before: passagesIn(before?.line), after };
-    results[index] = { file: { ...file, row: before?.file.row }, line };
+    results[index] = { file: { ...file, unread, row: before?.file.row }, line };
   }
 
   let next = 0;
@@ -103,20 +114,20 @@ export async function scan(
       progress({ stage: "read", done, total });
     }
   };
-  await Promise.all(Array.from({ length: readers }, reader));
+  await Promise.all(Array.from({ length: atOnce }, reader));
   progress({ stage: "chunk", done: counts.chunked, total: counts.chunked });
 
   const found = results.filter((result) => result !== undefined);
   const changes = new Changes();
   for (const { before, after } of cut.filter(Boolean)) changes.add(before, after);
-  const kept = new Set(found.filter(({ file }) => !file.skipped).map(({ file }) => file.path));
+  const kept = new Set(found.map(({ file }) => file.path).filter((path) => !silent.has(path)));
   let removed = 0;
   for (const [path, { line }] of known)
     if (line && !kept.has(path)) {
       removed++;
       changes.add(passagesIn(line), []);
     }
-  for (const { file } of found) if (file.skipped) skipped.push({ path: file.path, reason: file.skipped });
+  for (const { file } of found) skipped.push(...(file.unread ?? []).map((part) => ({ path: file.path, ...part })));
   skipped.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { files: found, changes, skipped, seen: total, read: counts.read, changed: counts.changed, removed };
 }

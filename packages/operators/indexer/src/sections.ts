@@ -1,5 +1,7 @@
+import type { Passage } from "@tessera/core";
 import { estimateTokens } from "@tessera/core/internal";
 import { hasWords, isBlank, type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
+import { layoutOf, outlineOf } from "./readers/layout.js";
 
 export interface Heading {
   readonly row: number;
@@ -14,6 +16,8 @@ export interface Heading {
 export interface Outline {
   readonly headings: readonly Heading[];
   readonly inside: readonly boolean[];
+  /** Rows before which a section ends, as around a record of a table. */
+  readonly breaks?: readonly number[];
 }
 
 /** A heading in plain words: without emphasis, code marks, link targets and closing hashes. */
@@ -78,7 +82,9 @@ export function sectionsOf(
   lines: readonly string[],
   { maximum, outline = markdownOutline }: { maximum: number; outline?: (lines: readonly string[]) => Outline },
 ): Piece[] {
-  const { headings, inside } = outline(lines);
+  const { headings, inside, breaks = [] } = outline(lines);
+  const starts = [...new Set(breaks)].sort((a, b) => a - b);
+  let nextStart = 0;
   const sizes = lines.map(estimateTokens);
   const penalty = (row: number) =>
     inside[row] ? 100 : isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
@@ -86,10 +92,42 @@ export function sectionsOf(
   const open: { level: number; text: string; piece?: Piece }[] = [];
   let pending: number | undefined; // the first row of headings that had no text of their own
 
+  const headingRows = new Set(
+    headings.flatMap(({ row, rows = 1 }) => Array.from({ length: rows }, (_, at) => row + at)),
+  );
+  /** Whether rows are headings alone: they stay with what follows. */
+  const isLead = (from: number, to: number): boolean => {
+    for (let row = from; row <= to; row++) if (!headingRows.has(row) && hasWords(lines[row]!)) return false;
+    return true;
+  };
+  /** A run of rows as the runs between breaks, in order. */
+  function* runsOf([from, to]: Rows): Generator<Rows> {
+    let at = from;
+    for (; nextStart < starts.length && starts[nextStart]! <= to; nextStart++) {
+      const start = starts[nextStart]!;
+      // a heading stays with what follows it
+      if (start <= at || isLead(at, start - 1)) continue;
+      yield [at, start - 1];
+      at = start;
+    }
+    yield [at, to];
+  }
+
   const section = ([from, to]: Rows) => {
-    const kept = trimmed(lines, [from, to]);
-    if (!kept || !lines.slice(kept[0], kept[1] + 1).some(hasWords)) return;
     const path = open.map(({ text }) => text);
+    let first: Piece | undefined;
+    for (const run of runsOf([from, to])) {
+      const kept = trimmed(lines, run);
+      if (!kept || !lines.slice(kept[0], kept[1] + 1).some(hasWords)) continue;
+      const part = parts(kept, path, first === undefined);
+      first ??= part;
+    }
+    const last = open.at(-1);
+    if (last) last.piece = first;
+  };
+
+  /** Adds the parts of a run, and returns the first; only the first run of a section is named by its headings. */
+  const parts = (kept: Rows, path: string[], named: boolean): Piece | undefined => {
     let first: Piece | undefined;
     for (const part of splitRows(sizes, kept, maximum, penalty)) {
       const rows = trimmed(lines, part);
@@ -97,15 +135,14 @@ export function sectionsOf(
       const piece: Piece = {
         rows,
         title: path.length > 0 ? path.join(" > ") : undefined,
-        anchor: first || path.length === 0 ? undefined : anchorOf(path),
+        anchor: first || !named || path.length === 0 ? undefined : anchorOf(path),
         parent: first ?? open.slice(0, -1).findLast((above) => above.piece)?.piece,
         metadata: { kind: "section", headings: path },
       };
       first ??= piece;
       pieces.push(piece);
     }
-    const last = open.at(-1);
-    if (last) last.piece = first;
+    return first;
   };
 
   section([0, (headings[0]?.row ?? lines.length) - 1]);
@@ -123,4 +160,11 @@ export function sectionsOf(
     pending = undefined;
   }
   return pieces;
+}
+
+/** The sections of a document of Markdown, by its own headings or those that its reader found. */
+export function documentSections(document: Passage, lines: readonly string[], maximum: number): Piece[] {
+  const layout = layoutOf(document);
+  const outline = layout && outlineOf(layout, lines.length);
+  return sectionsOf(lines, outline ? { maximum, outline: () => outline } : { maximum });
 }

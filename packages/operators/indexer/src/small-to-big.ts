@@ -1,6 +1,7 @@
 // public: smallToBig
 import { operator, type Passage, passages } from "@tessera/core";
 import { z } from "zod";
+import { passedOn, sourceWithin } from "./readers/layout.js";
 import { chunkWindows } from "./window.js";
 
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
@@ -9,7 +10,7 @@ const wrapped = /(?<!\n[^\S\n]*)\n(?![^\S\n]*(?:\n|[-*+>]\s|\d+[.)]\s|[#|]))/g;
 
 /** The sentences of a passage; put together they are its text. */
 function sentencesOf(passage: Passage): Passage[] {
-  let line = passage.source?.lines?.[0] ?? 1;
+  let row = 0;
   let end = 0;
   const sentences: string[] = [];
   for (const { segment, index } of segmenter.segment(passage.text.replace(wrapped, " "))) {
@@ -18,17 +19,17 @@ function sentencesOf(passage: Passage): Passage[] {
     else sentences[sentences.length - 1] += sentence; // a lone mark or space belongs to the sentence before
   }
   return sentences.map((text, sentence) => {
-    const first = line + (/^\s*/.exec(text)![0].split("\n").length - 1);
-    const last = line + text.trimEnd().split("\n").length - 1;
-    line += text.split("\n").length - 1;
+    const first = row + (/^\s*/.exec(text)![0].split("\n").length - 1);
+    const last = row + text.trimEnd().split("\n").length - 1;
+    row += text.split("\n").length - 1;
     end += text.length;
     return {
       id: partId(passage.id, "sentence", sentence),
       text,
       ...(passage.title !== undefined && { title: passage.title }),
-      source: { path: passage.id, ...passage.source, lines: [Math.min(first, last), last] },
+      source: { ...passage.source, ...sourceWithin(passage, [Math.min(first, last), last]) },
       parent: passage.id,
-      metadata: { ...passage.metadata, span: [end - text.length, end], sentence },
+      metadata: { ...passedOn(passage.metadata), span: [end - text.length, end], sentence },
     };
   });
 }

@@ -3,6 +3,7 @@
 import { operator, type Passage, passages } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
+import { passedOn, sourceWithin } from "./readers/layout.js";
 
 // each splits a text without losing a character; a letter of a script without spaces is a word of its own
 const spaceless = "\\p{scx=Han}\\p{scx=Hiragana}\\p{scx=Katakana}\\p{scx=Thai}";
@@ -32,16 +33,16 @@ export function chunkWindows(document: Passage, { unit, size, overlap }: WindowS
   const starts = [...text.matchAll(units[unit])].map(({ index }) => index);
   const count = starts.length;
   starts.push(text.length);
-  const path = document.source?.path ?? document.id;
+  const own = passedOn(document.metadata);
   const taken = new Map<string, number>();
   const windows: Passage[] = [];
-  let line = document.source?.lines?.[0] ?? 1;
-  let counted = 0; // characters whose line feeds are in `line`
+  let row = 0;
+  let counted = 0; // characters whose line feeds are in `row`
   for (let first = 0; first < count; first += size - overlap) {
     const from = starts[first]!;
     let to = starts[Math.min(first + size, count)]!;
     if (unit === "lines" && text[to - 1] === "\n") to--;
-    line += feeds(text, counted, from);
+    row += feeds(text, counted, from);
     counted = from;
     const body = text.slice(from, to);
     const name = `${document.id}#@${sha256(body).slice(0, 10)}`;
@@ -50,8 +51,8 @@ export function chunkWindows(document: Passage, { unit, size, overlap }: WindowS
       id: taken.get(name) === 1 ? name : `${name}~${taken.get(name)}`,
       text: body,
       ...(document.title !== undefined && { title: document.title }),
-      source: { path, lines: [line, line + feeds(unit === "lines" ? body : body.trimEnd(), 0, body.length)] },
-      metadata: { ...document.metadata, span: [from, to] },
+      source: sourceWithin(document, [row, row + feeds(unit === "lines" ? body : body.trimEnd(), 0, body.length)]),
+      metadata: { ...own, span: [from, to] },
     });
     if (first + size >= count) break;
   }
