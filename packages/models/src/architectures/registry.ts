@@ -2,6 +2,8 @@ import { TesseraError } from "@tessera/core";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import type { DecoderModel } from "./decoder.js";
 import type { EncoderModel } from "./encoder.js";
+import { llama } from "./llama.js";
+import { mixtral, olmoe } from "./mixtures.js";
 import { modularStarEncoder } from "./modular-star-encoder.js";
 import { moduleFormer } from "./module-former.js";
 import { tesseraDecoder } from "./tessera-decoder.js";
@@ -34,6 +36,9 @@ export const architectures: readonly Architecture[] = [
   tesseraDecoder,
   modularStarEncoder,
   moduleFormer,
+  llama,
+  mixtral,
+  olmoe,
 ];
 
 /**

@@ -3,6 +3,7 @@ import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { type Bundle, badConfig, readBundle, readJson } from "../formats/bundle.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
+import { loaded } from "../formats/stored-rows.js";
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "./decoder.js";
 import type { Matrix } from "./encoder.js";
 import type { DecoderArchitecture } from "./registry.js";
@@ -175,7 +176,7 @@ function denseReader(config: z.infer<typeof dense>, tensors: ModelTensors): Laye
 
 /** One feedforward as experts of neighbouring neurons (EMoE): views of rows of `input`, copies of columns of `output`. */
 export function split({ norm, input, output }: FeedforwardModules, experts: number, top: number): FeedforwardModules {
-  const [whole, back] = [input[0]!, output[0]!];
+  const [whole, back] = [loaded(input[0]!), loaded(output[0]!)];
   const width = whole.rows / experts;
   return {
     norm,

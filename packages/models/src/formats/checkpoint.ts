@@ -1,4 +1,5 @@
 import type { Tensor } from "./safetensors.js";
+import type { StoredWeights } from "./stored-weights.js";
 
 /** What a model's files hold, before any of it has a meaning. A format makes it; an architecture reads it. */
 export interface Checkpoint {
@@ -17,6 +18,11 @@ export interface Checkpoint {
    * @throws TesseraError BAD_BUNDLE with the file and the tensor
    */
   weights(): Promise<Weights>;
+  /**
+   * Finds the weights, and leaves them in their files: an engine reads tensor by tensor. Absent where a format cannot.
+   * @throws TesseraError BAD_BUNDLE with the file and the tensor
+   */
+  stored?(): Promise<StoredWeights>;
   /**
    * Another JSON file beside the config, such as "1_Pooling/config.json"; undefined where there is none.
    * @throws TesseraError BAD_BUNDLE where it is no JSON

@@ -6,14 +6,16 @@ import type { EncoderModel } from "../architectures/encoder.js";
 import { type Architecture, architectureOf, type ModelKind } from "../architectures/registry.js";
 import { bundleCheckpoint, readJson } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { ggufCheckpoint, isGguf } from "./gguf-checkpoint.js";
 import { huggingFaceCheckpoint } from "./hugging-face.js";
 
 /**
- * The checkpoint at a path, in whichever format it is: our bundle, or a folder of the Hugging Face layout. Weights are not
+ * The checkpoint at a path, in whichever format it is: our bundle, a folder of the Hugging Face layout, or a GGUF file. Weights are not
  * read yet.
  * @throws TesseraError BAD_BUNDLE
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  if (isGguf(path)) return ggufCheckpoint(path);
   const { value, hash } = await readJson(join(path, "config.json"));
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new TesseraError("BAD_BUNDLE", "the config is no object", { path: join(path, "config.json") });

@@ -14,52 +14,74 @@ const bytesOf: Record<Stored, number> = { I8: 1, F32: 4, F16: 2, BF16: 2 };
 /** The largest header that is read, in bytes; the format's own limit. */
 const largestHeader = 100_000_000;
 
+/** A tensor of a file's header; bytes are those of the file. */
+export interface SafetensorsEntry {
+  readonly dtype: Stored;
+  readonly shape: readonly number[];
+  readonly from: number;
+}
+
 /**
  * The tensors of one safetensors file, as views of `bytes` where alignment and type allow.
  * @throws TesseraError BAD_BUNDLE, with `path` and the tensor as the place.
  */
 export function readSafetensors(bytes: Uint8Array, path: string): Map<string, Tensor> {
+  const length = headerLength(bytes, bytes.length, path);
+  const tensors = new Map<string, Tensor>();
+  for (const [name, { dtype, shape, from }] of readEntries(bytes.subarray(8, 8 + length), bytes.length, path))
+    tensors.set(name, { shape, values: valuesOf(bytes, from, countOf(shape), dtype) });
+  return tensors;
+}
+
+/** The bytes of the header behind the first eight, which hold it; `size` is the file's. @throws TesseraError BAD_BUNDLE */
+export function headerLength(first: Uint8Array, size: number, path: string): number {
+  if (size < 8) throw new TesseraError("BAD_BUNDLE", "a safetensors file has at least 8 bytes", { path });
+  const length = new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0, true);
+  if (length > BigInt(Math.min(largestHeader, size - 8)))
+    throw new TesseraError("BAD_BUNDLE", `the header is said to have ${length} bytes, the file has ${size}`, { path });
+  return Number(length);
+}
+
+/** What a header says of a file of `size` bytes. @throws TesseraError BAD_BUNDLE */
+export function readEntries(header: Uint8Array, size: number, path: string): Map<string, SafetensorsEntry> {
   const bad = (message: string, tensor?: string, cause?: unknown): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path: tensor === undefined ? path : `${path}#${tensor}`, cause });
-  if (bytes.length < 8) throw bad("a safetensors file has at least 8 bytes");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getBigUint64(0, true);
-  if (length > BigInt(Math.min(largestHeader, bytes.length - 8)))
-    throw bad(`the header is said to have ${length} bytes, the file has ${bytes.length}`);
-  const start = 8 + Number(length);
-  let header: unknown;
+  const start = 8 + header.length;
+  let document: unknown;
   try {
-    header = JSON.parse(Buffer.from(bytes.slice(8, start)).toString("utf8"));
+    document = JSON.parse(Buffer.from(header.slice()).toString("utf8"));
   } catch (cause) {
     throw bad(`the header is not JSON: ${messageOf(cause)}`, undefined, cause);
   }
-  if (typeof header !== "object" || header === null || Array.isArray(header)) throw bad("the header is no object");
+  if (typeof document !== "object" || document === null || Array.isArray(document))
+    throw bad("the header is no object");
 
-  const tensors = new Map<string, Tensor>();
+  const entries = new Map<string, SafetensorsEntry>();
   const spans: [from: number, to: number][] = [];
-  for (const [name, entry] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(document)) {
     if (name === "__metadata__") continue;
     const { dtype, shape, data_offsets: span } = (entry ?? {}) as Record<string, unknown>;
     if (typeof dtype !== "string" || !Object.hasOwn(bytesOf, dtype)) throw bad(`type ${dtype} is not read`, name);
     if (!isNaturals(shape)) throw bad("the shape is not a list of whole numbers", name);
     if (!isNaturals(span) || span.length !== 2) throw bad("data_offsets is not a pair of whole numbers", name);
     const [from, to] = span as [number, number];
-    const count = shape.reduce((product, size) => product * size, 1);
-    if (to - from !== count * bytesOf[dtype as Stored])
+    if (to - from !== countOf(shape) * bytesOf[dtype as Stored])
       throw bad(`${dtype} [${shape}] does not fit ${to - from} bytes`, name);
-    if (start + to > bytes.length)
-      throw bad(`the tensor ends at byte ${start + to}, the file at ${bytes.length}: it is cut short`, name);
+    if (start + to > size)
+      throw bad(`the tensor ends at byte ${start + to}, the file at ${size}: it is cut short`, name);
     spans.push([from, to]);
-    tensors.set(name, { shape, values: valuesOf(bytes, start + from, count, dtype as Stored) });
+    entries.set(name, { dtype: dtype as Stored, shape, from: start + from });
   }
   let end = 0;
   for (const [from, to] of spans.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
     if (from !== end) throw bad(from < end ? "tensors overlap" : "there are bytes between tensors");
     end = to;
   }
-  if (start + end !== bytes.length) throw bad(`${bytes.length - start - end} bytes follow the last tensor`);
-  return tensors;
+  if (start + end !== size) throw bad(`${size - start - end} bytes follow the last tensor`);
+  return entries;
 }
+
+const countOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** Writes `I8` and `F32` tensors, in the order of the map, aligned to 8 bytes where the header ends. */
 export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Array {

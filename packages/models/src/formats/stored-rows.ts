@@ -1,6 +1,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
+import type { Weight } from "../architectures/decoder.js";
+import type { Matrix } from "../architectures/encoder.js";
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
 
 /** Rows of numbers that lie in a file, one after another: plain data, so that any thread can read them. */
@@ -101,6 +103,13 @@ export const rowsOfTensor = ({ shape, stored }: StoredTensor, first: number, cou
   shape: [count, shape.at(-1)!],
   stored: { ...stored, offset: stored.offset + first * rowBytesOf(stored.type, shape.at(-1)!) },
 });
+
+/** A matrix with its values in memory. */
+export function loaded(matrix: Weight): Matrix {
+  if (!("stored" in matrix)) return matrix;
+  const { rows, columns, stored, bias } = matrix;
+  return { rows, columns, values: readRows(stored, rows, columns), bias };
+}
 
 /** All rows in fp32. */
 export function readRows(stored: StoredRows, rows: number, columns: number): Float32Array {

@@ -5,6 +5,7 @@ import { dequantise } from "../architectures/encoder.js";
 import { decoderModel, readDecoderGolden } from "../architectures/tessera-decoder.js";
 import { type Bundle, readBundle } from "../formats/bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
+import { loaded } from "../formats/stored-rows.js";
 import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
 
 export interface Emergence {
@@ -42,7 +43,12 @@ export async function convertToEmergent(folder: string, output: string, emergenc
     throw refuse(`${top} of ${experts} experts cannot run`, "use 1 up to the number of experts");
   const tensors = new Map(bundle.tensors);
   for (const layer of new Set(layers)) {
-    const clusters = balancedClusters(dequantise(model.layers[layer]!.feedforward.input[0]!), neurons, experts, seed);
+    const clusters = balancedClusters(
+      dequantise(loaded(model.layers[layer]!.feedforward.input[0]!)),
+      neurons,
+      experts,
+      seed,
+    );
     const order = [...clusters.keys()].sort((a, b) => clusters[a]! - clusters[b]! || a - b);
     permuteNeurons(tensors, layer, order);
   }

@@ -9,6 +9,7 @@ import { cpuEngine } from "../engines/cpu.js";
 import { readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { readBundle } from "../formats/bundle.js";
+import { loaded } from "../formats/stored-rows.js";
 import { moduleFrequencies, type Sample } from "./module-frequencies.js";
 import { mostUsedModules, pruneDecoder } from "./prune.js";
 import { randomDecoder, writeRandomDecoder } from "./random-decoder.js";
@@ -94,11 +95,11 @@ describe("pruning", () => {
     const bundle = await readBundle(output);
     const smaller = decoderModel(bundle);
     for (const [layer, { feedforward, attention }] of smaller.layers.entries()) {
-      expect(feedforward.input.map(({ values }) => [...values])).toEqual(
-        kept.feedforward[layer]!.map((place) => [...model.layers[layer]!.feedforward.input[place]!.values]),
+      expect(feedforward.input.map((matrix) => [...loaded(matrix).values])).toEqual(
+        kept.feedforward[layer]!.map((place) => [...loaded(model.layers[layer]!.feedforward.input[place]!).values]),
       );
-      expect(attention.output.map(({ scale }) => [...scale!])).toEqual(
-        kept.attention[layer]!.map((place) => [...model.layers[layer]!.attention.output[place]!.scale!]),
+      expect(attention.output.map((matrix) => [...loaded(matrix).scale!])).toEqual(
+        kept.attention[layer]!.map((place) => [...loaded(model.layers[layer]!.attention.output[place]!).scale!]),
       );
     }
     expect(bundle.config).toMatchObject({

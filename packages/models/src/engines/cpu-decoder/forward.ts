@@ -1,3 +1,4 @@
+import type { Rotary } from "../../architectures/decoder.js";
 import type { DecoderBatch, DecoderResult, ModuleCounts } from "../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";
@@ -8,6 +9,8 @@ import {
   type PackedModel,
   type PackedNorm,
   type PackedRouting,
+  type PackedShared,
+  type PackedSoftmax,
   padded,
   type Scratch,
   unpackRow,
@@ -51,7 +54,10 @@ export class DecoderThread {
   private readonly at: Scratch["at"];
   private readonly width: number;
   private readonly size: number;
+  private readonly keySize: number;
   private counts: ModuleCounts | undefined;
+  /** The rotation whose angles lie in the scratch. */
+  private turned: Rotary | undefined;
 
   /** @param stopped Asked between layers: true ends the step with a StoppedError. */
   constructor(
@@ -70,6 +76,7 @@ export class DecoderThread {
     ) as Scratch["at"];
     this.width = padded(model.hidden);
     this.size = padded(model.size);
+    this.keySize = padded(model.keySize);
   }
 
   /** As `DecoderSession.step`, for a batch that was checked. */
@@ -126,9 +133,13 @@ export class DecoderThread {
   }
 
   private layers(pass: readonly Place[], blocks: readonly Int32Array[]): void {
-    const { embedding, layers } = this.model;
-    for (const [row, { id }] of pass.entries())
-      unpackRow(this.memory.buffer, embedding, id, this.view(this.at.trunk + 4 * this.width * row, this.width));
+    const { embedding, layers, multipliers } = this.model;
+    for (const [row, { id }] of pass.entries()) {
+      const trunk = this.view(this.at.trunk + 4 * this.width * row, this.width);
+      unpackRow(this.memory.buffer, embedding, id, trunk);
+      if (multipliers.embedding !== 1) for (let i = 0; i < trunk.length; i++) trunk[i]! *= multipliers.embedding;
+    }
+    this.turned = undefined;
     for (const [layer, { attention, feedforward }] of layers.entries()) {
       if (this.stopped()) throw new StoppedError();
       count(this.attention(attention, pass, blocks), this.counts?.attention[layer]);
@@ -137,12 +148,12 @@ export class DecoderThread {
   }
 
   private attention(part: PackedAttention, pass: readonly Place[], blocks: readonly Int32Array[]): readonly Choice[] {
-    const { model, at, size } = this;
+    const { at, size } = this;
     const normed = this.normed(part.norm, pass.length);
     const choices = this.route(part.routing, pass.length, normed);
     const inputs = this.prepare(normed, this.width, pass.length);
     const rows = Array.from(pass.keys());
-    const cacheOf = (base: number): number[] => pass.map(({ cache }) => base + 4 * size * cache);
+    const cacheOf = (base: number): number[] => pass.map(({ cache }) => base + 4 * this.keySize * cache);
     if (part.keyValue)
       for (const [matrix, base] of [
         [part.keyValue.key, part.keys],
@@ -169,6 +180,20 @@ export class DecoderThread {
     );
     const found: Rows = { address: at.found, stride: 4 * size };
     this.view(found.address, size * choices.length).fill(0);
+    if (part.softmax) this.attendSoftmax(part, part.softmax, pass, blocks, choices);
+    else this.attendSticks(part, pass, blocks, choices);
+    this.add(part.output, choices, found, size, part.bias);
+    return choices;
+  }
+
+  /** Stick-breaking attention of the queries of all choices, into `found`. */
+  private attendSticks(
+    part: PackedAttention,
+    pass: readonly Place[],
+    blocks: readonly Int32Array[],
+    choices: readonly Choice[],
+  ): void {
+    const { model, at, size } = this;
     const bytes = (4 * model.size) / model.heads;
     let table = -1;
     for (const [pair, { token }] of choices.entries()) {
@@ -179,10 +204,10 @@ export class DecoderThread {
       table = sequence;
       for (let head = 0; head < 4 * model.size; head += bytes)
         this.kernels.attend(
-          queries.address + queries.stride * pair + head,
+          at.inner + 4 * size * pair + head,
           part.keys + head,
           part.values + head,
-          found.address + found.stride * pair + head,
+          at.found + 4 * size * pair + head,
           at.scores,
           bytes,
           4 * size,
@@ -192,8 +217,66 @@ export class DecoderThread {
           1 / Math.sqrt(bytes / 4),
         );
     }
-    this.add(part.output, choices, found, size);
-    return choices;
+  }
+
+  /** softmax(scale · q kᵀ) v of the queries of all choices, into `found`; new keys and queries are normed and turned here. */
+  private attendSoftmax(
+    part: PackedAttention,
+    softmax: PackedSoftmax,
+    pass: readonly Place[],
+    blocks: readonly Int32Array[],
+    choices: readonly Choice[],
+  ): void {
+    const { model, at, size, keySize, kernels } = this;
+    const { keyValueHeads, scale, queryNorm, keyNorm, rotary } = softmax;
+    const bytes = (4 * model.size) / model.heads;
+    const angles = rotary && this.angles(rotary, pass);
+    const half = rotary ? 4 * rotary.frequencies.length : 0;
+    const prepare = (address: number, length: number, norm: PackedNorm | undefined, token: number): void => {
+      if (norm)
+        for (let from = 0; from < length; from += 4 * norm.width)
+          kernels.normaliseRms(address + from, norm.weight, address + from, norm.width, norm.width, norm.epsilon);
+      if (angles !== undefined)
+        for (let head = 0; head < length; head += bytes)
+          kernels.rotate(address + head, angles + 2 * half * token, half);
+    };
+    for (const [token, { cache }] of pass.entries())
+      prepare(part.keys + 4 * keySize * cache, bytes * keyValueHeads, keyNorm, token);
+    const group = model.heads / keyValueHeads;
+    let table = -1;
+    for (const [pair, { token }] of choices.entries()) {
+      const { sequence, position } = pass[token]!;
+      const queries = at.inner + 4 * size * pair;
+      prepare(queries, 4 * model.size, queryNorm, token);
+      if (table !== sequence) this.integers.set(blocks[sequence]!, at.table / 4);
+      table = sequence;
+      const visible = position + 1;
+      for (let head = 0; head < model.heads; head++) {
+        const shared = Math.floor(head / group) * bytes;
+        const places = [bytes, 4 * keySize, at.table, model.blockTokens, visible] as const;
+        const peak = kernels.scoreKeys(queries + head * bytes, part.keys + shared, at.scores, ...places, scale);
+        const whole = kernels.powers(at.scores, at.scores, Math.ceil(visible / 4) * 4, peak, 1);
+        const out = at.found + 4 * size * pair + head * bytes;
+        kernels.sumValues(at.scores, part.values + shared, out, ...places, 1 / whole);
+      }
+    }
+  }
+
+  /** Cosines and sines of every token of the pass; they are made once for all layers that turn alike. */
+  private angles(rotary: Rotary, pass: readonly Place[]): number {
+    if (this.turned === rotary) return this.at.angles;
+    this.turned = rotary;
+    const { frequencies, factor } = rotary;
+    const half = frequencies.length;
+    for (const [token, { position }] of pass.entries()) {
+      const room = this.view(this.at.angles + 8 * half * token, 2 * half);
+      for (let i = 0; i < half; i++) {
+        const angle = position * frequencies[i]!;
+        room[i] = Math.cos(angle) * factor;
+        room[half + i] = Math.sin(angle) * factor;
+      }
+    }
+    return this.at.angles;
   }
 
   private feedforward(part: PackedFeedforward, count: number): readonly Choice[] {
@@ -202,47 +285,96 @@ export class DecoderThread {
     const inputs = this.prepare(normed, this.width, count);
     const width = padded(part.input[0]!.rows);
     const inner: Rows = { address: this.at.inner, stride: 4 * width };
-    this.byModule(choices, (chosen, pairs) =>
-      this.multiply(
-        part.input[chosen[0]!.module]!,
-        chosen.map(({ token }) => inputs.address(token)),
-        chosen.map(({ token }) => inputs.scale(token)),
-        pairs.map((pair) => inner.address + inner.stride * pair),
-      ),
-    );
-    this.kernels.geluTanh(inner.address, width * choices.length);
-    this.add(part.output, choices, inner, width);
+    const gates: Rows = { address: this.at.gates, stride: 4 * width };
+    this.byModule(choices, (chosen, pairs) => {
+      const multiply = (matrix: PackedMatrix, outputs: Rows): void =>
+        this.multiply(
+          matrix,
+          chosen.map(({ token }) => inputs.address(token)),
+          chosen.map(({ token }) => inputs.scale(token)),
+          pairs.map((pair) => outputs.address + outputs.stride * pair),
+        );
+      const { module } = chosen[0]!;
+      multiply(part.input[module]!, inner);
+      if (part.gate) multiply(part.gate[module]!, gates);
+    });
+    if (part.gate) this.kernels.siluGate(gates.address, inner.address, width * choices.length);
+    else this.kernels.geluTanh(inner.address, width * choices.length);
+    const shared = part.shared && this.sharedWeights(part.shared, normed, count);
+    this.add(part.output, choices, inner, width, part.bias);
+    if (part.shared) this.addShared(part.shared, normed, shared!);
     return choices;
   }
 
-  /** trunk += weight · output_e (row), for the row of each choice. */
-  private add(output: readonly PackedMatrix[], choices: readonly Choice[], rows: Rows, width: number): void {
+  /** How much the part that all tokens share counts for each of them. */
+  private sharedWeights({ weight }: PackedShared, normed: Rows, count: number): number[] {
+    const rows = Array.from({ length: count }, (_, row) => row);
+    if (!weight) return rows.map(() => 1);
+    const inputs = this.prepare(normed, this.width, count);
+    const stride = 4 * padded(1);
+    // the router's room is free by now; its rows are as wide or wider
+    const outputs = rows.map((row) => this.at.router + stride * row);
+    this.multiply(weight, rows.map(inputs.address), rows.map(inputs.scale), outputs);
+    return outputs.map((address) => 1 / (1 + Math.exp(-this.floats[address / 4]!)));
+  }
+
+  private addShared({ input, gate, output }: PackedShared, normed: Rows, weights: readonly number[]): void {
+    const count = weights.length;
+    const inputs = this.prepare(normed, this.width, count);
+    const width = padded(input.rows);
+    const rows = Array.from({ length: count }, (_, row) => row);
+    for (const [matrix, to] of [
+      [input, this.at.inner],
+      [gate, this.at.gates],
+    ] as const)
+      this.multiply(
+        matrix,
+        rows.map(inputs.address),
+        rows.map(inputs.scale),
+        rows.map((row) => to + 4 * width * row),
+      );
+    this.kernels.siluGate(this.at.gates, this.at.inner, width * count);
+    const choices = weights.map((weight, token) => ({ token, module: 0, weight }));
+    this.add([output], choices, { address: this.at.inner, stride: 4 * width }, width, 0);
+  }
+
+  /** trunk += residual · (weight · output_e (row) + bias), for the row of each choice; the bias once a token. */
+  private add(
+    output: readonly PackedMatrix[],
+    choices: readonly Choice[],
+    rows: Rows,
+    width: number,
+    bias: number,
+  ): void {
+    const { residual } = this.model.multipliers;
     const inputs = this.prepare(rows, width, choices.length);
     this.byModule(choices, (chosen, pairs) =>
       this.multiply(
         output[chosen[0]!.module]!,
         pairs.map((pair) => inputs.address(pair)),
-        pairs.map((pair, i) => inputs.scale(pair) * chosen[i]!.weight),
+        pairs.map((pair, i) => inputs.scale(pair) * chosen[i]!.weight * residual),
         chosen.map(({ token }) => this.at.trunk + 4 * this.width * token),
         true,
       ),
     );
+    if (bias === 0) return;
+    const values = this.view(bias, this.width);
+    for (const token of new Set(choices.map((choice) => choice.token))) {
+      const trunk = this.view(this.at.trunk + 4 * this.width * token, this.width);
+      for (let i = 0; i < trunk.length; i++) trunk[i]! += residual * values[i]!;
+    }
   }
 
-  private normed({ weight, bias, epsilon }: PackedNorm, count: number): Rows {
+  private normed(norm: PackedNorm, count: number): Rows {
     const { trunk, normed } = this.at;
     const stride = 4 * this.width;
-    for (let row = 0; row < count; row++)
-      this.kernels.normalise(
-        trunk + stride * row,
-        weight,
-        bias,
-        normed + stride * row,
-        this.model.hidden,
-        this.width,
-        epsilon,
-      );
+    for (let row = 0; row < count; row++) this.normalise(norm, trunk + stride * row, normed + stride * row);
     return { address: normed, stride };
+  }
+
+  private normalise({ kind, weight, bias, epsilon, width }: PackedNorm, from: number, to: number): void {
+    if (kind === "rms") this.kernels.normaliseRms(from, weight, to, width, this.width, epsilon);
+    else this.kernels.normalise(from, weight, bias, to, width, this.width, epsilon);
   }
 
   /** The choices of all tokens, token by token; within a token modules rise. */
@@ -254,6 +386,7 @@ export class DecoderThread {
     const ones = outputs.map(() => 1);
     const rowsOf = ({ address, stride: apart }: Rows): number[] => outputs.map((_, row) => address + apart * row);
     if (routing.kind === "average") this.multiply(routing.gate, rowsOf(normed), ones, outputs);
+    else if (!routing.input) this.multiply(routing.output, rowsOf(normed), ones, outputs);
     else {
       const width = padded(routing.input.rows);
       const gate: Rows = { address: this.at.gate, stride: 4 * width };
@@ -342,24 +475,15 @@ export class DecoderThread {
   /** The logits after the tokens in these rows of the trunk. */
   private logits(rows: readonly number[]): void {
     const { trunk, normed, logits } = this.at;
-    const { norm, head, hidden } = this.model;
+    const { norm, head, multipliers } = this.model;
     const stride = 4 * this.width;
-    for (const [i, row] of rows.entries())
-      this.kernels.normalise(
-        trunk + stride * row,
-        norm.weight,
-        norm.bias,
-        normed + stride * i,
-        hidden,
-        this.width,
-        norm.epsilon,
-      );
+    for (const [i, row] of rows.entries()) this.normalise(norm, trunk + stride * row, normed + stride * i);
     const inputs = this.prepare({ address: normed, stride }, this.width, rows.length);
     const places = Array.from(rows.keys());
     this.multiply(
       head,
       places.map((i) => inputs.address(i)),
-      places.map((i) => inputs.scale(i)),
+      places.map((i) => inputs.scale(i) * multipliers.logits),
       places.map((i) => logits + 4 * padded(head.rows) * i),
     );
   }
@@ -404,9 +528,11 @@ function choose(scores: Float32Array, routing: Exclude<PackedRouting, { kind: "n
   }
   const modules = best.sort((a, b) => a - b);
   if (routing.kind === "average") return modules.map((module) => ({ token, module, weight: 1 }));
+  const all =
+    routing.kind === "learned" && routing.over === "chosen" ? modules.map((module) => scores[module]!) : scores;
   let peak = Number.NEGATIVE_INFINITY;
-  for (const score of scores) peak = Math.max(peak, score);
+  for (const score of all) peak = Math.max(peak, score);
   let sum = 0;
-  for (const score of scores) sum += Math.exp(score - peak);
+  for (const score of all) sum += Math.exp(score - peak);
   return modules.map((module) => ({ token, module, weight: Math.exp(scores[module]! - peak) / sum }));
 }

@@ -203,6 +203,62 @@ const normalise = new Procedure(
   },
 );
 
+/** RMS norm of `width` components, padded to `length`: weight ⊙ x / sqrt(mean(x²) + epsilon). `x` and `out` may be one. */
+const normaliseRms = new Procedure(
+  "normaliseRms",
+  ["i32", "i32", "i32", "i32", "i32", "f32"],
+  undefined,
+  (procedure, x, weight, out, width, length, epsilon) => {
+    const [at, end] = procedure.variables(2, "i32");
+    const [sum, rate] = procedure.variables(2, "v128");
+    const mean = f32.div(sumOfLanes(sum), f32.ofInteger(width!.get));
+    return [
+      sum.set(zero),
+      at.set(x!.get),
+      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
+      repeat(
+        [sum.set(f32x4.add(sum.get, f32x4.mul(v128.load(at.get), v128.load(at.get)))), next(at, 16)],
+        i32.lt(at.get, end.get),
+      ),
+      rate.set(f32x4.splat(f32.div(f32.const(1), f32.sqrt(f32.add(mean, epsilon!.get))))),
+      at.set(x!.get),
+      repeat(
+        [
+          v128.store(out!.get, f32x4.mul(f32x4.mul(v128.load(at.get), rate.get), v128.load(weight!.get))),
+          ...[at, out!, weight!].map((pointer) => next(pointer, 16)),
+        ],
+        i32.lt(at.get, end.get),
+      ),
+    ];
+  },
+);
+
+/**
+ * Turns one head in place: x and x + half become x cos − y sin and y cos + x sin; `angles` holds `half` bytes of cosines,
+ * then as many of sines.
+ */
+const rotate = new Procedure("rotate", ["i32", "i32", "i32"], undefined, (procedure, x, angles, half) => {
+  const end = procedure.variable("i32");
+  const [a, b, cos, sin] = procedure.variables(4, "v128");
+  const above = (address: Local): Code => i32.add(address.get, half!.get);
+  return [
+    end.set(above(x!)),
+    repeat(
+      [
+        a.set(v128.load(x!.get)),
+        b.set(v128.load(above(x!))),
+        cos.set(v128.load(angles!.get)),
+        sin.set(v128.load(above(angles!))),
+        v128.store(x!.get, f32x4.sub(f32x4.mul(a.get, cos.get), f32x4.mul(b.get, sin.get))),
+        v128.store(above(x!), f32x4.add(f32x4.mul(b.get, cos.get), f32x4.mul(a.get, sin.get))),
+        next(x!, 16),
+        next(angles!, 16),
+      ],
+      i32.lt(x!.get, end.get),
+    ),
+  ];
+});
+
 /** z in place becomes f(z), `length` components. */
 const elementwise = (name: string, compute: (procedure: Procedure, z: Local) => readonly Code[]): Procedure =>
   new Procedure(name, ["i32", "i32"], undefined, (procedure, at, length) => {
@@ -244,6 +300,26 @@ const geluErf = elementwise("geluErf", (procedure, z) => {
     power.before,
     t.set(f32x4.mul(f32x4.const(0.5), f32x4.mul(t.get, power.value))),
     z.set(f32x4.mul(z.get, v128.select(t.get, f32x4.sub(f32x4.const(1), t.get), f32x4.lt(z.get, zero)))),
+  ];
+});
+
+/** z in place becomes z · silu(gate) = z · gate / (1 + e^(−gate)), `length` components. */
+const siluGate = new Procedure("siluGate", ["i32", "i32", "i32"], undefined, (procedure, gate, z, length) => {
+  const end = procedure.variable("i32");
+  const value = procedure.variable("v128");
+  const power = exponential(procedure, f32x4.sub(zero, value.get));
+  return [
+    end.set(i32.add(gate!.get, i32.shl(length!.get, i32.const(2)))),
+    repeat(
+      [
+        value.set(v128.load(gate!.get)),
+        power.before,
+        v128.store(z!.get, f32x4.mul(v128.load(z!.get), f32x4.div(value.get, f32x4.add(f32x4.const(1), power.value)))),
+        next(gate!, 16),
+        next(z!, 16),
+      ],
+      i32.lt(gate!.get, end.get),
+    ),
   ];
 });
 
@@ -333,6 +409,132 @@ const attend = new Procedure(
   },
 );
 
+/** Keys that are scored together. */
+const keysAtOnce = 4;
+
+/**
+ * The scores of one head of one token with its first `visible` tokens: q · k_j · scale, and their maximum. Keys are as for
+ * `attend`; blocks have a multiple of four tokens, and `scores` has room for whole blocks: what stands behind the visible
+ * ones is overwritten.
+ */
+const scoreKeys = new Procedure(
+  "scoreKeys",
+  Array.from({ length: 9 }, (_, i) => (i === 8 ? "f32" : "i32")),
+  "f32",
+  (procedure, ...given) => {
+    const [query, keys, scores, bytes, stride, table, blockTokens, visible, scale] = given as Locals<9>;
+    const [t, row, at, end, offset, out] = procedure.variables(6, "i32");
+    const sums = procedure.variables(keysAtOnce, "v128");
+    const [x, low, high, peak] = procedure.variables(4, "v128");
+    const last = procedure.variable("i32");
+    const [a, b, c, d] = sums.map(({ get }) => get) as [Code, Code, Code, Code];
+    const block = i32.load(i32.add(table.get, i32.shl(i32.div(t.get, blockTokens.get), i32.const(2))));
+    const within = i32.sub(t.get, i32.mul(i32.div(t.get, blockTokens.get), blockTokens.get));
+    const rowAt = (number: number): Code =>
+      number === 0
+        ? i32.add(row.get, offset.get)
+        : i32.add(i32.add(row.get, offset.get), i32.mul(stride.get, i32.const(number)));
+    return [
+      t.set(i32.const(0)),
+      out.set(scores.get),
+      repeat(
+        [
+          row.set(i32.add(keys.get, i32.mul(i32.add(i32.mul(block, blockTokens.get), within), stride.get))),
+          ...sums.map((sum) => sum.set(zero)),
+          at.set(query.get),
+          end.set(i32.add(query.get, bytes.get)),
+          offset.set(i32.const(0)),
+          repeat(
+            [
+              x.set(v128.load(at.get)),
+              ...sums.map((sum, i) => sum.set(f32x4.add(sum.get, f32x4.mul(x.get, v128.load(rowAt(i)))))),
+              next(at, 16),
+              next(offset, 16),
+            ],
+            i32.lt(at.get, end.get),
+          ),
+          low.set(f32x4.add(shuffle32(a, b, [0, 4, 2, 6]), shuffle32(a, b, [1, 5, 3, 7]))),
+          high.set(f32x4.add(shuffle32(c, d, [0, 4, 2, 6]), shuffle32(c, d, [1, 5, 3, 7]))),
+          low.set(f32x4.add(shuffle32(low.get, high.get, [0, 1, 4, 5]), shuffle32(low.get, high.get, [2, 3, 6, 7]))),
+          v128.store(out.get, f32x4.mul(low.get, f32x4.splat(scale.get))),
+          next(out, 16),
+          next(t, keysAtOnce),
+        ],
+        i32.lt(t.get, visible.get),
+      ),
+      // behind the visible ones nothing counts
+      last.set(i32.add(scores.get, i32.shl(visible.get, i32.const(2)))),
+      loop(i32.lt(last.get, out.get), [f32.store(last.get, f32.const(-3.4e38)), next(last, 4)]),
+      peak.set(f32x4.const(-3.4e38)),
+      at.set(scores.get),
+      repeat([peak.set(f32x4.max(peak.get, v128.load(at.get))), next(at, 16)], i32.lt(at.get, out.get)),
+      f32.max(
+        f32.max(f32x4.lane(peak.get, 0), f32x4.lane(peak.get, 1)),
+        f32.max(f32x4.lane(peak.get, 2), f32x4.lane(peak.get, 3)),
+      ),
+    ];
+  },
+);
+
+/** Components of a value that are summed in registers, eight vectors of four. */
+const valueLanes = 32;
+
+/** out = rate · Σ_j shares_j · v_j over the first `visible` tokens, values as for `attend`, `bytes` a head. */
+const sumValues = new Procedure(
+  "sumValues",
+  Array.from({ length: 9 }, (_, i) => (i === 8 ? "f32" : "i32")),
+  undefined,
+  (procedure, ...given) => {
+    const [shares, values, out, bytes, stride, table, blockTokens, visible, rate] = given as Locals<9>;
+    const [offset, row, at, end, left, entry, most] = procedure.variables(7, "i32");
+    const sums = procedure.variables(8, "v128");
+    const share = procedure.variable("v128");
+    const tile = (width: number): Code[] => {
+      const some = sums.slice(0, width / 4);
+      return [
+        ...some.map((sum) => sum.set(zero)),
+        at.set(shares.get),
+        most.set(i32.add(shares.get, i32.shl(visible.get, i32.const(2)))),
+        entry.set(table.get),
+        repeat(
+          [
+            row.set(
+              i32.add(
+                i32.add(values.get, offset.get),
+                i32.mul(i32.mul(i32.load(entry.get), blockTokens.get), stride.get),
+              ),
+            ),
+            left.set(i32.add(at.get, i32.shl(blockTokens.get, i32.const(2)))),
+            when(i32.lt(most.get, left.get), [left.set(most.get)]),
+            repeat(
+              [
+                share.set(v128.splat(at.get)),
+                ...some.map((sum, i) => sum.set(f32x4.add(sum.get, f32x4.mul(share.get, v128.load(row.get, 16 * i))))),
+                row.set(i32.add(row.get, stride.get)),
+                next(at, 4),
+              ],
+              i32.lt(at.get, left.get),
+            ),
+            next(entry, 4),
+          ],
+          i32.lt(at.get, most.get),
+        ),
+        ...some.map((sum, i) =>
+          v128.store(i32.add(out.get, offset.get), f32x4.mul(sum.get, f32x4.splat(rate.get)), 16 * i),
+        ),
+        next(offset, 4 * width),
+      ];
+    };
+    return [
+      offset.set(i32.const(0)),
+      end.set(i32.sub(bytes.get, i32.const(4 * valueLanes - 4))),
+      // the rest of a head that is no multiple of the tile
+      when(i32.lt(i32.const(4 * valueLanes - 4), bytes.get), [loop(i32.lt(offset.get, end.get), tile(valueLanes))], []),
+      loop(i32.lt(offset.get, bytes.get), tile(4)),
+    ];
+  },
+);
+
 /** The largest of `length` numbers. */
 const largest = new Procedure("largest", ["i32", "i32"], "f32", (procedure, at, length) => {
   const end = procedure.variable("i32");
@@ -384,10 +586,18 @@ export interface Kernels {
   multiplyFloat(...given: number[]): void;
   quantise(x: number, out: number, length: number, most: number): number;
   normalise(x: number, weight: number, bias: number, out: number, width: number, length: number, epsilon: number): void;
+  normaliseRms(x: number, weight: number, out: number, width: number, length: number, epsilon: number): void;
+  /** `half` is in bytes. */
+  rotate(x: number, angles: number, half: number): void;
+  siluGate(gate: number, z: number, length: number): void;
   geluTanh(at: number, length: number): void;
   geluErf(at: number, length: number): void;
   /** (query, keys, values, out, scores, bytes, stride, table, blockTokens, visible, scale) */
   attend(...given: number[]): void;
+  /** (query, keys, scores, bytes, stride, table, blockTokens, visible, scale): the largest score */
+  scoreKeys(...given: number[]): number;
+  /** (shares, values, out, bytes, stride, table, blockTokens, visible, rate) */
+  sumValues(...given: number[]): void;
   largest(at: number, length: number): number;
   powers(x: number, out: number, length: number, peak: number, rate: number): number;
 }
@@ -399,9 +609,14 @@ export function kernels(memory: SharedMemory): Kernels {
     product("multiplyFloat", false),
     quantise,
     normalise,
+    normaliseRms,
+    rotate,
+    siluGate,
     geluTanh,
     geluErf,
     attend,
+    scoreKeys,
+    sumValues,
     largest,
     powers,
   ];

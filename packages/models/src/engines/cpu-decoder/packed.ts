@@ -1,8 +1,18 @@
 // internal: Precision
 
-import type { DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
+import type {
+  AttentionModules,
+  DecoderModel,
+  FeedforwardModules,
+  Multipliers,
+  Rotary,
+  Routing,
+  SoftmaxAttention,
+  Weight,
+} from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";
 import { dequantise, quantise } from "../../architectures/encoder.js";
+import { eachRows, loaded } from "../../formats/stored-rows.js";
 import type { CacheSize } from "../engine.js";
 import { lane, panelRows } from "./kernels.js";
 
@@ -23,14 +33,23 @@ export interface PackedMatrix {
 }
 
 export interface PackedNorm {
+  readonly kind: Norm["kind"];
   readonly weight: number;
   readonly bias: number;
   readonly epsilon: number;
+  /** Components that are normed together. */
+  readonly width: number;
 }
 
 export type PackedRouting =
   | { readonly kind: "none" }
-  | { readonly kind: "learned"; readonly input: PackedMatrix; readonly output: PackedMatrix; readonly top: number }
+  | {
+      readonly kind: "learned";
+      readonly input: PackedMatrix | undefined;
+      readonly output: PackedMatrix;
+      readonly top: number;
+      readonly over: "all" | "chosen";
+    }
   | { readonly kind: "average"; readonly gate: PackedMatrix; readonly top: number };
 
 export interface PackedAttention {
@@ -39,16 +58,39 @@ export interface PackedAttention {
   readonly query: readonly PackedMatrix[];
   readonly output: readonly PackedMatrix[];
   readonly keyValue?: { readonly key: PackedMatrix; readonly value: PackedMatrix };
-  /** The cache: [blocks · blockTokens, padded size] each; one and the same where keys and values are the input. */
+  readonly softmax?: PackedSoftmax | undefined;
+  /** [padded hidden], added once a token; 0 where there is none. */
+  readonly bias: number;
+  /** The cache: [blocks · blockTokens, padded size of keys] each; one and the same where keys and values are the input. */
   readonly keys: number;
   readonly values: number;
+}
+
+export interface PackedSoftmax {
+  readonly keyValueHeads: number;
+  readonly scale: number;
+  readonly rotary: Rotary | undefined;
+  readonly queryNorm: PackedNorm | undefined;
+  readonly keyNorm: PackedNorm | undefined;
 }
 
 export interface PackedFeedforward {
   readonly norm: PackedNorm;
   readonly routing: PackedRouting;
   readonly input: readonly PackedMatrix[];
+  readonly gate: readonly PackedMatrix[] | undefined;
   readonly output: readonly PackedMatrix[];
+  readonly shared: PackedShared | undefined;
+  /** As of attention. */
+  readonly bias: number;
+}
+
+/** A part that runs for every token. */
+export interface PackedShared {
+  readonly input: PackedMatrix;
+  readonly gate: PackedMatrix;
+  readonly output: PackedMatrix;
+  readonly weight: PackedMatrix | undefined;
 }
 
 /** Room that one thread works in; addresses are from the beginning of its scratch. */
@@ -65,6 +107,8 @@ export interface Scratch {
       | "gate"
       | "router"
       | "inner"
+      | "gates"
+      | "angles"
       | "found"
       | "inputs"
       | "inputScales"
@@ -84,8 +128,11 @@ export interface PackedModel {
   readonly precision: Precision;
   readonly hidden: number;
   readonly heads: number;
-  /** Components of a module's query, key and value. */
+  /** Components of a module's query. */
   readonly size: number;
+  /** Components of a key and of a value. */
+  readonly keySize: number;
+  readonly multipliers: Multipliers;
   readonly attendsCurrent: boolean;
   readonly blockTokens: number;
   readonly embedding: PackedMatrix;
@@ -115,12 +162,14 @@ class Arena {
     return address;
   }
 
-  norm({ weight, bias, epsilon }: Norm, hidden: number): PackedNorm {
-    const length = padded(hidden);
+  norm({ kind, weight, bias, epsilon }: Norm): PackedNorm {
+    const length = padded(weight.length);
     return {
+      kind,
       weight: this.floats(weight, length),
       bias: bias ? this.floats(bias, length) : this.take(4 * length),
       epsilon,
+      width: weight.length,
     };
   }
 
@@ -128,21 +177,16 @@ class Arena {
   matrix(
     { rows, columns, bias }: Pick<Matrix, "rows" | "columns" | "bias">,
     float: boolean,
-    make: () => Matrix,
+    make: () => Weight,
   ): PackedMatrix {
     const [outputs, inputs] = [padded(rows), padded(columns)];
     const weights = this.take(outputs * inputs * (float ? 4 : 1));
     const scales = this.take(4 * outputs);
     this.writes.push((memory) => {
-      const matrix = make();
-      if (float) {
-        packPanels(new Float32Array(memory, weights, outputs * inputs), dequantise(matrix), rows, columns);
-        new Float32Array(memory, scales, outputs).fill(1);
-        return;
-      }
-      const whole = quantise(matrix);
-      packPanels(new Int8Array(memory, weights, outputs * inputs), whole.values as Int8Array, rows, columns);
-      new Float32Array(memory, scales, outputs).set(whole.scale!);
+      const into = float
+        ? new Float32Array(memory, weights, outputs * inputs)
+        : new Int8Array(memory, weights, outputs * inputs);
+      writeRows(make(), into, new Float32Array(memory, scales, outputs));
     });
     return {
       float,
@@ -155,17 +199,36 @@ class Arena {
   }
 }
 
+/** Packs a matrix; one that lies in a file is read, quantised and packed some rows at a time. */
+function writeRows(weight: Weight, into: Int8Array | Float32Array, scales: Float32Array): void {
+  const pack = (matrix: Matrix, first: number): void => {
+    if (into instanceof Float32Array) return packPanels(into, dequantise(matrix), first, matrix);
+    const { values, scale } = quantise(matrix);
+    packPanels(into, values as Int8Array, first, matrix);
+    scales.set(scale!, first);
+  };
+  if (into instanceof Float32Array) scales.fill(1);
+  if (!("stored" in weight)) return pack(weight, 0);
+  const { stored, rows, columns } = weight;
+  eachRows(stored, rows, columns, (first, values) => pack({ rows: values.length / columns, columns, values }, first));
+}
+
 /** Panels of four rows; in a panel, one vector of each row in turn: 8 bytes, or 4 numbers of fp32. */
-function packPanels<T extends Int8Array | Float32Array>(into: T, values: T, rows: number, columns: number): void {
+function packPanels<T extends Int8Array | Float32Array>(
+  into: T,
+  values: T,
+  first: number,
+  { rows, columns }: Pick<Matrix, "rows" | "columns">,
+): void {
   const vector = into instanceof Int8Array ? 8 : 4;
   const panel = panelRows * padded(columns);
   for (let row = 0; row < rows; row++) {
-    const start = Math.floor(row / panelRows) * panel + (row % panelRows) * vector;
-    for (let column = 0; column < columns; column += vector)
-      into.set(
-        values.subarray(row * columns + column, row * columns + Math.min(column + vector, columns)),
-        start + column * panelRows,
-      );
+    const start = Math.floor((first + row) / panelRows) * panel + ((first + row) % panelRows) * vector;
+    const from = row * columns;
+    for (let column = 0; column < columns; column++) {
+      const lane = column % vector;
+      into[start + (column - lane) * panelRows + lane] = values[from + column]!;
+    }
   }
 }
 
@@ -200,52 +263,28 @@ export function plan(
   threads: number,
 ): { readonly packed: PackedModel; write(memory: ArrayBufferLike): void } {
   const arena = new Arena();
-  const { hidden } = model;
-  const float = precision === "fp32";
-  const matrix = (source: Matrix): PackedMatrix => arena.matrix(source, float, () => source);
-  const matrices = (sources: readonly Matrix[]): PackedMatrix[] => sources.map(matrix);
-  const routing = (source: Routing, input: readonly Matrix[]): PackedRouting => {
-    if (source.kind === "none") return source;
-    if (source.kind === "learned") {
-      const { router, top } = source;
-      return { kind: "learned", input: matrix(router.input), output: matrix(router.output), top };
-    }
-    const gate = { rows: input.length, columns: hidden };
-    return { kind: "average", gate: arena.matrix(gate, true, () => meanRows(input)), top: source.top };
-  };
-
-  const embedding = matrix(model.embedding);
-  const head = model.head === model.embedding ? embedding : matrix(model.head);
-  const size = model.layers[0]!.attention.query[0]!.rows;
-  const places = cache.blocks * cache.blockTokens * padded(size) * 4;
+  const packer = new Packer(arena, precision === "fp32", model.hidden);
+  const embedding = packer.matrix(model.embedding);
+  const head = model.head === model.embedding ? embedding : packer.matrix(model.head);
+  const { size, keySize } = sizesOf(model);
+  const places = cache.blocks * cache.blockTokens * padded(keySize) * 4;
   const layers = model.layers.map(({ attention, feedforward }) => {
-    const { keyValue } = attention;
     const keys = arena.take(places);
+    const values = attention.keyValue ? arena.take(places) : keys;
     return {
-      attention: {
-        norm: arena.norm(attention.norm, hidden),
-        routing: routing(attention.routing, attention.query),
-        query: matrices(attention.query),
-        output: matrices(attention.output),
-        ...(keyValue && { keyValue: { key: matrix(keyValue.key), value: matrix(keyValue.value) } }),
-        keys,
-        values: keyValue ? arena.take(places) : keys,
-      },
-      feedforward: {
-        norm: arena.norm(feedforward.norm, hidden),
-        routing: routing(feedforward.routing, feedforward.input),
-        input: matrices(feedforward.input),
-        output: matrices(feedforward.output),
-      },
+      attention: { ...packer.attention(attention), keys, values },
+      feedforward: packer.feedforward(feedforward),
     };
   });
-  const norm = arena.norm(model.norm, hidden);
+  const norm = arena.norm(model.norm);
   const scratch = scratchOf(model, cache);
   const packed: PackedModel = {
     precision,
-    hidden,
+    hidden: model.hidden,
     heads: model.heads,
     size,
+    keySize,
+    multipliers: model.multipliers ?? { embedding: 1, residual: 1, logits: 1 },
     attendsCurrent: model.attendsCurrent,
     blockTokens: cache.blockTokens,
     embedding,
@@ -264,21 +303,106 @@ export function plan(
   };
 }
 
+/** Components of a query, and of a key: those of the input where keys and values are the input itself. */
+function sizesOf({ layers }: DecoderModel): { size: number; keySize: number } {
+  const { query, keyValue } = layers[0]!.attention;
+  return { size: query[0]!.rows, keySize: keyValue?.key.rows ?? query[0]!.rows };
+}
+
+/** Bytes of the cache of one token. */
+export const cacheBytes = (model: DecoderModel): number =>
+  model.layers.reduce((sum, { attention }) => sum + (attention.keyValue ? 8 : 4) * padded(sizesOf(model).keySize), 0);
+
+/** Lays out the parts of layers. */
+class Packer {
+  constructor(
+    private readonly arena: Arena,
+    private readonly float: boolean,
+    private readonly hidden: number,
+  ) {}
+
+  matrix(source: Weight): PackedMatrix {
+    return this.arena.matrix(source, this.float, () => source);
+  }
+
+  private matrices(sources: readonly Weight[]): PackedMatrix[] {
+    return sources.map((source) => this.matrix(source));
+  }
+
+  private bias(values: Float32Array | undefined): number {
+    return values ? this.arena.floats(values, padded(this.hidden)) : 0;
+  }
+
+  private routing(source: Routing, input: readonly Weight[]): PackedRouting {
+    if (source.kind === "none") return source;
+    if (source.kind === "learned") {
+      const { router, top, over = "all" } = source;
+      // a router without a layer between decides by small differences: its weights stay as they are
+      const output = router.input
+        ? this.matrix(router.output)
+        : this.arena.matrix(router.output, true, () => router.output);
+      return { kind: "learned", input: router.input && this.matrix(router.input), output, top, over };
+    }
+    const gate = { rows: input.length, columns: this.hidden };
+    return { kind: "average", gate: this.arena.matrix(gate, true, () => meanRows(input)), top: source.top };
+  }
+
+  attention(part: AttentionModules): Omit<PackedAttention, "keys" | "values"> {
+    const { keyValue } = part;
+    return {
+      norm: this.arena.norm(part.norm),
+      routing: this.routing(part.routing, part.query),
+      query: this.matrices(part.query),
+      output: this.matrices(part.output),
+      ...(keyValue && { keyValue: { key: this.matrix(keyValue.key), value: this.matrix(keyValue.value) } }),
+      softmax: part.softmax && this.softmax(part.softmax),
+      bias: this.bias(part.bias),
+    };
+  }
+
+  private softmax({ keyValueHeads, scale, rotary, queryNorm, keyNorm }: SoftmaxAttention): PackedSoftmax {
+    return {
+      keyValueHeads,
+      scale,
+      rotary,
+      queryNorm: queryNorm && this.arena.norm(queryNorm),
+      keyNorm: keyNorm && this.arena.norm(keyNorm),
+    };
+  }
+
+  feedforward({ norm, routing, input, gate, output, shared, bias }: FeedforwardModules): PackedFeedforward {
+    return {
+      norm: this.arena.norm(norm),
+      routing: this.routing(routing, input),
+      input: this.matrices(input),
+      gate: gate && this.matrices(gate),
+      output: this.matrices(output),
+      shared: shared && {
+        input: this.matrix(shared.input),
+        gate: this.matrix(shared.gate),
+        output: this.matrix(shared.output),
+        weight: shared.weight && this.matrix(shared.weight),
+      },
+      bias: this.bias(bias),
+    };
+  }
+}
+
 function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
   const arena = new Arena();
   const tops = (source: Routing): number => (source.kind === "none" ? 1 : source.top);
   const most = (of: (layer: DecoderModel["layers"][number]) => number): number => Math.max(...model.layers.map(of));
   /** Components of all modules of one token. */
-  const wide = ({ routing, input }: FeedforwardModules): number => tops(routing) * padded(input[0]!.rows);
+  const wide = ({ routing, input, shared }: FeedforwardModules): number =>
+    Math.max(tops(routing) * padded(input[0]!.rows), shared ? padded(shared.input.rows) : 0);
   const found = most(({ attention }) => tops(attention.routing) * padded(attention.query[0]!.rows));
-  const inner = Math.max(
-    found,
-    most(({ feedforward }) => wide(feedforward)),
-  );
+  const wides = most(({ feedforward }) => wide(feedforward));
+  const inner = Math.max(found, wides);
+  const gates = model.layers.some(({ feedforward }) => feedforward.gate) ? wides : 0;
   const gate = most((layer) =>
     Math.max(
       ...[layer.attention, layer.feedforward].map(({ routing }) =>
-        routing.kind === "learned" ? padded(routing.router.input.rows) : 0,
+        routing.kind === "learned" ? padded(routing.router.input?.rows ?? 0) : 0,
       ),
     ),
   );
@@ -287,6 +411,9 @@ function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
     passTokens * most(({ attention, feedforward }) => Math.max(tops(attention.routing), tops(feedforward.routing)));
   const vocabulary = padded(model.head.rows);
   const hidden = padded(model.hidden);
+  const blocks = Math.ceil(model.context / cache.blockTokens);
+  const softmax = model.layers.some(({ attention }) => attention.softmax);
+  const turned = most(({ attention }) => attention.softmax?.rotary?.frequencies.length ?? 0);
   const at = {
     trunk: arena.take(4 * passTokens * hidden),
     normed: arena.take(4 * passTokens * hidden),
@@ -294,12 +421,14 @@ function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
     gate: arena.take(4 * passTokens * gate),
     router: arena.take(4 * passTokens * padded(modules)),
     inner: arena.take(4 * passTokens * inner),
+    gates: arena.take(4 * passTokens * gates),
     found: arena.take(4 * passTokens * found),
+    angles: arena.take(4 * passTokens * 2 * turned),
     inputs: arena.take(4 * pairs),
     inputScales: arena.take(4 * pairs),
     outputs: arena.take(4 * pairs),
-    table: arena.take(4 * Math.ceil(model.context / cache.blockTokens)),
-    scores: arena.take(4 * padded(cache.blockTokens)),
+    table: arena.take(4 * blocks),
+    scores: arena.take(4 * padded(cache.blockTokens) * (softmax ? blocks : 1)),
     logits: arena.take(4 * logitTokens * vocabulary),
     powers: arena.take(4 * vocabulary),
   };
@@ -307,11 +436,11 @@ function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
 }
 
 /** The mean row of each matrix: the gate of emergent experts (avg-k). */
-function meanRows(matrices: readonly Matrix[]): Matrix {
+function meanRows(matrices: readonly Weight[]): Matrix {
   const columns = matrices[0]!.columns;
   const values = new Float32Array(matrices.length * columns);
   for (const [m, matrix] of matrices.entries()) {
-    const rows = dequantise(matrix);
+    const rows = dequantise(loaded(matrix));
     for (let column = 0; column < columns; column++) {
       let sum = 0;
       for (let row = 0; row < matrix.rows; row++) sum += rows[row * columns + column]!;

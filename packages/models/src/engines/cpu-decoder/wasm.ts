@@ -80,6 +80,8 @@ export const f32 = {
 
 export const v128 = {
   load: access(0xfd, 0),
+  /** One number of 32 bits in every lane. */
+  splat: access(0xfd, 9),
   /** Eight bytes as eight signed numbers of 16 bits. */
   load8x8: access(0xfd, 1),
   store: write(0xfd, 11),

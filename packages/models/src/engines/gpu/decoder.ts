@@ -1,5 +1,12 @@
-import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
+import type {
+  AttentionModules,
+  DecoderModel,
+  FeedforwardModules,
+  Routing,
+  Weight,
+} from "../../architectures/decoder.js";
 import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
+import { loaded } from "../../formats/stored-rows.js";
 import type { CacheSize, DecoderBatch, DecoderResult } from "../engine.js";
 import type { Commands, Device } from "./device.js";
 import { stickDecode, storeKeyValue } from "./kernels/attention.js";
@@ -61,15 +68,18 @@ export class DeviceDecoder {
     this.stride = Math.ceil(model.context / cache.blockTokens);
     this.weights = new Weights(device, half);
     try {
-      this.table = this.weights.matrix(model.embedding, "embedding")[0]!;
-      this.head = model.head === model.embedding ? this.table : this.weights.matrix(model.head, "head")[0]!;
+      this.table = this.weights.matrix(loaded(model.embedding), "embedding")[0]!;
+      this.head = model.head === model.embedding ? this.table : this.weights.matrix(loaded(model.head), "head")[0]!;
       this.finalNorm = this.norm(model.norm);
       this.layers = model.layers.map(({ attention, feedforward }) => {
         const size = attention.query[0]!.rows;
         return {
           attention: this.modules(attention, attention.query, attention.output),
           keyValue: attention.keyValue
-            ? this.weights.matrix(stack([attention.keyValue.key, attention.keyValue.value]), "keys and values")
+            ? this.weights.matrix(
+                stack([loaded(attention.keyValue.key), loaded(attention.keyValue.value)]),
+                "keys and values",
+              )
             : [],
           cache: this.weights.buffer(
             2 * (half ? 2 : 4) * size * cache.blocks * cache.blockTokens,
@@ -174,14 +184,14 @@ export class DeviceDecoder {
 
   private modules(
     { norm, routing }: AttentionModules | FeedforwardModules,
-    first: readonly Matrix[],
-    second: readonly Matrix[],
+    first: readonly Weight[],
+    second: readonly Weight[],
   ): Modules {
     const gate =
       routing.kind === "learned"
-        ? [this.weights.matrix(routing.router.input, "router"), this.weights.matrix(routing.router.output, "router")]
+        ? [routing.router.input!, routing.router.output].map((part) => this.weights.matrix(loaded(part), "router"))
         : routing.kind === "average"
-          ? [this.weights.matrix(stack(first.map(meanRow)), "gate")]
+          ? [this.weights.matrix(stack(first.map((matrix) => meanRow(loaded(matrix)))), "gate")]
           : [];
     return {
       experts: first.length,
@@ -189,8 +199,8 @@ export class DeviceDecoder {
       norm,
       normWeights: this.norm(norm),
       gate,
-      first: this.weights.matrix(stack(first), "modules"),
-      second: this.weights.matrix(stack(second), "modules"),
+      first: this.weights.matrix(stack(first.map(loaded)), "modules"),
+      second: this.weights.matrix(stack(second.map(loaded)), "modules"),
       size: first[0]!.rows,
       routing,
     };
@@ -396,7 +406,7 @@ export class DeviceDecoder {
     const { hidden } = this.model;
     const { gate, experts, top, routing } = modules;
     if (routing.kind === "learned") {
-      const inner = routing.router.input.rows;
+      const inner = routing.router.input!.rows;
       const first = { inputs: hidden, outputs: inner, rows: "tokens", activation: "gelu-erf" } as const;
       this.product(commands, { ...first, to: this.weights.type }, tokens, room.u, gate[0]!, room.mixed);
       const second = { inputs: inner, outputs: experts, rows: "tokens" } as const;

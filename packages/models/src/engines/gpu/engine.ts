@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, TesseraError } from "@tessera/core";
 import { Deferred, type DeferredSettings } from "@tessera/core/internal";
+import { isStickBreaking } from "../../architectures/decoder.js";
 import { type EncoderModel, longestInput } from "../../architectures/encoder.js";
 import { checkDecoderBatch } from "../decoder-batch.js";
 import {
@@ -87,6 +88,11 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
       return new GpuEncoder(owner, session, model);
     },
     async loadDecoder(model, cache) {
+      if (!isStickBreaking(model))
+        throw new TesseraError("MISSING_CAPABILITY", `the GPU engine does not compute ${model.architecture} yet`, {
+          path: model.name,
+          hint: "use the CPU engine: --engine cpu",
+        });
       const session = sessions++;
       await owner.load(session, "decoder", { session, model, cache });
       return new GpuDecoder(owner, session, (batch) => checkDecoderBatch(batch, model, cache), cache);

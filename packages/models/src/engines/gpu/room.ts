@@ -25,7 +25,7 @@ const bytesOf = (
   const size = most(modules.map((each) => each.size));
   const gates = layers
     .flatMap(({ attention, feedforward }) => [attention.routing, feedforward.routing])
-    .map((routing) => (routing.kind === "learned" ? routing.router.input.rows : 0));
+    .map((routing) => (routing.kind === "learned" ? (routing.router.input?.rows ?? 0) : 0));
   const inner = Math.max(slots, 2 * tokens) * size;
   const reported = rows * (1 + Math.min(head.rows, mostAlternatives));
   const words = {

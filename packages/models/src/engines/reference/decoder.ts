@@ -1,6 +1,15 @@
 // internal: readSequence, likeliest
-import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "../../architectures/decoder.js";
-import { dequantise, type Matrix, type Norm } from "../../architectures/encoder.js";
+import type {
+  AttentionModules,
+  DecoderModel,
+  FeedforwardModules,
+  Rotary,
+  Routing,
+  SoftmaxAttention,
+  Weight,
+} from "../../architectures/decoder.js";
+import { dequantise, type Norm } from "../../architectures/encoder.js";
+import { loaded } from "../../formats/stored-rows.js";
 
 /** What the reference computes of one sequence. */
 export interface DecoderReading {
@@ -25,13 +34,17 @@ interface Choice {
 export function readSequence(model: DecoderModel, ids: ArrayLike<number>): DecoderReading {
   const count = ids.length;
   const table = weightsOf(model.embedding);
+  const { embedding = 1, residual = 1, logits: logitScale = 1 } = model.multipliers ?? {};
   let xs: Float64Array[] = Array.from({ length: count }, (_, t) =>
-    Float64Array.from(table.subarray(ids[t]! * model.hidden, (ids[t]! + 1) * model.hidden)),
+    Float64Array.from(
+      table.subarray(ids[t]! * model.hidden, (ids[t]! + 1) * model.hidden),
+      (value) => value * embedding,
+    ),
   );
   const attention: number[][][] = xs.map(() => []);
   const feedforward: number[][][] = xs.map(() => []);
   const margin = new Array<number>(count).fill(Number.POSITIVE_INFINITY);
-  const route = (routing: Routing, input: readonly Matrix[], u: Float64Array, t: number): Choice[] => {
+  const route = (routing: Routing, input: readonly Weight[], u: Float64Array, t: number): Choice[] => {
     const { choices, gap } = choose(routing, input, u);
     margin[t] = Math.min(margin[t]!, gap);
     return choices;
@@ -42,15 +55,17 @@ export function readSequence(model: DecoderModel, ids: ArrayLike<number>): Decod
     const choices = us.map((u, t) => route(layer.attention.routing, layer.attention.query, u, t));
     for (const [t, found] of choices.entries()) attention[t]!.push(found.map(({ module }) => module));
     const changes = attend(model, layer.attention, us, choices);
-    xs = xs.map((x, t) => add(x, changes[t]!));
+    xs = xs.map((x, t) => add(x, changes[t]!, residual));
     xs = xs.map((x, t) => {
       const u = normalise(layer.feedforward.norm, x);
       const found = route(layer.feedforward.routing, layer.feedforward.input, u, t);
       feedforward[t]!.push(found.map(({ module }) => module));
-      return add(x, feed(layer.feedforward, u, found));
+      return add(x, feed(layer.feedforward, u, found), residual);
     });
   }
-  const logits = xs.map((x) => Float32Array.from(multiply(model.head, normalise(model.norm, x))));
+  const logits = xs.map((x) =>
+    Float32Array.from(multiply(model.head, normalise(model.norm, x)), (logit) => logit * logitScale),
+  );
   return { logits, attention, feedforward, margin };
 }
 
@@ -69,24 +84,98 @@ export function likeliest(logits: Float32Array): number {
   return best;
 }
 
-function choose(routing: Routing, input: readonly Matrix[], u: Float64Array): { choices: Choice[]; gap: number } {
+function choose(routing: Routing, input: readonly Weight[], u: Float64Array): { choices: Choice[]; gap: number } {
   if (routing.kind === "none") return { choices: [{ module: 0, weight: 1 }], gap: Number.POSITIVE_INFINITY };
   const scores =
     routing.kind === "learned"
-      ? softmax(multiply(routing.router.output, multiply(routing.router.input, u).map(geluExact)))
+      ? softmax(routerLogits(routing.router, u))
       : Float64Array.from(input, (matrix) => multiply(matrix, u).reduce((sum, value) => sum + value, 0) / matrix.rows);
   const order = [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b);
   const { top } = routing;
+  const chosen = order.slice(0, top);
+  const whole = routing.kind === "learned" && routing.over === "chosen" ? sum(chosen.map((e) => scores[e]!)) : 1;
   return {
-    choices: order
-      .slice(0, top)
-      .map((module) => ({ module, weight: routing.kind === "learned" ? scores[module]! : 1 })),
+    choices: chosen.map((module) => ({ module, weight: routing.kind === "learned" ? scores[module]! / whole : 1 })),
     gap: top < order.length ? scores[order[top - 1]!]! - scores[order[top]!]! : Number.POSITIVE_INFINITY,
   };
 }
 
-/** Stick-breaking, written as it is told: from the nearest token on, each breaks its part off what is left of the stick. */
+function routerLogits({ input, output }: Extract<Routing, { kind: "learned" }>["router"], u: Float64Array) {
+  return multiply(output, input ? multiply(input, u).map(geluExact) : u);
+}
+
+const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((total, value) => total + value, 0);
+
 function attend(
+  model: DecoderModel,
+  attention: AttentionModules,
+  us: readonly Float64Array[],
+  choices: readonly (readonly Choice[])[],
+): Float64Array[] {
+  const found = attention.softmax
+    ? attendSoftmax(model, attention, attention.softmax, us, choices)
+    : attendSticks(model, attention, us, choices);
+  const { bias } = attention;
+  return bias ? found.map((change) => change.map((value, i) => value + bias[i]!)) : found;
+}
+
+/** softmax(scale · q kᵀ) v, a query head at a time, over all tokens up to the own. */
+function attendSoftmax(
+  { heads }: DecoderModel,
+  { query, output, keyValue }: AttentionModules,
+  { keyValueHeads, scale, rotary, queryNorm, keyNorm }: SoftmaxAttention,
+  us: readonly Float64Array[],
+  choices: readonly (readonly Choice[])[],
+): Float64Array[] {
+  const size = query[0]!.rows / heads;
+  const keys = us.map((u, t) => turned(multiply(keyValue!.key, u), size, t, rotary, keyNorm));
+  const values = us.map((u) => multiply(keyValue!.value, u));
+  return us.map((u, i) => {
+    const change = new Float64Array(u.length);
+    for (const { module, weight } of choices[i]!) {
+      const q = turned(multiply(query[module]!, u), size, i, rotary, queryNorm);
+      const found = new Float64Array(q.length);
+      for (let head = 0; head < heads; head++) {
+        const from = Math.floor((head * keyValueHeads) / heads) * size;
+        const shares = softmax(
+          Float64Array.from({ length: i + 1 }, (_, j) => {
+            let score = 0;
+            for (let c = 0; c < size; c++) score += q[head * size + c]! * keys[j]![from + c]!;
+            return score * scale;
+          }),
+        );
+        for (const [j, share] of shares.entries())
+          for (let c = 0; c < size; c++) found[head * size + c]! += share * values[j]![from + c]!;
+      }
+      const back = multiply(output[module]!, found);
+      for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+    }
+    return change;
+  });
+}
+
+/** Queries or keys of one token, normed and turned by its position. */
+function turned(x: Float64Array, size: number, position: number, rotary?: Rotary, norm?: Norm): Float64Array {
+  const y = x.slice();
+  if (norm)
+    for (let from = 0; from < x.length; from += norm.weight.length)
+      y.set(normalise(norm, x.subarray(from, from + norm.weight.length)), from);
+  if (!rotary) return y;
+  const { frequencies, factor } = rotary;
+  const half = frequencies.length;
+  for (let from = 0; from < x.length; from += size)
+    for (let i = 0; i < half; i++) {
+      const angle = position * frequencies[i]!;
+      const [cos, sin] = [Math.cos(angle) * factor, Math.sin(angle) * factor];
+      const [a, b] = [y[from + i]!, y[from + half + i]!];
+      y[from + i] = a * cos - b * sin;
+      y[from + half + i] = b * cos + a * sin;
+    }
+  return y;
+}
+
+/** Stick-breaking, written as it is told: from the nearest token on, each breaks its part off what is left of the stick. */
+function attendSticks(
   { heads, attendsCurrent }: DecoderModel,
   { query, output, keyValue }: AttentionModules,
   us: readonly Float64Array[],
@@ -117,25 +206,36 @@ function attend(
   });
 }
 
-function feed({ input, output }: FeedforwardModules, u: Float64Array, choices: readonly Choice[]): Float64Array {
-  const change = new Float64Array(u.length);
-  for (const { module, weight } of choices) {
-    const back = multiply(output[module]!, multiply(input[module]!, u).map(geluTanh));
+function feed(
+  { input, gate, output, shared, bias }: FeedforwardModules,
+  u: Float64Array,
+  choices: readonly Choice[],
+): Float64Array {
+  const change = bias ? Float64Array.from(bias) : new Float64Array(u.length);
+  const part = (weight: number, input: Weight, gate: Weight | undefined, output: Weight): void => {
+    const wide = multiply(input, u);
+    const inner = gate ? multiply(gate, u).map((value, i) => silu(value) * wide[i]!) : wide.map(geluTanh);
+    const back = multiply(output, inner);
     for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+  };
+  for (const { module, weight } of choices) part(weight, input[module]!, gate?.[module], output[module]!);
+  if (shared) {
+    const weight = shared.weight ? 1 / (1 + Math.exp(-multiply(shared.weight, u)[0]!)) : 1;
+    part(weight, shared.input, shared.gate, shared.output);
   }
   return change;
 }
 
-const weights = new WeakMap<Matrix, Float32Array>();
+const weights = new WeakMap<Weight, Float32Array>();
 
-function weightsOf(matrix: Matrix): Float32Array {
-  const known = weights.get(matrix) ?? dequantise(matrix);
+function weightsOf(matrix: Weight): Float32Array {
+  const known = weights.get(matrix) ?? dequantise(loaded(matrix));
   weights.set(matrix, known);
   return known;
 }
 
 /** W x + bias */
-function multiply(matrix: Matrix, x: Float64Array): Float64Array {
+function multiply(matrix: Weight, x: Float64Array): Float64Array {
   const values = weightsOf(matrix);
   const { rows, columns, bias } = matrix;
   const y = new Float64Array(rows);
@@ -147,13 +247,18 @@ function multiply(matrix: Matrix, x: Float64Array): Float64Array {
   return y;
 }
 
-function normalise({ epsilon, weight, bias }: Norm, x: Float64Array): Float64Array {
+function normalise({ kind, epsilon, weight, bias }: Norm, x: Float64Array): Float64Array {
+  if (kind === "rms") {
+    const rate = 1 / Math.sqrt(sum(x.map((value) => value * value)) / x.length + epsilon);
+    return x.map((value, i) => value * rate * weight[i]!);
+  }
   const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
   const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
   return x.map((value, i) => ((value - mean) / Math.sqrt(variance + epsilon)) * weight[i]! + (bias?.[i] ?? 0));
 }
 
-const add = (x: Float64Array, change: Float64Array): Float64Array => x.map((value, i) => value + change[i]!);
+const add = (x: Float64Array, change: Float64Array, factor: number): Float64Array =>
+  x.map((value, i) => value + factor * change[i]!);
 
 function softmax(logits: Float64Array): Float64Array {
   const most = Math.max(...logits);
@@ -161,6 +266,8 @@ function softmax(logits: Float64Array): Float64Array {
   const sum = powers.reduce((total, value) => total + value, 0);
   return powers.map((value) => value / sum);
 }
+
+const silu = (z: number): number => z / (1 + Math.exp(-z));
 
 /** z/2 · (1 + tanh(√(2/π) (z + 0.044715 z³))) */
 const geluTanh = (z: number): number => (z / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
