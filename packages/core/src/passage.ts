@@ -1,5 +1,5 @@
 // public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite, DocumentPlace
-// internal: unite, whereOf, documentPlace
+// internal: mergeHits, whereOf, documentPlace
 import { z } from "zod";
 
 export type Json = z.infer<ReturnType<typeof z.json>>;
@@ -63,7 +63,7 @@ export function rank(operator: string, scored: readonly { hit: Hit; score: numbe
 }
 
 /** The hits of several lists, each passage once, in the order of first sight: with its best score and everybody's provenance. */
-export function unite(lists: readonly (readonly Hit[])[]): Hit[] {
+export function mergeHits(lists: readonly (readonly Hit[])[]): Hit[] {
   const seen = new Map<string, Hit>();
   for (const hit of lists.flat()) {
     const known = seen.get(hit.passage.id);
