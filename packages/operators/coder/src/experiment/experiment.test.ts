@@ -309,7 +309,7 @@ describe("scoring and arms", () => {
     const counting: Sandbox = {
       revision: sandbox.revision,
       languages: sandbox.languages,
-      close: () => sandbox.close(),
+      close: async () => sandbox.close?.(),
       judge(...work) {
         runs += 1;
         return sandbox.judge(...work);

@@ -14,7 +14,7 @@ export function remembering(sandbox: Sandbox): Sandbox {
   return {
     revision: sandbox.revision,
     languages: sandbox.languages,
-    close: () => sandbox.close(),
+    close: async () => sandbox.close?.(),
     judge: (code, tests, language, signal) =>
       once(["judge", code, tests, language], () => sandbox.judge(code, tests, language, signal)),
     call: (code, entry, lists, language, signal) =>
