@@ -39,7 +39,7 @@ export function encoderOf(tiny: boolean, layers = 12, vocabulary = tiny ? 256 : 
     hidden,
     heads: tiny ? 2 : 6,
     keyValueHeads: tiny ? 2 : 6,
-    ropeTheta: 10000,
+    normPlace: "before",
     pooling: "mean",
     embedding: matrix(vocabulary, hidden),
     blocks: Array.from({ length: layers }, () => ({
@@ -52,6 +52,8 @@ export function encoderOf(tiny: boolean, layers = 12, vocabulary = tiny ? 256 : 
       gate: matrix(inner, hidden),
       up: matrix(inner, hidden),
       down: matrix(hidden, inner),
+      activation: "silu" as const,
+      ropeTheta: 10000,
     })),
     exits: (layers === 12 ? [4, 8, 12] : [layers]).map((layer) => ({
       layer,

@@ -20,26 +20,47 @@ export interface Norm {
   readonly bias?: Float32Array | undefined;
 }
 
-/** Pre-norm: y = x + attention(norm(x)), then y + feedforward(norm(y)). */
+/** "gelu" is the exact one, z (1 + erf(z / √2)) / 2; "gelu-tanh" its tanh form; "silu" z / (1 + e^−z); "relu" max(z, 0). */
+export type Activation = "silu" | "gelu" | "gelu-tanh" | "relu";
+
+/**
+ * One layer. Norm before: y = x + attention(norm(x)), then y + feedforward(norm(y)). Norm after: y = norm(x + attention(x)),
+ * then norm(y + feedforward(y)).
+ */
 export interface Block {
-  readonly attentionNorm: Norm;
+  /** Absent where the states enter as they are. */
+  readonly attentionNorm?: Norm | undefined;
   readonly query: Matrix;
   /** Keys and values may have fewer heads than queries; each then serves several query heads in turn. */
   readonly key: Matrix;
   readonly value: Matrix;
   readonly output: Matrix;
+  /** Norms of each head of queries and keys, before they are turned. */
+  readonly queryNorm?: Norm | undefined;
+  readonly keyNorm?: Norm | undefined;
+  /** Rotary position embedding, half-split, over the whole head. Absent: queries and keys are not turned. */
+  readonly ropeTheta?: number | undefined;
+  /** How many places before and after its own a token attends to; absent: all. */
+  readonly reach?: number | undefined;
   readonly feedforwardNorm: Norm;
-  /** With a gate: down(silu(gate(x)) ⊙ up(x)). Without: down(gelu(up(x))), gelu in its tanh form. */
+  /** With a gate: down(activation(gate(x)) ⊙ up(x)). Without: down(activation(up(x))). */
   readonly gate?: Matrix | undefined;
   readonly up: Matrix;
   readonly down: Matrix;
+  readonly activation: Activation;
 }
 
-/** An embedding after `layer` blocks: projection(pool(norm(x))), then unit length. */
+/**
+ * An embedding after `layer` blocks: projection(pool(norm(x))) + share · e₀, then unit length. Exit 0 runs no layer: e₀ is
+ * the projection of the means, over all tokens, of their rows in each of the model's `bag` tables, one after another.
+ */
 export interface ExitHead {
   readonly layer: number;
   readonly norm?: Norm | undefined;
-  readonly projection: Matrix;
+  /** Absent: the pooled vector is the embedding. */
+  readonly projection?: Matrix | undefined;
+  /** How much of exit 0's vector, which is not of unit length here, is added. */
+  readonly share?: number | undefined;
 }
 
 export type Kind = Parameters<Encoder["encode"]>[1]["kind"];
@@ -47,6 +68,8 @@ export const kinds = ["query", "code", "text"] as const satisfies readonly Kind[
 
 /** What surrounds the tokens of a text: ids, or text that the tokenizer turns into ids. */
 export interface Frame {
+  /** Put before the text itself, so that the tokenizer reads both as one. */
+  readonly prompt?: string | undefined;
   readonly before: readonly (number | string)[];
   readonly after: readonly (number | string)[];
   /** The longest input in tokens, with the frame; a longer text loses its end. */
@@ -61,11 +84,19 @@ export interface EncoderModel {
   readonly hidden: number;
   readonly heads: number;
   readonly keyValueHeads: number;
-  /** Rotary position embedding, half-split, over the whole head. */
-  readonly ropeTheta: number;
-  readonly pooling: "mean" | "last";
+  /** Components of a head. Default: hidden / heads. */
+  readonly headSize?: number | undefined;
+  readonly normPlace: "before" | "after";
+  /** Whether a token attends to those before it only. */
+  readonly causal?: boolean | undefined;
+  readonly pooling: "mean" | "first" | "last";
   /** vocabulary × hidden */
   readonly embedding: Matrix;
+  /** Learned positions, the longest input × hidden, added to the rows of the embedding. */
+  readonly positions?: Matrix | undefined;
+  readonly embeddingNorm?: Norm | undefined;
+  /** The tables of exit 0, vocabulary × any width each. */
+  readonly bag?: readonly Matrix[] | undefined;
   readonly blocks: readonly Block[];
   /** Rising; the last is after the last block. */
   readonly exits: readonly ExitHead[];
@@ -76,6 +107,13 @@ export interface EncoderModel {
   readonly pairs: readonly { readonly query: number; readonly index: number }[];
   readonly default: { readonly query: number; readonly index: number };
 }
+
+/** The exits of a model that has only these, each permitted on each other's index. */
+export const pairsOf = (layers: readonly number[]): EncoderModel["pairs"] =>
+  layers.flatMap((query) => layers.map((index) => ({ query, index })));
+
+/** Components of one head of queries. */
+export const headSizeOf = ({ headSize, hidden, heads }: EncoderModel): number => headSize ?? hidden / heads;
 
 /** The longest input of any kind, in tokens. */
 export const longestInput = (model: EncoderModel): number =>

@@ -87,6 +87,8 @@ export async function readStarEncoder(
       feedforwardNorm: norm(`${layer}.post_attention_layernorm`),
       up: matrix(`${layer}.mlp.c_fc`, config.intermediate_size, hidden),
       down: matrix(`${layer}.mlp.c_proj`, hidden, config.intermediate_size),
+      activation: "gelu-tanh",
+      ropeTheta: config.rope_theta,
     };
   });
   const projections = projectionNames(names);
@@ -112,7 +114,7 @@ export async function readStarEncoder(
     hidden,
     heads,
     keyValueHeads: shared,
-    ropeTheta: config.rope_theta,
+    normPlace: "before",
     pooling: "last",
     embedding: tensors.singleMatrix(embeddingName, config.vocab_size, hidden),
     blocks,

@@ -1,11 +1,13 @@
 import { TesseraError } from "@tessera/core";
 import type { Checkpoint } from "../formats/checkpoint.js";
+import { bert } from "./bert.js";
 import type { DecoderModel } from "./decoder.js";
 import type { EncoderModel } from "./encoder.js";
 import { llama } from "./llama.js";
 import { mixtral, olmoe } from "./mixtures.js";
 import { modularStarEncoder } from "./modular-star-encoder.js";
 import { moduleFormer } from "./module-former.js";
+import { tesseraBertExits } from "./tessera-bert-exits.js";
 import { tesseraDecoder } from "./tessera-decoder.js";
 import { tesseraEncoder } from "./tessera-encoder.js";
 
@@ -33,7 +35,9 @@ export type Architecture = EncoderArchitecture | DecoderArchitecture;
 /** All that are read. Another one is a file in this folder and a line here. */
 export const architectures: readonly Architecture[] = [
   tesseraEncoder,
+  tesseraBertExits,
   tesseraDecoder,
+  bert,
   modularStarEncoder,
   moduleFormer,
   llama,

@@ -76,6 +76,8 @@ export function encoderModel(bundle: Bundle): EncoderModel {
       gate: rowsOf(gateUp, 0, intermediate),
       up: rowsOf(gateUp, intermediate, intermediate),
       down: tensors.matrix(`layers.${i}.feedforward.down.weight`, hidden, intermediate),
+      activation: "silu",
+      ropeTheta: config.ropeTheta,
     };
   });
   const exits = config.exits.map(
@@ -99,7 +101,7 @@ export function encoderModel(bundle: Bundle): EncoderModel {
     hidden,
     heads: config.heads,
     keyValueHeads: config.heads,
-    ropeTheta: config.ropeTheta,
+    normPlace: "before",
     pooling: "mean",
     embedding,
     blocks,

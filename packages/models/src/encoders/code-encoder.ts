@@ -1,11 +1,9 @@
 // public: CodeEncoder, openCodeEncoder
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 import { type EncoderModel, type Kind, unit } from "../architectures/encoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { type EncoderSession, type Engine, type Ragged, ragged } from "../engines/engine.js";
-import { openEncoderModel } from "../formats/open-model.js";
+import { openEncoderFiles } from "../formats/open-model.js";
 import { TokenizerThreads } from "../tokenizer/threads.js";
 
 /** Token ids without special tokens, at most `most` of each text; `TokenizerThreads` is one. */
@@ -25,13 +23,12 @@ export interface CodeEncoder extends Encoder {
 const textsPerSlice = 256;
 
 /**
- * The encoder of a bundle, or of a checkpoint in the layout of ModularStarEncoder, as a resource for flows.
+ * The encoder at a path, a bundle or a published folder of any architecture that is read, as a resource for flows.
  * @throws TesseraError BAD_BUNDLE; DEPENDENCY_MISSING where the engine cannot run
  */
 export async function openCodeEncoder(folder: string, engine: Engine = cpuEngine()): Promise<CodeEncoder> {
-  const model = await openEncoderModel(folder);
-  const path = join(folder, "tokenizer.json");
-  return codeEncoder(model, engine, new TokenizerThreads({ document: await readFile(path, "utf8"), path }));
+  const { model, tokenizer } = await openEncoderFiles(folder);
+  return codeEncoder(model, engine, new TokenizerThreads(tokenizer));
 }
 
 /**
@@ -93,7 +90,9 @@ export function encoderOver(
       };
       let computing: Promise<void> = Promise.resolve();
       for (let from = 0; from < texts.length; from += textsPerSlice) {
-        const tokens = await tokenizer.encode(texts.slice(from, from + textsPerSlice), frame.room, signal);
+        const slice = texts.slice(from, from + textsPerSlice);
+        const prompted = frame.prompt === undefined ? slice : slice.map((text) => frame.prompt + text);
+        const tokens = await tokenizer.encode(prompted, frame.room, signal);
         await computing;
         computing = compute(framed(tokens, frame));
         // it is awaited a little later; until then its failure is not unhandled
@@ -109,9 +108,10 @@ export function encoderOver(
 }
 
 interface TokenFrame {
+  readonly prompt: string | undefined;
   readonly before: readonly number[];
   readonly after: readonly number[];
-  /** Tokens that the text itself may have. */
+  /** Tokens that the prompt and the text may have. */
   readonly room: number;
 }
 
@@ -124,7 +124,7 @@ async function readFrame(model: EncoderModel, kind: Kind, tokenizer: TextTokeniz
   };
   const { maxTokens, ...frame } = model.frames[kind];
   const [before, after] = await Promise.all([ids(frame.before), ids(frame.after)]);
-  return { before, after, room: maxTokens - before.length - after.length };
+  return { prompt: frame.prompt, before, after, room: maxTokens - before.length - after.length };
 }
 
 /** Whole inputs, special tokens included. */

@@ -110,7 +110,7 @@ describe("the CPU engine", () => {
     await writeFile(
       script,
       `import { readBundle } from ${source("../formats/bundle.ts")};
-       import { encoderModel } from ${source("../formats/encoder-bundle.ts")};
+       import { encoderModel } from ${source("../architectures/tessera-encoder.ts")};
        import { cpuEngine } from ${source("./cpu.ts")};
        const session = await cpuEngine({ workers: 2 }).loadEncoder(encoderModel(await readBundle(${JSON.stringify(folder)})));
        const offsets = Int32Array.from({ length: 2001 }, (_, i) => 200 * i);

@@ -7,6 +7,7 @@ import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import type { Checkpoint } from "./checkpoint.js";
 import { readSafetensors, type Tensor } from "./safetensors.js";
+import { tokenizerDocument } from "./tokenizer-document.js";
 
 /** A model's folder, read and verified; docs/models/bundle.md is the format. */
 export interface Bundle {
@@ -155,6 +156,7 @@ export function bundleCheckpoint(folder: string, config: Readonly<Record<string,
     config,
     type: typeof architecture === "string" ? architecture : undefined,
     weights: () => readBundle(folder),
+    tokenizer: () => tokenizerDocument(folder),
     json: async (file) => (existsSync(join(folder, file)) ? (await readJson(join(folder, file))).value : undefined),
   };
 }

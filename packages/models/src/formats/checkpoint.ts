@@ -1,5 +1,6 @@
 import type { Tensor } from "./safetensors.js";
 import type { StoredWeights } from "./stored-weights.js";
+import type { TokenizerDocument } from "./tokenizer-document.js";
 
 /** What a model's files hold, before any of it has a meaning. A format makes it; an architecture reads it. */
 export interface Checkpoint {
@@ -28,6 +29,11 @@ export interface Checkpoint {
    * @throws TesseraError BAD_BUNDLE where it is no JSON
    */
   json(file: string): Promise<unknown>;
+  /**
+   * The tokenizer as a tokenizer.json.
+   * @throws TesseraError BAD_BUNDLE where there is none
+   */
+  tokenizer(): Promise<TokenizerDocument>;
 }
 
 export interface Weights {

@@ -81,6 +81,9 @@ export async function ggufCheckpoint(path: string): Promise<Checkpoint> {
         .digest("hex");
       return { folder: dirname(path), tensors, revision: await revisionOf([path], tensors, metadata) };
     },
+    async tokenizer() {
+      throw new TesseraError("BAD_BUNDLE", "the tokenizer of a GGUF file is not read as a tokenizer.json", { path });
+    },
     json: async (name) => (name === "tokenizer_config.json" ? tokenizerConfigOf(file) : undefined),
   };
 }

@@ -10,6 +10,7 @@ import type { Checkpoint, Weights } from "./checkpoint.js";
 import { headerLength, readEntries, readSafetensors, type Tensor } from "./safetensors.js";
 import type { StoredTensor } from "./stored-rows.js";
 import { revisionOf, type StoredWeights } from "./stored-weights.js";
+import { tokenizerDocument } from "./tokenizer-document.js";
 
 /** A folder of the Hugging Face layout: config.json, and safetensors in one file or in shards with an index. */
 export function huggingFaceCheckpoint(
@@ -25,6 +26,7 @@ export function huggingFaceCheckpoint(
     type: typeof type === "string" ? type : undefined,
     weights: () => readWeights(folder, hash),
     stored: () => findWeights(folder, hash),
+    tokenizer: () => tokenizerDocument(folder),
     json: async (file) => (existsSync(join(folder, file)) ? (await readJson(join(folder, file))).value : undefined),
   };
 }

@@ -13,6 +13,10 @@ export class ModelTensors {
     this.unused = new Set(model.tensors.keys());
   }
 
+  has(name: string): boolean {
+    return this.model.tensors.has(name);
+  }
+
   bad(name: string, message: string): TesseraError {
     return new TesseraError("BAD_BUNDLE", message, { path: `${this.model.folder}#${name}` });
   }

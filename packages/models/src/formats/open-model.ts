@@ -8,6 +8,7 @@ import { bundleCheckpoint, readJson } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { ggufCheckpoint, isGguf } from "./gguf-checkpoint.js";
 import { huggingFaceCheckpoint } from "./hugging-face.js";
+import type { TokenizerDocument } from "./tokenizer-document.js";
 
 /**
  * The checkpoint at a path, in whichever format it is: our bundle, a folder of the Hugging Face layout, or a GGUF file. Weights are not
@@ -30,7 +31,19 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
  * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where it is a decoder
  */
 export async function openEncoderModel(path: string): Promise<EncoderModel> {
+  return encoderOf(await openCheckpoint(path));
+}
+
+/**
+ * The same with its tokenizer.
+ * @throws TesseraError as `openEncoderModel`; BAD_BUNDLE where there is no tokenizer
+ */
+export async function openEncoderFiles(path: string): Promise<{ model: EncoderModel; tokenizer: TokenizerDocument }> {
   const checkpoint = await openCheckpoint(path);
+  return { model: await encoderOf(checkpoint), tokenizer: await checkpoint.tokenizer() };
+}
+
+async function encoderOf(checkpoint: Checkpoint): Promise<EncoderModel> {
   const architecture = architectureOf(checkpoint);
   if (architecture.kind === "encoder") return architecture.read(checkpoint);
   throw otherKind(architecture, checkpoint, "encodes no texts");

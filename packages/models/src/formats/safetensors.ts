@@ -11,6 +11,10 @@ export interface Tensor {
 type Stored = "I8" | "F32" | "F16" | "BF16";
 const bytesOf: Record<Stored, number> = { I8: 1, F32: 4, F16: 2, BF16: 2 };
 
+/** Whole numbers, which published files hold as buffers (positions, masks); no model reads them, so they are left out. */
+const buffers = { I64: 8, I32: 4, I16: 2, U8: 1, BOOL: 1 } as const;
+const known: Readonly<Record<string, number>> = { ...bytesOf, ...buffers };
+
 /** The largest header that is read, in bytes; the format's own limit. */
 const largestHeader = 100_000_000;
 
@@ -61,16 +65,16 @@ export function readEntries(header: Uint8Array, size: number, path: string): Map
   for (const [name, entry] of Object.entries(document)) {
     if (name === "__metadata__") continue;
     const { dtype, shape, data_offsets: span } = (entry ?? {}) as Record<string, unknown>;
-    if (typeof dtype !== "string" || !Object.hasOwn(bytesOf, dtype)) throw bad(`type ${dtype} is not read`, name);
+    if (typeof dtype !== "string" || !Object.hasOwn(known, dtype)) throw bad(`type ${dtype} is not read`, name);
     if (!isNaturals(shape)) throw bad("the shape is not a list of whole numbers", name);
     if (!isNaturals(span) || span.length !== 2) throw bad("data_offsets is not a pair of whole numbers", name);
     const [from, to] = span as [number, number];
-    if (to - from !== countOf(shape) * bytesOf[dtype as Stored])
+    if (to - from !== countOf(shape) * known[dtype]!)
       throw bad(`${dtype} [${shape}] does not fit ${to - from} bytes`, name);
     if (start + to > size)
       throw bad(`the tensor ends at byte ${start + to}, the file at ${size}: it is cut short`, name);
     spans.push([from, to]);
-    entries.set(name, { dtype: dtype as Stored, shape, from: start + from });
+    if (!Object.hasOwn(buffers, dtype)) entries.set(name, { dtype: dtype as Stored, shape, from: start + from });
   }
   let end = 0;
   for (const [from, to] of spans.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {

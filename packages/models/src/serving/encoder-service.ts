@@ -1,12 +1,10 @@
 // public: EncoderService, openEncoderService
 // internal: encoderService
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type EncoderModel, longestInput } from "../architectures/encoder.js";
 import { type CodeEncoder, encoderOver, type TextTokenizer } from "../encoders/code-encoder.js";
 import { cpuEngine } from "../engines/cpu.js";
 import { checkBatch, type Engine } from "../engines/engine.js";
-import { openEncoderModel } from "../formats/open-model.js";
+import { openEncoderFiles } from "../formats/open-model.js";
 import { TokenizerThreads } from "../tokenizer/threads.js";
 import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
 
@@ -34,10 +32,8 @@ export async function openEncoderService(
     readonly tokenizerThreads?: number | undefined;
   } = {},
 ): Promise<EncoderService> {
-  const model = await openEncoderModel(folder);
-  const path = join(folder, "tokenizer.json");
-  const tokenizer = new TokenizerThreads({ document: await readFile(path, "utf8"), path }, tokenizerThreads);
-  return encoderService(model, engine, tokenizer, settings);
+  const { model, tokenizer } = await openEncoderFiles(folder);
+  return encoderService(model, engine, new TokenizerThreads(tokenizer, tokenizerThreads), settings);
 }
 
 export async function encoderService(

@@ -7,8 +7,9 @@ import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { BytePairs } from "./byte-pairs.js";
+import { isWordPiece, parseWordPiece } from "./word-piece.js";
 
-/** Text to token ids and back, by byte-level BPE. */
+/** Text to token ids and back, by byte-level BPE or by WordPiece. */
 export interface Tokenizer {
   /** One more than the largest id. */
   readonly vocabulary: number;
@@ -111,6 +112,12 @@ function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
     throw bad(`the file is not JSON: ${messageOf(cause)}`, cause);
   }
   yield;
+  if (isWordPiece(raw))
+    try {
+      return parseWordPiece(raw);
+    } catch (cause) {
+      throw bad(cause instanceof z.ZodError ? z.prettifyError(cause) : messageOf(cause), cause);
+    }
   const parsed = document.safeParse(raw);
   if (!parsed.success) throw bad(z.prettifyError(parsed.error), parsed.error);
   try {

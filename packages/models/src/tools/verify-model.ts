@@ -40,7 +40,7 @@ export type EngineVerdict = EncoderVerdict | DecoderVerdict;
 
 /**
  * Compares engines with a model's golden cases. Of an encoder, the reference must agree to 1e-5 in every component, and
- * others reach a cosine of 0.995. Of a decoder, log-probabilities must agree to 1e-4 in fp32 and to 0.05 in other types. An
+ * others reach a cosine of 0.995, and of 0.99 where a text is marks alone, whose rounding no words average out. Of a decoder, log-probabilities must agree to 1e-4 in fp32 and to 0.05 in other types. An
  * engine that cannot run on this machine, or that does not compute this kind of model, is reported as missing, which is no
  * failure.
  * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE
@@ -92,14 +92,20 @@ async function encoderVerdict(
   golden: readonly GoldenCase[],
 ): Promise<EncoderVerdict> {
   const exits = [];
+  let passed = true;
   for (const layer of session.exits) {
     const found = await session.encode(ragged(golden.map(({ ids }) => ids)), layer);
-    const expected = golden.flatMap(({ vectors }) => vectors[layer]!);
-    exits.push({ layer, ...compare(found, expected, session.hidden) });
+    let [difference, cosine] = [0, 1];
+    for (const [i, { ids, vectors }] of golden.entries()) {
+      const vector = found.subarray(i * session.hidden, (i + 1) * session.hidden);
+      const one = compare(vector, vectors[layer]!, session.hidden);
+      passed &&= engine.kind === "reference" ? one.difference <= 1e-5 : one.cosine >= (ids.length > 2 ? 0.995 : 0.99);
+      difference = larger(difference, one.difference);
+      cosine = Math.min(cosine, one.cosine);
+    }
+    exits.push({ layer, difference, cosine });
   }
-  const passes = ({ difference, cosine }: { difference: number; cosine: number }): boolean =>
-    engine.kind === "reference" ? difference <= 1e-5 : cosine >= 0.995;
-  return { kind: "encoder", engine, passed: exits.every(passes), exits };
+  return { kind: "encoder", engine, passed, exits };
 }
 
 function compare(

@@ -1,12 +1,12 @@
 import { type EncoderModel, longestInput, type Norm } from "../../architectures/encoder.js";
 import type { Ragged } from "../engine.js";
 import type { Commands, Device } from "./device.js";
-import { DispatchSizes, mostShapes } from "./dispatch-sizes.js";
 import { attentionTile, softmaxAttention } from "./kernels/attention-tiled.js";
 import { compact, type DispatchShape, decide, moveRows } from "./kernels/compact.js";
 import type { Numbers } from "./kernels/kernel.js";
 import { type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm, pool, rope, unitRows } from "./kernels/rows.js";
+import { mostShapes, Sizes } from "./sizes.js";
 import { interleave, stack, Weights } from "./weights.js";
 
 /** Tokens of one command list; a longer batch runs in parts. */
@@ -24,7 +24,7 @@ interface Layer {
 /** One command list, and how many rows it has. */
 interface Run {
   readonly commands: Commands;
-  readonly sizes: DispatchSizes;
+  readonly sizes: Sizes;
   readonly tokens: number;
   readonly texts: number;
 }
@@ -41,7 +41,7 @@ export class DeviceEncoder {
   private readonly layers: Layer[];
   private readonly exits: Map<number, { norm: GPUBuffer[]; projection: GPUBuffer[] }>;
   private readonly weights: Weights;
-  private readonly room: StepBuffers;
+  private readonly room: Room;
   private readonly table: GPUBuffer;
   private readonly angles: GPUBuffer;
   private readonly most: number;
@@ -60,13 +60,13 @@ export class DeviceEncoder {
       0,
     );
     device.admit(
-      (half ? 2 : 4) * parameters + StepBuffers.bytes(model, this.most, widest, this.weights.type),
+      (half ? 2 : 4) * parameters + Room.bytes(model, this.most, widest, this.weights.type),
       `the encoder ${model.name}`,
     );
     try {
       this.table = this.weights.matrix(model.embedding, "embedding")[0]!;
       this.layers = blocks.map((block, i) => ({
-        attentionNorm: this.norm(block.attentionNorm, `layer ${i}`),
+        attentionNorm: this.norm(block.attentionNorm!, `layer ${i}`),
         qkv: this.weights.matrix(stack([block.query, block.key, block.value]), `layer ${i} qkv`),
         output: this.weights.matrix(block.output, `layer ${i} output`),
         feedforwardNorm: this.norm(block.feedforwardNorm, `layer ${i}`),
@@ -78,14 +78,14 @@ export class DeviceEncoder {
           exit.layer,
           {
             norm: exit.norm ? this.norm(exit.norm, `exit ${exit.layer}`) : [],
-            projection: this.weights.matrix(exit.projection, `exit ${exit.layer}`),
+            projection: this.weights.matrix(exit.projection!, `exit ${exit.layer}`),
           },
         ]),
       );
       this.angles = this.weights.keep(
-        device.from(anglesOf(longestInput(model), hidden / heads, model.ropeTheta), "angles"),
+        device.from(anglesOf(longestInput(model), hidden / heads, blocks[0]!.ropeTheta!), "angles"),
       );
-      this.room = new StepBuffers(this.weights, model, this.most, widest, this.weights.type);
+      this.room = new Room(this.weights, model, this.most, widest, this.weights.type);
       device.check();
     } catch (error) {
       this.weights.release();
@@ -185,7 +185,7 @@ export class DeviceEncoder {
     device.write(room.ids, Int32Array.from(ids));
     device.write(room.text, text);
     device.write(room.offsets[0]!, offsets);
-    const sizes = new DispatchSizes({ tokens: ids.length, texts }, room.dispatch);
+    const sizes = new Sizes({ tokens: ids.length, texts }, room.dispatch);
     const commands = device.commands();
     commands.run(
       embedding(model.hidden, this.weights.type),
@@ -223,7 +223,7 @@ export class DeviceEncoder {
     const width = hidden + 2 * keyValueHeads * size;
     const x = room.x[0]!;
     commands.run(
-      norm(hidden, block.attentionNorm, "tokens", type),
+      norm(hidden, block.attentionNorm!, "tokens", type),
       [room.counts, x, ...layer.attentionNorm, room.a],
       sizes.of("tokens"),
     );
@@ -263,7 +263,7 @@ export class DeviceEncoder {
     if (head.norm)
       commands.run(norm(hidden, head.norm, "tokens", type), [room.counts, x, ...exit.norm, room.a], sizes.of("tokens"));
     commands.run(
-      pool(hidden, model.pooling, head.norm ? type : "f32", type),
+      pool(hidden, model.pooling as "mean" | "last", head.norm ? type : "f32", type),
       [room.counts, room.offsets[0]!, head.norm ? room.a : x, room.pooled],
       sizes.of("texts"),
     );
@@ -273,7 +273,7 @@ export class DeviceEncoder {
 }
 
 /** Buffers of one run of at most `tokens` tokens; pairs are swapped where texts leave. */
-class StepBuffers {
+class Room {
   readonly counts: GPUBuffer;
   readonly ids: GPUBuffer;
   readonly text: GPUBuffer;

@@ -83,6 +83,7 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
       return owner.process;
     },
     async loadEncoder(model) {
+      assertComputed(model);
       const session = sessions++;
       await owner.load(session, "encoder", { session, model });
       return new GpuEncoder(owner, session, model);
@@ -101,6 +102,35 @@ export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEn
     measure: (what) => owner.ask("measure", { what }),
     close: () => owner.close(),
   };
+}
+
+/** What the kernels of encoders have no part for yet. */
+function assertComputed(model: EncoderModel): void {
+  const turns = new Set(model.blocks.map(({ ropeTheta }) => ropeTheta));
+  const computed =
+    model.normPlace === "before" &&
+    model.pooling !== "first" &&
+    !model.causal &&
+    !model.bag &&
+    !model.positions &&
+    !model.embeddingNorm &&
+    (model.headSize ?? model.hidden / model.heads) === model.hidden / model.heads &&
+    turns.size === 1 &&
+    !turns.has(undefined) &&
+    model.blocks.every(
+      (block) =>
+        block.attentionNorm &&
+        !block.queryNorm &&
+        !block.keyNorm &&
+        block.reach === undefined &&
+        block.activation === (block.gate ? "silu" : "gelu-tanh"),
+    ) &&
+    model.exits.every(({ projection }) => projection);
+  if (!computed)
+    throw new TesseraError("MISSING_CAPABILITY", `the GPU engine does not compute ${model.architecture} yet`, {
+      path: model.name,
+      hint: "use the CPU engine",
+    });
 }
 
 type Ask<K extends keyof Requests> = Requests[K]["ask"];

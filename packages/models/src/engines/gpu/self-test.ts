@@ -100,7 +100,7 @@ function testEncoder(): EncoderModel {
     hidden,
     heads: 3,
     keyValueHeads: 3,
-    ropeTheta: 10000,
+    normPlace: "before",
     pooling: "mean",
     embedding: matrix(32, hidden),
     blocks: Array.from({ length: 2 }, () => ({
@@ -113,6 +113,8 @@ function testEncoder(): EncoderModel {
       gate: matrix(80, hidden),
       up: matrix(80, hidden),
       down: matrix(hidden, 80),
+      activation: "silu" as const,
+      ropeTheta: 10000,
     })),
     exits: [{ layer: 2, norm, projection: matrix(hidden, hidden) }],
     widths: [hidden],

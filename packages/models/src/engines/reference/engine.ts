@@ -1,10 +1,12 @@
 // public: referenceEngine
 // internal: referenceVectors
 import {
+  type Activation,
   type Block,
   dequantise,
   type EncoderModel,
   type ExitHead,
+  headSizeOf,
   longestInput,
   type Matrix,
   type Norm,
@@ -58,47 +60,87 @@ export function referenceVectors(
 ): Map<number, Float32Array> {
   const vectors = new Map<number, Float32Array>();
   let x = embed(model, ids);
+  const start = model.bag && leaveAtOnce(model, ids);
+  if (start) vectors.set(0, unit(start));
   for (let layer = 1; layer <= last; layer++) {
     x = runBlock(model, model.blocks[layer - 1]!, x);
     const head = model.exits.find((exit) => exit.layer === layer);
-    if (head) vectors.set(layer, leave(model, head, x));
+    if (head) vectors.set(layer, leave(model, head, x, start));
   }
   return vectors;
 }
 
-function embed({ embedding, hidden }: EncoderModel, ids: Int32Array): Rows {
+function embed({ embedding, positions, embeddingNorm, hidden }: EncoderModel, ids: Int32Array): Rows {
   const values = new Float32Array(ids.length * hidden);
   for (let t = 0; t < ids.length; t++)
     for (let i = 0; i < hidden; i++)
-      values[t * hidden + i] = embedding.values[ids[t]! * hidden + i]! * (embedding.scale?.[ids[t]!] ?? 1);
-  return { rows: ids.length, columns: hidden, values };
+      values[t * hidden + i] = cell(embedding, ids[t]!, i) + (positions ? cell(positions, t, i) : 0);
+  const x = { rows: ids.length, columns: hidden, values };
+  return embeddingNorm ? normalise(embeddingNorm, x) : x;
+}
+
+const cell = ({ values, scale, columns }: Matrix, row: number, column: number): number =>
+  values[row * columns + column]! * (scale?.[row] ?? 1);
+
+/** Exit 0: the projected means of the tables' rows, not of unit length. */
+function leaveAtOnce({ bag = [], exits }: EncoderModel, ids: Int32Array): Float32Array {
+  const means = bag.flatMap((table) =>
+    Array.from({ length: table.columns }, (_, column) => {
+      let sum = 0;
+      for (const id of ids) sum += cell(table, id, column);
+      return sum / ids.length;
+    }),
+  );
+  const pooled = { rows: 1, columns: means.length, values: Float32Array.from(means) };
+  const head = exits.find(({ layer }) => layer === 0);
+  return head?.projection ? multiply(pooled, head.projection).values : pooled.values;
 }
 
 function runBlock(model: EncoderModel, block: Block, x: Rows): Rows {
-  const normed = normalise(block.attentionNorm, x);
-  const heads = attention(
-    model,
-    rotate(model, multiply(normed, block.query)),
-    rotate(model, multiply(normed, block.key)),
-    multiply(normed, block.value),
-  );
-  const y = add(x, multiply(heads, block.output));
-  const input = normalise(block.feedforwardNorm, y);
+  const after = model.normPlace === "after";
+  const normed = block.attentionNorm && !after ? normalise(block.attentionNorm, x) : x;
+  const size = headSizeOf(model);
+  const turned = (matrix: Matrix, norm: Norm | undefined): Rows => {
+    const rows = multiply(normed, matrix);
+    const heads = norm ? { ...rows, values: normaliseHeads(norm, rows, size) } : rows;
+    return block.ropeTheta === undefined ? heads : rotate(block.ropeTheta, size, heads);
+  };
+  const heads = attention(model, block, {
+    query: turned(block.query, block.queryNorm),
+    key: turned(block.key, block.keyNorm),
+    value: multiply(normed, block.value),
+  });
+  const sum = add(x, multiply(heads, block.output));
+  const y = after && block.attentionNorm ? normalise(block.attentionNorm, sum) : sum;
+  const input = after ? y : normalise(block.feedforwardNorm, y);
   const up = multiply(input, block.up);
   const gate = block.gate && multiply(input, block.gate);
-  const inner = up.values.map((value, i) => (gate ? silu(gate.values[i]!) * value : gelu(value)));
-  return add(y, multiply({ ...up, values: inner }, block.down));
+  const bent = activations[block.activation];
+  const inner = up.values.map((value, i) => (gate ? bent(gate.values[i]!) * value : bent(value)));
+  const out = add(y, multiply({ ...up, values: inner }, block.down));
+  return after ? normalise(block.feedforwardNorm, out) : out;
 }
 
-function leave(model: EncoderModel, { norm, projection }: ExitHead, x: Rows): Float32Array {
+/** Each head's part of a row normed by itself. */
+const normaliseHeads = (norm: Norm, { rows, columns, values }: Rows, size: number): Float32Array =>
+  normalise(norm, { rows: (rows * columns) / size, columns: size, values }).values;
+
+function leave(
+  model: EncoderModel,
+  { norm, projection, share }: ExitHead,
+  x: Rows,
+  start?: Float32Array,
+): Float32Array {
   const normed = norm ? normalise(norm, x) : x;
   const pooled = new Float32Array(model.hidden);
   for (let i = 0; i < model.hidden; i++) {
     let sum = 0;
     for (let t = 0; t < x.rows; t++) sum += normed.values[t * model.hidden + i]!;
-    pooled[i] = model.pooling === "mean" ? sum / x.rows : normed.values[(x.rows - 1) * model.hidden + i]!;
+    const row = model.pooling === "first" ? 0 : x.rows - 1;
+    pooled[i] = model.pooling === "mean" ? sum / x.rows : normed.values[row * model.hidden + i]!;
   }
-  return unit(multiply({ rows: 1, columns: model.hidden, values: pooled }, projection).values);
+  const own = projection ? multiply({ rows: 1, columns: model.hidden, values: pooled }, projection).values : pooled;
+  return unit(share === undefined ? own : own.map((value, i) => value + share * start![i]!));
 }
 
 function normalise(norm: Norm, x: Rows): Rows {
@@ -132,8 +174,7 @@ function multiply(x: Rows, matrix: Matrix): Rows {
 }
 
 /** Rotary position embedding, half-split: components j and j + s/2 of a head turn by position · θ^(−2j/s). */
-function rotate({ ropeTheta, hidden, heads }: EncoderModel, x: Rows): Rows {
-  const size = hidden / heads;
+function rotate(ropeTheta: number, size: number, x: Rows): Rows {
   const values = new Float32Array(x.values.length);
   for (let t = 0; t < x.rows; t++)
     for (let start = t * x.columns; start < (t + 1) * x.columns; start += size)
@@ -146,15 +187,22 @@ function rotate({ ropeTheta, hidden, heads }: EncoderModel, x: Rows): Rows {
   return { ...x, values };
 }
 
-/** softmax(q kᵀ / sqrt(s)) v for every head, over all tokens. */
-function attention({ hidden, heads, keyValueHeads }: EncoderModel, q: Rows, k: Rows, v: Rows): Rows {
-  const size = hidden / heads;
-  const values = new Float32Array(q.rows * hidden);
+/** softmax(q kᵀ / sqrt(s)) v for every head, over the tokens that each may see. */
+function attention(
+  model: EncoderModel,
+  { reach = Number.POSITIVE_INFINITY }: Block,
+  { query: q, key: k, value: v }: Readonly<Record<"query" | "key" | "value", Rows>>,
+): Rows {
+  const { heads, keyValueHeads, causal } = model;
+  const size = headSizeOf(model);
+  const width = size * heads;
+  const values = new Float32Array(q.rows * width);
   for (let head = 0; head < heads; head++) {
     const from = head * size;
     const shared = Math.floor(head / (heads / keyValueHeads)) * size;
     for (let t = 0; t < q.rows; t++) {
       const scores = Float64Array.from({ length: k.rows }, (_, u) => {
+        if (Math.abs(t - u) > reach || (causal && u > t)) return Number.NEGATIVE_INFINITY;
         let dot = 0;
         for (let i = 0; i < size; i++)
           dot += q.values[t * q.columns + from + i]! * k.values[u * k.columns + shared + i]!;
@@ -166,16 +214,36 @@ function attention({ hidden, heads, keyValueHeads }: EncoderModel, q: Rows, k: R
       for (let i = 0; i < size; i++) {
         let sum = 0;
         for (let u = 0; u < v.rows; u++) sum += weights[u]! * v.values[u * v.columns + shared + i]!;
-        values[t * hidden + from + i] = sum / total;
+        values[t * width + from + i] = sum / total;
       }
     }
   }
-  return { rows: q.rows, columns: hidden, values };
+  return { rows: q.rows, columns: width, values };
 }
 
 const add = (x: Rows, y: Rows): Rows => ({ ...x, values: x.values.map((value, i) => value + y.values[i]!) });
 
-const silu = (z: number): number => z / (1 + Math.exp(-z));
+const activations: Readonly<Record<Activation, (z: number) => number>> = {
+  silu: (z) => z / (1 + Math.exp(-z)),
+  relu: (z) => Math.max(z, 0),
+  gelu: (z) => 0.5 * z * (1 + erf(z / Math.SQRT2)),
+  /** Hendrycks and Gimpel 2016. */
+  "gelu-tanh": (z) => 0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3))),
+};
 
-/** The tanh form (Hendrycks and Gimpel 2016). */
-const gelu = (z: number): number => 0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
+/** The error function to 1e-15: its Taylor series up to 2.5, from there a continued fraction of its complement. */
+function erf(x: number): number {
+  const z = Math.abs(x);
+  if (z > 6) return Math.sign(x);
+  if (z < 2.5) {
+    let [sum, term] = [x, x];
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+      term *= -(x * x) / n;
+      sum += term / (2 * n + 1);
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum;
+  }
+  let fraction = 0;
+  for (let k = 60; k > 0; k--) fraction = k / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
+}

@@ -307,9 +307,7 @@ describe("scoring and arms", () => {
   it("runs equal work once, and a frozen problem draws from its pool", async () => {
     let runs = 0;
     const counting: Sandbox = {
-      revision: sandbox.revision,
-      languages: sandbox.languages,
-      close: async () => sandbox.close?.(),
+      ...sandbox,
       judge(...work) {
         runs += 1;
         return sandbox.judge(...work);

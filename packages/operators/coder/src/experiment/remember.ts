@@ -12,9 +12,7 @@ export function remembering(sandbox: Sandbox): Sandbox {
     return found;
   };
   return {
-    revision: sandbox.revision,
-    languages: sandbox.languages,
-    close: async () => sandbox.close?.(),
+    ...sandbox,
     judge: (code, tests, language, signal) =>
       once(["judge", code, tests, language], () => sandbox.judge(code, tests, language, signal)),
     call: (code, entry, lists, language, signal) =>

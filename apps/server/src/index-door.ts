@@ -1,0 +1,30 @@
+// internal
+import type { Store } from "@tessera/core";
+import type { ServedIndex } from "./indexes.js";
+
+/**
+ * A store of an index as flows get it: it answers as the store does, and what is written into it goes by the index itself,
+ * which keeps it as it keeps what comes by its routes. The index makes the vectors, and closes the store.
+ */
+export function doorOf(store: Store, index: Pick<ServedIndex, "upsert" | "delete">): Store {
+  return {
+    get revision() {
+      return store.revision;
+    },
+    get space() {
+      return store.space;
+    },
+    search: (query, signal) => store.search(query, signal),
+    ...(store.get && { get: (ids, principal) => store.get!(ids, principal) }),
+    ...(store.check && { check: (signal) => store.check!(signal) }),
+    upsert: (passages, _, how) => index.upsert(passages, how),
+    delete: (ids, how) => index.delete(ids, how),
+  };
+}
+
+const kinds = ["sparse", "dense"];
+
+/** The index that a store belongs to, where it is one of these. */
+export function indexOfStore(store: string, indexes: readonly Pick<ServedIndex, "name">[]): string | undefined {
+  return indexes.find(({ name }) => kinds.some((kind) => store === `${name}.${kind}`))?.name;
+}
