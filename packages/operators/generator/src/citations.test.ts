@@ -40,6 +40,7 @@ describe("CitationReader", () => {
       [],
       [],
     ],
+    ["they wait[passage 4] and wait【9】【1】", "they wait and wait[1]", [1], [4, 9]],
     ["in [0, 1] for each deck [2]", "in [0, 1] for each deck [2]", [2], []],
     ["decks are numbered [1, 2] from below", "decks are numbered [1, 2] from below", [], []],
     [

@@ -19,6 +19,8 @@ interface Marker {
   readonly numbers: readonly number[];
   /** Written with a comma or a dash, as intervals are written too. */
   readonly interval: boolean;
+  /** Written with numbers alone, as an index may be. */
+  readonly bare: boolean;
 }
 
 /** Digits, also full-width ones, at a place; at most four. */
@@ -41,7 +43,8 @@ function readMarker(inner: string): Marker | undefined {
     if (from !== undefined && number.value > from && number.value - from <= mostNamed)
       for (let one = from + 1; one < number.value; one++) numbers.add(one);
     numbers.add(number.value);
-    if (tail.test(inner.slice(number.end).trimEnd())) return { numbers: [...numbers], interval: interval && !listed };
+    if (tail.test(inner.slice(number.end).trimEnd()))
+      return { numbers: [...numbers], interval: interval && !listed, bare: /^[\d \t,;:–-]+$/.test(inner) };
     joint.lastIndex = number.end;
     const joined = joint.exec(inner);
     if (!joined) return undefined;
@@ -245,7 +248,8 @@ export class CitationReader {
     const before = (this.line() + rest.slice(0, blanks)).slice(-200);
     const needed = name.test(before) ? lookAhead : 1;
     if (marker && !last && !after.includes("\n") && after.trimStart().length < needed) return undefined;
-    if (!marker || !this.stands(marker, before, after.slice(0, lookAhead))) {
+    const isIndex = rest[blanks] === "["; // other brackets are never written around one
+    if (!marker || !this.stands({ ...marker, bare: marker.bare && isIndex }, before, after.slice(0, lookAhead))) {
       this.bracketEnd = this.past.length + close + 1;
       return kept(rest, close + 1);
     }
@@ -257,16 +261,17 @@ export class CitationReader {
   }
 
   /** Whether numbers in brackets stand where a marker can stand, and can name passages. */
-  private stands({ numbers, interval }: Marker, before: string, after: string): boolean {
+  private stands({ numbers, interval, bare }: Marker, before: string, after: string): boolean {
     const isPassage = (number: number): boolean => number >= 1 && number <= this.count;
     const known = numbers.some(isPassage);
     const isOther = (number: number): boolean =>
       !isPassage(number) && (number > mostNamed || (number === 0 && numbers.length > 1));
     if (numbers.some(isOther)) return false;
     if (after.startsWith("(")) return false; // a link
-    if (this.bracketEnd === this.past.length && !/[ \t]$/.test(before)) return false; // [text][1], rows[0][1]
+    if (bare && this.bracketEnd === this.past.length && !/[ \t]$/.test(before)) return false; // [text][1], rows[0][1]
     const ends = clauseEnd.test(after) || openings.includes(after.trimStart()[0]!);
     if (interval && !ends) return false;
+    if (!bare) return true;
     if (/[\p{L}\p{N}_$]\([^()]*\)$/u.test(before)) return false; // f(x)[1]
     const attached = name.exec(before)?.[0];
     if (attached === undefined) return true;
