@@ -4,7 +4,7 @@
 import { didYouMean } from "./closest.js";
 import type { Each, FlowDocument, NodeDocument, Policy, Serve, Source } from "./document.js";
 import { TesseraError } from "./errors.js";
-import type { Piece } from "./operator.js";
+import type { AnyOperator, Piece } from "./operator.js";
 import type { Json } from "./passage.js";
 import type { PortType, PortValue } from "./ports.js";
 
@@ -132,6 +132,8 @@ function conditionsOf(when: NodeOptions["when"]): Record<string, Json> | undefin
 /** Writes the nodes of a flow document; every method returns the refs of the new node's outputs. */
 export class FlowBuilder {
   readonly nodes: Record<string, NodeDocument> = {};
+  /** The operators of the pieces, each once. */
+  readonly operators = new Set<AnyOperator>();
 
   /** A node that runs once. */
   node<I, O>(id: string, piece: Piece<I, O>, input: NoInfer<Binds<I>>, options: NodeOptions = {}): Refs<O> {
@@ -170,6 +172,7 @@ export class FlowBuilder {
   ): any {
     if (Object.hasOwn(this.nodes, id))
       throw new TesseraError("BAD_DOCUMENT", `two nodes are named "${id}"`, { path: id });
+    for (const operator of piece.operators ?? []) this.operators.add(operator);
     const conditions = conditionsOf(when);
     this.nodes[id] = {
       run: piece.run,
@@ -210,7 +213,7 @@ export interface Flow<I, O> extends Piece<I, O> {
 }
 
 /**
- * Composes a flow in code. What it returns holds the document that JSON would hold.
+ * Composes a flow in code. What it returns holds the document that JSON would hold, and the operators of its pieces.
  * @throws TesseraError BAD_DOCUMENT where two nodes have one name.
  */
 export function flow<const I extends FlowInput, const R extends Readonly<Record<string, AnyBind>>>(
@@ -229,5 +232,5 @@ export function flow<const I extends FlowInput, const R extends Readonly<Record<
     output: sourcesOf(output),
     ...(serve && { serve }),
   };
-  return { document, run: document };
+  return { document, run: document, operators: [...builder.operators] };
 }

@@ -23,7 +23,7 @@ describe("operator", () => {
       version: 3,
       effects: "none",
     });
-    expect(echo()).toEqual({ run: "test.echo" });
+    expect(echo()).toEqual({ run: "test.echo", operators: [echo] });
     expect(echo({ size: 2 })).toEqual({ run: "test.echo", with: { size: 2 } });
     expect(use("test.echo", { size: 2 })).toEqual(echo({ size: 2 }));
   });

@@ -126,6 +126,8 @@ declare const ports: unique symbol;
 export interface Piece<I, O> {
   readonly run: string | FlowDocument;
   readonly with?: Json | undefined;
+  /** The operators that it is made of, where it was made in code. */
+  readonly operators?: readonly AnyOperator[] | undefined;
   readonly [ports]?: { input: I; output: O };
 }
 
@@ -150,7 +152,10 @@ export function operator<C extends z.ZodType, const I extends Ports, const O ext
     throw new TesseraError("BAD_OPERATOR", `"${specification.name}" is not an operator's name`, {
       hint: 'a name is "kind.name" in lower case, as in "fuser.rrf"',
     });
-  const piece = (config?: z.input<C>): Piece<ValuesIn<I>, ValuesOut<O>> => use(specification.name, config as Json);
+  const piece = (config?: z.input<C>): Piece<ValuesIn<I>, ValuesOut<O>> => ({
+    ...use(specification.name, config as Json),
+    operators: [piece as unknown as AnyOperator],
+  });
   for (const [key, value] of Object.entries(specification))
     Object.defineProperty(piece, key, { value, enumerable: true });
   Object.defineProperty(piece, brand, { value: true });

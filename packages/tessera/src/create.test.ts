@@ -31,6 +31,48 @@ function words(order: string[], name: string) {
   });
 }
 
+const shout = (mark: string, version = 1) =>
+  operator({
+    name: "test.shout",
+    version,
+    about: { ...about, summary: `Adds ${mark}.` },
+    config: z.strictObject({}),
+    ports: { input: { name: text }, output: { said: text } },
+    setup:
+      () =>
+      ({ name }) => ({ said: name + mark }),
+  });
+
+describe("operators of flows composed in code", () => {
+  const loud = shout("!");
+  const inner = flow("inner", { name: "text" }, (f, input) => ({ said: f.node("shout", loud(), input).said }));
+  const outer = flow("outer", { name: "text" }, (f, input) => ({ said: f.node("inner", inner, input).said }));
+
+  it("need not be given besides, also those of a flow in a flow, and after a reload", async () => {
+    const tessera = createTessera({ flows: { outer } as Record<string, typeof outer> });
+    expect((await tessera.run("outer", { name: "ferry" })).output).toEqual({ said: "ferry!" });
+    expect(tessera.operators.map(({ name }) => name)).toContain("test.shout");
+    await tessera.reload({ flows: { inner } });
+    expect((await tessera.run("inner", { name: "tug" })).output).toEqual({ said: "tug!" });
+    await tessera.close();
+  });
+
+  it("are refused where two of them have one name and are not the same", async () => {
+    const quiet = shout("?");
+    const other = flow("other", { name: "text" }, (f, input) => ({ said: f.node("shout", quiet(), input).said }));
+    await expect(createTessera({ flows: { inner, other } }).start()).rejects.toMatchObject({
+      code: "BAD_OPERATOR",
+      path: "other",
+    });
+    // a package that is installed twice
+    const twin = shout("!");
+    const same = flow("same", { name: "text" }, (f, input) => ({ said: f.node("shout", twin(), input).said }));
+    const tessera = createTessera({ flows: { inner, same } });
+    expect((await tessera.run("same", { name: "a" })).output).toEqual({ said: "a!" });
+    await tessera.close();
+  });
+});
+
 describe("createTessera", () => {
   it("runs flows with the types of the flow, and closes what it opened", async () => {
     const order: string[] = [];

@@ -16,7 +16,7 @@ import {
 } from "@tessera/graph";
 import { type LaunchedRun, type LaunchOptions, outerContext, unpack } from "@tessera/graph/internal";
 import { operators as all } from "./catalogue.js";
-import { type AnyFlow, assertNames, FlowSet, type Predecessor } from "./flow-set.js";
+import { type AnyFlow, assertNames, FlowSet, operatorsFor, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
@@ -30,7 +30,7 @@ export interface TesseraOptions<F extends Flows> {
   readonly flows: F;
   /** What flows may name: `{ store: { docs: () => openStore() }, model: { … }, encoder: { … } }`. */
   readonly resources?: Resources;
-  /** Operators beside those of the catalogue. */
+  /** Operators beside those of the catalogue, for flows that are read from JSON; flows composed in code bring their own. */
   readonly operators?: readonly AnyOperator[];
   /** Keeps what runs do, so that they can be resumed and replayed. */
   readonly records?: Records;
@@ -105,7 +105,8 @@ export class Tessera<F extends Flows> {
   }
 
   #compile(flows: Flows, host: ResourceHost, before?: Predecessor): Promise<FlowSet> {
-    return this.#outside.runInAsyncScope(() => FlowSet.compile(flows, host, this.#settings, before));
+    const settings = { ...this.#settings, operators: operatorsFor(flows, this.#given) };
+    return this.#outside.runInAsyncScope(() => FlowSet.compile(flows, host, settings, before));
   }
 
   get #settings(): CompileOptions {
@@ -177,8 +178,15 @@ export class Tessera<F extends Flows> {
     await assertReady(host.checks, within);
   }
 
-  /** The operators that flows may name: those of the catalogue, and those that were given. */
+  /**
+   * The operators that flows may name: those of the catalogue, those that were given, and those that flows composed in
+   * code are made of.
+   */
   get operators(): readonly AnyOperator[] {
+    return operatorsFor(this.#current?.given ?? this.options.flows, this.#given);
+  }
+
+  get #given(): readonly AnyOperator[] {
     return [...all, ...(this.options.operators ?? [])];
   }
 

@@ -48,6 +48,31 @@ export function assertNames(flows: Readonly<Record<string, AnyFlow>>): void {
   if (findings.length > 0) throw new TesseraError("INVALID_FLOW", findingLines(findings), { findings });
 }
 
+/**
+ * The operators that flows may name: those that are given, and those that flows composed in code are made of.
+ * @throws TesseraError BAD_OPERATOR where two different operators have one name
+ */
+export function operatorsFor(
+  flows: Readonly<Record<string, AnyFlow>>,
+  given: readonly AnyOperator[],
+): readonly AnyOperator[] {
+  const byName = new Map(given.map((operator) => [operator.name, operator]));
+  for (const [flow, composed] of Object.entries(flows)) {
+    const own = isObject(composed) && "operators" in composed ? (composed.operators ?? []) : [];
+    for (const operator of own) {
+      const known = byName.get(operator.name);
+      // a package that is installed twice has equal operators that are two objects
+      if (known && (known.version !== operator.version || known.about.summary !== operator.about.summary))
+        throw new TesseraError("BAD_OPERATOR", `two operators are named "${operator.name}"`, {
+          path: flow,
+          hint: "give one of them another name",
+        });
+      if (!known) byName.set(operator.name, operator);
+    }
+  }
+  return [...byName.values()];
+}
+
 interface Entry {
   readonly given: AnyFlow;
   readonly flow: CompiledFlow;
