@@ -44,8 +44,8 @@ async function record(runs, model, options, kept = (line) => line) {
 }
 
 /**
- * The samples that run from the command line, by flow: paths from the root of the repository. A flow without a model has no
- * cassette; the flows that write programs share one problem.
+ * The samples that run from the command line, by flow: paths from the root of the repository. A flow may have no samples; one
+ * without a model has no cassette; the flows that write programs share one problem.
  */
 export function runnableSamples(root, flows) {
   const source = "packages/flows/src";
@@ -54,7 +54,9 @@ export function runnableSamples(root, flows) {
     const folders =
       "problem" in flow.document.input
         ? [`${source}/codechain/samples/even-squares`]
-        : readdirSync(join(root, own)).map((sample) => `${own}/${sample}`);
+        : existsSync(join(root, own))
+          ? readdirSync(join(root, own)).map((sample) => `${own}/${sample}`)
+          : [];
     return folders.flatMap((folder) => {
       if (!existsSync(join(root, folder, "input.json"))) return [];
       const script = `${folder}/model.json`;

@@ -1,11 +1,12 @@
-// writes what is derived from the text of the sources: the entries of every package (face.mjs), the catalogue of flows,
-// docs/errors.md, docs/api/names.txt;
-// what is derived by running them is written by documents.mjs
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+// npm run generate: checks the sources, then writes what is derived from their text (the entries of every package, the
+// catalogue of flows, docs/errors.md, docs/api/names.txt), then what is derived by running them (documents.mjs). Where
+// anything fails, no file is changed. Where an entry or the catalogue changed, the command line is built anew.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { entries, faceFaults, namesPage, packages } from "./face.mjs";
-import { root } from "./setup.mjs";
+import { root, SetupError, setup } from "./setup.mjs";
 
 /** docs/errors.md, from core's table. */
 export function errorsPage(table) {
@@ -22,22 +23,66 @@ export function errorTable() {
   );
 }
 
+const quoted = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+/** The flow that a folder's flow.ts exports: `export const x = flow("<folder>", …)` under a comment. Undefined where there is none. */
+function flowIn(folder, name) {
+  const text = readFileSync(join(folder, name, "flow.ts"), "utf8");
+  const declared = `/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*export const (\\w+) = \\w+\\(\\s*"${quoted(name)}"`;
+  const found = new RegExp(declared).exec(text);
+  if (!found) return undefined;
+  const comment = found[1]
+    .replace(/^\s*\* ?/gm, "")
+    .replace(/\s+/g, " ")
+    .trim();
+  return { name, exported: found[2], comment, summary: /^.*?[.](?=\s|$)/.exec(comment)?.[0] ?? comment };
+}
+
+const folders = (folder) =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+const notSources = new Set(["src", "dist", "node_modules", ".test", ".turbo", "fixtures", "samples"]);
+
+/** The TypeScript files of a package that stand outside its src. */
+function* outsideOf(place) {
+  for (const entry of readdirSync(place, { withFileTypes: true })) {
+    const path = join(place, entry.name);
+    if (entry.name.endsWith(".ts")) yield path;
+    else if (entry.isDirectory() && !notSources.has(entry.name)) yield* outsideOf(path);
+  }
+}
+
+/** What is wrong with where flows and operators stand, and with how flows are declared: a sentence each. */
+export function misplaced(at = root) {
+  const faults = [];
+  const flows = join(at, "packages/flows");
+  const told = (path) => relative(at, path);
+  for (const path of outsideOf(flows))
+    faults.push(`${told(path)} is in no source folder: a flow is packages/flows/src/<name>/flow.ts.`);
+  for (const name of folders(join(flows, "src"))) {
+    if (!existsSync(join(flows, "src", name, "flow.ts")))
+      faults.push(`packages/flows/src/${name} has no flow.ts: a flow is packages/flows/src/<name>/flow.ts.`);
+    else if (!flowIn(join(flows, "src"), name))
+      faults.push(
+        `packages/flows/src/${name}/flow.ts must export its flow under a comment that says what it does: /** … */ export const … = flow("${name}", …).`,
+      );
+  }
+  for (const name of readdirSync(join(flows, "src")))
+    if (
+      /(?<!\.test|\.fixture)\.ts$/.test(name) &&
+      /^export const \w+ = flow\(/m.test(readFileSync(join(flows, "src", name), "utf8"))
+    )
+      faults.push(`packages/flows/src/${name} exports a flow: move it to packages/flows/src/<name>/flow.ts.`);
+  for (const name of folders(join(at, "packages/operators")))
+    for (const path of outsideOf(join(at, "packages/operators", name)))
+      if (/\boperator\(\{/.test(readFileSync(path, "utf8")))
+        faults.push(`${told(path)} is in no source folder: an operator is packages/operators/<module>/src/<name>.ts.`);
+  return faults;
+}
+
 /** The catalogue of flows: every folder with a flow.ts, its flow's comment, and the first sentence of that. */
 export function flowCatalogue(folder) {
-  const entries = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(join(folder, entry.name, "flow.ts")))
-    .map(({ name }) => {
-      const text = readFileSync(join(folder, name, "flow.ts"), "utf8");
-      const found = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*export const (\\w+) = \\w+\\(\\s*"${name}"`).exec(
-        text,
-      );
-      if (!found) throw new Error(`${name}/flow.ts exports no commented flow named "${name}"`);
-      const comment = found[1]
-        .replace(/^\s*\* ?/gm, "")
-        .replace(/\s+/g, " ")
-        .trim();
-      return { name, exported: found[2], comment, summary: /^.*?[.](?=\s|$)/.exec(comment)?.[0] ?? comment };
-    })
+  const entries = folders(folder)
+    .flatMap((name) => flowIn(folder, name) ?? [])
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   return `// public: flows, NamedFlow
 // generated by npm run generate
@@ -71,21 +116,55 @@ export function generated() {
   return files;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, text] of generated()) {
-    let before;
-    try {
-      before = readFileSync(path, "utf8");
-    } catch {
-      before = undefined;
-    }
-    if (before === text) continue;
+/** Writes the files whose text differs, and returns how to take that back. */
+function write(files) {
+  const before = new Map();
+  for (const [path, text] of files) {
+    const old = existsSync(path) ? readFileSync(path, "utf8") : undefined;
+    if (old === text) continue;
+    before.set(path, old);
     writeFileSync(path, text);
-    console.log(`wrote ${relative(root, path)}`);
   }
-  const faults = faceFaults();
-  if (faults.length > 0) {
-    console.error(faults.join("\n"));
+  const undo = () => {
+    for (const [path, text] of before) text === undefined ? rmSync(path) : writeFileSync(path, text);
+  };
+  return { written: [...before.keys()], undo };
+}
+
+/** Runs documents.mjs on the sources; false where it failed. */
+function writeDocuments() {
+  const sources = join(root, "apps/setup/sources.mjs");
+  const args = ["--conditions=@tessera/source", `--import=${sources}`, join(root, "apps/cli/documents.mjs")];
+  return spawnSync(process.execPath, args, { stdio: "inherit" }).status === 0;
+}
+
+/** Builds what the command line runs, so that it knows the new operators and flows. */
+function build() {
+  try {
+    setup();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(`The command line does not see this yet, because the build failed: run npm run typecheck.`);
     process.exitCode = 1;
   }
 }
+
+function main() {
+  const faults = [...misplaced(), ...faceFaults()];
+  if (faults.length > 0) {
+    console.error(`${faults.join("\n")}\nNothing was written.`);
+    process.exitCode = 1;
+    return;
+  }
+  const { written, undo } = write(generated());
+  if (!writeDocuments()) {
+    undo();
+    console.error("Nothing was written: the flows and operators could not be described, see above.");
+    process.exitCode = 1;
+    return;
+  }
+  for (const path of written) console.log(`wrote ${relative(root, path)}`);
+  if (written.some((path) => path.endsWith(".ts"))) build();
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();

@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { parseSync } from "@swc/core";
 import { entryOf, exportsOf, faceFaults, importFaults, marksOf } from "./face.mjs";
-import { generated } from "./generate.mjs";
+import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
 
 const aside = new Set(["node_modules", "dist", ".test", ".turbo", "fixtures", "samples", "__pycache__", ".venv"]);
@@ -171,6 +172,68 @@ describe("the public face", () => {
 
   it("holds in this repository", () => {
     expect(faceFaults()).toEqual([]);
+  });
+});
+
+describe("npm run generate", () => {
+  const flowFile = '/** Says hello. */\nexport const hello = flow("hello", {}, () => ({}));\n';
+  const operatorFile = 'export const less = operator({ name: "router.less" });\n';
+
+  /** What is wrong in a repository that holds these files. */
+  function faultsOf(files: Readonly<Record<string, string>>): string[] {
+    const at = mkdtempSync(join(tmpdir(), "tessera-generate-"));
+    try {
+      for (const [path, text] of Object.entries({ "packages/flows/src/index.ts": "", ...files })) {
+        mkdirSync(dirname(join(at, path)), { recursive: true });
+        writeFileSync(join(at, path), text);
+      }
+      mkdirSync(join(at, "packages/operators"), { recursive: true });
+      return misplaced(at);
+    } finally {
+      rmSync(at, { recursive: true });
+    }
+  }
+
+  it("takes a flow and an operator where they belong, with samples or without", () => {
+    expect(
+      faultsOf({
+        "packages/flows/src/hello/flow.ts": flowFile,
+        "packages/flows/src/hello/samples/one/input.json": "{}",
+        "packages/operators/router/src/less.ts": operatorFile,
+        "packages/operators/router/dist/less.ts": operatorFile,
+      }),
+    ).toEqual([]);
+  });
+
+  it.each([
+    ["a flow beside src", { "packages/flows/hello/flow.ts": flowFile }, "packages/flows/hello/flow.ts"],
+    [
+      "a flow that is a file",
+      { "packages/flows/src/hello.ts": flowFile.replace(/^.*\n/, "") },
+      "packages/flows/src/hello.ts",
+    ],
+    ["a folder without a flow", { "packages/flows/src/hello/samples/a.json": "{}" }, "packages/flows/src/hello has no"],
+    [
+      "a flow of another name",
+      { "packages/flows/src/hi/flow.ts": flowFile },
+      "packages/flows/src/hi/flow.ts must export",
+    ],
+    [
+      "a flow without a comment",
+      { "packages/flows/src/hello/flow.ts": flowFile.replace(/^.*\n/, "") },
+      "under a comment",
+    ],
+    [
+      "an operator beside src",
+      { "packages/operators/router/less.ts": operatorFile },
+      "packages/operators/router/less.ts",
+    ],
+  ])("refuses %s, with a sentence that says where it belongs", (_, files, told) => {
+    expect(faultsOf(files as Record<string, string>)).toEqual([expect.stringContaining(told)]);
+  });
+
+  it("finds nothing misplaced in this repository", () => {
+    expect(misplaced()).toEqual([]);
   });
 });
 
