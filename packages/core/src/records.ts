@@ -1,5 +1,5 @@
 // public: RunRecord, Records, Cache
-// internal: Charge, ValueRefs, Texts, JournalEntry, RunJournal
+// internal: Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords
 import type { Json } from "./passage.js";
 
 /** What work was charged: model calls, tokens, layers of an encoder, and cost in any one currency. */
@@ -112,7 +112,20 @@ export interface Records {
   texts(hashes: readonly string[]): Promise<Texts>;
   /** Removes what is kept of runs, all together; texts that no other run names may go too. */
   forget(runs: readonly string[]): Promise<void>;
+  /** Where one process writes the store and keeps the order of calls. */
+  readonly direct?: DirectRecords | undefined;
   close?(): Promise<void>;
+}
+
+/**
+ * `begin` and `commit` of a store that says at once what stands, and writes it later. What was called later never survives
+ * a crash without what was called earlier, and where one call fails those behind it fail too.
+ */
+export interface DirectRecords {
+  /** @returns resolves once it would survive a crash; `undefined` where the store has to look first: ask `Records.begin` */
+  begin(run: RunRecord, texts: Texts): Promise<void> | undefined;
+  /** As `begin`, for an entry that stands from now on; `undefined` where another one may stand: ask `Records.commit`. */
+  commit(run: string, entry: JournalEntry, texts: Texts): Promise<void> | undefined;
 }
 
 /** A cache keeps texts by key; it may forget any of them. */

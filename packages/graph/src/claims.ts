@@ -3,14 +3,41 @@ import { type Records, TesseraError } from "@tessera/core";
 /** The runs that this process works on, by the records that keep them; a promise where what a run left is still written. */
 const working = new WeakMap<Pick<Records, "journal">, Map<string, Promise<unknown> | "running">>();
 
+const claimsOf = (records: Pick<Records, "journal">) => {
+  let runs = working.get(records);
+  if (!runs) {
+    runs = new Map();
+    working.set(records, runs);
+  }
+  return runs;
+};
+
+/** As `claimed`, where nobody works on the run, and nothing of its last life is being written; else `undefined`. */
+export function claimedNow(records: Records, id: string): Release | undefined {
+  const runs = claimsOf(records);
+  if (runs.has(id)) return undefined;
+  runs.set(id, "running");
+  return (quiet) => {
+    if (!quiet) {
+      runs.delete(id);
+      return;
+    }
+    const written = quiet.then(() => {
+      if (runs.get(id) === written) runs.delete(id);
+    });
+    runs.set(id, written);
+  };
+}
+
+/** Lets go of a run: at once, or when `quiet` has resolved. */
+export type Release = (quiet?: Promise<unknown>) => void;
+
 /**
  * Claims a run for whoever is about to work on it, once what its last life still writes is written.
- * @returns lets go of it, when `quiet` has resolved
  * @throws TesseraError CONFLICT where it is under way in this process
  */
-export async function claimed(records: Records, id: string): Promise<(quiet: Promise<unknown>) => void> {
-  const runs = working.get(records) ?? new Map<string, Promise<unknown> | "running">();
-  working.set(records, runs);
+export async function claimed(records: Records, id: string): Promise<Release> {
+  const runs = claimsOf(records);
   for (let before = runs.get(id); before; before = runs.get(id)) {
     if (before === "running")
       throw new TesseraError("CONFLICT", `run "${id}" is under way`, {
@@ -19,11 +46,5 @@ export async function claimed(records: Records, id: string): Promise<(quiet: Pro
       });
     await before;
   }
-  runs.set(id, "running");
-  return (quiet) => {
-    const written = quiet.then(() => {
-      if (runs.get(id) === written) runs.delete(id);
-    });
-    runs.set(id, written);
-  };
+  return claimedNow(records, id)!;
 }

@@ -13,12 +13,13 @@ import {
   type Sampling,
   type Spent,
   TesseraError,
+  type Texts,
 } from "@tessera/core";
 import { messageOf, onAbort, type RunJournal } from "@tessera/core/internal";
 import { EventEmitter } from "eventemitter3";
 import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";
-import { claimed } from "./claims.js";
+import { claimed, claimedNow, type Release } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
 import { startFlow } from "./frame.js";
@@ -66,6 +67,13 @@ export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "s
 
 /** A run under way that reports by calls. An iteration costs more than a short flow takes. */
 export interface LaunchedRun<O> extends Pick<RunStream<O>, "id" | "result" | "spent"> {
+  /**
+   * What the run came to, as soon as that is known. Its records may still be written then; `result` waits for them. This is
+   * for who writes the end of the run behind them in the same log, and tells nobody before that is written.
+   */
+  readonly reached: Promise<RunResult<O>>;
+  /** Whether the run has ended: one of steps that wait for nothing has when `launch` returns. */
+  readonly over: boolean;
   /** Settles the run at once, whatever its nodes do. */
   abort(reason: unknown): void;
 }
@@ -136,7 +144,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     if (!records && !cache) return this.execute(input as Row, options);
-    return this.locating(() => this.executeRecorded(input as Row, options));
+    const direct = records?.direct && !cache ? this.executeDirect(input as Row, options) : undefined;
+    return direct ?? this.locating(() => this.executeRecorded(input as Row, options));
   }
 
   /** Runs the flow and shows what happens. */
@@ -174,9 +183,15 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       if (aborted) created.abort(path, aborted.reason);
     };
     const within = withinOf(options);
+    const result = execute({ ...options, id, within, gates, onRun } as Settings);
+    const reached = ((run as Run | undefined)?.result as Promise<RunResult<O>> | undefined) ?? result;
     return {
       id,
-      result: execute({ ...options, id, within, gates, onRun } as Settings),
+      result,
+      reached,
+      get over() {
+        return run?.scope.over ?? false;
+      },
       spent: () => ({ ...(run?.ledger.spent ?? unspent) }),
       abort(reason) {
         aborted ??= { reason };
@@ -293,13 +308,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return { ...options, ...origin(record), id: record.id, name: nameOf(record), before: chargedBefore(left) };
   }
 
-  /** Executes a new run and keeps its record, where there are records. */
-  private async executeRecorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
-    const { records, cache } = this.options;
-    const { id = randomUUID(), seed = 0, principal } = options;
-    const within = withinOf(options);
-    const row = this.takeInput(input);
-    if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
+  /** What is kept of a run that begins. */
+  private recordFor(
+    row: Row,
+    { id, seed = 0, principal }: Pick<Settings, "seed" | "principal"> & { readonly id: string },
+  ): { readonly record: RunRecord; readonly texts: Texts } {
     const kept = pack(row);
     const document = this.packed;
     const record: RunRecord = {
@@ -313,9 +326,49 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       ...(principal && { principal: principal as unknown as Json }),
       claim: randomUUID(),
     };
+    const texts = kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]);
+    return { record, texts };
+  }
+
+  /**
+   * As `executeRecorded`, on records that say at once what stands: begins in this turn of the event loop. Gives nothing
+   * where they have to look first.
+   */
+  private executeDirect(input: Row, options: Settings): Promise<RunResult<O>> | undefined {
+    const { records } = this;
+    const { id = randomUUID() } = options;
+    let release: Release | undefined;
+    try {
+      const within = withinOf(options);
+      const row = this.takeInput(input);
+      const { record, texts } = this.recordFor(row, { ...options, id });
+      release = claimedNow(records, id);
+      const written = release && records.direct!.begin(record, texts);
+      if (!release || !written) {
+        release?.();
+        return undefined;
+      }
+      const journal = new Journal({ records, run: id });
+      journal.follow(written);
+      const result = this.execute(row, { ...options, id, within, name: nameOf(record), journal });
+      return this.kept(result, journal, release);
+    } catch (thrown) {
+      release?.();
+      return Promise.reject(isOurs(thrown) ? thrown : located(thrown, this.document.name, "STORE_FAILED"));
+    }
+  }
+
+  /** Executes a new run and keeps its record, where there are records. */
+  private async executeRecorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
+    const { records, cache } = this.options;
+    const { id = randomUUID() } = options;
+    const within = withinOf(options);
+    const row = this.takeInput(input);
+    if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
+    const { record, texts } = this.recordFor(row, { ...options, id });
     const release = await claimed(records, id);
     return this.executeClaimed(release, async () => {
-      await records.begin(record, kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]));
+      await records.begin(record, texts);
       const journal = new Journal({ records, cache, run: id, other });
       return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
@@ -323,22 +376,28 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   /** Executes a run whose id this process has claimed, and releases the claim once nothing is being written any more. */
   private async executeClaimed(
-    release: (quiet: Promise<unknown>) => void,
+    release: Release,
     prepare: () => Promise<{ journal: Journal; input: Row; options: Settings }>,
   ): Promise<RunResult<O>> {
-    let journal: Journal | undefined;
+    const { journal, input, options } = await prepare().catch((error) => {
+      release();
+      throw error;
+    });
+    return this.kept(this.execute(input, { ...options, journal }), journal, release);
+  }
+
+  /** Gives a result once all that the run has noted is durable, and releases its claim once nothing is being written. */
+  private async kept(result: Promise<RunResult<O>>, journal: Journal, release: Release): Promise<RunResult<O>> {
     try {
-      const prepared = await prepare();
-      journal = prepared.journal;
-      const result = await this.execute(prepared.input, { ...prepared.options, journal });
-      await journal.charged();
-      return result;
+      const value = await result;
+      await journal.durable();
+      return value;
     } catch (error) {
       // the charges of a failed run are written before the caller hears of the failure; an abort waits for nothing
-      if (!TesseraError.is(error) || error.code !== "ABORTED") await journal?.charged().catch(() => {});
+      if (!TesseraError.is(error) || error.code !== "ABORTED") await journal.durable().catch(() => {});
       throw error;
     } finally {
-      release(journal?.quiet() ?? Promise.resolve());
+      release(journal.isQuiet ? undefined : journal.quiet());
     }
   }
 
@@ -382,6 +441,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     });
     settings.onRun?.(run);
     const path = this.document.name;
+    if (settings.journal) settings.journal.onLost = (error) => run.failed(0, error);
     try {
       const row = this.takeInput(input);
       if (signal || within) {

@@ -1,5 +1,5 @@
 import { type Cache, flag, number, type Records, TesseraError, text } from "@tessera/core";
-import { maskSecrets, messageOf } from "@tessera/core/internal";
+import { type DirectRecords, maskSecrets, messageOf } from "@tessera/core/internal";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
@@ -147,17 +147,26 @@ function guardedStore<T extends object>(store: T, methods: readonly (keyof T & s
   return made as T;
 }
 
-export const guardedRecords = (records: Records): Records =>
-  guardedStore<Records>(records, [
-    "begin",
-    "run",
-    "commit",
-    "charge",
-    "journal",
-    "texts",
-    "forget",
-    "get",
-    "put",
-  ] as (keyof Records)[]);
+const methodsOfRecords = ["begin", "run", "commit", "charge", "journal", "texts", "forget", "get", "put"] as const;
+
+export function guardedRecords(records: Records): Records {
+  const made = guardedStore<Records>(records, methodsOfRecords);
+  const { direct } = records;
+  if (!direct || made.direct) return made;
+  /** What throws in place of a promise has failed as one that is rejected. */
+  const caught = (call: () => Promise<void> | undefined): Promise<void> | undefined => {
+    try {
+      return call();
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
+  };
+  return Object.assign(made, {
+    direct: {
+      begin: (run, texts) => caught(() => direct.begin(run, texts)),
+      commit: (run, entry, texts) => caught(() => direct.commit(run, entry, texts)),
+    } satisfies DirectRecords,
+  });
+}
 
 export const guardedCache = (cache: Cache): Cache => guardedStore<Cache>(cache, ["get", "put"] as (keyof Cache)[]);

@@ -8,6 +8,7 @@ import {
   sha256,
   type Texts,
 } from "@tessera/core/internal";
+import { isOurs, located } from "./foreign.js";
 import type { OperatorProgram, Row } from "./program.js";
 import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
 import { hashOf } from "./records/values.js";
@@ -63,14 +64,23 @@ export interface Result {
  * in the cache, and for what-if.
  */
 export class Journal {
-  private readonly life = randomUUID().slice(0, 8);
-  private readonly byKey = new Map<string, JournalEntry>();
+  private life: string | undefined;
+  private readonly byKey: Map<string, JournalEntry> | undefined;
   private readonly writing = new Set<Promise<unknown>>();
   private charges: Promise<unknown> | undefined;
   private attempts = 0;
+  /** What was noted last of what is being written, in a store that keeps the order: all of it is there when this is. */
+  private last: Promise<void> | undefined;
+  /** Whether a finished step is among what is being written. */
+  private stepsPending = false;
+  private lost: { readonly error: TesseraError } | undefined;
+  /** Is told that something of the run could not be written. */
+  onLost: ((error: TesseraError) => void) | undefined;
 
   constructor(private readonly settings: JournalSettings) {
-    for (const entry of settings.other?.entries.values() ?? []) if (entry.key) this.byKey.set(entry.key, entry);
+    if (!settings.other) return;
+    this.byKey = new Map();
+    for (const entry of settings.other.entries.values()) if (entry.key) this.byKey.set(entry.key, entry);
   }
 
   get replays(): boolean {
@@ -79,7 +89,7 @@ export class Journal {
 
   /** Whether a result may be found that was not computed in this run. */
   get searches(): boolean {
-    return this.settings.cache !== undefined || this.byKey.size > 0;
+    return this.settings.cache !== undefined || (this.byKey?.size ?? 0) > 0;
   }
 
   /**
@@ -151,7 +161,7 @@ export class Journal {
     place: string,
     { plain, seeded: key }: Dependencies,
   ): JournalEntry | undefined {
-    if (this.byKey.size === 0) return undefined;
+    if (!this.byKey?.size) return undefined;
     const seeded = key();
     // what another place has written is not what this one writes
     if (program.effects !== "write") return this.byKey.get(plain) ?? this.byKey.get(seeded);
@@ -164,10 +174,18 @@ export class Journal {
    * changed meanwhile: then it has no key.
    * @returns the output that stands: another worker's, where one came first
    */
-  async commit(result: Result): Promise<Row> {
-    const { program, before, output, streamed, random, disturbed } = result;
+  commit(result: Result): Row | Promise<Row> {
+    return this.settings.cache ? this.commitCached(result) : this.note(result, this.keyOf(result));
+  }
+
+  private keyOf({ program, before, random, disturbed }: Result): string | undefined {
     const same = program.effects === "write" || sameList(before.revisions, program.revisions());
-    const key = same && !disturbed ? (random ? before.seeded() : before.plain) : undefined;
+    return same && !disturbed ? (random ? before.seeded() : before.plain) : undefined;
+  }
+
+  private async commitCached(result: Result): Promise<Row> {
+    const { program, output, streamed } = result;
+    const key = this.keyOf(result);
     const { cache } = this.settings;
     // made now, before anybody can change the output
     const text = cache && key && program.effects !== "write" ? seal({ output, streamed }) : undefined;
@@ -176,7 +194,8 @@ export class Journal {
     return noting;
   }
 
-  private async note(result: Omit<Result, "disturbed">, key: string | undefined): Promise<Row> {
+  /** @returns the output that stands; at once where the store says so at once */
+  private note(result: Omit<Result, "disturbed">, key: string | undefined): Row | Promise<Row> {
     const { program, place, before, output, streamed, provisional, charged } = result;
     const { records, run } = this.settings;
     if (!records) return output;
@@ -192,8 +211,56 @@ export class Journal {
       ...(charged && { charged }),
       ...(provisional && { provisional }),
     };
-    const standing = await this.written(records.commit(run, entry, texts));
+    const written = records.direct?.commit(run, entry, texts);
+    if (!written) return this.noted(output, entry, records.commit(run, entry, texts));
+    this.follow(written);
+    this.stepsPending = true;
+    return output;
+  }
+
+  private async noted(output: Row, entry: JournalEntry, commit: Promise<JournalEntry>): Promise<Row> {
+    const standing = await this.written(commit);
     return sameRefs(standing, entry) ? output : this.output(standing);
+  }
+
+  /** Notes what is being written in the order in which it was noted. */
+  follow(written: Promise<void>): void {
+    this.last = written;
+    const settled = () => {
+      if (this.last !== written) return;
+      this.last = undefined;
+      this.stepsPending = false;
+    };
+    written.then(settled, (thrown) => {
+      settled();
+      const error = isOurs(thrown) ? thrown : located(thrown, this.settings.run, "STORE_FAILED");
+      this.lost ??= { error };
+      this.onLost?.(error);
+    });
+  }
+
+  /**
+   * What has to be written before a step begins: every step that is finished, and every charge. Before one that writes or
+   * may cost something, also that the run has begun: else somebody who comes again after a crash would pay or write again.
+   */
+  before({ effects, bound }: OperatorProgram): Promise<unknown> | undefined {
+    const { last, charges } = this;
+    if (this.lost) return this.durable();
+    const mustWait = last && (this.stepsPending || effects === "write" || bound !== undefined);
+    if (!mustWait) return charges;
+    return charges ? Promise.all([last, charges]) : last;
+  }
+
+  /** Whether nothing is being written that somebody has to wait for. */
+  get isQuiet(): boolean {
+    return this.last === undefined && this.charges === undefined && this.writing.size === 0 && !this.lost;
+  }
+
+  /** Waits until everything that is noted would survive a crash. @throws TesseraError where something could not be written */
+  async durable(): Promise<void> {
+    while (this.last) await this.last.catch(() => {});
+    if (this.lost) throw this.lost.error;
+    await this.charges;
   }
 
   /** Notes that the policy of a node left it out, so that a run that goes on leaves it out too. */
@@ -208,6 +275,7 @@ export class Journal {
   charge({ calls, tokens, layers, cost }: Charge): void {
     const { records, run } = this.settings;
     if (!records || this.replays) return;
+    this.life ??= randomUUID().slice(0, 8);
     const attempt = `${this.life}.${++this.attempts}`;
     const writing = this.written(records.charge(run, attempt, { calls, tokens, layers, cost }));
     const all = Promise.all([this.charges, writing]);
@@ -215,14 +283,9 @@ export class Journal {
     this.charges = all;
   }
 
-  /** Waits until every charge is written. */
-  async charged(): Promise<void> {
-    await this.charges;
-  }
-
   /** Waits until nothing is being written. */
   async quiet(): Promise<void> {
-    while (this.writing.size > 0) await Promise.allSettled([...this.writing]);
+    while (this.writing.size > 0 || this.last) await Promise.allSettled([...this.writing, this.last]);
   }
 
   private written<T>(write: Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@ import { type Context, type Principal, type Sampling, TesseraError } from "@tess
 import { type JournalEntry, messageOf } from "@tessera/core/internal";
 import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
-import type { Dependencies, Journal } from "./journal.js";
+import type { Dependencies, Journal, Result } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
 import { enter, inside, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
 import type { Activation, OperatorProgram, Row, Start } from "./program.js";
@@ -11,6 +11,9 @@ import { freezeInput, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
+
+/** What is known of a result beside itself. */
+type Working = Pick<Result, "program" | "place" | "before" | "provisional" | "disturbed">;
 
 /** One activation of an operator: its context, and what is done when it ends. */
 class Step implements Context, ReservingStep, OuterStep {
@@ -156,7 +159,13 @@ class Step implements Context, ReservingStep, OuterStep {
     if (!entry && !journal.replays && !this.reserve()) return this.owner.refused(this.key);
     this.tellStart();
     if (run.validate && !this.checkInput()) return;
-    void this.recorded(journal, place, entry);
+    if (entry || journal.replays || journal.searches) return void this.recorded(journal, place, entry);
+    const before = journal.before(program);
+    if (!before) return this.workRecorded(journal, place);
+    before.then(
+      () => this.scope.over || this.workRecorded(journal, place),
+      (thrown) => this.fail(thrown),
+    );
   }
 
   /** Does the work, and settles in the same turn of the event loop where the operator is synchronous. */
@@ -198,20 +207,17 @@ class Step implements Context, ReservingStep, OuterStep {
     return this.program.work(this.input, this);
   }
 
-  /** Finds the result, or works and commits it before the step counts as finished. */
+  /** Finds the result, or works. */
   private async recorded(journal: Journal, place: string, entry: JournalEntry | undefined): Promise<void> {
     try {
       if (entry) return this.found(await journal.output(entry), "journal", entry.streamed);
       if (journal.replays)
         throw new TesseraError("RECORD_MISSING", "the replayed run did not record this step", { path: this.path });
-      await journal.charged();
+      await journal.before(this.program);
       if (this.scope.over) return;
-      if (journal.searches) {
-        const found = await journal.find(this.program, place, this.dependencies(journal, place));
-        if (found) return this.found(found.output, found.from, found.streamed);
-        if (this.scope.over) return;
-      }
-      await this.worked(journal, place);
+      const found = await journal.find(this.program, place, this.dependencies(journal, place));
+      if (found) return this.found(found.output, found.from, found.streamed);
+      if (!this.scope.over) this.workRecorded(journal, place);
     } catch (thrown) {
       this.fail(thrown);
     }
@@ -222,17 +228,37 @@ class Step implements Context, ReservingStep, OuterStep {
   }
 
   /** Works, and commits. What the result depends on is taken in the turn of the event loop in which the work begins. */
-  private async worked(journal: Journal, place: string): Promise<void> {
-    const before = this.dependencies(journal, place);
-    const provisional = this.run.refusing;
-    const working = this.call();
-    const promised = isThenable(working);
-    let given: unknown;
+  private workRecorded(journal: Journal, place: string): void {
     try {
-      given = await working;
+      const before = this.dependencies(journal, place);
+      const settings = { program: this.program, place, before, provisional: this.run.refusing };
+      const working = this.call();
+      if (!isThenable(working)) return this.commit(journal, working, { ...settings, disturbed: false });
+      const promise = working instanceof Promise ? working : Promise.resolve(working);
+      Promise.prototype.then.call(
+        promise,
+        (given) => this.committing(journal, given, settings),
+        (thrown) => this.fail(thrown),
+      );
     } catch (thrown) {
-      return this.fail(thrown); // at once: it has ended before another that fails in the same turn of the event loop
+      this.fail(thrown);
     }
+  }
+
+  private committing(journal: Journal, given: unknown, settings: Omit<Working, "disturbed">): void {
+    try {
+      const disturbed = settings.before.input !== hashOf(this.input, "input");
+      this.commit(journal, given, { ...settings, disturbed });
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  /**
+   * Commits what the operator gave, and ends. Where the store says at once what stands, the step ends before its entry is
+   * durable: whatever begins behind it, and whoever waits for the run, waits for that.
+   */
+  private commit(journal: Journal, given: unknown, settings: Working): void {
     if (this.scope.over) return;
     const output = this.take(given);
     if (!output) return;
@@ -241,18 +267,18 @@ class Step implements Context, ReservingStep, OuterStep {
     const charged = this.held?.due ?? nothing;
     // it has ended by itself, whatever happens while its entry is written
     this.held?.close("finished");
-    const stood = await journal.commit({
-      program: this.program,
-      place,
-      before,
+    const stands = journal.commit({
+      ...settings,
       output,
       streamed: this.streamed && [...this.streamed],
       random: this.usedRandom,
-      provisional,
       charged,
-      disturbed: promised && before.input !== hashOf(this.input, "input"),
     });
-    this.complete(stood);
+    if (!(stands instanceof Promise)) return this.complete(stands);
+    stands.then(
+      (standing) => this.complete(standing),
+      (thrown) => this.fail(thrown),
+    );
   }
 
   /** Ends with a result that was not computed now. */

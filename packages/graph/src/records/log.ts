@@ -1,6 +1,6 @@
 // internal: logRecords
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, JournalEntry, KeyedChange, KeyedLog, Texts } from "@tessera/core/internal";
+import type { Charge, DirectRecords, JournalEntry, KeyedChange, KeyedLog, Texts } from "@tessera/core/internal";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
@@ -39,6 +39,8 @@ class LogRecords implements Records {
   readonly #beginning = new Map<string, { readonly run: RunRecord; readonly written: Promise<void> }>();
   readonly #importing = new Map<string, Promise<void>>();
   #oldIds: Promise<ReadonlySet<string>> | undefined;
+  /** What `#oldIds` gave. */
+  #oldKnown: ReadonlySet<string> | undefined;
 
   #recent: Recent | undefined;
   private readonly legacy: LegacyFolder | undefined;
@@ -88,19 +90,41 @@ class LogRecords implements Records {
       if ((await this.run(id))?.claim !== run.claim) throw taken(id);
       return;
     }
+    return this.#begin(run, texts);
+  }
+
+  #begin(run: RunRecord, texts: Texts): Promise<void> {
+    const { id } = run;
     const blobs = [...hashesIn(run.input), ...hashesIn(run.document)];
-    const beginning = {
-      run,
-      written: this.log.commit([{ put: `begun/${id}`, value: bytesOf(run), blobs }], only(texts, blobs)),
-    };
+    const changes = [{ put: `begun/${id}`, value: JSON.stringify(run), blobs }];
+    const beginning: { run: RunRecord; written: Promise<void> } = { run, written };
     this.#beginning.set(id, beginning);
     this.#open(id, new Map());
-    try {
-      await beginning.written;
-    } finally {
-      this.#beginning.delete(id);
-    }
+    beginning.written = new Promise((resolve, reject) => {
+      this.log.enqueue(changes, only(texts, blobs), (error) => {
+        this.#beginning.delete(id);
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+    return beginning.written;
   }
+
+  readonly direct: DirectRecords = {
+    begin: (run, texts) => {
+      const { id } = run;
+      assertRunId(id);
+      if (this.legacy && !this.#oldKnown) void this.#old().catch(() => {}); // known from the next run on
+      if (this.legacy && this.#oldKnown?.has(id) !== false) return undefined;
+      return this.#beginning.has(id) || this.log.has(`begun/${id}`) ? undefined : this.#begin(run, texts);
+    },
+    commit: (run, entry, texts) => {
+      const journal = this.#journals.get(run);
+      if (!(journal instanceof Map)) return undefined;
+      const before = journal.get(entry.path);
+      return before && stands(before.entry, entry.operator) ? undefined : this.#note(run, journal, { entry, texts });
+    },
+  };
 
   async run(id: string): Promise<RunRecord | undefined> {
     assertRunId(id);
@@ -111,9 +135,11 @@ class LogRecords implements Records {
     return this.run(id);
   }
 
-  #old(): Promise<ReadonlySet<string>> {
+  async #old(): Promise<ReadonlySet<string>> {
     this.#oldIds ??= this.legacy!.ids();
-    return this.#oldIds;
+    const ids = await this.#oldIds;
+    this.#oldKnown = ids;
+    return ids;
   }
 
   /** Brings a run of the first layout into the log; says whether there was one. */
@@ -131,10 +157,13 @@ class LogRecords implements Records {
       const { run, entries, texts } = fromLegacy(old);
       const changes: KeyedChange[] = entries.map((entry) => ({
         add: `journal/${id}`,
-        value: bytesOf({ entry } satisfies Line),
+        value: JSON.stringify({ entry } satisfies Line),
         blobs: hashesIn(entry.output),
       }));
-      await log.commit([...changes, { put: `begun/${id}`, value: bytesOf(run), blobs: hashesIn(run.input) }], texts);
+      await log.commit(
+        [...changes, { put: `begun/${id}`, value: JSON.stringify(run), blobs: hashesIn(run.input) }],
+        texts,
+      );
     })();
     this.#importing.set(id, work);
     try {
@@ -187,22 +216,31 @@ class LogRecords implements Records {
       await before.written;
       return before.entry;
     }
-    const blobs = hashesIn(entry.output);
-    const value = bytesOf({ entry } satisfies Line);
-    const noted = { entry, written: this.log.commit([{ add: `journal/${run}`, value, blobs }], only(texts, blobs)) };
-    journal.set(entry.path, noted);
-    try {
-      await noted.written;
-    } catch (error) {
-      this.#journals.delete(run); // what stands is read again
-      throw error;
-    }
+    await this.#note(run, journal, { entry, texts });
     return entry;
+  }
+
+  #note(
+    run: string,
+    journal: Journal,
+    { entry, texts }: { readonly entry: JournalEntry; readonly texts: Texts },
+  ): Promise<void> {
+    const blobs = hashesIn(entry.output);
+    const changes = [{ add: `journal/${run}`, value: JSON.stringify({ entry } satisfies Line), blobs }];
+    const written = new Promise<void>((resolve, reject) => {
+      this.log.enqueue(changes, only(texts, blobs), (error) => {
+        if (error === undefined) return resolve();
+        this.#journals.delete(run); // what stands is read again
+        reject(error);
+      });
+    });
+    journal.set(entry.path, { entry, written });
+    return written;
   }
 
   async charge(run: string, attempt: string, charge: Charge): Promise<void> {
     await this.#journal(run);
-    await this.log.commit([{ add: `journal/${run}`, value: bytesOf({ attempt, charge } satisfies Line) }]);
+    await this.log.commit([{ add: `journal/${run}`, value: JSON.stringify({ attempt, charge } satisfies Line) }]);
   }
 
   async journal(id: string) {
@@ -232,11 +270,10 @@ class LogRecords implements Records {
       if (!this.legacy || !(await this.#old()).has(id)) continue;
       await this.legacy.forget(id);
       this.#oldIds = undefined;
+      this.#oldKnown = undefined;
     }
   }
 }
-
-const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
 function parsed<T>(value: Buffer, path: string): T {
   try {
