@@ -33,7 +33,8 @@ const liveShare = 0.4;
 
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
-type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Promise<LaunchedRun<unknown>>;
+type Launched = LaunchedRun<unknown>;
+type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Promise<Launched>;
 
 /**
  * Runs in this process. States and events lie in the log of the service, beside the records of the framework object. Without
@@ -96,7 +97,7 @@ export class EmbeddedRuns implements Runs {
       return known.status === "interrupted" ? this.#resume(id, budget) : known;
     }
     this.#assertOpen(id);
-    await this.tessera.flow(flow);
+    if (!this.tessera.find(flow)) await this.tessera.flow(flow);
     const live = new LiveRun(state, 0, this.#limits, this.log);
     return this.#noted(live, state, (listener) =>
       this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, ...listener }),
@@ -108,9 +109,10 @@ export class EmbeddedRuns implements Runs {
    * of the run can be there without it.
    */
   async #noted(live: LiveRun, state: RunState, begin: Begin): Promise<RunState> {
-    const saved = this.log?.save(state);
     const before = this.#live.get(state.id);
+    const saved = before || this.log?.summaries.has(state.id) ? this.log?.save(state) : this.#first(live, state);
     this.#run(live, begin);
+    if (!saved) return state;
     try {
       await saved;
     } catch (error) {
@@ -122,36 +124,55 @@ export class EmbeddedRuns implements Runs {
     return state;
   }
 
+  /** The first note of a run; one that ends before it is written is noted with its end alone. */
+  #first(live: LiveRun, state: RunState): Promise<void> | undefined {
+    return this.log?.begin(state, () => !live.ending);
+  }
+
   #assertOpen(id: string): void {
     if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
   }
 
   #run(live: LiveRun, begin: Begin): void {
     this.#live.set(live.state.id, live);
-    this.#uncount(live.state.id);
+    if (this.#ended.size > 0) this.#uncount(live.state.id);
     void this.#follow(live, begin);
   }
 
   async #follow(live: LiveRun, begin: Begin): Promise<void> {
-    let ended: Partial<RunState>;
-    let run: LaunchedRun<unknown> | undefined;
+    let run: Launched | undefined;
+    let state: RunState;
     try {
-      run = await begin({ hear: (event) => live.hear(event), part: (part) => live.hearOutput(part) });
+      const begun = begin({ hear: (event) => live.hear(event), part: (part) => live.hearOutput(part) });
+      run = begun instanceof Promise ? await begun : begun;
       live.begun(run);
-      const { status, output, spent } = await run.result;
-      ended = { status, output: toJson(output) as RunState["output"] & object, spent };
+      const { status, output, spent } = await run.reached;
+      const ended = { status, output: toJson(output) as RunState["output"] & object, spent };
+      state = { ...live.state, ...ended, ended: new Date().toISOString() };
+      // behind the records in the same log, so that they share its sync; nobody is told before all of it is written
+      const saved = this.#save(live, state);
+      if (run.result !== run.reached) await run.result;
+      await saved;
     } catch (thrown) {
-      ended = { ...this.#failure(live, asTesseraError(thrown)), ...(run && { spent: run.spent() }) };
+      const failure = this.#failure(live, asTesseraError(thrown));
+      state = { ...live.state, ...failure, ...(run && { spent: run.spent() }), ended: new Date().toISOString() };
+      await this.#save(live, state);
     }
-    await this.#end(live, { ...live.state, ...ended, ended: new Date().toISOString() });
+    await this.#end(live, state);
+  }
+
+  #save(live: LiveRun, state: RunState): Promise<void> | undefined {
+    if (!this.log || live.abandoned) return undefined;
+    const saved = this.log.save(state, live.batch());
+    live.ending = true;
+    return saved.catch((thrown) => {
+      live.ending = false;
+      warn(`the end of run ${state.id} could not be noted`, thrown);
+    });
   }
 
   async #end(live: LiveRun, state: RunState): Promise<void> {
     const { id } = state;
-    if (this.log && !live.abandoned)
-      await this.log.save(state, live.batch()).catch((thrown) => {
-        warn(`the end of run ${id} could not be noted`, thrown);
-      });
     live.state = state;
     live.settle(state);
     live.wake();
@@ -264,14 +285,11 @@ export class EmbeddedRuns implements Runs {
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
     const { flow, input, principal, sampling, seed, budget: most } = running;
     const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
-    return this.#noted(
-      live,
-      running,
-      (listener): Promise<LaunchedRun<unknown>> =>
-        // one that ended before its first note begins anew
-        recorded
-          ? this.tessera.launchResume(id, { budget: most, sampling, ...listener })
-          : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, ...listener }),
+    return this.#noted(live, running, (listener): Launched | Promise<Launched> =>
+      // one that ended before its first note begins anew
+      recorded
+        ? this.tessera.launchResume(id, { budget: most, sampling, ...listener })
+        : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, ...listener }),
     );
   }
 

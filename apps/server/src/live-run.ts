@@ -25,8 +25,42 @@ export const eventLimits: EventLimits = {
 
 const flushMs = 100;
 
+const texts = new WeakMap<RunEvent, string>();
+
+/** The JSON of the data of an event, which need not be made twice. */
+export const dataText = (event: RunEvent): string => texts.get(event) ?? JSON.stringify(event.data);
+
+/** Runs with events that are not written: one timer for all, since one for each would cost a short run more than its events. */
+class Unwritten {
+  readonly #runs = new Set<LiveRun>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(run: LiveRun): void {
+    this.#runs.add(run);
+    this.#timer ??= setTimeout(() => this.#flush(), flushMs).unref();
+  }
+
+  delete(run: LiveRun): void {
+    this.#runs.delete(run);
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    const runs = [...this.#runs];
+    this.#runs.clear();
+    for (const run of runs) void run.flush();
+  }
+}
+
+const unwritten = new Unwritten();
+
 /** What was heard; JSON is made of it when somebody asks. */
-type Heard = { readonly event: FlowEvent } | { readonly delta: unknown };
+type Heard = FlowEvent | OutputDelta;
+/** A part of the flow's own output. */
+interface OutputDelta {
+  readonly type: "output-delta";
+  readonly delta: unknown;
+}
 
 /** A run that this process began or took up, and the latest of its events. */
 export class LiveRun {
@@ -39,15 +73,18 @@ export class LiveRun {
   bytes = 0;
   readonly #heard: Heard[] = [];
   readonly #sizes: number[] = [];
-  readonly #values = new Map<string, string>();
-  #large = new Set<string>();
+  #values: Map<string, string> | undefined;
+  #large: Set<string> | undefined;
   /** How many events there are that are not in memory, and how many are written. */
   #before: number;
   #written: number;
   #writtenBytes = 0;
   #writing: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
-  #waiting: (() => void)[] = [];
+  /** Whether it waits for the next time that events are written. */
+  #due = false;
+  #waiting: (() => void)[] | undefined;
+  /** Whether its end is on its way to the log. */
+  ending = false;
   settle!: (state: RunState) => void;
   readonly settled = new Promise<RunState>((resolve) => {
     this.settle = resolve;
@@ -89,12 +126,12 @@ export class LiveRun {
   }
 
   hear(event: FlowEvent): void {
-    this.#push({ event });
+    this.#push(event);
   }
 
   /** A part of the flow's own output. */
   hearOutput(delta: unknown): void {
-    this.#push({ delta });
+    this.#push({ type: "output-delta", delta });
   }
 
   #push(heard: Heard): void {
@@ -102,21 +139,30 @@ export class LiveRun {
     this.#heard.push(heard);
     this.#sizes.push(size);
     this.bytes += size;
-    if (this.log) this.#timer ??= setTimeout(() => void this.flush(), flushMs).unref();
+    if (this.log && !this.#due) {
+      this.#due = true;
+      unwritten.add(this);
+    }
     if (this.#heard.length > this.limits.events || this.bytes > this.limits.memoryBytes) this.#forgetSome();
     this.wake();
   }
 
   /** A large string that came before is the same one, and costs nothing. */
   #sizeOf(heard: Heard): number {
+    const { input, output, delta } = heard as { input?: object; output?: object; delta?: unknown };
     let size = 100;
-    for (const value of valuesOf(heard))
-      if (typeof value === "string" && value.length > 1000) {
-        if (this.#large.has(value)) continue;
-        this.#large.add(value);
-        size += value.length;
-      } else size += sizeOf(value);
+    if (delta !== undefined) size += this.#sizeOfValue(delta);
+    if (input) for (const port of Object.keys(input)) size += this.#sizeOfValue((input as Row)[port]);
+    if (output) for (const port of Object.keys(output)) size += this.#sizeOfValue((output as Row)[port]);
     return size;
+  }
+
+  #sizeOfValue(value: unknown): number {
+    if (typeof value !== "string" || value.length <= 1000) return sizeOf(value);
+    this.#large ??= new Set();
+    if (this.#large.has(value)) return 0;
+    this.#large.add(value);
+    return value.length;
   }
 
   #forgetSome(): void {
@@ -133,78 +179,100 @@ export class LiveRun {
     this.#heard.splice(0, count);
     this.#sizes.splice(0, count);
     this.#before += count;
-    this.#large = new Set();
+    this.#large = undefined;
   }
 
   wake(): void {
-    if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#waiting = undefined;
+    if (waiting) for (const wake of waiting) wake();
   }
 
   next(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve) => {
+      this.#waiting ??= [];
+      this.#waiting.push(resolve);
+    });
   }
 
   /** The event of a number, where it is in memory. */
   event(sequence: number): RunEvent | undefined {
     const heard = this.#heard[sequence - this.#before - 1];
-    return heard && this.#eventOf(heard, sequence, this.#values);
+    if (!heard) return undefined;
+    this.#values ??= new Map();
+    const text = this.#dataOf(heard, this.#values);
+    const event: RunEvent = {
+      sequence,
+      type: heard.type,
+      get data() {
+        return JSON.parse(text) as Json;
+      },
+    };
+    texts.set(event, text);
+    return event;
   }
 
   /** A value that an event of this process names. */
   value(hash: string): string | undefined {
-    return this.#values.get(hash);
+    return this.#values?.get(hash);
   }
 
-  #eventOf(heard: Heard, sequence: number, texts: Map<string, string>): RunEvent {
-    if ("delta" in heard) return { sequence, type: "output-delta", data: jsonOf(heard.delta) };
-    const { event } = heard;
-    const { type } = event;
+  /** The JSON of an event; what cannot be written keeps its place. */
+  #dataOf(heard: Heard, texts: Map<string, string>): string {
+    if (heard.type === "output-delta") return textOfDelta(heard.delta);
+    const { type, path } = heard;
     try {
-      return { sequence, type, data: this.#dataOf(event, texts) };
+      if (heard.type === "node-error") return JSON.stringify(toJson({ ...heard, error: errorBody(heard.error) }));
+      return this.#textOf(heard, texts);
     } catch {
-      return { sequence, type, data: { type, path: event.path } }; // what cannot be written keeps its place
+      return JSON.stringify({ type, path });
     }
   }
 
-  #dataOf(event: FlowEvent, texts: Map<string, string>): Json {
-    if (event.type === "node-error") return toJson({ ...event, error: errorBody(event.error) });
-    const named = (row: unknown): Json => {
-      const json: Record<string, Json> = {};
-      for (const [port, value] of Object.entries(row as object)) {
-        if (value === undefined) continue;
-        json[port] = this.#named(toJson(value, port), texts);
-      }
-      return json;
-    };
-    const { input, output, ...rest } = event as { input?: unknown; output?: unknown };
-    const data = toJson(rest) as Record<string, Json>;
-    if (input !== undefined) data.input = named(input);
-    if (output !== undefined) data.output = named(output);
-    return data;
+  #textOf(event: FlowEvent, texts: Map<string, string>): string {
+    const { input, output } = event as { input?: Row; output?: Row };
+    let text = `{"type":${JSON.stringify(event.type)}`;
+    for (const key of Object.keys(event)) {
+      const value = (event as unknown as Row)[key];
+      if (key === "type" || key === "input" || key === "output" || value === undefined) continue;
+      text += `,"${key}":${typeof value === "object" ? JSON.stringify(toJson(value, key)) : textOfPlain(value, key)}`;
+    }
+    if (input !== undefined) text += `,"input":${this.#textOfRow(input, texts)}`;
+    if (output !== undefined) text += `,"output":${this.#textOfRow(output, texts)}`;
+    return `${text}}`;
   }
 
-  #named(value: Json, texts: Map<string, string>): Json {
-    if (typeof value !== "object" && !(typeof value === "string" && value.length > 1000)) return value;
-    const { text, hash } = textOf(value);
-    if (hash === undefined || text.length <= this.limits.valueBytes) return value;
+  #textOfRow(row: Row, texts: Map<string, string>): string {
+    let text = "";
+    for (const port of Object.keys(row)) {
+      const value = row[port];
+      if (value !== undefined)
+        text += `${text === "" ? "" : ","}${JSON.stringify(port)}:${this.#named(value, port, texts)}`;
+    }
+    return `{${text}}`;
+  }
+
+  /** A value of a port; one that is long by its hash. */
+  #named(value: unknown, port: string, texts: Map<string, string>): string {
+    const json = typeof value === "string" ? value : toJson(value, port);
+    if (typeof json !== "object" && !(typeof json === "string" && json.length > 1000)) return JSON.stringify(json);
+    const { text, hash } = textOf(json);
+    if (hash === undefined || text.length <= this.limits.valueBytes) return text;
     texts.set(hash, text);
-    return { $value: hash, bytes: Buffer.byteLength(text) };
+    return `{"$value":"${hash}","bytes":${Buffer.byteLength(text)}}`;
   }
 
   /** What is not written yet, as it will be. */
   batch(): EventBatch {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (this.#due) unwritten.delete(this);
+    this.#due = false;
     const lines: string[] = [];
     const texts = new Map<string, string>();
     for (let sequence = Math.max(this.#written, this.#before) + 1; sequence <= this.last; sequence++) {
       const heard = this.#heard[sequence - this.#before - 1]!;
-      const streamed = "delta" in heard || heard.event.type === "node-delta";
+      const streamed = heard.type === "output-delta" || heard.type === "node-delta";
       if (this.#writtenBytes > this.limits.keptBytes && streamed) continue;
-      const line = JSON.stringify(this.#eventOf(heard, sequence, texts));
+      const line = `{"sequence":${sequence},"type":"${heard.type}","data":${this.#dataOf(heard, texts)}}`;
       this.#writtenBytes += line.length;
       lines.push(line);
     }
@@ -225,14 +293,11 @@ export class LiveRun {
   }
 }
 
-const valuesOf = (heard: Heard): unknown[] => {
-  if ("delta" in heard) return [heard.delta];
-  const { input, output, delta } = heard.event as { input?: object; output?: object; delta?: unknown };
-  const values: unknown[] = delta === undefined ? [] : [delta];
-  if (input) values.push(...Object.values(input));
-  if (output) values.push(...Object.values(output));
-  return values;
-};
+type Row = Readonly<Record<string, unknown>>;
+
+/** The JSON of what is no object. */
+const textOfPlain = (value: unknown, path: string): string =>
+  typeof value === "string" || Number.isFinite(value) ? JSON.stringify(value) : JSON.stringify(toJson(value, path));
 
 /** About how many bytes a value takes. */
 function sizeOf(value: unknown, depth = 0): number {
@@ -244,10 +309,10 @@ function sizeOf(value: unknown, depth = 0): number {
   return size;
 }
 
-const jsonOf = (value: unknown): Json => {
+const textOfDelta = (delta: unknown): string => {
   try {
-    return toJson(value);
+    return JSON.stringify(toJson(delta));
   } catch {
-    return null;
+    return "null";
   }
 };

@@ -51,22 +51,40 @@ export class RunLog {
   }
 
   /** Keeps a state, and events that belong to it; both or neither. Resolves once they would survive a crash. */
-  async save(state: RunState, events?: EventBatch): Promise<void> {
+  save(state: RunState, events?: EventBatch): Promise<void> {
     const texts = new Map<string, string>();
-    const { id, input, output } = state;
-    // the order of the members stays
-    const packed = { ...state, input: packRow(input, texts) } as PackedState;
-    if (output) Object.assign(packed, { output: packRow(output, texts) });
-    const changes: KeyedChange[] = [
-      { put: `run/${id}`, value: Buffer.from(JSON.stringify(packed)), blobs: [...texts.keys()] },
-    ];
-    if (events && events.lines.length > 0) {
-      changes.push(addition(id, events));
-      for (const [hash, text] of events.texts) texts.set(hash, text);
-    }
-    const written = this.#log.commit(changes, texts);
-    await written;
-    this.#note(id, state);
+    const change = put(state, texts);
+    if (!events || events.lines.length === 0) return this.#commit(state, [change], texts);
+    const changes = [change, addition(state.id, events)];
+    for (const [hash, text] of events.texts) texts.set(hash, text);
+    return this.#commit(state, changes, texts);
+  }
+
+  #commit(state: RunState, changes: readonly KeyedChange[], texts: ReadonlyMap<string, string>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#log.enqueue(changes, texts, (error) => {
+        if (error !== undefined) return reject(error);
+        this.#note(state.id, state);
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Keeps the first state of a run, in front of all that is written of it from now on.
+   * @param isNeeded is asked when it is about to be written: a run that has ended by then is there with its end alone
+   */
+  begin(state: RunState, isNeeded: () => boolean): Promise<void> {
+    let needed = false;
+    const made = () => {
+      needed = isNeeded();
+      if (!needed) return undefined;
+      const blobs = new Map<string, string>();
+      return { changes: [put(state, blobs)], blobs };
+    };
+    return this.#log.commitLater(made).then(() => {
+      if (needed) this.#note(state.id, state);
+    });
   }
 
   /** Keeps events of a run. */
@@ -112,10 +130,21 @@ export class RunLog {
   }
 }
 
+const none: readonly string[] = [];
+
+/** A state; what is long of it goes into `texts`. */
+function put(state: RunState, texts: Map<string, string>): KeyedChange {
+  const { id, input, output } = state;
+  // the order of the members stays
+  const packed = { ...state, input: packRow(input, texts) } as PackedState;
+  if (output) Object.assign(packed, { output: packRow(output, texts) });
+  return { put: `run/${id}`, value: JSON.stringify(packed), blobs: texts.size === 0 ? none : [...texts.keys()] };
+}
+
 const addition = (id: string, { lines, texts }: EventBatch): KeyedChange => ({
   add: `events/${id}`,
-  value: Buffer.from(lines.join("\n")),
-  blobs: [...texts.keys()],
+  value: lines.join("\n"),
+  blobs: texts.size === 0 ? none : [...texts.keys()],
 });
 
 const shortOf = (row: PackedRow): PackedRow =>

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { Client, clientSignal, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import type { Key } from "./keys.js";
+import { dataText } from "./live-run.js";
 import type { Lease } from "./meter.js";
 import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
 import { named, type Service, writing } from "./server.js";
@@ -154,15 +155,15 @@ async function stream({ runs }: Service, reply: FastifyReply, { id, after, signa
     "x-accel-buffering": "no",
     "x-run-id": id,
   });
-  const write = async (type: string, data: unknown, sequence?: number) => {
-    const text = `${sequence === undefined ? "" : `id: ${sequence}\n`}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+  const write = async (type: string, data: string, sequence?: number) => {
+    const text = `${sequence === undefined ? "" : `id: ${sequence}\n`}event: ${type}\ndata: ${data}\n\n`;
     // a slow reader holds up its own stream alone
     if (!raw.write(text) && !signal.aborted) await once(raw, "drain", { signal }).catch(() => {});
   };
-  for await (const { type, data, sequence } of readUntil(signal, runs.events(id, after)))
-    await write(type, data, sequence);
+  for await (const event of readUntil(signal, runs.events(id, after)))
+    await write(event.type, dataText(event), event.sequence);
   if (signal.aborted) return;
-  await write("run", bodyOfRun(await settled));
+  await write("run", JSON.stringify(bodyOfRun(await settled)));
   raw.end();
 }
 

@@ -66,6 +66,7 @@ export class Tessera<F extends Flows> {
   readonly #outside = new AsyncResource("Tessera");
   readonly #records: PendingRecords | undefined;
   readonly #running = new Set<Running>();
+  readonly #handles = new WeakMap<CompiledFlow, FlowHandle>();
   readonly #flowSets = new Set<FlowSet>(); // the current one, and those whose runs have not ended
   #current: FlowSet | undefined;
   #starting: Promise<FlowSet> | undefined;
@@ -203,7 +204,22 @@ export class Tessera<F extends Flows> {
   async flow<N extends keyof F & string>(name: N): Promise<FlowHandle<InputOf<F[N]>, OutputOf<F[N]>>> {
     this.#assertOpen(name);
     const flowSet = this.#current ?? (await this.#ready(name));
-    let last = this.#flowOf(flowSet, name) as unknown as CompiledFlow;
+    return this.find(name) ?? this.#handleOf(name, this.#flowOf(flowSet, name) as unknown as CompiledFlow);
+  }
+
+  /** As `flow`, at once; nothing where there is no such flow, or this object has not started yet. */
+  find<N extends keyof F & string>(name: N): FlowHandle<InputOf<F[N]>, OutputOf<F[N]>> | undefined {
+    const flow = this.#draining ? undefined : this.#current?.flows.get(name);
+    if (!flow) return undefined;
+    const known = this.#handles.get(flow);
+    if (known?.name === name) return known as FlowHandle<InputOf<F[N]>, OutputOf<F[N]>>;
+    const handle = this.#handleOf(name, flow);
+    this.#handles.set(flow, handle as never);
+    return handle;
+  }
+
+  #handleOf<N extends keyof F & string>(name: N, flow: CompiledFlow): FlowHandle<InputOf<F[N]>, OutputOf<F[N]>> {
+    let last = flow;
     const now = () => {
       last = this.#current?.flows.get(name) ?? last;
       return last;
@@ -246,29 +262,42 @@ export class Tessera<F extends Flows> {
     return this.#begin(name, options, (flowSet, options) => this.#flowOf(flowSet, name).stream(input, options));
   }
 
-  /** Runs a flow, and tells what happens by calls: what a service does for every request. */
+  /**
+   * Runs a flow, and tells what happens by calls: what a service does for every request. Once this object has started, the
+   * run begins in this turn of the event loop.
+   */
   launch<N extends keyof F & string>(
     name: N,
     input: InputOf<F[N]>,
     options: LaunchOptions = {},
-  ): Promise<LaunchedRun<OutputOf<F[N]>>> {
+  ): LaunchedRun<OutputOf<F[N]>> | Promise<LaunchedRun<OutputOf<F[N]>>> {
     return this.#launched(name, options, (flowSet, options) => this.#flowOf(flowSet, name).launch(input, options));
   }
 
-  async #launched<O>(
+  #launched<O>(
     flow: string,
     options: LaunchOptions,
     launch: (flowSet: FlowSet, options: LaunchOptions) => LaunchedRun<O>,
-  ): Promise<LaunchedRun<O>> {
-    const { outer } = this.#current ? options : { outer: outerContext(options) };
-    if (this.#current) this.#assertOpen(flow);
-    else await this.#ready(flow);
-    const flowSet = this.#current!;
-    const run = launch(flowSet, { ...options, outer });
-    const running: Running = { ...run, flow };
-    this.#running.add(running);
-    flowSet.follow(run.result, () => this.#running.delete(running));
-    return run;
+  ): LaunchedRun<O> | Promise<LaunchedRun<O>> {
+    const begin = (given: LaunchOptions): LaunchedRun<O> => {
+      const flowSet = this.#current!;
+      const run = launch(flowSet, given);
+      if (run.over && run.reached === run.result) return run; // nothing is to be waited for
+      const running: Running = { id: run.id, flow, result: run.result, abort: run.abort };
+      this.#running.add(running);
+      flowSet.follow(run.result, () => this.#running.delete(running));
+      return run;
+    };
+    if (!this.#current) {
+      const outer = outerContext(options);
+      return this.#ready(flow).then(() => begin({ ...options, outer }));
+    }
+    try {
+      this.#assertOpen(flow);
+      return begin(options);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   }
 
   /**

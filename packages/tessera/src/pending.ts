@@ -1,12 +1,21 @@
 import { setImmediate } from "node:timers/promises";
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, JournalEntry, Texts } from "@tessera/core/internal";
+import type { Charge, DirectRecords, JournalEntry, Texts } from "@tessera/core/internal";
 
 /** Records that know which writes are under way, so that they are not closed before these are done. */
 export class PendingRecords implements Records {
   readonly #writing = new Set<Promise<unknown>>();
+  readonly #direct: DirectRecords | undefined;
 
-  constructor(private readonly records: Records) {}
+  constructor(private readonly records: Records) {
+    const { direct } = records;
+    if (!direct) return;
+    const followed = (write: Promise<void> | undefined) => write && this.#follow(write);
+    this.#direct = {
+      begin: (run, texts) => followed(direct.begin(run, texts)),
+      commit: (run, entry, texts) => followed(direct.commit(run, entry, texts)),
+    };
+  }
 
   #follow<T>(write: Promise<T>): Promise<T> {
     this.#writing.add(write);
@@ -23,6 +32,11 @@ export class PendingRecords implements Records {
   begin = (run: RunRecord, texts: Texts) => this.#follow(this.records.begin(run, texts));
   commit = (run: string, entry: JournalEntry, texts: Texts) => this.#follow(this.records.commit(run, entry, texts));
   charge = (run: string, attempt: string, charge: Charge) => this.#follow(this.records.charge(run, attempt, charge));
+  /** As those of the records. */
+  get direct(): DirectRecords | undefined {
+    return this.#direct;
+  }
+
   forget = (runs: readonly string[]) => this.#follow(this.records.forget(runs));
 
   /** Waits for what is being written, and closes the records. */

@@ -58,10 +58,16 @@ export interface Payload {
 /** Is told where the entries of a group lie, once they are synced; or what failed. */
 type Settled = (error: unknown, places: readonly Place[]) => void;
 
+type Payloads = readonly (Uint8Array | Payload)[];
+
 interface Waiting {
-  readonly payloads: readonly (Uint8Array | Payload)[];
-  readonly bytes: number;
+  /** A function makes them when they are written. */
+  payloads: Payloads | (() => Payloads);
+  bytes: number;
   readonly settled: Settled;
+}
+interface Taken extends Waiting {
+  payloads: Payloads;
 }
 
 const fileName = /^(\d{8})\.log$/;
@@ -71,6 +77,9 @@ const keptBytes = 1 << 20; // of the buffer that batches are written from
 const leastReserve = 1 << 12;
 const mostReserve = 1 << 20;
 const noPlaces: readonly Place[] = [];
+
+const bytesOf = (payloads: Payloads): number =>
+  payloads.reduce((sum, { length }) => sum + length + entryHeaderBytes, 0);
 
 /** The bytes of a file without the zeros at its end. */
 function withoutZeros(bytes: Buffer, from: number): number {
@@ -266,18 +275,20 @@ export class AppendLog {
    * @throws TesseraError STORE_FAILED where they could not be written, and then nothing has changed; OVERLOADED, CLOSED, or
    * what `beforeWrite` throws.
    */
-  append(payloads: readonly (Uint8Array | Payload)[]): Promise<readonly Place[]> {
+  append(payloads: Payloads): Promise<readonly Place[]> {
     return new Promise((resolve, reject) => {
       this.enqueue(payloads, (error, places) => (error === undefined ? resolve(places) : reject(error)));
     });
   }
 
-  /** As `append`, and calls: at once where the group is refused before it waits. */
-  enqueue(payloads: readonly (Uint8Array | Payload)[], settled: Settled): void {
-    let bytes = 0;
-    for (const { length } of payloads) bytes += length + entryHeaderBytes;
+  /**
+   * As `append`, and calls: at once where the group is refused before it waits.
+   * @param payloads a function is asked when the group is about to be written, and may give none by then
+   */
+  enqueue(payloads: Payloads | (() => Payloads), settled: Settled): void {
+    const bytes = typeof payloads === "function" ? 0 : bytesOf(payloads);
     const refused = this.#refusal(bytes);
-    if (refused || payloads.length === 0) return settled(refused, noPlaces);
+    if (refused || (typeof payloads !== "function" && payloads.length === 0)) return settled(refused, noPlaces);
     this.#waiting.push({ payloads, bytes, settled });
     this.#waitingBytes += bytes;
     this.#working ??= this.#work();
@@ -320,22 +331,29 @@ export class AppendLog {
     this.#working = undefined;
   }
 
-  #take(): Waiting[] {
+  #take(): Taken[] {
+    const batch: Taken[] = [];
     let bytes = 0;
-    let count = 0;
-    do bytes += this.#waiting[count++]!.bytes;
-    while (count < this.#waiting.length && bytes + this.#waiting[count]!.bytes <= batchBytes);
-    const batch = this.#waiting.slice(0, count);
-    this.#waiting = this.#waiting.slice(count);
-    this.#waitingBytes -= bytes;
+    for (const one of this.#waiting) {
+      if (batch.length > 0 && bytes + one.bytes > batchBytes) break;
+      this.#waitingBytes -= one.bytes;
+      if (typeof one.payloads === "function") {
+        one.payloads = one.payloads();
+        one.bytes = bytesOf(one.payloads);
+      }
+      bytes += one.bytes;
+      batch.push(one as Taken);
+    }
+    this.#waiting = batch.length === this.#waiting.length ? [] : this.#waiting.slice(batch.length);
     return batch;
   }
 
   /** @returns where the batch begins */
-  async #write(batch: readonly Waiting[]): Promise<{ readonly segment: number; readonly start: number }> {
+  async #write(batch: readonly Taken[]): Promise<{ readonly segment: number; readonly start: number }> {
     this.options.beforeWrite?.();
     let size = 0;
     for (const { bytes } of batch) size += bytes;
+    if (size === 0) return { segment: this.#active.number, start: this.#active.length };
     const { segmentBytes = 32 << 20 } = this.options;
     if (this.#active.length > headerBytes && this.#active.length + size > segmentBytes) await this.#succeed();
     const segment = this.#active;
@@ -366,7 +384,7 @@ export class AppendLog {
     return { segment: segment.number, start };
   }
 
-  #tell(batch: readonly Waiting[], { segment, start }: { readonly segment: number; readonly start: number }): void {
+  #tell(batch: readonly Taken[], { segment, start }: { readonly segment: number; readonly start: number }): void {
     let offset = start;
     for (const { payloads, settled } of batch) {
       const places = payloads.map(({ length }) => {
@@ -379,7 +397,7 @@ export class AppendLog {
   }
 
   /** The bytes of a batch, with zeros behind them where the file becomes longer. */
-  #encoded(batch: readonly Waiting[], size: number, segment: Segment): Buffer {
+  #encoded(batch: readonly Taken[], size: number, segment: Segment): Buffer {
     const end = segment.length + size;
     const length = end <= segment.reserved ? size : this.#reserve(end) - segment.length;
     if (length <= keptBytes) this.#buffer ??= Buffer.allocUnsafe(keptBytes);
@@ -494,11 +512,15 @@ export class AppendLog {
     for (const segment of this.#segments) {
       await Promise.allSettled(segment.reads);
       if (segment === this.#active && !this.#broken && !this.options.readOnly)
-        await this.#trim(segment)
-          .then(() => segment.file.sync())
-          .catch(() => {});
+        await this.#finish(segment).catch(() => {});
       await segment.file.close();
     }
+  }
+
+  async #finish(segment: Segment): Promise<void> {
+    this.options.beforeWrite?.();
+    await this.#trim(segment);
+    await segment.file.sync();
   }
 }
 

@@ -22,6 +22,20 @@ export interface KeyedLogOptions extends Omit<AppendLogOptions, "onEntry"> {
   readonly spareBytes?: number | undefined;
 }
 
+/** Values by their content hash. */
+type Blobs = ReadonlyMap<string, Uint8Array | string>;
+
+/** Changes that are asked for. */
+interface Group {
+  readonly changes: readonly KeyedChange[];
+  /** First the blobs, then an entry for each change. */
+  readonly payloads: readonly Entry[];
+  /** The hashes of the blobs. */
+  readonly written: readonly string[];
+  /** Of the members of lists. */
+  readonly numbers: readonly number[];
+}
+
 interface Kept {
   place: Place;
   readonly blobs: readonly string[];
@@ -222,18 +236,44 @@ export class KeyedLog {
    * @param blobs values that the puts name by hash; those that are there are not written again
    * @throws TesseraError STORE_FAILED, OVERLOADED, CLOSED, or what `beforeWrite` throws; then nothing has changed.
    */
-  commit(changes: readonly KeyedChange[], blobs: ReadonlyMap<string, Uint8Array | string> = noBlobs): Promise<void> {
+  commit(changes: readonly KeyedChange[], blobs: Blobs = noBlobs): Promise<void> {
     return new Promise((resolve, reject) => {
       this.enqueue(changes, blobs, (error) => (error === undefined ? resolve() : reject(error)));
     });
   }
 
   /** As `commit`, and calls once the changes would survive a crash, or with what failed. */
-  enqueue(
-    changes: readonly KeyedChange[],
-    blobs: ReadonlyMap<string, Uint8Array | string>,
-    settled: (error: unknown) => void,
-  ): void {
+  enqueue(changes: readonly KeyedChange[], blobs: Blobs, settled: (error: unknown) => void): void {
+    const group = this.#prepared(changes, blobs);
+    this.#log.enqueue(group.payloads, (error, places) => {
+      this.#settle(group, error, places);
+      settled(error);
+    });
+  }
+
+  /**
+   * As `commit`, for changes that are made when they are about to be written: what came meanwhile may have made them
+   * needless. Their keys must be new.
+   */
+  commitLater(
+    make: () => { readonly changes: readonly KeyedChange[]; readonly blobs: Blobs } | undefined,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let group: Group | undefined;
+      const payloads = () => {
+        const made = make();
+        if (made) group = this.#prepared(made.changes, made.blobs);
+        return group?.payloads ?? [];
+      };
+      this.#log.enqueue(payloads, (error, places) => {
+        if (group) this.#settle(group, error, places);
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  #prepared(changes: readonly KeyedChange[], blobs: Blobs): Group {
     const payloads: Entry[] = [];
     const written: string[] = [];
     for (const [hash, value] of blobs) {
@@ -256,12 +296,14 @@ export class KeyedLog {
       else payloads.push(new Entry(kinds.put, key, named, value));
     }
     this.#pending.add(changes);
-    this.#log.enqueue(payloads, (error, places) => {
-      this.#pending.delete(changes);
-      if (error === undefined) this.#applied(changes, { written, numbers, places });
-      else for (const change of changes) if (!("delete" in change)) this.#release(change.blobs ?? none);
-      settled(error);
-    });
+    return { changes, payloads, written, numbers };
+  }
+
+  #settle(group: Group, error: unknown, places: readonly Place[]): void {
+    const { changes } = group;
+    this.#pending.delete(changes);
+    if (error === undefined) this.#applied(group, places);
+    else for (const change of changes) if (!("delete" in change)) this.#release(change.blobs ?? none);
   }
 
   /** Whether a blob has to be written: it is neither there nor asked for. */
@@ -281,15 +323,7 @@ export class KeyedLog {
     return false;
   }
 
-  #applied(
-    changes: readonly KeyedChange[],
-    made: {
-      readonly written: readonly string[];
-      readonly numbers: readonly number[];
-      readonly places: readonly Place[];
-    },
-  ): void {
-    const { written, places } = made;
+  #applied({ changes, written, numbers }: Group, places: readonly Place[]): void {
     for (const [index, hash] of written.entries()) {
       const place = places[index]!;
       this.#blobs.get(hash)!.place = place;
@@ -300,7 +334,7 @@ export class KeyedLog {
       const key = keyOf(change);
       const place = places[written.length + index]!;
       if ("add" in change)
-        this.#release(this.#setMember(key, made.numbers[added++]!, { place, blobs: change.blobs ?? none }));
+        this.#release(this.#setMember(key, numbers[added++]!, { place, blobs: change.blobs ?? none }));
       else this.#release(this.#set(key, "put" in change ? { place, blobs: change.blobs ?? none } : undefined));
     }
     this.#compactIfDue();
@@ -402,7 +436,7 @@ export class KeyedLog {
 
 const keyOf = (change: KeyedChange): string =>
   "put" in change ? change.put : "add" in change ? change.add : change.delete;
-const noBlobs: ReadonlyMap<string, Uint8Array | string> = new Map();
+const noBlobs: Blobs = new Map();
 const none: readonly string[] = [];
 const nothing = Buffer.alloc(0);
 
