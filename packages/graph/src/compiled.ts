@@ -13,9 +13,8 @@ import {
   type Sampling,
   type Spent,
   TesseraError,
-  type Texts,
 } from "@tessera/core";
-import { messageOf, onAbort, type RunJournal } from "@tessera/core/internal";
+import { messageOf, onAbort, type RunJournal, type Texts } from "@tessera/core/internal";
 import { EventEmitter } from "eventemitter3";
 import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";

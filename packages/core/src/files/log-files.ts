@@ -1,4 +1,4 @@
-// internal: LogFiles
+// internal: LogFile, LogFiles
 /** A file of a log. Positions and lengths are bytes. */
 export interface LogFile {
   size(): Promise<number>;

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { diskFiles, KeyedLog, type LogFile, type LogFiles, operator, text } from "@tessera/core";
+import { operator, text } from "@tessera/core";
+import { KeyedLog, type LogFile, type LogFiles } from "@tessera/core/internal";
 import { z } from "zod";
 import { compile } from "../compile.js";
 import { randomFlow, World } from "./crashes.fixture.js";
@@ -187,7 +188,7 @@ describe("a run whose records say at once what stands", () => {
   it("is there on a real disk", async () => {
     const folder = await mkdtemp(join(tmpdir(), "tessera-direct-"));
     const { operators, document } = line(["free", "paid"], []);
-    const log = await KeyedLog.open({ folder, files: await diskFiles() });
+    const log = await KeyedLog.open({ folder });
     const flow = await compile(document as never, { operators, records: logRecords(log) });
     const { output } = await flow.run({ value: "v" }, { id: "r" });
     await log.close();
