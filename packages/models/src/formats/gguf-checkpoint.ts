@@ -51,9 +51,6 @@ const otherNames: Readonly<Record<string, string>> = {
   output: "lm_head",
 };
 
-/** Whether a path names a GGUF file. */
-export const isGguf = (path: string): boolean => /\.gguf$/i.test(path);
-
 /**
  * A GGUF file as a checkpoint of the Hugging Face layout: its metadata as config.json, its tensors under the names of that
  * layout, stacked experts one by one.

@@ -16,6 +16,9 @@ export interface GgufFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
+/** Whether a path names a GGUF file. */
+export const isGguf = (path: string): boolean => /\.gguf$/i.test(path);
+
 /** The types of tensors by their numbers; of those without an entry in `blockTypes` only the name is known. */
 const tensorTypes: readonly (string | undefined)[] = Object.assign(new Array<string | undefined>(40), {
   ...{ 0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K" },

@@ -6,7 +6,8 @@ import type { EncoderModel } from "../architectures/encoder.js";
 import { type Architecture, architectureOf, type ModelKind } from "../architectures/registry.js";
 import { bundleCheckpoint, readJson } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { ggufCheckpoint, isGguf } from "./gguf-checkpoint.js";
+import { isGguf } from "./gguf.js";
+import { ggufCheckpoint } from "./gguf-checkpoint.js";
 import { huggingFaceCheckpoint } from "./hugging-face.js";
 import type { TokenizerDocument } from "./tokenizer-document.js";
 

@@ -6,7 +6,12 @@ import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
+import { isGguf, readGguf } from "../formats/gguf.js";
+import { areMerges, isVocabulary, type Merge, parseBpe } from "./bpe.js";
+import { byteLevelAlphabet } from "./byte-level-alphabet.js";
 import { BytePairs } from "./byte-pairs.js";
+import { ggufTokenizer } from "./gguf-tokenizer.js";
+import { UnknownStepError } from "./pieces.js";
 import { isWordPiece, parseWordPiece } from "./word-piece.js";
 
 /** Text to token ids and back, by byte-level BPE or by WordPiece. */
@@ -18,19 +23,18 @@ export interface Tokenizer {
    * With our own tokenizer the time is linear in the text, and with `most` it ends as soon as there are enough.
    */
   encode(text: string, most?: number): Int32Array;
+  /** Marks that `encode` does not make of a text that spells them, and `encodeMarked` does; absent where there are none. */
+  readonly marks?: readonly string[] | undefined;
+  /**
+   * As `encode`, and marks that the text spells become their ids, unless `seam` stands within them; every seam is left out.
+   * So a prompt's own marks count, and those that a user wrote into it stay text.
+   */
+  encodeMarked?(text: string, seam: string, most?: number): Int32Array;
   /** The bytes of one token: UTF-8, of which a token may hold a part of a character. Marks have none. */
   bytes(id: number): Uint8Array;
   /** The text of a sequence of tokens; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: Iterable<number>): string;
 }
-
-// checked by hand: of tens of thousands of entries a schema makes tens of milliseconds
-const isVocabulary = (value: unknown): value is Readonly<Record<string, number>> =>
-  typeof value === "object" && value !== null && Object.values(value).every(isId);
-const isId = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-type Merge = string | readonly [string, string];
-const areMerges = (value: unknown): value is readonly Merge[] =>
-  Array.isArray(value) && value.every((merge) => (typeof merge === "string" ? merge.split(" ") : merge).length === 2);
 
 const document = z.looseObject({
   normalizer: z.unknown(),
@@ -66,17 +70,22 @@ const pieces = z.object({
   ]),
 });
 
-/**
- * Reads a tokenizer.json in the usual format.
- * @throws TesseraError BAD_BUNDLE
- */
-export async function readTokenizer(path: string): Promise<Tokenizer> {
-  let text: string;
+/** The text of a tokenizer.json; of a GGUF file, one that its metadata make. */
+async function documentOf(path: string): Promise<string> {
+  if (isGguf(path)) return ggufTokenizer(await readGguf(path));
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (cause) {
     throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
   }
+}
+
+/**
+ * Reads a tokenizer.json in the usual format, or the tokenizer of a GGUF file.
+ * @throws TesseraError BAD_BUNDLE
+ */
+export async function readTokenizer(path: string): Promise<Tokenizer> {
+  const text = await documentOf(path);
   const parts = tokenizerOf(text, path);
   for (;;) {
     const { done, value } = parts.next();
@@ -112,12 +121,14 @@ function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
     throw bad(`the file is not JSON: ${messageOf(cause)}`, cause);
   }
   yield;
-  if (isWordPiece(raw))
-    try {
-      return parseWordPiece(raw);
-    } catch (cause) {
+  try {
+    if (isWordPiece(raw)) return parseWordPiece(raw);
+    if (isOfOthers(raw)) return yield* parseBpe(raw);
+  } catch (cause) {
+    // what has a step that is not computed here is left to the library
+    if (!(cause instanceof UnknownStepError))
       throw bad(cause instanceof z.ZodError ? z.prettifyError(cause) : messageOf(cause), cause);
-    }
+  }
   const parsed = document.safeParse(raw);
   if (!parsed.success) throw bad(z.prettifyError(parsed.error), parsed.error);
   try {
@@ -127,6 +138,14 @@ function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
   } catch (cause) {
     throw bad(`the tokenizer cannot be built: ${messageOf(cause)}`, cause);
   }
+}
+
+/** Whether a tokenizer is of byte pairs, and not one of our own, which have neither added tokens nor other cuts. */
+function isOfOthers(raw: unknown): boolean {
+  const { model, added_tokens, normalizer, pre_tokenizer } = (raw ?? {}) as Record<string, unknown>;
+  if ((model as { type?: unknown } | undefined)?.type !== "BPE") return false;
+  const isPlain = !normalizer && (!Array.isArray(added_tokens) || added_tokens.length === 0);
+  return !isPlain || !pieces.safeParse(pre_tokenizer).success;
 }
 
 type Encode = (text: string, most: number) => Int32Array;
@@ -220,14 +239,4 @@ class VocabularyTokenizer implements Tokenizer {
   decode(ids: Iterable<number>): string {
     return Buffer.concat(Array.from(ids, (id) => this.bytes(id))).toString("utf8");
   }
-}
-
-/** The printable character that stands for each byte in a byte-level vocabulary, as in GPT-2. */
-function byteLevelAlphabet(): Map<string, number> {
-  const isPrintable = (byte: number): boolean =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-  const alphabet = new Map<string, number>();
-  let next = 256;
-  for (let byte = 0; byte < 256; byte++) alphabet.set(String.fromCodePoint(isPrintable(byte) ? byte : next++), byte);
-  return alphabet;
 }
