@@ -55,6 +55,7 @@ export const allowed = {
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
   models: {
+    "@huggingface/jinja": "chat templates of models",
     "@huggingface/tokenizers": "reads tokenizer.json",
     "eventsource-parser": "server-sent events of remote models",
     "onnxruntime-node": "the cpu engine",
