@@ -6,12 +6,13 @@ import type { Sampling } from "../engines/engine.js";
 import type { DrawnToken } from "../serving/decoder-scheduler.js";
 import type { Answering, TextGeneration } from "../serving/language-model-service.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { type ChatPrompt, chatPrompt } from "./chat-template.js";
 import { type SchemaAnswer, SchemaDecoding } from "./json-schema/decoding.js";
 
 const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed", "score"]);
 
 /**
- * Requests as tokens and tokens as text, by the template of docs/models/decoder-bundle.md. Only tokens that have bytes
+ * Requests as tokens and tokens as text, by the template of docs/models/decoder-bundle.md or the chat template of the model's file. Only tokens that have bytes
  * and the end may be drawn, under a JSON Schema those that keep the answer within it; log-probabilities are among these.
  * Without a temperature the likeliest token is taken.
  *
@@ -23,10 +24,12 @@ export function languageModelText(
   revision: string,
   longest = model.context,
 ): TextGeneration {
+  const ends = new Set(model.ends ?? [model.marks.end]);
   const allowed = new Uint32Array(Math.ceil(model.embedding.rows / 32));
   for (let id = 0; id < model.embedding.rows; id++)
-    if (id === model.marks.end || tokenizer.bytes(id).length > 0) allowed[id >> 5]! |= 1 << (id & 31);
+    if (ends.has(id) || tokenizer.bytes(id).length > 0) allowed[id >> 5]! |= 1 << (id & 31);
   const schemas = new SchemaDecoding(tokenizer, model.embedding.rows, model.marks.end);
+  const promptOf = promptReader(model, tokenizer);
   // prompts that come at once are read one a turn of the event loop
   let turn: Promise<unknown> = Promise.resolve();
   return {
@@ -36,7 +39,7 @@ export function languageModelText(
       checkRequest(request, model);
       turn = turn.then(() => pause());
       await turn;
-      const prompt = promptOf(request, model, tokenizer, longest);
+      const prompt = await promptOf(request, longest);
       if (prompt.length >= longest)
         throw new TesseraError(
           "BAD_ARGUMENT",
@@ -45,12 +48,12 @@ export function languageModelText(
         );
       const { schema, prefix = "", maxTokens } = request;
       const held = schema && (await schemas.begin(schema, prefix, Math.min(maxTokens, longest - prompt.length)));
-      return new TextAnswer(request, prompt, allowed, held, model.marks.end, tokenizer);
+      return new TextAnswer(request, prompt, allowed, held, ends, tokenizer);
     },
-    score({ messages, text }) {
+    async score({ messages, text }) {
       checkRequest({ messages, prefix: text, maxTokens: 1 }, model);
-      const from = promptOf({ messages }, model, tokenizer, longest).length;
-      const ids = promptOf({ messages, prefix: text }, model, tokenizer, longest);
+      const from = (await promptOf({ messages }, longest)).length;
+      const ids = await promptOf({ messages, prefix: text }, longest);
       if (text === "" || ids.length >= longest)
         throw new TesseraError(
           "BAD_ARGUMENT",
@@ -87,9 +90,44 @@ function checkRequest(request: GenerateRequest, { name }: DecoderModel): void {
   if (alternatives && !logprobs) throw refuse("alternatives are asked for without logprobs", "ask for both");
 }
 
+type Prompt = Pick<GenerateRequest, "messages" | "prefix">;
+
+/** Reads prompts by the model's chat template, which is compiled with the first one, or by its marks. */
+function promptReader(
+  model: DecoderModel,
+  tokenizer: Tokenizer,
+): (prompt: Prompt, most: number) => Int32Array | Promise<Int32Array> {
+  const { chat } = model;
+  if (!chat) return (prompt, most) => promptOf(prompt, model, tokenizer, most);
+  let compiled: Promise<ChatPrompt> | undefined;
+  return async ({ messages, prefix = "" }, most) => {
+    compiled ??= chatPrompt(chat, model.name);
+    const render = await compiled;
+    const { seam, seamed } = seams(messages.map(({ content }) => content).concat(prefix), tokenizer.marks ?? []);
+    const rendered = render(messages.map((message, i) => ({ ...message, content: seamed[i]! })));
+    if (!tokenizer.encodeMarked)
+      throw new TesseraError("MISSING_CAPABILITY", "the marks of a prompt cannot be told from text by this tokenizer", {
+        path: model.name,
+      });
+    return tokenizer.encodeMarked(`${rendered}${seamed.at(-1)}`, seam, most);
+  };
+}
+
+/** Texts in which a seam, which occurs in none of them, parts every mark that they spell. */
+function seams(texts: readonly string[], marks: readonly string[]): { seam: string; seamed: string[] } {
+  let number = 0;
+  let seam: string;
+  do seam = `\ufdd0${number++}\ufdd0`;
+  while (texts.some((text) => text.includes(seam)));
+  const long = marks.filter(({ length }) => length > 1).sort((a, b) => b.length - a.length);
+  if (long.length === 0) return { seam, seamed: [...texts] };
+  const pattern = new RegExp(long.map((mark) => mark.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+  return { seam, seamed: texts.map((text) => text.replace(pattern, (mark) => `${mark[0]}${seam}${mark.slice(1)}`)) };
+}
+
 /** At most `most` tokens are read: what is longer is refused, and its end need not be known. */
 export function promptOf(
-  { messages, prefix = "" }: Pick<GenerateRequest, "messages" | "prefix">,
+  { messages, prefix = "" }: Prompt,
   { marks }: DecoderModel,
   tokenizer: Tokenizer,
   most: number,
@@ -124,7 +162,7 @@ class TextAnswer implements Answering {
     readonly prompt: Int32Array,
     private readonly allowed: Uint32Array,
     private readonly held: SchemaAnswer | undefined,
-    private readonly end: number,
+    private readonly ends: ReadonlySet<number>,
     private readonly tokenizer: Tokenizer,
   ) {
     this.maxTokens = request.maxTokens;
@@ -138,7 +176,7 @@ class TextAnswer implements Answering {
   }
 
   take(drawn: DrawnToken): { delta?: Delta | undefined; stop: boolean } {
-    if (drawn.id === this.end) return { stop: true };
+    if (this.ends.has(drawn.id)) return { stop: true };
     if (this.request.logprobs) this.tokens.push({ token: this.tokenOf(drawn), from: this.sent + this.pending.length });
     this.pending += this.decoder.decode(this.tokenizer.bytes(drawn.id), { stream: true });
     const { stop = [] } = this.request;

@@ -20,7 +20,7 @@ export interface TextGeneration {
   /** @throws TesseraError BAD_ARGUMENT for a request that cannot be answered. */
   begin(request: GenerateRequest, signal?: AbortSignal): MaybePromise<Answering>;
   /** @throws TesseraError BAD_ARGUMENT for a text that cannot be scored. */
-  score?(request: ScoreRequest): Scoring;
+  score?(request: ScoreRequest): MaybePromise<Scoring>;
 }
 
 type ScoreRequest = Parameters<NonNullable<LanguageModel["score"]>>[0];
@@ -98,7 +98,7 @@ export function languageModelService(
   }
 
   async function score(caller: string, request: ScoreRequest, signal?: AbortSignal) {
-    const { ids, from, tokens } = text.score!(request);
+    const { ids, from, tokens } = await text.score!(request);
     const none = (): never => {
       throw new Error("a given text is not drawn");
     };

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import { languageModelText } from "../decoding/text.js";
+import { cacheBytes } from "../engines/cpu-decoder/packed.js";
 import type { CacheSize, Engine } from "../engines/engine.js";
+import { isGguf } from "../formats/gguf.js";
 import { openDecoderModel } from "../formats/open-model.js";
 import { readTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
 import type { SchedulerSettings } from "./decoder-scheduler.js";
@@ -23,7 +25,7 @@ export interface LocalLanguageModel extends LanguageModelService {
 }
 
 /**
- * The language model of a bundle, or of a checkpoint of MoLM, as a resource for flows.
+ * The language model of a bundle, of a folder of the Hugging Face layout or of a GGUF file, as a resource for flows.
  * @throws TesseraError BAD_BUNDLE; MISSING_CAPABILITY where the engine computes no decoders; DEPENDENCY_MISSING
  */
 export async function openLocalLanguageModel(
@@ -33,15 +35,29 @@ export async function openLocalLanguageModel(
   settings?: LanguageModelServiceSettings,
 ): Promise<LocalLanguageModel> {
   const model = await openDecoderModel(folder);
-  return localLanguageModel(model, await readTokenizer(join(folder, "tokenizer.json")), engine, cache, settings);
+  return localLanguageModel(model, await readTokenizer(tokenizerPath(folder)), engine, cache, settings);
 }
 
-/** A language model over its tokenizer; by default the cache holds eight sequences of full length. */
+/** Where a model's tokenizer is: beside its config, or in its GGUF file. */
+export const tokenizerPath = (path: string): string => (isGguf(path) ? path : join(path, "tokenizer.json"));
+
+/** Bytes that a cache takes by default, at most. */
+const mostCache = 1.25 * 2 ** 30;
+const blockTokens = 16;
+
+/** Eight sequences of full length, or as many tokens as fit in `mostCache`. */
+function defaultCache(model: DecoderModel): CacheSize {
+  const whole = Math.ceil(model.context / blockTokens);
+  const most = Math.floor(mostCache / (cacheBytes(model) * blockTokens));
+  return { blocks: Math.max(1, Math.min(8 * whole, most)), blockTokens };
+}
+
+/** A language model over its tokenizer; by default the cache holds eight sequences of full length, in 1.25 GiB at most. */
 export async function localLanguageModel(
   model: DecoderModel,
   tokenizer: Tokenizer,
   engine: Engine,
-  cache: CacheSize = { blocks: 8 * Math.ceil(model.context / 16), blockTokens: 16 },
+  cache: CacheSize = defaultCache(model),
   settings: LanguageModelServiceSettings = {},
 ): Promise<LocalLanguageModel> {
   const { kind, dtype } = engine.info;

@@ -15,9 +15,9 @@ export const areMerges = (value: unknown): value is readonly Merge[] =>
   Array.isArray(value) && value.every((merge) => (typeof merge === "string" ? merge.split(" ") : merge).length === 2);
 
 const document = z.looseObject({
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  decoder: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+
   model: z.looseObject({
     type: z.literal("BPE"),
     vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, "a vocabulary gives each token its id"),

@@ -90,7 +90,7 @@ export function patternOf(source: string): RegExp {
       return `[${lower}${lower.toUpperCase()}${folded[lower] ?? ""}]`;
     })})`;
   });
-  if (/[+*?}]\+/.test(spelled)) throw new UnknownStepError("possessive quantifiers are not read");
+  if (/(?:[+*?]|\{\d+(?:,\d*)?\})\+/.test(spelled)) throw new UnknownStepError("possessive quantifiers are not read");
   const blanks = spelled
     .replace(/(?<!\\)((?:\\\\)*)\\s/g, "$1\\p{White_Space}")
     .replace(/(?<!\\)((?:\\\\)*)\\S/g, "$1\\P{White_Space}");

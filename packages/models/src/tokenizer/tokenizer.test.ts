@@ -145,7 +145,7 @@ describe("the tokenizer", () => {
     await expect(readTokenizer("/nowhere/tokenizer.json")).rejects.toMatchObject({ code: "BAD_BUNDLE" });
   });
 
-  it("gives a tokenizer of another cut to the library whole", () => {
+  it("reads a tokenizer of another cut, with marks", () => {
     const value = JSON.parse(document) as { pre_tokenizer: unknown; added_tokens: unknown[] };
     value.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
     value.added_tokens = [
@@ -160,7 +160,9 @@ describe("the tokenizer", () => {
       },
     ];
     const other = parseTokenizer(JSON.stringify(value));
-    const ids = other.encode("let it be<reserved127>");
+    // what a user spells stays text
+    expect(other.decode(other.encode("let it be<reserved127>"))).toBe("let it be<reserved127>");
+    const ids = other.encodeMarked!("let it be<reserved127>", "\ufdd0");
     expect(other.decode(ids)).toBe("let it be");
     expect(ids.at(-1)).toBe(127);
   });
