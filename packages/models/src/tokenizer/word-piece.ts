@@ -52,7 +52,7 @@ class WordPieces implements Tokenizer {
   private readonly tokens: string[] = [];
   /** UTF-16 units of the longest token, which has no more characters. */
   private readonly longest: number;
-  private readonly marks: ReadonlySet<number>;
+  private readonly markIds: ReadonlySet<number>;
   private readonly unknown: readonly number[];
   private readonly normalise: (text: string) => string;
   private readonly rawSections: ReturnType<typeof cutter>;
@@ -66,7 +66,7 @@ class WordPieces implements Tokenizer {
     for (const { id, content } of added) this.tokens[id] = content;
     this.vocabulary = this.tokens.length;
     this.longest = [...this.ids.keys()].reduce((most, { length }) => Math.max(most, length), 0);
-    this.marks = new Set(added.map(({ id }) => id));
+    this.markIds = new Set(added.map(({ id }) => id));
     this.unknown = [this.ids.get(model.unk_token)!];
     this.normalise = normalizerOf(normalizer);
     this.rawSections = cutter(added.filter(({ normalized }) => !normalized));
@@ -88,7 +88,7 @@ class WordPieces implements Tokenizer {
 
   bytes(id: number): Uint8Array {
     const token = this.tokens[id];
-    if (token === undefined || this.marks.has(id)) return new Uint8Array();
+    if (token === undefined || this.markIds.has(id)) return new Uint8Array();
     const { continuing_subword_prefix: prefix } = this.document.model;
     return Buffer.from(token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`);
   }
