@@ -1,15 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import { uniform } from "@tessera/core/internal";
+import { normalAnswer } from "@tessera/text";
 import fc from "fast-check";
-import {
-  answerF1,
-  citationPrecision,
-  citationRecall,
-  containsAnswer,
-  exactMatch,
-  normalAnswer,
-  rougeL,
-} from "./answers.js";
+import { answerF1, citationPrecision, citationRecall, containsAnswer, exactMatch, rougeL } from "./answers.js";
 import { allAt, averagePrecision, ndcgAt, precisionAt, recallAt, reciprocalRank } from "./ranking.js";
 import { merged, type Span, spanIou, spanPrecision, spanRecall } from "./spans.js";
 import { bootstrap, pairedBootstrap } from "./statistics.js";

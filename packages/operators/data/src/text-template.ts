@@ -21,7 +21,7 @@ const partsOf = (template: string) => parsePattern(template) as Exclude<ReturnTy
 
 const specification = operator({
   name: "text.template",
-  version: 1,
+  version: 2,
   about: { module: "data", submodule: "text", summary: "Fills the named places of a template." },
   config,
   ports: ({ template }) => ({

@@ -57,7 +57,7 @@ const bound = (config: Settings) =>
  */
 export const ensemble = operator({
   name: "fuser.ensemble",
-  version: 2,
+  version: 3,
   about: {
     module: "orchestration",
     submodule: "fusion",

@@ -45,7 +45,7 @@ export function renumber(answers: readonly Answer[]): { texts: string[]; citatio
  */
 export const modelFusion = operator({
   name: "fuser.model",
-  version: 1,
+  version: 2,
   about: {
     module: "orchestration",
     submodule: "fusion",

@@ -49,6 +49,22 @@ testOperator(vote, {
 });
 
 describe("fuser.vote", () => {
+  // λ is 1/8 for the first, 2/8 for the other and 5/8 for the second
+  it.each([
+    ["their markers of citations differ", "tugs [1]", "Tugs.[1][2]", "boats", true],
+    ["markers are of another form", "tugs【1†source】", "tugs [passage 2]", "boats", true],
+    ["emphasis and links differ", "**Tugs**", "[tugs](https://a.example/b)", "boats", true],
+    ["words stand without spaces", "東京都です。", "東京都 です", "大阪", true],
+    ["a sign is part of the name", "C#", "C++", "Java", false],
+    ["a point is part of the number", "3.5", "35", "4", false],
+    ["a sign is part of the number", "-5", "5", "4", false],
+    ["an index is part of the code", "`rows[0]`", "`rows[1]`", "`row`", false],
+  ])("counts answers as metrics compare them, where %s", async (_, first, second, other, isOne) => {
+    const answers = [said(first), said(other), said(second)];
+    const { answer, share } = await runOperator(vote, {}, { answers, hits: three });
+    expect([answer, share]).toEqual([said(isOne ? first : second), expect.closeTo((isOne ? 6 : 5) / 8, 12)]);
+  });
+
   it("takes no part of a word for an article", async () => {
     const answers = [said("a año"), said("ño"), said("año")];
     // λ is 1/8 + 5/8 for "año", and 2/8 for "ño"

@@ -14,7 +14,7 @@ import { vote as count } from "./votes.js";
  */
 export const vote = operator({
   name: "fuser.vote",
-  version: 1,
+  version: 2,
   about: {
     module: "orchestration",
     submodule: "fusion",

@@ -16,7 +16,7 @@ import { needLogprobs, tokens } from "./tokens.js";
  */
 export const answer = operator({
   name: "generator.answer",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "generation",

@@ -20,7 +20,7 @@ const lines = (said: string): string[] =>
  */
 export const claims = operator({
   name: "generator.claims",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "verification",

@@ -25,7 +25,7 @@ Write the letter first, and then in one sentence what must be changed. ${fenceRu
  */
 export const confirm = operator({
   name: "generator.confirm",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "verification",

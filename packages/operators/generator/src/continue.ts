@@ -27,7 +27,7 @@ function firstSentence(said: string): string {
  */
 export const continuation = operator({
   name: "generator.continue",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "generation",

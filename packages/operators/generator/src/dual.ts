@@ -15,7 +15,7 @@ import { chatOf, exporting, records, splitOf, targetOf } from "./tuning.js";
  */
 export const dual = operator({
   name: "generator.dual",
-  version: 1,
+  version: 2,
   about: {
     module: "generation",
     submodule: "generator fine-tuning",

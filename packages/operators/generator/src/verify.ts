@@ -26,7 +26,7 @@ function readVerdict(said: string): Checked["verdict"] {
  */
 export const verify = operator({
   name: "generator.verify",
-  version: 2,
+  version: 3,
   about: {
     module: "generation",
     submodule: "verification",

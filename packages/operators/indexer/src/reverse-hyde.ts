@@ -34,7 +34,7 @@ function questionsIn(answer: string): string[] {
  */
 export const reverseHyde = operator({
   name: "indexer.reverse-hyde",
-  version: 1,
+  version: 2,
   about: {
     module: "indexing",
     submodule: "chunk optimisation",

@@ -23,7 +23,7 @@ function triplesIn(answer: string): Triple[] {
  */
 export const triples = operator({
   name: "indexer.triples",
-  version: 1,
+  version: 2,
   about: {
     module: "indexing",
     submodule: "structure organisation",

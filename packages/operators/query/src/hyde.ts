@@ -14,7 +14,7 @@ export function meanOf(vectors: readonly Float32Array[]): number[] {
 
 const specification = operator({
   name: "query.hyde",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",

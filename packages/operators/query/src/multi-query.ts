@@ -12,7 +12,7 @@ import { about } from "./question.js";
  */
 export const multiQuery = operator({
   name: "query.multi-query",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query expansion",

@@ -24,7 +24,7 @@ export function readRewrites(answer: string, count: number): string[] {
  */
 export const rewrite = operator({
   name: "query.rewrite",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",

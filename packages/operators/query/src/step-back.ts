@@ -11,7 +11,7 @@ import { about } from "./question.js";
  */
 export const stepBack = operator({
   name: "query.step-back",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",

@@ -19,7 +19,7 @@ export const referencesIn = (question: string): number[] => [
  */
 export const subQuery = operator({
   name: "query.sub-query",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query expansion",

@@ -73,7 +73,7 @@ function show({ nodes, relations }: GraphSchema): string {
  */
 export const textToCypher = operator({
   name: "query.text-to-cypher",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query construction",

@@ -34,7 +34,7 @@ function show(rows: readonly { [column: string]: Json }[]): string {
  */
 export const textToSql = operator({
   name: "query.text-to-sql",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query construction",

@@ -12,7 +12,7 @@ import { about } from "./question.js";
  */
 export const verifyChain = operator({
   name: "query.verify-chain",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query expansion",

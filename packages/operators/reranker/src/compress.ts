@@ -14,7 +14,7 @@ import { demandScores, mostInformative, score, unitsOf } from "./surprisal.js";
  */
 export const compress = operator({
   name: "reranker.compress",
-  version: 2,
+  version: 3,
   about: {
     module: "post-retrieval",
     submodule: "compression",

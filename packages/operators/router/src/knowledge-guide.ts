@@ -69,7 +69,7 @@ function pathBetween(
  */
 export const knowledgeGuide = operator({
   name: "router.knowledge-guide",
-  version: 1,
+  version: 2,
   about: {
     module: "orchestration",
     submodule: "scheduling",

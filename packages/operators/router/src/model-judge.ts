@@ -44,7 +44,7 @@ const config = z
 
 const specification = operator({
   name: "router.model-judge",
-  version: 2,
+  version: 3,
   about: {
     module: "orchestration",
     submodule: "scheduling",

@@ -131,7 +131,8 @@ describe("an encoder on the GPU engine", () => {
       process.kill(process_, "SIGUSR2");
       // the device is lost while calls come; each of them settles
       const calls = await Promise.allSettled(
-        Array.from({ length: 50 }, () => encoder.encode(ragged(manyInputs(4, 20)), 4)),
+        // of the kernels that are compiled already
+        Array.from({ length: 50 }, () => encoder.encode(ragged([[1, 4, 7]]), 1)),
       );
       for (const call of calls)
         if (call.status === "rejected") expect(call.reason).toMatchObject({ code: "MODEL_FAILED" });
