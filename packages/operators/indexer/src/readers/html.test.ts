@@ -36,7 +36,7 @@ describe("the HTML reader", () => {
     const found = await passagesOf("a.html", page);
     expect(found.map(({ text }) => text)).toEqual([
       "# Ferries\n\nThey leave at seven.\nCall `book()`.",
-      "## Fees\n\n| Deck | Fee |\n| --- | --- |\n| Upper | 12 |\n\n- Dogs\n  - small\n- Bikes\n\n```js\nconst a = 1;\n  let b;\n```",
+      "## Fees\n\n| Deck | Fee |\n| --- | --- |\n| Upper | 12 |\n\n- Dogs\n   - small\n- Bikes\n\n```js\nconst a = 1;\n  let b;\n```",
     ]);
     expect(found.map(({ source }) => source?.lines)).toEqual([
       [7, 8],

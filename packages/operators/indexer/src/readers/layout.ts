@@ -1,6 +1,7 @@
 import type { DocumentPlace, Passage } from "@tessera/core";
 import { documentPlace, estimateTokens } from "@tessera/core/internal";
 import { z } from "zod";
+import { markdownOutline } from "../markdown-outline.js";
 import type { Rows } from "../pieces.js";
 import type { Outline } from "../sections.js";
 import type { Block, BlockPlace, ReadDocument } from "./reader.js";
@@ -98,11 +99,19 @@ function writeBlock(writer: Writer, block: Block): void {
     writer.headings.push({ row: writer.lines.length, level: block.level, text });
     return writer.put(`${"#".repeat(Math.min(6, Math.max(1, block.level)))} ${text}`);
   }
+  if (block.kind === "markdown") {
+    const from = writer.lines.length;
+    const lines = block.text.replace(/^\n+|\s+$/g, "").split("\n");
+    const { headings, inside } = markdownOutline(lines);
+    for (const { row, level, text } of headings) writer.headings.push({ row: from + row, level, text });
+    for (const [row, is] of inside.entries()) if (is) writer.inside.push([from + row, from + row]);
+    return writer.put(...lines);
+  }
   if (block.kind === "paragraph") return writer.put(...block.text.trim().split("\n").flatMap(wrapped));
   if (block.kind === "list")
     return writer.put(
       ...block.items.flatMap(({ text, depth = 0, marker = "-" }) =>
-        wrapped(`${"  ".repeat(depth)}${marker} ${oneLine(text)}`),
+        wrapped(`${"   ".repeat(depth)}${marker} ${oneLine(text)}`),
       ),
     );
   if (block.kind === "code") {

@@ -53,6 +53,8 @@ export type Block = BlockPlace &
   (
     | { readonly kind: "heading"; readonly level: number; readonly text: string }
     | { readonly kind: "paragraph"; readonly text: string }
+    /** Markdown with headings, lists and fences of its own. */
+    | { readonly kind: "markdown"; readonly text: string }
     | { readonly kind: "list"; readonly items: readonly ListItem[] }
     | { readonly kind: "table"; readonly rows: readonly (readonly string[])[]; readonly head?: boolean }
     | { readonly kind: "code"; readonly text: string; readonly language?: string | undefined }
