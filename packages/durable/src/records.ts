@@ -34,19 +34,20 @@ const schema = [
   "CREATE TABLE IF NOT EXISTS tessera.cached (key text PRIMARY KEY, text text NOT NULL)",
 ];
 
-// $1 run, $2 hashes, $3 texts; what another run kept already stays
-const keeping = `
-  kept AS (INSERT INTO tessera.text SELECT * FROM unnest($2::text[], $3::text[]) ON CONFLICT DO NOTHING)`;
+// $1 run, $2 hashes, $3 texts; what another run kept already stays, and what no run would use is not kept
+const keeping = (where: "EXISTS" | "NOT EXISTS") => `
+  kept AS (INSERT INTO tessera.text SELECT * FROM unnest($2::text[], $3::text[])
+           WHERE ${where} (SELECT FROM tessera.begun WHERE id = $1) ON CONFLICT DO NOTHING)`;
 
 const beginning = `
-  WITH ${keeping},
+  WITH ${keeping("NOT EXISTS")},
   began AS (INSERT INTO tessera.begun (id, claim, record) VALUES ($1, $4, $5) ON CONFLICT DO NOTHING RETURNING id, claim),
   used AS (INSERT INTO tessera.text_use SELECT began.id, hash FROM began, unnest($2::text[]) AS hash)
   SELECT claim FROM began UNION ALL
   SELECT claim FROM tessera.begun WHERE id = $1 AND NOT EXISTS (SELECT FROM began)`;
 
 const committing = `
-  WITH ${keeping},
+  WITH ${keeping("EXISTS")},
   used AS (INSERT INTO tessera.text_use SELECT id, hash FROM tessera.begun, unnest($2::text[]) AS hash WHERE id = $1
            ON CONFLICT DO NOTHING),
   noted AS (INSERT INTO tessera.entry (run, path, operator, provisional, entry)
@@ -174,7 +175,10 @@ export async function postgresRecords(connection: SqlConnection): Promise<Postgr
     },
     forget,
     async prune(before) {
-      const old = await rows<{ id: string }>("SELECT id FROM tessera.begun WHERE began < $1", before);
+      const began = ["begun", ...(hasLegacy ? ["run"] : [])].map(
+        (table) => `SELECT id FROM tessera.${table} WHERE began < $1`,
+      );
+      const old = await rows<{ id: string }>(began.join(" UNION "), before);
       for (let from = 0; from < old.length; from += 100) await forget(old.slice(from, from + 100).map(({ id }) => id));
       return old.length;
     },

@@ -1,4 +1,4 @@
-// written by packages/operators/query/functions.mjs from the catalogues of the databases
+// written by packages/operators/query/functions.mjs from the catalogues of PostgreSQL and SQLite, and the source of MySQL
 import type { Database } from "@tessera/core";
 
 const list = (names: string): ReadonlySet<string> => new Set(names.trim().split(/\s+/));
@@ -84,28 +84,35 @@ export const sqlFunctions: Readonly<Record<Database["dialect"], ReadonlySet<stri
     date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear default degrees dense_rank elt exp
     export_set extract extractvalue field find_in_set first_value floor format format_bytes format_pico_time
     from_base64 from_days from_unixtime geomcollection geometrycollection get_format greatest group_concat grouping
-    hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval is_ipv4 is_ipv4_compat
-    is_ipv4_mapped is_ipv6 is_uuid isnull json_array json_array_append json_array_insert json_arrayagg
-    json_contains json_contains_path json_depth json_extract json_insert json_keys json_length json_merge
-    json_merge_patch json_merge_preserve json_object json_objectagg json_overlaps json_pretty json_quote
+    gtid_subset gtid_subtract hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval
+    is_ipv4 is_ipv4_compat is_ipv4_mapped is_ipv6 is_uuid isnull json_array json_array_append json_array_insert
+    json_arrayagg json_contains json_contains_path json_depth json_extract json_insert json_keys json_length
+    json_merge json_merge_patch json_merge_preserve json_object json_objectagg json_overlaps json_pretty json_quote
     json_remove json_replace json_schema_valid json_schema_validation_report json_search json_set json_storage_free
     json_storage_size json_table json_type json_unquote json_valid json_value lag last_day last_value lcase lead
     least left length linestring ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_set
     makedate maketime max mbrcontains mbrcoveredby mbrcovers mbrdisjoint mbrequals mbrintersects mbroverlaps
     mbrtouches mbrwithin md5 microsecond mid min minute mod month monthname multilinestring multipoint multipolygon
-    now nth_value ntile nullif oct octet_length ord percent_rank period_add period_diff pi point polygon position
-    pow power quarter quote radians rand random_bytes rank regexp_instr regexp_like regexp_replace regexp_substr
-    repeat replace reverse right round row_number rpad rtrim schema sec_to_time second session_user sha sha1 sha2
-    sign sin soundex space sqrt st_area st_asbinary st_asgeojson st_astext st_aswkb st_aswkt st_buffer st_centroid
-    st_collect st_contains st_convexhull st_crosses st_difference st_dimension st_disjoint st_distance
-    st_distance_sphere st_endpoint st_envelope st_equals st_exteriorring st_geohash st_geometryn st_geometrytype
+    name_const now nth_value ntile nullif oct octet_length ord percent_rank period_add period_diff pi point polygon
+    position pow power quarter quote radians rand random_bytes rank regexp_instr regexp_like regexp_replace
+    regexp_substr repeat replace reverse right round row_number rpad rtrim schema sec_to_time second session_user
+    sha sha1 sha2 sign sin soundex space sqrt st_area st_asbinary st_asgeojson st_astext st_aswkb st_aswkt
+    st_buffer st_buffer_strategy st_centroid st_collect st_contains st_convexhull st_crosses st_difference
+    st_dimension st_disjoint st_distance st_distance_sphere st_endpoint st_envelope st_equals st_exteriorring
+    st_geohash st_geomcollfromtext st_geomcollfromtxt st_geomcollfromwkb st_geometrycollectionfromtext
+    st_geometrycollectionfromwkb st_geometryfromtext st_geometryfromwkb st_geometryn st_geometrytype
     st_geomfromgeojson st_geomfromtext st_geomfromwkb st_interiorringn st_intersection st_intersects st_isclosed
-    st_isempty st_issimple st_isvalid st_latfromgeohash st_latitude st_length st_longfromgeohash st_longitude
-    st_makeenvelope st_numgeometries st_numinteriorring st_numpoints st_overlaps st_pointfromgeohash st_pointn
-    st_simplify st_srid st_startpoint st_symdifference st_touches st_transform st_union st_validate st_within st_x
-    st_y std stddev stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum
-    sysdate system_user tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64
-    to_days to_seconds trim truncate ucase uncompress uncompressed_length unhex unix_timestamp updatexml upper user
-    utc_date utc_time utc_timestamp uuid uuid_to_bin validate_password_strength values var_pop var_samp variance
-    version week weekday weekofyear weight_string year yearweek`),
+    st_isempty st_issimple st_isvalid st_latfromgeohash st_latitude st_length st_linefromtext st_linefromwkb
+    st_linestringfromtext st_linestringfromwkb st_longfromgeohash st_longitude st_makeenvelope st_mlinefromtext
+    st_mlinefromwkb st_mpointfromtext st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb st_multilinestringfromtext
+    st_multilinestringfromwkb st_multipointfromtext st_multipointfromwkb st_multipolygonfromtext
+    st_multipolygonfromwkb st_numgeometries st_numinteriorring st_numinteriorrings st_numpoints st_overlaps
+    st_pointfromgeohash st_pointfromtext st_pointfromwkb st_pointn st_polyfromtext st_polyfromwkb
+    st_polygonfromtext st_polygonfromwkb st_simplify st_srid st_startpoint st_swapxy st_symdifference st_touches
+    st_transform st_union st_validate st_within st_x st_y statement_digest statement_digest_text std stddev
+    stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum sysdate
+    system_user tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_days
+    to_seconds trim truncate ucase uncompress uncompressed_length unhex unix_timestamp updatexml upper user
+    utc_date utc_time utc_timestamp uuid uuid_short uuid_to_bin validate_password_strength values var_pop var_samp
+    variance version week weekday weekofyear weight_string year yearweek`),
 };
