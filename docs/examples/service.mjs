@@ -13,5 +13,5 @@ const server = createServer(async ({ url }, response) => {
 server.listen(process.argv[3] ?? 8080, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
 process.once("SIGTERM", () => {
   server.close();
-  void tessera.close({ within: 10_000 }); // what runs may end first
+  void tessera.close({ within: 10_000 }); // runs under way may end first
 });
