@@ -15,6 +15,7 @@ const papers = {
   ...{ flare: ["Jiang et al. 2023", "2305.06983"], hyde: ["Gao et al. 2022", "2212.10496"] },
   ...{ ircot: ["Trivedi et al. 2023", "2212.10509"], "iter-retgen": ["Shao et al. 2023", "2305.15294"] },
   ...{ "multi-head-rag": ["Besta et al. 2024", "2406.05085"], planrag: ["Lee et al. 2024", "2406.12430"] },
+  ...{ rag: ["Lewis et al. 2020", "2005.11401"], chat: ["Lewis et al. 2020", "2005.11401"] },
   ...{ replug: ["Shi et al. 2023", "2301.12652"], "rq-rag": ["Chan et al. 2024", "2404.00610"] },
   ...{ rrr: ["Ma et al. 2023", "2305.14283"], "self-ask": ["Press et al. 2022", "2210.03350"] },
   ...{ "self-rag": ["Asai et al. 2023", "2310.11511"], "self-rag-tokens": ["Asai et al. 2023", "2310.11511"] },

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Key, KeyRing, Scope } from "./keys.js";
 import type { Meter } from "./meter.js";
 import { methodsByAddress, sendShaped } from "./refusals.js";
-import type { Strangers } from "./strangers.js";
+import type { UnauthenticatedLimits } from "./unauthenticated.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -15,15 +15,15 @@ declare module "fastify" {
 interface Gate {
   readonly keys: KeyRing;
   readonly meter: Meter;
-  readonly strangers: Strangers;
+  readonly unauthenticated: UnauthenticatedLimits;
 }
 
 /** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
-export function closedByDefault(server: FastifyInstance, { keys, meter, strangers }: Gate): void {
+export function closedByDefault(server: FastifyInstance, { keys, meter, unauthenticated }: Gate): void {
   server.decorateRequest("key", null as unknown as Key);
   const admit = (request: FastifyRequest, key: Key | undefined, scope: Scope | "none"): void => {
     if (!key) {
-      strangers.request(request.ip);
+      unauthenticated.request(request.ip);
       throw new TesseraError("UNAUTHENTICATED", "this address needs a key", {
         hint: "send `Authorization: Bearer tsr_…`; `tessera keys create` makes one",
       });
@@ -41,7 +41,7 @@ export function closedByDefault(server: FastifyInstance, { keys, meter, stranger
     const { scope = request.is404 ? "none" : "run", probe } = request.routeOptions.config ?? {};
     if (scope === "open") {
       // those who look after the service may ask how it is whatever others do
-      if (!probe) strangers.request(request.ip);
+      if (!probe) unauthenticated.request(request.ip);
       return undefined;
     }
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];

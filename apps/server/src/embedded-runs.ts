@@ -1,5 +1,5 @@
 import { type Records, TesseraError } from "@tessera/core";
-import { errorBody, warn, warnOfUntold } from "@tessera/core/internal";
+import { errorBody, warn, warnOfHidden } from "@tessera/core/internal";
 import type { Budget } from "@tessera/graph";
 import {
   assertSameRun,
@@ -21,7 +21,7 @@ import {
 } from "@tessera/graph/internal";
 import type { Tessera } from "@tessera/tessera";
 import { asTesseraError } from "./errors.js";
-import { InTurn } from "./in-turn.js";
+import { KeyedQueue } from "./keyed-queue.js";
 import { type EventLimits, eventLimits, LiveRun } from "./live-run.js";
 import { noValue, type RunLog } from "./run-log.js";
 
@@ -42,7 +42,7 @@ type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Prom
  */
 export class EmbeddedRuns implements Runs {
   readonly #live = new Map<string, LiveRun>();
-  readonly #turns = new InTurn();
+  readonly #turns = new KeyedQueue();
   /** Without a log: the bytes of the runs that have ended, those that ended first in front. */
   readonly #ended = new Map<string, number>();
   #endedBytes = 0;
@@ -204,7 +204,7 @@ export class EmbeddedRuns implements Runs {
     if (cancelled) return { status: "cancelled", error: cancellation(state.id) };
     // a resource that was closed fails its run; only the end of the service leaves one to be taken up
     if (this.#closing && (error.code === "CLOSED" || error.code === "ABORTED")) return { status: "interrupted" };
-    warnOfUntold(`the run ${state.id} failed`, error);
+    warnOfHidden(`the run ${state.id} failed`, error);
     return { status: "failed", error: errorBody(error) };
   }
 

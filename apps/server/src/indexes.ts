@@ -6,7 +6,7 @@ import { HashEncoder } from "@tessera/models";
 import { Bm25Store, ExactStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 import { z } from "zod";
-import { doorOf } from "./index-door.js";
+import { storeThroughIndex } from "./index-store.js";
 
 const change = z.union([z.object({ upsert: z.array(passage) }), z.object({ delete: z.array(z.string()) })]);
 type Change = z.infer<typeof change>;
@@ -87,7 +87,10 @@ class LoggedIndex implements ServedIndex {
 
   get resources(): Resources {
     return {
-      store: { [`${this.name}.sparse`]: doorOf(this.sparse, this), [`${this.name}.dense`]: doorOf(this.dense, this) },
+      store: {
+        [`${this.name}.sparse`]: storeThroughIndex(this.sparse, this),
+        [`${this.name}.dense`]: storeThroughIndex(this.dense, this),
+      },
       encoder: { [`${this.name}.encoder`]: this.encoder },
     };
   }

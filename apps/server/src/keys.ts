@@ -82,11 +82,11 @@ async function writeSecret(path: string, text: string, { replace }: { replace: b
 
 const verifiedFor = 500; // milliseconds
 const mostVerified = 1000; // tokens
-const patience = 10_000; // milliseconds that a change waits for those of other processes
+const lockWaitMs = 10_000; // milliseconds that a change waits for those of other processes
 
 /** Takes the lock of a folder, after those who hold it. @throws TesseraError INDEX_LOCKED where they do for too long. */
 async function awaitLock(folder: string): Promise<WriterLock> {
-  for (const until = performance.now() + patience; ; await sleep(5 + 20 * Math.random()))
+  for (const until = performance.now() + lockWaitMs; ; await sleep(5 + 20 * Math.random()))
     try {
       return await WriterLock.acquire(folder);
     } catch (error) {

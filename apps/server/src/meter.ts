@@ -15,7 +15,7 @@ export interface Lease {
 }
 
 /** A run that asks for a place. */
-export interface Applicant {
+export interface RunToAdmit {
   readonly id: string;
   readonly bound: Pick<FlowBound, "calls" | "tokens">;
   /** What is asked for, where that is less. */
@@ -79,7 +79,7 @@ export class Meter {
    * Takes a place for a run, and sets aside what it may spend: its flow's bound, or what is left of the day.
    * @throws TesseraError OVERLOADED, QUOTA_EXHAUSTED
    */
-  async admit(key: Key, { id, bound, budget = {}, before = { calls: 0, tokens: 0 } }: Applicant): Promise<Lease> {
+  async admit(key: Key, { id, bound, budget = {}, before = { calls: 0, tokens: 0 } }: RunToAdmit): Promise<Lease> {
     const account = this.#account(key);
     const { concurrency, callsPerDay, tokensPerDay } = key.limits;
     if (account.running >= concurrency)

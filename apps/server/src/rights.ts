@@ -6,7 +6,7 @@ import type { Key, Scope } from "./keys.js";
 import type { Owner } from "./owners.js";
 
 /** What a key asks to do, and with what. */
-export type Deed =
+export type Action =
   | { readonly to: "see" | "run"; readonly flow: string }
   | { readonly to: "change"; readonly flow: string; readonly owner: Owner }
   | { readonly to: "see" | "change"; readonly run: Pick<RunState, "id" | "flow" | "principal"> }
@@ -32,36 +32,36 @@ function refusedOwner(key: Key, what: string, path: string, owner: Owner): Tesse
  * A flow or an index that a key is not for is refused in the same words whether there is one or not; a run that it may not see is not
  * there.
  */
-export function refusal(key: Key, deed: Deed): TesseraError | undefined {
-  if ("run" in deed) {
-    const { id, flow, principal } = deed.run;
+export function refusal(key: Key, action: Action): TesseraError | undefined {
+  if ("run" in action) {
+    const { id, flow, principal } = action.run;
     const own = principal.id === key.principal.id || hasOneOf(key, "operate");
     return own && !refusal(key, { to: "run", flow })
       ? undefined
       : new TesseraError("NOT_FOUND", `there is no run "${id}"`);
   }
-  if ("flow" in deed) {
-    const { flow } = deed;
+  if ("flow" in action) {
+    const { flow } = action;
     if (key.flows && !key.flows.includes(flow)) return forbidden(`the key is not for the flow "${flow}"`, flow);
-    if (deed.to === "change")
-      return hasOneOf(key, "flows") ? refusedOwner(key, "flow", flow, deed.owner) : lacks("flows", flow);
-    if (deed.to === "run") return hasOneOf(key, "run") ? undefined : lacks("run", flow);
+    if (action.to === "change")
+      return hasOneOf(key, "flows") ? refusedOwner(key, "flow", flow, action.owner) : lacks("flows", flow);
+    if (action.to === "run") return hasOneOf(key, "run") ? undefined : lacks("run", flow);
     return hasOneOf(key, "run", "flows", "operate") ? undefined : lacks("run", flow);
   }
-  const { index } = deed;
+  const { index } = action;
   if (key.indexes && !key.indexes.includes(index)) return forbidden(`the key is not for the index "${index}"`, index);
   if (!hasOneOf(key, "indexes")) return lacks("indexes", index);
-  return deed.to === "change" ? refusedOwner(key, "index", index, deed.owner) : undefined;
+  return action.to === "change" ? refusedOwner(key, "index", index, action.owner) : undefined;
 }
 
 const lacks = (scope: Scope, path: string) =>
   forbidden(`the key lacks the scope "${scope}"`, path, "tessera keys create --scope");
 
-export const may = (key: Key, deed: Deed): boolean => refusal(key, deed) === undefined;
+export const may = (key: Key, action: Action): boolean => refusal(key, action) === undefined;
 
 /** @throws TesseraError FORBIDDEN; of a run NOT_FOUND. */
-export function assertMay(key: Key, deed: Deed): void {
-  const refused = refusal(key, deed);
+export function assertMay(key: Key, action: Action): void {
+  const refused = refusal(key, action);
   if (refused) throw refused;
 }
 

@@ -10,7 +10,10 @@ import { createServer, type ServerOptions } from "./server.js";
 
 export interface ServeOptions
   extends Omit<BackendOptions, "bytes">,
-    Pick<ServerOptions, "models" | "origins" | "bodyLimit" | "bodiesLimit" | "logger" | "strangers" | "trustProxy"> {
+    Pick<
+      ServerOptions,
+      "models" | "origins" | "bodyLimit" | "bodiesLimit" | "logger" | "unauthenticated" | "trustProxy"
+    > {
   /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;
   /** A PostgreSQL server that keeps these, and that several services may share: its URL, or more about it. */

@@ -20,10 +20,10 @@ import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
 import { healthRoutes } from "./health.js";
-import { InTurn } from "./in-turn.js";
-import { indexOfStore } from "./index-door.js";
 import { indexRoutes } from "./index-routes.js";
+import { indexOfStore } from "./index-store.js";
 import type { Indexes } from "./indexes.js";
+import { KeyedQueue } from "./keyed-queue.js";
 import type { KeyRing } from "./keys.js";
 import type { Library } from "./library.js";
 import { mcpRoute } from "./mcp.js";
@@ -35,7 +35,7 @@ import { LocalOwners, type Owners, ownerOf } from "./owners.js";
 import { requestLimits } from "./refusals.js";
 import { Revocations } from "./revocations.js";
 import { runRoutes } from "./run-routes.js";
-import { type StrangerSettings, Strangers } from "./strangers.js";
+import { UnauthenticatedLimits, type UnauthenticatedSettings } from "./unauthenticated.js";
 import { tooDeep, validated } from "./validate.js";
 
 export interface ServerOptions {
@@ -70,7 +70,7 @@ export interface ServerOptions {
   /** Origins whose pages may call; none by default. */
   readonly origins?: readonly string[];
   /** Limits of requests without a valid key, by the address that they come from. */
-  readonly strangers?: StrangerSettings | undefined;
+  readonly unauthenticated?: UnauthenticatedSettings | undefined;
   /**
    * The addresses, or networks as "10.0.0.0/8", of proxies whose `X-Forwarded-For` says where a request comes from. Without
    * them that header is not looked at, since anybody may send it.
@@ -85,7 +85,7 @@ export interface Service {
   readonly runs: Runs;
   readonly meter: Meter;
   /** By run: starts and resumptions of one run come one after another. */
-  readonly starts: InTurn;
+  readonly starts: KeyedQueue;
   readonly owners: Owners;
   readonly indexes: Indexes | undefined;
   readonly revocations: Revocations;
@@ -145,7 +145,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     for (const [request, reply] of answering) if (request.key?.id === id) Client.end(request, reply, reason);
   });
   server.addHook("onClose", async () => revocations.close());
-  closedByDefault(server, { keys, meter, strangers: new Strangers(options.strangers) });
+  closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
   const service: Service = {
@@ -153,7 +153,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     runs,
     meter,
     revocations,
-    starts: new InTurn(),
+    starts: new KeyedQueue(),
     owners,
     indexes: options.indexes,
   };

@@ -2,15 +2,15 @@ import { z } from "zod";
 import type { FlowDocument, NodeDocument, Source } from "./document.js";
 import {
   isPlain,
-  no,
   type Read,
-  Room,
   type Row,
   readJson,
   readMember,
   readReference,
   readSource,
   readType,
+  unsure,
+  ValueAllowance,
 } from "./document-parts.js";
 import * as schema from "./document-schema.js";
 import { isName, isReference } from "./document-schema.js";
@@ -123,12 +123,13 @@ class DocumentReader {
   private readonly types: RecordReader<FlowDocument["input"][string]> = {
     key: schema.name,
     isKey: isName,
-    read: (value, path) => this.part(readType(value, new Room(limits.type, path)), schema.portType, value, path),
+    read: (value, path) =>
+      this.part(readType(value, new ValueAllowance(limits.type, path)), schema.portType, value, path),
   };
   private readonly constants: RecordReader<Json> = {
     key: schema.name,
     isKey: isName,
-    read: (value, path) => this.part(readJson(value, new Room(limits.part, path)), z.json(), value, path),
+    read: (value, path) => this.part(readJson(value, new ValueAllowance(limits.part, path)), z.json(), value, path),
   };
   private readonly conditions: RecordReader<Json> = { ...this.constants, key: schema.reference, isKey: isReference };
   private readonly sources: RecordReader<Source> = {
@@ -144,7 +145,7 @@ class DocumentReader {
 
   // biome-ignore lint/correctness/useYield: small enough for one slice
   private *part<T>(read: Read<T>, how: z.ZodType<T>, value: unknown, path: Path): Sliced<T> {
-    return read === no ? this.ask(how, value, path) : read;
+    return read === unsure ? this.ask(how, value, path) : read;
   }
 
   private *node(value: unknown, path: Path): Sliced<NodeDocument> {
@@ -154,11 +155,13 @@ class DocumentReader {
     if (isPlain(run)) shell.run = "flow";
     if (isPlain(wires)) shell.in = {};
     if (isPlain(when)) shell.when = {};
-    const config = Object.hasOwn(value, "with") ? readJson(value.with, new Room(limits.part, [...path, "with"])) : no;
-    if (config !== no) shell.with = null;
+    const config = Object.hasOwn(value, "with")
+      ? readJson(value.with, new ValueAllowance(limits.part, [...path, "with"]))
+      : unsure;
+    if (config !== unsure) shell.with = null;
     const node = isSimple(shell) ? shell : { ...this.ask(schema.nodeDocument, shell, path) };
     if (isPlain(run)) node.run = yield* this.inner(run, [...path, "run"]);
-    if (config !== no) node.with = config;
+    if (config !== unsure) node.with = config;
     if (isPlain(wires)) node.in = yield* this.record(wires, [...path, "in"], this.sources);
     if (isPlain(when)) node.when = yield* this.record(when, [...path, "when"], this.conditions);
     return node as unknown as NodeDocument;
@@ -175,9 +178,9 @@ class DocumentReader {
   }
 
   private *source(value: unknown, path: Path): Sliced<Source> {
-    const room = new Room(limits.part, path);
+    const room = new ValueAllowance(limits.part, path);
     const read = readSource(value, room);
-    if (read !== no) return read;
+    if (read !== unsure) return read;
     if (Array.isArray(value)) {
       const { list, places } = this.wrong(value, readReference);
       return this.ask(schema.source, list, path, ([at, ...inner]) => (at === undefined ? [] : [places(at), ...inner]));
@@ -187,11 +190,11 @@ class DocumentReader {
     let places = (at: string) => at;
     for (const [key, member] of Object.entries(value))
       if (key === "first" && Array.isArray(member)) {
-        const wrong = this.wrong(member, (one) => readMember(one, new Room(limits.part, path)));
+        const wrong = this.wrong(member, (one) => readMember(one, new ValueAllowance(limits.part, path)));
         piece[key] = wrong.list;
         places = wrong.places;
       } else if (key === "named" && isPlain(member)) piece[key] = this.wrongMembers(member);
-      else piece[key] = key === "value" && readJson(member, room) !== no ? null : member;
+      else piece[key] = key === "value" && readJson(member, room) !== unsure ? null : member;
     return this.ask(schema.source, piece, path, ([key, at, ...inner]) =>
       key === "first" && at !== undefined ? [key, places(at), ...inner] : [key, at, ...inner].filter(isText),
     );
@@ -199,7 +202,7 @@ class DocumentReader {
 
   /** The members of a list that are wrong, as many as can be told, or the first where none is; and where each stood. */
   private wrong(list: readonly unknown[], read: (member: unknown) => Read<unknown>) {
-    const told = this.told([...list.keys()].filter((at) => read(list[at]) === no));
+    const told = this.told([...list.keys()].filter((at) => read(list[at]) === unsure));
     const indexes = told.length === 0 ? [...list.keys()].slice(0, 1) : told;
     return { list: indexes.map((at) => list[at]), places: (at: string) => String(indexes[Number(at)]) };
   }

@@ -1,5 +1,5 @@
 // public: errorCodes, ErrorCode, TesseraError, ErrorBody
-// internal: errorBody, logLine, warn, warnOfUntold, messageOf
+// internal: errorBody, logLine, warn, warnOfHidden, messageOf
 import { z } from "zod";
 import { limits } from "./limits.js";
 import { maskSecrets } from "./secrets.js";
@@ -227,7 +227,7 @@ export function warn(what: string, thrown?: unknown): void {
 }
 
 /** Warns the process of the part of a failure that its callers are not told: `errorBody` keeps it from them. */
-export function warnOfUntold(what: string, error: TesseraError): void {
+export function warnOfHidden(what: string, error: TesseraError): void {
   if (error.cause !== undefined || errorBody(error).message !== error.message) warn(what, error);
 }
 

@@ -1,5 +1,5 @@
 // public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite, DocumentPlace
-// internal: unite, whereOf, documentPlace
+// internal: mergeHits, whereOf, documentPlace
 import { z } from "zod";
 
 export type Json = z.infer<ReturnType<typeof z.json>>;
@@ -63,7 +63,7 @@ export function rank(operator: string, scored: readonly { hit: Hit; score: numbe
 }
 
 /** The hits of several lists, each passage once, in the order of first sight: with its best score and everybody's provenance. */
-export function unite(lists: readonly (readonly Hit[])[]): Hit[] {
+export function mergeHits(lists: readonly (readonly Hit[])[]): Hit[] {
   const seen = new Map<string, Hit>();
   for (const hit of lists.flat()) {
     const known = seen.get(hit.passage.id);
@@ -88,6 +88,17 @@ export const citation = z.object({
   lines: z.tuple([z.number(), z.number()]).optional(),
   place: documentPlace.optional(),
   symbol: z.string().optional(),
+  /** Where the same text stands besides. */
+  copies: z
+    .array(
+      z.object({
+        passage: z.string(),
+        path: z.string().optional(),
+        lines: z.tuple([z.number(), z.number()]).optional(),
+        place: documentPlace.optional(),
+      }),
+    )
+    .optional(),
 });
 export type Citation = z.infer<typeof citation>;
 
@@ -100,17 +111,20 @@ export const answer = z.object({
 });
 export type Answer = z.infer<typeof answer>;
 
-/** The citation of a passage under a marker. */
-export function cite(marker: number, { id, source }: Passage): Citation {
-  return {
-    marker,
-    passage: id,
-    ...(source && { path: source.path }),
-    ...(source?.lines && { lines: source.lines }),
-    ...(source?.place && { place: source.place }),
-    ...(source?.symbol !== undefined && { symbol: source.symbol }),
-  };
-}
+const placeIn = ({ id, source }: Passage) => ({
+  passage: id,
+  ...(source && { path: source.path }),
+  ...(source?.lines && { lines: source.lines }),
+  ...(source?.place && { place: source.place }),
+});
+
+/** The citation of a passage under a marker, with the places of its copies. */
+export const cite = (marker: number, passage: Passage, copies: readonly Passage[] = []): Citation => ({
+  marker,
+  ...placeIn(passage),
+  ...(passage.source?.symbol !== undefined && { symbol: passage.source.symbol }),
+  ...(copies.length > 0 && { copies: copies.map(placeIn) }),
+});
 
 const range = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
 

@@ -34,19 +34,51 @@ const glance = 100; // runs given up that are looked at, the latest first
 
 let launched = false;
 
+// the executor is where recovery of another process's runs is: DBOS offers it to its own console alone
+const loadDbos = () =>
+  Promise.all([import("@dbos-inc/dbos-sdk"), import("@dbos-inc/dbos-sdk/internal/dbos")]).then(
+    ([{ DBOS }, { getExecutor }]) => ({ DBOS, getExecutor }),
+    (cause) => {
+      throw new TesseraError("DEPENDENCY_MISSING", `DBOS cannot be loaded: ${messageOf(cause)}`, { cause });
+    },
+  );
+type Dbos = Awaited<ReturnType<typeof loadDbos>>;
+
 /** Starts DBOS: it queues, says who owns a run, and hands the runs of the dead to the living. */
 export async function launch(settings: LaunchSettings): Promise<Queue> {
-  const { url, connection, queue, concurrency, leaseMs, pollMs, attempts, work, giveUp } = settings;
   if (launched) throw new TesseraError("BAD_ARGUMENT", "durable runs are open already: there is one in each process");
-  // the executor is where recovery of another process's runs is: DBOS offers it to its own console alone
-  const [{ DBOS }, { getExecutor }] = await Promise.all([
-    import("@dbos-inc/dbos-sdk"),
-    import("@dbos-inc/dbos-sdk/internal/dbos"),
-  ]).catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `DBOS cannot be loaded: ${messageOf(cause)}`, { cause });
-  });
+  const dbos = await loadDbos();
   launched = true;
   const worker = randomUUID();
+  const { DBOS } = dbos;
+  const { queue, connection } = settings;
+  const run = await startWorkflows(dbos, worker, settings);
+  const stop = await startBeating(dbos, worker, settings);
+  return {
+    async add(id) {
+      await DBOS.startWorkflow(run, { workflowID: id, queueName: queue })(id);
+    },
+    cancel: (id) => DBOS.cancelWorkflow(id),
+    async again(id) {
+      await DBOS.rewindWorkflow(id, { queueName: queue });
+    },
+    forget: (id) => DBOS.deleteWorkflow(id),
+    async close(within, abandon) {
+      await stop();
+      const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: Math.min(within, 2 ** 31 - 1) });
+      const forget = systemClock.after(within, abandon);
+      await drained;
+      forget();
+      // what was left behind is taken over at once
+      await connection.query("UPDATE tessera.worker SET seen = '-infinity' WHERE id = $1", [worker]);
+      launched = false;
+    },
+  };
+}
+
+/** Registers the workflow that works on a run, and starts to take runs from the queue. */
+async function startWorkflows({ DBOS }: Dbos, worker: string, settings: LaunchSettings) {
+  const { url, queue, concurrency, pollMs, attempts, work } = settings;
   const run = DBOS.registerWorkflow(
     async (id: string) => {
       await DBOS.runStep(() => work(id, DBOS.stepStatus!.cancelSignal), { name: "flow" });
@@ -66,63 +98,51 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
     throw new TesseraError("STORE_FAILED", `DBOS cannot start: ${messageOf(cause)}`, { cause });
   });
   await DBOS.registerQueue(queue, { workerConcurrency: Math.max(1, concurrency), minPollingIntervalMs: pollMs });
+  return run;
+}
 
-  /** Says that this worker lives, and hands the runs of one that does not to the queue again. */
-  const beat = async (): Promise<void> => {
-    await connection.query(
-      "INSERT INTO tessera.worker VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
-      [worker],
-    );
-    // the claim renews the entry: where the heir dies too, another finds it; nobody dies because the server was away
-    const { rows } = await connection.query<{ id: string }>(
-      `UPDATE tessera.worker SET seen = now()
-       WHERE seen < now() - make_interval(secs => $1) AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
-       RETURNING id`,
-      [leaseMs / 1000],
-    );
-    for (const { id } of rows) {
-      await getExecutor().recoverPendingWorkflows([id]);
-      await connection.query("DELETE FROM tessera.worker WHERE id = $1", [id]);
-    }
-    const lost = await DBOS.listWorkflows({
-      workflowName,
-      status: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-      sortDesc: true,
-      limit: glance,
-      loadInput: false,
-      loadOutput: false,
-    });
-    for (const { workflowID } of lost) await giveUp(workflowID);
-  };
-  await beat();
+/** Beats once, then three times in a lease. What it gives ends that, and resolves once no beat is under way. */
+async function startBeating(dbos: Dbos, worker: string, settings: LaunchSettings): Promise<() => Promise<void>> {
+  await beat(dbos, worker, settings);
   let beating: Promise<void> | undefined;
-  const stop = every(leaseMs / 3, () => {
-    beating ??= beat()
+  const stop = every(settings.leaseMs / 3, () => {
+    beating ??= beat(dbos, worker, settings)
       .catch((error) => warn("a worker's sign of life failed", error))
       .finally(() => {
         beating = undefined;
       });
   });
-
-  return {
-    async add(id) {
-      await DBOS.startWorkflow(run, { workflowID: id, queueName: queue })(id);
-    },
-    cancel: (id) => DBOS.cancelWorkflow(id),
-    async again(id) {
-      await DBOS.rewindWorkflow(id, { queueName: queue });
-    },
-    forget: (id) => DBOS.deleteWorkflow(id),
-    async close(within, abandon) {
-      stop();
-      await beating;
-      const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: Math.min(within, 2 ** 31 - 1) });
-      const forget = systemClock.after(within, abandon);
-      await drained;
-      forget();
-      // what was left behind is taken over at once
-      await connection.query("UPDATE tessera.worker SET seen = '-infinity' WHERE id = $1", [worker]);
-      launched = false;
-    },
+  return async () => {
+    stop();
+    await beating;
   };
+}
+
+/** Says that this worker lives, and hands the runs of one that does not to the queue again. */
+async function beat({ DBOS, getExecutor }: Dbos, worker: string, settings: LaunchSettings): Promise<void> {
+  const { connection, leaseMs, giveUp } = settings;
+  await connection.query(
+    "INSERT INTO tessera.worker VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
+    [worker],
+  );
+  // the claim renews the entry: where the heir dies too, another finds it; nobody dies because the server was away
+  const { rows } = await connection.query<{ id: string }>(
+    `UPDATE tessera.worker SET seen = now()
+     WHERE seen < now() - make_interval(secs => $1) AND pg_postmaster_start_time() < now() - make_interval(secs => $1)
+     RETURNING id`,
+    [leaseMs / 1000],
+  );
+  for (const { id } of rows) {
+    await getExecutor().recoverPendingWorkflows([id]);
+    await connection.query("DELETE FROM tessera.worker WHERE id = $1", [id]);
+  }
+  const lost = await DBOS.listWorkflows({
+    workflowName,
+    status: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+    sortDesc: true,
+    limit: glance,
+    loadInput: false,
+    loadOutput: false,
+  });
+  for (const { workflowID } of lost) await giveUp(workflowID);
 }

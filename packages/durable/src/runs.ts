@@ -1,7 +1,7 @@
 // public: DurableSettings, DurableRuns
 import { randomUUID } from "node:crypto";
 import { type Spent, TesseraError } from "@tessera/core";
-import { errorBody, messageOf, systemClock, warnOfUntold } from "@tessera/core/internal";
+import { errorBody, messageOf, systemClock, warnOfHidden } from "@tessera/core/internal";
 import type { Budget, FlowEvents, RunResult } from "@tessera/graph";
 import {
   assertSameRun,
@@ -317,7 +317,7 @@ export class DurableRuns implements Runs {
     } catch (thrown) {
       const error = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
       const spent = working.due();
-      warnOfUntold(`the run ${id} failed`, error);
+      warnOfHidden(`the run ${id} failed`, error);
       end = { status: "failed", error: errorBody(error), ...(spent && { spent }) };
     } finally {
       this.#running.delete(id);

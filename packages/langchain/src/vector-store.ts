@@ -1,5 +1,13 @@
 // public: VectorStoreLike, NativeFilter, VectorStoreOptions, fromVectorStore
-import { type ChangeOptions, type Passage, rank, type Store, type StoreQuery, TesseraError } from "@tessera/core";
+import {
+  type ChangeOptions,
+  type Hit,
+  type Passage,
+  rank,
+  type Store,
+  type StoreQuery,
+  TesseraError,
+} from "@tessera/core";
 import { admits, assertFilter, messageOf } from "@tessera/core/internal";
 import { type DocumentLike, toDocument, toPassage } from "./document.js";
 import { langchain } from "./retriever.js";
@@ -49,15 +57,79 @@ const stamp = "tesseraVersion";
  * @throws TesseraError STORE_FAILED with the cause; CLOSED after `close`; BAD_ARGUMENT without vector and text.
  */
 export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOptions): Store {
-  const { score, filter: native, candidates = 10_000, deletes = "native" } = options;
-  const current = new Map<string, number>(); // by passage id: the version that may be found; −1 where it is deleted
-  let writes = 0;
-  let closed = false;
+  return new LangChainStore(store, options);
+}
 
-  const done = new Set<string>(); // the idempotency keys of the changes made, for as long as this object lives
+const passageOf = (document: DocumentLike): Passage => {
+  const passage = toPassage(document);
+  const { [stamp]: _, ...metadata } = passage.metadata;
+  return { ...passage, metadata };
+};
 
-  const attempt = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
-    if (closed) throw new TesseraError("CLOSED", "the vector store is closed");
+class LangChainStore implements Store {
+  readonly space?: string;
+  readonly #store: VectorStoreLike;
+  readonly #options: VectorStoreOptions;
+  readonly #masks: boolean;
+  readonly #current = new Map<string, number>(); // by passage id: the version that may be found; −1 where it is deleted
+  readonly #done = new Set<string>(); // the idempotency keys of the changes made, for as long as this object lives
+  #writes = 0;
+  #closed = false;
+
+  constructor(store: VectorStoreLike, options: VectorStoreOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#masks = options.deletes === "mask";
+    if (options.space !== undefined) this.space = options.space;
+  }
+
+  get revision(): string {
+    return `${this.#options.revision ?? "langchain:vectorstore"}+${this.#writes}`;
+  }
+
+  search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
+    return this.#attempt(() => this.#search(query, signal), signal);
+  }
+
+  upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
+    return this.#once(how, async () => {
+      if (vectors && vectors.length !== passages.length)
+        throw new TesseraError("BAD_ARGUMENT", `${vectors.length} vectors for ${passages.length} passages`);
+      if (passages.length === 0) return;
+      const ids = passages.map(({ id }) => id);
+      const version = ++this.#writes;
+      if (!this.#masks) await this.#store.delete({ ids } as never);
+      const documents = passages.map((passage) => {
+        const document = toDocument(passage);
+        if (this.#masks) document.metadata[stamp] = version;
+        return document;
+      });
+      if (vectors)
+        await this.#store.addVectors(
+          vectors.map((vector) => [...vector]),
+          documents,
+          { ids },
+        );
+      else await this.#store.addDocuments(documents, { ids });
+      if (this.#masks) for (const id of ids) this.#current.set(id, version);
+    });
+  }
+
+  delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
+    return this.#once(how, async () => {
+      if (ids.length === 0) return;
+      this.#writes++;
+      if (this.#masks) for (const id of ids) this.#current.set(id, -1);
+      else await this.#store.delete({ ids: [...ids] } as never);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  async #attempt<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.#closed) throw new TesseraError("CLOSED", "the vector store is closed");
     signal?.throwIfAborted();
     try {
       return await work();
@@ -65,93 +137,51 @@ export function fromVectorStore(store: VectorStoreLike, options: VectorStoreOpti
       signal?.throwIfAborted();
       throw TesseraError.is(cause) ? cause : new TesseraError("STORE_FAILED", messageOf(cause), { cause });
     }
-  };
-  const isCurrent = (id: string, document: DocumentLike): boolean => {
-    const version = current.get(id);
-    return version === undefined || version === (document.metadata?.[stamp] ?? 0);
-  };
-  const passageOf = (document: DocumentLike): Passage => {
-    const passage = toPassage(document);
-    const { [stamp]: _, ...metadata } = passage.metadata;
-    return { ...passage, metadata };
-  };
+  }
 
-  const once = async (how: ChangeOptions | undefined, change: () => Promise<void>): Promise<void> => {
+  async #once(how: ChangeOptions | undefined, change: () => Promise<void>): Promise<void> {
     const key = how?.idempotencyKey;
-    await attempt(async () => {
-      if (key !== undefined && done.has(key)) return;
+    await this.#attempt(async () => {
+      if (key !== undefined && this.#done.has(key)) return;
       await change();
-      if (key !== undefined) done.add(key);
+      if (key !== undefined) this.#done.add(key);
     });
-  };
+  }
 
-  return {
-    ...(options.space !== undefined && { space: options.space }),
-    get revision() {
-      return `${options.revision ?? "langchain:vectorstore"}+${writes}`;
-    },
-    search: (query, signal) =>
-      attempt(async () => {
-        const { vector, text, top, filter, principal } = query;
-        if (vector === undefined && text === undefined)
-          throw new TesseraError("BAD_ARGUMENT", "a search needs a vector or a text");
-        if (filter) assertFilter(filter);
-        const admitted = (document: DocumentLike): boolean => {
-          const passage = passageOf(document);
-          return isCurrent(passage.id, document) && admits(passage, filter, principal);
-        };
-        const own = (native === "callback" ? admitted : native?.(query, admitted)) as never;
-        const limit = Math.min(candidates, options.size?.() ?? candidates);
-        // twice as many, so that ties at the end are broken by id; more while what is admitted is too little, also where
-        // the store filters, because an index that filters while it walks may miss some
-        for (let k = Math.min(2 * top, limit); k > 0; k = Math.min(4 * k, limit)) {
-          signal?.throwIfAborted();
-          const found =
-            vector === undefined
-              ? await store.similaritySearchWithScore(text!, k, own)
-              : await store.similaritySearchVectorWithScore([...vector], k, own);
-          const hits = found
-            .filter(([document]) => admitted(document))
-            .map(([document, value]) => ({
-              hit: { passage: passageOf(document), score: 0, provenance: [] },
-              score: score === "distance" ? 1 - value : value,
-            }));
-          if (hits.length >= top || k >= limit || (own === undefined && found.length < k))
-            return rank(langchain, hits, top);
-        }
-        return [];
-      }, signal),
-    upsert: (passages, vectors, how) =>
-      once(how, async () => {
-        if (vectors && vectors.length !== passages.length)
-          throw new TesseraError("BAD_ARGUMENT", `${vectors.length} vectors for ${passages.length} passages`);
-        if (passages.length === 0) return;
-        const ids = passages.map(({ id }) => id);
-        const version = ++writes;
-        if (deletes === "native") await store.delete({ ids } as never);
-        const documents = passages.map((passage) => {
-          const document = toDocument(passage);
-          if (deletes === "mask") document.metadata[stamp] = version;
-          return document;
-        });
-        if (vectors)
-          await store.addVectors(
-            vectors.map((vector) => [...vector]),
-            documents,
-            { ids },
-          );
-        else await store.addDocuments(documents, { ids });
-        if (deletes === "mask") for (const id of ids) current.set(id, version);
-      }),
-    delete: (ids, how) =>
-      once(how, async () => {
-        if (ids.length === 0) return;
-        writes++;
-        if (deletes === "mask") for (const id of ids) current.set(id, -1);
-        else await store.delete({ ids: [...ids] } as never);
-      }),
-    async close() {
-      closed = true;
-    },
-  };
+  #isCurrent(id: string, document: DocumentLike): boolean {
+    const version = this.#current.get(id);
+    return version === undefined || version === (document.metadata?.[stamp] ?? 0);
+  }
+
+  async #search(query: StoreQuery, signal: AbortSignal | undefined): Promise<Hit[]> {
+    const { vector, text, top, filter, principal } = query;
+    const { score, filter: native, candidates = 10_000, size } = this.#options;
+    if (vector === undefined && text === undefined)
+      throw new TesseraError("BAD_ARGUMENT", "a search needs a vector or a text");
+    if (filter) assertFilter(filter);
+    const admitted = (document: DocumentLike): boolean => {
+      const passage = passageOf(document);
+      return this.#isCurrent(passage.id, document) && admits(passage, filter, principal);
+    };
+    const own = (native === "callback" ? admitted : native?.(query, admitted)) as never;
+    const limit = Math.min(candidates, size?.() ?? candidates);
+    // twice as many, so that ties at the end are broken by id; more while what is admitted is too little, also where
+    // the store filters, because an index that filters while it walks may miss some
+    for (let k = Math.min(2 * top, limit); k > 0; k = Math.min(4 * k, limit)) {
+      signal?.throwIfAborted();
+      const found =
+        vector === undefined
+          ? await this.#store.similaritySearchWithScore(text!, k, own)
+          : await this.#store.similaritySearchVectorWithScore([...vector], k, own);
+      const hits = found
+        .filter(([document]) => admitted(document))
+        .map(([document, value]) => ({
+          hit: { passage: passageOf(document), score: 0, provenance: [] },
+          score: score === "distance" ? 1 - value : value,
+        }));
+      if (hits.length >= top || k >= limit || (own === undefined && found.length < k))
+        return rank(langchain, hits, top);
+    }
+    return [];
+  }
 }

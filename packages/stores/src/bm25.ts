@@ -11,12 +11,12 @@ import {
 } from "@tessera/core";
 import { WordReader } from "@tessera/text";
 import { z } from "zod";
-import { Best } from "./best.js";
 import { indexedText } from "./bm25.reference.js";
-import { merge, type QueryTerm, type Segment, searchSegment, segmentOf, Tail } from "./postings.js";
-import { assertTop, passagesAsJson, Shelf } from "./shelf.js";
+import { assertTop, PassageTable, passagesAsJson } from "./passage-table.js";
+import { merge, OpenSegment, type QueryTerm, type Segment, searchSegment, segmentOf } from "./postings.js";
 import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.js";
-import { grown, Terms } from "./terms.js";
+import { enlarged, Terms } from "./terms.js";
+import { TopHeap } from "./top-heap.js";
 
 export interface Bm25Settings {
   /** How soon more of the same word stops to count; 1.2. Infinity: never. */
@@ -46,10 +46,10 @@ const tailLimit = 1 << 20; // entries
 export class Bm25Store implements Store {
   readonly #k1: number;
   readonly #b: number;
-  #shelf = new Shelf("store.bm25");
+  #table = new PassageTable("store.bm25");
   #terms = new Terms();
   #segments: Segment[] = [];
-  #tail = new Tail(0);
+  #tail = new OpenSegment(0);
   #holders = new Int32Array(512); // by term: how many passages hold it
   #lengths = new Int32Array(256); // by slot, in words
   #total = 0; // of the lengths
@@ -64,59 +64,59 @@ export class Bm25Store implements Store {
   }
 
   get revision(): string {
-    return this.#shelf.revision;
+    return this.#table.revision;
   }
 
   /** How many passages it holds. */
   get size(): number {
-    return this.#shelf.size;
+    return this.#table.size;
   }
 
   async search({ text = "", top, filter, principal }: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
-    this.#shelf.assertOpen();
+    this.#table.assertOpen();
     signal?.throwIfAborted();
     assertTop(top);
     this.#settle();
-    const best = new Best(top, this.#shelf.idAt);
+    const best = new TopHeap(top, this.#table.idAt);
     const scoring = { lengths: this.#lengths, average: this.#total / this.size, k1: this.#k1, b: this.#b };
     const query = this.#query(text);
-    const admission = this.#shelf.admission(filter, principal);
+    const admission = this.#table.admission(filter, principal);
     for (const segment of this.#segments) searchSegment(segment, query, scoring, best, admission);
-    return this.#shelf.hits(best.ranked());
+    return this.#table.hits(best.ranked());
   }
 
   async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
-    return this.#shelf.get(ids, principal);
+    return this.#table.get(ids, principal);
   }
 
   /** @throws TesseraError BAD_ARGUMENT, CLOSED */
   async upsert(passages: readonly Passage[], _?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
-    this.#shelf.assertOpen();
+    this.#table.assertOpen();
     const change = passagesAsJson(passages);
-    if (passages.length === 0 || this.#shelf.isMade(how)) return;
+    if (passages.length === 0 || this.#table.isMade(how)) return;
     for (const passage of passages) {
       this.#remove(passage.id);
       this.#add(passage);
     }
-    this.#shelf.note(change, how);
+    this.#table.note(change, how);
     this.#tidy();
   }
 
   async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
-    this.#shelf.assertOpen();
-    if (this.#shelf.isMade(how)) return;
+    this.#table.assertOpen();
+    if (this.#table.isMade(how)) return;
     const removed = ids.filter((id) => this.#remove(id));
-    this.#shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
+    this.#table.note(removed.length > 0 ? ["delete", ...removed] : [], how);
     this.#tidy();
   }
 
   /** @throws TesseraError CLOSED */
   async check(): Promise<void> {
-    this.#shelf.assertOpen();
+    this.#table.assertOpen();
   }
 
   async close(): Promise<void> {
-    this.#shelf.close();
+    this.#table.close();
   }
 
   /**
@@ -124,21 +124,21 @@ export class Bm25Store implements Store {
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {
-    this.#shelf.assertOpen();
+    this.#table.assertOpen();
     this.#settle();
     while (this.#segments.length > 1) this.#mergeLast();
-    const { offsets, slots, frequencies } = this.#segments[0] ?? new Tail(0).toSegment(0, this.#lengths);
+    const { offsets, slots, frequencies } = this.#segments[0] ?? new OpenSegment(0).toSegment(0, this.#lengths);
     const { codes, ends } = this.#terms.arrays();
     await writeSnapshot(
       folder,
       { ...format, header: { k1: Number.isFinite(this.#k1) ? this.#k1 : null, b: this.#b, revision: this.revision } },
       {
-        passages: this.#shelf.toLines(),
-        keys: this.#shelf.keyLines(),
+        passages: this.#table.toLines(),
+        keys: this.#table.keyLines(),
         codes: bytesOf(codes),
         ends: bytesOf(ends),
         holders: bytesOf(this.#holders.subarray(0, this.#terms.size)),
-        lengths: bytesOf(this.#lengths.subarray(0, this.#shelf.end)),
+        lengths: bytesOf(this.#lengths.subarray(0, this.#table.end)),
         offsets: bytesOf(offsets),
         slots: bytesOf(slots),
         frequencies: bytesOf(frequencies),
@@ -151,22 +151,22 @@ export class Bm25Store implements Store {
     const { header: head, files } = await readSnapshot(folder, { ...format, header });
     const buffer = (name: string) => alignedBuffer(files[name]?.bytes ?? Buffer.alloc(0));
     const store = new Bm25Store(head);
-    store.#shelf = Shelf.fromLines("store.bm25", head.revision, files.passages?.bytes ?? Buffer.alloc(0));
-    store.#shelf.readKeys(files.keys?.bytes);
+    store.#table = PassageTable.fromLines("store.bm25", head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    store.#table.readKeys(files.keys?.bytes);
     store.#terms = Terms.of(new Uint16Array(buffer("codes")), new Int32Array(buffer("ends")));
     store.#lengths = new Int32Array(buffer("lengths"));
     const offsets = new Int32Array(buffer("offsets"));
     const [slots, frequencies] = [new Int32Array(buffer("slots")), new Uint16Array(buffer("frequencies"))];
-    const { end } = store.#shelf;
+    const { end } = store.#table;
     if (store.#lengths.length !== end || offsets.at(-1) !== slots.length || slots.length !== frequencies.length)
       throw new TesseraError("INDEX_CORRUPT", "the parts of the index do not fit", {
         path: folder,
         hint: "index again",
       });
     if (end > 0) store.#segments = [segmentOf(0, end, offsets, slots, frequencies, store.#lengths)];
-    store.#tail = new Tail(end);
+    store.#tail = new OpenSegment(end);
     store.#holders = new Int32Array(buffer("holders"));
-    for (let slot = 0; slot < end; slot++) if (store.#shelf.at(slot)) store.#total += store.#lengths[slot]!;
+    for (let slot = 0; slot < end; slot++) if (store.#table.at(slot)) store.#total += store.#lengths[slot]!;
     return store;
   }
 
@@ -185,32 +185,32 @@ export class Bm25Store implements Store {
   }
 
   #add(passage: Passage): void {
-    const slot = this.#shelf.put(passage);
+    const slot = this.#table.put(passage);
     const count = this.#reader.read(indexedText(passage));
     const { codes, ends } = this.#reader;
     for (let i = 0; i < count; i++) {
       const term = this.#terms.add(codes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
       if (!this.#tail.add(term)) continue;
-      if (term >= this.#holders.length) this.#holders = grown(this.#holders, term + 1);
+      if (term >= this.#holders.length) this.#holders = enlarged(this.#holders, term + 1);
       this.#holders[term]!++;
     }
     this.#tail.closeDocument();
-    if (slot >= this.#lengths.length) this.#lengths = grown(this.#lengths, slot + 1);
+    if (slot >= this.#lengths.length) this.#lengths = enlarged(this.#lengths, slot + 1);
     this.#lengths[slot] = count;
     this.#total += count;
     if (this.#tail.size >= tailLimit) this.#settle();
   }
 
   #remove(id: string): boolean {
-    const slot = this.#shelf.slotOf(id);
+    const slot = this.#table.slotOf(id);
     if (slot === undefined) return false;
-    const count = this.#reader.read(indexedText(this.#shelf.at(slot)!));
+    const count = this.#reader.read(indexedText(this.#table.at(slot)!));
     const { codes, ends } = this.#reader;
     const held = new Set<number>();
     for (let i = 0; i < count; i++) held.add(this.#terms.find(codes, i === 0 ? 0 : ends[i - 1]!, ends[i]!));
     for (const term of held) this.#holders[term]!--;
     this.#total -= this.#lengths[slot]!;
-    this.#shelf.clear(slot);
+    this.#table.clear(slot);
     return true;
   }
 
@@ -218,7 +218,7 @@ export class Bm25Store implements Store {
   #settle(): void {
     if (this.#tail.documents === 0) return;
     this.#segments.push(this.#tail.toSegment(this.#terms.size, this.#lengths));
-    this.#tail = new Tail(this.#shelf.end);
+    this.#tail = new OpenSegment(this.#table.end);
     while (
       this.#segments.length > 1 &&
       this.#segments.at(-2)!.slots.length <= Math.max(1024, this.#segments.at(-1)!.slots.length)
@@ -228,18 +228,18 @@ export class Bm25Store implements Store {
 
   #mergeLast(): void {
     const [left, right] = this.#segments.splice(-2) as [Segment, Segment];
-    this.#segments.push(merge(left, right, this.#lengths, (slot) => this.#shelf.at(slot) !== undefined));
+    this.#segments.push(merge(left, right, this.#lengths, (slot) => this.#table.at(slot) !== undefined));
   }
 
   /** Indexes again what is left where most slots are empty; words that nobody holds go too. */
   #tidy(): void {
-    if (this.#shelf.end < 1024 || this.#shelf.end < 2 * this.size) return;
-    const before = this.#shelf;
-    this.#shelf = new Shelf(before.store, before.revision);
-    this.#shelf.takeKeys(before);
+    if (this.#table.end < 1024 || this.#table.end < 2 * this.size) return;
+    const before = this.#table;
+    this.#table = new PassageTable(before.store, before.revision);
+    this.#table.takeKeys(before);
     this.#terms = new Terms();
     this.#segments = [];
-    this.#tail = new Tail(0);
+    this.#tail = new OpenSegment(0);
     this.#holders = new Int32Array(512);
     this.#lengths = new Int32Array(256);
     this.#total = 0;

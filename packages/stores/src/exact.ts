@@ -1,6 +1,6 @@
 // public: ExactStore
 import type { ChangeOptions, Hit, Passage, StoreQuery } from "@tessera/core";
-import { assertTop } from "./shelf.js";
+import { assertTop } from "./passage-table.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
@@ -16,7 +16,7 @@ export class ExactStore extends VectorStore {
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
   async search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
     signal?.throwIfAborted();
     assertTop(query.top);
     return this.vectors.exact(this.vectors.unit(query.vector, "vector"), query);
@@ -24,19 +24,19 @@ export class ExactStore extends VectorStore {
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
     const change = this.vectors.check(passages, vectors);
-    if (passages.length === 0 || this.vectors.shelf.isMade(how)) return;
+    if (passages.length === 0 || this.vectors.table.isMade(how)) return;
     for (const [index, passage] of passages.entries()) this.vectors.put(passage, change.units[index]!);
     this.vectors.note(change, how);
   }
 
   async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
-    const { shelf } = this.vectors;
-    shelf.assertOpen();
-    if (shelf.isMade(how)) return;
-    const removed = ids.filter((id) => shelf.remove(id) !== undefined);
-    shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
+    const { table } = this.vectors;
+    table.assertOpen();
+    if (table.isMade(how)) return;
+    const removed = ids.filter((id) => table.remove(id) !== undefined);
+    table.note(removed.length > 0 ? ["delete", ...removed] : [], how);
   }
 
   /**
@@ -44,7 +44,7 @@ export class ExactStore extends VectorStore {
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
     await this.vectors.save(folder);
   }
 

@@ -6,7 +6,7 @@ import { Bm25Store } from "./bm25.js";
 import { ExactStore } from "./exact.js";
 import { Facets } from "./facets.js";
 import { HnswStore } from "./hnsw.js";
-import { Shelf } from "./shelf.js";
+import { PassageTable } from "./passage-table.js";
 
 const field = fc.constantFrom("kind", "size", "path", "symbol", "parent", "id", "missing", "access");
 const few = fc.integer({ min: 0, max: 40 });
@@ -52,7 +52,7 @@ const step = fc.oneof(
   { weight: 9, arbitrary: fc.tuple(filters, principals).map((ask) => ({ ask })) },
 );
 
-describe("what a shelf admits", () => {
+describe("what a table admits", () => {
   it("is what its naive twin admits, whatever was put and cleared, whether values named it or not", () => {
     let named = 0;
     fc.assert(
@@ -61,14 +61,14 @@ describe("what a shelf admits", () => {
         fc.array(step, { minLength: 20, maxLength: 60 }),
         fc.boolean(),
         (first, steps, reuse) => {
-          const shelf = new Shelf("test");
+          const table = new PassageTable("test");
           const twin = new Map<string, Passage>();
           const put = (passage: Passage) => {
             twin.set(passage.id, passage);
-            if (reuse) shelf.put(passage, shelf.slotOf(passage.id) ?? shelf.vacancy());
+            if (reuse) table.put(passage, table.slotOf(passage.id) ?? table.vacancy());
             else {
-              shelf.remove(passage.id);
-              shelf.put(passage);
+              table.remove(passage.id);
+              table.put(passage);
             }
           };
           for (const passage of first) put(passage);
@@ -76,13 +76,13 @@ describe("what a shelf admits", () => {
             if ("put" in one) put(one.put);
             else if ("remove" in one) {
               twin.delete(one.remove);
-              shelf.remove(one.remove);
+              table.remove(one.remove);
             } else {
               const [filter, principal] = one.ask;
               const wanted = [...twin.values()].filter((passage) => admits(passage, filter, principal));
-              const { admits: admitted, slots } = shelf.admission(filter, principal);
-              const every = Array.from({ length: shelf.end }, (_, slot) => slot).filter(admitted);
-              expect(every.map(shelf.idAt).sort()).toEqual(wanted.map(({ id }) => id).sort());
+              const { admits: admitted, slots } = table.admission(filter, principal);
+              const every = Array.from({ length: table.end }, (_, slot) => slot).filter(admitted);
+              expect(every.map(table.idAt).sort()).toEqual(wanted.map(({ id }) => id).sort());
               if (slots) {
                 expect([...slots]).toEqual(every);
                 if (slots.length > 0) named++;
@@ -97,17 +97,17 @@ describe("what a shelf admits", () => {
   });
 
   it("never holds what was changed from outside, or restricted since", () => {
-    const shelf = new Shelf("test");
+    const table = new PassageTable("test");
     const passages = Array.from({ length: 40 }, (_, i): Passage => ({ id: `p${i}`, text: "", metadata: { n: i } }));
-    for (const passage of passages) shelf.put(passage);
+    for (const passage of passages) table.put(passage);
     const three: Filter = { field: "n", equals: 3 };
-    expect(shelf.admission(three, undefined).slots).toEqual(Int32Array.of(3));
+    expect(table.admission(three, undefined).slots).toEqual(Int32Array.of(3));
     passages[3]!.metadata.n = 4;
-    expect(shelf.admission(three, undefined).slots).toEqual(Int32Array.of());
-    shelf.put({ ...passages[5]!, metadata: { n: 5, access: ["ann"] } }, 5);
+    expect(table.admission(three, undefined).slots).toEqual(Int32Array.of());
+    table.put({ ...passages[5]!, metadata: { n: 5, access: ["ann"] } }, 5);
     const five: Filter = { field: "n", equals: 5 };
-    expect(shelf.admission(five, undefined).slots).toEqual(Int32Array.of());
-    expect(shelf.admission(five, { id: "ann" }).slots).toEqual(Int32Array.of(5));
+    expect(table.admission(five, undefined).slots).toEqual(Int32Array.of());
+    expect(table.admission(five, { id: "ann" }).slots).toEqual(Int32Array.of(5));
   });
 });
 

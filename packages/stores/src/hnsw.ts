@@ -1,9 +1,9 @@
 // public: HnswSettings, HnswStore
 import { setImmediate } from "node:timers/promises";
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
-import { Best } from "./best.js";
 import { Graph } from "./graph.js";
-import { assertTop, selective } from "./shelf.js";
+import { assertTop, selective } from "./passage-table.js";
+import { TopHeap } from "./top-heap.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
@@ -15,7 +15,7 @@ export interface HnswSettings {
 /** Measured by `npm run bench -- dense`: recall@10 is at least 0.99 on 30,000 vectors of 256 components. */
 const defaultEf = 128;
 const ties = 16; // more than `top` that are looked at where the last places are equal
-const patience = 10; // milliseconds of adding before others get their turn
+const sliceMs = 10; // milliseconds of adding before others get their turn
 
 /**
  * The nearest passages by cosine, found on a graph (hnswlib: Malkov and Yashunin 2016). Approximate, and fast for
@@ -50,8 +50,8 @@ export class HnswStore extends VectorStore {
     const store = new HnswStore(vectors, await Graph.open(vectors.width, path), settings);
     if (!path) {
       const pause = store.#pause();
-      for (let slot = 0; slot < vectors.shelf.end; slot++) {
-        if (!vectors.shelf.at(slot)) continue;
+      for (let slot = 0; slot < vectors.table.end; slot++) {
+        if (!vectors.table.at(slot)) continue;
         store.#graph.add(slot, vectors.row(slot));
         await pause();
       }
@@ -61,14 +61,14 @@ export class HnswStore extends VectorStore {
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
   async search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]> {
-    const { shelf } = this.vectors;
-    shelf.assertOpen();
+    const { table } = this.vectors;
+    table.assertOpen();
     signal?.throwIfAborted();
     const { top, filter, principal } = query;
     assertTop(top);
     const unit = this.vectors.unit(query.vector, "vector");
-    const open = filter === undefined && shelf.unrestricted;
-    const admission = open ? undefined : shelf.admission(filter, principal);
+    const open = filter === undefined && table.unrestricted;
+    const admission = open ? undefined : table.admission(filter, principal);
     if (admission && (admission.slots || this.vectors.admitted(admission, query) < selective))
       return this.vectors.exact(unit, query, admission);
 
@@ -77,11 +77,11 @@ export class HnswStore extends VectorStore {
       ef: this.#ef,
       admits: admission?.admits,
     });
-    if (slots.length < Math.min(top, shelf.size)) return this.vectors.exact(unit, query, admission);
-    const best = new Best(top, shelf.idAt);
+    if (slots.length < Math.min(top, table.size)) return this.vectors.exact(unit, query, admission);
+    const best = new TopHeap(top, table.idAt);
     for (let i = 0; i < slots.length && (i < top || distances[i] === distances[top - 1]); i++)
       best.offer(slots[i]!, this.vectors.cosine(slots[i]!, unit));
-    return shelf.hits(best.ranked());
+    return table.hits(best.ranked());
   }
 
   /**
@@ -89,11 +89,11 @@ export class HnswStore extends VectorStore {
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
     const change = this.vectors.check(passages, vectors);
     if (passages.length === 0) return;
     await this.#write(async () => {
-      if (this.vectors.shelf.isMade(how)) return;
+      if (this.vectors.table.isMade(how)) return;
       const pause = this.#pause();
       try {
         for (const [index, passage] of passages.entries()) {
@@ -107,18 +107,18 @@ export class HnswStore extends VectorStore {
   }
 
   async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
-    const { shelf } = this.vectors;
-    shelf.assertOpen();
+    const { table } = this.vectors;
+    table.assertOpen();
     await this.#write(async () => {
-      if (shelf.isMade(how)) return;
+      if (table.isMade(how)) return;
       const removed: string[] = [];
       for (const id of ids) {
-        const slot = shelf.remove(id);
+        const slot = table.remove(id);
         if (slot === undefined) continue;
         this.#graph.delete(slot);
         removed.push(id);
       }
-      shelf.note(removed.length > 0 ? ["delete", ...removed] : [], how);
+      table.note(removed.length > 0 ? ["delete", ...removed] : [], how);
     });
   }
 
@@ -132,7 +132,7 @@ export class HnswStore extends VectorStore {
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
     await this.#write(() => this.vectors.save(folder, { graph: (path) => this.#graph.save(path) }));
   }
 
@@ -146,7 +146,7 @@ export class HnswStore extends VectorStore {
   #pause(): () => Promise<void> {
     let since = performance.now();
     return async () => {
-      if (performance.now() - since < patience) return;
+      if (performance.now() - since < sliceMs) return;
       await setImmediate();
       since = performance.now();
     };

@@ -14,9 +14,9 @@ import { words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { indexedText } from "./bm25.reference.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
+import { assertTop, passagesAsJson } from "./passage-table.js";
 import { Conditions, factsOf } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
-import { assertTop, passagesAsJson } from "./shelf.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
 export interface PostgresSettings extends Bm25Settings, Partial<VectorSpace> {

@@ -1,6 +1,6 @@
-import type { Best } from "./best.js";
-import type { Admission } from "./shelf.js";
-import { grown } from "./terms.js";
+import type { Admission } from "./passage-table.js";
+import { enlarged } from "./terms.js";
+import type { TopHeap } from "./top-heap.js";
 
 /** Inverted lists of the slots `from` to `end`: for each term the slots that hold it, rising, and how often. */
 export interface Segment {
@@ -41,7 +41,7 @@ export const saturation = (frequency: number, length: number, { average, k1, b }
 const mostFrequency = 65535;
 
 /** The terms of documents as they come, slot by slot, until they become a segment. */
-export class Tail {
+export class OpenSegment {
   #terms = new Int32Array(4096);
   #frequencies = new Uint16Array(4096);
   #ends = new Int32Array(256); // by document
@@ -53,7 +53,7 @@ export class Tail {
 
   /** Adds an occurrence to the open document, and returns whether it is the document's first of that term. */
   add(term: number): boolean {
-    if (term >= this.#place.length) this.#place = grown(this.#place, term + 1);
+    if (term >= this.#place.length) this.#place = enlarged(this.#place, term + 1);
     const start = this.documents === 0 ? 0 : this.#ends[this.documents - 1]!;
     const place = this.#place[term]!;
     if (place >= start && place < this.size && this.#terms[place] === term) {
@@ -61,8 +61,8 @@ export class Tail {
       return false;
     }
     if (this.size === this.#terms.length) {
-      this.#terms = grown(this.#terms, this.size + 1);
-      this.#frequencies = grown(this.#frequencies, this.size + 1);
+      this.#terms = enlarged(this.#terms, this.size + 1);
+      this.#frequencies = enlarged(this.#frequencies, this.size + 1);
     }
     this.#terms[this.size] = term;
     this.#frequencies[this.size] = 1;
@@ -71,7 +71,7 @@ export class Tail {
   }
 
   closeDocument(): void {
-    if (this.documents === this.#ends.length) this.#ends = grown(this.#ends, this.documents + 1);
+    if (this.documents === this.#ends.length) this.#ends = enlarged(this.#ends, this.documents + 1);
     this.#ends[this.documents++] = this.size;
   }
 
@@ -155,7 +155,7 @@ function searchSlots(
   { from, end, slots, frequencies }: Segment,
   lists: readonly List[],
   scoring: Scoring,
-  best: Best,
+  best: TopHeap,
   admitted: Int32Array,
 ): void {
   for (const slot of admitted) {
@@ -205,7 +205,7 @@ export function searchSegment(
   segment: Segment,
   query: readonly QueryTerm[],
   scoring: Scoring,
-  best: Best,
+  best: TopHeap,
   { admits, slots: admitted }: Admission,
 ): void {
   const { offsets, slots, frequencies } = segment;

@@ -1,5 +1,5 @@
 /** A copy of a typed array with at least twice its length. */
-export const grown = <T extends Int32Array | Uint16Array>(array: T, room: number): T => {
+export const enlarged = <T extends Int32Array | Uint16Array>(array: T, room: number): T => {
   const larger = new (array.constructor as new (length: number) => T)(Math.max(room, 2 * array.length));
   larger.set(array);
   return larger;
@@ -55,10 +55,10 @@ export class Terms {
     if (found >= 0) return found;
     const term = this.size++;
     const start = term === 0 ? 0 : this.#ends[term - 1]!;
-    if (start + to - from > this.#codes.length) this.#codes = grown(this.#codes, start + to - from);
+    if (start + to - from > this.#codes.length) this.#codes = enlarged(this.#codes, start + to - from);
     if (term >= this.#ends.length) {
-      this.#ends = grown(this.#ends, term + 1);
-      this.#hashes = grown(this.#hashes, term + 1);
+      this.#ends = enlarged(this.#ends, term + 1);
+      this.#hashes = enlarged(this.#hashes, term + 1);
     }
     for (let i = from; i < to; i++) this.#codes[start + i - from] = codes[i]!;
     this.#ends[term] = start + to - from;

@@ -6,7 +6,7 @@ export abstract class VectorStore implements Store {
   protected constructor(protected vectors: Vectors) {}
 
   get revision(): string {
-    return this.vectors.shelf.revision;
+    return this.vectors.table.revision;
   }
 
   get space(): string {
@@ -19,7 +19,7 @@ export abstract class VectorStore implements Store {
 
   /** How many passages it holds. */
   get size(): number {
-    return this.vectors.shelf.size;
+    return this.vectors.table.size;
   }
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
@@ -28,15 +28,15 @@ export abstract class VectorStore implements Store {
   abstract delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
 
   async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
-    return this.vectors.shelf.get(ids, principal);
+    return this.vectors.table.get(ids, principal);
   }
 
   /** @throws TesseraError CLOSED */
   async check(): Promise<void> {
-    this.vectors.shelf.assertOpen();
+    this.vectors.table.assertOpen();
   }
 
   async close(): Promise<void> {
-    this.vectors.shelf.close();
+    this.vectors.table.close();
   }
 }

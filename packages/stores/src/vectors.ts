@@ -1,8 +1,8 @@
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { Best } from "./best.js";
-import { type Admission, passagesAsJson, Shelf } from "./shelf.js";
+import { type Admission, PassageTable, passagesAsJson } from "./passage-table.js";
 import { alignedBuffer, bytesOf, type Content, readSnapshot, writeSnapshot } from "./snapshot.js";
+import { TopHeap } from "./top-heap.js";
 
 /** What the vectors of a store are. */
 export interface VectorSpace {
@@ -41,7 +41,7 @@ export class Vectors {
   #rows: Float32Array;
 
   private constructor(
-    readonly shelf: Shelf,
+    readonly table: PassageTable,
     readonly space: string,
     readonly width: number,
     rows: Float32Array,
@@ -53,7 +53,7 @@ export class Vectors {
   static empty(store: string, { space, width }: VectorSpace): Vectors {
     if (!Number.isInteger(width) || width < 1)
       throw new TesseraError("BAD_ARGUMENT", `a width is a whole number above 0, not ${width}`);
-    return new Vectors(new Shelf(store), space, width, new Float32Array(64 * width));
+    return new Vectors(new PassageTable(store), space, width, new Float32Array(64 * width));
   }
 
   /** The vector of a slot. */
@@ -78,12 +78,12 @@ export class Vectors {
   }
 
   note({ units, json }: { units: readonly Float32Array[]; json: readonly string[] }, how?: ChangeOptions): void {
-    this.shelf.note([...json, ...units.map(bytesOf)], how);
+    this.table.note([...json, ...units.map(bytesOf)], how);
   }
 
   /** Puts a passage into the slot of its id, or a vacant one, and returns the slot. */
   put(passage: Passage, unit: Float32Array): number {
-    const slot = this.shelf.put(passage, this.shelf.slotOf(passage.id) ?? this.shelf.vacancy());
+    const slot = this.table.put(passage, this.table.slotOf(passage.id) ?? this.table.vacancy());
     if ((slot + 1) * this.width > this.#rows.length) {
       const larger = new Float32Array(2 * this.#rows.length);
       larger.set(this.#rows);
@@ -112,44 +112,44 @@ export class Vectors {
 
   /** The nearest of all that the query admits, by looking at every vector. */
   exact(unit: Float32Array, { top, filter, principal }: StoreQuery, admission?: Admission): Hit[] {
-    const best = new Best(top, this.shelf.idAt);
-    const { slots, admits } = admission ?? this.shelf.admission(filter, principal);
+    const best = new TopHeap(top, this.table.idAt);
+    const { slots, admits } = admission ?? this.table.admission(filter, principal);
     if (slots) for (const slot of slots) best.offer(slot, this.cosine(slot, unit));
     else {
-      const narrow = filter !== undefined || !this.shelf.unrestricted;
-      for (let slot = 0; slot < this.shelf.end; slot++) {
+      const narrow = filter !== undefined || !this.table.unrestricted;
+      for (let slot = 0; slot < this.table.end; slot++) {
         // a mask or a filter costs less than a cosine
         if (narrow && !admits(slot)) continue;
         const score = this.cosine(slot, unit);
         if (score >= best.threshold && (narrow || admits(slot))) best.offer(slot, score);
       }
     }
-    return this.shelf.hits(best.ranked());
+    return this.table.hits(best.ranked());
   }
 
   /** The share of the passages that are admitted; where they are not known it is guessed from 256 of them, evenly spread. */
   admitted({ slots }: Admission, { filter, principal }: StoreQuery): number {
-    const { end, size } = this.shelf;
+    const { end, size } = this.table;
     if (size === 0) return 0;
     if (slots) return slots.length / size;
-    const permitted = this.shelf.permitted(principal) / size;
+    const permitted = this.table.permitted(principal) / size;
     if (filter === undefined) return permitted;
     const stride = Math.max(1, Math.floor(end / 256));
     let asked = 0;
     let admitted = 0;
-    for (let slot = 0; slot < end; slot += stride, asked++) if (this.shelf.admits(slot, filter, principal)) admitted++;
+    for (let slot = 0; slot < end; slot += stride, asked++) if (this.table.admits(slot, filter, principal)) admitted++;
     return Math.min(permitted, admitted / asked);
   }
 
   async save(folder: string, contents: Readonly<Record<string, Content>> = {}): Promise<void> {
-    const { space, width, shelf } = this;
+    const { space, width, table } = this;
     await writeSnapshot(
       folder,
-      { ...format, header: { space, width, revision: shelf.revision } },
+      { ...format, header: { space, width, revision: table.revision } },
       {
-        passages: shelf.toLines(),
-        keys: shelf.keyLines(),
-        vectors: bytesOf(this.#rows.subarray(0, shelf.end * width)),
+        passages: table.toLines(),
+        keys: table.keyLines(),
+        vectors: bytesOf(this.#rows.subarray(0, table.end * width)),
         ...contents,
       },
     );
@@ -158,16 +158,16 @@ export class Vectors {
   /** What any vector store saved, and where its graph lies, if it saved one. */
   static async load(folder: string, store: string): Promise<{ vectors: Vectors; graph: string | undefined }> {
     const { header: head, files } = await readSnapshot(folder, { ...format, header });
-    const shelf = Shelf.fromLines(store, head.revision, files.passages?.bytes ?? Buffer.alloc(0));
-    shelf.readKeys(files.keys?.bytes);
+    const table = PassageTable.fromLines(store, head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    table.readKeys(files.keys?.bytes);
     const rows = new Float32Array(alignedBuffer(files.vectors?.bytes ?? Buffer.alloc(0)));
-    if (rows.length !== shelf.end * head.width)
+    if (rows.length !== table.end * head.width)
       throw new TesseraError("INDEX_CORRUPT", "the parts of the index do not fit", {
         path: folder,
         hint: "index again",
       });
     const room = new Float32Array(Math.max(rows.length, 64 * head.width));
     room.set(rows);
-    return { vectors: new Vectors(shelf, head.space, head.width, room), graph: files.graph?.path };
+    return { vectors: new Vectors(table, head.space, head.width, room), graph: files.graph?.path };
   }
 }

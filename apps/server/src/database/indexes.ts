@@ -4,7 +4,7 @@ import { createTables } from "@tessera/durable/internal";
 import { HashEncoder } from "@tessera/models";
 import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
-import { doorOf } from "../index-door.js";
+import { storeThroughIndex } from "../index-store.js";
 import { type Indexes, type IndexStatistics, indexNamed, mergedResources, type ServedIndex } from "../indexes.js";
 import type { SharedRevision } from "./revision.js";
 
@@ -23,7 +23,7 @@ class DatabaseIndex implements ServedIndex {
   }
 
   get resources(): Resources {
-    const store = doorOf(this.store, this);
+    const store = storeThroughIndex(this.store, this);
     if (!this.encoder) return { store: { [`${this.name}.sparse`]: store } };
     return {
       store: { [`${this.name}.sparse`]: store, [`${this.name}.dense`]: store },

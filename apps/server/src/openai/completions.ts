@@ -1,7 +1,7 @@
 // internal
 import { randomUUID } from "node:crypto";
 import type { Delta, Token } from "@tessera/core";
-import { estimateTokens, warnOfUntold } from "@tessera/core/internal";
+import { estimateTokens, warnOfHidden } from "@tessera/core/internal";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
 import type { Caller, ChatRequest, ChatTarget } from "./target.js";
@@ -174,7 +174,7 @@ export async function begin(
         if (withUsage) yield event([], usageOf(request, said, usage));
       } catch (thrown) {
         const error = asTesseraError(thrown);
-        warnOfUntold(`the answer of "${model}" broke off`, error);
+        warnOfHidden(`the answer of "${model}" broke off`, error);
         yield `data: ${JSON.stringify(openAiError(error))}\n\n`;
       }
       yield "data: [DONE]\n\n";

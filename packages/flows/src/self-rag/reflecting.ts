@@ -12,18 +12,19 @@ export interface ReflectionTokens {
   readonly usefulness: { readonly [grade in "1" | "2" | "3" | "4" | "5"]: string };
 }
 
-/**
- * Self-RAG under a name. With tokens the judges read their probabilities, and the writers give those of what they write;
- * without them a prompted model says its verdicts in words.
- */
-export function reflecting(name: string, tokens?: ReflectionTokens) {
+/** How a judge and a writer are set, with tokens or without. */
+function settings(tokens?: ReflectionTokens) {
   const judging = <K extends keyof ReflectionTokens>(judge: K) => ({
     model: "model",
     ...(tokens && { labels: tokens[judge] }),
   });
-  const writing = { model: "model", maxTokens: 100, ...(tokens && { logprobs: true }) };
+  return { judging, writing: { model: "model", maxTokens: 100, ...(tokens && { logprobs: true }) } };
+}
+type Settings = ReturnType<typeof settings>;
 
-  const segment = flow("segment", { query: "text", draft: "text", hit: "hit" }, (f, { query, draft, hit }) => {
+/** A continuation of the draft from one passage, with its score. */
+function segmentOf({ judging, writing }: Settings) {
+  return flow("segment", { query: "text", draft: "text", hit: "hit" }, (f, { query, draft, hit }) => {
     const written = f.node("write", continuation(writing), { query, draft, hits: [hit] });
     const relevance = f.node(
       "relevance",
@@ -66,12 +67,15 @@ export function reflecting(name: string, tokens?: ReflectionTokens) {
     });
     return { candidate: scored.candidate };
   });
+}
 
-  const extend = flow("extend", { query: "text", draft: "text" }, (f, { query, draft }) => {
+/** The continuations of a draft: one from each passage found, or one without passages. */
+function extendOf(given: Settings) {
+  return flow("extend", { query: "text", draft: "text" }, (f, { query, draft }) => {
     const { choice } = f.node(
       "retrieve-or-not",
       modelJudge({
-        ...judging("retrieval"),
+        ...given.judging("retrieval"),
         question: "An answer to the question is being written. Do facts from a search help to write its next sentence?",
         choices: { retrieve: "they do", continue: "they do not, or the draft is complete" },
         otherwise: "retrieve",
@@ -86,21 +90,24 @@ export function reflecting(name: string, tokens?: ReflectionTokens) {
       { query: joined.text },
       { when: is(choice, "retrieve") },
     );
-    const segments = f.each("segments", segment, { over: "hit", max: 5 }, { query, draft, hit: found.hits });
-    const plain = f.node("write", continuation(writing), { query, draft }, { when: is(choice, "continue") });
+    const segments = f.each("segments", segmentOf(given), { over: "hit", max: 5 }, { query, draft, hit: found.hits });
+    const plain = f.node("write", continuation(given.writing), { query, draft }, { when: is(choice, "continue") });
     const scored = f.node("score", reflection(), { text: plain.text, done: plain.done, tokens: plain.tokens });
     const alone = f.node("alone", listAppend(), { list: value([]), item: scored.candidate });
     return { candidates: first(segments.candidate, alone.list) };
   });
+}
 
-  const turn = flow(
+/** One turn of the beam search over drafts. */
+function turnOf(given: Settings) {
+  return flow(
     "turn",
     { query: "text", state: { optional: "any" }, candidates: { list: { list: "any" } } },
     (f, { query, state, candidates }) => {
       const search = f.node("schedule", beam({ width: 2, depth: 7 }), { state, candidates });
       const extended = f.each(
         "extend",
-        extend,
+        extendOf(given),
         { over: "draft", max: 2 },
         { query, draft: search.next },
         { when: is(search.done, false) },
@@ -114,7 +121,14 @@ export function reflecting(name: string, tokens?: ReflectionTokens) {
       };
     },
   );
+}
 
+/**
+ * Self-RAG under a name. With tokens the judges read their probabilities, and the writers give those of what they write;
+ * without them a prompted model says its verdicts in words.
+ */
+export function reflecting(name: string, tokens?: ReflectionTokens) {
+  const turn = turnOf(settings(tokens));
   return flow(name, { query: "text" }, (f, { query }) => {
     const turns = f.repeat(
       "turns",

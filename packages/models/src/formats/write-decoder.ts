@@ -84,7 +84,7 @@ function goldenCase(model: DecoderModel, ids: readonly number[]): Record<string,
 }
 
 /** The files of a bundle that another takes over as they are. */
-export async function carried(folder: string, names: readonly string[]): Promise<Map<string, Uint8Array>> {
+export async function copiedFiles(folder: string, names: readonly string[]): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
   for (const name of names) if (existsSync(join(folder, name))) files.set(name, await readFile(join(folder, name)));
   return files;

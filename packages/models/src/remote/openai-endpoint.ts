@@ -71,7 +71,7 @@ const hints: Record<number, string> = {
 };
 
 /** A signal that aborts when the caller's does, when the endpoint is closed, or after a silence. */
-export class Patience {
+export class RequestTimeout {
   readonly signal: AbortSignal;
   private readonly silence = new AbortController();
   private forget: (() => void) | undefined;
@@ -128,10 +128,10 @@ export class Client {
     return revision ?? `${baseUrl} ${model}${parameters ? ` ${JSON.stringify(parameters)}` : ""}`;
   }
 
-  patience(signal: AbortSignal | undefined): Patience {
+  timeout(signal: AbortSignal | undefined): RequestTimeout {
     if (this.closing.signal.aborted)
       throw new TesseraError("CLOSED", "the model is closed", { path: this.endpoint.model });
-    return new Patience(this.endpoint.timeoutMs ?? 60_000, [signal, this.closing.signal]);
+    return new RequestTimeout(this.endpoint.timeoutMs ?? 60_000, [signal, this.closing.signal]);
   }
 
   /**
@@ -139,11 +139,11 @@ export class Client {
    * not take, the request is sent again without it, and so is every later one (`adaptationFor`).
    * @throws TesseraError MODEL_FAILED; what the signal was aborted with.
    */
-  async post(path: string, body: Readonly<Record<string, unknown>>, patience: Patience): Promise<Response> {
+  async post(path: string, body: Readonly<Record<string, unknown>>, timeout: RequestTimeout): Promise<Response> {
     const { retries = 3, backoffMs = 500 } = this.endpoint;
     for (let attempt = 0; ; attempt++) {
       const sent = adapted(body, this.learnt);
-      const tried = await this.try(path, sent, patience);
+      const tried = await this.try(path, sent, timeout);
       if ("response" in tried) return tried.response;
       if (tried.refusal && this.learn(sent, tried.refusal)) {
         attempt--;
@@ -152,21 +152,21 @@ export class Client {
       if (!tried.passing || attempt >= retries) throw tried.failure;
       const longest = Math.min(longestWait, backoffMs * 2 ** attempt);
       const { wait = longest * (0.5 + Math.random() / 2) } = tried;
-      patience.end();
-      await sleep(Math.min(longestWait, Math.max(0, wait)), { signal: patience.signal });
-      patience.heard();
+      timeout.end();
+      await sleep(Math.min(longestWait, Math.max(0, wait)), { signal: timeout.signal });
+      timeout.heard();
     }
   }
 
-  private async try(path: string, body: object, patience: Patience): Promise<Tried> {
+  private async try(path: string, body: object, timeout: RequestTimeout): Promise<Tried> {
     try {
       const response = await fetch(this.url(path), {
         method: "POST",
         headers: { "content-type": "application/json", ...(await this.headers()) },
         body: JSON.stringify({ ...body, ...this.endpoint.parameters }),
-        signal: patience.signal,
+        signal: timeout.signal,
       });
-      patience.heard();
+      timeout.heard();
       if (response.ok) return { response };
       const { status } = response;
       const wait = retryAfter(response);
@@ -182,7 +182,7 @@ export class Client {
         ...((status === 400 || status === 422) && { refusal }),
       };
     } catch (cause) {
-      patience.signal.throwIfAborted();
+      timeout.signal.throwIfAborted();
       if (TesseraError.is(cause)) throw cause;
       return { failure: this.unreachable(cause), passing: true };
     }
@@ -203,20 +203,20 @@ export class Client {
 
   /** Whether there is a service that answers, whatever it says of its models. @throws TesseraError MODEL_FAILED */
   async check(signal?: AbortSignal): Promise<void> {
-    const patience = this.patience(signal);
+    const timeout = this.timeout(signal);
     try {
       const { status, body } = await fetch(this.url("models"), {
         headers: await this.headers(),
-        signal: patience.signal,
+        signal: timeout.signal,
       });
       await body?.cancel();
       if (status >= 500)
         throw new TesseraError("MODEL_FAILED", `the model's service answered ${status}`, { path: this.endpoint.model });
     } catch (cause) {
-      patience.signal.throwIfAborted();
+      timeout.signal.throwIfAborted();
       throw TesseraError.is(cause) ? cause : this.unreachable(cause);
     } finally {
-      patience.end();
+      timeout.end();
     }
   }
 

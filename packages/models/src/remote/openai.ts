@@ -13,7 +13,7 @@ import { messageOf } from "@tessera/core/internal";
 import { createParser } from "eventsource-parser";
 
 import { z } from "zod";
-import { Client, type Endpoint, type Patience } from "./openai-endpoint.js";
+import { Client, type Endpoint, type RequestTimeout } from "./openai-endpoint.js";
 
 export type { Endpoint } from "./openai-endpoint.js";
 
@@ -104,10 +104,10 @@ async function* eventsOf(pieces: AsyncIterable<string>): AsyncGenerator<string> 
 }
 
 /** The text of a body as it comes. */
-async function* textOf(body: ReadableStream<Uint8Array>, patience: Patience): AsyncGenerator<string> {
+async function* textOf(body: ReadableStream<Uint8Array>, timeout: RequestTimeout): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   for await (const bytes of body as unknown as AsyncIterable<Uint8Array>) {
-    patience.heard();
+    timeout.heard();
     yield decoder.decode(bytes, { stream: true });
   }
   yield decoder.decode();
@@ -117,7 +117,7 @@ async function* textOf(body: ReadableStream<Uint8Array>, patience: Patience): As
  * The messages of an answer: events of a stream, or one whole answer. The text itself decides which, since services send
  * both under any content type.
  */
-async function* messagesOf(response: Response, patience: Patience): AsyncGenerator<unknown> {
+async function* messagesOf(response: Response, timeout: RequestTimeout): AsyncGenerator<unknown> {
   if (!response.body) throw new TesseraError("MODEL_FAILED", "the model's answer has no body");
   let whole = "";
   let isWhole: boolean | undefined;
@@ -128,7 +128,7 @@ async function* messagesOf(response: Response, patience: Patience): AsyncGenerat
       else yield piece;
     }
   }
-  for await (const data of eventsOf(streamed(textOf(response.body, patience)))) {
+  for await (const data of eventsOf(streamed(textOf(response.body, timeout)))) {
     if (data.trim() === "[DONE]") {
       yield ended;
       return;
@@ -194,12 +194,12 @@ export function openAiModel(options: OpenAiModelOptions): LanguageModel {
       signal?.throwIfAborted();
       const { seed, ...rest } = request;
       const asked = capabilities.has("seed") ? request : rest;
-      const patience = client.patience(signal);
+      const timeout = client.timeout(signal);
       let done = false;
       let last: Pick<Delta, "finish" | "usage"> = {};
       try {
-        const response = await client.post("chat/completions", bodyOf(asked, options), patience);
-        for await (const message of messagesOf(response, patience)) {
+        const response = await client.post("chat/completions", bodyOf(asked, options), timeout);
+        for await (const message of messagesOf(response, timeout)) {
           const { text, tokens, thoughts, finish, usage, ...delta } = deltaOf(message);
           done ||= delta.done;
           last = { ...last, ...(finish && { finish }), ...(usage && { usage }) };
@@ -207,14 +207,14 @@ export function openAiModel(options: OpenAiModelOptions): LanguageModel {
             yield { text, ...(tokens && { tokens }), ...(thoughts && { thoughts }) };
         }
       } catch (cause) {
-        patience.signal.throwIfAborted();
+        timeout.signal.throwIfAborted();
         if (TesseraError.is(cause)) throw cause;
         throw new TesseraError("MODEL_FAILED", `the model's answer cannot be read: ${messageOf(cause)}`, {
           path: options.model,
           cause,
         });
       } finally {
-        patience.end();
+        timeout.end();
       }
       if (!done)
         throw new TesseraError("MODEL_FAILED", "the model's answer ended in the middle", { path: options.model });
@@ -244,10 +244,10 @@ export function openAiEncoder(options: OpenAiEncoderOptions): Encoder {
   const space = (width: number | undefined): string => `${model}${width === undefined ? "" : `:${width}`}`;
 
   async function encodeBatch(input: string[], width: number | undefined, signal: AbortSignal | undefined) {
-    const patience = client.patience(signal);
+    const timeout = client.timeout(signal);
     try {
       const body = { model, input, encoding_format: "float", ...(width !== undefined && { dimensions: width }) };
-      const response = await client.post("embeddings", body, patience);
+      const response = await client.post("embeddings", body, timeout);
       const { data } = embeddings.parse(await response.json());
       data.sort((a, b) => a.index - b.index);
       const size = width ?? data[0]?.embedding.length;
@@ -264,14 +264,14 @@ export function openAiEncoder(options: OpenAiEncoderOptions): Encoder {
         return Float32Array.from(embedding, (component) => (norm === 0 ? 0 : component / norm));
       });
     } catch (cause) {
-      patience.signal.throwIfAborted();
+      timeout.signal.throwIfAborted();
       if (TesseraError.is(cause)) throw cause;
       throw new TesseraError("MODEL_FAILED", `the encoder's answer cannot be read: ${messageOf(cause)}`, {
         path: model,
         cause,
       });
     } finally {
-      patience.end();
+      timeout.end();
     }
   }
 

@@ -4,7 +4,7 @@ import { type GenerateRequest, TesseraError } from "@tessera/core";
 import { complete, mulberry32 } from "@tessera/core/internal";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { DecoderBatch, Engine } from "../engines/engine.js";
-import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";
+import { randomDecoderModel } from "../engines/gpu/decoder-reference.fixture.js";
 import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { referenceEngine } from "../engines/reference/engine.js";
 import { readTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import fc from "fast-check";
 import { cpuEngine } from "../engines/cpu.js";
-import { randomDecoderModel } from "../engines/gpu/decoder-twin.fixture.js";
+import { randomDecoderModel } from "../engines/gpu/decoder-reference.fixture.js";
 import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { DecoderScheduler } from "./decoder-scheduler.js";
 

@@ -6,7 +6,7 @@ import { decoderModel, readDecoderGolden } from "../architectures/tessera-decode
 import { type Bundle, readBundle } from "../formats/bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
 import { loaded } from "../formats/stored-rows.js";
-import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
+import { copiedFiles, writeDecoderBundle } from "../formats/write-decoder.js";
 
 export interface Emergence {
   /** Layers to turn into experts, from 0. */
@@ -81,7 +81,7 @@ async function rewrite(
     config: { ...config, name, architecture },
     tensors,
     cases: await readDecoderGolden(folder, decoderModel(bundle)),
-    others: await carried(folder, ["tokenizer.json", "CARD.md"]),
+    others: await copiedFiles(folder, ["tokenizer.json", "CARD.md"]),
   });
 }
 

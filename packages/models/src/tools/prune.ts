@@ -5,7 +5,7 @@ import { decoderModel, readDecoderGolden } from "../architectures/tessera-decode
 import type { Engine } from "../engines/engine.js";
 import { readBundle } from "../formats/bundle.js";
 import type { Tensor } from "../formats/safetensors.js";
-import { carried, writeDecoderBundle } from "../formats/write-decoder.js";
+import { copiedFiles, writeDecoderBundle } from "../formats/write-decoder.js";
 import { type Counting, moduleFrequencies, type Sample } from "./module-frequencies.js";
 
 /** Places of the modules that stay, rising, by layer. */
@@ -93,7 +93,10 @@ export async function pruneDecoder(
     config: { ...config, frequencies: await moduleFrequencies(smaller, samples, engine, counting(1)) },
     tensors,
     cases: await readDecoderGolden(folder, model),
-    others: new Map<string, string | Uint8Array>([...(await carried(folder, ["tokenizer.json"])), ["CARD.md", card]]),
+    others: new Map<string, string | Uint8Array>([
+      ...(await copiedFiles(folder, ["tokenizer.json"])),
+      ["CARD.md", card],
+    ]),
   });
   return kept;
 }

@@ -1,6 +1,6 @@
 // public: hitsUnion
 import { type Hit, hits, operator } from "@tessera/core";
-import { unite } from "@tessera/core/internal";
+import { mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The members of the lists by place: every first one, then every second one, and so on. */
@@ -40,7 +40,7 @@ export const hitsUnion = operator({
     ({ order, top, sources }) =>
     ({ lists: given }) => {
       const lists = given.map((list, index) => named(list, sources[index]));
-      const united = unite(order === "interleaved" ? [interleave(lists)] : lists);
+      const united = mergeHits(order === "interleaved" ? [interleave(lists)] : lists);
       if (order === "score") united.sort((a, b) => b.score - a.score || (a.passage.id < b.passage.id ? -1 : 1));
       return { hits: united.slice(0, top) };
     },

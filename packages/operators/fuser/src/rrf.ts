@@ -1,6 +1,6 @@
 // public: rrf
 import { hits, operator, rank } from "@tessera/core";
-import { unite } from "@tessera/core/internal";
+import { mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 
 /**
@@ -34,7 +34,7 @@ export const rrf = operator({
         for (const [place, id] of [...ranked].entries())
           scores.set(id, (scores.get(id) ?? 0) + (weights[index] ?? 1) / (k + place + 1));
       }
-      const scored = unite(lists).map((hit) => ({ hit, score: scores.get(hit.passage.id)! }));
+      const scored = mergeHits(lists).map((hit) => ({ hit, score: scores.get(hit.passage.id)! }));
       return { hits: rank("fuser.rrf", scored, top) };
     },
 });

@@ -1,6 +1,6 @@
 // public: weighted
 import { type Hit, hits, operator, rank, TesseraError } from "@tessera/core";
-import { didYouMean, unite } from "@tessera/core/internal";
+import { didYouMean, mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** Scores of one list on a common scale. */
@@ -20,7 +20,7 @@ const normalisations = {
 };
 
 const best = (list: readonly Hit[]): Map<string, number> =>
-  new Map(unite([list]).map(({ passage, score }) => [passage.id, score]));
+  new Map(mergeHits([list]).map(({ passage, score }) => [passage.id, score]));
 
 /**
  * Weighted fusion of named lists: score(d) = Σ_n w_n · norm_n(s_n(d)), where a list that does not hold d adds 0.
@@ -58,7 +58,7 @@ export const weighted = operator({
         for (const [index, id] of [...own.keys()].entries())
           scores.set(id, (scores.get(id) ?? 0) + (weights?.[name] ?? 1) * normal[index]!);
       }
-      const scored = unite(Object.values(lists)).map((hit) => ({ hit, score: scores.get(hit.passage.id)! }));
+      const scored = mergeHits(Object.values(lists)).map((hit) => ({ hit, score: scores.get(hit.passage.id)! }));
       return { hits: rank("fuser.weighted", scored, top) };
     },
 });

@@ -214,6 +214,27 @@ describe("generator.answer", () => {
   });
 });
 
+describe("copies", () => {
+  it("are named by the citation of the one that is shown", async () => {
+    const place = (path: string) => ({ path, from: 0, to: 9, lines: [1, 2] as [number, number] });
+    const hits = ["src/a.ts", "vendor/a.ts"].map((path) => {
+      const hit = hitOf(path, "retries wait a second");
+      return { ...hit, passage: { ...hit.passage, source: place(path) } };
+    });
+    const host = hostOf({ "model/writer": scriptedModel(() => "A second [1].") });
+    const { answer: said } = await runOperator(answer, { model: "writer" }, { query: "retries", hits }, { host });
+    expect((said as Answer).citations).toEqual([
+      {
+        marker: 1,
+        passage: "src/a.ts",
+        path: "src/a.ts",
+        lines: [1, 2],
+        copies: [{ passage: "vendor/a.ts", path: "vendor/a.ts", lines: [1, 2] }],
+      },
+    ]);
+  });
+});
+
 describe("a model of a short context", () => {
   it("gets no more than leaves half of it to the answer, where more was set", async () => {
     const long = Array.from({ length: 200 }, (_, i) => `line ${i} of a passage about retries`).join("\n");
@@ -232,17 +253,27 @@ describe("a model of a short context", () => {
 describe("pack", () => {
   const long = Array.from({ length: 50 }, (_, i) => `line ${i} of the passage`).join("\n");
   it("keeps the order of rank, each passage once", () => {
-    expect(pack([...context, context[0]!], 1000).map(({ id }) => id)).toEqual(["a", "b"]);
+    expect(pack([...context, context[0]!], 1000).passages.map(({ id }) => id)).toEqual(["a", "b"]);
+  });
+
+  it("gives copies one place: equal texts, and texts that differ in a few words", () => {
+    const vendored = `// copied from a\n${long}`;
+    const { passages, copies } = pack(
+      [hitOf("a", long), hitOf("b", long), hitOf("other", long.replaceAll("line", "row")), hitOf("c", vendored)],
+      10_000,
+    );
+    expect(passages.map(({ id }) => id)).toEqual(["a", "other"]);
+    expect([...copies].map(([id, list]) => [id, list.map((one) => one.id)])).toEqual([["a", ["b", "c"]]]);
   });
 
   it("cuts the first that does not fit after a line, and takes none after it", () => {
-    const packed = pack([context[0]!, hitOf("long", long), context[1]!], 200);
+    const packed = pack([context[0]!, hitOf("long", long), context[1]!], 200).passages;
     expect(packed.map(({ id }) => id)).toEqual(["a", "long"]);
     expect(packed[1]!.text).toMatch(/^line 0 of the passage\n(line \d+ of the passage\n)+…$/);
   });
 
   it("cuts the only passage inside its line rather than show none, and shows none where nothing fits", () => {
-    expect(pack([hitOf("one", "word ".repeat(500))], 80)[0]!.text).toMatch(/^(word )+w?o?r?d?\n…$/);
-    expect(pack([hitOf("one", "word")], 5)).toEqual([]);
+    expect(pack([hitOf("one", "word ".repeat(500))], 80).passages[0]!.text).toMatch(/^(word )+w?o?r?d?\n…$/);
+    expect(pack([hitOf("one", "word")], 5).passages).toEqual([]);
   });
 });

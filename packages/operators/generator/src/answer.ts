@@ -9,8 +9,8 @@ import { needLogprobs, tokens } from "./tokens.js";
 
 /**
  * Answers a question from the passages of its hits, with citations: y = LLM([q, D]) (equation 4).
- * Passages are numbered by rank, and are those that fit `contextTokens` together with the question. Each citation
- * points to one of them: a marker of no passage is removed from the text, and reported at `unknown`. Without passages
+ * Passages are numbered by rank, and are those that fit `contextTokens` together with the question; passages that say
+ * the same take one place, and its citation names the others. Each citation points to one of them: a marker of no passage is removed from the text, and reported at `unknown`. Without passages
  * the model is not asked. `draft` and `feedback` ask for another answer in place of a rejected one.
  * Streams the clean text at `text`.
  */
@@ -66,8 +66,9 @@ export const answer = operator({
         feedback: input.feedback && short(input.feedback),
       };
       const size = countTokens(messagesOf([], asked, "")[1]!.content, model);
-      const passages = pack(input.hits, room - size, model);
+      const { passages, copies } = pack(input.hits, room - size, model);
       if (passages.length === 0) {
+        context.spend({ calls: 0, tokens: 0 }); // else the bound would be charged
         context.emit("text", config.refusal);
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
       }
@@ -92,7 +93,9 @@ export const answer = operator({
         context.emit("text", config.refusal);
         return { ...refuse, ...rest, refused: true, unknown };
       }
-      const citations = [...markers.cited].sort((a, b) => a - b).map((marker) => cite(marker, passages[marker - 1]!));
+      const citations = [...markers.cited]
+        .sort((a, b) => a - b)
+        .map((marker) => cite(marker, passages[marker - 1]!, copies.get(passages[marker - 1]!.id)));
       const text = written.trim();
       return { ...rest, answer: { text, citations, refused: false }, text, refused: false, unknown };
     };

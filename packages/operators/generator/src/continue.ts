@@ -70,7 +70,7 @@ export const continuation = operator({
       const written = draft.slice(-contextTokens); // its end matters most
       const shown = prefixes || written === "" ? "" : fence([{ text: written }], { tag: "draft" });
       const used = [asked, shown, prefixes ? written : ""].reduce((sum, part) => sum + countTokens(part, model), 0);
-      const passages = pack(found, contextTokens - used, model);
+      const { passages } = pack(found, contextTokens - used, model);
       const said = await ask(
         model,
         {

@@ -3,6 +3,7 @@ export { hyde } from "./hyde.js";
 export { multiQuery } from "./multi-query.js";
 export { rewrite } from "./rewrite.js";
 export { type SqliteSettings, SqliteDatabase } from "./sqlite.js";
+export { standalone } from "./standalone.js";
 export { stepBack } from "./step-back.js";
 export { subQuery } from "./sub-query.js";
 export { textToCypher } from "./text-to-cypher.js";

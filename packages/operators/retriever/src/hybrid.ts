@@ -1,6 +1,6 @@
 // public: hybrid
 import { type Filter, filter, type Hit, hits, operator, rank, type Store, text } from "@tessera/core";
-import { unite } from "@tessera/core/internal";
+import { mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 import { both } from "./filters.js";
 import { openDense } from "./spaces.js";
@@ -88,7 +88,7 @@ export const hybrid = operator({
         Scores,
         Scores,
       ];
-      const scored = unite(lists).map((hit) => {
+      const scored = mergeHits(lists).map((hit) => {
         const { id } = hit.passage;
         return { hit, score: weight * (left.get(id) ?? 0) + (1 - weight) * (right.get(id) ?? 0) };
       });

@@ -1,6 +1,6 @@
 // public: multiVector
 import { filter, hits, operator, rank, text } from "@tessera/core";
-import { unite } from "@tessera/core/internal";
+import { mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 import { both } from "./filters.js";
 import { openDense } from "./spaces.js";
@@ -50,7 +50,7 @@ export const multiVector = operator({
       for (const [index, list] of lists.entries())
         for (const [place, { passage }] of list.entries())
           votes.set(passage.id, (votes.get(passage.id) ?? 0) + heads[index]!.weight * 2 ** -place);
-      const scored = unite(lists).map((hit) => ({ hit, score: votes.get(hit.passage.id)! }));
+      const scored = mergeHits(lists).map((hit) => ({ hit, score: votes.get(hit.passage.id)! }));
       return { hits: rank("retriever.multi-vector", scored, top) };
     };
   },

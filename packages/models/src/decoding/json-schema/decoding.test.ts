@@ -6,7 +6,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import type { Matrix } from "../../architectures/encoder.js";
 import { cpuEngine } from "../../engines/cpu.js";
-import { randomDecoderModel } from "../../engines/gpu/decoder-twin.fixture.js";
+import { randomDecoderModel } from "../../engines/gpu/decoder-reference.fixture.js";
 import { type LocalLanguageModel, localLanguageModel } from "../../serving/language-model.js";
 import { readTokenizer, type Tokenizer } from "../../tokenizer/tokenizer.js";
 import { Automaton } from "./automaton.js";

@@ -1,6 +1,7 @@
 import {
   assemble,
   type Code,
+  FunctionBuilder,
   f32,
   f32x4,
   i16x8,
@@ -10,7 +11,6 @@ import {
   type Local,
   type Locals,
   loop,
-  Procedure,
   repeat,
   type SharedMemory,
   shuffle32,
@@ -30,7 +30,7 @@ const zero = f32x4.const(0);
 const next = (local: Local, bytes: number): Code => local.set(i32.add(local.get, i32.const(bytes)));
 
 /** e^x to one unit in the last place, for x above −87: x = n ln 2 + r, the polynomial of r after Cephes (expf). */
-function exponential(procedure: Procedure, x: Code): { readonly before: Code; readonly value: Code } {
+function exponential(procedure: FunctionBuilder, x: Code): { readonly before: Code; readonly value: Code } {
   const [clamped, whole, rest] = procedure.variables(3, "v128");
   const polynomial = [1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1].reduce<Code>(
     (sum, coefficient) => f32x4.add(f32x4.mul(sum, rest.get), f32x4.const(coefficient)),
@@ -61,13 +61,13 @@ const sumOfLanes = (x: Local): Code =>
  * `accumulate` is 1. int8: W in bytes, x in 16 bits, sums in 32 bits without rounding; fp32: all in fp32. A panel of W
  * stays in the cache for all inputs; reading it once for two inputs together gains nothing (docs/log.md).
  */
-function product(name: string, int8: boolean): Procedure {
+function product(name: string, int8: boolean): FunctionBuilder {
   const rowBytes = int8 ? 8 : 16; // of W, in one vector of a row
   const vectors = int8 ? 2 : 4; // in `lane` columns
   const add = int8 ? i32x4.add : f32x4.add;
   const multiply = int8 ? i32x4.dot : f32x4.mul;
   const parameters = Array.from({ length: 10 }, () => "i32" as const);
-  return new Procedure(name, parameters, undefined, (procedure, ...given) => {
+  return new FunctionBuilder(name, parameters, undefined, (procedure, ...given) => {
     const [weights, scales, bias, panels, steps, inputs, inputScales, outputs, count, accumulate] = given as Locals<10>;
     const [input, at, left, offset, end, w, list] = procedure.variables(7, "i32");
     const sums = procedure.variables(panelRows, "v128");
@@ -116,39 +116,44 @@ function product(name: string, int8: boolean): Procedure {
 }
 
 /** x of `length` (padded) as numbers of 16 bits, round(x · most / max|x|); returns max|x| / most, 0 for a vector of zeros. */
-const quantise = new Procedure("quantise", ["i32", "i32", "i32", "f32"], "f32", (procedure, x, out, length, most) => {
-  const [at, end] = procedure.variables(2, "i32");
-  const [peak, factor] = procedure.variables(2, "v128");
-  const largest = procedure.variable("f32");
-  const half = (offset: number): Code =>
-    i32x4.ofFloat(f32x4.nearest(f32x4.mul(v128.load(at!.get, offset), factor!.get)));
-  return [
-    peak.set(zero),
-    at.set(x!.get),
-    end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
-    repeat([peak.set(f32x4.max(peak.get, f32x4.abs(v128.load(at.get)))), next(at, 16)], i32.lt(at.get, end.get)),
-    largest.set(
-      f32.max(
-        f32.max(f32x4.lane(peak.get, 0), f32x4.lane(peak.get, 1)),
-        f32.max(f32x4.lane(peak.get, 2), f32x4.lane(peak.get, 3)),
+const quantise = new FunctionBuilder(
+  "quantise",
+  ["i32", "i32", "i32", "f32"],
+  "f32",
+  (procedure, x, out, length, most) => {
+    const [at, end] = procedure.variables(2, "i32");
+    const [peak, factor] = procedure.variables(2, "v128");
+    const largest = procedure.variable("f32");
+    const half = (offset: number): Code =>
+      i32x4.ofFloat(f32x4.nearest(f32x4.mul(v128.load(at!.get, offset), factor!.get)));
+    return [
+      peak.set(zero),
+      at.set(x!.get),
+      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
+      repeat([peak.set(f32x4.max(peak.get, f32x4.abs(v128.load(at.get)))), next(at, 16)], i32.lt(at.get, end.get)),
+      largest.set(
+        f32.max(
+          f32.max(f32x4.lane(peak.get, 0), f32x4.lane(peak.get, 1)),
+          f32.max(f32x4.lane(peak.get, 2), f32x4.lane(peak.get, 3)),
+        ),
       ),
-    ),
-    when(
-      f32.lt(largest.get, f32.const(2 ** -100)),
-      [largest.set(f32.const(0)), factor.set(zero)],
-      [factor.set(f32x4.splat(f32.div(most!.get, largest.get)))],
-    ),
-    at.set(x!.get),
-    repeat(
-      [v128.store(out!.get, i16x8.narrow(half(0), half(16))), next(at, 32), next(out!, 16)],
-      i32.lt(at.get, end.get),
-    ),
-    f32.div(largest.get, most!.get),
-  ];
-});
+      when(
+        f32.lt(largest.get, f32.const(2 ** -100)),
+        [largest.set(f32.const(0)), factor.set(zero)],
+        [factor.set(f32x4.splat(f32.div(most!.get, largest.get)))],
+      ),
+      at.set(x!.get),
+      repeat(
+        [v128.store(out!.get, i16x8.narrow(half(0), half(16))), next(at, 32), next(out!, 16)],
+        i32.lt(at.get, end.get),
+      ),
+      f32.div(largest.get, most!.get),
+    ];
+  },
+);
 
 /** LayerNorm of `width` components, padded to `length`: weight ⊙ (x − mean) / sqrt(variance + epsilon) + bias. */
-const normalise = new Procedure(
+const normalise = new FunctionBuilder(
   "normalise",
   ["i32", "i32", "i32", "i32", "i32", "i32", "f32"],
   undefined,
@@ -204,7 +209,7 @@ const normalise = new Procedure(
 );
 
 /** RMS norm of `width` components, padded to `length`: weight ⊙ x / sqrt(mean(x²) + epsilon). `x` and `out` may be one. */
-const normaliseRms = new Procedure(
+const normaliseRms = new FunctionBuilder(
   "normaliseRms",
   ["i32", "i32", "i32", "i32", "i32", "f32"],
   undefined,
@@ -237,7 +242,7 @@ const normaliseRms = new Procedure(
  * Turns one head in place: x and x + half become x cos − y sin and y cos + x sin; `angles` holds `half` bytes of cosines,
  * then as many of sines.
  */
-const rotate = new Procedure("rotate", ["i32", "i32", "i32"], undefined, (procedure, x, angles, half) => {
+const rotate = new FunctionBuilder("rotate", ["i32", "i32", "i32"], undefined, (procedure, x, angles, half) => {
   const end = procedure.variable("i32");
   const [a, b, cos, sin] = procedure.variables(4, "v128");
   const above = (address: Local): Code => i32.add(address.get, half!.get);
@@ -260,8 +265,11 @@ const rotate = new Procedure("rotate", ["i32", "i32", "i32"], undefined, (proced
 });
 
 /** z in place becomes f(z), `length` components. */
-const elementwise = (name: string, compute: (procedure: Procedure, z: Local) => readonly Code[]): Procedure =>
-  new Procedure(name, ["i32", "i32"], undefined, (procedure, at, length) => {
+const elementwise = (
+  name: string,
+  compute: (procedure: FunctionBuilder, z: Local) => readonly Code[],
+): FunctionBuilder =>
+  new FunctionBuilder(name, ["i32", "i32"], undefined, (procedure, at, length) => {
     const end = procedure.variable("i32");
     const z = procedure.variable("v128");
     return [
@@ -304,7 +312,7 @@ const geluErf = elementwise("geluErf", (procedure, z) => {
 });
 
 /** z in place becomes z · silu(gate) = z · gate / (1 + e^(−gate)), `length` components. */
-const siluGate = new Procedure("siluGate", ["i32", "i32", "i32"], undefined, (procedure, gate, z, length) => {
+const siluGate = new FunctionBuilder("siluGate", ["i32", "i32", "i32"], undefined, (procedure, gate, z, length) => {
   const end = procedure.variable("i32");
   const value = procedure.variable("v128");
   const power = exponential(procedure, f32x4.sub(zero, value.get));
@@ -332,7 +340,7 @@ const spent = 1e-8;
  * token j in place table[j / blockTokens] · blockTokens + j mod blockTokens; `scores` has room for the padded block.
  * `out` must be zeros and `visible` at least 1. Stops where the stick is spent.
  */
-const attend = new Procedure(
+const attend = new FunctionBuilder(
   "attend",
   Array.from({ length: 11 }, (_, i) => (i === 10 ? "f32" : "i32")),
   undefined,
@@ -417,7 +425,7 @@ const keysAtOnce = 4;
  * `attend`; blocks have a multiple of four tokens, and `scores` has room for whole blocks: what stands behind the visible
  * ones is overwritten.
  */
-const scoreKeys = new Procedure(
+const scoreKeys = new FunctionBuilder(
   "scoreKeys",
   Array.from({ length: 9 }, (_, i) => (i === 8 ? "f32" : "i32")),
   "f32",
@@ -480,7 +488,7 @@ const scoreKeys = new Procedure(
 const valueLanes = 32;
 
 /** out = rate · Σ_j shares_j · v_j over the first `visible` tokens, values as for `attend`, `bytes` a head. */
-const sumValues = new Procedure(
+const sumValues = new FunctionBuilder(
   "sumValues",
   Array.from({ length: 9 }, (_, i) => (i === 8 ? "f32" : "i32")),
   undefined,
@@ -536,7 +544,7 @@ const sumValues = new Procedure(
 );
 
 /** The largest of `length` numbers. */
-const largest = new Procedure("largest", ["i32", "i32"], "f32", (procedure, at, length) => {
+const largest = new FunctionBuilder("largest", ["i32", "i32"], "f32", (procedure, at, length) => {
   const end = procedure.variable("i32");
   const peak = procedure.variable("v128");
   return [
@@ -551,7 +559,7 @@ const largest = new Procedure("largest", ["i32", "i32"], "f32", (procedure, at, 
 });
 
 /** out = e^((x − peak) · rate), `length` components; returns their sum. */
-const powers = new Procedure(
+const powers = new FunctionBuilder(
   "powers",
   ["i32", "i32", "i32", "f32", "f32"],
   "f32",

@@ -8,7 +8,7 @@ import { readBundle } from "../../formats/bundle.js";
 import { randomDecoder } from "../../tools/random-decoder.js";
 import { cpuEngine } from "../cpu.js";
 import { type DecoderBatch, type DecoderSession, ragged, type Sampling } from "../engine.js";
-import { randomDecoderModel } from "../gpu/decoder-twin.fixture.js";
+import { randomDecoderModel } from "../gpu/decoder-reference.fixture.js";
 import { logSoftmax, readSequence } from "../reference/decoder.js";
 import type { ThreadSettings } from "./protocol.js";
 import { CpuDecoder } from "./session.js";

@@ -165,14 +165,14 @@ export interface Local {
 export type Locals<N extends number, T extends Local[] = []> = T["length"] extends N ? T : Locals<N, [...T, Local]>;
 
 /** One function; parameters first, then variables as they are asked for. */
-export class Procedure {
+export class FunctionBuilder {
   private readonly locals: ValueType[] = [];
 
   constructor(
     readonly name: string,
     readonly parameters: readonly ValueType[],
     readonly result: ValueType | undefined,
-    body: (procedure: Procedure, ...parameters: Local[]) => readonly Code[],
+    body: (procedure: FunctionBuilder, ...parameters: Local[]) => readonly Code[],
   ) {
     this.body = body(this, ...parameters.map((type, index) => this.at(type, index))).flat();
   }
@@ -208,7 +208,7 @@ export class Procedure {
 }
 
 /** A module of functions over one shared memory, imported as "memory"."memory". */
-export function assemble(procedures: readonly Procedure[]): Uint8Array<ArrayBuffer> {
+export function assemble(procedures: readonly FunctionBuilder[]): Uint8Array<ArrayBuffer> {
   const section = (id: number, content: Code): number[] => [id, ...unsigned(content.length), ...content];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],

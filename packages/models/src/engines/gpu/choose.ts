@@ -4,7 +4,7 @@ import { messageOf } from "@tessera/core/internal";
 import { cpuEngine } from "../cpu.js";
 import type { Engine } from "../engine.js";
 import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
-import { type Machine, Refusals, thisMachine, withoutGpu } from "./presence.js";
+import { type Machine, RefusalCache, thisMachine, withoutGpu } from "./presence.js";
 import { selfTest } from "./self-test.js";
 
 export type EngineKind = "auto" | "cpu" | "gpu";
@@ -36,7 +36,7 @@ export async function chooseEngine(
   const machine = settings.machine ?? thisMachine();
   const absent = kind === "auto" && settings.driver === undefined ? await withoutGpu(machine) : undefined;
   if (absent !== undefined) return onCpu(absent);
-  const refusals = kind === "auto" && settings.driver === undefined ? await Refusals.of(machine) : undefined;
+  const refusals = kind === "auto" && settings.driver === undefined ? await RefusalCache.of(machine) : undefined;
   const refused = await refusals?.get();
   if (refused !== undefined) return onCpu(`${refused} (as found before)`);
   let gpu: GpuEngine;

@@ -7,7 +7,7 @@ import { decoderModel, readDecoderGolden } from "../../architectures/tessera-dec
 import { readBundle } from "../../formats/bundle.js";
 import { type DecoderBatch, type DecoderSession, ragged, type Sampling } from "../engine.js";
 import { likeliest, readSequence } from "../reference/decoder.js";
-import { randomDecoderModel, twinLogits, twinSample } from "./decoder-twin.fixture.js";
+import { randomDecoderModel, referenceLogits, referenceSample } from "./decoder-reference.fixture.js";
 import { type GpuEngine, gpuEngine } from "./engine.js";
 import { selfTest } from "./self-test.js";
 
@@ -66,7 +66,7 @@ describe("a decoder on the GPU engine", () => {
         // a long and a short prompt; the long one comes in pieces, beside the other's tokens
         const long = randomIds(90, 1);
         const short = randomIds(5, 2);
-        const expected = twinLogits(model, long);
+        const expected = referenceLogits(model, long);
         const first = await session.step(piece([{ sequence: 0, cached: 0, ids: long.slice(0, 70), scored: true }]));
         expect(first.next[0]).toBe(-1);
         for (const [t, value] of first.scores![0]!.entries())
@@ -80,7 +80,7 @@ describe("a decoder on the GPU engine", () => {
         const texts = [short, long];
         for (let token = 0; token < 6; token++) {
           for (const [i, ids] of texts.entries()) {
-            const { id, logprob } = twinSample(twinLogits(model, ids).at(-1)!, greedy);
+            const { id, logprob } = referenceSample(referenceLogits(model, ids).at(-1)!, greedy);
             expect(result.next[i]).toBe(id);
             expect(Math.abs(result.logprob[i]! - logprob)).toBeLessThan(1e-4);
             ids.push(id);
@@ -157,7 +157,7 @@ describe("a decoder on the GPU engine", () => {
     await withModel(model, async (session) => {
       const random = mulberry32(9);
       const ids = randomIds(7, 4);
-      const logits = twinLogits(model, ids).at(-1)!;
+      const logits = referenceLogits(model, ids).at(-1)!;
       const sampling = Array.from({ length: 40 }, (_, i): Sampling => {
         const allowed = Uint32Array.of(random() * 2 ** 32, (random() * 2 ** 32) & 0x3ffff);
         return {
@@ -172,7 +172,7 @@ describe("a decoder on the GPU engine", () => {
         piece(sampling.map((one, sequence) => ({ sequence: sequence % 3, cached: 0, ids, sampling: one }))),
       );
       for (const [i, one] of sampling.entries()) {
-        const expected = twinSample(logits, one);
+        const expected = referenceSample(logits, one);
         expect([i, next[i]]).toEqual([i, expected.id]);
         expect(Math.abs(logprob[i]! - expected.logprob)).toBeLessThan(1e-4);
         const best = alternatives![i];
@@ -182,7 +182,7 @@ describe("a decoder on the GPU engine", () => {
             (id) => !one.allowed || ((one.allowed[id >> 5]! >>> (id & 31)) & 1) === 1,
           );
           expect(best!.map(({ id }) => id)).toEqual(open.sort((a, b) => logits[b]! - logits[a]!).slice(0, 3));
-          expect(best![0]!.logprob).toBeCloseTo(twinSample(logits, { ...one, temperature: 0 }).logprob, 4);
+          expect(best![0]!.logprob).toBeCloseTo(referenceSample(logits, { ...one, temperature: 0 }).logprob, 4);
         }
       }
     });

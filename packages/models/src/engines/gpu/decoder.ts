@@ -15,7 +15,7 @@ import { combine, expertHistogram, expertScatter, expertTiles, router } from "./
 import { type Activation, type Matmul, type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm } from "./kernels/rows.js";
 import { gatherRows, sample, samplingWords, score } from "./kernels/sample.js";
-import { openRoom, pieceTokens, type Room } from "./room.js";
+import { openRoom, pieceTokens, type StepBuffers } from "./step-buffers.js";
 import { stack, Weights } from "./weights.js";
 
 /** Below this remainder of the stick, older tokens are not read: under the rounding of fp32 sums. */
@@ -49,14 +49,14 @@ interface Rows {
   readonly pieces: number;
 }
 
-/** A decoder on the device: its weights and its paged cache. Room for a step grows to the largest step so far. */
+/** A decoder on the device: its weights and its paged cache. StepBuffers for a step grows to the largest step so far. */
 export class DeviceDecoder {
   private readonly weights: Weights;
   private readonly layers: Layer[];
   private readonly table: GPUBuffer;
   private readonly head: GPUBuffer;
   private readonly finalNorm: GPUBuffer[];
-  private room: Room | undefined;
+  private room: StepBuffers | undefined;
   private readonly stride: number;
 
   constructor(
@@ -206,7 +206,7 @@ export class DeviceDecoder {
     };
   }
 
-  private prepare(batch: DecoderBatch, rows: number): { room: Room; rows: Rows } {
+  private prepare(batch: DecoderBatch, rows: number): { room: StepBuffers; rows: Rows } {
     const { device, model } = this;
     const tokens = batch.ids.length;
     const sequences = batch.offsets.length - 1;
@@ -251,7 +251,7 @@ export class DeviceDecoder {
     return { room, rows: { tokens, singles: singles.length, pieces: pieces.length / 3 } };
   }
 
-  private settings(batch: DecoderBatch, drawn: readonly number[], room: Room): void {
+  private settings(batch: DecoderBatch, drawn: readonly number[], room: StepBuffers): void {
     const words = Math.ceil(this.model.head.rows / 32);
     const settings = new Uint32Array(drawn.length * samplingWords);
     const floats = new Float32Array(settings.buffer);
@@ -265,7 +265,7 @@ export class DeviceDecoder {
     this.device.write(room.masks, masks);
   }
 
-  private logits(commands: Commands, rows: number, room: Room): void {
+  private logits(commands: Commands, rows: number, room: StepBuffers): void {
     const { hidden } = this.model;
     const outputs = this.model.head.rows;
     commands.run(gatherRows(hidden, this.weights.type), [room.counts, room.rows, room.u, room.gathered], [rows]);
@@ -276,7 +276,7 @@ export class DeviceDecoder {
   private async scores(
     batch: DecoderBatch,
     scored: readonly { row: number; target: number }[],
-    room: Room,
+    room: StepBuffers,
   ): Promise<(Float32Array | undefined)[]> {
     const all = new Float32Array(scored.length);
     for (let from = 0; from < scored.length; from += scoredRows) {
@@ -335,7 +335,7 @@ export class DeviceDecoder {
     commands: Commands,
     { attention, keyValue, cache }: Layer,
     { tokens, singles, pieces }: Rows,
-    room: Room,
+    room: StepBuffers,
   ): void {
     const { hidden, heads } = this.model;
     const { type } = this.weights;
@@ -387,7 +387,7 @@ export class DeviceDecoder {
     commands.run(combine(hidden, top, type), [room.counts, room.shares, room.outer, room.x], [tokens]);
   }
 
-  private feedforward(commands: Commands, modules: Modules, tokens: number, room: Room): void {
+  private feedforward(commands: Commands, modules: Modules, tokens: number, room: StepBuffers): void {
     const { hidden } = this.model;
     const { type } = this.weights;
     commands.run(
@@ -402,7 +402,7 @@ export class DeviceDecoder {
   }
 
   /** Which modules each token asks, and the places sorted by module. */
-  private route(commands: Commands, modules: Modules, tokens: number, room: Room): void {
+  private route(commands: Commands, modules: Modules, tokens: number, room: StepBuffers): void {
     const { hidden } = this.model;
     const { gate, experts, top, routing } = modules;
     if (routing.kind === "learned") {
@@ -450,7 +450,7 @@ export class DeviceDecoder {
     x: GPUBuffer,
     y: GPUBuffer,
     tokens: number,
-    room: Room,
+    room: StepBuffers,
   ): void {
     const { kernel } = this.kernelOf(this.groupedShape(modules, which, activation), tokens * modules.top);
     commands.run(kernel, [room.tiles, room.order, x, modules[which][0]!, y], {

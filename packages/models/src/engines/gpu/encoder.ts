@@ -1,12 +1,12 @@
 import { type EncoderModel, longestInput, type Norm } from "../../architectures/encoder.js";
 import type { Ragged } from "../engine.js";
 import type { Commands, Device } from "./device.js";
+import { DispatchSizes, mostShapes } from "./dispatch-sizes.js";
 import { attentionTile, softmaxAttention } from "./kernels/attention-tiled.js";
 import { compact, type DispatchShape, decide, moveRows } from "./kernels/compact.js";
 import type { Numbers } from "./kernels/kernel.js";
 import { type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm, pool, rope, unitRows } from "./kernels/rows.js";
-import { mostShapes, Sizes } from "./sizes.js";
 import { interleave, stack, Weights } from "./weights.js";
 
 /** Tokens of one command list; a longer batch runs in parts. */
@@ -24,7 +24,7 @@ interface Layer {
 /** One command list, and how many rows it has. */
 interface Run {
   readonly commands: Commands;
-  readonly sizes: Sizes;
+  readonly sizes: DispatchSizes;
   readonly tokens: number;
   readonly texts: number;
 }
@@ -41,7 +41,7 @@ export class DeviceEncoder {
   private readonly layers: Layer[];
   private readonly exits: Map<number, { norm: GPUBuffer[]; projection: GPUBuffer[] }>;
   private readonly weights: Weights;
-  private readonly room: Room;
+  private readonly room: StepBuffers;
   private readonly table: GPUBuffer;
   private readonly angles: GPUBuffer;
   private readonly most: number;
@@ -60,7 +60,7 @@ export class DeviceEncoder {
       0,
     );
     device.admit(
-      (half ? 2 : 4) * parameters + Room.bytes(model, this.most, widest, this.weights.type),
+      (half ? 2 : 4) * parameters + StepBuffers.bytes(model, this.most, widest, this.weights.type),
       `the encoder ${model.name}`,
     );
     try {
@@ -85,7 +85,7 @@ export class DeviceEncoder {
       this.angles = this.weights.keep(
         device.from(anglesOf(longestInput(model), hidden / heads, blocks[0]!.ropeTheta!), "angles"),
       );
-      this.room = new Room(this.weights, model, this.most, widest, this.weights.type);
+      this.room = new StepBuffers(this.weights, model, this.most, widest, this.weights.type);
       device.check();
     } catch (error) {
       this.weights.release();
@@ -185,7 +185,7 @@ export class DeviceEncoder {
     device.write(room.ids, Int32Array.from(ids));
     device.write(room.text, text);
     device.write(room.offsets[0]!, offsets);
-    const sizes = new Sizes({ tokens: ids.length, texts }, room.dispatch);
+    const sizes = new DispatchSizes({ tokens: ids.length, texts }, room.dispatch);
     const commands = device.commands();
     commands.run(
       embedding(model.hidden, this.weights.type),
@@ -273,7 +273,7 @@ export class DeviceEncoder {
 }
 
 /** Buffers of one run of at most `tokens` tokens; pairs are swapped where texts leave. */
-class Room {
+class StepBuffers {
   readonly counts: GPUBuffer;
   readonly ids: GPUBuffer;
   readonly text: GPUBuffer;

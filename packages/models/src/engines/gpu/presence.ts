@@ -45,10 +45,10 @@ interface Verdict {
  * Why the GPU was refused, kept for a day, so that a machine whose GPU cannot be used starts no process to learn it again.
  * What would change the verdict is in the name: Node, the kernel, the drivers and what is known of them.
  */
-export class Refusals {
+export class RefusalCache {
   private constructor(private readonly path: string) {}
 
-  static async of(machine: Machine, environment: NodeJS.ProcessEnv = process.env): Promise<Refusals> {
+  static async of(machine: Machine, environment: NodeJS.ProcessEnv = process.env): Promise<RefusalCache> {
     const known = [process.version, process.arch, machine.platform, release()];
     for (const name of ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "LD_LIBRARY_PATH"]) known.push(environment[name] ?? "");
     known.push(await readFile("/proc/driver/nvidia/version", "utf8").catch(() => ""));
@@ -58,7 +58,7 @@ export class Refusals {
         known.push(path, String((await stat(path).catch(() => undefined))?.mtimeMs));
       }
     const key = createHash("sha256").update(known.join("\n")).digest("hex").slice(0, 16);
-    return new Refusals(join(machine.cache, `gpu-refused-${key}.json`));
+    return new RefusalCache(join(machine.cache, `gpu-refused-${key}.json`));
   }
 
   async get(): Promise<string | undefined> {

@@ -5,7 +5,7 @@ import { decoderModel, readDecoderGolden } from "../../architectures/tessera-dec
 import { drawToken } from "../../decoding/draw.js";
 import { readBundle } from "../../formats/bundle.js";
 import { type DecoderSession, ragged, type Sampling } from "../engine.js";
-import { randomDecoderModel, twinLogits, twinSample } from "../gpu/decoder-twin.fixture.js";
+import { randomDecoderModel, referenceLogits, referenceSample } from "../gpu/decoder-reference.fixture.js";
 import { referenceEngine } from "./engine.js";
 
 const greedy: Sampling = { temperature: 0, topP: 1, random: 0 };
@@ -34,13 +34,13 @@ describe("drawing a token", () => {
           const logits = Float32Array.from(values);
           const sampling = { temperature, topP, random, allowed };
           const { drawn, alternatives } = drawToken(logits, { ...sampling, alternatives: 3 });
-          const twin = twinSample([...logits], sampling);
+          const twin = referenceSample([...logits], sampling);
           // one rounding may move the border of two tokens by a hair
           if (drawn.id !== twin.id)
-            expect(twinSample([...logits], { ...sampling, random: Math.max(0, random - 1e-9) }).id).toBe(drawn.id);
+            expect(referenceSample([...logits], { ...sampling, random: Math.max(0, random - 1e-9) }).id).toBe(drawn.id);
           else expect(drawn.logprob).toBeCloseTo(twin.logprob, 6);
           if (allowed) expect((allowed[drawn.id >> 5]! >>> (drawn.id & 31)) & 1).toBe(1);
-          expect(alternatives[0]!.id).toBe(twinSample([...logits], { ...greedy, allowed }).id);
+          expect(alternatives[0]!.id).toBe(referenceSample([...logits], { ...greedy, allowed }).id);
         },
       ),
     );
@@ -51,7 +51,7 @@ describe("the reference as a decoder's session", () => {
   it("gives a sequence the same in one piece, in pieces, token by token, and beside others", async () => {
     const session = await open();
     const ids = [7, 3, 9, 4, 11, 30, 2];
-    const expected = twinSample(twinLogits(model, ids).at(-1)!, greedy);
+    const expected = referenceSample(referenceLogits(model, ids).at(-1)!, greedy);
     const whole = await session.step(one(ids, 0, [5, 2], greedy));
     expect(whole.next[0]).toBe(expected.id);
     expect(whole.logprob[0]).toBeCloseTo(expected.logprob, 5);

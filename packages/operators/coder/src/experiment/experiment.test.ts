@@ -307,7 +307,9 @@ describe("scoring and arms", () => {
   it("runs equal work once, and a frozen problem draws from its pool", async () => {
     let runs = 0;
     const counting: Sandbox = {
-      ...sandbox,
+      revision: sandbox.revision,
+      languages: sandbox.languages,
+      close: async () => sandbox.close?.(),
       judge(...work) {
         runs += 1;
         return sandbox.judge(...work);

@@ -12,7 +12,9 @@ export function remembering(sandbox: Sandbox): Sandbox {
     return found;
   };
   return {
-    ...sandbox,
+    revision: sandbox.revision,
+    languages: sandbox.languages,
+    close: async () => sandbox.close?.(),
     judge: (code, tests, language, signal) =>
       once(["judge", code, tests, language], () => sandbox.judge(code, tests, language, signal)),
     call: (code, entry, lists, language, signal) =>

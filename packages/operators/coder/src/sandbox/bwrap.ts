@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";
+import { limitConcurrency } from "./concurrency.js";
 import { admit, type Driver, type Limits, type Program, type Runnable } from "./driver.js";
 import { namespaces, seccompFilter } from "./isolation.js";
-import { lanes } from "./lanes.js";
 import { admitArgument, commandOf, runProcess } from "./process.js";
 
 const python = "/usr/bin/python3";
@@ -23,7 +23,7 @@ export function bwrap({
   /** Processes at once. */
   workers?: number;
 } = {}): Driver {
-  const lane = lanes(workers);
+  const lane = limitConcurrency(workers);
   const languages: Runnable[] = existsSync(python) ? ["javascript", "python"] : ["javascript"];
   const filter = seccompFilter();
   let reason: Promise<string | undefined> | undefined;

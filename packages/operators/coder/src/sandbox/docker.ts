@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { TesseraError } from "@tessera/core";
+import { limitConcurrency } from "./concurrency.js";
 import { admit, type Driver, type Runnable } from "./driver.js";
-import { lanes } from "./lanes.js";
 import { admitArgument, commandOf, runProcess } from "./process.js";
 
 /** Where the command line finds its daemon: a rootless one, one elsewhere, Podman's. No container gets any of it. */
@@ -27,7 +27,7 @@ export function docker({
   /** Containers at once. */
   workers?: number;
 } = {}): Driver {
-  const lane = lanes(workers);
+  const lane = limitConcurrency(workers);
   let reason: Promise<string | undefined> | undefined;
   const quiet = { wallMs: 10_000, memoryMb: 0, outputBytes: 65_536 };
 

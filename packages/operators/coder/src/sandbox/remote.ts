@@ -2,8 +2,8 @@
 import { TesseraError } from "@tessera/core";
 import { abortAfter } from "@tessera/core/internal";
 import { z } from "zod";
+import { limitConcurrency } from "./concurrency.js";
 import { admit, type Driver, type Execution, type Limits, type Program, type Runnable } from "./driver.js";
-import { lanes } from "./lanes.js";
 
 /** The answer of a Piston server (github.com/engineer-man/piston, API v2). */
 const answer = z.object({
@@ -38,7 +38,7 @@ export function remote({
   /** Requests at once. */
   workers?: number;
 }): Driver {
-  const lane = lanes(workers);
+  const lane = limitConcurrency(workers);
   let reason: Promise<string | undefined> | undefined;
   const driver: Driver = {
     name: "remote",

@@ -90,19 +90,87 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
       path: driver.name,
       hint: 'the driver "quickjs" needs nothing installed',
     });
-  const limits: Limits = { ...defaultLimits, ...settings };
+  return new DriverSandbox(driver, { ...defaultLimits, ...settings });
+}
+
+/** A program that is judged or called. */
+interface Code {
+  readonly code: string;
+  readonly language: Language;
+  readonly signal: AbortSignal | undefined;
+}
+
+type VerdictMaker = (reason: Reason, assertions: number, detail?: string | null) => Verdict;
+
+/** Makes the verdict of a check that begins now. */
+function startVerdict(): VerdictMaker {
+  const start = performance.now();
+  return (reason, assertions, detail) => ({
+    ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
+    ...(detail && { detail: detail.slice(0, 2000) }),
+  });
+}
+
+const runnableOf = (language: Language): Runnable => (language === "python" ? "python" : "javascript");
+
+class DriverSandbox implements Sandbox {
+  readonly revision: string;
+  readonly languages: readonly Language[];
+  readonly #driver: Driver;
+  readonly #limits: Limits;
+
+  constructor(driver: Driver, limits: Limits) {
+    this.#driver = driver;
+    this.#limits = limits;
+    this.revision = `${driver.name}:1:${limits.wallMs}:${limits.memoryMb}:${limits.outputBytes}`;
+    this.languages = driver.languages.flatMap((one): Language[] =>
+      one === "javascript" ? ["javascript", "typescript"] : [one],
+    );
+  }
+
+  async judge(code: string, given: Tests, language: Language = "javascript", signal?: AbortSignal): Promise<Verdict> {
+    const verdictOf = startVerdict();
+    if (code.trim() === "") return verdictOf("no-code", 0, "there is no code");
+    const judged = { code, language, signal };
+    try {
+      return typeof given === "string"
+        ? await this.#checkSource(judged, given, verdictOf)
+        : await this.#checkList(judged, given, verdictOf);
+    } catch (error) {
+      if (TesseraError.is(error) && error.code === "SANDBOX_REFUSED") return verdictOf("refused", 0, error.message);
+      throw error;
+    }
+  }
+
+  async call(
+    code: string,
+    entry: string,
+    argumentLists: readonly (readonly Json[])[],
+    language: Language = "javascript",
+    signal?: AbortSignal,
+  ): Promise<Outcome[]> {
+    try {
+      return await this.#call({ code, language, signal }, entry, argumentLists);
+    } catch (error) {
+      if (!TesseraError.is(error) || error.code !== "SANDBOX_REFUSED") throw error;
+      return argumentLists.map(() => ({ error: error.message }));
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#driver.close();
+  }
 
   /** Runs the harness; gives its records and how the run ended. */
-  async function perform(
+  async #perform(
     task: Task,
-    language: Language,
-    signal: AbortSignal | undefined,
+    { language, signal }: Code,
   ): Promise<{ outcomes: Outcome[]; report: Report | undefined; execution: Execution }> {
     const nonce = randomUUID().replaceAll("-", "");
-    const runnable: Runnable = language === "python" ? "python" : "javascript";
+    const runnable = runnableOf(language);
     const source = runnable === "python" ? pythonHarness : javascriptHarness;
     const input = JSON.stringify({ ...task, nonce });
-    const execution = await driver.run({ language: runnable, source, input }, limits, signal);
+    const execution = await this.#driver.run({ language: runnable, source, input }, this.#limits, signal);
     const outcomes: Outcome[] = [];
     let report: Report | undefined;
     for (const line of execution.output.split("\n")) {
@@ -114,123 +182,103 @@ export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}
     return { outcomes, report, execution };
   }
 
-  async function call(
-    code: string,
-    entry: string,
-    argumentLists: readonly (readonly Json[])[],
-    language: Language = "javascript",
-    signal?: AbortSignal,
-  ): Promise<Outcome[]> {
+  async #call(called: Code, entry: string, argumentLists: readonly (readonly Json[])[]): Promise<Outcome[]> {
     checkEntry(entry);
     if (argumentLists.length === 0) return [];
-    const prepared = await prepare(code, language, signal);
+    const prepared = await prepare(called);
     if ("error" in prepared) return argumentLists.map(() => prepared);
     const task = { code: prepared.code, entry, calls: argumentLists };
-    const { outcomes, report, execution } = await perform(task, language, signal);
+    const { outcomes, report, execution } = await this.#perform(task, called);
     const rest = report?.error ?? describe(execution, report);
     return argumentLists.map((_, index) => outcomes[index] ?? { error: rest });
   }
 
-  async function checkCalls(code: string, list: readonly Test[], language: Language, signal?: AbortSignal) {
-    const start = performance.now();
+  /** Checks code against tests as data: first its calls, then what it prints. */
+  async #checkList(judged: Code, list: readonly Test[], verdictOf: VerdictMaker): Promise<Verdict> {
     const calls = list.filter((one) => "call" in one);
     const streams = list.filter((one) => "input" in one);
+    const called = await this.#checkCalls(judged, calls, verdictOf);
+    if (called) return called;
+    const printed = await this.#checkStreams(judged, streams, (reason, assertions, detail) =>
+      verdictOf(reason, calls.length + assertions, detail),
+    );
+    if (printed) return printed;
+    return verdictOf(list.length > 0 ? "passed" : "no-assertions", list.length);
+  }
+
+  /** The verdict of the first call that does not give what it must, if there is one. */
+  async #checkCalls(
+    judged: Code,
+    calls: readonly Extract<Test, { call: string }>[],
+    verdictOf: VerdictMaker,
+  ): Promise<Verdict | undefined> {
     let assertions = 0;
-    const verdictOf = (reason: Reason, detail?: string): Verdict => ({
-      ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
-      ...(detail !== undefined && { detail: detail.slice(0, 2000) }),
-    });
     for (const entry of new Set(calls.map((one) => one.call))) {
       const own = calls.filter((one) => one.call === entry);
-      const outcomes = await call(
-        code,
+      const outcomes = await this.#call(
+        judged,
         entry,
         own.map((one) => one.arguments),
-        language,
-        signal,
       );
       for (const [index, { arguments: given, expected }] of own.entries()) {
         const got = outcomes[index]!;
         const written = `${entry}(${given.map((value) => JSON.stringify(value)).join(", ")})`;
-        if ("error" in got) return verdictOf(reasonOf(got.error), `${written} threw ${got.error}`);
+        if ("error" in got) return verdictOf(reasonOf(got.error), assertions, `${written} threw ${got.error}`);
         assertions += 1;
-        if (!equalValues(got.value, expected))
-          return verdictOf("failed", `${written} gave ${JSON.stringify(got.value)}, not ${JSON.stringify(expected)}`);
+        if (equalValues(got.value, expected)) continue;
+        const wrong = `${written} gave ${JSON.stringify(got.value)}, not ${JSON.stringify(expected)}`;
+        return verdictOf("failed", assertions, wrong);
       }
     }
-    const prepared = streams.length > 0 ? await prepare(code, language, signal) : { code: "" };
-    if ("error" in prepared) return verdictOf(reasonOf(prepared.error), prepared.error);
-    for (const { input, output } of streams) {
-      const runnable = language === "python" ? "python" : "javascript";
-      const execution = await driver.run({ language: runnable, source: prepared.code, input }, limits, signal);
-      if (execution.status !== "exited") return verdictOf(execution.status, describe(execution, undefined));
-      if (execution.exitCode !== 0) return verdictOf("error", execution.errors || `exit code ${execution.exitCode}`);
-      assertions += 1;
-      if (tidy(execution.output) !== tidy(output))
-        return verdictOf("failed", `on ${JSON.stringify(input)} it printed ${JSON.stringify(execution.output)}`);
-    }
-    return verdictOf(assertions > 0 ? "passed" : "no-assertions");
+    return undefined;
   }
 
-  async function checkSource(code: string, text: string, language: Language, signal?: AbortSignal): Promise<Verdict> {
-    const start = performance.now();
-    const verdictOf = (reason: Reason, assertions: number, detail?: string | null): Verdict => ({
-      ...{ passed: reason === "passed", assertions, reason, ms: performance.now() - start },
-      ...(detail && { detail: detail.slice(0, 2000) }),
-    });
-    const prepared = await prepare(code, language, signal);
+  /** The verdict of the first input on which the program does not print what it must, if there is one. */
+  async #checkStreams(
+    judged: Code,
+    streams: readonly Extract<Test, { input: string }>[],
+    verdictOf: VerdictMaker,
+  ): Promise<Verdict | undefined> {
+    if (streams.length === 0) return undefined;
+    const prepared = await prepare(judged);
     if ("error" in prepared) return verdictOf(reasonOf(prepared.error), 0, prepared.error);
-    const preparedTests = await prepare(text, language, signal);
+    const language = runnableOf(judged.language);
+    for (const [assertions, { input, output }] of streams.entries()) {
+      const program = { language, source: prepared.code, input };
+      const execution = await this.#driver.run(program, this.#limits, judged.signal);
+      const { status, exitCode, errors } = execution;
+      if (status !== "exited") return verdictOf(status, assertions, describe(execution, undefined));
+      if (exitCode !== 0) return verdictOf("error", assertions, errors || `exit code ${exitCode}`);
+      if (tidy(execution.output) === tidy(output)) continue;
+      const wrong = `on ${JSON.stringify(input)} it printed ${JSON.stringify(execution.output)}`;
+      return verdictOf("failed", assertions + 1, wrong);
+    }
+    return undefined;
+  }
+
+  /** Checks code against tests in its own language. */
+  async #checkSource(judged: Code, text: string, verdictOf: VerdictMaker): Promise<Verdict> {
+    const prepared = await prepare(judged);
+    if ("error" in prepared) return verdictOf(reasonOf(prepared.error), 0, prepared.error);
+    const preparedTests = await prepare({ ...judged, code: text });
     if ("error" in preparedTests) return verdictOf("error", 0, `in the tests: ${preparedTests.error}`);
-    const task = { code: prepared.code, tests: preparedTests.code, names: sharedNames(code, text) };
-    const { report, execution } = await perform(task, language, signal);
-    if (!report)
-      return verdictOf(
-        execution.status !== "exited" ? execution.status : execution.exitCode ? "error" : "unfinished",
-        0,
-        describe(execution, report),
-      );
+    const task = { code: prepared.code, tests: preparedTests.code, names: sharedNames(judged.code, text) };
+    const { report, execution } = await this.#perform(task, judged);
+    if (!report) {
+      const { status, exitCode } = execution;
+      const reason = status !== "exited" ? status : exitCode ? "error" : "unfinished";
+      return verdictOf(reason, 0, describe(execution, report));
+    }
     const { assertions, failed, error } = report;
     if (error !== null) return verdictOf(failed ? "failed" : reasonOf(error), assertions, error);
-    return assertions > 0 ? verdictOf("passed", assertions) : verdictOf("no-assertions", 0);
+    return verdictOf(assertions > 0 ? "passed" : "no-assertions", assertions);
   }
-
-  return {
-    revision: `${driver.name}:1:${limits.wallMs}:${limits.memoryMb}:${limits.outputBytes}`,
-    languages: driver.languages.flatMap((one): Language[] =>
-      one === "javascript" ? ["javascript", "typescript"] : [one],
-    ),
-    async judge(code, given, language = "javascript", signal) {
-      const start = performance.now();
-      const refuse = (reason: Reason, detail: string): Verdict => ({
-        ...{ passed: false, assertions: 0, reason, detail, ms: performance.now() - start },
-      });
-      if (code.trim() === "") return refuse("no-code", "there is no code");
-      try {
-        return typeof given === "string"
-          ? await checkSource(code, given, language, signal)
-          : await checkCalls(code, given, language, signal);
-      } catch (error) {
-        if (TesseraError.is(error) && error.code === "SANDBOX_REFUSED") return refuse("refused", error.message);
-        throw error;
-      }
-    },
-    async call(code, entry, argumentLists, language, signal) {
-      try {
-        return await call(code, entry, argumentLists, language, signal);
-      } catch (error) {
-        if (!TesseraError.is(error) || error.code !== "SANDBOX_REFUSED") throw error;
-        return argumentLists.map(() => ({ error: error.message }));
-      }
-    },
-    close: () => driver.close(),
-  };
 }
 
-/** What the driver can run of a text in a language, or why it cannot be read. @throws TesseraError SANDBOX_REFUSED */
-async function prepare(text: string, language: Language, signal: AbortSignal | undefined): Promise<Translation> {
-  admitSize(language, text.length);
-  return language === "python" ? { code: text } : toJavaScript(text, language, signal);
+/** What the driver can run of a program, or why it cannot be read. @throws TesseraError SANDBOX_REFUSED */
+async function prepare({ code, language, signal }: Code): Promise<Translation> {
+  admitSize(language, code.length);
+  return language === "python" ? { code } : toJavaScript(code, language, signal);
 }
 
 /** A line of the harness; `undefined` for one that the limit of output cut off, or the program wrote itself. */

@@ -30,112 +30,137 @@ function textOf(/** @type {any} */ thrown) {
   }
 }
 
-/**
- * @param {import("./driver.js").Program} program
- * @param {import("./driver.js").Limits} limits
- * @returns {import("./driver.js").Execution}
- */
-function run(program, limits) {
-  const start = performance.now();
-  const written = ["", "", ""];
-  let room = limits.outputBytes;
-  let input = program.input ?? "";
+/** One run of a program: what it may do and what it has done. */
+class Run {
+  #start = performance.now();
+  #written = ["", "", ""];
+  #input;
+  #limits;
+  #room;
   // "running", "flooded", "late" or "left"
-  let state = /** @type {string} */ ("running");
-  let exitCode = 0;
+  #state = /** @type {string} */ ("running");
+  #exitCode = 0;
+  #outOfMemory = false;
+  #runtime;
+  #context;
 
-  const runtime = quickjs.newRuntime();
-  runtime.setMemoryLimit(limits.memoryMb * 1024 * 1024);
-  runtime.setMaxStackSize(stackBytes);
-  runtime.setInterruptHandler(() => {
-    if (state === "running" && performance.now() - start > limits.wallMs) state = "late";
-    return state !== "running";
-  });
-  const context = runtime.newContext();
-  const define = (/** @type {string} */ name, /** @type {any} */ work, /** @type {any} */ target) =>
-    context.newFunction(name, work).consume((handle) => context.setProp(target, name, handle));
-  const stopped = () => ({ error: context.newError("the program has ended") });
+  /**
+   * @param {import("./driver.js").Program} program
+   * @param {import("./driver.js").Limits} limits
+   */
+  constructor(program, limits) {
+    this.#limits = limits;
+    this.#room = limits.outputBytes;
+    this.#input = program.input ?? "";
+    this.#runtime = quickjs.newRuntime();
+    this.#runtime.setMemoryLimit(limits.memoryMb * 1024 * 1024);
+    this.#runtime.setMaxStackSize(stackBytes);
+    this.#runtime.setInterruptHandler(() => {
+      this.#checkTime();
+      return this.#state !== "running";
+    });
+    this.#context = this.#runtime.newContext();
+    this.#defineHost();
+    this.#evaluate(program.source);
+    this.#context.dispose();
+    this.#runtime.dispose();
+  }
 
-  context.newObject().consume((host) => {
-    define(
-      "print",
-      (/** @type {any} */ stream, /** @type {any} */ text) => {
-        if (state !== "running") return stopped();
-        // one that is too long is not copied out: where the guest's memory does not hold the copy, it would read as ""
-        const size = context.getProp(text, "length").consume(context.getNumber);
-        const chunk = size > room ? "" : context.getString(text);
-        const bytes = Math.max(size, Buffer.byteLength(chunk));
-        if (bytes <= room) written[context.getNumber(stream)] += chunk;
-        room -= bytes;
-        if (room >= 0) return context.undefined;
-        state = "flooded";
-        return stopped();
-      },
-      host,
-    );
-    define(
-      "exit",
-      (/** @type {any} */ code) => {
-        if (state === "running") {
-          exitCode = code === undefined ? 0 : context.getNumber(code) & 255;
-          state = "left";
+  #checkTime() {
+    if (this.#state === "running" && performance.now() - this.#start > this.#limits.wallMs) this.#state = "late";
+  }
+
+  /** Gives the program `host`, and what the prelude makes of it. */
+  #defineHost() {
+    const context = this.#context;
+    /** @type {Record<string, any>} */
+    const functions = {
+      print: (/** @type {any} */ stream, /** @type {any} */ text) => this.#print(stream, text),
+      exit: (/** @type {any} */ code) => {
+        if (this.#state === "running") {
+          this.#exitCode = code === undefined ? 0 : context.getNumber(code) & 255;
+          this.#state = "left";
         }
-        return stopped();
+        return this.#stopped();
       },
-      host,
-    );
-    define(
-      "readInput",
-      () => {
-        const text = input;
-        input = "";
+      readInput: () => {
+        const text = this.#input;
+        this.#input = "";
         return context.newString(text);
       },
-      host,
-    );
-    context.setProp(context.global, "host", host);
-  });
-  context.unwrapResult(context.evalCode(prelude, "prelude.js")).dispose();
-
-  let outOfMemory = false;
-  const fail = (/** @type {any} */ error) => {
-    const thrown = context.dump(error);
-    error.dispose();
-    if (state !== "running") return;
-    const text = textOf(thrown);
-    outOfMemory ||= /^InternalError: out of memory/.test(text) || thrown === null;
-    written[2] += `${text.slice(0, limits.outputBytes)}\n`;
-    exitCode = 1;
-  };
-
-  const result = context.evalCode(program.source, "program.js");
-  if (result.error) fail(result.error);
-  while (state === "running" && runtime.hasPendingJob()) {
-    const jobs = runtime.executePendingJobs(jobsBetweenChecks);
-    if (jobs.error) fail(jobs.error);
-    if (performance.now() - start > limits.wallMs) state = "late";
+    };
+    context.newObject().consume((host) => {
+      for (const [name, work] of Object.entries(functions))
+        context.newFunction(name, work).consume((handle) => context.setProp(host, name, handle));
+      context.setProp(context.global, "host", host);
+    });
+    context.unwrapResult(context.evalCode(prelude, "prelude.js")).dispose();
   }
-  if (!result.error) {
-    if (state === "running") {
-      const promise = context.getPromiseState(result.value);
-      if (promise.type === "rejected") fail(promise.error);
+
+  #stopped() {
+    return { error: this.#context.newError("the program has ended") };
+  }
+
+  /** @param {any} stream @param {any} text */
+  #print(stream, text) {
+    const context = this.#context;
+    if (this.#state !== "running") return this.#stopped();
+    // one that is too long is not copied out: where the guest's memory does not hold the copy, it would read as ""
+    const size = context.getProp(text, "length").consume(context.getNumber);
+    const chunk = size > this.#room ? "" : context.getString(text);
+    const bytes = Math.max(size, Buffer.byteLength(chunk));
+    if (bytes <= this.#room) this.#written[context.getNumber(stream)] += chunk;
+    this.#room -= bytes;
+    if (this.#room >= 0) return context.undefined;
+    this.#state = "flooded";
+    return this.#stopped();
+  }
+
+  /** @param {any} error */
+  #fail(error) {
+    const thrown = this.#context.dump(error);
+    error.dispose();
+    if (this.#state !== "running") return;
+    const text = textOf(thrown);
+    this.#outOfMemory ||= /^InternalError: out of memory/.test(text) || thrown === null;
+    this.#written[2] += `${text.slice(0, this.#limits.outputBytes)}\n`;
+    this.#exitCode = 1;
+  }
+
+  /** @param {string} source */
+  #evaluate(source) {
+    const result = this.#context.evalCode(source, "program.js");
+    if (result.error) this.#fail(result.error);
+    while (this.#state === "running" && this.#runtime.hasPendingJob()) {
+      const jobs = this.#runtime.executePendingJobs(jobsBetweenChecks);
+      if (jobs.error) this.#fail(jobs.error);
+      this.#checkTime();
+    }
+    if (result.error) return;
+    if (this.#state === "running") {
+      const promise = this.#context.getPromiseState(result.value);
+      if (promise.type === "rejected") this.#fail(promise.error);
       else if (promise.type === "fulfilled" && !promise.notAPromise) promise.value.dispose();
     }
     result.value.dispose();
   }
-  context.dispose();
-  runtime.dispose();
 
-  const status = state === "late" ? "timeout" : state === "flooded" ? "output" : outOfMemory ? "memory" : "exited";
-  return {
-    status,
-    exitCode: status === "exited" ? exitCode : null,
-    output: written[1] ?? "",
-    errors: written[2] ?? "",
-    ms: performance.now() - start,
-  };
+  /** @returns {import("./driver.js").Execution} */
+  get execution() {
+    const ended = /** @type {Record<string, any>} */ ({ late: "timeout", flooded: "output" });
+    const status = ended[this.#state] ?? (this.#outOfMemory ? "memory" : "exited");
+    return {
+      status,
+      exitCode: status === "exited" ? this.#exitCode : null,
+      output: this.#written[1] ?? "",
+      errors: this.#written[2] ?? "",
+      ms: performance.now() - this.#start,
+    };
+  }
 }
 
 // an error here may mean a damaged instance: it ends the thread, which the pool replaces
-port.on("message", ({ program, limits }) => port.postMessage({ kind: "answer", answer: run(program, limits) }));
+port.on("message", ({ program, limits }) =>
+  port.postMessage({ kind: "answer", answer: new Run(program, limits).execution }),
+);
 port.postMessage({ kind: "ready" });

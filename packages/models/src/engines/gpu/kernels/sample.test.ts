@@ -1,7 +1,7 @@
 import { afterAll, describe, expect } from "@jest/globals";
 import { drawToken } from "../../../decoding/draw.js";
 import type { Sampling } from "../../engine.js";
-import { twinSample } from "../decoder-twin.fixture.js";
+import { referenceSample } from "../decoder-reference.fixture.js";
 import {
   cases,
   closeDevices,
@@ -57,7 +57,7 @@ describe("drawing on the device, beside a twin that sorts, into poisoned outputs
       for (const [row, sampling] of wanted.entries()) {
         const own = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
         const at = row * (1 + alternatives);
-        const drawn = twinSample([...own], sampling);
+        const drawn = referenceSample([...own], sampling);
         if (ids![at] === drawn.id) same += 1;
         // a number that falls on the edge between two tokens may be rounded to either
         else expect(isNeighbour([...own], sampling, ids![at]!)).toBe(true);
@@ -125,5 +125,6 @@ const logprobOf = (logits: readonly number[], { allowed }: Sampling, id: number)
 const isNeighbour = (logits: readonly number[], sampling: Sampling, id: number): boolean =>
   [-1e-5, 1e-5].some(
     (step) =>
-      twinSample(logits, { ...sampling, random: Math.min(Math.max(sampling.random + step, 0), 0.999999) }).id === id,
+      referenceSample(logits, { ...sampling, random: Math.min(Math.max(sampling.random + step, 0), 0.999999) }).id ===
+      id,
   );

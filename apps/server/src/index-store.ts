@@ -6,7 +6,7 @@ import type { ServedIndex } from "./indexes.js";
  * A store of an index as flows get it: it answers as the store does, and what is written into it goes by the index itself,
  * which keeps it as it keeps what comes by its routes. The index makes the vectors, and closes the store.
  */
-export function doorOf(store: Store, index: Pick<ServedIndex, "upsert" | "delete">): Store {
+export function storeThroughIndex(store: Store, index: Pick<ServedIndex, "upsert" | "delete">): Store {
   return {
     get revision() {
       return store.revision;

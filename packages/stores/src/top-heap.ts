@@ -1,5 +1,5 @@
 /** The best `top` of what is offered: by falling score, ties by rising id. A binary heap with the worst at the root. */
-export class Best {
+export class TopHeap {
   readonly #slots: number[] = [];
   readonly #scores: number[] = [];
 

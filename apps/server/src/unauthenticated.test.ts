@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { freshFolder, removeFolder, startService } from "./service.fixture.js";
-import { Strangers } from "./strangers.js";
+import { UnauthenticatedLimits } from "./unauthenticated.js";
 
 describe("requests without a valid key", () => {
   it("are limited by address, with the time to ask again, and the clock gone back refuses nobody", () => {
     let now = 1_000_000;
-    const strangers = new Strangers({ requestsPerMinute: 2, now: () => now });
+    const unauthenticated = new UnauthenticatedLimits({ requestsPerMinute: 2, now: () => now });
     const ask = (address: string) => {
       try {
-        strangers.request(address);
+        unauthenticated.request(address);
         return "passed";
       } catch (error) {
         return (error as { retryAfterMs: number }).retryAfterMs;
@@ -29,21 +29,21 @@ describe("requests without a valid key", () => {
   });
 
   it("one network of IPv6 is one, an IPv4 address in IPv6 is itself, and what is no address is one stranger", () => {
-    const strangers = new Strangers();
-    for (const one of ["2001:db8::1", "2001:db8:0:0:ffff::2", "2001:0DB8:0:0:1:2:3:4"]) strangers.request(one);
-    expect(strangers.size).toBe(1);
-    for (const one of ["10.0.0.1", "::ffff:10.0.0.1"]) strangers.request(one);
-    expect(strangers.size).toBe(2);
-    for (let one = 0; one < 9; one++) strangers.request("x".repeat(100_000) + one);
-    expect(strangers.size).toBe(3);
+    const unauthenticated = new UnauthenticatedLimits();
+    for (const one of ["2001:db8::1", "2001:db8:0:0:ffff::2", "2001:0DB8:0:0:1:2:3:4"]) unauthenticated.request(one);
+    expect(unauthenticated.size).toBe(1);
+    for (const one of ["10.0.0.1", "::ffff:10.0.0.1"]) unauthenticated.request(one);
+    expect(unauthenticated.size).toBe(2);
+    for (let one = 0; one < 9; one++) unauthenticated.request("x".repeat(100_000) + one);
+    expect(unauthenticated.size).toBe(3);
   });
 
   it("take bounded memory, and those who were seen last are remembered", () => {
-    const strangers = new Strangers({ requestsPerMinute: 1, addresses: 100, now: () => 0 });
-    for (let one = 0; one < 100_000; one++) strangers.request(`10.${one >> 16}.${(one >> 8) & 255}.${one & 255}`);
-    expect(strangers.size).toBe(100);
+    const unauthenticated = new UnauthenticatedLimits({ requestsPerMinute: 1, addresses: 100, now: () => 0 });
+    for (let one = 0; one < 100_000; one++) unauthenticated.request(`10.${one >> 16}.${(one >> 8) & 255}.${one & 255}`);
+    expect(unauthenticated.size).toBe(100);
     const last = 99_999;
-    expect(() => strangers.request(`10.${last >> 16}.${(last >> 8) & 255}.${last & 255}`)).toThrow(
+    expect(() => unauthenticated.request(`10.${last >> 16}.${(last >> 8) & 255}.${last & 255}`)).toThrow(
       expect.objectContaining({ code: "OVERLOADED" }),
     );
   });
@@ -57,7 +57,10 @@ describe.each([
   const folder = freshFolder();
   let service: Awaited<ReturnType<typeof startService>>;
   beforeAll(async () => {
-    service = await startService(folder, { strangers: { requestsPerMinute: 3 }, ...(trustProxy && { trustProxy }) });
+    service = await startService(folder, {
+      unauthenticated: { requestsPerMinute: 3 },
+      ...(trustProxy && { trustProxy }),
+    });
   });
   afterAll(async () => {
     await service.server.close();

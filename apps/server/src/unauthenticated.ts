@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { TesseraError } from "@tessera/core";
 
-export interface StrangerSettings {
+export interface UnauthenticatedSettings {
   /** Requests without a valid key that an address may make in a minute; 300. */
   readonly requestsPerMinute?: number | undefined;
   /** How many addresses are remembered, the latest; 10,000. */
@@ -26,13 +26,13 @@ function networkOf(address: string): string {
 }
 
 /** Limits requests without a valid key by their address. Those with a valid key are limited by the key alone. */
-export class Strangers {
+export class UnauthenticatedLimits {
   readonly #seen = new Map<string, { tokens: number; filled: number }>(); // the latest last
   readonly #most: number;
   readonly #addresses: number;
   readonly #now: () => number;
 
-  constructor({ requestsPerMinute = 300, addresses = 10_000, now }: StrangerSettings = {}) {
+  constructor({ requestsPerMinute = 300, addresses = 10_000, now }: UnauthenticatedSettings = {}) {
     this.#most = requestsPerMinute;
     this.#addresses = addresses;
     this.#now = now ?? (() => performance.now());

@@ -1,5 +1,5 @@
 /** Runs work with at most `count` at once; what waits is served in order. */
-export function lanes(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function limitConcurrency(count: number): <T>(work: () => Promise<T>) => Promise<T> {
   let free = count;
   const waiting: (() => void)[] = [];
   return async (work) => {

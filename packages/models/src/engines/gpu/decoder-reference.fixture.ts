@@ -18,11 +18,11 @@ export const geluTanh = (z: number): number =>
   0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
 
 /** Logits after every token of one sequence, by the reference. */
-export const twinLogits = (model: DecoderModel, ids: readonly number[]): number[][] =>
+export const referenceLogits = (model: DecoderModel, ids: readonly number[]): number[][] =>
   readSequence(model, ids).logits.map((logits) => [...logits]);
 
 /** A token and its log-probability, by sorting; see `Sampling`. */
-export function twinSample(
+export function referenceSample(
   logits: readonly number[],
   { temperature, topP, random, allowed }: Sampling,
 ): { id: number; logprob: number } {
@@ -47,14 +47,14 @@ export function twinSample(
   throw new Error("no token");
 }
 
-export interface TwinShape {
+export interface ReferenceShape {
   readonly routing: "learned" | "average" | "none";
   readonly keyValue: boolean;
   readonly current: boolean;
 }
 
 /** A small decoder with random weights; where keys and values are the identity, modules are as wide as the model. */
-export function randomDecoderModel(seed: number, { routing, keyValue, current }: TwinShape): DecoderModel {
+export function randomDecoderModel(seed: number, { routing, keyValue, current }: ReferenceShape): DecoderModel {
   const hidden = 24;
   const size = keyValue ? 16 : hidden;
   const random = mulberry32(seed);

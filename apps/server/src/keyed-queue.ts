@@ -1,7 +1,7 @@
 // internal
 
 /** Works of one name, one after another: a name that has none takes no memory. */
-export class InTurn {
+export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Whether a work of a name is under way or waits. */

@@ -5,7 +5,7 @@ import type { DispatchShape } from "./kernels/compact.js";
  * The sizes of the dispatches of one run: known here until texts leave, then read on the device, where `compact` wrote
  * them. Every shape is asked for before the first text leaves, so that the list is whole by then.
  */
-export class Sizes {
+export class DispatchSizes {
   readonly shapes: DispatchShape[] = [];
   /** Texts may have left: sizes come from `dispatch`. */
   compacted = false;

@@ -29,7 +29,7 @@ function within(slots: Int32Array, end: number): (slot: number) => boolean {
 }
 
 /** The passages of a store, each in a numbered slot, with what every store needs of them. */
-export class Shelf {
+export class PassageTable {
   readonly #slots = new Map<string, number>();
   readonly #passages: (Passage | undefined)[] = [];
   readonly #vacant: number[] = [];
@@ -139,7 +139,7 @@ export class Shelf {
   }
 
   /** Takes the keys of another over. */
-  takeKeys(other: Shelf): void {
+  takeKeys(other: PassageTable): void {
     this.#keys = other.#keys;
   }
 
@@ -226,14 +226,14 @@ export class Shelf {
     return Buffer.concat(chunks);
   }
 
-  static fromLines(store: string, revision: string, lines: Buffer): Shelf {
-    const shelf = new Shelf(store, revision);
+  static fromLines(store: string, revision: string, lines: Buffer): PassageTable {
+    const table = new PassageTable(store, revision);
     for (let start = 0, end = lines.indexOf(10); end >= 0; start = end + 1, end = lines.indexOf(10, start)) {
       const passage = JSON.parse(lines.toString("utf8", start, end)) as Passage | null;
-      if (passage) shelf.put(passage);
-      else shelf.#vacant.push(shelf.#passages.push(undefined) - 1);
+      if (passage) table.put(passage);
+      else table.#vacant.push(table.#passages.push(undefined) - 1);
     }
-    return shelf;
+    return table;
   }
 }
 

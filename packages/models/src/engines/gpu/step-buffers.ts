@@ -72,7 +72,7 @@ export const pieceTokens = (modules: readonly { top: number }[]): number =>
   Math.max(1, Math.floor(attentionTile / Math.max(...modules.map(({ top }) => top))));
 
 /** The buffers of one step. */
-export type Room = Readonly<Record<keyof ReturnType<typeof bytesOf>, GPUBuffer>> & {
+export type StepBuffers = Readonly<Record<keyof ReturnType<typeof bytesOf>, GPUBuffer>> & {
   readonly sizes: RoomSizes;
   release(): void;
 };
@@ -85,7 +85,7 @@ export function openRoom(
   sizes: RoomSizes,
   stride: number,
   values: Numbers,
-): Room {
+): StepBuffers {
   const needed = Object.entries(bytesOf(model, modules, sizes, stride, values));
   device.admit(
     needed.reduce((sum, [, bytes]) => sum + Math.max(bytes, 16), 0),
