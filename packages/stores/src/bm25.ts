@@ -9,7 +9,17 @@ import {
   type StoreQuery,
   TesseraError,
 } from "@tessera/core";
-import { WordReader } from "@tessera/text";
+import {
+  type Asked,
+  askedIn,
+  formsOf,
+  type Language,
+  languagesOfTexts,
+  pieceWeight,
+  type Vocabulary,
+  WordReader,
+  wordsRevision,
+} from "@tessera/text";
 import { z } from "zod";
 import { indexedText } from "./bm25.reference.js";
 import { assertTop, PassageTable, passagesAsJson } from "./passage-table.js";
@@ -23,6 +33,10 @@ export interface Bm25Settings {
   readonly k1?: number;
   /** How much long passages are held back, from 0 to 1; 0.75. */
   readonly b?: number;
+  /** The language of the questions; by default what their words say, or else those of the passages. */
+  readonly language?: Language | undefined;
+  /** Whether other forms of a word are found besides the word itself; true. */
+  readonly forms?: boolean;
 }
 
 /**
@@ -31,10 +45,17 @@ export interface Bm25Settings {
  */
 export const tfIdf: Bm25Settings = { k1: Number.POSITIVE_INFINITY, b: 1 };
 
-const format = { format: "tessera.bm25", version: 1 } as const;
+const format = { format: "tessera.bm25", version: 2 } as const;
 // JSON has no infinity
 const endless = z.null().transform(() => Number.POSITIVE_INFINITY);
-const header = z.object({ k1: z.union([z.number(), endless]), b: z.number(), revision: z.string() });
+const header = z.object({
+  k1: z.union([z.number(), endless]),
+  b: z.number(),
+  language: z.custom<Language>((value) => typeof value === "string").optional(),
+  forms: z.boolean(),
+  words: z.literal(wordsRevision),
+  revision: z.string(),
+});
 const tailLimit = 1 << 20; // entries
 
 /**
@@ -46,6 +67,8 @@ const tailLimit = 1 << 20; // entries
 export class Bm25Store implements Store {
   readonly #k1: number;
   readonly #b: number;
+  readonly #language: Language | undefined;
+  readonly #forms: boolean;
   #table = new PassageTable("store.bm25");
   #terms = new Terms();
   #segments: Segment[] = [];
@@ -54,13 +77,16 @@ export class Bm25Store implements Store {
   #lengths = new Int32Array(256); // by slot, in words
   #total = 0; // of the lengths
   readonly #reader = new WordReader();
+  #languages: { readonly revision: string; readonly list: readonly Language[] } | undefined; // of the passages
 
   /** @throws TesseraError BAD_ARGUMENT */
-  constructor({ k1 = 1.2, b = 0.75 }: Bm25Settings = {}) {
+  constructor({ k1 = 1.2, b = 0.75, language, forms = true }: Bm25Settings = {}) {
     if (!(k1 >= 0) || !(b >= 0 && b <= 1))
       throw new TesseraError("BAD_ARGUMENT", `k1 = ${k1}, b = ${b}`, { hint: "k1 is at least 0, b from 0 to 1" });
     this.#k1 = k1;
     this.#b = b;
+    this.#language = language;
+    this.#forms = forms;
   }
 
   get revision(): string {
@@ -129,9 +155,17 @@ export class Bm25Store implements Store {
     while (this.#segments.length > 1) this.#mergeLast();
     const { offsets, slots, frequencies } = this.#segments[0] ?? new OpenSegment(0).toSegment(0, this.#lengths);
     const { codes, ends } = this.#terms.arrays();
+    const head = {
+      k1: Number.isFinite(this.#k1) ? this.#k1 : null,
+      b: this.#b,
+      ...(this.#language && { language: this.#language }),
+      forms: this.#forms,
+      words: wordsRevision,
+      revision: this.revision,
+    };
     await writeSnapshot(
       folder,
-      { ...format, header: { k1: Number.isFinite(this.#k1) ? this.#k1 : null, b: this.#b, revision: this.revision } },
+      { ...format, header: head },
       {
         passages: this.#table.toLines(),
         keys: this.#table.keyLines(),
@@ -153,7 +187,7 @@ export class Bm25Store implements Store {
     const store = new Bm25Store(head);
     store.#table = PassageTable.fromLines("store.bm25", head.revision, files.passages?.bytes ?? Buffer.alloc(0));
     store.#table.readKeys(files.keys?.bytes);
-    store.#terms = Terms.of(new Uint16Array(buffer("codes")), new Int32Array(buffer("ends")));
+    store.#terms = Terms.from(new Uint16Array(buffer("codes")), new Int32Array(buffer("ends")));
     store.#lengths = new Int32Array(buffer("lengths"));
     const offsets = new Int32Array(buffer("offsets"));
     const [slots, frequencies] = [new Int32Array(buffer("slots")), new Uint16Array(buffer("frequencies"))];
@@ -170,18 +204,53 @@ export class Bm25Store implements Store {
     return store;
   }
 
+  /** The words of a query and their forms, each with what it weighs; see `referenceBm25`. */
   #query(text: string): QueryTerm[] {
-    const occurrences = new Map<number, number>();
-    const count = this.#reader.read(text);
-    const { codes, ends } = this.#reader;
-    for (let i = 0; i < count; i++) {
-      const term = this.#terms.find(codes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
-      if (term >= 0) occurrences.set(term, (occurrences.get(term) ?? 0) + 1);
+    const weights = new Map<number, number>();
+    const vocabulary = this.#vocabulary();
+    const { languages, words } = this.#asked(text);
+    for (const [word, { times, content, piece }] of words) {
+      const own = this.#terms.of(word);
+      const forms =
+        this.#forms && content
+          ? [...formsOf(word, languages, vocabulary)].map(([form, weight]) => ({ term: this.#terms.of(form), weight }))
+          : own >= 0
+            ? [{ term: own, weight: 1 }]
+            : [];
+      const idfs = forms.map(({ term }) => this.#idf(term));
+      const most = own >= 0 && this.#holders[own]! > 0 ? this.#idf(own) : Math.min(...idfs);
+      for (const [index, { term, weight }] of forms.entries())
+        weights.set(
+          term,
+          (weights.get(term) ?? 0) + Math.min(idfs[index]!, most) * times * weight * (piece ? pieceWeight : 1),
+        );
     }
-    return [...occurrences].map(([term, times]) => {
-      const df = this.#holders[term]!;
-      return { term, weight: Math.log(1 + (this.size - df + 0.5) / (df + 0.5)) * times };
-    });
+    return [...weights].map(([term, weight]) => ({ term, weight }));
+  }
+
+  #idf(term: number): number {
+    const df = this.#holders[term]!;
+    return Math.log(1 + (this.size - df + 0.5) / (df + 0.5));
+  }
+
+  #asked(text: string): Asked {
+    if (this.#language) return askedIn(text, [], this.#language);
+    if (this.#languages?.revision !== this.revision) {
+      const list = languagesOfTexts((word) => this.#holders[this.#terms.of(word)] ?? 0);
+      this.#languages = { revision: this.revision, list };
+    }
+    return askedIn(text, this.#languages.list);
+  }
+
+  /** The words that a passage holds now. */
+  #vocabulary(): Vocabulary {
+    const held = (terms: readonly number[]) =>
+      terms.filter((term) => this.#holders[term]! > 0).map((term) => this.#terms.word(term));
+    return {
+      has: (word) => (this.#holders[this.#terms.of(word)] ?? 0) > 0,
+      beginning: (letters) => held(this.#terms.beginning(letters)),
+      holding: (letters) => held(this.#terms.holding(letters)),
+    };
   }
 
   #add(passage: Passage): void {

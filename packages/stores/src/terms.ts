@@ -1,3 +1,5 @@
+import { beginningOf, folded } from "@tessera/text";
+
 /** A copy of a typed array with at least twice its length. */
 export const enlarged = <T extends Int32Array | Uint16Array>(array: T, room: number): T => {
   const larger = new (array.constructor as new (length: number) => T)(Math.max(room, 2 * array.length));
@@ -11,6 +13,8 @@ export class Terms {
   #ends: Int32Array; // by term
   #hashes: Int32Array; // by term
   #table = new Int32Array(1024).fill(-1); // the terms, by hash; open addressing
+  readonly #beginnings = new Map<string, number[]>();
+  #begun = 0; // how many terms stand in it
   size = 0;
 
   constructor(codes = new Uint16Array(4096), ends = new Int32Array(512)) {
@@ -78,13 +82,61 @@ export class Terms {
     }
   }
 
-  /** What `Terms.of` takes. */
+  /** The word of a term. */
+  word(term: number): string {
+    return String.fromCharCode(...this.#codes.subarray(term === 0 ? 0 : this.#ends[term - 1]!, this.#ends[term]!));
+  }
+
+  /** The number of a word, or -1. */
+  of(word: string): number {
+    const codes = new Uint16Array(word.length);
+    for (let i = 0; i < word.length; i++) codes[i] = word.charCodeAt(i);
+    return this.find(codes, 0, word.length);
+  }
+
+  /** The terms whose words begin as `beginningOf` says. */
+  beginning(letters: string): readonly number[] {
+    for (; this.#begun < this.size; this.#begun++) {
+      const start = beginningOf(this.word(this.#begun));
+      const known = this.#beginnings.get(start);
+      if (known) known.push(this.#begun);
+      else this.#beginnings.set(start, [this.#begun]);
+    }
+    return this.#beginnings.get(letters) ?? [];
+  }
+
+  /** The terms whose words hold some folded letters, and more than these. */
+  holding(letters: string): number[] {
+    const wanted = Array.from({ length: letters.length }, (_, index) => letters.charCodeAt(index));
+    const found: number[] = [];
+    for (let term = 0, from = 0; term < this.size; from = this.#ends[term++]!) {
+      const last = this.#ends[term]! - wanted.length;
+      let plain = true; // as far as it was read
+      let held = false;
+      for (let at = from; at <= last && !held; at++) {
+        if (this.#codes[at]! > 127) plain = false;
+        let i = 0;
+        while (i < wanted.length && this.#codes[at + i] === wanted[i]) i++;
+        held = i === wanted.length;
+      }
+      if (held ? this.#ends[term]! - from > wanted.length : !plain && this.#holdsFolded(term, letters))
+        found.push(term);
+    }
+    return found;
+  }
+
+  #holdsFolded(term: number, letters: string): boolean {
+    const plain = folded(this.word(term));
+    return plain.length > letters.length && plain.includes(letters);
+  }
+
+  /** What `Terms.from` takes. */
   arrays(): { codes: Uint16Array; ends: Int32Array } {
     const ends = this.#ends.subarray(0, this.size);
     return { codes: this.#codes.subarray(0, ends.at(-1) ?? 0), ends };
   }
 
-  static of(codes: Uint16Array<ArrayBuffer>, ends: Int32Array<ArrayBuffer>): Terms {
+  static from(codes: Uint16Array<ArrayBuffer>, ends: Int32Array<ArrayBuffer>): Terms {
     const terms = new Terms(codes, ends);
     terms.size = ends.length;
     for (let term = 0; term < ends.length; term++)

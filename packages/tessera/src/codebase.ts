@@ -5,6 +5,7 @@ import { Codebase, type Participant, type Progress, type Report } from "@tessera
 import { storeFolder, storeParticipant } from "@tessera/indexer/internal";
 import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
+import { wordsRevision } from "@tessera/text";
 import type { Resources } from "./resources.js";
 
 export interface CodebaseSettings {
@@ -39,7 +40,12 @@ export interface OpenedCodebase {
   close(): Promise<void>;
 }
 
-const sparse = storeParticipant({ name: "sparse", create: () => new Bm25Store(), load: Bm25Store.load });
+const sparse = storeParticipant({
+  name: "sparse",
+  revision: wordsRevision,
+  create: () => new Bm25Store(),
+  load: Bm25Store.load,
+});
 
 const encoderFolder = (participant: string): string => join(participant, "encoder");
 
@@ -84,7 +90,7 @@ const denseBy = (encoder: CodeEncoder): Participant =>
 /** The vector store and the hash encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
 const denseByHash = (model: CodeEncoder | undefined): Participant => ({
   name: "dense",
-  revision: model === undefined ? "hash:1" : `hash:1 ${joined(new HashEncoder(), model).space({})}`,
+  revision: [wordsRevision, "hash:2", ...(model ? [joined(new HashEncoder(), model).space({})] : [])].join(" "),
   async write(generation) {
     const { previous, added, folder } = generation;
     const hash = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));

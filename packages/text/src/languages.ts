@@ -116,7 +116,7 @@ function counted(words: readonly string[], among: readonly Language[]): [Languag
 }
 
 /**
- * The languages that a text may be in, the likeliest first: those whose function words it has most of, ties included.
+ * The languages that a text may be in, the likeliest first: those whose function words it has most of, ties and near ties included.
  * Scripts that one language writes are known by their letters. Nothing where it has no such word: one name alone, say.
  *
  * @param words the words of the text, in lower case
@@ -130,6 +130,6 @@ export function languagesOf(words: readonly string[]): Language[] {
     found.push(best?.[0] ?? candidates[0]!);
   }
   const ranked = counted(words, latin);
-  for (const [language, count] of ranked) if (count >= 0.75 * ranked[0]![1]) found.push(language);
+  for (const [language, count] of ranked) if (count > 0.75 * ranked[0]![1]) found.push(language);
   return [...new Set(found)];
 }

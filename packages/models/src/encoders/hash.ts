@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 import { messageOf, sha256 } from "@tessera/core/internal";
-import { WordReader } from "@tessera/text";
+import { folded, WordReader } from "@tessera/text";
 import { z } from "zod";
 
 const features = 1 << 17; // buckets in which document frequencies are counted
@@ -12,11 +12,12 @@ const shortest = 3; // of the n-grams, in characters with the marks of a word's 
 const longest = 5;
 const gramWeight = 2; // of a word's n-grams together, in the Euclidean norm, where the word itself weighs 1
 const [startMark, endMark] = [2, 3]; // control characters, which no word holds
+const wordsKept = 50_000; // whose features are kept, since texts of one source share most of their words
 
 const fileName = "hash-encoder.json";
 const saved = z.object({
   format: z.literal("tessera.hash-encoder"),
-  version: z.literal(1),
+  version: z.literal(2),
   width: z.int().positive(),
   documents: z.int().nonnegative(),
   /** How many documents hold each feature: unsigned 32-bit little-endian integers as base64. */
@@ -28,7 +29,7 @@ const signatureOf = ({ width, documents, counts }: { width: number; documents: n
   sha256(`${width} ${documents} ${counts}`);
 
 /**
- * Not a trained model: signed feature hashing (Weinberger et al. 2009) of words and their character n-grams
+ * Not a trained model: signed feature hashing (Weinberger et al. 2009) of words in folded letters and their character n-grams
  * (3 to 5, as in Bojanowski et al. 2017), each weighted by (1 + ln tf) · idf, at length 1. Texts that share words, parts
  * of identifiers or stems are near; texts that only mean the same are not. It stands in where no trained encoder is at
  * hand. The same on every platform: integer hashes, and sums in double precision in a fixed order.
@@ -43,6 +44,12 @@ export class HashEncoder implements Encoder {
   #documents = 0;
   #revision = "unfitted";
   readonly #reader = new WordReader();
+  readonly #idf = new Float64Array(features).fill(1);
+  readonly #words = new Map<string, Features>();
+  // of the text that is read: its features in the order in which they came, with how much each occurs and its hash
+  readonly #order: number[] = [];
+  readonly #weights = new Float64Array(features);
+  readonly #hashes = new Int32Array(features);
 
   /** @param width how many components a vector has; 768. @throws TesseraError BAD_ARGUMENT */
   constructor({ width = 768 }: { width?: number } = {}) {
@@ -67,7 +74,8 @@ export class HashEncoder implements Encoder {
     this.#counts.fill(0);
     this.#documents = 0;
     for (const text of texts) {
-      for (const feature of this.#featuresOf(text).keys()) this.#counts[feature]!++;
+      this.#read(text);
+      for (const feature of this.#order) this.#counts[feature]!++;
       this.#documents++;
     }
     this.#revise();
@@ -91,7 +99,7 @@ export class HashEncoder implements Encoder {
     const { width } = this;
     const documents = this.#documents;
     const counts = Buffer.from(this.#counts.buffer).toString("base64");
-    const content = { format: "tessera.hash-encoder", version: 1, width, documents, counts };
+    const content = { format: "tessera.hash-encoder", version: 2, width, documents, counts };
     const temporary = join(folder, `${fileName}.${randomBytes(8).toString("hex")}`);
     try {
       await mkdir(folder, { recursive: true });
@@ -136,6 +144,9 @@ export class HashEncoder implements Encoder {
   }
 
   #revise(): void {
+    for (let feature = 0; feature < features; feature++)
+      this.#idf[feature] =
+        this.#documents === 0 ? 1 : 1 + Math.log((this.#documents + 1) / (this.#counts[feature]! + 1));
     this.#revision =
       this.#documents === 0 ? "unfitted" : sha256(`${this.#documents} ${this.#counts.join(",")}`).slice(0, 16);
   }
@@ -147,43 +158,65 @@ export class HashEncoder implements Encoder {
     return width;
   }
 
-  /** The features of a text by bucket, with how much they occur, and which component and sign they have. */
-  #featuresOf(text: string): Map<number, { weight: number; hash: number }> {
-    const found = new Map<number, { weight: number; hash: number }>();
-    const note = (hash: number, weight: number) => {
-      const feature = (hash >>> 0) % features;
-      const known = found.get(feature);
-      if (known) known.weight += weight;
-      else found.set(feature, { weight, hash });
-    };
+  /** Reads the features of a text in place of those of the last one. */
+  #read(text: string): void {
+    for (const feature of this.#order) this.#weights[feature] = 0;
+    this.#order.length = 0;
     const count = this.#reader.read(text);
-    const { codes, ends } = this.#reader;
     for (let i = 0; i < count; i++) {
-      const word = [startMark, ...codes.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!), endMark];
-      note(hashOf(word, 0, word.length), 1);
-      const lengths = Math.min(longest, word.length - 1) - shortest + 1;
-      if (lengths < 1) continue;
-      let grams = 0;
-      for (let length = shortest; length < shortest + lengths; length++) grams += word.length - length + 1;
-      for (let length = shortest; length < shortest + lengths; length++)
-        for (let from = 0; from + length <= word.length; from++)
-          note(hashOf(word, from, from + length), gramWeight / Math.sqrt(grams));
+      const { hashes, weights } = this.#featuresOf(this.#reader.word(i));
+      for (let n = 0; n < hashes.length; n++) {
+        const feature = (hashes[n]! >>> 0) % features;
+        if (this.#weights[feature] === 0) {
+          this.#order.push(feature);
+          this.#hashes[feature] = hashes[n]!;
+        }
+        this.#weights[feature]! += weights[n]!;
+      }
+    }
+  }
+
+  #featuresOf(word: string): Features {
+    let found = this.#words.get(word);
+    if (!found) {
+      found = featuresOf(folded(word));
+      if (this.#words.size >= wordsKept) this.#words.clear();
+      this.#words.set(word, found);
     }
     return found;
   }
 
   #vector(text: string, kept: number): Float32Array {
     const sums = new Float64Array(this.width);
-    for (const [feature, { weight, hash }] of this.#featuresOf(text)) {
-      const idf = this.#documents === 0 ? 1 : 1 + Math.log((this.#documents + 1) / (this.#counts[feature]! + 1));
-      const mixed = mix(hash);
-      sums[(mixed >>> 1) % this.width]! += (mixed & 1 ? 1 : -1) * Math.log1p(weight) * idf;
+    this.#read(text);
+    for (const feature of this.#order) {
+      const mixed = mix(this.#hashes[feature]!);
+      const sign = mixed & 1 ? 1 : -1;
+      sums[(mixed >>> 1) % this.width]! += sign * Math.log1p(this.#weights[feature]!) * this.#idf[feature]!;
     }
     let squares = 0;
     for (let i = 0; i < kept; i++) squares += sums[i]! * sums[i]!;
     const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
     return Float32Array.from(sums.subarray(0, kept), (sum) => sum * scale);
   }
+}
+
+/** The features of a word: its own and those of its n-grams, by hash, with how much each counts. */
+interface Features {
+  readonly hashes: Int32Array;
+  readonly weights: Float64Array;
+}
+
+function featuresOf(text: string): Features {
+  const word = [startMark, ...Array.from({ length: text.length }, (_, index) => text.charCodeAt(index)), endMark];
+  const hashes = [hashOf(word, 0, word.length)];
+  const most = Math.min(longest, word.length - 1);
+  for (let length = shortest; length <= most; length++)
+    for (let from = 0; from + length <= word.length; from++) hashes.push(hashOf(word, from, from + length));
+  const grams = hashes.length - 1;
+  const weights = new Float64Array(hashes.length).fill(gramWeight / Math.sqrt(grams));
+  weights[0] = 1;
+  return { hashes: Int32Array.from(hashes), weights };
 }
 
 /** FNV-1a over code units. */

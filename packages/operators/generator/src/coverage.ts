@@ -1,40 +1,77 @@
-import { stemOf, words } from "@tessera/text";
+import { askedIn, formsOf, type Language, languagesOf, stemOf, WordList, words } from "@tessera/text";
 
-// words that say how something is asked, and not what about
-const stopWords = new Set(
-  `a an and any are as at be been being but by can could did do does doing done each for from had has have how i if in
-  into is it its me my of on one or our should so some such than that the their them then there these they this those
-  to us use used uses using was we were what when where which who whom whose why will with would you your
-  code codebase project repository file files please tell show explain find
+// words that say how something is asked of code, and not what about
+const asking = new Set(
+  `code codebase project repository file files please tell show explain find use used uses using
   defined implemented located happen happens work works there`.split(/\s+/),
 );
 
-/** The stems of a text's words and identifiers. */
-export const stemsOf = (text: string): string[] => words(text).map((word) => stemOf(word, "en"));
+/** What an answer without a model is told, besides its question. */
+export interface QuestionSettings {
+  /** The language of the question; by default what its words say, or else those of the texts. */
+  readonly language?: Language | undefined;
+  /** The texts that it is asked of, where they are known. */
+  readonly texts?: readonly string[];
+}
 
-/** A question as the stems that matter, and neighbours that may stand as one word: "backed off" is also `backoff`. */
+/**
+ * A question as the words that matter. A text holds a word where it has one of its forms (see `formsOf`), and two
+ * neighbours where it has them as one word: "backed off" is also `backoff`.
+ */
 export class Question {
   readonly terms: readonly string[];
-  private readonly compounds = new Map<string, readonly string[]>();
+  readonly #languages: readonly Language[];
+  readonly #pairs: readonly { readonly joined: string; readonly terms: readonly string[] }[];
+  readonly #held = new Map<string, readonly string[]>(); // by a word of a text: the terms that it is a form of
 
-  constructor(question: string) {
-    const asked = words(question);
-    const content = asked.filter((word) => !stopWords.has(word));
-    this.terms = [...new Set((content.length > 0 ? content : asked).map((word) => stemOf(word, "en")))];
-    const kept = new Set(this.terms);
-    for (const [index, word] of asked.slice(0, -1).entries()) {
-      const pair = [stemOf(word, "en"), stemOf(asked[index + 1]!, "en")] as const;
-      if (pair.every((stem) => kept.has(stem))) this.compounds.set(stemOf(pair.join(""), "en"), pair);
+  constructor(question: string, { language, texts = [] }: QuestionSettings = {}) {
+    const known = texts.flatMap((text) => words(text));
+    const { languages, words: asked } = askedIn(question, languagesOf(known), language);
+    this.#languages = languages.length > 0 ? languages : ["en"];
+    const whole = [...asked].filter(([, { piece }]) => !piece);
+    const content = whole.filter(([word, { content }]) => content && !asking.has(word));
+    const stems = new Map<string, string>();
+    for (const [word] of content.length > 0 ? content : whole) {
+      const stem = stemOf(word, this.#languages[0]!);
+      if (!stems.has(stem)) stems.set(stem, word);
     }
+    this.terms = [...stems.values()];
+    const stemmed = (word: string) => stems.get(stemOf(word, this.#languages[0]!));
+    const list = words(question);
+    this.#pairs = list.slice(1).flatMap((next, index) => {
+      const pair = [list[index]!, next].map(stemmed);
+      if (pair.includes(undefined) || pair[0] === pair[1]) return [];
+      const joined = [list[index]!, next].map((word) => stemOf(word, this.#languages[0]!)).join("");
+      return [{ joined, terms: pair as string[] }];
+    });
+    this.#learn(known);
   }
 
   /** The terms that a text holds. */
   in(text: string): Set<string> {
+    const list = words(text);
+    this.#learn(list);
     const found = new Set<string>();
-    const held = new Set(stemsOf(text));
-    for (const term of this.terms) if (held.has(term)) found.add(term);
-    for (const [compound, pair] of this.compounds) if (held.has(compound)) for (const term of pair) found.add(term);
+    for (const word of list) for (const term of this.#held.get(word)!) found.add(term);
     return found;
+  }
+
+  /** Looks what words that were not met before are forms of. */
+  #learn(list: readonly string[]): void {
+    const fresh = new Set(list.filter((word) => !this.#held.has(word)));
+    if (fresh.size === 0) return;
+    const vocabulary = new WordList(fresh);
+    const found = new Map<string, string[]>([...fresh].map((word) => [word, []]));
+    for (const term of this.terms)
+      for (const form of formsOf(term, this.#languages, vocabulary).keys()) found.get(form)?.push(term);
+    for (const { joined, terms } of this.#pairs)
+      for (const word of fresh)
+        if (
+          word.length >= joined.length &&
+          this.#languages.some((language) => stemOf(word, language) === stemOf(joined, language))
+        )
+          found.get(word)!.push(...terms);
+    for (const [word, terms] of found) this.#held.set(word, terms);
   }
 
   /**

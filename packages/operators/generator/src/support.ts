@@ -1,12 +1,13 @@
 // public: support
 import { operator, type Passage } from "@tessera/core";
+import { words } from "@tessera/text";
 import { z } from "zod";
-import { Question, stemsOf, weigh } from "./coverage.js";
+import { Question, weigh } from "./coverage.js";
 import { sentencesOf } from "./sentences.js";
 import { type Checked, evidenceFor, ports, summarise } from "./verdict.js";
 
 const denial = /\b(?:not|never|no|none|nobody|nothing|neither|nor|without|cannot)\b|n't\b/i;
-const numbers = (text: string): string[] => stemsOf(text).filter((stem) => /^\d+$/.test(stem));
+const numbers = (text: string): string[] => words(text).filter((word) => /^\d+$/.test(word));
 
 /** The best window of two sentences of a passage for a claim: the share it covers, and its text. */
 function windowOf(claim: Question, { title = "", text }: Passage): { share: number; text: string } {
