@@ -38,7 +38,11 @@ const withSigns = (text: string, other: string): string =>
 // scripts that put no spaces between words: their words are those of `words`
 const unspaced =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}ー々][\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\p{M}ー々]*/gu;
-const segmented = (text: string): string => text.replace(unspaced, (run) => ` ${words(run).join(" ")} `);
+const character = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー々]\p{M}*/gu;
+const segmented = (text: string): string =>
+  text.replace(unspaced, (run) =>
+    run.search(character) >= 0 ? run.replace(character, " $& ") : ` ${words(run).join(" ")} `,
+  );
 
 /**
  * The form in which answers are compared: lower case, without punctuation and English articles, single spaces. That is

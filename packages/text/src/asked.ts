@@ -1,5 +1,6 @@
 // public: Asked, AskedWord, askedIn, languagesOfTexts, pieceWeight
 import { functionWordsOf, type Language, languages, languagesOf } from "./languages.js";
+import { stemOf } from "./stems.js";
 import { words } from "./words.js";
 
 /** A question as the words that it asks for. */
@@ -23,6 +24,7 @@ export interface AskedWord {
 export const pieceWeight = 0.3;
 
 const joinedNumbers = /^\d+(?:[.:/-]\d+)+$/;
+const hangul = /^\p{Script=Hangul}+$/u;
 const han = /^\p{Script=Han}{2,}$/u;
 
 /** The words that stand in a text only as pieces of this one. */
@@ -55,7 +57,7 @@ export function askedIn(question: string, texts: readonly Language[] = [], told?
   for (const [word, count] of times)
     asked.set(word, {
       times: count,
-      content: !sets.some((set) => set.has(word)),
+      content: !sets.some((set) => set.has(word) || (hangul.test(word) && set.has(stemOf(word, "ko")))),
       piece: (pieces.get(word) ?? 0) >= count,
     });
   return { languages: likely, words: asked };

@@ -103,14 +103,16 @@ function addParts(word: string, language: Language, shortest: number, vocabulary
   const isWord = (rest: string): boolean =>
     [...rest].length >= shortest ||
     (rest.length > 2 && (vocabulary.has(rest) || vocabulary.has(rest.replace(linked, ""))));
-  if (stem.length >= Math.min(shortest, word.length))
-    for (const candidate of vocabulary.holding(stem)) {
+  const spelled = folded(word);
+  const held = stem.length >= shortest ? stem : spelled; // "daten" has the stem "dat", which much begins with
+  if (held.length >= shortest || word.length < shortest)
+    for (const candidate of vocabulary.holding(held)) {
       if (!letters.test(candidate)) continue;
       const plain = folded(candidate);
       const own = stemOf(candidate, language);
       if (own === stem) continue;
-      const rest = plain.startsWith(stem)
-        ? plain.slice(folded(word).length)
+      const rest = plain.startsWith(held)
+        ? plain.slice(spelled.length)
         : own.endsWith(stem)
           ? own.slice(0, -stem.length)
           : "";

@@ -1,4 +1,3 @@
-
 /** A run of letters and digits that a text has between two separators. */
 export interface Run {
   /** Where it begins and ends in the text. */

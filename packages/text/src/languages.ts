@@ -18,7 +18,7 @@ const functionWords = {
     wessen viel viele gibt es noch auch nur so da dann denn doch hier dort`,
   el: "ο η το οι τα του της των τον την τους τις και να με σε για από που τι πώς πότε πού πόσο ποιος ποια είναι θα δεν ένα μια στο στη στην",
   en: `a an and any are as at be been being but by can could did do does doing done each for from had has have how i if in
-    into is it its me my of on one or our should so some such than that the their them then there these they this those
+    into is it its many me more most much my of on one or our should so some such than that the their them then there these they this those
     to us was we were what when where which who whom whose why will with would you your`,
   es: `el la los las un una unos unas y o pero de del a al en con por para sin sobre entre es son era fue ser está están
     hay ha han se me te le lo su sus mi que qué como cómo cuando cuándo donde dónde cuál cuáles quién quiénes cuánto

@@ -1,4 +1,3 @@
-
 const segmenter = new Intl.Segmenter("en", { granularity: "word" });
 const han = /^\p{Script=Han}{2,}$/u;
 const said = /[\p{L}\p{N}\p{Extended_Pictographic}]/u;

@@ -24,7 +24,11 @@ export class Question {
   readonly #pairs: readonly { readonly joined: string; readonly terms: readonly string[] }[];
   readonly #held = new Map<string, readonly string[]>(); // by a word of a text: the terms that it is a form of
 
-  constructor(question: string, { language, texts = [] }: QuestionSettings = {}) {
+  constructor(
+    readonly text: string,
+    { language, texts = [] }: QuestionSettings = {},
+  ) {
+    const question = text;
     const known = texts.flatMap((text) => words(text));
     const { languages, words: asked } = askedIn(question, languagesOf(known), language);
     this.#languages = languages.length > 0 ? languages : ["en"];
@@ -75,13 +79,14 @@ export class Question {
   }
 
   /**
-   * What each term weighs; the weights sum to 1. A term that no text holds weighs most, and one that all hold half of
-   * that. The slope is gentle, because the texts were found by these very terms.
+   * What each term weighs; the weights sum to 1. A term that no text holds weighs most: of two, one that is held and one
+   * that is not are less than `least` of `generator.extract`. The slope among the others is gentle, because the texts
+   * were found by these very terms.
    */
   weights(texts: readonly ReadonlySet<string>[]): Weights {
     const raw = this.terms.map((term) => {
       const holding = texts.filter((text) => text.has(term)).length;
-      return holding === 0 ? 1.5 : 1.25 - (0.5 * holding) / texts.length;
+      return holding === 0 ? 1.8 : 1.2 - (0.5 * holding) / texts.length;
     });
     const sum = raw.reduce((a, b) => a + b, 0);
     return new Map(this.terms.map((term, index) => [term, raw[index]! / sum]));

@@ -1,26 +1,43 @@
 import type { Passage } from "@tessera/core";
+import { whereOf } from "@tessera/core/internal";
+import { words } from "@tessera/text";
 import { type Question, type Weights, weigh } from "./coverage.js";
 import { type Declaration, declarationOf } from "./declaration.js";
-import { sentencesOf } from "./sentences.js";
+import { looksLikeCode } from "./looks.js";
+import { pickStatements, quoteOf } from "./prose.js";
+import { clipped, sentencesOf } from "./sentences.js";
+import { type Statement, statementsOf } from "./statements.js";
 
+// what is seldom the place that is asked for: tests and samples, what others wrote, what a program wrote
 const aside =
-  /(?:^|[/.\-_])(?:tests?|specs?|__tests__|bench(?:marks?)?|examples?|fixtures?|mocks?|locales?)(?:[/.\-_]|$)/i;
+  /(?:^|[/.\-_])(?:tests?|specs?|__tests__|bench(?:marks?)?|examples?|fixtures?|mocks?|locales?|vendor(?:ed)?|third[-_]?party|node_modules|generated|min)(?:[/.\-_]|$)|(?:^|\/)(?:go\.sum|licen[cs]e|copying)(?:\.\w+)?$|[-.]lock(?:\.\w+)?$/i;
 
 /** A passage with what of the question it holds. */
 export interface Found {
   readonly passage: Passage;
   /** Undefined where the passage is prose. */
   readonly code: Declaration | undefined;
-  /** What can be quoted of it: sentences, or lines of code after the signature. */
+  /** What can be quoted of it: statements, or lines of code after the signature. */
   readonly quotes: readonly { readonly text: string; readonly line?: number }[];
+  /** Of prose. */
+  readonly statements: readonly Statement[];
   /** The terms of the question in its name, in its name and description, and anywhere in it or its path. */
   readonly name: Set<string>;
   readonly about: Set<string>;
   readonly all: Set<string>;
 }
 
-const isCode = ({ metadata: { language } }: Passage): boolean =>
-  typeof language === "string" && language !== "markdown" && language !== "text";
+// languages whose files hold prose
+const prose = new Set(["markdown", "text", "asciidoc", "restructuredtext", "org", "html"]);
+
+const isCode = ({ text, metadata: { language } }: Passage): boolean =>
+  language === undefined || language === "text"
+    ? looksLikeCode(text)
+    : typeof language === "string" && !prose.has(language);
+
+/** All that is read of a passage. */
+export const textsOf = ({ text, title = "", source, metadata: { symbols } }: Passage): string =>
+  [title, source?.path, source?.symbol, ...(Array.isArray(symbols) ? symbols : []), text].filter(Boolean).join("\n");
 
 /** What a passage holds of the question. */
 export function look(passage: Passage, question: Question): Found {
@@ -30,9 +47,10 @@ export function look(passage: Passage, question: Question): Found {
   const symbol = source?.symbol ?? "";
   const name = question.in(code ? `${symbol.slice(symbol.lastIndexOf(".") + 1)} ${symbols}` : title);
   const about = new Set([...name, ...question.in(code ? `${symbol}\n${code.comment}\n${code.signature}` : "")]);
-  const quotes = code ? code.body : sentencesOf(passage.text).map((text) => ({ text }));
+  const statements = code ? [] : statementsOf(passage.text);
+  const quotes = code?.body ?? statements;
   const all = new Set([...about, ...question.in(`${source?.path ?? ""}\n${passage.text}`)]);
-  return { passage, code, quotes, name, about, all };
+  return { passage, code, quotes, statements, name, about, all };
 }
 
 /**
@@ -40,11 +58,12 @@ export function look(passage: Passage, question: Question): Found {
  * covers, what its name covers, and its place in the ranking.
  */
 export function scoreOf(
-  { passage, quotes, name, about, all }: Found,
+  { passage, code, quotes, name, about, all }: Found,
   index: number,
   question: Question,
   weights: Weights,
 ) {
+  if (!code && quotes.length === 0) return { coverage: 0, score: 0 }; // headings alone answer nothing
   const whole = weigh(all, weights);
   const focus = quotes.reduce(
     (most, { text }) => Math.max(most, weigh(new Set([...name, ...question.in(text)]), weights)),
@@ -52,7 +71,11 @@ export function scoreOf(
   );
   const place = 1 / (1 + index / 4);
   const score = 0.3 * whole + 0.3 * focus + 0.2 * weigh(name, weights) + 0.2 * place;
-  return { coverage: (whole + focus) / 2, score: score * (aside.test(passage.source?.path ?? "") ? 0.5 : 1) };
+  // what its name says weighs more than what it mentions
+  return {
+    coverage: (whole + focus) / 2 + 0.2 * weigh(name, weights),
+    score: score * (aside.test(passage.source?.path ?? "") ? 0.5 : 1),
+  };
 }
 
 const short = (line: string, length = 160): string => (line.length > length ? `${line.slice(0, length - 1)}…` : line);
@@ -60,11 +83,9 @@ const short = (line: string, length = 160): string => (line.length > length ? `$
 /** "`backoff` in src/retry.ts:10-24": what to look at, and where. */
 function placeOf({ source, title, id, metadata: { symbols } }: Passage, question: Question): string {
   if (!source) return title ?? id;
-  const [from, to] = source.lines ?? [];
-  const lines = from === undefined ? "" : from === to ? `:${from}` : `:${from}-${to}`;
   const named = (Array.isArray(symbols) ? symbols : []).filter((symbol) => question.in(String(symbol)).size > 0);
   const names = (source.symbol === undefined ? named.slice(0, 3) : [source.symbol]).map((name) => `\`${name}\``);
-  return `${names.join(", ")}${names.length > 0 ? " in " : ""}${source.path}${lines}`;
+  return `${names.join(", ")}${names.length > 0 ? " in " : ""}${whereOf(source)}`;
 }
 
 /** The members that best cover the question: each adds a term, or there is one alone. They keep their order. */
@@ -98,21 +119,50 @@ function describe(comment: string, question: Question, weights: Weights): string
   const [pick = 0] = best(sentences, question, weights, 1);
   return [...new Set([sentences[0], sentences[pick]])]
     .filter(Boolean)
-    .map((line) => short(line!, 300))
+    .map((line) => clipped(line!, 300))
     .join(" ");
 }
 
-/** The block of an answer that quotes a passage, with its marker. */
-export function blockOf(member: Found, marker: string, question: Question, weights: Weights, count: number): string {
-  const { passage, code, quotes } = member;
+/** A passage as it will be quoted. */
+export interface Quoted {
+  /** The block of an answer, with a marker. */
+  block(marker: string): string;
+  /** The words that say something in it: two passages that say the same are copies. */
+  readonly said: string;
+}
+
+/** What an answer quotes of a passage. */
+export function quoted(member: Found, question: Question, weights: Weights, count: number): Quoted {
+  const { passage, code, statements, name } = member;
   if (code) {
     const description = describe(code.comment, question, weights);
-    const lead = `${placeOf(passage, question)} ${marker}${description && `: ${description}`}`;
-    return [lead, codeBlock(member, question, weights, count)].filter(Boolean).join("\n\n");
+    const lines = codeBlock(member, question, weights, count);
+    const lead = (marker: string) => `${placeOf(passage, question)} ${marker}${description && `: ${description}`}`;
+    return {
+      block: (marker) => [lead(marker), lines].filter(Boolean).join("\n\n"),
+      said: words(passage.text).join(" "),
+    };
   }
-  const texts = quotes.map(({ text }) => text);
-  const quoted = best(texts, question, weights, count).map((pick) => short(texts[pick]!, 400));
-  return `${quoted.join(" ")} ${marker}${passage.source ? ` (${placeOf(passage, question)})` : ""}`;
+  const picked = pickStatements(statements, { question, weights, context: name, count });
+  const texts = picked.map((index) => statements[index]!.text);
+  const held = new Set(texts.flatMap((text) => [...question.in(text)]));
+  const place = passage.source ? ` (${placeOf(passage, question)})` : "";
+  return {
+    block: (marker) =>
+      quoteOf(statements, picked, {
+        title: headingOf(passage),
+        behind: ` ${marker}${place}`,
+        named: [...name].every((term) => held.has(term)),
+      }),
+    said: words(texts.join("\n")).join(" "),
+  };
+}
+
+/** The innermost heading above a passage of a document; what a text is titled by otherwise says nothing more than its place. */
+function headingOf({ title, source, metadata: { headings } }: Passage): string | undefined {
+  const last = Array.isArray(headings) ? headings.at(-1) : undefined;
+  if (typeof last === "string" && last !== "") return last;
+  return title === undefined || title === source?.path ? undefined : title.split(" > ").at(-1);
 }
 
 /** The signature, and the lines that cover what name and description leave open. */

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { countOf, isLong } from "@tessera/testkit";
-import { geluErf, geluTanh } from "../decoder-twin.fixture.js";
+import { geluErf, geluTanh } from "../decoder-reference.fixture.js";
 import {
   cases,
   closeDevices,
