@@ -35,7 +35,7 @@ const withSigns = (text: string, other: string): string =>
       return kinds.range || kinds.minus ? "-" : (kinds.inside ?? kinds.name ?? other);
     });
 
-// scripts that put no spaces between words: their words are those of `words`
+// scripts that put no spaces between words: characters of Chinese and Japanese, as is usual, and the words of the others
 const unspaced =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}ー々][\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\p{M}ー々]*/gu;
 const character = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー々]\p{M}*/gu;
