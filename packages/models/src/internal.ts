@@ -16,7 +16,7 @@ export { DecoderScheduler } from "./serving/decoder-scheduler.js";
 export { EncoderBatcher } from "./serving/encoder-batcher.js";
 export { encoderService } from "./serving/encoder-service.js";
 export { TokenizerThreads } from "./tokenizer/threads.js";
-export { type Tokenizer, readTokenizer } from "./tokenizer/tokenizer.js";
+export { type Tokenizer, readTokenizer, tokenizerPath } from "./tokenizer/tokenizer.js";
 export { kindOfModel } from "./tools/catalogue.js";
 export { convertToEmergent, mergeEmergent } from "./tools/emergent.js";
 export { type EncodeFile, encodeFile } from "./tools/encode-file.js";

@@ -1,5 +1,4 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type GenerateRequest, type Json, TesseraError } from "@tessera/core";
 import { complete, messageOf } from "@tessera/core/internal";
 import { moduleSvg, moduleText } from "@tessera/eval/internal";
@@ -19,6 +18,7 @@ import {
   pruneDecoder,
   readSamples,
   readTokenizer,
+  tokenizerPath,
 } from "@tessera/models/internal";
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
@@ -109,7 +109,7 @@ export async function prune(
 ): Promise<number> {
   const folder = await findModel(name ?? defaultLanguageModel);
   const model = await openDecoderModel(folder);
-  const samples = await readSamples(on, model, await readTokenizer(join(folder, "tokenizer.json")), most);
+  const samples = await readSamples(on, model, await readTokenizer(tokenizerPath(folder)), most);
   // the CPU engine counts modules
   const engine = cpuEngine();
   const kept = await pruneDecoder(folder, output, { keep, samples, engine, progress: counting(terminal), signal });

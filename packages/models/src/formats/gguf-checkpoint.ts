@@ -150,10 +150,10 @@ function rotaryOf(file: GgufFile, architecture: string): Record<string, unknown>
 }
 
 /** The ids after which an answer ends: the end of text, of a turn and of a message. */
-function endsOf({ metadata }: GgufFile): number[] {
+function endsOf({ metadata }: GgufFile): number[] | undefined {
   const keys = ["eos_token_id", "eot_token_id", "eom_token_id"];
   const found = keys.map((key) => metadata.get(`tokenizer.ggml.${key}`)).filter((id) => typeof id === "number");
-  return [...new Set(found)];
+  return found.length > 0 ? [...new Set(found)] : undefined;
 }
 
 function tokenizerConfigOf({ metadata }: GgufFile): Record<string, unknown> {

@@ -1,13 +1,11 @@
 // public: defaultLanguageModel, LocalLanguageModel, openLocalLanguageModel
-import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import { languageModelText } from "../decoding/text.js";
 import { cacheBytes } from "../engines/cpu-decoder/packed.js";
 import type { CacheSize, Engine } from "../engines/engine.js";
-import { isGguf } from "../formats/gguf.js";
 import { openDecoderModel } from "../formats/open-model.js";
-import { readTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import { readTokenizer, type Tokenizer, tokenizerPath } from "../tokenizer/tokenizer.js";
 import type { SchedulerSettings } from "./decoder-scheduler.js";
 import { type LanguageModelService, languageModelService } from "./language-model-service.js";
 
@@ -37,9 +35,6 @@ export async function openLocalLanguageModel(
   const model = await openDecoderModel(folder);
   return localLanguageModel(model, await readTokenizer(tokenizerPath(folder)), engine, cache, settings);
 }
-
-/** Where a model's tokenizer is: beside its config, or in its GGUF file. */
-export const tokenizerPath = (path: string): string => (isGguf(path) ? path : join(path, "tokenizer.json"));
 
 /** Bytes that a cache takes by default, at most. */
 const mostCache = 1.25 * 2 ** 30;

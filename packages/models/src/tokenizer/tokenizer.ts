@@ -1,5 +1,6 @@
-// internal: Tokenizer, readTokenizer
+// internal: Tokenizer, readTokenizer, tokenizerPath
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setImmediate as pause } from "node:timers/promises";
 import { toUSVString } from "node:util";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
@@ -69,6 +70,9 @@ const pieces = z.object({
     }),
   ]),
 });
+
+/** Where a model's tokenizer is: beside its config, or in its GGUF file. */
+export const tokenizerPath = (path: string): string => (isGguf(path) ? path : join(path, "tokenizer.json"));
 
 /** The text of a tokenizer.json; of a GGUF file, one that its metadata make. */
 async function documentOf(path: string): Promise<string> {

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { TesseraError } from "@tessera/core";
 import type { ModelKind } from "../architectures/registry.js";
 import { readJson } from "../formats/bundle.js";
+import { isGguf } from "../formats/gguf.js";
 import { kindOfCheckpoint } from "../formats/open-model.js";
 
 /** The encoder that is meant where none is named. */
@@ -39,8 +40,13 @@ export async function listModels(folders: readonly string[] = bundleFolders()): 
   return [...models.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Bytes of all files of a folder. */
+/** Bytes of a file, or of all files of a folder. */
 export async function sizeOf(folder: string): Promise<number> {
+  const { size, isDirectory } = await stat(folder).then((found) => ({
+    size: found.size,
+    isDirectory: found.isDirectory(),
+  }));
+  if (!isDirectory) return size;
   const sizes = (await readdir(folder)).map(async (file) => (await stat(join(folder, file))).size);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
@@ -50,7 +56,7 @@ export async function sizeOf(folder: string): Promise<number> {
  * @throws TesseraError UNKNOWN_RESOURCE
  */
 export async function findModel(name: string = defaultEncoder, folders?: readonly string[]): Promise<string> {
-  if (name !== basename(name)) return name;
+  if (name !== basename(name) || isGguf(name)) return name;
   const models = await listModels(folders);
   const found = models.find((model) => model.name === name);
   if (found) return found.folder;

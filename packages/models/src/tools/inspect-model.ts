@@ -1,13 +1,12 @@
 // internal: DecoderInspection, inspectModel
-import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import type { DecoderModel, Frequencies } from "../architectures/decoder.js";
+import type { DecoderModel, Frequencies, SoftmaxAttention, StoredMatrix } from "../architectures/decoder.js";
 import type { EncoderModel, Kind, Matrix } from "../architectures/encoder.js";
 import type { ModelKind } from "../architectures/registry.js";
 import { cpuEngine } from "../engines/cpu.js";
 import type { Engine } from "../engines/engine.js";
 import { openDecoderModel, openEncoderModel } from "../formats/open-model.js";
-import { readTokenizer } from "../tokenizer/tokenizer.js";
+import { readTokenizer, tokenizerPath } from "../tokenizer/tokenizer.js";
 import { findModel, kindOfModel, sizeOf } from "./catalogue.js";
 import { type Counting, moduleFrequencies, readSamples } from "./module-frequencies.js";
 
@@ -123,7 +122,7 @@ async function inspectDecoder(
       return { count: output.length, top: routing.kind === "none" ? 1 : routing.top };
     });
   const counted = async (path: string): Promise<Record<string, Frequencies>> => {
-    const samples = await readSamples(path, model, await readTokenizer(join(folder, "tokenizer.json")), most);
+    const samples = await readSamples(path, model, await readTokenizer(tokenizerPath(folder)), most);
     return moduleFrequencies(model, samples, engine, counting);
   };
   return {
@@ -158,12 +157,19 @@ function parametersOfDecoder(model: DecoderModel): Inspection["parameters"] {
   return { total, active: total - resting, embedding };
 }
 
+/** Fields of numbers that nobody learnt. */
+const noParameters: ReadonlySet<string> = new Set([
+  "scale" satisfies keyof Matrix,
+  "rotary" satisfies keyof SoftmaxAttention,
+]);
+
 /** Weights in a tree of matrices and norms; scales are no parameters of their own. */
 function parametersOf(tree: unknown): number {
   if (ArrayBuffer.isView(tree)) return (tree as Float32Array).length;
   if (typeof tree !== "object" || tree === null) return 0;
-  return Object.entries(tree).reduce(
-    (sum, [key, value]) => sum + (key === ("scale" satisfies keyof Matrix) ? 0 : parametersOf(value)),
-    0,
-  );
+  if ("stored" in tree) {
+    const { rows, columns, bias } = tree as StoredMatrix;
+    return rows * columns + (bias?.length ?? 0);
+  }
+  return Object.entries(tree).reduce((sum, [key, value]) => sum + (noParameters.has(key) ? 0 : parametersOf(value)), 0);
 }
