@@ -6,15 +6,15 @@ const handbook = (name: string, receipt: string) => [
   [name, "# Ferry handbook\n\nTessera"],
   [
     `${name}, Boarding`,
-    "# Boarding\n\nPassengers board twenty minutes before the ferry leaves. The gangway is on the port side.[^1]\n\n[^1]: The gate closes five minutes before departure.",
+    "## Boarding\n\nPassengers board twenty minutes before the ferry leaves. The gangway is on the port side.[^1]\n\n[^1]: The gate closes five minutes before departure.",
   ],
   [
     `${name}, Boarding, Refunds`,
-    `## Refunds\n\nA refund is paid within twelve days. It goes to the card that paid.\n\n1. Fill in the form.\n2. Hand it in at the kiosk.\n   ${receipt} Keep the receipt.`,
+    `### Refunds\n\nA refund is paid within twelve days. It goes to the card that paid.\n\n1. Fill in the form.\n2. Hand it in at the kiosk.\n   ${receipt} Keep the receipt.`,
   ],
   [
     `${name}, Fees`,
-    '# Fees\n\n| Deck | Fee | Note |\n| --- | --- | --- |\n| Upper | 12 | with a window |\n| Lower | 7 | near the bar |\n\nDogs travel for free, unless they need a cabin.\n\n```\ndef fee(deck):\n    return 12 if deck == "upper" else 7\n```',
+    '## Fees\n\n| Deck | Fee | Note |\n| --- | --- | --- |\n| Upper | 12 | with a window |\n| Lower | 7 | near the bar |\n\nDogs travel for free, unless they need a cabin.\n\n```\ndef fee(deck):\n    return 12 if deck == "upper" else 7\n```',
   ],
 ];
 

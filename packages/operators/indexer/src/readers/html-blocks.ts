@@ -33,7 +33,18 @@ const isHidden = (node: Element): boolean =>
 
 /** The anchor sign beside a heading that documentation tools write. */
 const isSign = (node: Element): boolean =>
-  node.tagName === "a" && /^[¶#§🔗\s]*$/u.test(rawText(node)) && attribute(node, "href") !== undefined;
+  node.tagName === "a" &&
+  /^(?:[¶#§🔗↩\s]|\ufe0e|\ufe0f)*$/u.test(rawText(node)) &&
+  attribute(node, "href") !== undefined;
+
+/** The number of a footnote, which leads to it. */
+const isNoteMark = (node: Element): boolean =>
+  node.tagName === "a" &&
+  /#/.test(attribute(node, "href") ?? "") &&
+  /^\s*\[?\d{1,3}\]?\s*$/.test(rawText(node)) &&
+  (/noteref/.test(`${attribute(node, "role") ?? ""} ${attribute(node, "epub:type") ?? ""}`) ||
+    node.parentNode?.nodeName === "sup" ||
+    node.childNodes.some((child) => child.nodeName === "sup"));
 
 /** The text of inline nodes on one line, with code marked as code. */
 function inlineText(nodes: readonly Node[]): string {
@@ -43,6 +54,7 @@ function inlineText(nodes: readonly Node[]): string {
     if (node.tagName === "br") return "\n";
     if (node.tagName === "img") return attribute(node, "alt") ?? "";
     const inner = node.childNodes.map(text).join("");
+    if (isNoteMark(node)) return `[^${inner.trim().replace(/[[\]]/g, "")}]`;
     if (/^(?:code|kbd|samp|tt)$/.test(node.tagName) && inner.trim() !== "" && !inner.includes("`"))
       return `\`${inner.trim()}\``;
     return blocks.has(node.tagName) ? ` ${inner} ` : inner;

@@ -44,6 +44,8 @@ const fieldsOf = (fields: readonly (readonly [string, string])[]): string[] =>
   });
 
 class Writer {
+  /** @param shift What a heading's level is more in the text: 1 where a title stands above them at level 0. */
+  constructor(readonly shift: number) {}
   readonly lines: string[] = [];
   readonly headings: NonNullable<Layout["headings"]> = [];
   readonly inside: [number, number][] = [];
@@ -97,7 +99,7 @@ function writeBlock(writer: Writer, block: Block): void {
     const text = oneLine(block.text);
     if (text === "") return;
     writer.headings.push({ row: writer.lines.length, level: block.level, text });
-    return writer.put(`${"#".repeat(Math.min(6, Math.max(1, block.level)))} ${text}`);
+    return writer.put(`${"#".repeat(Math.min(6, Math.max(1, block.level + writer.shift)))} ${text}`);
   }
   if (block.kind === "markdown") {
     const from = writer.lines.length;
@@ -151,8 +153,9 @@ function writeTable(writer: Writer, { rows, head = true }: Block & { readonly ki
 
 /** What a document of blocks is as lines of Markdown, with where each stands in the file. */
 export function layOut({ blocks }: ReadDocument & { readonly kind: "blocks" }): { text: string; layout: Layout } {
-  const writer = new Writer();
+  const writer = new Writer(blocks.some((block) => block.kind === "heading" && block.level === 0) ? 1 : 0);
   for (const block of blocks) {
+    if ("text" in block && block.text.trim() === "") continue;
     writer.block(block, () => writeBlock(writer, block));
   }
   const { lines, headings, inside, breaks, places } = writer;
