@@ -43,6 +43,8 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066
 
 
 def defused(text: str) -> str:
+    """Of what @tessera/core makes harmless the part that occurs in the training texts. Core goes by a list of what may pass
+    (visible.ts) and by the shape of template tokens (template-tokens.ts); on texts without either the two are the same."""
     return _CONTROL.sub(lambda found: f"< {found[1]}{found[2]}{found[3]}{found[2]} >" if found[2] else f"{found[0]} ", _INVISIBLE.sub("", text))
 
 

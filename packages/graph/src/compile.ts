@@ -36,6 +36,7 @@ import { startEach } from "./each.js";
 import { boundOf } from "./flow-bound.js";
 import { guardedCache, guardedRecords, isInherited, located, misfit, tell } from "./foreign.js";
 import { startFlow } from "./frame.js";
+import { type Notice, noticesOf } from "./notices.js";
 import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
 import type { FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Start, Wire } from "./program.js";
@@ -64,6 +65,8 @@ export interface CheckedFlow {
   readonly plan: FlowPlan;
   readonly bound: FlowBound;
   readonly findings: readonly TesseraError[];
+  /** What is right, and yet may surprise. */
+  readonly notices: readonly Notice[];
 }
 
 /**
@@ -86,6 +89,7 @@ function* checking(value: unknown, operators: readonly AnyOperator[]): Sliced<Ch
     plan,
     bound: findings.length === 0 ? yield* boundOf(plan, { left: visitLimit }) : none,
     findings,
+    notices: findings.length === 0 ? noticesOf(plan) : [],
   };
 }
 

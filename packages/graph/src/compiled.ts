@@ -138,10 +138,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   /**
    * Runs the flow.
-   * @throws TesseraError BAD_INPUT, ABORTED, or what a node failed with: its code, path and cause.
+   * @throws TesseraError BAD_INPUT, BAD_ARGUMENT where the principal is called as one of its groups, ABORTED, or what a
+   * node failed with: its code, path and cause.
    */
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
+    const refused = options.principal && misnamed(options.principal, this.document.name);
+    if (refused) return Promise.reject(refused);
     if (!records && !cache) return this.execute(input as Row, options);
     const direct = records?.direct && !cache ? this.executeDirect(input as Row, options) : undefined;
     return direct ?? this.locating(() => this.executeRecorded(input as Row, options));
@@ -538,6 +541,20 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       path,
       hint: `its inputs are ${[...names].join(", ") || "none"}`,
     });
+  }
+}
+
+/** An access list names principals and groups: a name that is both would admit one in place of the other. */
+function misnamed(principal: Principal, path: string): TesseraError | undefined {
+  try {
+    const { id, groups } = principal;
+    if (!Array.isArray(groups) || !groups.includes(id)) return undefined;
+    return new TesseraError("BAD_ARGUMENT", `"${id}" would be a principal and a group`, {
+      path: `${path}.principal`,
+      hint: "access lists name both: give one of them another name",
+    });
+  } catch (thrown) {
+    return located(thrown, path);
   }
 }
 

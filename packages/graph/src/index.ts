@@ -2,6 +2,7 @@
 export { type CompileOptions, type CheckedFlow, checkFlow, compile } from "./compile.js";
 export { type RunOptions, type ResumeOptions, type ReplayOptions, type RunStream, CompiledFlow } from "./compiled.js";
 export { mermaid } from "./mermaid.js";
+export type { Notice } from "./notices.js";
 export type { ObservedRun, Observation, Observer } from "./observer.js";
 export type { FlowBound } from "./plan.js";
 export { diskRecords } from "./records/disk.js";

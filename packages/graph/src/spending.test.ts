@@ -524,6 +524,48 @@ describe("a node with attempts streams", () => {
     expect(seen).toEqual(["1.0", "1.1", "1.2", "1.3", "1.4"]);
   });
 
+  it.each([
+    [{ retry: { attempts: 2 } }, "tried again"],
+    [{ onError: "skip" }, "left out"],
+    [{ retry: { attempts: 3 }, onError: "skip" }, "tried again or left out"],
+    [{ retry: { attempts: 1 } }, undefined],
+    [{ timeoutMs: 5 }, undefined],
+  ])("and a check says so, under %p", (policy, words) => {
+    const speak = paid(() => {});
+    const inside = flow("inside", { value: "text" }, (f, input) => ({
+      said: f.node("speak", speak(), input, { policy: policy as never }).value,
+      other: f.node("unread", speak(), input, { policy: { retry: { attempts: 9 } } }).value,
+    }));
+    const graph = flow("f", { value: "text", values: { list: "text" } }, (f, input) => {
+      const { said } = f.node("in", inside, { value: input.value });
+      const { value } = f.node("first", speak(), { value: input.value }, { policy: policy as never });
+      const listed = f.each("listed", speak(), { over: "value", max: 3 }, { value: input.values }, { policy } as never);
+      return { said, after: f.node("last", speak(), { value }).value, listed: listed.value };
+    });
+    const document = {
+      ...graph.document,
+      output: { ...graph.document.output, said: { first: ["in.said", { value: "" }] } },
+    };
+    const inner = graph.document.nodes.in!.run as typeof graph.document;
+    const whole = {
+      ...document,
+      nodes: {
+        ...document.nodes,
+        in: {
+          ...document.nodes.in,
+          run: { ...inner, output: { ...inner.output, said: { first: ["speak.value", { value: "" }] } } },
+        },
+        last: { ...document.nodes.last, in: { value: { first: ["first.value", { value: "" }] } } },
+      },
+      output: { ...document.output, listed: { first: ["listed.value", { value: [] }] } },
+    };
+    const { findings, notices } = checkFlow(whole, operators(speak));
+    expect(findings).toEqual([]);
+    expect(notices).toEqual(
+      words === undefined ? [] : [{ path: "f/in/speak", message: expect.stringContaining(`it is not ${words}`) }],
+    );
+  });
+
   it("from another attempt only where no part was sent", async () => {
     const { stream } = await streamOf(0, { retry: { attempts: 2 } });
     const seen: unknown[] = [];

@@ -12,7 +12,7 @@ export interface CheckOptions {
 
 /** Checks a flow without opening what it names: its findings, the most it can spend, a drawing, the same flow as code. */
 export async function check(terminal: Terminal, nameOrFile: string, options: CheckOptions): Promise<number> {
-  const { document, hash, bound, findings } = checkFlow(await readFlow(nameOrFile), operators);
+  const { document, hash, bound, findings, notices } = checkFlow(await readFlow(nameOrFile), operators);
   const drawing = options.mermaid ? mermaid(document) : undefined;
   const code = options.code
     ? printFlow(document, {
@@ -27,6 +27,7 @@ export async function check(terminal: Terminal, nameOrFile: string, options: Che
     hash,
     bound,
     findings,
+    ...(notices.length > 0 && { notices }),
     ...(drawing && { mermaid: drawing }),
     ...(code && { code }),
   });
@@ -44,6 +45,7 @@ export async function check(terminal: Terminal, nameOrFile: string, options: Che
         ["encoder layers", bound.layers],
       ],
     );
+    for (const { path, message } of notices) terminal.say(`${colors.yellow("note")} ${path}: ${message}`);
   }
   if (findings.length > 0 && !terminal.json) for (const finding of findings) terminal.error(finding);
   return findings.length > 0 ? 2 : 0;
