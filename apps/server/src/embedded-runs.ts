@@ -46,6 +46,8 @@ export class EmbeddedRuns implements Runs {
   /** Without a log: the bytes of the runs that have ended, those that ended first in front. */
   readonly #ended = new Map<string, number>();
   #endedBytes = 0;
+  /** The runs that ended in this process, those that ended first in front: also where the wall clock went back meanwhile. */
+  readonly #order = new Set<string>();
   readonly #limits: EventLimits;
   readonly #bytes: number;
   #pruning = false;
@@ -174,6 +176,7 @@ export class EmbeddedRuns implements Runs {
   async #end(live: LiveRun, state: RunState): Promise<void> {
     const { id } = state;
     live.state = state;
+    this.#orderLast(id);
     live.settle(state);
     live.wake();
     if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
@@ -262,6 +265,7 @@ export class EmbeddedRuns implements Runs {
       if (state.status === "interrupted") {
         const ended = new Date().toISOString();
         const cancelled: RunState = { ...state, status: "cancelled", error: cancellation(id), ended };
+        this.#orderLast(id);
         await this.log?.save(cancelled);
         if (live) live.state = cancelled;
         return cancelled;
@@ -333,9 +337,11 @@ export class EmbeddedRuns implements Runs {
 
   async prune({ runs, ageMs, bytes = Number.POSITIVE_INFINITY }: Retention): Promise<number> {
     const since = new Date(Date.now() - ageMs).toISOString();
+    const places = new Map([...this.#order].map((id, place) => [id, place]));
+    const placeOf = (id: string) => places.get(id) ?? -1;
     const ended = this.#summaries()
       .filter(({ id, status }) => status !== "running" && !this.#turns.has(id))
-      .sort((a, b) => (a.ended! < b.ended! ? 1 : -1));
+      .sort((a, b) => placeOf(b.id) - placeOf(a.id) || (a.ended! < b.ended! ? 1 : -1));
     const left = ended.filter(({ ended }, place) => place < runs && ended! >= since);
     const ids = ended.filter((one) => !left.includes(one)).map(({ id }) => id);
     await this.#forget(ids);
@@ -349,6 +355,11 @@ export class EmbeddedRuns implements Runs {
     return count;
   }
 
+  #orderLast(id: string): void {
+    this.#order.delete(id);
+    this.#order.add(id);
+  }
+
   async #forget(ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return;
     const forgotten = (async () => {
@@ -357,6 +368,7 @@ export class EmbeddedRuns implements Runs {
       for (const id of ids) {
         this.#uncount(id);
         this.#live.delete(id);
+        this.#order.delete(id);
       }
       await this.log?.remove(ids);
     })();

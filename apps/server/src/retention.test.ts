@@ -27,6 +27,10 @@ async function open() {
 }
 
 const day = 86_400_000;
+const everythingButDate = [
+  ...(["hrtime", "nextTick", "performance", "queueMicrotask", "setImmediate", "clearImmediate"] as const),
+  ...(["setInterval", "clearInterval", "setTimeout", "clearTimeout"] as const),
+];
 const principal = { id: "ann" };
 /** Puts the ends of runs in the log back by some days. */
 async function age(days: readonly number[]): Promise<void> {
@@ -87,6 +91,34 @@ describe("retention of runs on disk", () => {
       ),
       { numRuns: 12 },
     );
+  });
+
+  it.each(["back", "forward, and back again"])("keeps the latest where the clock goes %s meanwhile", async (how) => {
+    let service = await open();
+    const hour = 3_600_000;
+    const now = Date.now();
+    const run = async (id: string, at: number) => {
+      jest.useFakeTimers({ now: now + at, doNotFake: everythingButDate });
+      await service.runs.start({ id, flow: "echo", input: { query: id }, principal });
+      await service.runs.settled(id);
+      jest.useRealTimers();
+    };
+    await run("a", 0);
+    await run("b", how === "back" ? 2000 : hour);
+    await run("c", how === "back" ? -hour : 4000);
+    await run("d", how === "back" ? -hour + 2000 : 6000);
+    expect(await service.runs.prune({ runs: 3, ageMs: 30 * day })).toBe(1);
+    const left = async () => (await service.runs.list({ limit: 9 })).map(({ id }) => id).sort();
+    expect(await left()).toEqual(["b", "c", "d"]);
+    expect(await service.runs.prune({ runs: 1, ageMs: 30 * day })).toBe(2);
+    expect(await left()).toEqual(["d"]);
+    await service.close();
+    // what ended in this life is later than what ended in the last
+    service = await open();
+    await run("e", -2 * hour);
+    expect(await service.runs.prune({ runs: 1, ageMs: 30 * day })).toBe(1);
+    expect(await left()).toEqual(["e"]);
+    await service.close();
   });
 
   it("never takes one that is being resumed, and a forgotten one begins anew", async () => {
