@@ -28,13 +28,8 @@ interface Point {
   readonly speed: number;
 }
 
-/**
- * ModuleFormer's claim of efficiency on models over bytes of code: decoding of the mixture at batch 1 on one thread beside
- * three dense rivals that were trained on as many bytes, and how far their perplexities lie apart. The losses are those of
- * `python moe.py evaluate RUN STREAM --windows 256`, a line a run, in decoder-rivals.jsonl; the speeds are measured
- * here with weights drawn at random. Intervals: 95 %, windows and rounds drawn again, windows paired.
- */
-export default async function decoderRivals(report: Report): Promise<void> {
+/** Reads the losses, and measures the speed of each shape in interleaved rounds. */
+async function measure(): Promise<ReadonlyMap<string, Measured>> {
   const lines = (await readFile(losses, "utf8")).trim().split("\n");
   const windows = new Map(
     lines.map((line) => JSON.parse(line) as { run: string; windows: number[] }).map((line) => [line.run, line.windows]),
@@ -51,13 +46,23 @@ export default async function decoderRivals(report: Report): Promise<void> {
   } finally {
     for (const one of Object.values(processes)) await one.close();
   }
-  const measured = new Map<string, Measured>(
+  return new Map<string, Measured>(
     shapes.map((shape) => {
       const loss = windows.get(shape);
       if (!loss) throw new TesseraError("BAD_INPUT", `decoder-rivals.jsonl has no line for "${shape}"`);
       return [shape, { loss, speed: loads[shape]!.map(({ coreSpeed }) => coreSpeed) }];
     }),
   );
+}
+
+/**
+ * ModuleFormer's claim of efficiency on models over bytes of code: decoding of the mixture at batch 1 on one thread beside
+ * three dense rivals that were trained on as many bytes, and how far their perplexities lie apart. The losses are those of
+ * `python moe.py evaluate RUN STREAM --windows 256`, a line a run, in decoder-rivals.jsonl; the speeds are measured
+ * here with weights drawn at random. Intervals: 95 %, windows and rounds drawn again, windows paired.
+ */
+export default async function decoderRivals(report: Report): Promise<void> {
+  const measured = await measure();
   const random = uniform(11);
   const places = (count: number) => Array.from({ length: count }, () => Math.floor(count * random()));
   const point = (shape: string, windows: readonly number[], rounds: readonly number[]): Point => {

@@ -1,4 +1,4 @@
-import type { Passage } from "@tessera/core";
+import type { Filter, Passage } from "@tessera/core";
 import { uniform } from "@tessera/core/internal";
 import { ExactStore, HnswStore } from "@tessera/stores";
 import type { Report } from "./measure/report.js";
@@ -37,52 +37,68 @@ function vectors(): () => Float32Array {
   };
 }
 
+type BareIndex = InstanceType<typeof import("hnswlib-node")["HierarchicalNSW"]>;
+
+/** The stores under measurement, filled with the same vectors. */
+interface Filled {
+  readonly exact: ExactStore;
+  readonly hnsw: HnswStore;
+  readonly bare: BareIndex | undefined;
+}
+
+const ids = (hits: { passage: Passage }[]) => hits.map(({ passage }) => passage.id);
+
 /** The hnsw store beside bare hnswlib-node with the same settings, and its recall against the exact store. */
 export default async function dense(report: Report): Promise<void> {
   const next = vectors();
   const rows = Array.from({ length: count }, next);
   const asked = Array.from({ length: queries }, next);
+  const stores = await fill(report, rows);
+  if (!stores) return;
+  await measureQueries(report, stores, asked);
+  await measureFilters(report, stores, asked);
+}
+
+const indexing = async (report: Report, name: string, work: () => unknown): Promise<void> =>
+  report.add(name, "index, processor time", (await processorMilliseconds(work)) / 1000, "s");
+
+/** Indexes the vectors in one system after the other; undefined without the hnsw store. */
+async function fill(report: Report, rows: readonly Float32Array[]): Promise<Filled | undefined> {
   const passages = rows.map(
     (_, i): Passage => ({ id: `p${i}`, text: "", metadata: { tenth: i % 10, hundredth: i % 100 } }),
   );
   const space = { space: "bench", width };
-
   const exact = new ExactStore(space);
-  report.add(
-    "exact",
-    "index, processor time",
-    (await processorMilliseconds(() => exact.upsert(passages, rows))) / 1000,
-    "s",
-  );
+  await indexing(report, "exact", () => exact.upsert(passages, rows));
   let hnsw: HnswStore;
   try {
     hnsw = await HnswStore.open(space);
   } catch (error) {
     report.miss("hnsw", (error as Error).message);
-    return;
+    return undefined;
   }
   report.say(`${count} vectors of ${width} components, indexed by one system after the other …`);
-  report.add(
-    "hnsw",
-    "index, processor time",
-    (await processorMilliseconds(() => hnsw.upsert(passages, rows))) / 1000,
-    "s",
-  );
+  await indexing(report, "hnsw", () => hnsw.upsert(passages, rows));
+  return { exact, hnsw, bare: await fillBare(report, rows) };
+}
 
-  let bare: InstanceType<typeof import("hnswlib-node")["HierarchicalNSW"]> | undefined;
+async function fillBare(report: Report, rows: readonly Float32Array[]): Promise<BareIndex | undefined> {
   try {
     const { HierarchicalNSW } = await bareLibrary();
     const index = new HierarchicalNSW("ip", width);
     const numbers = rows.map((row) => Array.from(row));
     index.initIndex({ maxElements: count, m: 16, efConstruction: 200, randomSeed: 100 });
-    const build = () => numbers.forEach((point, label) => void index.addPoint(point, label));
-    report.add("hnswlib-node", "index, processor time", (await processorMilliseconds(build)) / 1000, "s");
+    await indexing(report, "hnswlib-node", () => numbers.forEach((point, label) => void index.addPoint(point, label)));
     index.setEf(ef);
-    bare = index;
+    return index;
   } catch (error) {
     report.miss("hnswlib-node", (error as Error).message);
+    return undefined;
   }
+}
 
+/** Times of queries in interleaved rounds, and the recall of what they found. */
+async function measureQueries(report: Report, { exact, hnsw, bare }: Filled, asked: readonly Float32Array[]) {
   report.say(`${rounds} interleaved rounds of ${queries} queries …`);
   const points = asked.map((vector) => Array.from(vector));
   const found = new Map<string, string[][]>();
@@ -98,7 +114,6 @@ export default async function dense(report: Report): Promise<void> {
     found.set(name, answers);
     return times;
   };
-  const ids = (hits: { passage: Passage }[]) => hits.map(({ passage }) => passage.id);
   const times = await interleave(
     {
       hnsw: round("hnsw", async (query) => ids(await hnsw.search({ vector: asked[query]!, top }))),
@@ -115,32 +130,32 @@ export default async function dense(report: Report): Promise<void> {
     report.add(name, "query p50", percentile(samples.flat(), 0.5), "ms");
     report.add(name, "query p95", percentile(samples.flat(), 0.95), "ms");
   }
-  const recall = (name: string) =>
-    found
-      .get(name)!
-      .reduce((sum, answer, query) => sum + answer.filter((id) => found.get("exact")![query]!.includes(id)).length, 0) /
-    (queries * top);
-  for (const name of Object.keys(times)) report.add(name, `recall@${top}`, recall(name), "share");
-  if (times["hnswlib-node"]) {
-    // the least time of each query over the rounds: other load can only add to it
-    const least = (name: string) =>
-      asked.reduce((sum, _, query) => sum + Math.min(...times[name]!.map((samples) => samples[query]!)), 0);
-    report.add("hnsw", "overhead over hnswlib-node", 100 * (least("hnsw") / least("hnswlib-node") - 1), "%");
+  const truth = found.get("exact")!;
+  for (const name of Object.keys(times)) {
+    const same = found.get(name)!.map((answer, query) => answer.filter((id) => truth[query]!.includes(id)).length);
+    report.add(name, `recall@${top}`, same.reduce((sum, one) => sum + one, 0) / (queries * top), "share");
   }
+  if (!times["hnswlib-node"]) return;
+  // the least time of each query over the rounds: other load can only add to it
+  const least = (name: string) =>
+    asked.reduce((sum, _, query) => sum + Math.min(...times[name]!.map((samples) => samples[query]!)), 0);
+  report.add("hnsw", "overhead over hnswlib-node", 100 * (least("hnsw") / least("hnswlib-node") - 1), "%");
+}
 
-  for (const [share, filter] of [
+/** Recall and times where a filter admits a share of the passages. */
+async function measureFilters(report: Report, { exact, hnsw }: Filled, asked: readonly Float32Array[]) {
+  const filters: [string, Filter][] = [
     ["90 %", { not: { field: "tenth", equals: 3 } }],
     ["20 %", { field: "tenth", in: [3, 4] }],
     ["1 %", { field: "hundredth", equals: 3 }],
-  ] as const) {
+  ];
+  for (const [share, filter] of filters) {
     const samples: number[] = [];
     let same = 0;
     for (const vector of asked) {
-      const expected = ids(await exact.search({ vector, top, filter: filter as never }));
+      const expected = ids(await exact.search({ vector, top, filter }));
       let answer: string[] = [];
-      samples.push(
-        await milliseconds(async () => (answer = ids(await hnsw.search({ vector, top, filter: filter as never })))),
-      );
+      samples.push(await milliseconds(async () => (answer = ids(await hnsw.search({ vector, top, filter })))));
       same += answer.filter((id) => expected.includes(id)).length;
     }
     report.add("hnsw", `recall@${top}, ${share} admitted`, same / (queries * top), "share");

@@ -102,6 +102,55 @@ const openWays = ["hybrid", "sparse", "dense", "hybrid, a filter that 1 % meet"]
 const restrictedWays = ["hybrid, who may see 1 %", "hybrid, who may see 50 %"] as const;
 type Way = (typeof openWays | typeof restrictedWays)[number];
 
+/** Adds up seconds of processor time by part. */
+function processorSeconds() {
+  const spent = { words: 0, vectors: 0 };
+  const timed = async (part: keyof Grown, work: () => Promise<unknown>) => {
+    const start = process.cpuUsage();
+    await work();
+    const { user, system } = process.cpuUsage(start);
+    spent[part] += (user + system) / 1e6;
+  };
+  return { spent, timed };
+}
+
+/** The share of the true nearest passages that the graph finds. */
+async function recallOf({
+  language,
+  dense,
+  size,
+  restricted,
+  question,
+}: {
+  language: Language;
+  dense: Store;
+  size: number;
+  restricted: boolean;
+  question: (number: number) => string;
+}): Promise<number> {
+  const asked = Array.from({ length: compared }, (_, number) => language.vector(question(number)));
+  const nearest = asked.map(() => [] as { id: string; cosine: number }[]);
+  for (let number = 0; number < size; number++) {
+    const { id, text } = passageOf(language, number, restricted);
+    const vector = language.vector(text);
+    for (const [index, query] of asked.entries()) {
+      const found = nearest[index]!;
+      let cosine = 0;
+      for (let j = 0; j < width; j++) cosine += query[j]! * vector[j]!;
+      if (found.length === top && cosine <= found.at(-1)!.cosine) continue;
+      found.push({ id, cosine });
+      found.sort((a, b) => b.cosine - a.cosine);
+      found.length = Math.min(top, found.length);
+    }
+  }
+  let same = 0;
+  for (const [index, vector] of asked.entries()) {
+    const hits = await dense.search({ vector, top });
+    same += hits.filter(({ passage }: Hit) => nearest[index]!.some(({ id }) => id === passage.id)).length;
+  }
+  return same / (compared * top);
+}
+
 /** Both stores and flows over them; where passages are restricted, each belongs to one of 100 tenants. */
 async function opened(restricted: boolean) {
   const language = new Language();
@@ -143,13 +192,7 @@ async function opened(restricted: boolean) {
   return {
     /** Grows both stores to a size; seconds of processor time of each. */
     async grow(wanted: number): Promise<Grown> {
-      const spent = { words: 0, vectors: 0 };
-      const timed = async (part: keyof Grown, work: () => Promise<unknown>) => {
-        const start = process.cpuUsage();
-        await work();
-        const { user, system } = process.cpuUsage(start);
-        spent[part] += (user + system) / 1e6;
-      };
+      const { spent, timed } = processorSeconds();
       while (size < wanted) {
         const passages = Array.from({ length: Math.min(batch, wanted - size) }, (_, i) =>
           passageOf(language, size + i, restricted),
@@ -178,30 +221,7 @@ async function opened(restricted: boolean) {
       }
       return times;
     },
-    /** The share of the true nearest passages that the graph finds. */
-    async recall(): Promise<number> {
-      const asked = Array.from({ length: compared }, (_, number) => language.vector(question(number)));
-      const nearest = asked.map(() => [] as { id: string; cosine: number }[]);
-      for (let number = 0; number < size; number++) {
-        const { id, text } = passageOf(language, number, restricted);
-        const vector = language.vector(text);
-        for (const [index, query] of asked.entries()) {
-          const found = nearest[index]!;
-          let cosine = 0;
-          for (let j = 0; j < width; j++) cosine += query[j]! * vector[j]!;
-          if (found.length === top && cosine <= found.at(-1)!.cosine) continue;
-          found.push({ id, cosine });
-          found.sort((a, b) => b.cosine - a.cosine);
-          found.length = Math.min(top, found.length);
-        }
-      }
-      let same = 0;
-      for (const [index, vector] of asked.entries()) {
-        const hits = await (stores.dense as Store).search({ vector, top });
-        same += hits.filter(({ passage }: Hit) => nearest[index]!.some(({ id }) => id === passage.id)).length;
-      }
-      return same / (compared * top);
-    },
+    recall: () => recallOf({ language, dense: stores.dense, size, restricted, question }),
   };
 }
 

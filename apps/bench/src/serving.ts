@@ -86,6 +86,37 @@ async function embed(port: number, model: string, input: string): Promise<void> 
   if (response.statusCode !== 200) throw new Error(`the service answered ${response.statusCode}`);
 }
 
+function addLoads(report: Report, many: Record<string, Load[]>): void {
+  for (const [name, results] of Object.entries(many)) {
+    const times = results.flatMap(({ times }) => times);
+    report.add(
+      name,
+      "throughput, 64 callers",
+      percentile(
+        results.map(({ took }) => (requests / took) * 1000),
+        0.5,
+      ),
+      "requests a second",
+    );
+    report.add(name, "p50, 64 callers", percentile(times, 0.5), "ms");
+    report.add(name, "p99, 64 callers", percentile(times, 0.99), "ms");
+  }
+}
+
+function addDelays(report: Report, delays: Record<string, LoopDelay[]>): void {
+  for (const [name, rounds] of Object.entries(delays)) {
+    const median = (of: keyof LoopDelay): number =>
+      percentile(
+        rounds.map((delay) => delay[of]),
+        0.5,
+      );
+    report.add(name, "event-loop delay, p99", median("p99"), "ms");
+    report.add(name, "the same without waiting for a processor", median("own"), "ms");
+    report.add(name, "event-loop delay, most", median("most"), "ms");
+    report.add(name, "share of time waiting for a processor", median("waiting"), "");
+  }
+}
+
 /** The encoder as a service: 64 callers at once with batches across them and without, and what HTTP adds. */
 export default async function serving(report: Report): Promise<void> {
   const service = await SystemProcess.start(fileURLToPath(import.meta.url), "service");
@@ -125,31 +156,8 @@ export default async function serving(report: Report): Promise<void> {
       },
       rounds,
     );
-    for (const [name, results] of Object.entries(many)) {
-      const times = results.flatMap(({ times }) => times);
-      report.add(
-        name,
-        "throughput, 64 callers",
-        percentile(
-          results.map(({ took }) => (requests / took) * 1000),
-          0.5,
-        ),
-        "requests a second",
-      );
-      report.add(name, "p50, 64 callers", percentile(times, 0.5), "ms");
-      report.add(name, "p99, 64 callers", percentile(times, 0.99), "ms");
-    }
-    for (const [name, rounds] of Object.entries(delays)) {
-      const median = (of: keyof LoopDelay): number =>
-        percentile(
-          rounds.map((delay) => delay[of]),
-          0.5,
-        );
-      report.add(name, "event-loop delay, p99", median("p99"), "ms");
-      report.add(name, "the same without waiting for a processor", median("own"), "ms");
-      report.add(name, "event-loop delay, most", median("most"), "ms");
-      report.add(name, "share of time waiting for a processor", median("waiting"), "");
-    }
+    addLoads(report, many);
+    addDelays(report, delays);
 
     report.say("one caller …");
     const one = await interleave({ direct: direct("mixed", 100, 1), http: http("mixed", 100, 1) }, rounds);

@@ -14,8 +14,10 @@ const upsert = z.strictObject({ passages: z.array(sent).min(1).max(10_000) });
 const remove = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
 const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(1).max(1000).default(10) });
 
-/** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
-export function indexRoutes(server: FastifyInstance, { library, owners }: Service, indexes: Indexes): void {
+const config = (summary: string) => ({ scope: "indexes" as const, summary });
+
+/** What the routes find an index by: its name, and the key that asks. */
+function finding({ owners }: Service, indexes: Indexes) {
   /** The index of a name, for a key that may change it. @throws TesseraError FORBIDDEN, NOT_FOUND */
   const changing = async (key: Key, name: string): Promise<ServedIndex> => {
     assertMay(key, { to: "see", index: name });
@@ -27,7 +29,13 @@ export function indexRoutes(server: FastifyInstance, { library, owners }: Servic
     assertMay(key, { to: "see", index: name });
     return indexes.get(name);
   };
-  const config = (summary: string) => ({ scope: "indexes" as const, summary });
+  return { changing, seeing };
+}
+
+/** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
+export function indexRoutes(server: FastifyInstance, service: Service, indexes: Indexes): void {
+  const { library, owners } = service;
+  const { changing, seeing } = finding(service, indexes);
   server.get("/indexes", { config: config("the indexes that the key is for") }, async ({ key }) => ({
     indexes: await Promise.all(
       indexes.all.filter(({ name }) => may(key, { to: "see", index: name })).map((index) => index.statistics()),
@@ -68,6 +76,12 @@ export function indexRoutes(server: FastifyInstance, { library, owners }: Servic
       return reply.code(204).send();
     },
   );
+  passageRoutes(server, service, indexes);
+}
+
+/** What is in an index: passages, and the search of them. */
+function passageRoutes(server: FastifyInstance, service: Service, indexes: Indexes): void {
+  const { changing, seeing } = finding(service, indexes);
   server.post<Named & { Body: z.infer<typeof upsert> }>(
     "/indexes/:name/passages",
     { schema: { params: named, body: upsert }, config: config("add passages, or replace those of the same id") },

@@ -82,82 +82,104 @@ function operatorsOf(document: FlowDocument, found = new Set<string>()): Set<str
  * @throws TesseraError CYCLE, UNKNOWN_NODE where the nodes have no order.
  */
 export function printFlow(document: FlowDocument, { importOf }: PrintOptions = {}): string {
-  const core = new Set(["flow"]);
-  const imports = new Map<string, Set<string>>([["@tessera/core", core]]);
-  const topLevel = new Set<string>();
-  const imported = new Map<string, string>();
+  const printer = new Printer();
   for (const operator of [...operatorsOf(document)].sort()) {
     const found = importOf?.(operator);
-    if (!found) continue;
-    const local = variable(found.name, topLevel);
-    imported.set(operator, local);
-    if (!imports.has(found.from)) imports.set(found.from, new Set());
-    imports.get(found.from)!.add(local === found.name ? local : `${found.name} as ${local}`);
+    if (found) printer.import(operator, found);
+  }
+  const body = printer.flow(document, "");
+  return `${printer.header}\n\nexport const ${variable(document.name, printer.topLevel)} = ${body};\n`;
+}
+
+/** What a module imports while its code is printed. */
+class Printer {
+  readonly topLevel = new Set<string>();
+  readonly #core = new Set(["flow"]);
+  readonly #imports = new Map<string, Set<string>>([["@tessera/core", this.#core]]);
+  readonly #imported = new Map<string, string>();
+
+  import(operator: string, { from, name }: OperatorImport): void {
+    const local = variable(name, this.topLevel);
+    this.#imported.set(operator, local);
+    if (!this.#imports.has(from)) this.#imports.set(from, new Set());
+    this.#imports.get(from)!.add(local === name ? local : `${name} as ${local}`);
   }
 
-  const piece = (node: NodeDocument, indent: string): string => {
-    if (typeof node.run !== "string") return flowCode(node.run, indent);
-    const args = node.with === undefined ? [] : [json(node.with)];
-    const constant = imported.get(node.run);
-    if (constant) return `${constant}(${args})`;
-    core.add("use");
-    return `use(${[json(node.run), ...args].join(", ")})`;
-  };
+  get header(): string {
+    return [...this.#imports]
+      .map(([from, list]) => `import { ${[...list].sort().join(", ")} } from ${json(from)};`)
+      .join("\n");
+  }
 
-  const flowCode = (flow: FlowDocument, indent: string): string => {
-    const taken = new Set(topLevel);
+  flow(flow: FlowDocument, indent: string): string {
+    const taken = new Set(this.topLevel);
     const names = new Map<string, string>([["input", "input"]]);
     const inner = `${indent}  `;
-    const reference = (ref: string): string => {
-      const [id, port] = splitReference(ref);
-      return member(names.get(id)!, port);
-    };
-    const source = (from: Source): string => {
-      if (typeof from === "string") return reference(from);
-      if (Array.isArray(from)) return `[${from.map(reference).join(", ")}]`;
-      if ("value" in from) {
-        core.add("value");
-        return `value(${json(from.value)})`;
-      }
-      if ("named" in from) {
-        core.add("named");
-        return `named(${record(Object.entries(from.named).map(([name, ref]) => [name, reference(ref)]))})`;
-      }
-      core.add("first");
-      return `first(${from.first.map((one) => (typeof one === "string" ? reference(one) : source(one))).join(", ")})`;
-    };
-    const sources = (of: Record<string, Source>): string =>
-      record(Object.entries(of).map(([port, from]) => [port, source(from)]));
-
     const lines = ordered(flow).map(([id, node]) => {
-      const input = sources(node.in);
-      const options: [string, string][] = [];
-      if (node.when && Object.keys(node.when).length > 0) {
-        core.add("is");
-        const conditions = Object.entries(node.when).map(
-          ([ref, wanted]) =>
-            `is(${[reference(ref), ...(Array.isArray(wanted) ? wanted : [wanted]).map(json)].join(", ")})`,
-        );
-        options.push(["when", conditions.length === 1 ? conditions[0]! : `[${conditions.join(", ")}]`]);
-      }
-      if (node.policy) options.push(["policy", json(node.policy)]);
-      const method = node.each ? "each" : node.repeat ? "repeat" : "node";
-      const args = [
-        json(id),
-        piece(node, inner),
-        ...((node.each ?? node.repeat) ? [json(node.each ?? node.repeat)] : []),
-        input,
-      ];
+      const args = [json(id), this.#piece(node, inner)];
+      if (node.each ?? node.repeat) args.push(json(node.each ?? node.repeat));
+      args.push(this.#sources(node.in, names));
+      const options = this.#options(node, names);
       if (options.length > 0) args.push(record(options));
+      const method = node.each ? "each" : node.repeat ? "repeat" : "node";
       names.set(id, variable(id, taken));
       return `${inner}const ${names.get(id)} = f.${method}(${args.join(", ")});`;
     });
-    return `flow(${json(flow.name)}, ${json(flow.input)}, (f, input) => {\n${[...lines, `${inner}return ${sources(flow.output)};`].join("\n")}\n${indent}}${flow.serve ? `, { serve: ${json(flow.serve)} }` : ""})`;
-  };
+    lines.push(`${inner}return ${this.#sources(flow.output, names)};`);
+    const serve = flow.serve ? `, { serve: ${json(flow.serve)} }` : "";
+    const head = `flow(${json(flow.name)}, ${json(flow.input)}, (f, input) => {`;
+    return `${head}\n${lines.join("\n")}\n${indent}}${serve})`;
+  }
 
-  const body = flowCode(document, "");
-  const header = [...imports]
-    .map(([from, list]) => `import { ${[...list].sort().join(", ")} } from ${json(from)};`)
-    .join("\n");
-  return `${header}\n\nexport const ${variable(document.name, topLevel)} = ${body};\n`;
+  #piece(node: NodeDocument, indent: string): string {
+    if (typeof node.run !== "string") return this.flow(node.run, indent);
+    const args = node.with === undefined ? [] : [json(node.with)];
+    const constant = this.#imported.get(node.run);
+    if (constant) return `${constant}(${args})`;
+    this.#core.add("use");
+    return `use(${[json(node.run), ...args].join(", ")})`;
+  }
+
+  #options(node: NodeDocument, names: Names): [string, string][] {
+    const options: [string, string][] = [];
+    if (node.when && Object.keys(node.when).length > 0) {
+      this.#core.add("is");
+      const conditions = Object.entries(node.when).map(
+        ([reference, wanted]) =>
+          `is(${[printed(reference, names), ...(Array.isArray(wanted) ? wanted : [wanted]).map(json)].join(", ")})`,
+      );
+      options.push(["when", conditions.length === 1 ? conditions[0]! : `[${conditions.join(", ")}]`]);
+    }
+    if (node.policy) options.push(["policy", json(node.policy)]);
+    return options;
+  }
+
+  #sources(of: Record<string, Source>, names: Names): string {
+    return record(Object.entries(of).map(([port, from]) => [port, this.#source(from, names)]));
+  }
+
+  #source(from: Source, names: Names): string {
+    if (typeof from === "string") return printed(from, names);
+    if (Array.isArray(from)) return `[${from.map((reference) => printed(reference, names)).join(", ")}]`;
+    if ("value" in from) {
+      this.#core.add("value");
+      return `value(${json(from.value)})`;
+    }
+    if ("named" in from) {
+      this.#core.add("named");
+      const members = Object.entries(from.named).map(([name, one]): [string, string] => [name, printed(one, names)]);
+      return `named(${record(members)})`;
+    }
+    this.#core.add("first");
+    const members = from.first.map((one) => (typeof one === "string" ? printed(one, names) : this.#source(one, names)));
+    return `first(${members.join(", ")})`;
+  }
+}
+
+/** The variables of nodes, by id. */
+type Names = ReadonlyMap<string, string>;
+
+function printed(reference: string, names: Names): string {
+  const [id, port] = splitReference(reference);
+  return member(names.get(id)!, port);
 }

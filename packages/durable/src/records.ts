@@ -1,6 +1,6 @@
 // public: SqlConnection, PostgresRecords, postgresRecords
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, JournalEntry, Texts, ValueRefs } from "@tessera/core/internal";
+import type { Charge, JournalEntry, RunJournal, Texts, ValueRefs } from "@tessera/core/internal";
 import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph/internal";
 import { createTables } from "./schema.js";
 
@@ -82,107 +82,126 @@ function parallel(refs: readonly ValueRefs[], texts: Texts): [hashes: string[], 
  */
 export async function postgresRecords(connection: SqlConnection): Promise<PostgresRecords> {
   await createTables(connection, schema);
-  const rows = async <R>(text: string, ...values: unknown[]): Promise<R[]> =>
-    (await connection.query<R>(text, values)).rows;
-  /** A run that forgets a text while another takes it up makes one of the two fail; the second time it sees the other. */
-  const twice = <T>(work: () => Promise<T>): Promise<T> => work().catch(work);
-  const forget = async (runs: readonly string[]): Promise<void> => {
-    await twice(() => rows(forgetting, runs));
-    if (hasLegacy) await forgetLegacy(connection, runs);
-  };
-  const [legacy] = await rows<{ there: boolean }>("SELECT to_regclass('tessera.journal') IS NOT NULL AS there");
-  const hasLegacy = legacy!.there;
+  const { rows } = await connection.query<{ there: boolean }>(
+    "SELECT to_regclass('tessera.journal') IS NOT NULL AS there",
+    [],
+  );
+  return new DatabaseRecords(connection, rows[0]!.there);
+}
 
-  const begin = async (run: RunRecord, texts: Texts): Promise<void> => {
-    const values = [run.id, ...parallel([run.input, run.document], texts), run.claim, seal(run)];
-    const find = () => rows<{ claim: string }>("SELECT claim FROM tessera.begun WHERE id = $1", run.id);
-    const [begun] = await twice(() => rows<{ claim: string }>(beginning, ...values));
-    if ((begun ?? (await find())[0])?.claim !== run.claim) throw taken(run.id);
-  };
+/** A run that forgets a text while another takes it up makes one of the two fail; the second time it sees the other. */
+const twice = <T>(work: () => Promise<T>): Promise<T> => work().catch(work);
 
-  const commit = async (run: string, entry: JournalEntry, texts: Texts): Promise<JournalEntry> => {
+class DatabaseRecords implements PostgresRecords {
+  readonly #connection: SqlConnection;
+  /** Whether the tables of the first layout are there. */
+  readonly #hasLegacy: boolean;
+
+  constructor(connection: SqlConnection, hasLegacy: boolean) {
+    this.#connection = connection;
+    this.#hasLegacy = hasLegacy;
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    const [found] = await this.#rows<{ text: string }>("SELECT text FROM tessera.cached WHERE key = $1", key);
+    return found?.text;
+  }
+
+  async put(key: string, text: string): Promise<void> {
+    const insert = "INSERT INTO tessera.cached VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET text = excluded.text";
+    await this.#rows(insert, key, text);
+  }
+
+  async begin(run: RunRecord, texts: Texts): Promise<void> {
+    assertRunId(run.id);
+    if (this.#hasLegacy) await this.run(run.id);
+    await this.#begin(run, texts);
+  }
+
+  async run(id: string): Promise<RunRecord | undefined> {
+    assertRunId(id);
+    const [found] = await this.#rows<{ record: string }>("SELECT record FROM tessera.begun WHERE id = $1", id);
+    if (found) return unseal<RunRecord>(found.record, id);
+    return this.#hasLegacy ? this.#bringOver(id) : undefined;
+  }
+
+  async commit(run: string, entry: JournalEntry, texts: Texts): Promise<JournalEntry> {
     const values = [...parallel([entry.output], texts), entry.path, entry.operator, entry.provisional ?? false];
-    const write = () => rows<{ entry: string }>(committing, run, ...values, seal(entry));
+    const write = () => this.#rows<{ entry: string }>(committing, run, ...values, seal(entry));
     const find = () =>
-      rows<{ entry: string }>("SELECT entry FROM tessera.entry WHERE run = $1 AND path = $2", run, entry.path);
+      this.#rows<{ entry: string }>("SELECT entry FROM tessera.entry WHERE run = $1 AND path = $2", run, entry.path);
     // the first statement does not see what came in at the same moment
     const standing = (await twice(write))[0] ?? (await find())[0];
     if (!standing) throw unknownRun(run);
     return unseal<JournalEntry>(standing.entry, entry.path);
-  };
+  }
 
-  const bringOver = async (id: string): Promise<RunRecord | undefined> => {
-    const old = await readLegacy(connection, id);
+  async charge(run: string, attempt: string, charge: Charge): Promise<void> {
+    const noted = await this.#rows(
+      `INSERT INTO tessera.charge SELECT id, $2::text, $3::text FROM tessera.begun WHERE id = $1
+       ON CONFLICT (run, attempt) DO UPDATE SET charge = excluded.charge RETURNING attempt`,
+      run,
+      attempt,
+      seal(charge),
+    );
+    if (noted.length === 0) throw unknownRun(run);
+  }
+
+  async journal(run: string): Promise<RunJournal> {
+    if (this.#hasLegacy) await this.run(run);
+    const entries = new Map<string, JournalEntry>();
+    for (const { path, entry } of await this.#rows<{ path: string; entry: string }>(
+      "SELECT path, entry FROM tessera.entry WHERE run = $1",
+      run,
+    ))
+      entries.set(path, unseal<JournalEntry>(entry, `${run}: ${path}`));
+    const charges = await this.#rows<{ charge: string }>("SELECT charge FROM tessera.charge WHERE run = $1", run);
+    return { entries, ...sumOf(charges.map(({ charge }) => unseal<Charge>(charge, run))) };
+  }
+
+  async texts(hashes: readonly string[]): Promise<Texts> {
+    const found = await this.#rows<{ hash: string; text: string }>(
+      "SELECT hash, text FROM tessera.text WHERE hash = ANY($1::text[])",
+      hashes,
+    );
+    return new Map(found.map(({ hash, text }) => [hash, text]));
+  }
+
+  async forget(runs: readonly string[]): Promise<void> {
+    await twice(() => this.#rows(forgetting, runs));
+    if (this.#hasLegacy) await forgetLegacy(this.#connection, runs);
+  }
+
+  async prune(before: Date): Promise<number> {
+    const began = ["begun", ...(this.#hasLegacy ? ["run"] : [])].map(
+      (table) => `SELECT id FROM tessera.${table} WHERE began < $1`,
+    );
+    const old = await this.#rows<{ id: string }>(began.join(" UNION "), before);
+    for (let from = 0; from < old.length; from += 100)
+      await this.forget(old.slice(from, from + 100).map(({ id }) => id));
+    return old.length;
+  }
+
+  async #rows<R>(text: string, ...values: unknown[]): Promise<R[]> {
+    return (await this.#connection.query<R>(text, values)).rows;
+  }
+
+  async #begin(run: RunRecord, texts: Texts): Promise<void> {
+    const values = [run.id, ...parallel([run.input, run.document], texts), run.claim, seal(run)];
+    const find = () => this.#rows<{ claim: string }>("SELECT claim FROM tessera.begun WHERE id = $1", run.id);
+    const [begun] = await twice(() => this.#rows<{ claim: string }>(beginning, ...values));
+    if ((begun ?? (await find())[0])?.claim !== run.claim) throw taken(run.id);
+  }
+
+  /** Writes a run of the first layout into the tables of this one. */
+  async #bringOver(id: string): Promise<RunRecord | undefined> {
+    const old = await readLegacy(this.#connection, id);
     if (!old) return undefined;
     const { run, entries, texts } = fromLegacy(old);
-    await begin(run, texts);
-    for (const entry of entries) await commit(id, entry, texts);
+    await this.#begin(run, texts);
+    for (const entry of entries) await this.commit(id, entry, texts);
     return run;
-  };
-
-  const known = async (id: string): Promise<RunRecord | undefined> => {
-    assertRunId(id);
-    const [found] = await rows<{ record: string }>("SELECT record FROM tessera.begun WHERE id = $1", id);
-    if (found) return unseal<RunRecord>(found.record, id);
-    return hasLegacy ? bringOver(id) : undefined;
-  };
-
-  return {
-    async get(key) {
-      return (await rows<{ text: string }>("SELECT text FROM tessera.cached WHERE key = $1", key))[0]?.text;
-    },
-    async put(key, text) {
-      await rows(
-        "INSERT INTO tessera.cached VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET text = excluded.text",
-        key,
-        text,
-      );
-    },
-    async begin(run, texts) {
-      assertRunId(run.id);
-      if (hasLegacy) await known(run.id);
-      await begin(run, texts);
-    },
-    run: known,
-    commit,
-    async charge(run, attempt, charge) {
-      const noted = await rows(
-        `INSERT INTO tessera.charge SELECT id, $2::text, $3::text FROM tessera.begun WHERE id = $1
-         ON CONFLICT (run, attempt) DO UPDATE SET charge = excluded.charge RETURNING attempt`,
-        run,
-        attempt,
-        seal(charge),
-      );
-      if (noted.length === 0) throw unknownRun(run);
-    },
-    async journal(run) {
-      if (hasLegacy) await known(run);
-      const entries = new Map<string, JournalEntry>();
-      for (const { path, entry } of await rows<{ path: string; entry: string }>(
-        "SELECT path, entry FROM tessera.entry WHERE run = $1",
-        run,
-      ))
-        entries.set(path, unseal<JournalEntry>(entry, `${run}: ${path}`));
-      const charges = await rows<{ charge: string }>("SELECT charge FROM tessera.charge WHERE run = $1", run);
-      return { entries, ...sumOf(charges.map(({ charge }) => unseal<Charge>(charge, run))) };
-    },
-    async texts(hashes) {
-      const found = await rows<{ hash: string; text: string }>(
-        "SELECT hash, text FROM tessera.text WHERE hash = ANY($1::text[])",
-        hashes,
-      );
-      return new Map(found.map(({ hash, text }) => [hash, text]));
-    },
-    forget,
-    async prune(before) {
-      const began = ["begun", ...(hasLegacy ? ["run"] : [])].map(
-        (table) => `SELECT id FROM tessera.${table} WHERE began < $1`,
-      );
-      const old = await rows<{ id: string }>(began.join(" UNION "), before);
-      for (let from = 0; from < old.length; from += 100) await forget(old.slice(from, from + 100).map(({ id }) => id));
-      return old.length;
-    },
-  };
+  }
 }
 
 /** A run in the tables `run`, `journal` and `step` of the first layout. */

@@ -248,38 +248,66 @@ async function prepare(
   }
 }
 
+/** The slots of a program: a number for each `node.port` that is read or written. */
+class Slots {
+  readonly #known = new Map<string, number>();
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  of(reference: string): number {
+    const known = this.#known.get(reference);
+    if (known !== undefined) return known;
+    this.#known.set(reference, this.#known.size);
+    return this.#known.size - 1;
+  }
+
+  source(source: Source): SourceProgram {
+    if (typeof source === "string") return { kind: "slot", slot: this.of(source) };
+    if (Array.isArray(source)) return { kind: "list", slots: source.map((one) => this.of(one)) };
+    if ("named" in source) {
+      const slots = Object.values(source.named).map((one) => this.of(one));
+      return { kind: "named", names: Object.keys(source.named), slots };
+    }
+    if ("value" in source) return { kind: "value", value: source.value };
+    const members = source.first.map((one) => (typeof one === "string" ? { slot: this.of(one) } : one));
+    return { kind: "first", members };
+  }
+}
+
 /** Turns a plan into what the scheduler runs: names become slots. */
 function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
-  const slots = new Map<string, number>();
-  const slot = (reference: string): number => {
-    const known = slots.get(reference);
-    if (known !== undefined) return known;
-    slots.set(reference, slots.size);
-    return slots.size - 1;
-  };
-  const types = new Map<string, PortType>();
-  for (const [port, { type }] of plan.input) types.set(`input.${port}`, type);
-  for (const { id, gives } of plan.nodes) for (const [port, { type }] of gives) types.set(`${id}.${port}`, type);
-
-  const sourceProgram = (source: Source): SourceProgram => {
-    if (typeof source === "string") return { kind: "slot", slot: slot(source) };
-    if (Array.isArray(source)) return { kind: "list", slots: source.map(slot) };
-    if ("named" in source)
-      return { kind: "named", names: Object.keys(source.named), slots: Object.values(source.named).map(slot) };
-    if ("value" in source) return { kind: "value", value: source.value };
-    return {
-      kind: "first",
-      members: source.first.map((member) => (typeof member === "string" ? { slot: slot(member) } : member)),
-    };
-  };
-
+  const slots = new Slots();
   const input = [...plan.input].map(([port, { type, optional }]) => ({
     port,
-    slot: slot(`input.${port}`),
+    slot: slots.of(`input.${port}`),
     optional,
     type,
     check: schemaOf(type),
   }));
+  const nodes = yield* nodePrograms(plan, works, slots);
+  return {
+    name: plan.document.name,
+    input,
+    nodes,
+    waits: nodes.map(({ waits }) => waits),
+    roots: nodes.filter(({ waits }) => waits === 0).map(({ index }) => index),
+    output: [...plan.output].map(([port, { source }]) => ({
+      port,
+      source: slots.source(source),
+      inherited: isInherited(port),
+    })),
+    firsts: [...plan.output].flatMap(([output, { source }]) => {
+      const members = firstMembers(source);
+      return members ? [{ output, slots: members.map((member) => slots.of(member)) }] : [];
+    }),
+    slots: slots.size,
+  };
+}
+
+/** By node, the indexes of the nodes that it reads. */
+function* readsByNode(plan: FlowPlan): Sliced<number[][]> {
   const indexes = new Map(plan.nodes.map(({ id }, index) => [id, index]));
   const reads: number[][] = [];
   for (const { document } of plan.nodes) {
@@ -288,10 +316,16 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
     reads.push([...read].map((id) => indexes.get(id)!));
     yield;
   }
+  return reads;
+}
+
+function* nodePrograms(plan: FlowPlan, works: Works, slots: Slots): Sliced<NodeProgram[]> {
+  const types = new Map<string, PortType>();
+  for (const [port, { type }] of plan.input) types.set(`input.${port}`, type);
+  for (const { id, gives } of plan.nodes) for (const [port, { type }] of gives) types.set(`${id}.${port}`, type);
+  const reads = yield* readsByNode(plan);
   const readers: number[][] = plan.nodes.map(() => []);
-  reads.forEach((read, index) => {
-    for (const other of read) readers[other]!.push(index);
-  });
+  for (const [index, read] of reads.entries()) for (const other of read) readers[other]!.push(index);
 
   const streams = streamsOf(plan);
   const nodes: NodeProgram[] = [];
@@ -302,47 +336,33 @@ function* program(plan: FlowPlan, works: Works): Sliced<FlowProgram> {
       id: node.id,
       suffix: `/${node.id}`,
       guards: Object.entries(document.when ?? {}).map(([reference, wanted]) => ({
-        slot: slot(reference),
+        slot: slots.of(reference),
         allowed: Array.isArray(wanted) ? wanted : [wanted],
       })),
-      wires: [...Object.entries(document.in), ...unfed(node)].map(([port, source]): Wire => {
-        const { type, optional } = node.input.get(port)!;
-        const target = document.each?.over === port ? listOf(type) : type;
-        return {
-          port,
-          source: sourceProgram(source),
-          optional,
-          inherited: isInherited(port),
-          check: needsCheck(source, target, types) ? schemaOfPort(node, port, document.each?.over === port) : undefined,
-        };
-      }),
+      wires: wiresOf(node, slots, types),
       waits: reads[index]!.length,
       readers: readers[index]!,
-      outputs: [...node.gives.keys()].map((port) => ({ port, slot: slot(`${node.id}.${port}`) })),
+      outputs: [...node.gives.keys()].map((port) => ({ port, slot: slots.of(`${node.id}.${port}`) })),
       start: yield* startOf(node, works),
       streams: streams(node),
     });
     yield;
   }
-
-  return {
-    name: plan.document.name,
-    input,
-    nodes,
-    waits: nodes.map(({ waits }) => waits),
-    roots: nodes.filter(({ waits }) => waits === 0).map(({ index }) => index),
-    output: [...plan.output].map(([port, { source }]) => ({
-      port,
-      source: sourceProgram(source),
-      inherited: isInherited(port),
-    })),
-    firsts: [...plan.output].flatMap(([output, { source }]) => {
-      const members = firstMembers(source);
-      return members ? [{ output, slots: members.map(slot) }] : [];
-    }),
-    slots: slots.size,
-  };
+  return nodes;
 }
+
+const wiresOf = (node: NodePlan, slots: Slots, types: ReadonlyMap<string, PortType>): Wire[] =>
+  [...Object.entries(node.document.in), ...unfed(node)].map(([port, source]): Wire => {
+    const { type, optional } = node.input.get(port)!;
+    const isOver = node.document.each?.over === port;
+    return {
+      port,
+      source: slots.source(source),
+      optional,
+      inherited: isInherited(port),
+      check: needsCheck(source, isOver ? listOf(type) : type, types) ? schemaOfPort(node, port, isOver) : undefined,
+    };
+  });
 
 /** Ports that nothing feeds, and that every object has: a row must say that they are empty. */
 const unfed = ({ input, document }: NodePlan): [string, Source][] =>

@@ -201,6 +201,7 @@ const slack = 1 - 1e-9; // sums in another order may differ in their last digits
  * Offers the best documents of a segment. Exact: MaxScore (Turtle and Flood 1995) over windows of slots. Terms whose
  * bounds together cannot reach the threshold are not read through, only looked up for documents that others brought.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: the two loops over a window are the hot path of every search and share a dozen numbers
 export function searchSegment(
   segment: Segment,
   query: readonly QueryTerm[],

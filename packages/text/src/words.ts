@@ -132,6 +132,7 @@ export class WordReader {
   readonly #joints = new Joints((word) => this.#push(word));
 
   /** Reads a text in place of the last one, and returns how many words it has. */
+  // biome-ignore lint/complexity/noExcessiveLinesPerFunction: one loop over the code units of every text that is indexed, over a dozen numbers
   read(text: string): number {
     this.#reserve = 2 * text.length + 4 * longestWord;
     this.#grow(this.#reserve);

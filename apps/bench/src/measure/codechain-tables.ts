@@ -4,6 +4,7 @@ import {
   budgetOf,
   type Comparison,
   compareArms,
+  type Groups,
   grouped,
   reportArms,
   type ScoredSample,
@@ -44,7 +45,6 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
       : { arm, measure: "passAt1", round: chosen.get(arm)! };
   const filter = (arm: string): Side => ({ arm, measure: "selectOne", round: last });
   const consensus = (arm: string): Side => ({ arm, measure: "selectConsensus", round: last });
-  const others = [...groups.keys()].filter((arm) => arm !== "modular");
   const sides = [
     pass1("modular"),
     pass1("codechain"),
@@ -67,6 +67,31 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
     "### Arms, on the test problems",
     armTable(arms, chosen),
     "Rounds are chosen on the development problems. `filter`: one program drawn from those that pass the public tests, its expectation; `consensus`: one of the largest group of those that behaves alike. Both choose from all rounds. Tokens are thousands a problem, prompts counted for each sample.",
+    ...comparisons(groups, { pass1, filter, consensus }),
+    "### By kind of problem",
+    partTable(
+      kinds.map(([name, holds]) => [name, of(ids((one) => tested.has(one.id) && holds(one)))]),
+      sides,
+    ),
+    "### By seed",
+    partTable(
+      seeds.map((seed) => [`seed ${seed}`, of(tested).filter((one) => one.seed === seed)]),
+      sides,
+    ),
+  ].join("\n\n");
+}
+
+/** Ways to make one figure of an arm. */
+interface Measures {
+  readonly pass1: (arm: string) => Side;
+  readonly filter: (arm: string) => Side;
+  readonly consensus: (arm: string) => Side;
+}
+
+/** The tables that compare arms, with their headings. */
+function comparisons(groups: Groups, { pass1, filter, consensus }: Measures): string[] {
+  const others = [...groups.keys()].filter((arm) => arm !== "modular");
+  return [
     "### pass@1 against modular samples",
     comparisonTable(
       [...others.map(pass1), filter("modular"), consensus("modular")].map((left) =>
@@ -89,17 +114,7 @@ export function tablesOf(tasks: readonly Task[], scored: readonly ScoredSample[]
         .filter((arm) => groups.has(arm))
         .map((arm) => compareArms(groups, pass1("codechain"), pass1(arm))),
     ),
-    "### By kind of problem",
-    partTable(
-      kinds.map(([name, holds]) => [name, of(ids((one) => tested.has(one.id) && holds(one)))]),
-      sides,
-    ),
-    "### By seed",
-    partTable(
-      seeds.map((seed) => [`seed ${seed}`, of(tested).filter((one) => one.seed === seed)]),
-      sides,
-    ),
-  ].join("\n\n");
+  ];
 }
 
 function armTable(arms: readonly ArmReport[], chosen: ReadonlyMap<string, number>): string {

@@ -32,30 +32,13 @@ const instructions = {
   code: (language: string): string => `Represent this ${language} code snippet for retrieval:`,
 };
 
-/**
- * A checkpoint in the Hugging Face layout of ModularStarEncoder (arXiv 2503.03008): a StarCoder2 body without its causal
- * mask (grouped-query attention, LayerNorm with bias, RoPE, a plain MLP), `matryoshka_layers`, and one projection an
- * exit. Its input is [sep] instruction [sep] text [cls], and the vector of the closing [cls] is the embedding. The body's
- * last norm belongs to the last exit alone, as `hidden_states` of transformers has it. Weights may be fp32, fp16 or bf16.
- *
- * Vectors have unit length here; the published code divides only by norms above 1, which leaves every cosine as it is.
- * @throws TesseraError BAD_BUNDLE with the file and the tensor
- */
-export async function readStarEncoder(
+/** The tensors of a checkpoint, by what they are for. */
+async function starTensors(
   checkpoint: Checkpoint,
-  { language = "python" }: { language?: string } = {},
-): Promise<EncoderModel> {
-  const parsed = starConfig.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  config: z.infer<typeof starConfig>,
+  { layers, exitLayers }: { layers: number; exitLayers: readonly number[] },
+) {
   const { hidden_size: hidden, num_attention_heads: heads, num_key_value_heads: shared } = config;
-  const layers = Math.min(config.num_hidden_layers, config.till_layer ?? Number.POSITIVE_INFINITY);
-  const exitLayers = config.matryoshka_layers.filter((layer) => layer <= layers).sort((a, b) => a - b);
-  if (hidden % (2 * heads) !== 0 || heads % shared !== 0 || exitLayers.at(-1) !== layers)
-    throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", {
-      path: checkpoint.configPath,
-    });
-
   const weights = await checkpoint.weights();
   const tensors = new ModelTensors(weights, config.norm_epsilon);
   const names = [...weights.tensors.keys()];
@@ -101,7 +84,35 @@ export async function readStarEncoder(
     const isLast = layer === config.num_hidden_layers && names.includes(`${body}norm.weight`);
     return { layer, norm: isLast ? norm(`${body}norm`) : undefined, projection: matrix(name, hidden, hidden) };
   });
+  const embedding = tensors.singleMatrix(embeddingName, config.vocab_size, hidden);
+  return { revision: weights.revision, embedding, blocks, exits };
+}
 
+/**
+ * A checkpoint in the Hugging Face layout of ModularStarEncoder (arXiv 2503.03008): a StarCoder2 body without its causal
+ * mask (grouped-query attention, LayerNorm with bias, RoPE, a plain MLP), `matryoshka_layers`, and one projection an
+ * exit. Its input is [sep] instruction [sep] text [cls], and the vector of the closing [cls] is the embedding. The body's
+ * last norm belongs to the last exit alone, as `hidden_states` of transformers has it. Weights may be fp32, fp16 or bf16.
+ *
+ * Vectors have unit length here; the published code divides only by norms above 1, which leaves every cosine as it is.
+ * @throws TesseraError BAD_BUNDLE with the file and the tensor
+ */
+export async function readStarEncoder(
+  checkpoint: Checkpoint,
+  { language = "python" }: { language?: string } = {},
+): Promise<EncoderModel> {
+  const parsed = starConfig.safeParse(checkpoint.config);
+  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
+  const config = parsed.data;
+  const { hidden_size: hidden, num_attention_heads: heads, num_key_value_heads: shared } = config;
+  const layers = Math.min(config.num_hidden_layers, config.till_layer ?? Number.POSITIVE_INFINITY);
+  const exitLayers = config.matryoshka_layers.filter((layer) => layer <= layers).sort((a, b) => a - b);
+  if (hidden % (2 * heads) !== 0 || heads % shared !== 0 || exitLayers.at(-1) !== layers)
+    throw new TesseraError("BAD_BUNDLE", "the heads do not divide the width, or the last layer is no exit", {
+      path: checkpoint.configPath,
+    });
+
+  const { revision, embedding, blocks, exits } = await starTensors(checkpoint, config, { layers, exitLayers });
   const frame = (instruction: string): Frame => ({
     before: [config.sep_token_id, instruction, config.sep_token_id],
     after: [config.cls_token_id],
@@ -109,14 +120,14 @@ export async function readStarEncoder(
   });
   return {
     name: checkpoint.name,
-    revision: weights.revision,
+    revision,
     architecture: "modular-star-encoder",
     hidden,
     heads,
     keyValueHeads: shared,
     normPlace: "before",
     pooling: "last",
-    embedding: tensors.singleMatrix(embeddingName, config.vocab_size, hidden),
+    embedding,
     blocks,
     exits,
     widths: [hidden],

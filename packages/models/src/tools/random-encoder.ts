@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { mulberry32 } from "@tessera/core/internal";
+import type { EncoderModel } from "../architectures/encoder.js";
 import { type EncoderConfig, encoderModel } from "../architectures/tessera-encoder.js";
 import { referenceVectors } from "../engines/reference/engine.js";
 import { type Tensor, writeShards } from "../formats/safetensors.js";
@@ -41,16 +42,12 @@ export interface RandomEncoder {
   readonly golden?: number;
 }
 
-/**
- * Writes a whole bundle with random weights into `folder`: it computes, but it has learnt nothing.
- */
-export async function writeRandomEncoder(
-  folder: string,
-  { shape, seed = 1, shard = 15 * 1024 * 1024, golden = 4, tokenizer }: RandomEncoder,
-): Promise<void> {
-  const { hidden, layers, intermediate, exits } = encoderShapes[shape];
-  const vocabulary = tokenizer === undefined ? encoderShapes[shape].vocabulary : encoderShapes.small.vocabulary;
-  const random = mulberry32(seed);
+/** Matrices and norms of a shape, with numbers drawn at random. */
+function randomTensors(
+  { hidden, layers, intermediate, exits }: (typeof encoderShapes)[keyof typeof encoderShapes],
+  vocabulary: number,
+  random: () => number,
+): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   const matrix = (name: string, rows: number, columns: number): void => {
     const bytes = new Int8Array(rows * columns);
@@ -78,7 +75,30 @@ export async function writeRandomEncoder(
     norm(`exits.${layer}.norm.weight`);
     matrix(`exits.${layer}.projection.weight`, hidden, hidden);
   }
+  return tensors;
+}
 
+/** An input of random tokens, with the vectors that the reference engine computes for it. */
+function goldenCase(model: EncoderModel, i: number, vocabulary: number, random: () => number) {
+  const kind = (["query", "code", "text"] as const)[i % 3]!;
+  const length = i === 0 ? 2 : 2 + Math.floor(random() * 30);
+  const ids = [1, { query: 4, code: 5, text: 6 }[kind]];
+  while (ids.length < length) ids.push(128 + Math.floor(random() * (vocabulary - 128)));
+  const vectors = [...referenceVectors(model, Int32Array.from(ids))].map(([exit, vector]) => [exit, [...vector]]);
+  return { name: `case-${i}`, kind, text: "", ids, vectors: Object.fromEntries(vectors) };
+}
+
+/**
+ * Writes a whole bundle with random weights into `folder`: it computes, but it has learnt nothing.
+ */
+export async function writeRandomEncoder(
+  folder: string,
+  { shape, seed = 1, shard = 15 * 1024 * 1024, golden = 4, tokenizer }: RandomEncoder,
+): Promise<void> {
+  const { exits } = encoderShapes[shape];
+  const vocabulary = tokenizer === undefined ? encoderShapes[shape].vocabulary : encoderShapes.small.vocabulary;
+  const random = mulberry32(seed);
+  const tensors = randomTensors(encoderShapes[shape], vocabulary, random);
   const last = exits.at(-1)!;
   const config: Omit<EncoderConfig, "widths" | "exits"> & Record<string, unknown> = {
     format: "tessera-bundle",
@@ -105,14 +125,7 @@ export async function writeRandomEncoder(
     config,
     tensors,
   });
-  const cases = Array.from({ length: golden }, (_, i) => {
-    const kind = (["query", "code", "text"] as const)[i % 3]!;
-    const length = i === 0 ? 2 : 2 + Math.floor(random() * 30);
-    const ids = [1, { query: 4, code: 5, text: 6 }[kind]];
-    while (ids.length < length) ids.push(128 + Math.floor(random() * (vocabulary - 128)));
-    const vectors = [...referenceVectors(model, Int32Array.from(ids))].map(([exit, vector]) => [exit, [...vector]]);
-    return { name: `case-${i}`, kind, text: "", ids, vectors: Object.fromEntries(vectors) };
-  });
+  const cases = Array.from({ length: golden }, (_, i) => goldenCase(model, i, vocabulary, random));
   files.set("golden.json", Buffer.from(JSON.stringify({ cases })));
 
   await mkdir(folder, { recursive: true });

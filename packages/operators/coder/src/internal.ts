@@ -3,7 +3,7 @@
 export { arms, type Arm } from "./experiment/arms.js";
 export { writeLog, readLog, writeLines, readLines } from "./experiment/log.js";
 export { remembering } from "./experiment/remember.js";
-export { grouped, type ArmReport, type Side, type Comparison, budgetOf, bestRound, reportArms, compareArms } from "./experiment/report.js";
+export { grouped, type ArmReport, type Side, type Comparison, budgetOf, bestRound, reportArms, compareArms, type Groups } from "./experiment/report.js";
 export { runExperiment } from "./experiment/run.js";
 export { task, type Task, type LoggedSample, type ScoredSample, scoreSamples } from "./experiment/score.js";
 export { type MbxpProblem, readMbxp, mbxpCases, mbxpTasks, reportMbxp } from "./mbxp.js";

@@ -32,24 +32,56 @@ const isRacy = ({ modified, changed }: FileEntry, listed: number): boolean => {
   return latest > listed - (latest % 1000 === 0 ? 2000 : 100); // some file systems count in whole seconds
 };
 
+const largest = (path: string, { list, readers }: ScanSettings): number =>
+  readers.isDocument(path) ? (list.maximumDocumentBytes ?? list.maximumBytes) : list.maximumBytes;
+
+const isSameFile = (file: IndexedFile, { size, modified, changed }: FileEntry): boolean =>
+  file.size === size && file.modified === modified && file.changed === changed;
+
+/** Works on the numbers below `total`, `atOnce` of them at a time. */
+async function someAtOnce(total: number, work: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < total; index = next++) await work(index);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
 const passagesIn = (line: Buffer | undefined): Passage[] => (line ? (JSON.parse(line.toString()) as Passage[]) : []);
 
+/** The passages of a file before and after a change. */
+interface Cut {
+  readonly before: Passage[];
+  readonly after: Passage[];
+}
+
+interface ScanSettings {
+  readonly list: ListSettings;
+  readonly chunker: Chunker;
+  readonly readers: Readers;
+  /** Whether equal size and times mean an equal file. */
+  readonly trustTimes: boolean;
+  /** Whether equal content means equal passages. */
+  readonly trustContent: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress: (progress: Progress) => void;
+}
+
+/** What to write into an index: the passages that came and went, and how many files went. */
+function changesOf(cut: readonly Cut[], known: ReadonlyMap<string, Known>, kept: ReadonlySet<string>) {
+  const changes = new Changes();
+  for (const { before, after } of cut) changes.add(before, after);
+  let removed = 0;
+  for (const [path, { line }] of known)
+    if (line && !kept.has(path)) {
+      removed++;
+      changes.add(passagesIn(line), []);
+    }
+  return { changes, removed };
+}
+
 /** Compares a folder with what an index knows of it, and cuts the files that have changed. */
-export async function scan(
-  root: string,
-  known: ReadonlyMap<string, Known>,
-  how: {
-    readonly list: ListSettings;
-    readonly chunker: Chunker;
-    readonly readers: Readers;
-    /** Whether equal size and times mean an equal file. */
-    readonly trustTimes: boolean;
-    /** Whether equal content means equal passages. */
-    readonly trustContent: boolean;
-    readonly signal?: AbortSignal | undefined;
-    readonly progress: (progress: Progress) => void;
-  },
-): Promise<Scan> {
+export async function scan(root: string, known: ReadonlyMap<string, Known>, how: ScanSettings): Promise<Scan> {
   const { signal, progress, chunker, readers } = how;
   const listed = Date.now();
   const { files, skipped } = await listFiles(root, how.list, signal, (path) => readers.isDocument(path));
@@ -58,10 +90,7 @@ export async function scan(
   const results: (Known | undefined)[] = new Array(total);
   const counts = { read: 0, changed: 0, chunked: 0 };
   const silent = new Set<string>(); // read now, and without a text
-  const cut: { before: Passage[]; after: Passage[] }[] = new Array(total);
-
-  const limitOf = (path: string) =>
-    readers.isDocument(path) ? (how.list.maximumDocumentBytes ?? how.list.maximumBytes) : how.list.maximumBytes;
+  const cut: Cut[] = new Array(total);
 
   async function visit(entry: FileEntry, index: number): Promise<void> {
     const before = known.get(entry.path);
@@ -69,13 +98,11 @@ export async function scan(
     // what could not be read for want of a library may be read now
     const wanting = before?.file.unread?.some(({ reason }) => reason === "missing") ?? false;
     const trustContent = how.trustContent && !wanting;
-    const unchanged =
-      before?.file.size === size && before.file.modified === modified && before.file.changed === changed;
-    if (unchanged && how.trustTimes && trustContent) {
+    if (before && isSameFile(before.file, entry) && how.trustTimes && trustContent) {
       results[index] = before;
       return;
     }
-    const bytes = await bytesOf(entry.absolute, { maximumBytes: limitOf(path), signal });
+    const bytes = await bytesOf(entry.absolute, { maximumBytes: largest(path, how), signal });
     if (typeof bytes === "string") {
       skipped.push({ path, reason: bytes === "gone" ? "unreadable" : bytes });
       if (bytes === "unreadable") results[index] = before; // it may well be read next time
@@ -104,29 +131,18 @@ export async function scan(
     results[index] = { file: { ...file, unread, row: before?.file.row }, line };
   }
 
-  let next = 0;
   let done = 0;
-  const reader = async () => {
-    for (let index = next++; index < total; index = next++) {
-      signal?.throwIfAborted();
-      await visit(files[index]!, index);
-      done++;
-      progress({ stage: "read", done, total });
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, reader));
+  await someAtOnce(total, async (index) => {
+    signal?.throwIfAborted();
+    await visit(files[index]!, index);
+    done++;
+    progress({ stage: "read", done, total });
+  });
   progress({ stage: "chunk", done: counts.chunked, total: counts.chunked });
 
   const found = results.filter((result) => result !== undefined);
-  const changes = new Changes();
-  for (const { before, after } of cut.filter(Boolean)) changes.add(before, after);
   const kept = new Set(found.map(({ file }) => file.path).filter((path) => !silent.has(path)));
-  let removed = 0;
-  for (const [path, { line }] of known)
-    if (line && !kept.has(path)) {
-      removed++;
-      changes.add(passagesIn(line), []);
-    }
+  const { changes, removed } = changesOf(cut.filter(Boolean), known, kept);
   for (const { file } of found) skipped.push(...(file.unread ?? []).map((part) => ({ path: file.path, ...part })));
   skipped.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { files: found, changes, skipped, seen: total, read: counts.read, changed: counts.changed, removed };

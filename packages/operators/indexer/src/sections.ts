@@ -31,6 +31,21 @@ const anchorOf = (path: readonly string[]): string =>
     )
     .join("/");
 
+/** How bad it is to cut before a row outside a fence: least after a blank line, more within a paragraph or a table. */
+const penaltyOf = (lines: readonly string[], row: number): number =>
+  isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
+
+/** Whether rows are headings alone: they stay with what follows. */
+function leads(lines: readonly string[], headings: Outline["headings"]): (from: number, to: number) => boolean {
+  const headingRows = new Set(
+    headings.flatMap(({ row, rows = 1 }) => Array.from({ length: rows }, (_, at) => row + at)),
+  );
+  return (from, to) => {
+    for (let row = from; row <= to; row++) if (!headingRows.has(row) && hasWords(lines[row]!)) return false;
+    return true;
+  };
+}
+
 /**
  * The sections of a text, by default of Markdown: a heading with what follows up to the next one; a heading with nothing of its own
  * goes with its first subsection. A section longer than `maximum` tokens is cut between blocks, and inside a code fence
@@ -44,20 +59,12 @@ export function sectionsOf(
   const starts = [...new Set(breaks)].sort((a, b) => a - b);
   let nextStart = 0;
   const sizes = lines.map(estimateTokens);
-  const penalty = (row: number) =>
-    inside[row] ? 100 : isBlank(lines[row]!) ? 50 : isBlank(lines[row - 1]!) ? 0 : /^\s*\|/.test(lines[row]!) ? 20 : 10;
+  const penalty = (row: number) => (inside[row] ? 100 : penaltyOf(lines, row));
   const pieces: Piece[] = [];
   const open: { level: number; text: string; piece?: Piece }[] = [];
   let pending: number | undefined; // the first row of headings that had no text of their own
 
-  const headingRows = new Set(
-    headings.flatMap(({ row, rows = 1 }) => Array.from({ length: rows }, (_, at) => row + at)),
-  );
-  /** Whether rows are headings alone: they stay with what follows. */
-  const isLead = (from: number, to: number): boolean => {
-    for (let row = from; row <= to; row++) if (!headingRows.has(row) && hasWords(lines[row]!)) return false;
-    return true;
-  };
+  const isLead = leads(lines, headings);
   /** A run of rows as the runs between breaks, in order. */
   function* runsOf([from, to]: Rows): Generator<Rows> {
     let at = from;
@@ -109,12 +116,9 @@ export function sectionsOf(
     open.push({ level, text });
     const next = headings[index + 1];
     const end = (next?.row ?? lines.length) - 1;
-    const empty = lines.slice(row + rows, end + 1).every(isBlank);
-    if (empty && next && next.level > level) {
-      pending ??= row;
-      continue;
-    }
-    section([pending ?? row, end]);
+    pending ??= row;
+    if (next && next.level > level && lines.slice(row + rows, end + 1).every(isBlank)) continue;
+    section([pending, end]);
     pending = undefined;
   }
   return pieces;

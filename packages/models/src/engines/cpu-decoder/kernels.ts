@@ -344,6 +344,7 @@ const attend = new FunctionBuilder(
   "attend",
   Array.from({ length: 11 }, (_, i) => (i === 10 ? "f32" : "i32")),
   undefined,
+  // biome-ignore lint/complexity/noExcessiveLinesPerFunction: one function of WebAssembly, written instruction by instruction
   (procedure, ...given) => {
     const [query, keys, values, out, scores, bytes, stride, table, blockTokens, visible, scale] = given as Locals<11>;
     const [block, count, t, row, at, end, place] = procedure.variables(7, "i32");

@@ -49,7 +49,22 @@ interface Rows {
   readonly pieces: number;
 }
 
-/** A decoder on the device: its weights and its paged cache. StepBuffers for a step grows to the largest step so far. */
+/** What one step draws from: its batch, the sequences that want a token, and what was computed for them. */
+interface Draw {
+  readonly batch: DecoderBatch;
+  readonly drawn: readonly number[];
+  readonly commands: ReturnType<Device["commands"]>;
+  readonly room: StepBuffers;
+}
+
+/** Where the drawn tokens go, by sequence. */
+interface Drawn {
+  readonly next: Int32Array;
+  readonly logprob: Float32Array;
+  readonly alternatives: ({ id: number; logprob: number }[] | undefined)[] | undefined;
+}
+
+/** A decoder on the device: its weights and its paged cache. Room for a step grows to the largest step so far. */
 export class DeviceDecoder {
   private readonly weights: Weights;
   private readonly layers: Layer[];
@@ -98,7 +113,6 @@ export class DeviceDecoder {
   async step(batch: DecoderBatch): Promise<DecoderResult> {
     const { device, model } = this;
     const { hidden } = model;
-    const vocabulary = model.head.rows;
     const sequences = batch.offsets.length - 1;
     const tokens = batch.ids.length;
     const next = new Int32Array(sequences).fill(-1);
@@ -125,48 +139,52 @@ export class DeviceDecoder {
       [room.counts, room.x, ...this.finalNorm, room.u],
       [tokens],
     );
-    const most = Math.max(0, ...drawn.map((i) => Math.min(batch.sampling[i]!.alternatives ?? 0, vocabulary)));
     const alternatives = batch.sampling.some((sampling) => sampling?.alternatives !== undefined)
       ? (Array.from({ length: sequences }) as ({ id: number; logprob: number }[] | undefined)[])
       : undefined;
     if (drawn.length === 0) await commands.read({ buffer: room.counts, bytes: 4 });
-    else {
-      device.write(
-        room.rows,
-        Uint32Array.from(drawn, (i) => batch.offsets[i + 1]! - 1),
-      );
-      this.settings(batch, drawn, room);
-      this.logits(commands, drawn.length, room);
-      commands.run(
-        sample(vocabulary, most),
-        [room.logits, room.settings, room.masks, room.outIds, room.outLogprobs],
-        [drawn.length],
-      );
-      const bytes = 4 * drawn.length * (1 + most);
-      const [idBytes, logprobBytes] = await commands.read(
-        { buffer: room.outIds, bytes },
-        { buffer: room.outLogprobs, bytes },
-      );
-      const ids = new Uint32Array(idBytes!);
-      const logprobs = new Float32Array(logprobBytes!);
-      for (const [row, i] of drawn.entries()) {
-        const at = row * (1 + most);
-        next[i] = ids[at]!;
-        logprob[i] = logprobs[at]!;
-        const count = batch.sampling[i]!.alternatives;
-        if (count !== undefined)
-          alternatives![i] = Array.from({ length: Math.min(count, most) }, (_, j) => ({
-            id: ids[at + 1 + j]!,
-            logprob: logprobs[at + 1 + j]!,
-          })).filter(({ id }) => id < vocabulary);
-      }
-    }
+    else await this.draw({ batch, drawn, commands, room }, { next, logprob, alternatives });
     return {
       next,
       logprob,
       ...(alternatives && { alternatives }),
       ...(batch.scored && { scores: await this.scores(batch, scored, room) }),
     };
+  }
+
+  /** Draws a token for each sequence that asks for one, after what `commands` compute. */
+  private async draw({ batch, drawn, commands, room }: Draw, { next, logprob, alternatives }: Drawn) {
+    const vocabulary = this.model.head.rows;
+    const most = Math.max(0, ...drawn.map((i) => Math.min(batch.sampling[i]!.alternatives ?? 0, vocabulary)));
+    this.device.write(
+      room.rows,
+      Uint32Array.from(drawn, (i) => batch.offsets[i + 1]! - 1),
+    );
+    this.settings(batch, drawn, room);
+    this.logits(commands, drawn.length, room);
+    commands.run(
+      sample(vocabulary, most),
+      [room.logits, room.settings, room.masks, room.outIds, room.outLogprobs],
+      [drawn.length],
+    );
+    const bytes = 4 * drawn.length * (1 + most);
+    const [idBytes, logprobBytes] = await commands.read(
+      { buffer: room.outIds, bytes },
+      { buffer: room.outLogprobs, bytes },
+    );
+    const ids = new Uint32Array(idBytes!);
+    const logprobs = new Float32Array(logprobBytes!);
+    for (const [row, i] of drawn.entries()) {
+      const at = row * (1 + most);
+      next[i] = ids[at]!;
+      logprob[i] = logprobs[at]!;
+      const count = batch.sampling[i]!.alternatives;
+      if (count !== undefined)
+        alternatives![i] = Array.from({ length: Math.min(count, most) }, (_, j) => ({
+          id: ids[at + 1 + j]!,
+          logprob: logprobs[at + 1 + j]!,
+        })).filter(({ id }) => id < vocabulary);
+    }
   }
 
   private get moduleKinds(): Modules[] {

@@ -1,4 +1,4 @@
-// internal: grouped, ArmReport, Side, Comparison, budgetOf, bestRound, reportArms, compareArms
+// internal: grouped, ArmReport, Side, Comparison, budgetOf, bestRound, reportArms, compareArms, Groups
 import { mean } from "@tessera/core/internal";
 import { entry } from "./log.js";
 import { type Figures, figuresOf, type ScoredSample } from "./score.js";
