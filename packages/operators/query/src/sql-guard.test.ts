@@ -57,6 +57,8 @@ const readings: Record<"postgresql" | "mysql" | "sqlite", string[]> = {
     "SELECT row_number() OVER w, lag(x, 1) OVER w FROM generate_series(1, 3) x WINDOW w AS (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",
     "SELECT random() < 2, gen_random_uuid() IS NOT NULL, jsonb_path_query('[1]', '$[*]'), starts_with('ab', 'a')",
     "SELECT x::numeric(10, 2), CAST(x AS varchar(3)) FROM generate_series(1, 3) x",
+    "SELECT oid FROM pg_class TABLESAMPLE SYSTEM (10) ORDER BY oid FETCH FIRST (3) ROWS ONLY",
+    "SELECT now() AT TIME ZONE ('UTC'), b FROM XMLTABLE('/a' PASSING ('<a><b>1</b></a>'::xml) COLUMNS b int PATH 'b')",
   ],
   mysql: [
     "SELECT LAST_DAY(d), DAYNAME(d), FIND_IN_SET('a', s), JSON_UNQUOTE(j), SUBSTRING_INDEX(s, ',', 1), UNIX_TIMESTAMP() FROM t",
@@ -65,6 +67,7 @@ const readings: Record<"postgresql" | "mysql" | "sqlite", string[]> = {
     "SELECT merge, upsert, truncate FROM t WHERE MATCH (a) AGAINST ('x')",
     "SELECT INSERT('abc', 1, 1, 'x'), REPLACE(a, 'b', 'c'), TIMESTAMPDIFF(DAY, a, b), JSON_TABLE FROM t",
     "SELECT ST_PointFromText('POINT(1 2)'), ST_SwapXY(ST_GeomFromText('POINT(1 2)')), ST_PolyFromText(p), STATEMENT_DIGEST('SELECT 1') FROM t",
+    "SELECT * FROM t USE INDEX (i) JOIN u FORCE INDEX FOR ORDER BY (i, j) USING (a)",
     "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a INT PATH '$')) AS j",
   ],
   sqlite: [
@@ -118,6 +121,9 @@ describe("functions and names that every business uses", () => {
     "SELECT last_insert_id(5)",
     "SELECT optimize(t) FROM t",
     "SELECT randomize(1)",
+    "SELECT first(1), next (2)",
+    "SELECT 'a' AS fetch, system('ls')",
+    "SELECT zone(1), index (2), passing(3)",
     "WITH a AS (MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE) SELECT 1",
     "SELECT 1 FROM t WHERE a IN (DELETE FROM t)",
     "SELECT 'a\\'; DROP TABLE t; --'",

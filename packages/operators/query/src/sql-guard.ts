@@ -19,6 +19,23 @@ const clauses = list(`
   timestamptz interval escape glob regexp rlike match against div mod xor ordinality tablesample bernoulli repeatable
   columns return`);
 
+/** Words that a parenthesis may follow without a call where they stand behind one of others: FETCH FIRST (3) ROWS. */
+const phrases: Readonly<Record<string, ReadonlySet<string>>> = {
+  first: list("fetch"),
+  next: list("fetch"),
+  zone: list("time"),
+  system: list("tablesample"),
+  index: list("use force ignore"),
+};
+
+/** Whether the word at `at` is no name of a function, though a parenthesis follows. */
+function isClause(tokens: readonly SqlToken[], at: number): boolean {
+  const [previous, { text }] = [tokens[at - 1], tokens[at]!];
+  if (clauses.has(text)) return true;
+  if (text === "passing") return previous?.kind === "text"; // XMLTABLE('/a' PASSING (x) …)
+  return previous?.kind === "word" && Object.hasOwn(phrases, text) && phrases[text]!.has(previous.text);
+}
+
 /** Words after which a value or a name stands, so that a word of `writes` there is a column's or a table's name. */
 const before = list(`
   select distinct all where and or not on by having when then else case between in like ilike as from join using limit
@@ -106,7 +123,7 @@ function reasonAgainst(
     let name = text;
     for (let at = index - 1; sign(tokens[at], ".") && tokens[at - 1]; at -= 2) name = `${tokens[at - 1]!.text}.${name}`;
     if (admitted.has(name)) continue;
-    if (kind !== "word" || qualified || !(functions.has(text) || clauses.has(text))) return `it calls ${name}`;
+    if (kind !== "word" || qualified || !(functions.has(text) || isClause(tokens, index))) return `it calls ${name}`;
   }
   return undefined;
 }
