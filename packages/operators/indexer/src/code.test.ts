@@ -196,9 +196,9 @@ if __name__ == "__main__":
   });
 
   it("falls back to lines for a language it cannot parse, and to headings for Markdown", async () => {
-    const go = "package main\n\nfunc main() {\n}\n";
-    expect(await chunk("main.go", go)).toMatchObject([
-      { source: { lines: [1, 4] }, metadata: { language: "go", kind: "text" } },
+    const proto = "package main;\n\nmessage A {\n}\n";
+    expect(await chunk("main.proto", proto)).toMatchObject([
+      { source: { lines: [1, 4] }, metadata: { language: "protobuf", kind: "text" } },
     ]);
     expect((await chunk("README.md", "# Title\n\nWords.\n"))[0]!.title).toBe("Title");
   });

@@ -1,6 +1,8 @@
 // internal: chunkCode
 import type { Passage } from "@tessera/core";
 import { estimateTokens } from "@tessera/core/internal";
+import { hasPattern, patternedDefinitions } from "./blocks.js";
+import { partsOf } from "./component.js";
 import type { Definition } from "./definitions.js";
 import { shortened } from "./file-text.js";
 import { languageOf } from "./languages.js";
@@ -72,11 +74,13 @@ class Outline {
       if (scope.symbol !== undefined) header ??= piece;
       symbols = [];
     };
-    for (const { kind, name, rows: lines, members } of definitions) {
+    for (const { kind, name, names = [name], rows: lines, members } of definitions) {
       const own: Rows = [Math.max(lines[0], next), lines[1]]; // a line that two share goes with the first
       if (own[0] > own[1]) continue;
-      if (!standsAlone.has(kind) && own[1] - own[0] + 1 < fewLines) {
-        symbols.push(name);
+      const few = own[1] - own[0] + 1 < fewLines && !standsAlone.has(kind);
+      // several names of one declaration are no definition of its own
+      if (few || names.length > 1) {
+        symbols.push(...names);
         continue;
       }
       rest(own[0] - 1);
@@ -114,8 +118,26 @@ export async function chunkCode(
   if (language === "markdown") return passagesOf(document, whole, documentSections(document, whole, maximum));
   const lines = language === "text" ? whole : whole.map(shortened);
   const outline = new Outline(path, lines, maximum);
-  const rows: Rows = [0, lines.length - 1];
-  const definitions = hasGrammar(language) ? await definitionsOf(whole.join("\n"), language, signal) : [];
-  outline.fill(rows, definitions, { kind: hasGrammar(language) ? "module" : "text" });
+  if (language === "vue" || language === "svelte")
+    for (const { kind, language: own, rows } of partsOf(whole)) {
+      // what is before the part are blank lines, so that the rows of its definitions are the file's
+      const part = whole.slice(0, rows[1]).map((line, row) => (row > rows[0] ? line : ""));
+      outline.fill(rows, await definitionsIn(part, own, signal), { kind });
+    }
+  else {
+    const known = hasGrammar(language) || hasPattern(language);
+    outline.fill([0, lines.length - 1], await definitionsIn(whole, language, signal), {
+      kind: known ? "module" : "text",
+    });
+  }
   return passagesOf({ ...document, metadata: { ...document.metadata, language } }, lines, outline.pieces);
+}
+
+async function definitionsIn(
+  lines: readonly string[],
+  language: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly Definition[]> {
+  if (hasGrammar(language)) return definitionsOf(lines.join("\n"), language, signal);
+  return hasPattern(language) ? patternedDefinitions(lines, language) : [];
 }

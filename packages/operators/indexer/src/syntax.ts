@@ -4,11 +4,22 @@ import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/in
 import type { Parser } from "web-tree-sitter";
 import type { Definition } from "./definitions.js";
 
+// of @vscode/tree-sitter-wasm, by language; the grammar of C++ reads C as well
 const grammars: Record<string, string> = {
   typescript: "tree-sitter-typescript",
   tsx: "tree-sitter-tsx",
   javascript: "tree-sitter-javascript",
   python: "tree-sitter-python",
+  c: "tree-sitter-cpp",
+  cpp: "tree-sitter-cpp",
+  csharp: "tree-sitter-c-sharp",
+  css: "tree-sitter-css",
+  go: "tree-sitter-go",
+  java: "tree-sitter-java",
+  php: "tree-sitter-php",
+  ruby: "tree-sitter-ruby",
+  rust: "tree-sitter-rust",
+  shell: "tree-sitter-bash",
 };
 
 /** Whether a language can be parsed. */
