@@ -13,7 +13,7 @@ import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
 import { type EncoderOptions, engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
-import { exitCodeOf, Terminal, UsageError } from "./terminal.js";
+import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
 
 export interface CommandLine {
   /** The words after the program's name. */
@@ -44,6 +44,8 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
     .configureHelp({ showGlobalOptions: true })
     .option("--json", "print one JSON value and nothing else", false)
     .option("--stack", "show stack traces of errors", false)
+    .option("--config <file>", "the config to read; by default tessera.config.{ts,mjs,json} here or above")
+    .option("--no-config", "read no config")
     .configureOutput({
       writeOut: (text) => void out.write(text),
       // under --json what is wrong with the call is told there
@@ -53,7 +55,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
   const action: Action =
     (work) =>
     async (...args) => {
-      const terminal = new Terminal(program.opts<{ json: boolean; stack: boolean }>(), out, err);
+      const terminal = new Terminal(program.opts<TerminalOptions>(), out, err);
       try {
         exitCode = await work(terminal, ...(args as never[]));
       } catch (error) {
@@ -92,15 +94,18 @@ function sourceCommands({ program, action, signal }: Commands): void {
         indexSource(terminal, folder, { ...options, signal }),
       ),
     );
-  program
-    .command("ask")
-    .description("answer a question about a folder, with citations")
+  languageModelOptions(
+    program
+      .command("ask")
+      .description("answer a question about a folder, with citations; in prose where a model is given"),
+  )
     .argument("<question>")
-    .option("--source <folder>", "what the question is about", ".")
-    .option("--flow <name or file>", "the flow that answers", "hybrid")
-    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .option("--source <folder>", "what the question is about; the working directory by default")
+    .option("--flow <name or file>", "the flow that answers; rag with a model, hybrid without one")
+    .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
     .option("--trace", "show every step")
+    .option("--events", "under --json: with every event of the run")
     .action(
       action((terminal, question: string, options: Omit<AskOptions, "signal">) =>
         ask(terminal, question, { ...options, signal }),
@@ -118,7 +123,8 @@ const collect = (value: string, before: string[] = []): string[] => [...before, 
 function flowCommands({ program, action, signal }: Commands): void {
   languageModelOptions(program.command("run").description("run a flow on an input"))
     .argument("<name or file>")
-    .option("--input <json or file>", "the flow's inputs", "{}")
+    .argument("[question]", "the text of a flow of one text input; - reads it from standard input")
+    .option("--input <json, file or text>", "the flow's inputs; - reads them from standard input", "{}")
     .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
     .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
     .option("--database <file>", 'a SQLite file as the database "database"')
@@ -135,8 +141,8 @@ function flowCommands({ program, action, signal }: Commands): void {
     .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
     .option("--trace", "show every step")
     .action(
-      action((terminal, flow: string, options: Omit<RunCommandOptions, "signal">) =>
-        run(terminal, flow, { ...options, signal }),
+      action((terminal, flow: string, question: string | undefined, options: Omit<RunCommandOptions, "signal">) =>
+        run(terminal, flow, { ...options, question, signal }),
       ),
     );
   program
@@ -168,8 +174,8 @@ function serviceCommand({ program, action, signal }: Commands): void {
   languageModelOptions(
     program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
   )
-    .option("--source <folder>", "what the flows search", ".")
-    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .option("--source <folder>", "what the flows search; the working directory by default")
+    .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
     .option("--host <address>", "where to listen", "127.0.0.1")
     .option("--port <number>", "0 takes any", "8080")

@@ -13,12 +13,15 @@ export function parseJson(text: string, path: string): unknown {
 }
 
 /**
- * A flow document: a file, or the name of a flow of the catalogue.
+ * A flow document: the name of a flow of the config or of the catalogue, or a file.
  * @throws TesseraError BAD_ARGUMENT where there is neither, BAD_JSON, BAD_DOCUMENT.
  */
-export async function readFlow(nameOrFile: string): Promise<FlowDocument> {
-  const named = flows.get(nameOrFile);
-  if (named) return named.flow.document;
+export async function readFlow(
+  nameOrFile: string,
+  own: ReadonlyMap<string, FlowDocument> = new Map(),
+): Promise<FlowDocument> {
+  const named = own.get(nameOrFile) ?? flows.get(nameOrFile)?.flow.document;
+  if (named) return named;
   let text: string;
   try {
     text = await readFile(nameOrFile, "utf8");
@@ -26,7 +29,7 @@ export async function readFlow(nameOrFile: string): Promise<FlowDocument> {
     const looksLikeFile = /[./\\]/.test(nameOrFile);
     throw new TesseraError("BAD_ARGUMENT", `there is no flow "${nameOrFile}", and no such file`, {
       path: nameOrFile,
-      hint: looksLikeFile ? undefined : didYouMean(nameOrFile, flows.keys()),
+      hint: looksLikeFile ? undefined : didYouMean(nameOrFile, [...own.keys(), ...flows.keys()]),
       cause,
     });
   }

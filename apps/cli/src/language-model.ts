@@ -7,8 +7,10 @@ import {
   openCassette,
   openLocalLanguageModel,
 } from "@tessera/models";
+import type { EndpointSettings, ModelSettings } from "@tessera/tessera";
 import type { Command } from "commander";
 import { openEngine, openOnEngine } from "./engine.js";
+import { type Settings, settingsFor } from "./settings.js";
 import { type Terminal, UsageError } from "./terminal.js";
 
 /** The model "model": recorded answers, one that answers (and is recorded where there is a file), or none. */
@@ -24,7 +26,7 @@ export interface LanguageModelOptions {
 /** Adds the options that say which language model flows name "model". */
 export const languageModelOptions = (command: Command, { several = false } = {}): Command =>
   command
-    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY)')
+    .option("--endpoint <address>", 'an OpenAI-compatible service as the model "model" (key: $OPENAI_API_KEY or .env)')
     .option(
       several ? "--model <names or files>" : "--model <name>",
       several
@@ -49,25 +51,80 @@ async function openOwn(terminal: Terminal, name: string, engine: EngineKind | un
   return openOnEngine(await openEngine(terminal, engine), (engine) => openLocalLanguageModel(folder, engine));
 }
 
+const isEndpoint = (given: ModelSettings | undefined): given is EndpointSettings =>
+  typeof given === "object" && "endpoint" in given;
+
+/** Opens what answers at an address, and says where texts go unless it is this machine. */
+function openEndpoint(terminal: Terminal, given: EndpointSettings, { environment }: Settings): LanguageModel {
+  const { endpoint: baseUrl, keyVariable = "OPENAI_API_KEY", ...options } = given;
+  const apiKey = environment[keyVariable];
+  const model = openAiModel({ baseUrl, ...options, ...(apiKey && { apiKey: () => apiKey }) });
+  const { hostname, origin } = new URL(baseUrl);
+  if (!/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname))
+    terminal.note(`questions and passages go to ${origin} (model ${given.model})`);
+  return model;
+}
+
+/** The settings of the model "model": what the options of a command say, over what the config says. */
+async function chosenModel(
+  { endpoint, model: name }: LanguageModelOptions,
+  { config }: Settings,
+): Promise<ModelSettings | undefined> {
+  if (endpoint !== undefined) {
+    const model = name ?? (isEndpoint(config.model) ? config.model.model : undefined);
+    if (model === undefined) throw new UsageError("--endpoint needs --model");
+    return { ...(isEndpoint(config.model) && config.model), endpoint, model };
+  }
+  if (name === undefined) return config.model;
+  if (!isEndpoint(config.model)) return name;
+  // a name that is no model here is one of the endpoint of the config
+  const isHere = await findModel(name).then(
+    () => true,
+    () => false,
+  );
+  return isHere ? name : { ...config.model, model: name };
+}
+
 /**
- * Opens the language model that flows name "model", where one was asked for.
+ * Opens a model as a config names it. `engine` computes a local one.
+ * @throws TesseraError as `openEngine` and `openLocalLanguageModel` do, BAD_ARGUMENT
+ */
+async function openModel(
+  terminal: Terminal,
+  given: ModelSettings,
+  engine: EngineKind | undefined,
+): Promise<LanguageModel> {
+  if (typeof given === "string") return openOwn(terminal, given, engine);
+  if (typeof given === "function") return given();
+  return isEndpoint(given) ? openEndpoint(terminal, given, await settingsFor(terminal)) : given;
+}
+
+/**
+ * Opens the language model that flows name "model", where the options or the config say which.
  * @throws UsageError where there is an `endpoint` and no `model`; TesseraError as `openCassette`, `openEngine` and
  * `openLocalLanguageModel` do.
  */
 export async function openLanguageModel(
   terminal: Terminal,
-  { cassette, endpoint, model: name, engine }: LanguageModelOptions,
+  options: LanguageModelOptions,
 ): Promise<LanguageModel | undefined> {
-  if (endpoint !== undefined && name === undefined) throw new UsageError("--endpoint needs --model");
-  const apiKey = () => process.env.OPENAI_API_KEY ?? "";
-  const open = async (): Promise<LanguageModel | undefined> => {
-    if (name === undefined) return undefined;
-    return endpoint === undefined
-      ? openOwn(terminal, name, engine)
-      : openAiModel({ baseUrl: endpoint, model: name, apiKey });
-  };
-  const model = await open();
+  const { cassette, engine } = options;
+  const settings = await settingsFor(terminal);
+  const replays = cassette !== undefined && options.model === undefined && options.endpoint === undefined;
+  const chosen = replays ? undefined : await chosenModel(options, settings);
+  const model = chosen === undefined ? undefined : await openModel(terminal, chosen, engine);
   const opened = cassette === undefined ? model : await openCassette(cassette, { model });
   if (opened?.scripted) terminal.note("The answers of this cassette are scripted: no model gave them.");
   return opened;
+}
+
+/** The further models of the config, which are opened when a flow asks for one. */
+export async function furtherModels(
+  terminal: Terminal,
+  engine: EngineKind | undefined,
+): Promise<Readonly<Record<string, () => Promise<LanguageModel>>>> {
+  const { config } = await settingsFor(terminal);
+  return Object.fromEntries(
+    Object.entries(config.models ?? {}).map(([name, given]) => [name, () => openModel(terminal, given, engine)]),
+  );
 }

@@ -56,7 +56,7 @@ describe("index and ask", () => {
   });
 
   it("give the answer, its citations and the events as JSON", async () => {
-    const { code, value } = await json("ask", "where are retries backed off?", "--source", "service");
+    const { code, value } = await json("ask", "where are retries backed off?", "--source", "service", "--events");
     expect(code).toBe(0);
     expect(value.answer).toContain("retryWithBackoff");
     expect(value.citations[0]).toMatchObject({ path: "src/retry.js", lines: [1, 11], symbol: "retryWithBackoff" });

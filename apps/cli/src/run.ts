@@ -1,9 +1,10 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
 import { type Budget, compile, type RunResult } from "@tessera/graph";
-import { operators, type Resources } from "@tessera/tessera";
+import type { Resources } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { colors } from "./colors.js";
 import { resourceHints } from "./resource-hints.js";
+import { settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
 export interface Ran {
@@ -21,6 +22,7 @@ export async function runFlow(
 ): Promise<Ran & { wrote: boolean }> {
   const host = new ResourceHost(resources, resourceHints);
   try {
+    const { operators } = await settingsFor(terminal);
     const flow = await compile(document, { operators, host });
     const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
     const events: FlowEvent[] = [];

@@ -15,6 +15,8 @@ export interface TerminalOptions {
   readonly json: boolean;
   /** Show stack traces of errors. */
   readonly stack: boolean;
+  /** The config file that was named; `false` where none is to be read. */
+  readonly config?: string | false | undefined;
 }
 
 /** Where the commands print: tables and colours for people, JSON for machines, progress only on a terminal. */

@@ -24,7 +24,7 @@ describe("operator", () => {
       effects: "none",
     });
     expect(echo()).toEqual({ run: "test.echo", operators: [echo] });
-    expect(echo({ size: 2 })).toEqual({ run: "test.echo", with: { size: 2 } });
+    expect(echo({ size: 2 })).toEqual({ run: "test.echo", with: { size: 2 }, operators: [echo] });
     expect(use("test.echo", { size: 2 })).toEqual(echo({ size: 2 }));
   });
 

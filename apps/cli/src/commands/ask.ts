@@ -2,15 +2,21 @@ import { type Answer, answer as answerPort } from "@tessera/core";
 import { whereOf } from "@tessera/core/internal";
 import { openSource } from "../codebase.js";
 import { colors } from "../colors.js";
+import { configResources, joinResources } from "../config-resources.js";
 import { readFlow } from "../documents.js";
 import type { EncoderOptions } from "../engine.js";
+import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { runFlow } from "../run.js";
+import { settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
-export interface AskOptions extends EncoderOptions {
-  readonly source: string;
-  readonly flow: string;
+export interface AskOptions extends EncoderOptions, LanguageModelOptions {
+  readonly source?: string;
+  /** By default that of the config; else "rag" where there is a model, and "hybrid" where there is none. */
+  readonly flow?: string;
   readonly trace?: boolean;
+  /** Under --json: with every event of the run. */
+  readonly events?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -20,31 +26,54 @@ const placeOf = (citation: Answer["citations"][number]): string => {
   return `${whereOf(citation)}${symbol === undefined ? "" : `  ${colors.dim(symbol)}`}`;
 };
 
-/** Answers a question about a folder, with citations. */
+/** Answers a question about a folder, with citations; by a model where there is one. */
 export async function ask(terminal: Terminal, question: string, options: AskOptions): Promise<number> {
   if (question.trim() === "") throw new UsageError("the question is empty");
-  const document = await readFlow(options.flow);
-  const opened = await openSource(terminal, options.source, options);
-  terminal.say(`${colors.bold(question)}\n`);
-  const { result, events, wrote } = await runFlow(terminal, document, { query: question }, opened.resources, {
-    trace: options.trace,
-    streamed: "text",
-    signal: options.signal,
-  }).finally(() => opened.close());
+  const { config, flows, at } = await settingsFor(terminal);
+  const model = await openLanguageModel(terminal, options);
+  let opened: Awaited<ReturnType<typeof openSource>> | undefined;
+  try {
+    const document = await readFlow(options.flow ?? config.flow ?? (model ? "rag" : "hybrid"), flows);
+    const source = options.source ?? (config.source === undefined ? "." : at(config.source));
+    opened = await openSource(terminal, source, { ...options, encoder: options.encoder ?? config.encoder });
+    const resources = joinResources(
+      await configResources(terminal, options.engine),
+      opened.resources,
+      model ? { model: { model } } : {},
+    );
+    terminal.say(`${colors.bold(question)}\n`);
+    const streamed = { trace: options.trace, streamed: "text", signal: options.signal };
+    const ran = await runFlow(terminal, document, { query: question }, resources, streamed);
+    show(terminal, document.name, ran, options);
+    return 0;
+  } finally {
+    await opened?.close();
+    await model?.close?.();
+  }
+}
+
+/** Prints what was answered and not yet written, and the sources; under --json both, and the events where asked for. */
+function show(
+  terminal: Terminal,
+  flow: string,
+  { result, events, wrote }: Awaited<ReturnType<typeof runFlow>>,
+  options: Pick<AskOptions, "trace" | "events">,
+): void {
   const parsed = answerPort.safeParse(result.output.answer);
   if (!parsed.success)
-    throw new UsageError(`the flow "${document.name}" has no output "answer" of type answer; use \`tessera run\``);
+    throw new UsageError(`the flow "${flow}" has no output "answer" of type answer; use \`tessera run\``);
   const { text, citations, refused } = parsed.data;
   terminal.result({
     answer: text,
     refused,
-    citations: citations.map(({ path, lines, place, symbol, marker }) => ({ marker, path, lines, place, symbol })),
-    events,
+    citations: citations.map(({ passage: _, ...place }) => place),
+    flow,
+    spent: result.spent,
+    ...(options.events && { events }),
   });
   if (!wrote) terminal.say(`${options.trace ? "\n" : ""}${text}`);
   if (citations.length > 0) {
     terminal.say();
     for (const citation of citations) terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}`);
   }
-  return 0;
 }

@@ -1,8 +1,9 @@
 import { flowSchema, printFlow } from "@tessera/core";
 import { checkFlow, mermaid } from "@tessera/graph";
-import { catalogue, operators } from "@tessera/tessera";
+import { catalogue } from "@tessera/tessera";
 import { colors } from "../colors.js";
 import { readFlow } from "../documents.js";
+import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 
 export interface CheckOptions {
@@ -12,7 +13,8 @@ export interface CheckOptions {
 
 /** Checks a flow without opening what it names: its findings, the most it can spend, a drawing, the same flow as code. */
 export async function check(terminal: Terminal, nameOrFile: string, options: CheckOptions): Promise<number> {
-  const { document, hash, bound, findings, notices } = checkFlow(await readFlow(nameOrFile), operators);
+  const { flows, operators } = await settingsFor(terminal);
+  const { document, hash, bound, findings, notices } = checkFlow(await readFlow(nameOrFile, flows), operators);
   const drawing = options.mermaid ? mermaid(document) : undefined;
   const code = options.code
     ? printFlow(document, {
@@ -52,7 +54,8 @@ export async function check(terminal: Terminal, nameOrFile: string, options: Che
 }
 
 /** Prints the JSON Schema of flow documents, for editors. */
-export function schema(terminal: Terminal): number {
+export async function schema(terminal: Terminal): Promise<number> {
+  const { operators } = await settingsFor(terminal);
   const text = JSON.stringify(flowSchema(operators), undefined, 2);
   terminal.print(text);
   terminal.clear();

@@ -13,6 +13,7 @@ import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
 import { resourceHints as hints } from "../resource-hints.js";
+import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 import { type EvaluationCommands, encoderOpener, positive } from "./evaluation.js";
 
@@ -99,7 +100,8 @@ export function gridCommand(
     .option("--limit <number>", "only the first questions", positive)
     .action(
       action(async (terminal, { out, report, concurrency, limit, ...options }: GridOptions) => {
-        const flows = await Promise.all(listOf(options.flows).map(readFlow));
+        const { flows: own } = await settingsFor(terminal);
+        const flows = await Promise.all(listOf(options.flows).map((one) => readFlow(one, own)));
         const dataSets = await Promise.all(
           listOf(options.data).map(async (data) => ({ name: basename(data), dataSet: await dataSetOf(data) })),
         );

@@ -14,6 +14,7 @@ import { readFlow } from "../documents.js";
 import { type EncoderOptions, engineOption } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
 import { resourceHints as hints } from "../resource-hints.js";
+import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 import { encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
 import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js";
@@ -74,11 +75,12 @@ async function evaluateFolder(
   { flow, data, questions, out, limit, concurrency, ...options }: RunOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const document = await readFlow(flow);
+  const { flows, operators } = await settingsFor(terminal);
+  const document = await readFlow(flow, flows);
   const dataSet = await folderOf(data, questions);
   const model = await openLanguageModel(terminal, options);
   try {
-    const settings = { limit, concurrency, signal, hints, openEncoder: encoderOpener(terminal, options) };
+    const settings = { operators, limit, concurrency, signal, hints, openEncoder: encoderOpener(terminal, options) };
     return await evaluateFlow(terminal, { document, data, dataSet, model, out, ...settings });
   } finally {
     await model?.close?.();

@@ -1,11 +1,13 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { openSandbox, quickjs } from "@tessera/coder";
-import type { Passage } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import type { FlowDocument, Passage } from "@tessera/core";
+import { isOptional } from "@tessera/core/internal";
 import { corpusResources, readCorpus } from "@tessera/eval/internal";
 import { SqliteDatabase } from "@tessera/query";
 import type { Resources } from "@tessera/tessera";
 import { defaultEncoder, openSource } from "../codebase.js";
+import { configResources, joinResources } from "../config-resources.js";
 import { parseJson, readFlow } from "../documents.js";
 import { type EncoderOptions, openEncoder } from "../engine.js";
 import { foldersOf } from "../folders.js";
@@ -13,6 +15,7 @@ import { graphDatabaseOf } from "../graph-database.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { writeOutputs } from "../outputs.js";
 import { runFlow } from "../run.js";
+import { settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
 export interface RunResourceOptions extends EncoderOptions {
@@ -30,8 +33,10 @@ export interface RunResourceOptions extends EncoderOptions {
 }
 
 export interface RunCommandOptions extends RunResourceOptions, LanguageModelOptions {
-  /** A JSON object, or a file that holds one. */
+  /** A JSON object, or a file that holds one; "-" is standard input. */
   readonly input: string;
+  /** In its place: the text of a flow of one text input. */
+  readonly question?: string;
   readonly trace?: boolean;
   /** A run that would spend more ends with what was reached. */
   readonly mostCalls?: number;
@@ -45,15 +50,36 @@ interface Opened {
   readonly close: () => Promise<void>;
 }
 
-async function inputOf(given: string): Promise<Record<string, unknown>> {
-  let text = given;
-  if (!given.trimStart().startsWith("{"))
-    try {
-      text = await readFile(given, "utf8");
-    } catch (cause) {
-      throw new UsageError(`--input is a JSON object of the flow's inputs, or a file of one: ${messageOf(cause)}`);
-    }
-  const input = parseJson(text, text === given ? "--input" : given);
+/** The one input of a flow that is a text, where nothing else must be given. */
+function textInputOf({ input }: FlowDocument): string | undefined {
+  const wanted = Object.entries(input).filter(([, type]) => !isOptional(type));
+  return wanted.length === 1 && wanted[0]![1] === "text" ? wanted[0]![0] : undefined;
+}
+
+async function readInput(given: string): Promise<string> {
+  if (given !== "-") return readFile(given, "utf8");
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/**
+ * The inputs of a flow: a JSON object, a file of one, or standard input ("-"); where a flow has one text input, its text
+ * itself will do.
+ */
+async function inputOf(given: string, document: FlowDocument): Promise<Record<string, unknown>> {
+  const port = textInputOf(document);
+  const isJson = (text: string): boolean => /^\s*[[{]/.test(text);
+  const isFile = !isJson(given) && (given === "-" || existsSync(given));
+  if (!isFile && !isJson(given)) {
+    if (port !== undefined && !/\.jsonl?$/.test(given)) return { [port]: given };
+    throw new UsageError(
+      `--input is a JSON object of the flow's inputs (${Object.keys(document.input).join(", ")}), a file of one, or "-" for standard input; there is no file "${given}"`,
+    );
+  }
+  const text = isFile ? await readInput(given) : given;
+  if (isFile && port !== undefined && !isJson(text)) return { [port]: text.trimEnd() };
+  const input = parseJson(text, isFile ? given : "--input");
   if (typeof input !== "object" || input === null || Array.isArray(input))
     throw new UsageError("--input is a JSON object of the flow's inputs");
   return input as Record<string, unknown>;
@@ -98,14 +124,16 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
 
 /** Runs a flow on an input. */
 export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
-  const document = await readFlow(nameOrFile);
-  const input = await inputOf(options.input);
-  const silent = options.model === undefined && options.cassette === undefined && options.endpoint === undefined;
+  const { config, flows } = await settingsFor(terminal);
+  const document = await readFlow(nameOrFile, flows);
+  const input = await inputOf(options.question ?? options.input, document);
+  const silent = [options.model, options.cassette, options.endpoint, config.model].every((one) => one === undefined);
   const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;
   try {
     opened = await openResources(terminal, options);
-    const resources = { ...opened.resources, ...(model && { model: { model } }) };
+    const own = await configResources(terminal, options.engine);
+    const resources = joinResources(own, opened.resources, model ? { model: { model } } : {});
     const budget = { calls: options.mostCalls, tokens: options.mostTokens };
     const { result, events } = await runFlow(terminal, document, input, resources, { ...options, budget });
     const output =

@@ -5,14 +5,16 @@ import { messageOf } from "@tessera/core/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/server";
-import { operators, type Resources } from "@tessera/tessera";
+import type { Resources } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { openSource } from "../codebase.js";
+import { configResources, joinResources } from "../config-resources.js";
 import type { EncoderOptions } from "../engine.js";
 import { foldersOf } from "../folders.js";
 import { graphDatabaseOf } from "../graph-database.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { servedModels } from "../served-models.js";
+import { type Settings, settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
 import { openTraces, type Traces } from "../traces.js";
 
@@ -20,7 +22,7 @@ import { openTraces, type Traces } from "../traces.js";
 const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
 
 export interface ServeCommandOptions extends EncoderOptions, LanguageModelOptions {
-  readonly source: string;
+  readonly source?: string;
   readonly host: string;
   readonly port: string;
   readonly database?: string;
@@ -37,13 +39,22 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly signal: AbortSignal;
 }
 
-/** The flows of the catalogue that can run on these resources; others lack a model, a database or a sandbox here. */
-async function runnable(resources: Resources): Promise<Record<string, FlowDocument>> {
-  const found: Record<string, FlowDocument> = {};
+/**
+ * The flows of the catalogue that can run on these resources, and those of the config; others of the catalogue lack a
+ * model, a database or a sandbox here.
+ * @throws TesseraError INVALID_FLOW for a flow of the config that cannot run
+ */
+async function runnable(
+  resources: Resources,
+  { flows: own, operators }: Settings,
+): Promise<Record<string, FlowDocument>> {
+  const found: Record<string, FlowDocument> = Object.fromEntries(own);
   // never closed: what it opens belongs to the caller
   const host = new ResourceHost(resources);
+  for (const document of own.values()) await compile(document, { operators, host });
   for (const [name, { flow }] of catalogue)
     try {
+      if (own.has(name)) continue;
       await compile(flow.document, { operators, host });
       found[name] = flow.document;
     } catch (error) {
@@ -69,24 +80,28 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     ageMs: atLeastZero("--keep-days", options.keepDays) * 86_400_000,
   };
   if (options.database) process.noDeprecation = true; // DBOS 5.3 uses pg in a way that pg 9 will refuse, and pg says so
-  if (!(await stat(options.source).catch(() => undefined))?.isDirectory())
-    throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: options.source });
+  const settings = await settingsFor(terminal);
+  const { source: configured = ".", encoder: configuredEncoder } = settings.config;
+  const source = options.source ?? settings.at(configured);
+  if (!(await stat(source).catch(() => undefined))?.isDirectory())
+    throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: source });
   const model = await openLanguageModel(terminal, options);
   let opened: Awaited<ReturnType<typeof openSource>> | undefined;
   let traces: Traces | undefined;
   try {
     traces = options.otlp ? await openTraces(options.otlp, { content: options.otlpContent }) : undefined;
-    opened = await openSource(terminal, options.source, options);
-    const resources = {
-      ...opened.resources,
-      folder: foldersOf(options.folder),
-      ...graphDatabaseOf(options.admit),
-      ...(model && { model: { model } }),
-    };
-    const flows = await runnable(resources);
+    opened = await openSource(terminal, source, { ...options, encoder: options.encoder ?? configuredEncoder });
+    const resources = joinResources(
+      await configResources(terminal, options.engine),
+      opened.resources,
+      { folder: foldersOf(options.folder), ...graphDatabaseOf(options.admit) },
+      model ? { model: { model } } : {},
+    );
+    const flows = await runnable(resources, settings);
     const { server, url, firstKey } = await startService({
       folder: serviceFolder(),
       flows,
+      operators: settings.operators,
       resources,
       models: servedModels(options, opened, model),
       host: options.host,

@@ -1,9 +1,9 @@
 // public: FlowSettings, FlowEvaluation, evaluateFlow
-import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { type AnyOperator, type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
 import { type CodeEncoder, HashEncoder } from "@tessera/models";
-import { catalogue, operators } from "@tessera/tessera";
+import { catalogue, operators as catalogueOperators } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { type DataSet, revisionOf } from "../data-sets/data-set.js";
 import { showInterval } from "../measures/statistics.js";
@@ -23,6 +23,8 @@ export interface FlowSettings {
   readonly openEncoder?: (() => Promise<CodeEncoder>) | undefined;
   /** How a user gets a resource that a flow names and that there is none of, by the kind of resource. */
   readonly hints?: Readonly<Record<string, string>>;
+  /** The operators that flows may name; by default those of the catalogue. */
+  readonly operators?: readonly AnyOperator[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,7 +50,7 @@ export async function runFlows(
   output: Output,
   documents: readonly FlowDocument[],
   { passages, questions }: DataSet,
-  { outOf, model, openEncoder, hints = {}, limit, concurrency, signal }: FlowRuns,
+  { outOf, model, openEncoder, hints = {}, limit, concurrency, signal, operators = catalogueOperators }: FlowRuns,
 ): Promise<QuestionResult[][]> {
   const asked = questions.slice(0, limit);
   if (asked.length === 0)

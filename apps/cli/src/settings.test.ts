@@ -1,0 +1,193 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { tessera, tesseraProcess } from "./program.fixture.js";
+import { findConfig, readSettings } from "./settings.js";
+
+const home = mkdtempSync(join(tmpdir(), "tessera-settings-"));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+const write = (path: string, text: string | object): string => {
+  const file = join(home, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, typeof text === "string" ? text : JSON.stringify(text));
+  return file;
+};
+
+/** What a model service was asked, and with which key. */
+const asked: { key: string | undefined; body: { model: string; messages: { content: string }[] } }[] = [];
+const service = createServer((request, response) => {
+  let text = "";
+  request.on("data", (part: Buffer) => (text += part.toString()));
+  request.on("end", () => {
+    asked.push({ key: request.headers.authorization, body: JSON.parse(text) });
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const event = (value: object) => response.write(`data: ${JSON.stringify(value)}\n\n`);
+    for (const content of ["It waits twice as ", "long each time [1]."]) event({ choices: [{ delta: { content } }] });
+    event({ choices: [{ delta: {}, finish_reason: "stop" }] });
+    response.end("data: [DONE]\n\n");
+  });
+});
+let endpoint: string;
+beforeAll(async () => {
+  await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
+  endpoint = `http://127.0.0.1:${(service.address() as AddressInfo).port}/v1`;
+});
+afterAll(() => {
+  service.closeAllConnections();
+  service.close();
+});
+beforeEach(() => {
+  asked.length = 0;
+});
+
+const retry =
+  "/** Retries are backed off: each wait is twice the one before. */\nexport const wait = (n) => 100 * 2 ** n;\n";
+const env = () => ({ TESSERA_HOME: join(home, "state"), OPENAI_API_KEY: undefined });
+
+describe("findConfig", () => {
+  it("looks upward to the root of the repository or to the home folder, and no further", () => {
+    write("tessera.config.json", "{}");
+    mkdirSync(join(home, "repository/.git"), { recursive: true });
+    mkdirSync(join(home, "repository/packages/a"), { recursive: true });
+    mkdirSync(join(home, "loose/inner"), { recursive: true });
+    const own = write("repository/tessera.config.json", "{}");
+    expect(findConfig(join(home, "repository/packages/a"))).toBe(own);
+    rmSync(own);
+    expect(findConfig(join(home, "repository/packages/a"))).toBeUndefined();
+    // outside of a repository and of the home folder only the folder itself counts
+    expect(findConfig(join(home, "loose/inner"))).toBeUndefined();
+    expect(findConfig(join(home, "loose/inner"), home)).toBe(join(home, "tessera.config.json"));
+    rmSync(join(home, "tessera.config.json"));
+  });
+});
+
+describe("a config of two lines", () => {
+  it("makes `ask` answer in prose with sources, by a model whose key stands in .env", async () => {
+    write("two/src/retry.js", retry);
+    write("two/tessera.config.json", { model: { endpoint, model: "tiny" }, source: "src", encoder: "hash" });
+    write("two/.env", "OPENAI_API_KEY=of-the-file\n");
+    const { code, out } = await tessera(["ask", "how are retries backed off?"], join(home, "two"), env());
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/It waits twice as long each time \[1\]\.\n\n\[1\] retry\.js:1-2/),
+    });
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toMatchObject({ key: "Bearer of-the-file", body: { model: "tiny" } });
+
+    const short = await tessera(["ask", "how are retries backed off?", "--json"], join(home, "two"), env());
+    expect(JSON.parse(short.out)).toMatchObject({ answer: "It waits twice as long each time [1].", flow: "rag" });
+    expect(JSON.parse(short.out)).not.toHaveProperty("events");
+    const whole = await tessera(["ask", "how are retries backed off?", "--json", "--events"], join(home, "two"), env());
+    expect(JSON.parse(whole.out).events.length).toBeGreaterThan(5);
+  });
+
+  it("is left out by --no-config, and overridden by --model; a key alone sends nothing", async () => {
+    const folder = join(home, "two");
+    const key = { ...env(), OPENAI_API_KEY: "of-the-process" };
+    const question = ["ask", "how are retries backed off?", "--source", "src", "--encoder", "hash"];
+    const { code, out } = await tessera([...question, "--no-config"], folder, key);
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining("retry.js") });
+    expect(asked).toHaveLength(0);
+    await tessera([...question, "--model", "other"], folder, key);
+    expect(asked).toEqual([expect.objectContaining({ key: "Bearer of-the-process" })]);
+    expect(asked[0]!.body.model).toBe("other");
+  });
+});
+
+describe("a config in code", () => {
+  const operator = `import { flow, operator, text } from "@tessera/tessera";
+import { z } from "zod";
+export const shout = operator({
+  name: "own.shout", version: 1,
+  about: { module: "data", submodule: "own", summary: "Speaks loudly." },
+  config: z.strictObject({}),
+  ports: { input: { query: text }, output: { text } },
+  setup: () => ({ query }) => ({ text: query.toUpperCase() }),
+});
+export const loud = flow("loud", { query: "text" }, (f, { query }) => ({ text: f.node("shout", shout(), { query }).text }));
+`;
+  const config = `import { defineConfig } from "@tessera/tessera";
+import { loud } from "./own.mjs";
+export default defineConfig({ flows: { loud, quiet: "quiet.json" }, operators: ["./own.mjs"] });
+`;
+  const quiet = {
+    version: 1,
+    name: "quiet",
+    input: { query: "text" },
+    nodes: { shout: { run: "own.shout", in: { query: "input.query" } } },
+    output: { text: "shout.text" },
+  };
+
+  it("runs once it was named, and again as long as it stays as it was: own operators and flows load from it", async () => {
+    const folder = join(home, "code");
+    const file = write("code/tessera.config.mjs", config);
+    write("code/own.mjs", operator);
+    write("code/quiet.json", quiet);
+    const refused = await tesseraProcess(["run", "loud", "ahoy"], folder, env());
+    expect(refused).toMatchObject({ code: 1, out: "", err: expect.stringContaining(`--config ${file}`) });
+
+    const named = await tesseraProcess(["--config", "tessera.config.mjs", "run", "loud", "ahoy"], folder, env());
+    expect(named).toMatchObject({ code: 0, err: "", out: expect.stringContaining('"AHOY"') });
+    const again = await tesseraProcess(["run", "quiet", "land in sight", "--json"], folder, env());
+    expect(JSON.parse(again.out).output).toEqual({ text: "LAND IN SIGHT" });
+    const checked = await tesseraProcess(["check", "quiet"], folder, env());
+    expect(checked).toMatchObject({ code: 0, out: expect.stringContaining("ok quiet") });
+
+    writeFileSync(file, `${config}\n`);
+    expect((await tesseraProcess(["check", "quiet"], folder, env())).err).toContain("NOT_TRUSTED");
+  });
+});
+
+describe("what is wrong with a config is said", () => {
+  it.each([
+    ["a field that there is not", { modell: "x" }, "modell"],
+    ["a field of another type", { model: { endpoint: "localhost", model: "m" } }, "model.endpoint"],
+    [
+      "a flow under another name",
+      { flows: { a: { version: 1, name: "b", input: {}, nodes: {}, output: {} } } },
+      "flows.a",
+    ],
+    ["a flow that is not there", { flows: { a: "no.json" } }, "flows.a"],
+  ])("%s", async (_, value, place) => {
+    const file = write("wrong/tessera.config.json", value);
+    const error = await readSettings(file).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "BAD_SETTINGS" });
+    expect(`${error.path} ${error.message}`).toContain(place);
+  });
+
+  it("broken JSON, and a file that is named and not there", async () => {
+    await expect(readSettings(write("wrong/tessera.config.json", "{"))).rejects.toMatchObject({ code: "BAD_JSON" });
+    await expect(readSettings(join(home, "none.json"))).rejects.toMatchObject({ code: "BAD_SETTINGS" });
+  });
+});
+
+describe("the input of `run`", () => {
+  const flow = (input: object) => ({ version: 1, name: "plain", input, nodes: {}, output: {} });
+
+  it("is the text itself where a flow has one text input", async () => {
+    const text = write("run/plain.json", { ...flow({ query: "text" }), output: { query: "input.query" } });
+    const folder = join(home, "run");
+    writeFileSync(join(folder, "question.txt"), "where is it?\n");
+    for (const given of [["where is it?"], ["--input", "where is it?"], ["--input", "question.txt"]]) {
+      const { out, err } = await tessera(["run", text, ...given, "--json"], folder, env());
+      expect({ err, output: JSON.parse(out).output }).toEqual({ err: "", output: { query: "where is it?" } });
+    }
+  });
+
+  it("must be JSON or a file where it has others, and the error names them", async () => {
+    const two = write("run/two.json", flow({ query: "text", least: "number" }));
+    const { code, err } = await tessera(["run", two, "where is it?"], join(home, "run"), env());
+    expect(code).toBe(2);
+    expect(err).toContain("query, least");
+  });
+});
+
+it("the state of trust stands where the state of the command line stands", () => {
+  expect(Object.keys(JSON.parse(readFileSync(join(home, "state/trusted-configs.json"), "utf8")))).toEqual([
+    join(home, "code/tessera.config.mjs"),
+  ]);
+});

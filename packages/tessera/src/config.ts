@@ -1,0 +1,54 @@
+// public: defineConfig, TesseraConfig, EndpointSettings, ModelSettings
+import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Store } from "@tessera/core";
+
+/** A language model behind an address that speaks OpenAI's chat completions. */
+export interface EndpointSettings {
+  /** Up to and with the version: "http://127.0.0.1:11434/v1". */
+  readonly endpoint: string;
+  /** The name of the model there. */
+  readonly model: string;
+  /** The environment variable that holds the key; "OPENAI_API_KEY" by default. It may stand in `.env`. */
+  readonly keyVariable?: string;
+  /** What the service can do beside text; nothing is assumed. */
+  readonly capabilities?: readonly ("logprobs" | "prefix" | "json" | "seed")[];
+  /** Fields that are never sent, such as "temperature". */
+  readonly omit?: readonly string[];
+  /** More fields of every request, as the service documents them. */
+  readonly parameters?: { readonly [field: string]: Json };
+  /** The longest silence in milliseconds; a minute by default. */
+  readonly timeoutMs?: number;
+}
+
+/** A language model: the name or folder of a local one, an endpoint, or, in code, an object or what opens it. */
+export type ModelSettings = string | EndpointSettings | LanguageModel | (() => LanguageModel | Promise<LanguageModel>);
+
+/**
+ * What the command line and the service work with, in `tessera.config.ts`, `.mjs` or `.json`. Paths are relative to the
+ * folder of the file. What stands here can be overridden by options of a command.
+ */
+export interface TesseraConfig {
+  /** The folder that questions are about; the working directory by default. */
+  readonly source?: string;
+  /** The flow that answers them; by default "rag" where there is a model, else "hybrid". */
+  readonly flow?: string;
+  /** The model that flows name "model". */
+  readonly model?: ModelSettings;
+  /** Further models, by the names that flows use. */
+  readonly models?: Readonly<Record<string, ModelSettings>>;
+  /** What makes the vectors: "hash", a model, or "hash+<model>". */
+  readonly encoder?: string;
+  /** Encoders that flows name, beside "encoder". */
+  readonly encoders?: Readonly<Record<string, Encoder | (() => Encoder | Promise<Encoder>)>>;
+  /** Stores that flows name, beside "sparse" and "dense". */
+  readonly stores?: Readonly<Record<string, Store | (() => Store | Promise<Store>)>>;
+  /** Folders that flows may read, by name. */
+  readonly folders?: Readonly<Record<string, string>>;
+  /** Flows by name: composed in code, documents, or paths of documents. */
+  // biome-ignore lint/suspicious/noExplicitAny: flows of any ports
+  readonly flows?: Readonly<Record<string, Flow<any, any> | FlowDocument | string>>;
+  /** Operators of one's own, or paths of modules that export them. */
+  readonly operators?: readonly (AnyOperator | string)[];
+}
+
+/** A config with its types checked by the editor: `export default defineConfig({ … })`. */
+export const defineConfig = (config: TesseraConfig): TesseraConfig => config;
