@@ -43,35 +43,38 @@ import type { FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Start, W
 import { startRepeat } from "./repeat.js";
 import { startOperator } from "./step.js";
 
+/** What a flow is compiled with. */
 export interface CompileOptions {
   readonly operators: readonly AnyOperator[];
   readonly host?: Host | undefined;
-  /** Keeps what runs do, so that they can be resumed, replayed and asked what-if. */
+  /** Stores the steps of runs, so that runs can be resumed, replayed, and repeated with changes (`whatIf`). */
   readonly records?: Records | undefined;
-  /** Serves results of earlier runs; never those of an operator that writes. */
+  /** Returns results of earlier runs in place of a step. An operator that writes is never served from it. */
   readonly cache?: Cache | undefined;
-  /** Check every value that passes, not only those on wires of unequal types. */
+  /** Whether every value is checked against its port; by default only values on wires between unequal types are. */
   readonly validate?: boolean | undefined;
-  /** The time that time-outs and pauses are of; the system's. */
+  /** The clock of timeouts and pauses; by default that of the system. */
   readonly clock?: Clock | undefined;
-  /** Is told of every run. */
+  /** Receives every run and its events. */
   readonly observer?: Observer | undefined;
 }
 
-/** What a check finds without opening anything. */
+/** A checked document: its plan and findings. No resource is opened for it. */
 export interface CheckedFlow {
   readonly document: FlowDocument;
   readonly hash: string;
   readonly plan: FlowPlan;
   readonly bound: FlowBound;
   readonly findings: readonly TesseraError[];
-  /** What is right, and yet may surprise. */
+  /** What is allowed, but may surprise the author of the flow. */
   readonly notices: readonly Notice[];
 }
 
 /**
- * Checks a document: names, ports, the types of wires, config, loops, unused nodes, that every output is reached, bounds.
- * @throws TesseraError BAD_DOCUMENT or DOCUMENT_TOO_LARGE where the value is no flow document at all.
+ * Checks a document without opening anything: names, ports, types of wires, config, loops, unused nodes, outputs that
+ * could have no value, and bounds.
+ * @throws TesseraError BAD_DOCUMENT or DOCUMENT_TOO_LARGE if the value is no flow document at all. Other faults are
+ * findings of the result.
  */
 export function checkFlow(value: unknown, operators: readonly AnyOperator[]): CheckedFlow {
   return atOnce(checking(value, operators));
@@ -101,7 +104,7 @@ const noResources: Host = {
 };
 
 /**
- * Checks a document wholly, opens what it names, and makes it ready to run.
+ * Checks a document, opens the resources that it names, and makes it ready to run.
  * @throws TesseraError INVALID_FLOW with every finding; BAD_DOCUMENT, DOCUMENT_TOO_LARGE.
  */
 export async function compile(value: unknown, options: CompileOptions): Promise<CompiledFlow> {

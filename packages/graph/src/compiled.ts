@@ -32,29 +32,35 @@ import type { FlowProgram, Row, Start } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type Budget, type FlowEvents, Run, type RunResult } from "./run.js";
 
+/** How one run is executed. */
 export interface RunOptions extends Inside {
   readonly signal?: AbortSignal | undefined;
   readonly principal?: Principal | undefined;
   readonly budget?: Budget | undefined;
-  /** What `context.random` is made from; 0 by default, so that the same input gives the same answer. */
+  /** The seed of `context.random`. It is 0 by default, so that the same input gives the same answer. */
   readonly seed?: number | undefined;
   readonly events?: FlowEvents | undefined;
-  /** What is asked of the language models in it, over what its operators ask by themselves. */
+  /** Settings for the language models of the run. They override what its operators ask for. */
   readonly sampling?: Sampling | undefined;
-  /** Of a stream: whether its events are kept for whoever iterates it, or only the parts of its output. */
+  /**
+   * For a stream: "everything" keeps all events for the reader of the stream, "output" only the parts of the flow's own
+   * output.
+   */
   readonly shows?: "everything" | "output" | undefined;
-  /** The name of the run in the records; by default a new one. */
+  /** The id of the run in the records; by default a new one. */
   readonly id?: string | undefined;
 }
 
+/** How a recorded run is continued. */
 export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "seed"> {
   /**
-   * Goes on although the document, or the version of an operator, is another than the run began with: what is finished
-   * stands, by its path and operator; what is not is done as it would be done now.
+   * Continues even if the document or the version of an operator has changed since the run began. Finished steps keep
+   * their results, found by path and operator. The other steps run as they would now.
    */
   readonly acceptChanges?: boolean | undefined;
 }
 
+/** How a recorded run is replayed. */
 export type ReplayOptions = Omit<RunOptions, "id" | "principal" | "seed">;
 
 export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "shows"> {
@@ -77,18 +83,20 @@ export interface LaunchedRun<O> extends Pick<RunStream<O>, "id" | "result" | "sp
   abort(reason: unknown): void;
 }
 
-/** A run that is being watched: every event in order, then the result. Leaving the iteration early aborts the run. */
+/** A run whose events can be read in order, and then its result. Leaving the iteration early aborts the run. */
 export interface RunStream<O> extends AsyncIterable<FlowEvent> {
   readonly id: string;
   readonly result: Promise<RunResult<O>>;
-  /** Only the parts of the flow's own outputs, as a client may see them. */
+  /** Only the parts of the flow's own output, as a client may see them. */
   readonly output: AsyncIterable<OutputDelta>;
   /**
-   * What is spent so far, also where the run fails. It only grows: steps that are under way count by what they have
-   * reported, and those that were given up by their bound.
+   * What the run has spent so far, also if it fails. It only grows. A step under way counts with what it has reported,
+   * and a step that was given up with its bound.
    */
   spent(): Spent;
-  /** What the run is charged if it ends now: what is spent, and the rest of the bounds of the steps that are under way. */
+  /**
+   * What the run would be charged if it ended now: what is spent, and the rest of the bounds of the steps under way.
+   */
   due(): Spent;
 }
 
@@ -104,16 +112,16 @@ interface Settings extends RunOptions {
   readonly within?: OuterStep | null | undefined;
 }
 
-/** A flow that is checked and open: it can run any number of times, at the same time too. */
+/** A flow that was checked and whose resources are open. It can run any number of times, also at the same time. */
 export class CompiledFlow<I extends object = Row, O = Row> {
   readonly document: FlowDocument;
   /** The content hash of the document. */
   readonly hash: string;
   /** The most that a run can spend. */
   readonly bound: FlowBound;
-  /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs", "encoder/hash". */
+  /** The resources that its operators with the effect "write" ask for, by kind and name: "store/docs". */
   readonly writes: readonly string[];
-  /** The resources that its operators ask for, likewise. */
+  /** The resources that its operators ask for, by kind and name: "store/docs", "encoder/hash". */
   readonly resources: readonly string[];
   private readonly start: Start;
   private readonly outputs: readonly string[];
@@ -138,8 +146,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   /**
    * Runs the flow.
-   * @throws TesseraError BAD_INPUT, BAD_ARGUMENT where the principal is called as one of its groups, ABORTED, or what a
-   * node failed with: its code, path and cause.
+   * @throws TesseraError BAD_INPUT; BAD_ARGUMENT if the principal has the name of one of its groups; ABORTED; or the
+   * code, path and cause with which a node failed.
    */
   run(input: I, options: RunOptions = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
@@ -150,26 +158,28 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return direct ?? this.locating(() => this.executeRecorded(input as Row, options));
   }
 
-  /** Runs the flow and shows what happens. */
+  /** Runs the flow and returns its events as a stream. */
   stream(input: I, options: RunOptions = {}): RunStream<O> {
     return this.streamOf(options, (settings) => this.run(input, settings as RunOptions));
   }
 
   /**
-   * Takes a run up where it ended: steps that were finished are not run again, whatever has changed since.
-   * @throws TesseraError RECORD_MISSING where the run is not known; BAD_ARGUMENT where it began on another document, and
-   * CONFLICT where an operator has another version by now, unless `acceptChanges`; CONFLICT where it is under way.
+   * Continues a run after its last finished step. Finished steps are not run again, even if operators or the flow have
+   * changed.
+   * @throws TesseraError RECORD_MISSING if the run is not recorded; BAD_ARGUMENT if it began on another document, and
+   * CONFLICT if an operator has another version now, both unless `acceptChanges` is set; CONFLICT if the run is under
+   * way.
    */
   resume(id: string, options: ResumeOptions = {}): Promise<RunResult<O>> {
     return this.locating(() => this.executeResume(id, options));
   }
 
-  /** Runs the flow, and tells what happens by calls. */
+  /** Runs the flow and reports its events by calls. This costs less than a stream. */
   launch(input: I, options: LaunchOptions = {}): LaunchedRun<O> {
     return this.launchedOf(options, (settings) => this.run(input, settings as RunOptions));
   }
 
-  /** As `resume`, and tells what happens by calls. */
+  /** As `resume`, but reports events by calls. */
   launchResume(id: string, options: Omit<LaunchOptions, "id" | "principal" | "seed"> = {}): LaunchedRun<O> {
     return this.launchedOf({ ...options, id }, (settings) => this.resume(id, settings as ResumeOptions));
   }
@@ -218,14 +228,14 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     });
   }
 
-  /** As `resume`, and shows what happens; what finished steps streamed comes as one part each. */
+  /** As `resume`, but returns the events as a stream. What a finished step had streamed comes as one part. */
   resumeStream(id: string, options: ResumeOptions = {}): RunStream<O> {
     return this.streamOf({ ...options, id }, (settings) => this.resume(id, settings));
   }
 
   /**
-   * Runs again from the records alone: no operator and no model is called.
-   * @throws TesseraError RECORD_MISSING where a step was not recorded, BAD_ARGUMENT where the run began on another document.
+   * Runs a recorded run again from its records, without calling any operator or model.
+   * @throws TesseraError RECORD_MISSING if a step was not recorded; BAD_ARGUMENT if the run began on another document.
    */
   replay(id: string, options: ReplayOptions = {}): Promise<RunResult<O>> {
     return this.locating(() => this.executeReplay(id, options));
@@ -241,8 +251,9 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 
   /**
-   * A new run on what another left: only steps whose key changed, and those after them, are computed. An element of an
-   * `each` is known by what it is made from, not by its place; a write is not done again where nothing of it changed.
+   * A new run that uses the records of another one. Only steps whose key changed, and the steps after them, are
+   * computed. An element of an `each` is recognised by its value, not by its place. A write is not repeated if nothing
+   * of it changed.
    */
   whatIf(id: string, input?: I, options: RunOptions = {}): Promise<RunResult<O>> {
     return this.locating(async () => {

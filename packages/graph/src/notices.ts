@@ -3,7 +3,7 @@ import type { PortType } from "@tessera/core";
 import { referencesOf, splitReference } from "@tessera/core/internal";
 import type { FlowPlan } from "./plan.js";
 
-/** What is right, and yet may surprise. */
+/** What is allowed, but may surprise the author of the flow. */
 export interface Notice {
   readonly path: string;
   readonly message: string;

@@ -4,7 +4,7 @@ import type { FlowEvents } from "./run.js";
 
 /** A run that is about to start. */
 export interface ObservedRun {
-  /** The run's name in the records, where it has one. */
+  /** The id of the run in the records, if it has one. */
   readonly id: string | undefined;
   readonly document: FlowDocument;
   /** The content hash of the document. */
@@ -12,17 +12,23 @@ export interface ObservedRun {
   readonly events: FlowEvents;
 }
 
-/** How one run is watched. Nothing that is thrown here reaches the run. */
+/** Observes one run. An error that one of its methods throws does not reach the run. */
 export interface Observation {
-  /** Called once when the run has settled, with what it failed with. */
+  /** Called once when the run has ended, with the error if it failed. */
   ended(failure?: TesseraError): void;
-  /** Does the work of the step at a path in surroundings of the observer's: it must call `work` once, and return what it returns. */
+  /**
+   * Executes the work of the step at a path inside a context of the observer. It must call `work` once and return its
+   * result.
+   */
   within?<T>(path: string, work: () => T): T;
 }
 
-/** Watches every run of the flows that it is given to, also those that are resumed or replayed. It changes none. */
+/** Observes every run of the flows that it is given to, also resumed and replayed runs. It cannot change a run. */
 export interface Observer {
   run(run: ObservedRun): Observation;
-  /** A resource as flows get it: with the same answers, and watched. */
+  /**
+   * Returns the resource that operators receive: it must give the same answers as `resource`, and may observe the
+   * calls.
+   */
   resource?<T extends Resource>(kind: string, name: string, resource: T): T;
 }

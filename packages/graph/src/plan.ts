@@ -41,7 +41,7 @@ export interface FlowPlan {
   readonly output: ReadonlyMap<string, { readonly source: Source; readonly type: PortType }>;
 }
 
-/** The most that a flow can spend: activations of operators, model calls, tokens, layers of encoders. */
+/** The most that a run of a flow can spend: steps, model calls, tokens, and layers of encoders. */
 export interface FlowBound extends Bound {
   readonly steps: number;
   readonly layers: number;

@@ -12,17 +12,18 @@ import { isInside } from "./outer.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
 
-/** A run's events, by type and all together ("event"). */
+/** The events of a run, by their type; "event" is every event. */
 export type FlowEvents = EventEmitter<
   { [T in FlowEvent["type"]]: (event: Extract<FlowEvent, { type: T }>) => void } & { event: (event: FlowEvent) => void }
 >;
 
 export type { Budget, StepCharge } from "./ledger.js";
 
+/** How a run ended. */
 export interface RunResult<O = Record<string, unknown>> {
-  /** "budget" where something was not run because the budget would not have covered its bound. */
+  /** "budget" if a step was refused because its bound did not fit into the budget. */
   readonly status: "done" | "budget";
-  /** On "budget", what was reached. */
+  /** With "budget", only what was reached. */
   readonly output: O;
   readonly spent: Spent;
 }

@@ -13,7 +13,7 @@ import * as router from "@tessera/router";
 
 const packages = { coder, data, fuser, generator, indexer, query, reranker, retriever, router };
 
-/** An operator of the framework, and how code imports it. */
+/** An operator that comes with Tessera, and the import that code needs for it. */
 export interface CatalogueEntry {
   readonly operator: AnyOperator;
   readonly from: string;

@@ -8,35 +8,37 @@ import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
 import { wordsRevision } from "@tessera/text";
 import type { Resources } from "./resources.js";
 
+/** How a folder is indexed. */
 export interface CodebaseSettings {
   /** The folder to index. */
   readonly root: string;
   /** Where the index is kept. */
   readonly folder: string;
   /**
-   * What makes the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one vector.
-   * Another one writes them anew.
+   * The encoder of the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one
+   * vector. If it changes, all vectors are computed again.
    */
   readonly encoder?: string | undefined;
-  /** What computes a model; the CPU by default. It stays the caller's, who closes it after the codebase. */
+  /** Computes the model; by default on the CPU. The caller closes it, after the codebase. */
   readonly engine?: Engine | undefined;
-  /** Write everything anew, whatever is there. */
+  /** Whether the whole index is written again, even if nothing changed. */
   readonly rebuild?: boolean | undefined;
   readonly progress?: ((progress: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** An open index of a folder, with the resources that flows need to search it. */
 export interface OpenedCodebase {
   readonly codebase: Codebase;
-  /** What the update did; `undefined` where the index was only opened. */
+  /** What the update changed; undefined if the index was only opened. */
   readonly report: Report | undefined;
-  /** How vectors are searched here, and why, in one line. */
+  /** Which vector store is used on this machine, and why, in one line. */
   readonly vectors: { readonly kind: "hnsw" | "exact"; readonly reason: string };
   /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
   readonly resources: Resources;
-  /** The model of the vectors by itself, with its exits and widths; `undefined` where they are hash features alone. */
+  /** The model of the vectors, with its exits and widths; undefined if the vectors are hash features alone. */
   readonly model: CodeEncoder | undefined;
-  /** Ends what runs for it: the threads of a model. */
+  /** Stops the threads of a model, if there is one. */
   close(): Promise<void>;
 }
 
@@ -109,7 +111,7 @@ const denseByHash = (model: CodeEncoder | undefined): Participant => ({
 });
 
 /**
- * Brings the index of a folder of code and Markdown up to date and opens it.
+ * Updates the index of a folder of code and documents, and opens it.
  * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {

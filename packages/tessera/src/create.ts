@@ -25,28 +25,39 @@ type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string,
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
 type Flows = Readonly<Record<string, AnyFlow>>;
 
+/** What `createTessera` is given. */
 export interface TesseraOptions<F extends Flows> {
   /** The flows by name, composed in code or read from JSON. A key is the name of its flow's document. */
   readonly flows: F;
-  /** What flows may name: `{ store: { docs: () => openStore() }, model: { … }, encoder: { … } }`. */
+  /**
+   * The resources that flows may use, by kind and name: `{ store: { docs: () => openStore() }, model: { … }, encoder: {
+   * … } }`.
+   */
   readonly resources?: Resources;
-  /** Operators beside those of the catalogue, for flows that are read from JSON; flows composed in code bring their own. */
+  /**
+   * Operators that are not in the catalogue, for flows that are read from JSON. A flow composed in code brings its
+   * operators.
+   */
   readonly operators?: readonly AnyOperator[];
-  /** Keeps what runs do, so that they can be resumed and replayed. */
+  /** Stores the steps of runs, so that runs can be resumed and replayed. */
   readonly records?: Records;
   readonly cache?: Cache;
-  /** Check every value that passes between nodes. */
+  /** Whether every value that passes between nodes is checked against its port. */
   readonly validate?: boolean;
-  /** Is told of every run: `openTelemetry()` of @tessera/telemetry, say. */
+  /** Receives every run and its events, such as `openTelemetry()` of @tessera/telemetry. */
   readonly observer?: Observer;
 }
 
+/** How a `Tessera` is closed. */
 export interface CloseOptions {
   /** How long runs may still take, in milliseconds; by default as long as they need. */
   readonly within?: number;
 }
 
-/** A run that did not end in time. Where records are kept, `resume(id)` takes it up behind its last finished step. */
+/**
+ * A run that was aborted because it did not end in time. With records, `resume(id)` continues it after its last
+ * finished step.
+ */
 export interface InterruptedRun {
   readonly id: string;
   readonly flow: string;
@@ -58,9 +69,9 @@ interface Running extends InterruptedRun {
 }
 
 /**
- * Flows and what they need, as one object of a service. Runs may be begun from anywhere at once; each keeps the
- * asynchronous context (`AsyncLocalStorage`) of its caller, in operators and in listeners. Resources are opened in the
- * context in which the object was made, so that no request's context lives on in a connection.
+ * The one object of a service: its flows and their resources. Any number of runs may begin at the same time. Each keeps
+ * the asynchronous context (`AsyncLocalStorage`) of its caller, in operators and in listeners. Resources are opened in
+ * the context in which the object was made, so that a connection does not keep the context of a request alive.
  */
 export class Tessera<F extends Flows> {
   readonly #outside = new AsyncResource("Tessera");
@@ -75,7 +86,7 @@ export class Tessera<F extends Flows> {
   #draining = false;
   #closing: Promise<readonly InterruptedRun[]> | undefined;
 
-  /** @throws TesseraError INVALID_FLOW where the key of a flow is not the name of its document. */
+  /** @throws TesseraError INVALID_FLOW if the key of a flow is not the name of its document. */
   constructor(private readonly options: TesseraOptions<F>) {
     assertNames(options.flows);
     this.#host = new ResourceHost(options.resources ?? {});
@@ -83,8 +94,7 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Opens the resources and compiles every flow; a service that starts is one whose flows can run. Called by the first
-   * run if not before.
+   * Opens the resources and compiles every flow, so that all flows can run. The first run calls it if nobody has.
    * @throws TesseraError INVALID_FLOW with the findings of all flows.
    */
   async start(): Promise<this> {
@@ -129,17 +139,17 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Puts other flows or resources in place of those there are, without a restart: `resources` one by one, `flows` all
-   * together (by default they stay). A flow that is the same object as before, and uses none of the resources that are
-   * replaced, is not compiled again: a document is not to be changed in place. Runs under way end on what they began with, new ones see the new; what is
-   * no longer used is closed when the last of those runs has ended. Reloads happen one after another.
-   * @throws TesseraError INVALID_FLOW with all findings, or what a resource could not be opened for: nothing has changed
-   * then. CLOSED.
+   * Replaces flows or resources while the service runs: `resources` one by one, `flows` all together (by default they
+   * stay). A flow is not compiled again if it is the same object as before and uses no replaced resource; so do not
+   * change a document in place. A run ends on the flows and resources that it began with. A replaced resource is closed
+   * when the last run that uses it has ended. Reloads are executed one after another.
+   * @throws TesseraError INVALID_FLOW with all findings, or the error of a resource that could not be opened: then
+   * nothing has changed. CLOSED.
    */
   reload(change: {
     readonly flows?: { readonly [N in keyof F]: AnyFlow } & Flows;
     readonly resources?: Resources;
-    /** Resources that go, by kind and name; a flow that names one is a finding. */
+    /** Resources to remove, by kind and name. A flow that still names one has a finding. */
     readonly without?: Readonly<Record<string, readonly string[]>>;
   }): Promise<void> {
     const result = this.#changes.then(async () => {
@@ -170,9 +180,9 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Whether every flow could run now: what they need is asked whether it answers.
+   * Asks every resource that can be asked whether it answers, so that every flow could run now.
    * @param within milliseconds
-   * @throws TesseraError NOT_READY with a finding for each resource that does not; INVALID_FLOW, CLOSED.
+   * @throws TesseraError NOT_READY with a finding for each resource that does not answer; INVALID_FLOW, CLOSED.
    */
   async check(within = 2000): Promise<void> {
     const { host } = await this.#ready("check");
@@ -180,8 +190,8 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * The operators that flows may name: those of the catalogue, those that were given, and those that flows composed in
-   * code are made of.
+   * The operators that flows may use: those of the catalogue, those that were given, and those of flows composed in
+   * code.
    */
   get operators(): readonly AnyOperator[] {
     return operatorsFor(this.#current?.given ?? this.options.flows, this.#given);
@@ -191,15 +201,15 @@ export class Tessera<F extends Flows> {
     return [...all, ...(this.options.operators ?? [])];
   }
 
-  /** The names of the flows there are now. */
+  /** The names of the current flows. */
   get flows(): readonly string[] {
     return Object.keys(this.#current?.given ?? this.options.flows);
   }
 
   /**
-   * A handle of a flow: what it is, and its runs. They are runs of this object: `close` waits for them, and after a `reload`
-   * new ones run the flow that has the name then.
-   * @throws TesseraError BAD_ARGUMENT where there is no flow of that name, CLOSED.
+   * Returns a handle of a flow, which describes and runs it. Its runs belong to this object: `close` waits for them,
+   * and after a `reload` new runs use the flow that has the name then.
+   * @throws TesseraError BAD_ARGUMENT if there is no flow of that name; CLOSED.
    */
   async flow<N extends keyof F & string>(name: N): Promise<FlowHandle<InputOf<F[N]>, OutputOf<F[N]>>> {
     this.#assertOpen(name);
@@ -207,7 +217,7 @@ export class Tessera<F extends Flows> {
     return this.find(name) ?? this.#handleOf(name, this.#flowOf(flowSet, name) as unknown as CompiledFlow);
   }
 
-  /** As `flow`, at once; nothing where there is no such flow, or this object has not started yet. */
+  /** As `flow`, but without waiting. Undefined if there is no such flow, or if this object has not started yet. */
   find<N extends keyof F & string>(name: N): FlowHandle<InputOf<F[N]>, OutputOf<F[N]>> | undefined {
     const flow = this.#draining ? undefined : this.#current?.flows.get(name);
     if (!flow) return undefined;
@@ -253,7 +263,7 @@ export class Tessera<F extends Flows> {
     return result;
   }
 
-  /** Runs a flow and shows what happens; leaving the iteration early aborts the run. */
+  /** Runs a flow and returns its events as a stream. Leaving the iteration early aborts the run. */
   stream<N extends keyof F & string>(
     name: N,
     input: InputOf<F[N]>,
@@ -263,8 +273,8 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Runs a flow, and tells what happens by calls: what a service does for every request. Once this object has started, the
-   * run begins in this turn of the event loop.
+   * Runs a flow and reports its events by calls, as a service does for every request. Once this object has started, the
+   * run begins in the same turn of the event loop.
    */
   launch<N extends keyof F & string>(
     name: N,
@@ -301,11 +311,11 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Takes up a run that was interrupted: finished steps are not run again. It ends on the document that it began with, also
-   * where its flow was replaced or removed meanwhile; with `acceptChanges` on the flow of that name as it is now.
-   * @throws TesseraError RECORD_MISSING where it is not known; CONFLICT where an operator has another version by now, or the
-   * run is under way; INVALID_FLOW where its document can no longer run; BAD_ARGUMENT where its flow is no more, and no
-   * document was kept.
+   * Continues an interrupted run. Finished steps are not run again. The run ends on the document that it began with,
+   * even if its flow was replaced or removed; with `acceptChanges`, on the current flow of that name.
+   * @throws TesseraError RECORD_MISSING if the run is not recorded; CONFLICT if an operator has another version now, or
+   * if the run is under way; INVALID_FLOW if its document can no longer run; BAD_ARGUMENT if its flow was removed and
+   * its document was not kept.
    */
   async resume(id: string, options?: ResumeOptions): Promise<RunResult> {
     const { result } = await this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) => ({
@@ -314,14 +324,14 @@ export class Tessera<F extends Flows> {
     return result;
   }
 
-  /** As `resume`, and shows what happens. */
+  /** As `resume`, but returns the events as a stream. */
   resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<Record<string, unknown>>> {
     return this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
       flow.resumeStream(id, options),
     );
   }
 
-  /** As `resume`, and tells what happens by calls. */
+  /** As `resume`, but reports events by calls. */
   launchResume(
     id: string,
     options?: ResumeOptions & Pick<LaunchOptions, "hear" | "part">,
@@ -332,9 +342,10 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Runs a recorded run again from its records alone, on the document that it began with: no operator and no model is called.
-   * @throws TesseraError RECORD_MISSING where the run is not known or a step was not recorded; INVALID_FLOW where its
-   * document can no longer be compiled; BAD_ARGUMENT where its flow has changed, and no document was kept.
+   * Runs a recorded run again from its records, on the document that it began with, without calling any operator or
+   * model.
+   * @throws TesseraError RECORD_MISSING if the run or one of its steps is not recorded; INVALID_FLOW if its document
+   * can no longer be compiled; BAD_ARGUMENT if its flow has changed and its document was not kept.
    */
   async replay(id: string, options?: ReplayOptions): Promise<RunResult> {
     const { result } = await this.#takeUp({ id, options }, (flow, options) => ({ result: flow.replay(id, options) }));
@@ -342,11 +353,11 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * A new run of the recorded run's flow as it is now, on what that run left: only steps whose key changed, and those after
-   * them, are computed. Where the flow was removed, it runs the document that the recorded run began with.
-   * @param id the recorded run; `options.id` names the new one
-   * @param input of the new run; by default that of the recorded one
-   * @throws TesseraError as `resume`, and as `run`
+   * A new run of the recorded run's flow as it is now. Only steps whose key changed, and the steps after them, are
+   * computed. If the flow was removed, the document of the recorded run is used.
+   * @param id the recorded run; `options.id` is the id of the new one
+   * @param input the input of the new run; by default that of the recorded run
+   * @throws TesseraError as `resume` and `run`
    */
   async whatIf(id: string, input?: Record<string, unknown>, options?: RunOptions): Promise<RunResult> {
     const { result } = await this.#takeUp(
@@ -358,7 +369,10 @@ export class Tessera<F extends Flows> {
     return result;
   }
 
-  /** Begins what stands on a recorded run: on the flow that it began with, or on the flow of that name as it is now. */
+  /**
+   * Begins a run that uses a recorded run, on the flow that the recorded run began with or on the current flow of that
+   * name.
+   */
   async #takeUp<T extends { readonly result: Promise<RunResult<unknown>> }>(
     { id, of, as = id, options, asItIsNow = false }: UseOfRecord,
     start: (flow: CompiledFlow, options: RunOptions) => T,
@@ -423,17 +437,17 @@ export class Tessera<F extends Flows> {
     return beginning;
   }
 
-  /** Takes no new runs, and waits for those under way. */
+  /** Refuses new runs from now on, and waits for the runs under way. */
   async drain(): Promise<void> {
     this.#draining = true;
     await Promise.allSettled([...this.#running].map(({ result }) => result));
   }
 
   /**
-   * Takes no new runs, waits for those under way, and closes every resource that was opened. Runs that take longer than
-   * `within` are aborted, behind the last step whose record is committed.
+   * Refuses new runs, waits for the runs under way, and closes every resource that was opened. Runs that take longer
+   * than `within` are aborted after the last step whose record is committed.
    * @returns the runs that were aborted
-   * @throws TesseraError STORE_FAILED where something could not be closed; everything else is, all the same.
+   * @throws TesseraError STORE_FAILED if something could not be closed; everything else is closed nevertheless.
    */
   close(options: CloseOptions = {}): Promise<readonly InterruptedRun[]> {
     this.#draining = true;
@@ -469,8 +483,7 @@ export class Tessera<F extends Flows> {
 }
 
 /**
- * Makes the one object that a service holds: its flows, and the resources that they name. Nothing is opened before it
- * starts.
- * @throws TesseraError INVALID_FLOW where the key of a flow is not the name of its document.
+ * Makes the one object that a service holds: its flows and their resources. Nothing is opened before it starts.
+ * @throws TesseraError INVALID_FLOW if the key of a flow is not the name of its document.
  */
 export const createTessera = <const F extends Flows>(options: TesseraOptions<F>): Tessera<F> => new Tessera(options);

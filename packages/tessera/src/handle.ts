@@ -34,9 +34,10 @@ export interface TesseraRuns {
 }
 
 /**
- * One flow of a `Tessera`: `tessera.flow(name)`. Its runs are runs of that object: `close` and `drain` wait for them, and
- * what a `reload` replaces stays open until they have ended. After a `reload` the handle stands for the flow that has the
- * name then; after one that removed it, it still says what the flow was, and a new run is refused with BAD_ARGUMENT.
+ * One flow of a `Tessera`, from `tessera.flow(name)`. Its runs belong to that object: `close` and `drain` wait for
+ * them, and a resource that a `reload` replaces stays open until they have ended. After a `reload`, new runs use the
+ * flow that has the name then. If the flow was removed, the handle still describes it, and a new run is refused with
+ * BAD_ARGUMENT.
  */
 export class FlowHandle<I extends object = Record<string, unknown>, O = Record<string, unknown>> {
   constructor(
@@ -59,7 +60,7 @@ export class FlowHandle<I extends object = Record<string, unknown>, O = Record<s
     return this.now().bound;
   }
 
-  /** The resources that its operators of effect "write" ask for, by kind and name: "store/docs". */
+  /** The resources that its operators with the effect "write" ask for, by kind and name: "store/docs". */
   get writes(): readonly string[] {
     return this.now().writes;
   }
@@ -79,20 +80,20 @@ export class FlowHandle<I extends object = Record<string, unknown>, O = Record<s
     return this.runs.stream(input, options) as Promise<RunStream<O>>;
   }
 
-  /** As `Tessera.resume`. @throws TesseraError also BAD_ARGUMENT where the run is one of another flow */
+  /** As `Tessera.resume`. @throws TesseraError also BAD_ARGUMENT if the run belongs to another flow */
   async resume(id: string, options?: ResumeOptions): Promise<RunResult<O>> {
     const use = { id, options, asItIsNow: options?.acceptChanges };
     const { result } = await this.runs.takeUp(use, (flow, options) => ({ result: flow.resume(id, options) }));
     return result as Promise<RunResult<O>>;
   }
 
-  /** As `Tessera.resumeStream`. @throws TesseraError also BAD_ARGUMENT where the run is one of another flow */
+  /** As `Tessera.resumeStream`. @throws TesseraError also BAD_ARGUMENT if the run belongs to another flow */
   resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<O>> {
     const use = { id, options, asItIsNow: options?.acceptChanges };
     return this.runs.takeUp(use, (flow, options) => flow.resumeStream(id, options) as unknown as RunStream<O>);
   }
 
-  /** As `Tessera.replay`. @throws TesseraError also BAD_ARGUMENT where the run is one of another flow */
+  /** As `Tessera.replay`. @throws TesseraError also BAD_ARGUMENT if the run belongs to another flow */
   async replay(id: string, options?: ReplayOptions): Promise<RunResult<O>> {
     const { result } = await this.runs.takeUp({ id, options }, (flow, options) => ({
       result: flow.replay(id, options),
@@ -100,7 +101,7 @@ export class FlowHandle<I extends object = Record<string, unknown>, O = Record<s
     return result as Promise<RunResult<O>>;
   }
 
-  /** As `Tessera.whatIf`. @throws TesseraError also BAD_ARGUMENT where the run is one of another flow */
+  /** As `Tessera.whatIf`. @throws TesseraError also BAD_ARGUMENT if the run belongs to another flow */
   async whatIf(id: string, input?: I, options?: RunOptions): Promise<RunResult<O>> {
     const use = { id, options, asItIsNow: true, as: options?.id ?? randomUUID() };
     const { result } = await this.runs.takeUp(use, (flow, options) => ({

@@ -3,7 +3,7 @@
 import { type Host, type MaybePromise, type Resource, TesseraError } from "@tessera/core";
 import { abortAfter, abortable, didYouMean, messageOf } from "@tessera/core/internal";
 
-/** Resources by kind and name: live ones, or functions that open them when a flow first asks. */
+/** Resources by kind and name: open ones, or functions that open them when a flow first asks. */
 export type Resources = Readonly<Record<string, Readonly<Record<string, Resource | (() => MaybePromise<Resource>)>>>>;
 
 /** By kind and name: "store/docs". */

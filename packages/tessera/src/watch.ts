@@ -6,22 +6,26 @@ import { Codebase } from "@tessera/indexer";
 import type { Engine } from "@tessera/models";
 import { type OpenedCodebase, openCodebase } from "./codebase.js";
 
+/** How an index is watched. */
 export interface WatchSettings {
-  /** What the index was made with, and what computes it, as for `openCodebase`. */
+  /** The encoder that the index was made with, as for `openCodebase`. */
   readonly encoder?: string | undefined;
   readonly engine?: Engine | undefined;
-  /** How often the index is looked at, in milliseconds; 1,000. */
+  /** The time between two looks at the index, in milliseconds; 1,000 by default. */
   readonly interval?: number | undefined;
-  /** Takes in the index that has come: `({ resources }) => tessera.reload({ resources })`. */
+  /** Is called with the new index, for example `({ resources }) => tessera.reload({ resources })`. */
   readonly changed: (opened: OpenedCodebase) => MaybePromise<unknown>;
-  /** Hears why an index could not be taken in; what is served stays. By default a warning of the process. */
+  /**
+   * Is called with the reason why a new index could not be used; the old one stays in use. By default it is a warning
+   * of the process.
+   */
   readonly failed?: ((error: unknown) => void) | undefined;
 }
 
 /**
- * Opens an index again whenever another process has put a new one in its place. One index after another is taken in, and
- * of several that come quickly perhaps only the last.
- * @returns what ends it; an index that is being taken in is waited for
+ * Opens an index again each time another process has replaced it. New indexes are handed over one after another; if
+ * several come quickly, only the last may be.
+ * @returns a function that stops watching, after the index that is being handed over
  */
 export function watchCodebase(opened: OpenedCodebase, settings: WatchSettings): () => Promise<void> {
   const { folder } = opened.codebase;

@@ -31,9 +31,8 @@ async function openFolder(folder: string): Promise<Opened> {
 const reads = ["get", "run", "journal", "texts"] as const;
 
 /**
- * Records in a folder, in a log that survives crashes. One process writes a folder at a time; others may read it
- * meanwhile, and get INDEX_LOCKED where they write. Runs that the first layout left in the folder are brought into the log
- * when they are asked for.
+ * Records in a folder, in a log that survives crashes. Only one process may write a folder at a time; others may read
+ * it, and get INDEX_LOCKED if they write. Runs in the first layout of the folder are converted when they are asked for.
  */
 export function diskRecords(folder: string): Records {
   let own: { readonly path: string; readonly opening: Promise<Opened> } | undefined;

@@ -11,8 +11,9 @@ interface Kept {
 }
 
 /**
- * Records in memory: for tests, for what-if within one process, and as a cache. Equal values are kept once.
- * @param options `cacheBytes`: characters that texts of the cache may take, 256 Mi; the least recently used go first
+ * Records in memory, for tests, for `whatIf` within one process, and as a cache. Equal values are stored once.
+ * @param options `cacheBytes`: the most characters of texts in the cache, 256 Mi by default; the least recently used
+ * texts are removed first
  */
 export function memoryRecords(options: { readonly cacheBytes?: number | undefined } = {}): Records {
   const cache = new Map<string, string>();
