@@ -143,7 +143,7 @@ async function decoderCheck(folder: string): Promise<Check> {
     async verdict(engine) {
       const session = await engine.loadDecoder(model, { blocks, blockTokens });
       try {
-        return await decoderVerdict(session, engine.info, golden, "stored" in model.embedding);
+        return await decoderVerdict(session, engine.info, golden);
       } finally {
         await session.close();
       }
@@ -172,11 +172,7 @@ async function referenceCase(folder: string, model: DecoderModel): Promise<Decod
 }
 
 /** What engines in fp32 must reach, and what others must: their weights are the same, their activations are rounded. */
-const tolerance = (info: EngineInfo, stored: boolean): number => {
-  if (info.kind === "reference" || info.dtype === "fp32") return 1e-4;
-  // an engine rounds the weights of a file anew, to a type of its own
-  return stored ? 0.5 : 0.05;
-};
+const tolerance = (info: EngineInfo): number => (info.kind === "reference" || info.dtype === "fp32" ? 1e-4 : 0.05);
 /** A router that decides by less may decide otherwise on another machine. */
 const edge = 1e-5;
 
@@ -184,7 +180,6 @@ async function decoderVerdict(
   session: DecoderSession,
   engine: EngineInfo,
   golden: readonly DecoderGoldenCase[],
-  stored: boolean,
 ): Promise<DecoderVerdict> {
   const found = { difference: 0, places: 0, near: 0, otherTokens: 0 };
   for (const { ids, logprobs, margin, greedy } of golden) {
@@ -204,7 +199,7 @@ async function decoderVerdict(
     }
     if (greedy.length > 0 && result.next[0] !== greedy[0]) found.otherTokens += 1;
   }
-  const most = tolerance(engine, stored);
+  const most = tolerance(engine);
   const strict = most < 0.01;
   const passed = found.difference <= most && (!strict || found.otherTokens === 0);
   return { kind: "decoder", ...found, engine, passed };

@@ -3,6 +3,7 @@ import type { DecoderBatch, DecoderResult, ModuleCounts } from "../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";
 import {
+  blockOf,
   type PackedAttention,
   type PackedFeedforward,
   type PackedMatrix,
@@ -418,11 +419,16 @@ export class DecoderThread {
     if (this.model.precision === "fp32") return { address: (row) => rows.address + rows.stride * row, scale: () => 1 };
     const scales = new Float64Array(count);
     const from = this.at.quantised;
-    // the largest sum of products is below 2³¹
-    const most = Math.min(32767, Math.floor((2 ** 31 - 1) / (128 * width)));
-    for (let row = 0; row < count; row++)
-      scales[row] = this.kernels.quantise(rows.address + rows.stride * row, from + 2 * width * row, width, most);
-    return { address: (row) => from + 2 * width * row, scale: (row) => scales[row]! };
+    const { hasBlocks } = this.model;
+    const stride = (hasBlocks ? 2.25 : 2) * width;
+    // the largest sum of products is below 2³¹; that of a block always is
+    const most = hasBlocks ? 32767 : Math.min(32767, Math.floor((2 ** 31 - 1) / (128 * width)));
+    for (let row = 0; row < count; row++) {
+      const to = from + stride * row;
+      scales[row] = this.kernels.quantise(rows.address + rows.stride * row, to, width, most);
+      if (hasBlocks) this.kernels.blockSums(to, to + 2 * width, width % 32 === 0 ? 64 : 32, to + 2 * width);
+    }
+    return { address: (row) => from + stride * row, scale: (row) => scales[row]! };
   }
 
   /** Calls `work` for each module that was chosen, rising, with its choices and their numbers. */
@@ -444,7 +450,7 @@ export class DecoderThread {
   }
 
   private multiply(
-    { float, rows, columns, weights, scales, bias }: PackedMatrix,
+    { kind, rows, columns, weights, scales, bias }: PackedMatrix,
     inputs: readonly number[],
     inputScales: readonly number[],
     outputs: readonly number[],
@@ -456,8 +462,12 @@ export class DecoderThread {
       this.floats[at.inputScales / 4 + i] = inputScales[i]!;
       this.integers[at.outputs / 4 + i] = outputs[i]!;
     }
-    const product = float ? this.kernels.multiplyFloat : this.kernels.multiplyInt8;
-    const [panels, steps] = [padded(rows) / 4, padded(columns) / 16];
+    const block = kind === "blocks" ? blockOf(columns) : 16;
+    const panels = padded(rows) / (kind === "blocks" ? 16 : 4);
+    const steps = padded(columns) / block;
+    const { multiplyFloat, multiplyInt8, multiplyBlocks16, multiplyBlocks32 } = this.kernels;
+    const ofBlocks = block === 32 ? multiplyBlocks32 : multiplyBlocks16;
+    const product = kind === "float" ? multiplyFloat : kind === "rows" ? multiplyInt8 : ofBlocks;
     product(
       weights,
       scales,
