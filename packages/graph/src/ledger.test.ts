@@ -3,10 +3,10 @@ import type { AnyOperator, FlowEvent, Spent } from "@tessera/core";
 import { mulberry32 } from "@tessera/core/internal";
 import { countOf, FakeClock } from "@tessera/testkit";
 import { compile } from "./compile.js";
-import type { RunStream } from "./compiled.js";
 import { agent, dueOf, isOverBound, randomFlows, sumOf, type World, worker, worldOf } from "./ledger.fixture.js";
 import { memoryRecords } from "./records/memory.js";
 import type { Budget, RunResult } from "./run.js";
+import type { RunStream } from "./run-options.js";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const input = { value: "v", values: ["a", "b", "c"] };

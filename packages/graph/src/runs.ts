@@ -11,10 +11,11 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { canonicalJson, errorBody, type RunJournal } from "@tessera/core/internal";
-import type { CompiledFlow, ResumeOptions, RunOptions, RunStream } from "./compiled.js";
+import type { CompiledFlow } from "./compiled.js";
 import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
+import type { ResumeOptions, RunOptions, RunStream } from "./run-options.js";
 
 export interface RunRequest {
   /** The name of the run. Starting one that is known gives that run. */
