@@ -2,7 +2,7 @@
 //   // public: A, B      exported by the package, for its users
 //   // internal: C       exported by "<package>/internal", for the other packages of this repository only
 // A name without a mark stays inside its package. A long list goes on in a second line of the same kind.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { readJson, root, workspaces } from "./setup.mjs";
 
@@ -118,14 +118,51 @@ export function publicNames(name, all) {
   return [...new Set(names)].sort((a, b) => (a < b ? -1 : 1));
 }
 
+/** The packages that users have; the testkit is for this repository alone. */
+export const documentedPackages = (all = packages()) => all.filter(({ name }) => name !== "@tessera/testkit");
+
+/** The page of a package in docs/api, which `npm run api` writes. */
+export const pageOf = (name) => `docs/api/${name.replace("@tessera/", "")}.md`;
+
+/** The public names that a page of docs/api lacks, a sentence for each package that has some. */
+export function staleApi(all = packages()) {
+  return documentedPackages(all).flatMap(({ name }) => {
+    const path = join(root, pageOf(name));
+    const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+    const headings = new Set([...text.matchAll(/^#{2,3} (?:\\~~)?`?([\w$]+)/gm)].map(([, heading]) => heading));
+    const lacking = publicNames(name, all).filter((one) => !headings.has(one));
+    return lacking.length > 0 ? [`${pageOf(name)} lacks ${lacking.join(", ")}: run \`npm run api\`.`] : [];
+  });
+}
+
+/** The public names that no comment explains, by source. */
+export function undocumented(all = packages()) {
+  const declared = (name) =>
+    new RegExp(
+      `(?:\\*/\\n)(?://.*\\n)*export (?:declare )?(?:abstract )?(?:async )?(?:const|function\\*?|class|interface|type) ${name}\\b`,
+    );
+  return documentedPackages(all).flatMap(({ sources }) =>
+    sources.flatMap(({ place, text, marks }) =>
+      marks.public
+        .filter((name) => name !== "*" && !declared(name).test(text) && isDeclaredHere(text, name))
+        .map((name) => `${place}: ${name}`),
+    ),
+  );
+}
+
+/** Whether a source declares a name, and does not pass on that of another source. */
+const isDeclaredHere = (text, name) =>
+  new RegExp(
+    `^export (?:(?:declare|abstract|async|const|let|function\\*?|class|interface|type|enum) )+${name}\\b`,
+    "m",
+  ).test(text);
+
 /** The page that lists the public names of every package: a change of the face is a change of this file. */
 export function namesPage(all = packages()) {
-  const parts = all
-    .filter(({ name }) => name !== "@tessera/testkit")
-    .map(({ name }) => {
-      const names = publicNames(name, all);
-      return `${name}: ${names.length} names\n${names.map((one) => `  ${one}\n`).join("")}`;
-    });
+  const parts = documentedPackages(all).map(({ name }) => {
+    const names = publicNames(name, all);
+    return `${name}: ${names.length} names\n${names.map((one) => `  ${one}\n`).join("")}`;
+  });
   return `The public names of every package. \`npm run generate\` writes this file, and a test holds it.\n\n${parts.join("\n")}`;
 }
 

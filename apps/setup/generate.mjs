@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { entries, faceFaults, namesPage, packages } from "./face.mjs";
+import { entries, faceFaults, namesPage, packages, staleApi } from "./face.mjs";
 import { root, SetupError, setup } from "./setup.mjs";
 
 /** docs/errors.md, from core's table. */
@@ -165,6 +165,10 @@ function main() {
   }
   for (const path of written) console.log(`wrote ${relative(root, path)}`);
   if (written.some((path) => path.endsWith(".ts"))) build();
+  const stale = staleApi();
+  if (stale.length === 0) return;
+  console.error(stale.join("\n"));
+  process.exitCode = 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

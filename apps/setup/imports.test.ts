@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { parseSync } from "@swc/core";
-import { entryOf, exportsOf, faceFaults, importFaults, marksOf } from "./face.mjs";
+import { entryOf, exportsOf, faceFaults, importFaults, marksOf, staleApi, undocumented } from "./face.mjs";
 import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
 
@@ -172,6 +172,13 @@ describe("the public face", () => {
 
   it("holds in this repository", () => {
     expect(faceFaults()).toEqual([]);
+  });
+
+  it("has a page for each package, with each name and its comment", () => {
+    expect(staleApi(all)).toEqual(["docs/api/a.md lacks One, two: run `npm run api`."]);
+    expect(staleApi()).toEqual([]);
+    expect(undocumented(all)).toEqual(["a.ts: One", "a.ts: two"]);
+    expect(undocumented()).toEqual([]);
   });
 });
 

@@ -16,6 +16,10 @@ export type Source =
   | { named: Record<string, string> }
   | { value: Json };
 
+/**
+ * What the scheduler does about a node that is slow or fails: a timeout for each attempt in milliseconds, retries,
+ * and `onError`.
+ */
 export interface Policy {
   /** For each attempt; at most a year. */
   timeoutMs?: number | undefined;
@@ -24,6 +28,7 @@ export interface Policy {
   onError?: "fail" | "skip" | undefined;
 }
 
+/** Runs a node for every element of a list: which input holds the list, how many at once, and the most elements. */
 export interface Each {
   /** The input port that receives one element at a time. */
   over: string;
@@ -33,6 +38,7 @@ export interface Each {
   max: number;
 }
 
+/** Runs a node again and again: what ends it, what a turn carries to the next, and the most turns. */
 export interface Repeat {
   /** Flags of the body; any of them ends the loop. */
   until?: string | string[] | undefined;
@@ -43,6 +49,7 @@ export interface Repeat {
   max: number;
 }
 
+/** One use of an operator or of a flow, as a document writes it. */
 export interface NodeDocument {
   /** The name of an operator, or a flow: a flow is an operator. */
   run: string | FlowDocument;
@@ -67,6 +74,7 @@ export interface Serve {
   with?: Record<string, Json> | undefined;
 }
 
+/** A flow as JSON: its input, its nodes and its output. `parseDocument` reads one. */
 export interface FlowDocument {
   $schema?: string | undefined;
   version: 1;

@@ -67,6 +67,7 @@ export const errorCodes = {
   UNUSED_NODE: "Nothing reads a node, and it writes nothing.",
 } as const;
 
+/** A code of the closed table of errors. */
 export type ErrorCode = keyof typeof errorCodes;
 
 export interface ErrorDetails {

@@ -20,6 +20,7 @@ export type Filter =
   | { not: Filter };
 
 const field = z.string().min(1);
+/** The schema of `Filter`, for configs and request bodies. */
 export const filter: z.ZodType<Filter> = z.lazy(() =>
   z.union([
     z.strictObject({ field, equals: z.json() }),

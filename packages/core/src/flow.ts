@@ -19,12 +19,15 @@ export interface Ref<out T> {
 /** The refs of an activation's output ports. */
 export type Refs<O> = { readonly [K in keyof O]-?: Ref<Exclude<O[K], undefined>> };
 
+/** A constant value, made by `value`. */
 export interface Constant<out T> {
   readonly value: T;
 }
+/** The first of several sources that was not skipped, made by `first`. */
 export interface First<out T> {
   readonly first: readonly (Ref<T> | Constant<T>)[];
 }
+/** Sources by name, made by `named`. */
 export interface Named<out T> {
   readonly named: { readonly [name: string]: Ref<T> };
 }
@@ -45,6 +48,7 @@ export const first = <T>(...members: (Ref<T> | Constant<T>)[]): First<T> => ({ f
 /** Several under their names; skipped ones are left out, and weights stay aligned. */
 export const named = <T>(members: { readonly [name: string]: Ref<T> }): Named<T> => ({ named: members });
 
+/** A decision that a node waits for, made by `is`: one of these values of a flag or a choice. */
 export interface Condition {
   readonly ref: string;
   readonly values: readonly Json[];
@@ -55,6 +59,7 @@ export const is = <T extends string | boolean>(decision: Ref<T>, ...values: NoIn
   values,
 });
 
+/** What a node may have besides its input: when it runs, and its policy. */
 export interface NodeOptions {
   /** All of them must hold. */
   readonly when?: Condition | readonly Condition[];

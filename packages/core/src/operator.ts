@@ -8,6 +8,7 @@ import type { Capability, Host, ModelCall, Principal, Sampling } from "./resourc
 
 /** Named, typed ports. */
 export type Ports = Record<string, z.ZodType>;
+/** A value now, or a promise of it. */
 export type MaybePromise<T> = T | Promise<T>;
 
 type OptionalKeys<P extends Ports> = { [K in keyof P]: undefined extends z.input<P[K]> ? K : never }[keyof P];
@@ -94,8 +95,10 @@ export interface Need {
 /** What an operator may reach in the machine by itself. */
 export type Ambient = "files" | "network" | "processes";
 
+/** The work of an activation: it takes the input ports and gives the output ports. */
 export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
 
+/** One typed piece of work, made by `operator`: its name, its ports, what it does to the world, and its `setup`. */
 export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Ports, O extends Ports = Ports> {
   /** "fuser.rrf": the kind, a dot, a name. */
   readonly name: string;
@@ -135,6 +138,7 @@ export interface Piece<I, O> {
 export type Callable<C extends z.ZodType, I extends Ports, O extends Ports> = Operator<C, I, O> &
   ((config?: z.input<C>) => Piece<ValuesIn<I>, ValuesOut<O>>);
 
+/** An operator of any config and ports. */
 // biome-ignore lint/suspicious/noExplicitAny: an operator of unknown ports
 export type AnyOperator = Operator<any, any, any>;
 

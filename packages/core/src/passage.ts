@@ -2,6 +2,7 @@
 // internal: mergeHits, whereOf, documentPlace
 import { z } from "zod";
 
+/** A JSON value. */
 export type Json = z.infer<ReturnType<typeof z.json>>;
 
 /**
@@ -16,6 +17,7 @@ export const documentPlace = z.object({
   to: z.number(),
   inside: z.array(z.string()).optional(),
 });
+/** A place in a document: a page, a slide, a cell, a row or a part. */
 export type DocumentPlace = z.infer<typeof documentPlace>;
 
 /** A piece of a document: the unit that is indexed, retrieved and cited. */
@@ -36,7 +38,9 @@ export const passage = z.object({
   parent: z.string().optional(),
   metadata: z.record(z.string(), z.json()),
 });
+/** A piece of a document: the unit that is indexed, retrieved and cited. `metadata.access` names who may see it. */
 export type Passage = z.infer<typeof passage>;
+/** The schema of a list of passages, and the port type `passages`. */
 export const passages = z.array(passage);
 
 /** A passage with its score, and the scores it had on the way. */
@@ -47,7 +51,9 @@ export const hit = z.object({
   /** One entry for each operator that ranked it; ranks count from 1. */
   provenance: z.array(z.object({ operator: z.string(), rank: z.number(), score: z.number() })),
 });
+/** A passage with its score and how it was found. */
 export type Hit = z.infer<typeof hit>;
+/** The schema of a ranked list of hits, the best first, and the port type `hits`. */
 export const hits = z.array(hit);
 
 /** Ranks hits by falling score (ties: by passage id, so that results never depend on timing) and notes who ranked them. */
@@ -79,6 +85,7 @@ export function mergeHits(lists: readonly (readonly Hit[])[]): Hit[] {
   return [...seen.values()];
 }
 
+/** The schema of `Citation`. */
 export const citation = z.object({
   /** The number that stands in the answer's text, as in [2]. */
   marker: z.number(),
@@ -100,6 +107,7 @@ export const citation = z.object({
     )
     .optional(),
 });
+/** Where an answer's claim stands: the passage by id, and its place. */
 export type Citation = z.infer<typeof citation>;
 
 /** A text with citations, each of which points to a passage of the context it was made from. */
@@ -109,6 +117,7 @@ export const answer = z.object({
   /** True where the context does not hold the answer. */
   refused: z.boolean(),
 });
+/** A text with its citations. */
 export type Answer = z.infer<typeof answer>;
 
 const placeIn = ({ id, source }: Passage) => ({

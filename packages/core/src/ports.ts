@@ -58,8 +58,11 @@ export const portType: z.ZodType<PortType> = z.lazy(() =>
 );
 
 // the zod schemas of the named types; operators use these very objects
+/** The port type `text`: a string. */
 export const text = z.string();
+/** The port type `number`: a finite number. */
 export const number = z.number();
+/** The port type `flag`: true or false. A `when` may read it. */
 export const flag = z.boolean();
 
 const names = new WeakMap<z.ZodType, NamedType>([

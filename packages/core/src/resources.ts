@@ -30,6 +30,7 @@ export interface Embedding {
   readonly width?: number | undefined;
 }
 
+/** Turns texts into vectors. Vectors of one `space` have one width, and may be compared with each other. */
 export interface Encoder extends Resource {
   /** The name of the vector space of an embedding; vectors of different spaces must not be compared. */
   space(embedding: Embedding): string;
@@ -43,6 +44,7 @@ export interface Encoder extends Resource {
   ): Promise<Float32Array[]>;
 }
 
+/** What a store is searched by: a text or a vector, how many hits, a filter, and who asks. */
 export interface StoreQuery {
   readonly vector?: Float32Array | undefined;
   readonly text?: string | undefined;
@@ -60,6 +62,7 @@ export interface ChangeOptions {
   readonly idempotencyKey?: string | undefined;
 }
 
+/** A searchable set of passages. It applies the filter and the principal's rights before it takes the best. */
 export interface Store extends Resource {
   /** The vector space that the store holds, where it holds vectors. */
   readonly space?: string | undefined;
@@ -72,11 +75,16 @@ export interface Store extends Resource {
   delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
 }
 
+/** A message of a conversation with a language model. */
 export interface Message {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
 }
 
+/**
+ * What a language model can do beyond plain text: token probabilities, going on from a given beginning, JSON by a
+ * schema, a seed, scoring of texts.
+ */
 export type Capability = "logprobs" | "prefix" | "json" | "seed" | "score";
 
 /** A token with its natural-log probability. */
@@ -87,6 +95,7 @@ export interface Token {
   readonly alternatives?: readonly { readonly text: string; readonly logprob: number }[] | undefined;
 }
 
+/** What a language model is asked: messages, sampling, limits, and the form of the answer. */
 export interface GenerateRequest {
   readonly messages: readonly Message[];
   /** Text that the answer must begin with; it is not repeated in the deltas. Needs "prefix". */
@@ -138,6 +147,7 @@ export interface Delta {
   readonly usage?: { readonly prompt: number; readonly completion: number };
 }
 
+/** Writes text; with the capability `score` it also says how probable a text is. */
 export interface LanguageModel extends Resource {
   readonly capabilities: ReadonlySet<Capability>;
   /** Its answers were written by hand or by a program: it is no model, and no figure made with it is one of quality. */

@@ -27,6 +27,10 @@ import { launch } from "./launch.js";
 import type { PostgresRecords } from "./records.js";
 import { createTables } from "./schema.js";
 
+/**
+ * How runs on PostgreSQL are opened: the server, the records, what runs the flows, and how long a worker may be
+ * silent.
+ */
 export interface DurableSettings {
   /** The URL of the server; DBOS keeps its tables there too, in the schema "dbos". */
   readonly url: string;

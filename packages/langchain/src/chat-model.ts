@@ -26,6 +26,7 @@ export interface ChatModelLike {
   _llmType?(): string;
 }
 
+/** What a LangChain chat model cannot say of itself: its revision and what it can do. */
 export interface ChatModelOptions {
   /** Changes when the model's answers may change: its name and settings. */
   readonly revision?: string;

@@ -8,6 +8,7 @@ export interface EmbeddingsLike {
   embedDocuments(texts: string[]): Promise<number[][]>;
 }
 
+/** What LangChain embeddings cannot say of themselves: their vector space and revision. */
 export interface EmbeddingsOptions {
   /** The name of the vector space: the model and what changes its vectors. Vectors of different names never meet. */
   readonly space: string;

@@ -19,6 +19,7 @@ export interface FlowLike<I extends object, O extends object> {
   };
 }
 
+/** How a flow is offered as a LangChain runnable. */
 export interface RunnableOptions<I, O, P extends string = string, Q extends string = string> {
   /** The input port that a bare value goes to: for chains that pass a text on, not a record. */
   readonly input?: P & keyof I;

@@ -27,6 +27,7 @@ export interface VectorStoreLike {
 /** The store's own filter for a query; `admitted` says of a document whether it may be found. */
 export type NativeFilter = (query: StoreQuery, admitted: (document: DocumentLike) => boolean) => unknown;
 
+/** What a LangChain vector store cannot say of itself: what its scores mean, and how it filters and deletes. */
 export interface VectorStoreOptions {
   /** What the store's scores are: larger is better, or smaller is better. HNSWLib gives distances. */
   readonly score: "similarity" | "distance";

@@ -28,6 +28,7 @@ import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.
 import { enlarged, Terms } from "./terms.js";
 import { TopHeap } from "./top-heap.js";
 
+/** The parameters of BM25: k1 bounds what a repeated word adds, b weighs the length of a passage. */
 export interface Bm25Settings {
   /** How soon more of the same word stops to count; 1.2. Infinity: never. */
   readonly k1?: number;

@@ -7,6 +7,7 @@ import { TopHeap } from "./top-heap.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
+/** How the graph is searched. */
 export interface HnswSettings {
   /** How many candidates a search keeps; more find more of the true nearest, and take longer. */
   readonly ef?: number;

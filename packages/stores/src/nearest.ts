@@ -7,6 +7,7 @@ import type { VectorSpace } from "./vectors.js";
 
 export type { VectorSpace } from "./vectors.js";
 
+/** The vector store that was opened, and why it is of that kind. */
 export interface OpenedStore {
   readonly store: HnswStore | ExactStore;
   readonly kind: "hnsw" | "exact";

@@ -19,6 +19,7 @@ import { Conditions, factsOf } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
+/** Which database a store lies in, under which name, and how it is searched: by words, and by vectors where it has a space. */
 export interface PostgresSettings extends Bm25Settings, Partial<VectorSpace> {
   /** The URL of a server, or a database that is open: it stays open when the store closes. */
   readonly database: string | SqlDatabase;

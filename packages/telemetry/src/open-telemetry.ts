@@ -14,6 +14,7 @@ import {
 } from "./conventions.js";
 import { failureOf, type Tracing, watch } from "./resources.js";
 
+/** What traces of runs hold. */
 export interface TelemetryOptions {
   /** By default that of the registered provider, named "@tessera/telemetry". */
   readonly tracer?: Tracer;

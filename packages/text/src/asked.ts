@@ -11,6 +11,7 @@ export interface Asked {
   readonly words: ReadonlyMap<string, AskedWord>;
 }
 
+/** A word of a question, and what it counts for. */
 export interface AskedWord {
   /** How often it stands in the question. */
   readonly times: number;

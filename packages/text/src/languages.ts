@@ -60,6 +60,7 @@ const functionWords = {
   zh: "的 了 吗 呢 吧 是 有 在 和 与 或 也 都 不 可以 能 能否 会 要 就 这 那 个 什么 怎么 怎样 如何 哪 哪里 哪儿 哪些 多少 几 谁 何时 为什么 是否 被 把 对 从 到 我 你 他 们 么",
 } as const;
 
+/** The languages whose function words are known, by their ISO 639-1 codes. */
 export const languages = Object.keys(functionWords) as Language[];
 
 const sets = new Map<Language, ReadonlySet<string>>();

@@ -29,6 +29,7 @@ const questionRecord = z.strictObject({
   metadata: metadata.optional(),
 });
 
+/** A question with the passages that answer it, its answers, or both. */
 export type Question = z.infer<typeof questionRecord>;
 
 /** Passages, and questions about them. As a folder: `corpus.jsonl` and `questions.jsonl`, one record a line. */

@@ -2,6 +2,7 @@
 import { TesseraError } from "@tessera/core";
 import { mean, uniform } from "@tessera/core/internal";
 
+/** A mean with the bounds of its interval. */
 export interface Interval {
   readonly mean: number;
   /** The bounds of the interval. */
@@ -29,6 +30,7 @@ export function showInterval({ mean, low, high }: Interval): string {
   return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 }
 
+/** How intervals are computed by resampling. */
 export interface BootstrapSettings {
   /** How much of the distribution the interval holds; 0.95. */
   readonly level?: number;

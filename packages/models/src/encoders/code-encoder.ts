@@ -12,6 +12,7 @@ export interface TextTokenizer {
   close?(): Promise<void>;
 }
 
+/** An encoder of a bundle: vectors are float32 of unit length, of the exit and the width that an embedding asks for. */
 export interface CodeEncoder extends Encoder {
   readonly model: EncoderModel;
   space(embedding: Embedding): string;

@@ -10,6 +10,7 @@ import type { Precision } from "./cpu-encoder/exit-graph.js";
 import { checkBatch, type EncoderSession, type Engine, type Ragged } from "./engine.js";
 import type { Job } from "./protocol.js";
 
+/** How the CPU engine computes: with how many threads, and in which precision. */
 export interface CpuEngineSettings {
   /** Threads at most, each with its own copy of the compiled model; they start when there is work. Default: one a core. */
   readonly workers?: number | undefined;

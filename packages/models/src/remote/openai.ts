@@ -17,6 +17,7 @@ import { Client, type Endpoint, type RequestTimeout } from "./openai-endpoint.js
 
 export type { Endpoint } from "./openai-endpoint.js";
 
+/** A language model behind an OpenAI-compatible endpoint. */
 export interface OpenAiModelOptions extends Endpoint {
   /**
    * What the service can do; nothing is assumed. "logprobs", "seed" and "json" (by `response_format`) are OpenAI's
@@ -223,6 +224,7 @@ export function openAiModel(options: OpenAiModelOptions): LanguageModel {
   };
 }
 
+/** An encoder behind an OpenAI-compatible endpoint. */
 export interface OpenAiEncoderOptions extends Endpoint {
   /** The most texts of one request. */
   readonly batch?: number;

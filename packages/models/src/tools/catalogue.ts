@@ -18,6 +18,7 @@ export function bundleFolders(): string[] {
   return [...named, fileURLToPath(new URL("../../bundles", import.meta.url))];
 }
 
+/** A bundle that is installed here: its name, folder, architecture and size in bytes. */
 export interface ListedModel {
   readonly name: string;
   readonly folder: string;

@@ -24,12 +24,14 @@ interface Verdict {
   readonly missing?: string;
 }
 
+/** How far an encoder's vectors lie from its golden cases. */
 export interface EncoderVerdict extends Verdict {
   readonly kind: "encoder";
   /** Over all golden cases, by exit: the largest difference of a component, and the least cosine. */
   readonly exits: readonly { readonly layer: number; readonly difference: number; readonly cosine: number }[];
 }
 
+/** How far a decoder's tokens and logits lie from its golden cases. */
 export interface DecoderVerdict extends Verdict {
   readonly kind: "decoder";
   /** The largest difference of a natural-log probability, over places whose routing is not on an edge. */

@@ -15,6 +15,7 @@ export const problem = z.object({
   /** The public tests: the only ones that a flow may see. */
   tests,
 });
+/** A task for generated code: its text, its language, the name of the function, and its tests. */
 export type Problem = z.infer<typeof problem>;
 
 /** An answer of the model, read as a program. */
@@ -30,6 +31,7 @@ export const codeSample = z.object({
   /** What the public tests said, once they ran. */
   verdict: verdict.optional(),
 });
+/** A program that was drawn for a problem. */
 export type Sample = z.infer<typeof codeSample>;
 export const codeSamples = z.array(codeSample);
 

@@ -58,6 +58,7 @@ export interface Participant {
   write(generation: Generation): Promise<void>;
 }
 
+/** How far an update of an index is. */
 export interface Progress {
   /** "list": files seen; "read" and "chunk": files; then the name of each participant, in its own units. */
   readonly stage: string;
@@ -65,6 +66,7 @@ export interface Progress {
   readonly total?: number | undefined;
 }
 
+/** What an update of an index reads, and what cuts it into passages. */
 export interface UpdateSettings extends z.input<typeof directorySettings> {
   /** The folder to index. */
   readonly root: string;

@@ -8,6 +8,7 @@ import { z } from "zod";
 
 /** A fact that a passage states. */
 export const triple = z.object({ subject: z.string(), relation: z.string(), object: z.string() });
+/** A fact: subject, relation, object. */
 export type Triple = z.infer<typeof triple>;
 
 /** The key of a passage's metadata that lists its triples. */

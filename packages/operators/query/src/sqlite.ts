@@ -6,6 +6,7 @@ import { type Database, type Json, TesseraError } from "@tessera/core";
 import { messageOf, Thread, ThreadQueue } from "@tessera/core/internal";
 import { driver, type Row, type SqliteJob } from "./sqlite-driver.js";
 
+/** The limits of what a statement may do. */
 export interface SqliteSettings {
   /** The longest that a statement may take, in milliseconds; 10,000. */
   readonly timeoutMs?: number | undefined;

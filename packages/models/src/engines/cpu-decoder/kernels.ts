@@ -124,6 +124,7 @@ export const blockPanelRows = 16;
  * two columns of four rows stand together, so that a product of pairs has a lane a row. `scales` has 16 scales and 16 middles
  * a panel and block; the sums of an input's blocks stand behind it (`blockSums`). A block's sum is whole: no rounding.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: one function of WebAssembly, written instruction by instruction
 function blockProduct(name: string, columns: number): FunctionBuilder {
   const parameters = Array.from({ length: 10 }, () => "i32" as const);
   const quarters = [0, 1, 2, 3];

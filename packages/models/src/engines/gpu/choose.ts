@@ -7,8 +7,10 @@ import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
 import { type Machine, RefusalCache, thisMachine, withoutGpu } from "./presence.js";
 import { selfTest } from "./self-test.js";
 
+/** Which engine is wanted; "auto" takes a GPU where one passes its self-test. */
 export type EngineKind = "auto" | "cpu" | "gpu";
 
+/** The engine that was chosen, and why. */
 export interface EngineChoice {
   readonly engine: Engine;
   /** One line: which engine it is, and why. */

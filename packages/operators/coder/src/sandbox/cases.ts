@@ -75,6 +75,7 @@ function parseCase(line: string): CodeCase | string {
 
 /** The drivers by name. "docker" and "remote" are bridges; "remote" needs the address of a server. */
 export const driverNames = ["quickjs", "bwrap", "docker", "remote"] as const;
+/** The name of a driver of the sandbox. */
 export type DriverName = (typeof driverNames)[number];
 
 /**

@@ -8,6 +8,7 @@ import { type Translation, toJavaScript } from "./typescript.js";
 import { checkEntry, equalValues, identifierPattern } from "./values.js";
 
 export const language = z.enum(["javascript", "typescript", "python"]);
+/** A language that the sandbox runs. */
 export type Language = z.infer<typeof language>;
 
 /** A test: a call whose result must equal `expected`, or what the program must print when it reads `input`. */

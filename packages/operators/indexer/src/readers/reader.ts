@@ -62,6 +62,7 @@ export type Block = BlockPlace &
     | { readonly kind: "record"; readonly fields: readonly Field[]; readonly perLine?: boolean | undefined }
   );
 
+/** An item of a list in a document. */
 export interface ListItem {
   readonly text: string;
   /** How deep it is nested, from 0. */
@@ -69,6 +70,7 @@ export interface ListItem {
   /** "-" by default; "1." in an ordered list. */
   readonly marker?: string;
 }
+/** A name with its value, such as a property of a document. */
 export type Field = readonly [name: string, value: string];
 
 /** A part of a file that was not read although the file was. */

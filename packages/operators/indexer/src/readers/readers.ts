@@ -10,6 +10,7 @@ import { ChildWorker } from "./child-worker.js";
 import { type ReaderFile, type ReaderLimits, readerLimits } from "./reader.js";
 import { extensionsOf, Reading, type ReadResult, readerOf } from "./reading.js";
 
+/** Which readers of documents there are, and their limits of time and memory. */
 export interface ReadersSettings {
   /** Modules that export further readers, as paths or `file:` addresses; they come before the built-in ones. */
   readonly modules?: readonly string[] | undefined;
