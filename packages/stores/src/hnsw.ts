@@ -48,12 +48,13 @@ export class HnswStore extends VectorStore {
    */
   static async load(folder: string, settings: HnswSettings = {}): Promise<HnswStore> {
     const { vectors, graph: path } = await Vectors.load(folder, "store.hnsw");
-    const store = new HnswStore(vectors, await Graph.open(vectors.width, path), settings);
-    if (!path) {
+    const { end } = vectors.table;
+    const store = new HnswStore(vectors, await Graph.open(vectors.width, end === 0 ? undefined : path), settings);
+    if (store.#graph.isEmpty) {
       const pause = store.#pause();
-      for (let slot = 0; slot < vectors.table.end; slot++) {
+      for (let slot = 0; slot < end; slot++) {
         if (!vectors.table.at(slot)) continue;
-        store.#graph.add(slot, vectors.row(slot));
+        store.#onGraph((graph) => graph.add(slot, vectors.row(slot)));
         await pause();
       }
     }
@@ -73,7 +74,7 @@ export class HnswStore extends VectorStore {
     if (admission && (admission.slots || this.vectors.admitted(admission, query) < selective))
       return this.vectors.exact(unit, query, admission);
 
-    const { slots, distances } = this.#graph.near(unit, {
+    const { slots, distances } = this.#near(unit, {
       count: top + ties,
       ef: this.#ef,
       admits: admission?.admits,
@@ -83,6 +84,17 @@ export class HnswStore extends VectorStore {
     for (let i = 0; i < slots.length && (i < top || distances[i] === distances[top - 1]); i++)
       best.offer(slots[i]!, this.vectors.cosine(slots[i]!, unit));
     return table.hits(best.ranked());
+  }
+
+  /** What the graph finds; nothing where it failed: then every vector is compared. */
+  #near(...search: Parameters<Graph["near"]>): ReturnType<Graph["near"]> {
+    if (!this.#graph.failed)
+      try {
+        return this.#graph.near(...search);
+      } catch (error) {
+        if (!this.#graph.failed) throw error;
+      }
+    return { slots: [], distances: [] };
   }
 
   /**
@@ -98,7 +110,9 @@ export class HnswStore extends VectorStore {
       const pause = this.#pause();
       try {
         for (const [index, passage] of passages.entries()) {
-          this.#graph.add(this.vectors.put(passage, change.units[index]!), change.units[index]!);
+          const unit = change.units[index]!;
+          const slot = this.vectors.put(passage, unit);
+          this.#onGraph((graph) => graph.add(slot, unit));
           await pause();
         }
       } finally {
@@ -116,7 +130,7 @@ export class HnswStore extends VectorStore {
       for (const id of ids) {
         const slot = table.remove(id);
         if (slot === undefined) continue;
-        this.#graph.delete(slot);
+        this.#onGraph((graph) => graph.delete(slot));
         removed.push(id);
       }
       table.note(removed.length > 0 ? ["delete", ...removed] : [], how);
@@ -134,7 +148,20 @@ export class HnswStore extends VectorStore {
    */
   async save(folder: string): Promise<void> {
     this.vectors.table.assertOpen();
-    await this.#write(() => this.vectors.save(folder, { graph: (path) => this.#graph.save(path) }));
+    // without a graph, one is built when the store is opened again
+    const graph = this.#graph;
+    const kept = !graph.failed && !graph.isEmpty;
+    await this.#write(() => this.vectors.save(folder, kept ? { graph: (path) => graph.save(path) } : {}));
+  }
+
+  /** Changes the graph, unless it failed: the vectors are kept beside it, and a search then compares them all. */
+  #onGraph(change: (graph: Graph) => void): void {
+    if (this.#graph.failed) return;
+    try {
+      change(this.#graph);
+    } catch (error) {
+      if (!this.#graph.failed) throw error;
+    }
   }
 
   /** Writes come one after another, in the order of the calls. */
