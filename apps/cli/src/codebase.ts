@@ -1,20 +1,30 @@
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { sha256 } from "@tessera/core/internal";
+import { Readers } from "@tessera/indexer";
 import type { chooseEngine } from "@tessera/models";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type EncoderOptions, openEngine } from "./engine.js";
+import { locateIndex, noteIndex } from "./index-home.js";
 import type { Terminal } from "./terminal.js";
 
 /** What makes the vectors of a folder of code where nothing else is said: hash features and our encoder, in one vector. */
 export const defaultEncoder = "hash+code-encoder";
 
-/** Where a folder's index is kept, one for each encoder: `$TESSERA_HOME` or `.tessera` of the working directory. */
-export function indexFolder(source: string, encoder: string = defaultEncoder): string {
-  const root = resolve(source);
-  const home = process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera");
-  return join(home, "indexes", `${basename(root)}-${sha256(`${root}\n${encoder}`).slice(0, 8)}`);
+/** How a source is opened. */
+export interface SourceOptions extends EncoderOptions {
+  /** Modules of further readers. */
+  readonly reader?: readonly string[];
+  /** False where the flow opens neither the store "dense" nor the encoder: then no vectors are made. */
+  readonly vectors?: boolean;
+  readonly rebuild?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** What is opened, and where its index lies. */
+export interface OpenedSource extends OpenedCodebase {
+  readonly folder: string;
 }
 
 /**
@@ -25,14 +35,16 @@ export function indexFolder(source: string, encoder: string = defaultEncoder): s
 export async function openSource(
   terminal: Terminal,
   source: string,
-  { encoder = defaultEncoder, ...options }: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal } = {},
+  { encoder = defaultEncoder, ...options }: SourceOptions = {},
   choose?: typeof chooseEngine,
-): Promise<OpenedCodebase> {
+): Promise<OpenedSource> {
   const root = resolve(source);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
+  // an index that has vectors is kept up to date with them
+  const wordsAlone = options.vectors === false && !existsSync(await locateIndex(root, encoder));
   try {
-    return await openWith(terminal, root, { ...options, encoder }, choose);
+    return await openWith(terminal, root, { ...options, encoder: wordsAlone ? "none" : encoder }, choose);
   } catch (error) {
     if (encoder !== defaultEncoder || !TesseraError.is(error) || error.code !== "DEPENDENCY_MISSING") throw error;
     terminal.note(`vectors by hash features alone: ${error.message}`);
@@ -43,34 +55,36 @@ export async function openSource(
 async function openWith(
   terminal: Terminal,
   root: string,
-  {
-    encoder,
-    engine: kind,
-    rebuild,
-    signal,
-  }: EncoderOptions & { encoder: string; rebuild?: boolean; signal?: AbortSignal },
+  { encoder, engine: kind, rebuild, signal, reader = [] }: SourceOptions & { encoder: string },
   choose?: typeof chooseEngine,
-): Promise<OpenedCodebase> {
+): Promise<OpenedSource> {
+  const isModel = encoder !== "hash" && encoder !== "none";
   // who asked for nothing is told nothing
   const says = kind === undefined ? encoder !== defaultEncoder : kind !== "cpu";
-  const choice = encoder === "hash" ? undefined : await openEngine(terminal, kind, choose, says);
-  if (choice === undefined && kind !== undefined && kind !== "cpu")
+  const choice = isModel ? await openEngine(terminal, kind, choose, says) : undefined;
+  if (encoder === "hash" && kind !== undefined && kind !== "cpu")
     terminal.note("engine cpu: the hash encoder is no model");
+  const readers = reader.length > 0 ? await Readers.open({ modules: reader.map((path) => resolve(path)) }) : undefined;
+  const folder = await locateIndex(root, encoder);
   try {
     const opened = await updateCodebase({
       root,
-      folder: indexFolder(root, encoder),
+      folder,
       encoder,
       engine: choice?.engine,
+      readers,
       rebuild,
       signal,
       progress: ({ stage, done, total }) => terminal.progress(stage, done, total),
     });
+    await noteIndex(folder, root, encoder);
     terminal.clear();
     if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);
-    return { ...opened, close: () => opened.close().finally(() => choice?.close()) };
+    return { ...opened, folder, close: () => opened.close().finally(() => choice?.close()) };
   } catch (error) {
     await choice?.close();
     throw error;
+  } finally {
+    await readers?.close();
   }
 }

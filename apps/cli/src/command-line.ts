@@ -1,17 +1,18 @@
 import { defaultLanguageModel } from "@tessera/models";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { defaultEncoder } from "./codebase.js";
+import { defaultEncoder, type SourceOptions } from "./codebase.js";
 import { type AskOptions, ask } from "./commands/ask.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
 import { indexSource } from "./commands/index-folder.js";
+import { indexes, prune } from "./commands/indexes.js";
 import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
-import { type EncoderOptions, engineOption } from "./engine.js";
+import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
 
@@ -23,6 +24,12 @@ export interface CommandLine {
   /** Ends what runs. */
   readonly signal: AbortSignal;
 }
+
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+/** `--reader`: a module that exports a reader of a further kind of file. */
+const readerOption = (): Option =>
+  new Option("--reader <module>", "a module that reads further kinds of files; may be given again").argParser(collect);
 
 /** Makes of what a command does what commander calls. */
 type Action = (
@@ -63,7 +70,15 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
         exitCode = exitCodeOf(error);
       }
     };
-  const adding = [sourceCommands, flowCommands, serviceCommand, keyCommands, modelCommands, coderCommand];
+  const adding = [
+    sourceCommands,
+    indexCommands,
+    flowCommands,
+    serviceCommand,
+    keyCommands,
+    modelCommands,
+    coderCommand,
+  ];
   for (const add of adding) add({ program, action, signal });
   evaluationCommands(program.command("eval"), action, signal);
 
@@ -88,9 +103,10 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .argument("<folder>")
     .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
     .addOption(engineOption())
+    .addOption(readerOption())
     .option("--rebuild", "write everything anew")
     .action(
-      action((terminal, folder: string, options: EncoderOptions & { rebuild?: boolean }) =>
+      action((terminal, folder: string, options: SourceOptions) =>
         indexSource(terminal, folder, { ...options, signal }),
       ),
     );
@@ -99,18 +115,33 @@ function sourceCommands({ program, action, signal }: Commands): void {
       .command("ask")
       .description("answer a question about a folder, with citations; in prose where a model is given"),
   )
-    .argument("<question>")
+    .argument("[question]", '"-" reads it from standard input')
+    .option("--question-file <file>", "the question is what this file holds")
     .option("--source <folder>", "what the question is about; the working directory by default")
     .option("--flow <name or file>", "the flow that answers; rag with a model, hybrid without one")
     .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
+    .addOption(readerOption())
     .option("--trace", "show every step")
     .option("--events", "under --json: with every event of the run")
     .action(
-      action((terminal, question: string, options: Omit<AskOptions, "signal">) =>
+      action((terminal, question: string | undefined, options: Omit<AskOptions, "signal">) =>
         ask(terminal, question, { ...options, signal }),
       ),
     );
+}
+
+function indexCommands({ program, action }: Commands): void {
+  const all = program.command("indexes").description("the indexes of this user: list, prune");
+  all
+    .command("list")
+    .description("list them, with the folders that they are of")
+    .action(action((terminal) => indexes(terminal)));
+  all
+    .command("prune")
+    .description("remove those whose folder is no more")
+    .option("--older-than <days>", "and those that were not used for so long")
+    .action(action((terminal, options: { olderThan?: string }) => prune(terminal, options)));
 }
 
 const count = (value: string): number => {
@@ -118,7 +149,6 @@ const count = (value: string): number => {
   if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError("It is no whole number.");
   return number;
 };
-const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
 function flowCommands({ program, action, signal }: Commands): void {
   languageModelOptions(program.command("run").description("run a flow on an input"))
@@ -136,6 +166,7 @@ function flowCommands({ program, action, signal }: Commands): void {
     .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
     .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
     .addOption(engineOption())
+    .addOption(readerOption())
     .option("--most-calls <number>", "calls of models; then the run ends with what was reached", count)
     .option("--most-tokens <number>", "tokens of models, likewise", count)
     .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
@@ -177,6 +208,7 @@ function serviceCommand({ program, action, signal }: Commands): void {
     .option("--source <folder>", "what the flows search; the working directory by default")
     .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
+    .addOption(readerOption())
     .option("--host <address>", "where to listen", "127.0.0.1")
     .option("--port <number>", "0 takes any", "8080")
     .addOption(

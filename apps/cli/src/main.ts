@@ -1,6 +1,12 @@
 #!/usr/bin/env node
-import { commandLine } from "./command-line.js";
+import { fileURLToPath } from "node:url";
+import { runShort, wordsOf } from "./long-words.js";
 
+const given = process.argv.slice(2);
+const elsewhere = runShort(fileURLToPath(import.meta.url), given);
+if (elsewhere) process.exit(await elsewhere);
+
+const { commandLine } = await import("./command-line.js");
 const stop = new AbortController();
 process.once("SIGINT", () => stop.abort(new Error("interrupted")));
 // a reader that has had enough, as in `| head`, is no failure
@@ -10,7 +16,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await commandLine({
-  words: process.argv.slice(2),
+  words: wordsOf(given),
   out: process.stdout,
   err: process.stderr,
   signal: stop.signal,

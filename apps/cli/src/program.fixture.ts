@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
@@ -18,9 +19,20 @@ export const start = (program: string, given: readonly string[], settings: { cwd
     ["--conditions=@tessera/source", `--import=${root}apps/setup/sources.mjs`, program, ...given],
     {
       cwd: settings.cwd,
-      env: { ...process.env, NODE_OPTIONS: "", FORCE_COLOR: undefined, DATABASE_URL: undefined, ...settings.env },
+      env: {
+        ...process.env,
+        NODE_OPTIONS: "",
+        FORCE_COLOR: undefined,
+        DATABASE_URL: undefined,
+        TESSERA_HOME: join(settings.cwd, ".tessera"),
+        ...settings.env,
+      },
     },
   );
+
+/** Standard error without the lines of progress, which a busy machine writes and an idle one does not. */
+const withoutProgress = (err: string): string =>
+  err.replace(/^(?:list|read|chunk|sparse|dense) \d+(?: of \d+)?\n/gm, "");
 
 /** Waits until a program ends, and gives what it wrote. */
 export function ended(child: ChildProcess): Promise<Ended> {
@@ -34,7 +46,7 @@ export function ended(child: ChildProcess): Promise<Ended> {
   });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve({ code, out, err }));
+    child.on("close", (code) => resolve({ code, out, err: withoutProgress(err) }));
   });
 }
 
@@ -54,13 +66,14 @@ export function tessera(given: readonly string[], cwd: string, env: object = {})
 async function runHere(given: readonly string[], cwd: string, env: object): Promise<Ended> {
   const [folder, variables] = [process.cwd(), { ...process.env }];
   // colours are chosen when the module is read: `tesseraProcess` is for tests of them
-  setVariables({ ...variables, NO_COLOR: "1", FORCE_COLOR: undefined, DATABASE_URL: undefined, ...env });
+  const home = { TESSERA_HOME: join(cwd, ".tessera") };
+  setVariables({ ...variables, NO_COLOR: "1", FORCE_COLOR: undefined, DATABASE_URL: undefined, ...home, ...env });
   process.chdir(cwd);
   try {
     const { commandLine } = await import("./command-line.js");
     const [out, err] = [new Collected(), new Collected()];
     const code = await commandLine({ words: given, out, err, signal: new AbortController().signal });
-    return { code, out: out.text, err: err.text };
+    return { code, out: out.text, err: withoutProgress(err.text) };
   } finally {
     process.chdir(folder);
     setVariables(variables);

@@ -19,16 +19,20 @@ export interface TerminalOptions {
   readonly config?: string | false | undefined;
 }
 
+const every = 5_000; // milliseconds between two lines of progress
+
 /** Where the commands print: tables and colours for people, JSON for machines, progress only on a terminal. */
 export class Terminal implements Output {
   readonly style = colors;
   private bar: cliProgress.SingleBar | undefined;
   private stage = "";
+  private told: number | undefined; // when a line of progress was last due
 
   constructor(
     readonly options: TerminalOptions,
     private readonly out: NodeJS.WritableStream & { isTTY?: boolean; columns?: number } = process.stdout,
     private readonly err: NodeJS.WritableStream & { isTTY?: boolean } = process.stderr,
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   get json(): boolean {
@@ -110,9 +114,9 @@ export class Terminal implements Output {
     this.say(table.toString().replace(/[ \t]+$/gm, ""));
   }
 
-  /** Shows how far long work is; on no terminal, nothing. */
+  /** Shows how far long work is: a bar, or where there is no terminal a line every few seconds. */
   progress(stage: string, done: number, total: number | undefined): void {
-    if (this.json || !this.err.isTTY) return;
+    if (this.json || !this.err.isTTY) return this.progressLine(stage, done, total);
     if (stage !== this.stage) {
       this.clear();
       this.stage = stage;
@@ -129,6 +133,14 @@ export class Terminal implements Output {
     }
     if (total !== undefined) this.bar?.setTotal(total);
     this.bar?.update(done);
+  }
+
+  private progressLine(stage: string, done: number, total: number | undefined): void {
+    const now = this.now();
+    this.told ??= now;
+    if (now - this.told < every) return;
+    this.told = now;
+    this.err.write(`${stage} ${done}${total === undefined ? "" : ` of ${total}`}\n`);
   }
 
   clear(): void {

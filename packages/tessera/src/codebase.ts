@@ -1,7 +1,7 @@
 // public: CodebaseSettings, OpenedCodebase, updateCodebase
 import { join } from "node:path";
 import type { Encoder } from "@tessera/core";
-import { Codebase, type Participant, type Progress, type Report } from "@tessera/indexer";
+import { Codebase, type Participant, type Progress, type Readers, type Report } from "@tessera/indexer";
 import { storeFolder, storeParticipant } from "@tessera/indexer/internal";
 import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
@@ -16,11 +16,14 @@ export interface CodebaseSettings {
   readonly folder: string;
   /**
    * The encoder of the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one
-   * vector. If it changes, all vectors are computed again.
+   * vector. If it changes, all vectors are computed again. With "none" there are
+   * no vectors, as for flows that search words alone: no store "dense" and no encoder.
    */
   readonly encoder?: string | undefined;
   /** Computes the model; by default on the CPU. The caller closes it, after the codebase. */
   readonly engine?: Engine | undefined;
+  /** The readers of files, with some of your own; the built-in ones by default. They stay the caller's. */
+  readonly readers?: Readers | undefined;
   /** Whether the whole index is written again, even if nothing changed. */
   readonly rebuild?: boolean | undefined;
   readonly progress?: ((progress: Progress) => void) | undefined;
@@ -33,7 +36,7 @@ export interface OpenedCodebase {
   /** What the update changed; undefined if the index was only opened. */
   readonly report: Report | undefined;
   /** Which vector store is used on this machine, and why, in one line. */
-  readonly vectors: { readonly kind: "hnsw" | "exact"; readonly reason: string };
+  readonly vectors: { readonly kind: "hnsw" | "exact" | "none"; readonly reason: string };
   /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
   readonly resources: Resources;
   /** The model of the vectors, with its exits and widths; undefined if the vectors are hash features alone. */
@@ -60,11 +63,13 @@ const sharedWidth = 128;
 
 /** What "hash", "hash+<model>" or "<model>" stands for. */
 interface Vectors {
+  readonly none?: boolean;
   readonly hash: boolean;
   readonly model: CodeEncoder | undefined;
 }
 
 async function openVectors(name = "hash", engine?: Engine): Promise<Vectors> {
+  if (name === "none") return { none: true, hash: false, model: undefined };
   if (name === "hash") return { hash: true, model: undefined };
   const hash = name.startsWith("hash+");
   const folder = await findModel(hash ? name.slice("hash+".length) : name);
@@ -94,7 +99,9 @@ const denseByHash = (model: CodeEncoder | undefined): Participant => ({
   name: "dense",
   revision: [wordsRevision, "hash:2", ...(model ? [joined(new HashEncoder(), model).space({})] : [])].join(" "),
   async write(generation) {
-    const { previous, added, folder } = generation;
+    const { added, folder } = generation;
+    // where all passages are new, as in an index that was empty, the encoder is fitted anew
+    const previous = generation.passages().length === added.length ? undefined : generation.previous;
     const hash = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));
     if (previous === undefined) hash.fit(added.map(({ title = "", text }) => `${title}\n${text}`));
     const encoder = joined(hash, model);
@@ -105,10 +112,13 @@ const denseByHash = (model: CodeEncoder | undefined): Participant => ({
       load: async (saved) => (await loadVectorStore(saved)).store,
       encoder,
       batch: 256,
-    }).write(generation);
+    }).write({ ...generation, previous });
     await hash.save(encoderFolder(folder));
   },
 });
+
+const denseOf = ({ none, hash, model }: Vectors): Participant[] =>
+  none ? [] : [hash ? denseByHash(model) : denseBy(model!)];
 
 /**
  * Updates the index of a folder of code and documents, and opens it.
@@ -119,7 +129,8 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
   try {
     const { codebase, report } = await Codebase.update(settings.folder, {
       root: settings.root,
-      participants: [sparse, vectors.hash ? denseByHash(vectors.model) : denseBy(vectors.model!)],
+      participants: [sparse, ...denseOf(vectors)],
+      readers: settings.readers,
       rebuild: settings.rebuild,
       progress: settings.progress,
       signal: settings.signal,
@@ -142,8 +153,17 @@ export async function openCodebase(folder: string, encoder?: string, engine?: En
 async function openStores(
   codebase: Codebase,
   report: Report | undefined,
-  { hash, model }: Vectors,
+  { none, hash, model }: Vectors,
 ): Promise<OpenedCodebase> {
+  if (none)
+    return {
+      codebase,
+      report,
+      vectors: { kind: "none", reason: "there are no vectors" },
+      resources: { store: { sparse: await Bm25Store.load(storeFolder(codebase.folderOf("sparse"))) } },
+      model,
+      close: async () => {},
+    };
   const dense = codebase.folderOf("dense");
   const [words, vectors, encoder] = await Promise.all([
     Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),

@@ -1,23 +1,25 @@
 import { type Answer, answer as answerPort } from "@tessera/core";
-import { whereOf } from "@tessera/core/internal";
-import { openSource } from "../codebase.js";
+import { type Unread, whereOf } from "@tessera/core/internal";
+import { openSource, type SourceOptions } from "../codebase.js";
 import { colors } from "../colors.js";
 import { configResources, joinResources } from "../config-resources.js";
 import { readFlow } from "../documents.js";
-import type { EncoderOptions } from "../engine.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
+import { questionOf } from "../question.js";
 import { runFlow } from "../run.js";
 import { settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
+import { noteUnreadAnswer } from "../unread.js";
+import { usesVectors } from "../vectors.js";
 
-export interface AskOptions extends EncoderOptions, LanguageModelOptions {
+export interface AskOptions extends SourceOptions, LanguageModelOptions {
+  readonly questionFile?: string;
   readonly source?: string;
   /** By default that of the config; else "rag" where there is a model, and "hybrid" where there is none. */
   readonly flow?: string;
   readonly trace?: boolean;
   /** Under --json: with every event of the run. */
   readonly events?: boolean;
-  readonly signal?: AbortSignal;
 }
 
 const placeOf = (citation: Answer["citations"][number]): string => {
@@ -27,15 +29,19 @@ const placeOf = (citation: Answer["citations"][number]): string => {
 };
 
 /** Answers a question about a folder, with citations; by a model where there is one. */
-export async function ask(terminal: Terminal, question: string, options: AskOptions): Promise<number> {
-  if (question.trim() === "") throw new UsageError("the question is empty");
+export async function ask(terminal: Terminal, words: string | undefined, options: AskOptions): Promise<number> {
+  const question = await questionOf(words, options.questionFile);
   const { config, flows, at } = await settingsFor(terminal);
   const model = await openLanguageModel(terminal, options);
   let opened: Awaited<ReturnType<typeof openSource>> | undefined;
   try {
     const document = await readFlow(options.flow ?? config.flow ?? (model ? "rag" : "hybrid"), flows);
     const source = options.source ?? (config.source === undefined ? "." : at(config.source));
-    opened = await openSource(terminal, source, { ...options, encoder: options.encoder ?? config.encoder });
+    opened = await openSource(terminal, source, {
+      ...options,
+      encoder: options.encoder ?? config.encoder,
+      vectors: usesVectors(document, flows),
+    });
     const resources = joinResources(
       await configResources(terminal, options.engine),
       opened.resources,
@@ -44,7 +50,7 @@ export async function ask(terminal: Terminal, question: string, options: AskOpti
     terminal.say(`${colors.bold(question)}\n`);
     const streamed = { trace: options.trace, streamed: "text", signal: options.signal };
     const ran = await runFlow(terminal, document, { query: question }, resources, streamed);
-    show(terminal, document.name, ran, options);
+    show(terminal, document.name, ran, { ...options, skipped: opened.report?.skipped ?? [] });
     return 0;
   } finally {
     await opened?.close();
@@ -57,7 +63,7 @@ function show(
   terminal: Terminal,
   flow: string,
   { result, events, wrote }: Awaited<ReturnType<typeof runFlow>>,
-  options: Pick<AskOptions, "trace" | "events">,
+  options: Pick<AskOptions, "trace" | "events"> & { readonly skipped: readonly Unread[] },
 ): void {
   const parsed = answerPort.safeParse(result.output.answer);
   if (!parsed.success)
@@ -68,6 +74,7 @@ function show(
     refused,
     citations: citations.map(({ passage: _, ...place }) => place),
     flow,
+    skipped: options.skipped,
     spent: result.spent,
     ...(options.events && { events }),
   });
@@ -76,4 +83,5 @@ function show(
     terminal.say();
     for (const citation of citations) terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}`);
   }
+  if (refused || citations.length === 0) noteUnreadAnswer(terminal, options.skipped);
 }

@@ -1,15 +1,11 @@
 import { resolve } from "node:path";
-import { indexFolder, openSource } from "../codebase.js";
+import { openSource, type SourceOptions } from "../codebase.js";
 import { colors } from "../colors.js";
-import type { EncoderOptions } from "../engine.js";
 import type { Terminal } from "../terminal.js";
+import { noteUnread } from "../unread.js";
 
 /** Makes or updates the index of a folder. */
-export async function indexSource(
-  terminal: Terminal,
-  source: string,
-  options: EncoderOptions & { rebuild?: boolean; signal?: AbortSignal },
-): Promise<number> {
+export async function indexSource(terminal: Terminal, source: string, options: SourceOptions): Promise<number> {
   const began = performance.now();
   const opened = await openSource(terminal, source, options);
   await opened.close();
@@ -18,7 +14,7 @@ export async function indexSource(
   const { seen, read, changed, removed, passages, skipped } = report!;
   terminal.result({
     root: resolve(source),
-    index: indexFolder(source, options.encoder),
+    index: opened.folder,
     files: { seen, read, changed, removed },
     passages,
     skipped,
@@ -35,7 +31,6 @@ export async function indexSource(
       ["removed", removed, "removed", passages.removed],
     ],
   );
-  for (const { path, reason } of skipped.slice(0, 10)) terminal.note(`left out: ${path} (${reason})`);
-  if (skipped.length > 10) terminal.note(`left out: ${skipped.length - 10} more (--json lists them)`);
+  noteUnread(terminal, skipped);
   return 0;
 }

@@ -6,10 +6,10 @@ import { isOptional } from "@tessera/core/internal";
 import { corpusResources, readCorpus } from "@tessera/eval/internal";
 import { SqliteDatabase } from "@tessera/query";
 import type { Resources } from "@tessera/tessera";
-import { defaultEncoder, openSource } from "../codebase.js";
+import { defaultEncoder, openSource, type SourceOptions } from "../codebase.js";
 import { configResources, joinResources } from "../config-resources.js";
 import { parseJson, readFlow } from "../documents.js";
-import { type EncoderOptions, openEncoder } from "../engine.js";
+import { openEncoder } from "../engine.js";
 import { foldersOf } from "../folders.js";
 import { graphDatabaseOf } from "../graph-database.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
@@ -17,8 +17,9 @@ import { writeOutputs } from "../outputs.js";
 import { runFlow } from "../run.js";
 import { settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
+import { usesVectors } from "../vectors.js";
 
-export interface RunResourceOptions extends EncoderOptions {
+export interface RunResourceOptions extends SourceOptions {
   /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
   readonly source?: string;
   /** A data set, whose corpus gives them, the graph "graph" and the heads instead. */
@@ -131,7 +132,7 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
   const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;
   try {
-    opened = await openResources(terminal, options);
+    opened = await openResources(terminal, { ...options, vectors: usesVectors(document, flows) });
     const own = await configResources(terminal, options.engine);
     const resources = joinResources(own, opened.resources, model ? { model: { model } } : {});
     const budget = { calls: options.mostCalls, tokens: options.mostTokens };
