@@ -1,9 +1,9 @@
 // public: directory
-import { type Folder, operator, type Passage, passages } from "@tessera/core";
+import { type Folder, type Host, operator, type Passage, passages, TesseraError } from "@tessera/core";
 import { unreadReasons } from "@tessera/core/internal";
 import { z } from "zod";
 import { documentOf, type Skipped } from "./file-text.js";
-import { sharedReaders } from "./readers/readers.js";
+import { type Readers, sharedReaders } from "./readers/readers.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
@@ -36,6 +36,13 @@ const moved = ({ code, keys = [] }: { code?: string; keys?: string[] }): string 
       "(`{ folder: { <name>: () => LocalFolder.open(path) } }`, or `--folder <name>=<path>` of the command line)"
     : undefined;
 
+/** The resource `readers/default`, where the host has one; else the built-in readers. */
+const readersOf = (host: Host): Promise<Readers> =>
+  host.resource<Readers>("readers", "default").catch((error: unknown) => {
+    if (TesseraError.is(error) && error.code === "UNKNOWN_RESOURCE") return sharedReaders();
+    throw error;
+  });
+
 /**
  * Reads the files of a resource `folder` as whole documents, in the order of their paths. .gitignore files hold; `.git`
  * and `node_modules` below the folder are left out. What cannot be read is in `skipped` with its reason, and fails nothing.
@@ -46,7 +53,7 @@ export const directory = operator({
   about: {
     module: "indexing",
     submodule: "chunk optimisation",
-    summary: "Reads the text files of a folder as documents.",
+    summary: "Reads the files of a folder as documents, each kind by its reader.",
   },
   config: z.strictObject({ ...directorySettings.shape, folder: z.string().min(1) }, { error: moved }),
   ports: {
@@ -58,7 +65,7 @@ export const directory = operator({
   },
   async setup({ folder: name, maximumBytes, maximumDocumentBytes, exclude }, host) {
     const folder = await host.resource<Folder>("folder", name);
-    const readers = await sharedReaders();
+    const readers = await readersOf(host);
     const most = Math.max(maximumBytes, maximumDocumentBytes);
     return async (_input, { signal }) => {
       const { files, skipped } = await folder.list({ maximumBytes: most, exclude }, signal);
