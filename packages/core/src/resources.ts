@@ -159,9 +159,12 @@ export interface LanguageModel extends Resource {
   /** The number of tokens of a text, where the model's tokenizer is at hand; else it is estimated (`countTokens`). */
   count?(text: string): number;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<Delta>;
-  /** The tokens of a given text as the answer to the messages, with their log-probabilities. Needs "score". */
+  /**
+   * The tokens of a given text as the answer to the messages, with their log-probabilities. Needs "score". With `plain` the
+   * messages' texts stand before it as they are, without roles or a chat template, where the model can do that.
+   */
   score?(
-    request: { readonly messages: readonly Message[]; readonly text: string },
+    request: { readonly messages: readonly Message[]; readonly text: string; readonly plain?: boolean | undefined },
     signal?: AbortSignal,
   ): Promise<{ tokens: Token[]; usage: { prompt: number; completion: number } }>;
 }

@@ -50,10 +50,13 @@ export function languageModelText(
       const held = schema && (await schemas.begin(schema, prefix, Math.min(maxTokens, longest - prompt.length)));
       return new TextAnswer(request, prompt, allowed, held, ends, tokenizer);
     },
-    async score({ messages, text }) {
+    async score({ messages, text, plain = false }) {
       checkRequest({ messages, prefix: text, maxTokens: 1 }, model);
-      const from = (await promptOf({ messages }, longest)).length;
-      const ids = await promptOf({ messages, prefix: text }, longest);
+      const before = messages.map(({ content }) => content).join("\n\n");
+      const read = async (prefix: string): Promise<Int32Array> =>
+        plain ? tokenizer.encode(before + prefix, longest) : promptOf({ messages, prefix }, longest);
+      const from = (await read("")).length;
+      const ids = await read(text);
       if (text === "" || ids.length >= longest)
         throw new TesseraError(
           "BAD_ARGUMENT",

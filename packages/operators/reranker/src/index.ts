@@ -3,6 +3,7 @@ export { compress } from "./compress.js";
 export { critique } from "./critique.js";
 export { extractive } from "./extractive.js";
 export { lateInteraction } from "./late-interaction.js";
+export { likelihood } from "./likelihood.js";
 export { mmr } from "./mmr.js";
 export { modelRerank } from "./model.js";
 export { multiExit } from "./multi-exit.js";

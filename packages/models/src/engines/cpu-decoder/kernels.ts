@@ -127,8 +127,6 @@ export const blockPanelRows = 16;
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: one function of WebAssembly, written instruction by instruction
 function blockProduct(name: string, columns: number): FunctionBuilder {
   const parameters = Array.from({ length: 10 }, () => "i32" as const);
-  const quarters = [0, 1, 2, 3];
-  const panelBytes = blockPanelRows * 4;
   return new FunctionBuilder(name, parameters, undefined, (procedure, ...given) => {
     const [weights, scales, bias, panels, blocks, inputs, inputScales, outputs, count, accumulate] =
       given as Locals<10>;
@@ -136,13 +134,6 @@ function blockProduct(name: string, columns: number): FunctionBuilder {
     const wholes = procedure.variables(4, "v128");
     const sums = procedure.variables(4, "v128");
     const x = procedure.variable("v128");
-    const pair = (k: number): Code[] => [
-      x.set(v128.splat(at.get, 4 * k)),
-      ...quarters.map((q) => {
-        const product = i32x4.dot(v128.load8x8(w.get, 32 * k + 8 * q), x.get);
-        return wholes[q]!.set(k === 0 ? product : i32x4.add(wholes[q]!.get, product));
-      }),
-    ];
     return [
       offset.set(i32.const(0)),
       end.set(i32.mul(panels.get, i32.const(panelBytes))),
@@ -156,31 +147,12 @@ function blockProduct(name: string, columns: number): FunctionBuilder {
           w.set(weights.get),
           scale.set(scales.get),
           left.set(blocks.get),
-          repeat(
-            [
-              ...Array.from({ length: columns / 2 }, (_, k) => pair(k)).flat(),
-              x.set(v128.splat(total.get)),
-              ...quarters.map((q) =>
-                sums[q]!.set(
-                  f32x4.add(
-                    f32x4.add(sums[q]!.get, f32x4.mul(x.get, v128.load(scale.get, panelBytes + 16 * q))),
-                    f32x4.mul(f32x4.ofInteger(wholes[q]!.get), v128.load(scale.get, 16 * q)),
-                  ),
-                ),
-              ),
-              next(at, 2 * columns),
-              next(total, 4),
-              next(w, blockPanelRows * columns),
-              next(scale, 2 * panelBytes),
-              next(left, -1),
-            ],
-            left.get,
-          ),
+          repeat([...blockStep(columns, { at, total, w, scale, x, wholes, sums }), next(left, -1)], left.get),
           x.set(f32x4.splat(f32.load(i32.add(inputScales.get, list.get)))),
           at.set(i32.add(i32.load(i32.add(outputs.get, list.get)), offset.get)),
           when(accumulate.get, [left.set(at.get)], [left.set(i32.add(bias.get, offset.get))]),
-          ...quarters.map((q) =>
-            v128.store(at.get, f32x4.add(f32x4.mul(sums[q]!.get, x.get), v128.load(left.get, 16 * q)), 16 * q),
+          ...sums.map((sum, q) =>
+            v128.store(at.get, f32x4.add(f32x4.mul(sum.get, x.get), v128.load(left.get, 16 * q)), 16 * q),
           ),
           next(input, 1),
         ]),
@@ -190,6 +162,47 @@ function blockProduct(name: string, columns: number): FunctionBuilder {
       ]),
     ];
   });
+}
+
+const panelBytes = blockPanelRows * 4;
+
+/** One block of one panel and one input: its whole sums, then their part of the panel's sums. */
+function blockStep(
+  columns: number,
+  {
+    at,
+    total,
+    w,
+    scale,
+    x,
+    wholes,
+    sums,
+  }: Readonly<Record<"at" | "total" | "w" | "scale" | "x", Local>> &
+    Readonly<Record<"wholes" | "sums", readonly Local[]>>,
+): Code[] {
+  const pair = (k: number): Code[] => [
+    x.set(v128.splat(at.get, 4 * k)),
+    ...wholes.map((whole, q) => {
+      const product = i32x4.dot(v128.load8x8(w.get, 32 * k + 8 * q), x.get);
+      return whole.set(k === 0 ? product : i32x4.add(whole.get, product));
+    }),
+  ];
+  return [
+    ...Array.from({ length: columns / 2 }, (_, k) => pair(k)).flat(),
+    x.set(v128.splat(total.get)),
+    ...sums.map((sum, q) =>
+      sum.set(
+        f32x4.add(
+          f32x4.add(sum.get, f32x4.mul(x.get, v128.load(scale.get, panelBytes + 16 * q))),
+          f32x4.mul(f32x4.ofInteger(wholes[q]!.get), v128.load(scale.get, 16 * q)),
+        ),
+      ),
+    ),
+    next(at, 2 * columns),
+    next(total, 4),
+    next(w, blockPanelRows * columns),
+    next(scale, 2 * panelBytes),
+  ];
 }
 
 /** out = the sums, in fp32, of blocks of `bytes` bytes of numbers of 16 bits, from `x` to `end`. */
