@@ -20,6 +20,11 @@ const ask: FlowDocument = flow("ask", { query: "text" }, (f, { query }) => {
   const { text } = f.node("answer", answer({ model: "writer", maxTokens: 200 }), { query, hits });
   return { text };
 }).document;
+const cited: FlowDocument = flow("cited", { query: "text" }, (f, { query }) => {
+  const { hits } = f.node("search", sparse({ store: "docs.sparse", top: 5 }), { query });
+  const written = f.node("answer", answer({ model: "writer" }), { query, hits });
+  return { text: written.text, answer: written.answer };
+}).document;
 const say: FlowDocument = flow("say", { query: "text", history: { optional: "text" } }, (f, { query, history }) => ({
   text: f.node("join", use("text.template", { template: "{history}\n> {query}" }), {
     history: first(history, value("nothing")),
@@ -43,6 +48,7 @@ beforeAll(async () => {
   });
   await call("PUT", "/flows/ask", ask);
   await call("PUT", "/flows/say", say);
+  await call("PUT", "/flows/cited", cited);
 });
 beforeEach(() => {
   writer.requests.length = 0;
@@ -94,6 +100,23 @@ describe("a flow as a model", () => {
     const { prompt } = counted();
     const completion = "bananas color".split(" ").length + said.split(" ").length;
     expect(usage).toEqual({ prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion });
+  });
+
+  it("brings its sources, in a field of their own and as annotations where the text names them", async () => {
+    const annotation = (start_index: number) => ({
+      type: "url_citation",
+      url_citation: { start_index, end_index: start_index + 3, url: "a", title: expect.any(String) },
+    });
+    const annotations = [said.indexOf("[1]"), said.lastIndexOf("[1]")].map(annotation);
+    const sources = [{ marker: 1, passage: "a" }];
+    const whole = await client.chat.completions.create({ model: "cited", messages });
+    expect(whole).toMatchObject({ sources, choices: [{ message: { content: said, annotations } }] });
+
+    const pieces: OpenAI.ChatCompletionChunk[] = [];
+    for await (const piece of await client.chat.completions.create({ model: "cited", messages, stream: true }))
+      pieces.push(piece);
+    expect(pieces.at(-1)).toMatchObject({ sources, choices: [{ finish_reason: "stop", delta: { annotations } }] });
+    expect(pieces.slice(0, -1).some((piece) => "sources" in piece)).toBe(false);
   });
 
   it("of no model has used no tokens", async () => {

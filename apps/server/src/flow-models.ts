@@ -1,4 +1,11 @@
-import { type Delta, type FlowDocument, type NodeDocument, type Sampling, TesseraError } from "@tessera/core";
+import {
+  answer as answerType,
+  type Citation,
+  type FlowDocument,
+  type NodeDocument,
+  type Sampling,
+  TesseraError,
+} from "@tessera/core";
 import { isOptional, type ModelCall, referencesOf, required, splitReference } from "@tessera/core/internal";
 import type { RunEvent } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
@@ -6,7 +13,7 @@ import { endWith, readUntil } from "./client.js";
 import type { Key } from "./keys.js";
 import { fieldPath } from "./openai/errors.js";
 import { TextLimits } from "./openai/limits.js";
-import type { ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
+import type { ChatDelta, ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
 import { may } from "./rights.js";
 import { startRun } from "./run-routes.js";
 import type { Service } from "./server.js";
@@ -43,6 +50,15 @@ function chats({ document }: FlowHandle): boolean {
     Object.entries(input).every(([port, type]) => fed.has(port) || isOptional(type)) &&
     answerPort(document) !== undefined
   );
+}
+
+/** The citations of a flow's answer, where one of its outputs is one. */
+function citationsOf(output: Record<string, unknown> | undefined, port: string): readonly Citation[] {
+  for (const value of [output?.[port], ...Object.values(output ?? {})]) {
+    const parsed = answerType.safeParse(value);
+    if (parsed.success) return parsed.data.citations;
+  }
+  return [];
 }
 
 const textOf = (value: unknown): string =>
@@ -99,7 +115,7 @@ async function* answerOf(
   { service, key, flow, port }: { service: Service; key: Key; flow: FlowHandle; port: string },
   request: ChatRequest,
   signal: AbortSignal,
-): AsyncGenerator<Delta> {
+): AsyncGenerator<ChatDelta> {
   const { runs } = service;
   const { sampling, paths, text: limits } = limitsOf(flow, port, request);
   const input = inputOf(flow, request);
@@ -128,8 +144,10 @@ async function* answerOf(
     const rest = limits.push(whole.startsWith(said) ? whole.slice(said.length) : "") + limits.end();
     const tokens = spent?.tokens ?? 0;
     const completion = Math.min(heard.completion, tokens);
+    const citations = citationsOf(output, port);
     yield {
       text: rest,
+      ...(citations.length > 0 && { citations }),
       finish: limits.cut ?? (status === "budget" ? "length" : (heard.finish ?? "stop")),
       usage: { prompt: tokens - completion, completion },
     };

@@ -1,23 +1,30 @@
 // internal
 import { randomUUID } from "node:crypto";
-import type { Delta, Token } from "@tessera/core";
-import { estimateTokens, warnOfHidden } from "@tessera/core/internal";
+import type { Citation, Delta, Token } from "@tessera/core";
+import { estimateTokens, warnOfHidden, whereOf } from "@tessera/core/internal";
 import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
-import type { Caller, ChatRequest, ChatTarget } from "./target.js";
+import type { Caller, ChatDelta, ChatRequest, ChatTarget } from "./target.js";
 
 /** How one of the two routes says things. */
 interface Wording {
   readonly prefix: string;
   readonly whole: string;
   readonly piece: string;
-  choice(text: string, tokens: readonly Token[] | undefined, finish: string | null, offset: number): object;
+  choice(
+    text: string,
+    tokens: readonly Token[] | undefined,
+    finish: string | null,
+    offset: number,
+    annotations: readonly object[],
+  ): object;
   delta(
     text: string,
     tokens: readonly Token[] | undefined,
     finish: string | null,
     offset: number,
     first: boolean,
+    annotations?: readonly object[],
   ): object;
 }
 
@@ -58,15 +65,19 @@ export const chatWording: Wording = {
   prefix: "chatcmpl",
   whole: "chat.completion",
   piece: "chat.completion.chunk",
-  choice: (content, tokens, finish) => ({
+  choice: (content, tokens, finish, _, annotations) => ({
     index: 0,
-    message: { role: "assistant", content, refusal: null },
+    message: { role: "assistant", content, refusal: null, ...(annotations.length > 0 && { annotations }) },
     logprobs: chatLogprobs(tokens),
     finish_reason: finish,
   }),
-  delta: (content, tokens, finish, _, first) => ({
+  delta: (content, tokens, finish, _, first, annotations = []) => ({
     index: 0,
-    delta: { ...(first && { role: "assistant" }), ...((first || content !== "") && { content }) },
+    delta: {
+      ...(first && { role: "assistant" }),
+      ...((first || content !== "") && { content }),
+      ...(annotations.length > 0 && { annotations }),
+    },
     logprobs: chatLogprobs(tokens),
     finish_reason: finish,
   }),
@@ -98,12 +109,56 @@ function usageOf({ messages, prefix = "" }: ChatRequest, text: string, usage: De
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
 }
 
+/** Where a cited passage stands, as an address: its path with the lines behind "#". */
+const addressOf = ({ path, passage, lines }: Citation): string =>
+  `${encodeURI(path ?? passage)}${lines ? `#L${lines[0]}-L${lines[1]}` : ""}`;
+
+/**
+ * The places of a text where its sources are named, as OpenAI's annotations: offsets in UTF-16 code units of each marker.
+ */
+function annotationsOf(text: string, citations: readonly Citation[]): object[] {
+  const byMarker = new Map(citations.map((citation) => [citation.marker, citation]));
+  return [...text.matchAll(/\[(\d{1,4})\]/g)].flatMap(({ 0: found, 1: digits, index }) => {
+    const citation = byMarker.get(Number(digits));
+    if (!citation) return [];
+    const place = { start_index: index, end_index: index + found.length };
+    const title = whereOf(citation);
+    return [{ type: "url_citation", url_citation: { ...place, url: addressOf(citation), title } }];
+  });
+}
+
 /** An answer that has begun: its first delta is there, so nothing that can be refused is left. */
 export interface Answer {
   /** The whole, as the body of a response. */
   whole(): Promise<object>;
   /** The events of a stream, as they come; an error in the middle is the last event. */
   events(withUsage: boolean): AsyncGenerator<string>;
+}
+
+/** What an answer has come to so far. */
+class Said {
+  text = "";
+  readonly tokens: Token[] = [];
+  finish: Delta["finish"];
+  usage: Delta["usage"];
+  citations: readonly Citation[] = [];
+
+  add(delta: ChatDelta): void {
+    this.text += delta.text;
+    if (delta.tokens) this.tokens.push(...delta.tokens);
+    this.finish = delta.finish ?? this.finish;
+    this.usage = delta.usage ?? this.usage;
+    this.citations = delta.citations ?? this.citations;
+  }
+
+  get annotations(): object[] {
+    return annotationsOf(this.text, this.citations);
+  }
+
+  /** The sources as a field beside those of OpenAI. */
+  get sources(): { readonly sources?: readonly Citation[] } {
+    return this.citations.length > 0 ? { sources: this.citations } : {};
+  }
 }
 
 /** Asks a target, and waits for the first delta. */
@@ -123,10 +178,14 @@ export async function begin(
     model,
     system_fingerprint: target.revision,
   };
+  const said = new Said();
 
-  async function* all(): AsyncGenerator<Delta> {
+  async function* all(): AsyncGenerator<ChatDelta> {
     try {
-      for (let next = first; !next.done; next = await deltas.next()) yield next.value;
+      for (let next = first; !next.done; next = await deltas.next()) {
+        said.add(next.value);
+        yield next.value;
+      }
     } finally {
       await deltas.return?.();
     }
@@ -134,44 +193,26 @@ export async function begin(
 
   return {
     async whole() {
-      let text = "";
-      const tokens: Token[] = [];
-      let finish: Delta["finish"];
-      let usage: Delta["usage"];
-      for await (const delta of all()) {
-        text += delta.text;
-        if (delta.tokens) tokens.push(...delta.tokens);
-        finish = delta.finish ?? finish;
-        usage = delta.usage ?? usage;
-      }
-      const kept = request.logprobs ? tokens : undefined;
-      return {
-        ...head,
-        object: wording.whole,
-        choices: [wording.choice(text, kept, finish ?? "stop", 0)],
-        usage: usageOf(request, text, usage),
-      };
+      for await (const _ of all());
+      const { text, finish = "stop", usage, annotations, sources } = said;
+      const kept = request.logprobs ? said.tokens : undefined;
+      const choices = [wording.choice(text, kept, finish, 0, annotations)];
+      return { ...head, object: wording.whole, choices, usage: usageOf(request, text, usage), ...sources };
     },
     async *events(withUsage) {
-      const event = (choices: object[], usage?: object): string =>
-        `data: ${JSON.stringify({ ...head, object: wording.piece, choices, ...(withUsage && { usage: usage ?? null }) })}\n\n`;
-      let usage: Delta["usage"];
-      let said = "";
+      const event = (choices: object[], more: object = {}): string =>
+        `data: ${JSON.stringify({ ...head, object: wording.piece, choices, ...(withUsage && { usage: null }), ...more })}\n\n`;
       let begins = true;
       try {
-        let finish: Delta["finish"];
-        for await (const delta of all()) {
-          usage = delta.usage ?? usage;
-          finish = delta.finish ?? finish;
-          const tokens = request.logprobs ? delta.tokens : undefined;
-          if (delta.text !== "" || tokens) {
-            yield event([wording.delta(delta.text, tokens, null, said.length, begins)]);
-            begins = false;
-          }
-          said += delta.text;
+        for await (const { text, tokens: given } of all()) {
+          const tokens = request.logprobs ? given : undefined;
+          if (text === "" && !tokens) continue;
+          yield event([wording.delta(text, tokens, null, said.text.length - text.length, begins)]);
+          begins = false;
         }
-        yield event([wording.delta("", undefined, finish ?? "stop", said.length, begins)]);
-        if (withUsage) yield event([], usageOf(request, said, usage));
+        const { text, finish = "stop", usage, annotations, sources } = said;
+        yield event([wording.delta("", undefined, finish, text.length, begins, annotations)], sources);
+        if (withUsage) yield event([], { usage: usageOf(request, text, usage) });
       } catch (thrown) {
         const error = asTesseraError(thrown);
         warnOfHidden(`the answer of "${model}" broke off`, error);

@@ -1,4 +1,4 @@
-import type { Capability, Delta, GenerateRequest, MaybePromise, Message, Principal } from "@tessera/core";
+import type { Capability, Citation, Delta, GenerateRequest, MaybePromise, Message, Principal } from "@tessera/core";
 
 /** Who makes a request of the OpenAI routes. */
 export interface Caller {
@@ -15,6 +15,12 @@ export interface ChatRequest extends GenerateRequest {
   readonly given: { readonly maxTokens: number | undefined };
 }
 
+/** A part of an answer; the last one may bring the sources of the whole. */
+export interface ChatDelta extends Delta {
+  /** What the markers of the text stand for. */
+  readonly citations?: readonly Citation[];
+}
+
 /** Something that answers chats under the name of a model: a language model, or a flow. */
 export interface ChatTarget {
   /** What `/v1/models` calls its owner. */
@@ -26,7 +32,7 @@ export interface ChatTarget {
    * The answer as it comes. Until the first delta an error becomes an HTTP status; after it, an event of the stream.
    * Reading that stops early, or the signal, ends the work.
    */
-  answer(request: ChatRequest, caller: Caller, signal: AbortSignal): AsyncIterable<Delta>;
+  answer(request: ChatRequest, caller: Caller, signal: AbortSignal): AsyncIterable<ChatDelta>;
 }
 
 /** Targets that are not models of this process: what a caller may see is theirs to decide. */
