@@ -2,6 +2,7 @@ import { defaultLanguageModel } from "@tessera/models";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { defaultEncoder, type SourceOptions } from "./codebase.js";
 import { type AskOptions, ask } from "./commands/ask.js";
+import { type ChatOptions, chat } from "./commands/chat.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
@@ -127,6 +128,20 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .action(
       action((terminal, question: string | undefined, options: Omit<AskOptions, "signal">) =>
         ask(terminal, question, { ...options, signal }),
+      ),
+    );
+  languageModelOptions(
+    program
+      .command("chat")
+      .description("a conversation about a folder with a model, in the terminal or a line a question"),
+  )
+    .option("--source <folder>", "what the questions are about; the working directory by default")
+    .option("--flow <name or file>", "the flow that answers", "chat")
+    .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
+    .addOption(engineOption())
+    .action(
+      action((terminal, options: Omit<ChatOptions, "signal">) =>
+        chat(terminal, { ...options, input: process.stdin, signal }),
       ),
     );
 }

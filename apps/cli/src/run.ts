@@ -1,5 +1,5 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
-import { type Budget, compile, type RunResult } from "@tessera/graph";
+import { type Budget, type CompiledFlow, compile, type RunResult } from "@tessera/graph";
 import type { Resources } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { colors } from "./colors.js";
@@ -12,40 +12,75 @@ export interface Ran {
   readonly events: FlowEvent[];
 }
 
+/** How a run is shown and what bounds it. */
+export interface RunFlowOptions {
+  readonly trace?: boolean | undefined;
+  /** The output whose parts are written as they come. */
+  readonly streamed?: string | undefined;
+  readonly budget?: Budget | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A flow that is compiled with its resources. Closing it closes them. */
+export interface OpenedFlow {
+  readonly flow: CompiledFlow;
+  close(): Promise<void>;
+}
+
+/** Compiles a flow with the operators of the catalogue and of the config. */
+export async function openFlow(terminal: Terminal, document: FlowDocument, resources: Resources): Promise<OpenedFlow> {
+  const host = new ResourceHost(resources, resourceHints);
+  try {
+    const { operators } = await settingsFor(terminal);
+    return { flow: await compile(document, { operators, host }), close: () => host.close() };
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}
+
 /** Runs a flow, writes the parts of one of its outputs as they come, and shows what happens if asked to. */
+export async function runOpened(
+  terminal: Terminal,
+  { flow }: OpenedFlow,
+  input: Record<string, unknown>,
+  options: RunFlowOptions,
+): Promise<Ran & { wrote: boolean }> {
+  const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
+  const events: FlowEvent[] = [];
+  let wrote = false;
+  const writing = (async () => {
+    for await (const { port, delta } of stream.output)
+      if (port === options.streamed && typeof delta === "string" && !options.trace) {
+        terminal.write(delta);
+        wrote = true;
+      }
+  })();
+  const watching = (async () => {
+    for await (const event of stream) {
+      events.push(event);
+      if (options.trace) trace(terminal, event);
+    }
+  })();
+  // together: where the run fails, all three do
+  const [result] = await Promise.all([stream.result, writing, watching]);
+  if (wrote) terminal.say();
+  return { result, events, wrote };
+}
+
+/** Compiles a flow, runs it once and closes it: `openFlow` and `runOpened`. */
 export async function runFlow(
   terminal: Terminal,
   document: FlowDocument,
   input: Record<string, unknown>,
   resources: Resources,
-  options: { trace?: boolean; streamed?: string; budget?: Budget; signal?: AbortSignal },
+  options: RunFlowOptions,
 ): Promise<Ran & { wrote: boolean }> {
-  const host = new ResourceHost(resources, resourceHints);
+  const opened = await openFlow(terminal, document, resources);
   try {
-    const { operators } = await settingsFor(terminal);
-    const flow = await compile(document, { operators, host });
-    const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
-    const events: FlowEvent[] = [];
-    let wrote = false;
-    const writing = (async () => {
-      for await (const { port, delta } of stream.output)
-        if (port === options.streamed && typeof delta === "string" && !options.trace) {
-          terminal.write(delta);
-          wrote = true;
-        }
-    })();
-    const watching = (async () => {
-      for await (const event of stream) {
-        events.push(event);
-        if (options.trace) trace(terminal, event);
-      }
-    })();
-    // together: where the run fails, all three do
-    const [result] = await Promise.all([stream.result, writing, watching]);
-    if (wrote) terminal.say();
-    return { result, events, wrote };
+    return await runOpened(terminal, opened, input, options);
   } finally {
-    await host.close();
+    await opened.close();
   }
 }
 

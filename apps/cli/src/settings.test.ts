@@ -1,9 +1,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { modelService } from "./model-service.fixture.js";
 import { tessera, tesseraProcess } from "./program.fixture.js";
 import { findConfig, readSettings } from "./settings.js";
 
@@ -17,29 +16,13 @@ const write = (path: string, text: string | object): string => {
   return file;
 };
 
-/** What a model service was asked, and with which key. */
-const asked: { key: string | undefined; body: { model: string; messages: { content: string }[] } }[] = [];
-const service = createServer((request, response) => {
-  let text = "";
-  request.on("data", (part: Buffer) => (text += part.toString()));
-  request.on("end", () => {
-    asked.push({ key: request.headers.authorization, body: JSON.parse(text) });
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    const event = (value: object) => response.write(`data: ${JSON.stringify(value)}\n\n`);
-    for (const content of ["It waits twice as ", "long each time [1]."]) event({ choices: [{ delta: { content } }] });
-    event({ choices: [{ delta: {}, finish_reason: "stop" }] });
-    response.end("data: [DONE]\n\n");
-  });
-});
+const service = modelService(() => "It waits twice as long each time [1].");
+const { asked } = service;
 let endpoint: string;
 beforeAll(async () => {
-  await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
-  endpoint = `http://127.0.0.1:${(service.address() as AddressInfo).port}/v1`;
+  endpoint = await service.start();
 });
-afterAll(() => {
-  service.closeAllConnections();
-  service.close();
-});
+afterAll(() => service.stop());
 beforeEach(() => {
   asked.length = 0;
 });

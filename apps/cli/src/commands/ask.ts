@@ -1,5 +1,6 @@
-import { type Answer, answer as answerPort } from "@tessera/core";
+import { type Answer, answer as answerPort, type FlowDocument } from "@tessera/core";
 import { type Unread, whereOf } from "@tessera/core/internal";
+import type { OpenedCodebase } from "@tessera/tessera";
 import { openSource, type SourceOptions } from "../codebase.js";
 import { colors } from "../colors.js";
 import { configResources, joinResources } from "../config-resources.js";
@@ -28,20 +29,32 @@ const placeOf = (citation: Answer["citations"][number]): string => {
   return `${whereOf(citation)}${symbol === undefined ? "" : `  ${colors.dim(symbol)}`}`;
 };
 
+/** The folder that a flow's questions are about: that of the options, of the config, or the working directory. */
+export async function openQuestioned(
+  terminal: Terminal,
+  options: Pick<AskOptions, "source"> & SourceOptions,
+  document: FlowDocument,
+): Promise<OpenedCodebase> {
+  const { config, flows, at } = await settingsFor(terminal);
+  const source = options.source ?? (config.source === undefined ? "." : at(config.source));
+  const encoder = options.encoder ?? config.encoder;
+  return openSource(terminal, source, { ...options, encoder, vectors: usesVectors(document, flows) });
+}
+
+/** Prints the sources of an answer, a line each. */
+export function showSources(terminal: Terminal, citations: Answer["citations"]): void {
+  for (const citation of citations) terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}`);
+}
+
 /** Answers a question about a folder, with citations; by a model where there is one. */
 export async function ask(terminal: Terminal, words: string | undefined, options: AskOptions): Promise<number> {
   const question = await questionOf(words, options.questionFile);
-  const { config, flows, at } = await settingsFor(terminal);
+  const { config, flows } = await settingsFor(terminal);
   const model = await openLanguageModel(terminal, options);
-  let opened: Awaited<ReturnType<typeof openSource>> | undefined;
+  let opened: OpenedCodebase | undefined;
   try {
     const document = await readFlow(options.flow ?? config.flow ?? (model ? "rag" : "hybrid"), flows);
-    const source = options.source ?? (config.source === undefined ? "." : at(config.source));
-    opened = await openSource(terminal, source, {
-      ...options,
-      encoder: options.encoder ?? config.encoder,
-      vectors: usesVectors(document, flows),
-    });
+    opened = await openQuestioned(terminal, options, document);
     const resources = joinResources(
       await configResources(terminal, options.engine),
       opened.resources,
@@ -81,7 +94,7 @@ function show(
   if (!wrote) terminal.say(`${options.trace ? "\n" : ""}${text}`);
   if (citations.length > 0) {
     terminal.say();
-    for (const citation of citations) terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}`);
+    showSources(terminal, citations);
   }
   if (refused || citations.length === 0) noteUnreadAnswer(terminal, options.skipped);
 }
