@@ -13,7 +13,7 @@ import {
 } from "./resources.js";
 import { countTokens } from "./tokens.js";
 
-/** The settings that every operator which asks a language model shares; spread them into its config. */
+/** The settings of every operator that asks a language model. An operator spreads them into its config. */
 export const asking = {
   /** The name of a "model" resource. */
   model: z.string().min(1),
@@ -23,7 +23,7 @@ export const asking = {
   characters: z.int().positive().default(4000),
 };
 
-/** A request as whoever started the run wants it. */
+/** A request with the sampling that the starter of the run asked for. */
 function sampled(request: GenerateRequest, model: LanguageModel, sampling: Sampling | undefined): GenerateRequest {
   if (!sampling) return request;
   const { temperature = request.temperature, topP = request.topP, maxTokens = request.maxTokens } = sampling;
@@ -60,10 +60,11 @@ function tokensOf(text: string, tokens: readonly Token[], kept: ModelAnswer["kep
 }
 
 /**
- * Reads one answer to the end, drawn as whoever started the run wants it; passes the run's signal on and reports what was
- * spent: the usage that the model reports, or else an estimate. Every operator asks here, so that here the thoughts of a reasoning model are parted from its
- * answer: `text` and `tokens` are those of the answer alone. `hear` gets each part of the answer as it comes; what it
- * heard is a draft where a later part shows that it was a thought, and the returned text is what counts.
+ * Asks a language model and reads its whole answer. It applies the sampling that the starter of the run asked for,
+ * passes the signal of the run on, and reports what was spent: the usage that the model reports, or an estimate. All
+ * operators ask through this function. It separates the thoughts of a reasoning model from its answer: `text` and
+ * `tokens` belong to the answer alone. `hear` receives each part as it comes. A later part can show that earlier ones
+ * were thoughts, so only the returned text is final.
  */
 export async function ask(
   model: LanguageModel,
@@ -103,8 +104,8 @@ const instructions = 2000;
 const charactersPerToken = 3;
 
 /**
- * The bound of `calls` prompts that quote at most `texts` texts each. No tokenizer is known at compile, so that prompts
- * are counted at three characters a token, with room for 2,000 characters of instructions.
+ * The bound of `calls` prompts that quote at most `texts` texts each. The tokenizer is unknown when a flow is compiled,
+ * so a prompt counts one token for three characters, with 2,000 characters for instructions.
  */
 export const boundOf = (
   { maxTokens, characters }: { maxTokens: number; characters: number },

@@ -1,12 +1,12 @@
 // public: Clock
 // internal: systemClock, every, sleep, abortAfter
-/** Time as what waits and measures sees it; tests put their own in its place. */
+/** The source of time for everything that waits or measures. Tests use a clock of their own. */
 export interface Clock {
-  /** Milliseconds from any fixed point. It never goes back, whatever is done to the date. */
+  /** Milliseconds since a fixed point. The value never decreases, even if the date of the machine is changed. */
   now(): number;
   /**
-   * Runs something once, `milliseconds` from now, however long that is; the result forgets it. With `Infinity` it never
-   * runs. A timer in the background does not keep the process alive.
+   * Calls `run` once after `milliseconds`, which may be any length; with `Infinity` never. The returned function
+   * cancels the call. A background timer does not keep the process alive.
    */
   after(milliseconds: number, run: () => void, options?: TimerOptions): () => void;
 }
@@ -33,7 +33,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Runs something again and again, each time `milliseconds` after it began before; the result ends that. */
+/** Calls something repeatedly, `milliseconds` after each call began. The returned function ends this. */
 export function every(
   milliseconds: number,
   run: () => void,
@@ -47,7 +47,7 @@ export function every(
   return () => forget();
 }
 
-/** Waits; rejects with the signal's reason where it aborts before. */
+/** Waits, and rejects with the reason of the signal if it aborts before. */
 export function sleep(
   milliseconds: number,
   {

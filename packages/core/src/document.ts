@@ -21,9 +21,12 @@ export type Source =
  * and `onError`.
  */
 export interface Policy {
-  /** For each attempt; at most a year. */
+  /** The time that each attempt may take, in milliseconds; at most a year. */
   timeoutMs?: number | undefined;
-  /** `attempts` counts all of them; the pause doubles from `backoffMs` on, up to a year. */
+  /**
+   * `attempts` is the number of all attempts. The pause between two starts with `backoffMs` milliseconds and doubles,
+   * up to a year.
+   */
   retry?: { attempts: number; backoffMs?: number | undefined } | undefined;
   onError?: "fail" | "skip" | undefined;
 }
@@ -32,30 +35,32 @@ export interface Policy {
 export interface Each {
   /** The input port that receives one element at a time. */
   over: string;
-  /** How many run at once; by default all. */
+  /** How many elements run at the same time; by default all. */
   concurrency?: number | undefined;
-  /** More elements than this are an error. */
+  /** The most elements of the list; more are an error. */
   max: number;
 }
 
 /** Runs a node again and again: what ends it, what a turn carries to the next, and the most turns. */
 export interface Repeat {
-  /** Flags of the body; any of them ends the loop. */
+  /** Flags among the outputs of the body. The loop ends when one of them is true. */
   until?: string | string[] | undefined;
-  /** A list of the body; the loop ends when it is empty. */
+  /** A list among the outputs of the body. The loop ends when it is empty. */
   while?: string | undefined;
-  /** Input port ← output port, from one turn to the next. Inputs not carried keep their value. */
+  /** For each input port, the output port of the last turn that feeds it. Other inputs keep their value. */
   carry: Record<string, string>;
   max: number;
 }
 
 /** One use of an operator or of a flow, as a document writes it. */
 export interface NodeDocument {
-  /** The name of an operator, or a flow: a flow is an operator. */
+  /** The name of an operator, or a whole flow. */
   run: string | FlowDocument;
   with?: Json | undefined;
   in: Record<string, Source>;
-  /** Runs only where every port named has (one of) the values given. */
+  /**
+   * Conditions, by port reference. The node runs only if every port has the given value, or one of the given values.
+   */
   when?: Record<string, Json> | undefined;
   each?: Each | undefined;
   repeat?: Repeat | undefined;
@@ -86,8 +91,8 @@ export interface FlowDocument {
 }
 
 /**
- * Reads a value as a flow document. It is measured before it is read, so that a hostile one costs only an error.
- * @throws TesseraError BAD_DOCUMENT (with one finding a place), DOCUMENT_TOO_LARGE.
+ * Reads a value as a flow document. Its size is checked first, so that a hostile one costs no more than an error.
+ * @throws TesseraError BAD_DOCUMENT with a finding for each fault; DOCUMENT_TOO_LARGE.
  */
 export const parseDocument = (value: unknown): FlowDocument => atOnce(readingDocument(value));
 

@@ -73,10 +73,10 @@ export type ErrorCode = keyof typeof errorCodes;
 export interface ErrorDetails {
   /** Where: a path in a flow ("ask/attempt#2/rerank"), in a document, or of a file. */
   readonly path?: string | undefined;
-  /** What to do about it. */
+  /** What the reader can do about it. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
-  /** With OVERLOADED: when it may be worth while to ask again, in milliseconds. */
+  /** With OVERLOADED: after how many milliseconds another attempt may succeed. */
   readonly retryAfterMs?: number | undefined;
   /** All findings of a check, where there can be several. */
   readonly findings?: readonly TesseraError[];
@@ -103,7 +103,7 @@ export class TesseraError extends Error {
     this.findings = details.findings ?? [];
   }
 
-  /** Works across copies of the package, where `instanceof` does not; never throws, whatever was thrown. */
+  /** Whether a value is a `TesseraError`, also one of another copy of this package. It never throws. */
   static is(value: unknown): value is TesseraError {
     try {
       return typeof value === "object" && value !== null && brand in value;
@@ -112,7 +112,7 @@ export class TesseraError extends Error {
     }
   }
 
-  /** The error as plain data: what a machine reads, and what travels. */
+  /** The error as plain data, for logs and for sending. */
   toJSON(): { code: ErrorCode; message: string; path?: string; hint?: string; findings?: object[]; cause?: string } {
     return {
       code: this.code,
@@ -125,7 +125,7 @@ export class TesseraError extends Error {
   }
 }
 
-/** An error as whoever calls over a wire may see it: in our own words, without causes, secrets or places of the machine. */
+/** An error as a remote caller may see it: without causes, secrets, or paths of the machine. */
 export interface ErrorBody {
   readonly code: ErrorCode;
   readonly message: string;

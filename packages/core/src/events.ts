@@ -6,14 +6,16 @@ import type { ModelCall } from "./resources.js";
 /** Why a node did not run. */
 export type SkipReason = "when" | "source" | "error" | "budget";
 
-/** What can be seen of a run. Times are milliseconds; `path` is the address of the activation. */
+/** The events of a run. Times are milliseconds; `path` is the path of the activation. */
 export type FlowEvent =
   | { readonly type: "flow-start"; readonly path: string; readonly flow: string; readonly input: unknown }
   | { readonly type: "node-start"; readonly path: string; readonly operator: string; readonly input: unknown }
   | { readonly type: "node-delta"; readonly path: string; readonly port: string; readonly delta: unknown }
   | ({ readonly type: "model-end"; readonly path: string } & ModelCall)
   | { readonly type: "node-skip"; readonly path: string; readonly reason: SkipReason; readonly index?: number }
-  /** What changes no run, and somebody should know: an operator that reports more than its bound, a list cut by the budget. */
+  /**
+   * Something that does not change the run but should be known, such as an operator that reports more than its bound.
+   */
   | { readonly type: "warning"; readonly path: string; readonly message: string }
   | { readonly type: "node-error"; readonly path: string; readonly error: TesseraError; readonly attempt: number }
   | {
@@ -21,7 +23,7 @@ export type FlowEvent =
       readonly path: string;
       readonly output: unknown;
       readonly ms: number;
-      /** Where the result came from, if the operator did not run. */
+      /** Where the result came from if the operator was not called. */
       readonly from?: "journal" | "cache";
     }
   | {
@@ -32,8 +34,8 @@ export type FlowEvent =
       readonly status: "done" | "budget";
     };
 
-/** Totals of a run. */
+/** What a run has spent in total. */
 export interface Spent extends Required<Spending> {
-  /** Activations of operators. */
+  /** The number of attempts of nodes that run an operator. */
   readonly steps: number;
 }

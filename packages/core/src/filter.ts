@@ -7,9 +7,9 @@ import type { Json, Passage } from "./passage.js";
 import type { Principal } from "./resources.js";
 
 /**
- * Which passages a search may return. A field is a key of a passage's metadata, or "id", "path", "symbol", "parent". A name
- * with dots that is no key itself leads into objects: "author.name" is the key "name" of the object "author". `least` and
- * `most` are numbers, both included.
+ * Which passages a search may return. A field is a key of the metadata of a passage, or "id", "path", "symbol" or
+ * "parent". If a name with dots is no key itself, it leads into objects: "author.name" is the key "name" of the object
+ * "author". `least` and `most` are numbers; both ends are included.
  */
 export type Filter =
   | { field: string; equals: Json }

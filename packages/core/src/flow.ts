@@ -10,7 +10,7 @@ import type { PortType, PortValue } from "./ports.js";
 
 declare const carried: unique symbol;
 
-/** A value that a node will write; when the flow is built it is only a name, "node.port". */
+/** A reference to a value that a node will give when the flow runs: "node.port". */
 export interface Ref<out T> {
   readonly ref: string;
   readonly [carried]?: T;
@@ -41,11 +41,11 @@ export type Bind<T> =
   | (T extends Record<string, infer E> ? Named<E> : never);
 export type Binds<I> = { readonly [K in keyof I]: Bind<Exclude<I[K], undefined>> };
 
-/** A constant. */
+/** A constant as the source of a port. */
 export const value = <const T extends Json>(constant: T): Constant<T> => ({ value: constant });
-/** The first, in this order, that was not skipped; end with `value(…)` to make it total. */
+/** The first member that was not skipped. End the list with `value(…)` so that there is always one. */
 export const first = <T>(...members: (Ref<T> | Constant<T>)[]): First<T> => ({ first: members });
-/** Several under their names; skipped ones are left out, and weights stay aligned. */
+/** Several values under names. Skipped ones are left out. */
 export const named = <T>(members: { readonly [name: string]: Ref<T> }): Named<T> => ({ named: members });
 
 /** A decision that a node waits for, made by `is`: one of these values of a flag or a choice. */
@@ -53,7 +53,7 @@ export interface Condition {
   readonly ref: string;
   readonly values: readonly Json[];
 }
-/** Holds where a decision has (one of) these values. */
+/** Holds if a decision has the given value, or one of the given values. */
 export const is = <T extends string | boolean>(decision: Ref<T>, ...values: NoInfer<T>[]): Condition => ({
   ref: decision.ref,
   values,
@@ -61,7 +61,7 @@ export const is = <T extends string | boolean>(decision: Ref<T>, ...values: NoIn
 
 /** What a node may have besides its input: when it runs, and its policy. */
 export interface NodeOptions {
-  /** All of them must hold. */
+  /** Conditions of the node; all of them must hold. */
   readonly when?: Condition | readonly Condition[];
   readonly policy?: Policy;
 }
@@ -69,7 +69,7 @@ export interface NodeOptions {
 type KeysOf<O, T> = { [K in keyof O]-?: Exclude<O[K], undefined> extends T ? K : never }[keyof O] & string;
 type Elements<I, K extends keyof I> = { [P in keyof I]: P extends K ? Exclude<I[P], undefined>[] : I[P] };
 
-/** A loop: which flag or empty list of the body ends it, and what goes from one turn into the next. */
+/** A loop: which flag or empty list of the body ends it, and which outputs feed the next turn. */
 export interface Loop<I, O> {
   readonly until?: KeysOf<O, boolean> | readonly KeysOf<O, boolean>[];
   readonly while?: KeysOf<O, readonly unknown[]>;
@@ -134,7 +134,7 @@ function conditionsOf(when: NodeOptions["when"]): Record<string, Json> | undefin
   return Object.fromEntries(conditions.map(({ ref, values }) => [ref, values.length === 1 ? values[0]! : [...values]]));
 }
 
-/** Writes the nodes of a flow document; every method returns the refs of the new node's outputs. */
+/** Builds the nodes of a flow document. Each method returns references to the outputs of its new node. */
 export class FlowBuilder {
   readonly nodes: Record<string, NodeDocument> = {};
   /** The operators of the pieces, each once. */
@@ -156,7 +156,7 @@ export class FlowBuilder {
     return this.add(id, piece, input, options, { each });
   }
 
-  /** A node that runs again and again; a body that declares the input `turn` is given 1, 2, …. */
+  /** A node that runs in a loop. If its body has the input `turn`, that is 1, 2, …. */
   repeat<I, O>(
     id: string,
     piece: Piece<I, O>,
@@ -212,14 +212,14 @@ type BoundValue<B> =
 /** The values of a flow's output. */
 export type OutputValues<R> = { [K in keyof R]: BoundValue<R[K]> };
 
-/** A flow: its document, and the types of its ports. A flow is a piece, so a flow is an operator. */
+/** A flow: its document, and the types of its ports. It can be used like an operator. */
 export interface Flow<I, O> extends Piece<I, O> {
   readonly document: FlowDocument;
 }
 
 /**
- * Composes a flow in code. What it returns holds the document that JSON would hold, and the operators of its pieces.
- * @throws TesseraError BAD_DOCUMENT where two nodes have one name.
+ * Composes a flow in code. The result holds the document, the same as in JSON, and the operators that it uses.
+ * @throws TesseraError BAD_DOCUMENT if two nodes have the same name.
  */
 export function flow<const I extends FlowInput, const R extends Readonly<Record<string, AnyBind>>>(
   name: string,

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
 import type { Json } from "./passage.js";
 
-/** The part of JSON Schema that a port may use; it is compared structurally. */
+/** The part of JSON Schema that the type of a port may use. */
 export interface JsonSchema {
   type?: "string" | "number" | "integer" | "boolean" | "object" | "array" | "null" | undefined;
   enum?: Json[] | undefined;

@@ -6,7 +6,7 @@ import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
 import type { Capability, Host, ModelCall, Principal, Sampling } from "./resources.js";
 
-/** Named, typed ports. */
+/** Ports by name, each with its zod schema. */
 export type Ports = Record<string, z.ZodType>;
 /** A value now, or a promise of it. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -21,27 +21,27 @@ export type ValuesIn<P extends Ports> = Merge<
 /** The values that come out of ports; one left `undefined` at an optional port is skipped. */
 export type ValuesOut<P extends Ports> = ValuesIn<P>;
 
-/** What a run may touch besides its input. */
+/** What the work of an operator receives besides its input. */
 export interface Context {
-  /** The address of the activation: "ask/attempt#2/rerank", "many[3]". */
+  /** The path of the activation: "ask/attempt#2/rerank", "many[3]". */
   readonly path: string;
   readonly signal: AbortSignal;
-  /** Who asks; stores filter by it. */
+  /** The user who asks. Stores return only what this user may see. */
   readonly principal?: Principal | undefined;
   /**
-   * Names this activation, and no other of any run: made of the run and the path. It is the same when the step is tried
-   * again and when its run is resumed, so that whoever keeps it with a write can tell that the write was done already.
+   * A key that only this activation has, made of the run and the path. It is the same when the step is tried again and
+   * when its run is resumed. A system that stores the key with a write can tell that the write was already done.
    */
   readonly idempotencyKey?: string | undefined;
-  /** Uniform in [0, 1), seeded by the run's seed and the path. */
+  /** Returns uniform random numbers in [0, 1), seeded by the seed of the run and the path. */
   readonly random: () => number;
-  /** Streams a part of an output; the value returned at the end stays the truth. */
+  /** Streams a part of an output. The value that the work returns at the end is the one that counts. */
   emit(port: string, delta: unknown): void;
-  /** Reports what was used; counts against the run's budget. */
+  /** Reports what was spent. It counts against the budget of the run. */
   spend(use: Spending): void;
-  /** What is asked of language models here, by whoever started the run; `ask` heeds it. */
+  /** What the starter of the run asks of the language models here. `ask` applies it. */
   readonly sampling?: Sampling | undefined;
-  /** Tells those who watch the run of a model's answer; `ask` does. */
+  /** Reports an answer of a model to the observers of the run. `ask` does this. */
   answered?(call: ModelCall): void;
 }
 
@@ -57,7 +57,7 @@ export interface Spending {
 export interface Bound {
   readonly calls: number;
   readonly tokens: number;
-  /** Layers of an encoder that texts pass, one a text and layer; 0 where it is left out. */
+  /** Layers of encoders, summed over all texts; 0 by default. */
   readonly layers?: number | undefined;
 }
 
@@ -102,24 +102,30 @@ export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
 export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Ports, O extends Ports = Ports> {
   /** "fuser.rrf": the kind, a dot, a name. */
   readonly name: string;
-  /** Raised when the same input may give another output; part of the key of a record. */
+  /** Increased whenever the same input may give another output. It is part of the key of a record. */
   readonly version: number;
   readonly about: About;
   readonly config: C;
-  /** Fixed, or made from the config where that decides them (a router's choices). */
+  /** The ports: fixed, or made from the config if that decides them, as the choices of a router do. */
   readonly ports: { readonly input: I; readonly output: O } | ((config: z.output<C>) => { input: I; output: O });
-  /** "none": a pure function; "read" (default): depends on resources; "write": changes the world, and is never cached. */
+  /**
+   * "none": a pure function. "read" (the default): the result depends on resources. "write": it changes something
+   * outside, and is never served from a cache.
+   */
   readonly effects?: "none" | "read" | "write";
   /**
-   * What it reaches by itself, besides its input and the resources that it asks for by name: files, the network, other
-   * processes. Nothing by default, and in the whole catalogue. A service takes no document in whose operators have any.
+   * What it reaches by itself, besides its input and its resources: files, the network, other processes. By default,
+   * and for every operator of the catalogue, nothing. A service refuses documents with operators that reach anything.
    */
   readonly ambient?: readonly Ambient[];
-  /** Abilities of its model beyond writing text, such as token log-probabilities, and what it does without them. */
+  /**
+   * The abilities of its model that it needs besides writing text, such as log-probabilities of tokens, and what it
+   * does without them.
+   */
   readonly needs?: { readonly [capability in Capability]?: Need };
-  /** The most that one activation can spend; an operator that uses a language model must declare it. */
+  /** The most that one activation can spend. An operator that uses a language model must declare it. */
   readonly bound?: (config: z.output<C>) => Bound;
-  /** Once per compiled flow: opens what it needs, and returns the work. */
+  /** Is called once for each compiled flow. It opens what the operator needs, and returns the work. */
   setup(config: z.output<C>, host: Host): MaybePromise<Work<ValuesIn<I>, ValuesOut<O>>>;
 }
 
@@ -134,7 +140,7 @@ export interface Piece<I, O> {
   readonly [ports]?: { input: I; output: O };
 }
 
-/** An operator that can be called with its config to make a piece. */
+/** An operator as a function: called with its config, it makes a piece for `f.node`. */
 export type Callable<C extends z.ZodType, I extends Ports, O extends Ports> = Operator<C, I, O> &
   ((config?: z.input<C>) => Piece<ValuesIn<I>, ValuesOut<O>>);
 
@@ -147,7 +153,7 @@ const pattern = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$/;
 
 /**
  * Declares an operator.
- * @throws TesseraError BAD_OPERATOR where its name is malformed.
+ * @throws TesseraError BAD_OPERATOR if its name is malformed.
  */
 export function operator<C extends z.ZodType, const I extends Ports, const O extends Ports>(
   specification: Operator<C, I, O>,
@@ -172,7 +178,7 @@ export const typed = <F extends (config: never) => Piece<unknown, unknown>>(oper
 
 export const isOperator = (value: unknown): value is AnyOperator => typeof value === "function" && brand in value;
 
-/** A piece by name, where the operator's types are not at hand. */
+/** An operator by its name, for code that does not import it. */
 // biome-ignore lint/suspicious/noExplicitAny: nothing is known of its ports
 export const use = (name: string, config?: Json): Piece<any, any> => ({
   run: name,

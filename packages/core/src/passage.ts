@@ -25,7 +25,7 @@ export const passage = z.object({
   id: z.string(),
   text: z.string(),
   title: z.string().optional(),
-  /** Where it stands; lines count from 1 and include both ends. */
+  /** Where the passage stands in its document. Lines count from 1, and both ends are included. */
   source: z
     .object({
       path: z.string(),
@@ -43,20 +43,23 @@ export type Passage = z.infer<typeof passage>;
 /** The schema of a list of passages, and the port type `passages`. */
 export const passages = z.array(passage);
 
-/** A passage with its score, and the scores it had on the way. */
+/** A passage with its score, and the scores that operators gave it before. */
 export const hit = z.object({
   passage,
-  /** Larger is better; the scale is the operator's. */
+  /** The score; larger is better. Its scale depends on the operator. */
   score: z.number(),
   /** One entry for each operator that ranked it; ranks count from 1. */
   provenance: z.array(z.object({ operator: z.string(), rank: z.number(), score: z.number() })),
 });
-/** A passage with its score and how it was found. */
+/** A passage with its score, and the scores that operators gave it before. */
 export type Hit = z.infer<typeof hit>;
 /** The schema of a ranked list of hits, the best first, and the port type `hits`. */
 export const hits = z.array(hit);
 
-/** Ranks hits by falling score (ties: by passage id, so that results never depend on timing) and notes who ranked them. */
+/**
+ * Sorts hits by descending score, and adds the operator and the ranks to their provenance. Equal scores are sorted by
+ * the id of the passage, so that results do not depend on timing.
+ */
 export function rank(operator: string, scored: readonly { hit: Hit; score: number }[], top = scored.length): Hit[] {
   return [...scored]
     .sort((a, b) => b.score - a.score || (a.hit.passage.id < b.hit.passage.id ? -1 : 1))
@@ -95,7 +98,7 @@ export const citation = z.object({
   lines: z.tuple([z.number(), z.number()]).optional(),
   place: documentPlace.optional(),
   symbol: z.string().optional(),
-  /** Where the same text stands besides. */
+  /** Other places with the same text. */
   copies: z
     .array(
       z.object({
@@ -114,7 +117,7 @@ export type Citation = z.infer<typeof citation>;
 export const answer = z.object({
   text: z.string(),
   citations: z.array(citation),
-  /** True where the context does not hold the answer. */
+  /** Whether the passages did not contain the answer. */
   refused: z.boolean(),
 });
 /** A text with its citations. */

@@ -9,7 +9,7 @@ import { type Answer, answer, type Hit, hit, hits, type Passage, passage, passag
 export const namedTypes = ["text", "number", "flag", "passage", "passages", "hit", "hits", "answer", "any"] as const;
 export type NamedType = (typeof namedTypes)[number];
 
-/** The type of a port as it stands in a document. "hits" is `{ list: "hit" }`, "passages" is `{ list: "passage" }`. */
+/** The type of a port as a document writes it. "hits" is `{ list: "hit" }`, "passages" is `{ list: "passage" }`. */
 export type PortType =
   | NamedType
   | { choice: readonly string[] }

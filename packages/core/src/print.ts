@@ -77,9 +77,9 @@ function operatorsOf(document: FlowDocument, found = new Set<string>()): Set<str
 }
 
 /**
- * Prints a document as the builder code that makes it.
- * @returns an ES module (TypeScript and JavaScript alike) that exports the flow under its camel-case name.
- * @throws TesseraError CYCLE, UNKNOWN_NODE where the nodes have no order.
+ * Prints a document as builder code that makes the same document.
+ * @returns an ES module, valid as TypeScript and JavaScript, that exports the flow under its name in camel case
+ * @throws TesseraError CYCLE, UNKNOWN_NODE if the nodes have no order.
  */
 export function printFlow(document: FlowDocument, { importOf }: PrintOptions = {}): string {
   const printer = new Printer();

@@ -25,7 +25,10 @@ export interface RunRecord {
   readonly flow: string;
   /** The content hash of the document. */
   readonly hash: string;
-  /** The document itself under the port "document", so that the run ends on what it began with. Old runs lack it. */
+  /**
+   * The document under the port "document", so that the run can end on the document that it began with. Old runs lack
+   * it.
+   */
   readonly document: ValueRefs;
   /** The version of each operator of the document, by the operator's name. */
   readonly operators?: Readonly<Record<string, number>> | undefined;
@@ -33,8 +36,8 @@ export interface RunRecord {
   readonly input: ValueRefs;
   readonly principal?: Json | undefined;
   /**
-   * Made anew for each run that begins: tells who calls `begin` twice for one run, because the answer was lost, from
-   * another who wants the same id, and a run from an earlier one of that id that was forgotten.
+   * A random id of this beginning of the run. It distinguishes a repeated `begin` of the same run, whose answer was
+   * lost, from another run that wants the same id, and from an earlier run with this id that was removed.
    */
   readonly claim: string;
 }
@@ -76,41 +79,40 @@ export interface RunJournal {
 }
 
 /**
- * Keeps runs: what each was started with, and a journal of what is finished, by run and path. Resuming goes by the
- * journal. `get` and `put` keep results by key; they serve the cache alone.
- *
- * What a method wrote survives a crash once its promise has resolved. What is read is what was written: a line that is
- * damaged ends in RECORD_CORRUPT (texts need no check, their readers know the hash). A run's id has letters, digits, -
- * and _, at most 128, else BAD_ARGUMENT.
+ * Stores runs: what each was started with, and its journal of finished steps, by path. Resuming uses the journal. `get`
+ * and `put` store results by key, for the cache only. What a method wrote survives a crash once its promise has
+ * resolved. Damaged data ends in RECORD_CORRUPT. (Texts are not checked; their readers know the hash.) The id of a run
+ * has letters, digits, - and _, at most 128 of them; others are BAD_ARGUMENT.
  */
 export interface Records {
   get(key: string): Promise<string | undefined>;
   put(key: string, text: string): Promise<void>;
 
   /**
-   * Takes the id of a run; `texts` holds those that its refs name. Of several who begin one id at once one wins.
-   * @throws TesseraError CONFLICT where the id is taken by a run of another `claim`.
+   * Claims the id of a run and stores it; `texts` holds the texts that its refs name. If several begin the same id, one
+   * wins.
+   * @throws TesseraError CONFLICT if a run with another `claim` has the id.
    */
   begin(run: RunRecord, texts: Texts): Promise<void>;
   run(id: string): Promise<RunRecord | undefined>;
   /**
-   * Notes that a step is finished; `texts` holds those that its refs name. The first entry for a path stands, and is
-   * returned to whoever comes later: two workers on one run end with one journal. Only an entry that is `provisional`, or
-   * one of another operator, is replaced.
-   * @throws TesseraError RECORD_MISSING where the run is not known.
+   * Stores the entry of a finished step; `texts` holds the texts that its refs name. The first entry for a path counts,
+   * and later callers get it back, so that two workers on one run have the same journal. Only a `provisional` entry, or
+   * an entry of another operator, is replaced.
+   * @throws TesseraError RECORD_MISSING if the run is not known.
    */
   commit(run: string, entry: JournalEntry, texts: Texts): Promise<JournalEntry>;
   /**
-   * Notes what an attempt was charged that gave no result. `attempt` names it within the run: a charge noted twice counts
-   * once, as it was noted last.
-   * @throws TesseraError RECORD_MISSING where the run is not known.
+   * Stores the charge of an attempt that gave no result. `attempt` names it within the run. If it is stored twice, the
+   * last value counts once.
+   * @throws TesseraError RECORD_MISSING if the run is not known.
    */
   charge(run: string, attempt: string, charge: Charge): Promise<void>;
-  /** Empty where the run is not known. */
+  /** The journal of a run; empty if the run is not known. */
   journal(run: string): Promise<RunJournal>;
-  /** The texts of some hashes, those that are there. */
+  /** Those texts of the given hashes that are stored. */
   texts(hashes: readonly string[]): Promise<Texts>;
-  /** Removes what is kept of runs, all together; texts that no other run names may go too. */
+  /** Removes runs and their journals. Texts that no other run names may be removed too. */
   forget(runs: readonly string[]): Promise<void>;
   /** Where one process writes the store and keeps the order of calls. */
   readonly direct?: DirectRecords | undefined;

@@ -4,27 +4,36 @@
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
 
-/** Who asks. Stores hand out only what this principal may see. */
+/** The user who asks. Stores return only what this principal may see. */
 export interface Principal {
   readonly id: string;
   readonly groups?: readonly string[];
 }
 
-/** A live thing that a flow document may only name. */
+/** An open object, such as a store or a model, that a flow document names. */
 export interface Resource {
-  /** Changes when the answers of the resource may change. */
+  /** A text that changes whenever the answers of the resource may change. */
   readonly revision: string;
-  /** Rejects where it could not answer now. A service's readiness asks it often: it is quick, and changes nothing. */
+  /**
+   * Rejects if the resource could not answer now. It must be fast and change nothing: the readiness check of a service
+   * calls it often.
+   */
   check?(signal?: AbortSignal): Promise<void>;
   close?(): Promise<void>;
 }
 
-/** Opens resources by kind ("encoder", "model", "store", …) and name; throws `UNKNOWN_RESOURCE`. */
+/**
+ * Opens resources by kind ("encoder", "model", "store", …) and name.
+ * @throws TesseraError UNKNOWN_RESOURCE
+ */
 export interface Host {
   resource<T extends Resource>(kind: string, name: string): Promise<T>;
 }
 
-/** Which of a model's embeddings: the layer it leaves by, and how many leading components are kept. */
+/**
+ * Which embedding of a model: the layer after which the encoder stops, and the number of leading components that are
+ * kept.
+ */
 export interface Embedding {
   readonly exit?: number | undefined;
   readonly width?: number | undefined;
@@ -32,11 +41,11 @@ export interface Embedding {
 
 /** Turns texts into vectors. Vectors of one `space` have one width, and may be compared with each other. */
 export interface Encoder extends Resource {
-  /** The name of the vector space of an embedding; vectors of different spaces must not be compared. */
+  /** The name of the vector space of an embedding. Vectors of different spaces must not be compared. */
   space(embedding: Embedding): string;
-  /** The spaces whose vectors may be searched with a query vector of this embedding; by default its own alone. */
+  /** The spaces in which a query vector of this embedding may search; by default only its own. */
   searches?(query: Embedding): readonly string[];
-  /** Unit vectors, one a text, in order. */
+  /** Computes the vector of each text, of unit length, in the order of the texts. */
   encode(
     texts: readonly string[],
     how: Embedding & { readonly kind: "query" | "code" | "text" },
@@ -56,19 +65,19 @@ export interface StoreQuery {
 /** How a change of a store is made. */
 export interface ChangeOptions {
   /**
-   * Names the change: one whose key the store has kept with an earlier change is not made again. A step gives its
-   * `context.idempotencyKey`, and where it makes several changes of one store, each time with another ending.
+   * A key of the change. If the store already has a change with this key, it does nothing. A step gives its
+   * `context.idempotencyKey`; if it makes several changes of one store, it adds a different ending for each.
    */
   readonly idempotencyKey?: string | undefined;
 }
 
 /** A searchable set of passages. It applies the filter and the principal's rights before it takes the best. */
 export interface Store extends Resource {
-  /** The vector space that the store holds, where it holds vectors. */
+  /** The vector space of the store, if it holds vectors. */
   readonly space?: string | undefined;
-  /** The best `top` passages among those that the filter and the principal admit, by falling score. */
+  /** The best `top` passages that the filter and the rights of the principal admit, by descending score. */
   search(query: StoreQuery, signal?: AbortSignal): Promise<Hit[]>;
-  /** Passages by id, in order; what is unknown or not admitted for the principal is `undefined`. */
+  /** Passages by id, in the given order; undefined for an id that is unknown or that the principal may not see. */
   get?(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]>;
   /** Adds passages, or replaces those of the same id. */
   upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void>;
@@ -91,38 +100,41 @@ export type Capability = "logprobs" | "prefix" | "json" | "seed" | "score";
 export interface Token {
   readonly text: string;
   readonly logprob: number;
-  /** The likeliest tokens at this place, itself among them, where they were asked for. */
+  /** The most likely tokens at this place, this one included, if they were asked for. */
   readonly alternatives?: readonly { readonly text: string; readonly logprob: number }[] | undefined;
 }
 
 /** What a language model is asked: messages, sampling, limits, and the form of the answer. */
 export interface GenerateRequest {
   readonly messages: readonly Message[];
-  /** Text that the answer must begin with; it is not repeated in the deltas. Needs "prefix". */
+  /** The beginning of the answer; the deltas do not repeat it. Needs "prefix". */
   readonly prefix?: string | undefined;
   readonly stop?: readonly string[] | undefined;
   /** A JSON Schema that the answer must meet. Needs "json". */
   readonly schema?: { readonly [key: string]: Json } | undefined;
   readonly seed?: number | undefined;
   readonly temperature?: number | undefined;
-  /** Draws among the fewest likeliest tokens whose probabilities sum to this; 1 is all. A model may not know it. */
+  /**
+   * Draws from the smallest set of most likely tokens whose probabilities sum to this; 1 means all tokens. A model may
+   * ignore it.
+   */
   readonly topP?: number | undefined;
   readonly maxTokens: number;
   /** Asks for the log-probability of each token. Needs "logprobs". */
   readonly logprobs?: boolean | undefined;
-  /** With `logprobs`: how many of the likeliest tokens to name at each place. A model may name fewer, or none. */
+  /** With `logprobs`: how many of the most likely tokens to name at each place. A model may name fewer, or none. */
   readonly alternatives?: number | undefined;
 }
 
-/** What whoever starts a run asks of the language models in it, over what their operators ask by themselves. */
+/** What the starter of a run asks of its language models. It overrides what the operators ask for. */
 export interface Sampling {
   readonly temperature?: number | undefined;
   readonly topP?: number | undefined;
-  /** For models that know seeds; others draw as they do. */
+  /** The seed, for models that support one. */
   readonly seed?: number | undefined;
-  /** The most tokens of one answer; the operator's own limit holds where it is less. */
+  /** The most tokens of one answer. If the operator's own limit is lower, that counts. */
   readonly maxTokens?: number | undefined;
-  /** The paths of the nodes whose models it is for ("ask/answer"), with all that is inside them; by default all. */
+  /** The paths of the nodes to whose models it applies ("ask/answer"), with everything inside them; by default all. */
   readonly paths?: readonly string[] | undefined;
 }
 
@@ -137,31 +149,34 @@ export interface ModelCall {
 /** A part of an answer. */
 export interface Delta {
   readonly text: string;
-  /** The tokens of `text` with their natural-log probabilities, where they were asked for. */
+  /** The tokens of `text` with the natural logarithms of their probabilities, if they were asked for. */
   readonly tokens?: readonly Token[];
-  /** What the model thinks before it answers, where the service parts it from the answer; it is not part of `text`. */
+  /** The thoughts of the model before its answer, if the service separates them. They are not part of `text`. */
   readonly thoughts?: string;
-  /** On the last delta. */
+  /** Why the answer ended; only in the last delta. */
   readonly finish?: "stop" | "length";
-  /** On the last delta, in tokens. */
+  /** The number of tokens; only in the last delta. */
   readonly usage?: { readonly prompt: number; readonly completion: number };
 }
 
 /** Writes text; with the capability `score` it also says how probable a text is. */
 export interface LanguageModel extends Resource {
   readonly capabilities: ReadonlySet<Capability>;
-  /** Its answers were written by hand or by a program: it is no model, and no figure made with it is one of quality. */
+  /** Whether its answers were written by hand or by a program. Figures measured with it say nothing about quality. */
   readonly scripted?: boolean;
-  /** The most tokens of a prompt and its answer together, where it is known. */
+  /** The most tokens of a prompt and its answer together, if known. */
   readonly context?: number;
-  /** "brief" where it was trained on short marked prompts ("[modular]", "[revise]", …) and knows no instructions. */
+  /**
+   * "brief" if the model was trained on short prompts with marks ("[modular]", "[revise]", …) and understands no
+   * instructions.
+   */
   readonly prompts?: "brief" | undefined;
-  /** The number of tokens of a text, where the model's tokenizer is at hand; else it is estimated (`countTokens`). */
+  /** The number of tokens of a text, if the model has its tokenizer at hand. Otherwise `countTokens` estimates it. */
   count?(text: string): number;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<Delta>;
   /**
-   * The tokens of a given text as the answer to the messages, with their log-probabilities. Needs "score". With `plain` the
-   * messages' texts stand before it as they are, without roles or a chat template, where the model can do that.
+   * The tokens of a given text, as an answer to the messages, with their log-probabilities. Needs "score". With `plain`
+   * the texts of the messages stand before it without roles and chat template, if the model can do that.
    */
   score?(
     request: { readonly messages: readonly Message[]; readonly text: string; readonly plain?: boolean | undefined },
@@ -169,26 +184,29 @@ export interface LanguageModel extends Resource {
   ): Promise<{ tokens: Token[]; usage: { prompt: number; completion: number } }>;
 }
 
-/** A database that may be read by statements which a model wrote. */
+/** A database that statements of a model may read. */
 export interface Database extends Resource {
-  /** The language of its statements, as a parser names it. */
+  /** The SQL dialect of its statements. */
   readonly dialect: "sqlite" | "postgresql" | "mysql";
   /**
-   * Functions that a statement may call besides those of the dialect that only read, with their schema, if any. Whoever
-   * hands the database over admits them, and vouches that they only read; a document cannot.
+   * Functions that a statement may call besides the reading functions of the dialect, with their schema, if any. The
+   * provider of the database admits them and is responsible that they only read. A document cannot admit any.
    */
   readonly functions?: readonly string[] | undefined;
-  /** Its tables as a model should see them: names, columns, types, keys. */
+  /** A description of its tables for a model: names, columns, types, keys. */
   describe(signal?: AbortSignal): Promise<string>;
-  /** Runs one reading statement, and returns at most `rows` rows. A connection that cannot write is the second guard. */
+  /**
+   * Runs one reading statement and returns at most `rows` rows. Use a connection that cannot write, as a second
+   * protection.
+   */
   read(statement: string, rows: number, signal?: AbortSignal): Promise<{ [column: string]: Json }[]>;
 }
 
-/** What a graph database lets a query do that a model wrote. */
+/** What queries of a model may do in a graph database. */
 export interface GraphDatabase extends Resource {
   /**
    * Functions and procedures that a query may call besides those of the language, such as "db.index.vector.queryNodes".
-   * Whoever hands the database over admits them, and vouches that they only read; a document cannot.
+   * The provider of the database admits them and is responsible that they only read. A document cannot admit any.
    */
   readonly functions?: readonly string[] | undefined;
 }
@@ -229,17 +247,18 @@ export interface Unread {
   readonly detail?: string | undefined;
 }
 
-/** A folder that was handed over for reading. Nothing outside it can be reached through it. */
+/** A folder that may be read. Nothing outside it can be reached through it. */
 export interface Folder extends Resource {
   /**
-   * The files below it; `maximumBytes` is the largest size that is listed, `exclude` holds patterns as in a .gitignore.
-   * @throws TesseraError BAD_SOURCE where the folder is no more, or may not be read.
+   * Lists the files of the folder and its subfolders. Files larger than `maximumBytes` are left out; `exclude` holds
+   * patterns as in a .gitignore.
+   * @throws TesseraError BAD_SOURCE if the folder no longer exists or may not be read.
    */
   list(
     how: { readonly maximumBytes: number; readonly exclude: readonly string[] },
     signal?: AbortSignal,
   ): Promise<FolderListing>;
-  /** The bytes of a file, at most `maximumBytes` of them whatever the file says of its size; or why there are none. */
+  /** Reads a file, at most `maximumBytes` of it, or returns the reason why it cannot be read. */
   read(path: string, maximumBytes: number, signal?: AbortSignal): Promise<Uint8Array | UnreadReason>;
 }
 

@@ -43,7 +43,8 @@ function describeInputs({ ports }: AnyOperator): Schema | undefined {
 }
 
 /**
- * The JSON Schema (draft 2020-12) of flow documents over these operators: an editor completes their names and config.
+ * The JSON Schema (draft 2020-12) of flow documents over these operators, with which an editor completes their names
+ * and settings.
  */
 export function flowSchema(operators: readonly AnyOperator[]): Schema {
   const schema = z.toJSONSchema(flowDocument, options) as unknown as FlowSchema;
