@@ -8,6 +8,7 @@ import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { evaluationCommands } from "./commands/evaluate.js";
 import { indexSource } from "./commands/index-folder.js";
 import { indexes, prune } from "./commands/indexes.js";
+import { init } from "./commands/init.js";
 import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
@@ -130,6 +131,10 @@ function sourceCommands({ program, action, signal }: Commands): void {
         ask(terminal, question, { ...options, signal }),
       ),
     );
+  program
+    .command("init")
+    .description("write a small tessera.config.json, and say which models were found")
+    .action(action((terminal) => init(terminal)));
   languageModelOptions(
     program
       .command("chat")
