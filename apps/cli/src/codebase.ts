@@ -59,7 +59,7 @@ async function openWith(
   choose?: typeof chooseEngine,
 ): Promise<OpenedSource> {
   const isModel = encoder !== "hash" && encoder !== "none";
-  // who asked for nothing is told nothing
+  // the chosen engine is reported only to a user who named an encoder or an engine
   const says = kind === undefined ? encoder !== defaultEncoder : kind !== "cpu";
   const choice = isModel ? await openEngine(terminal, kind, choose, says) : undefined;
   if (encoder === "hash" && kind !== undefined && kind !== "cpu")

@@ -5,7 +5,7 @@ import { createTables } from "./schema.js";
 
 /** Runs several statements as one. */
 export interface SqlTransactions extends SqlConnection {
-  /** Commits what the work did, or nothing of it where the work throws; the work may be done again. */
+  /** Commits the changes of the work, or none of them if the work throws. The work may be executed again. */
   transaction<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T>;
 }
 
@@ -21,7 +21,7 @@ const schema = [
 
 const today = "(now() AT TIME ZONE 'UTC')::date";
 
-/** Budgets in the schema "tessera" of a database: processes that share it share what a day has. */
+/** Daily budgets in the schema "tessera" of a database. All processes that use the database share them. */
 export async function postgresBudgets(connection: SqlTransactions): Promise<DailyBudgets> {
   await createTables(connection, schema);
   return {

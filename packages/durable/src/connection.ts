@@ -9,16 +9,16 @@ const isPassing = (error: unknown): boolean =>
   passing.test(String((error as { code?: unknown })?.code)) ||
   /connection terminated|timeout exceeded/i.test(messageOf(error));
 
-/** Connections to a server, which wait where it is away for a while. */
+/** Connections to a server, which wait if it is away for a while. */
 export interface SteadyConnection extends SqlTransactions {
-  /** Does one work at a time, whatever process asks; meant for what changes tables. */
+  /** Executes only one such work at a time, over all processes; for changes of tables. */
   alone<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
 /**
- * Connects to PostgreSQL. A statement that fails because the server is away is sent again, for up to `patienceMs`: every
- * statement and transaction sent through it must give the same when it is sent twice.
+ * Connects to PostgreSQL. A statement that fails because the server is away is sent again, for up to `patienceMs`
+ * milliseconds. So every statement and transaction must have the same effect when it is sent twice.
  * @throws TesseraError DEPENDENCY_MISSING; a statement throws STORE_FAILED.
  */
 export async function connectSteadily(url: string, patienceMs = 60_000, connections = 10): Promise<SteadyConnection> {

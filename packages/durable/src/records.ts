@@ -9,9 +9,9 @@ export interface SqlConnection {
   query<R>(text: string, values?: unknown[]): Promise<{ rows: R[] }>;
 }
 
-/** Records in PostgreSQL, that several processes share. */
+/** Records in PostgreSQL, which several processes share. */
 export interface PostgresRecords extends Records {
-  /** Forgets the runs that began before a moment, and says how many there were. Only runs that have ended may go. */
+  /** Removes the runs that began before a moment, and returns their number. Call it only for runs that have ended. */
   prune(before: Date): Promise<number>;
 }
 

@@ -27,26 +27,26 @@ import { launch } from "./launch.js";
 import type { PostgresRecords } from "./records.js";
 import { createTables } from "./schema.js";
 
-/**
- * How runs on PostgreSQL are opened: the server, the records, what runs the flows, and how long a worker may be
- * silent.
- */
+/** How durable runs are opened: the server, the records, what runs the flows, and when a worker counts as dead. */
 export interface DurableSettings {
-  /** The URL of the server; DBOS keeps its tables there too, in the schema "dbos". */
+  /** The URL of the server. DBOS keeps its tables there too, in the schema "dbos". */
   readonly url: string;
   readonly connection: SteadyConnection;
   readonly records: PostgresRecords;
-  /** What runs the flows, with these records: `createTessera({ records, … })`. Every worker must have the same flows. */
+  /** Runs the flows, with the same records: `createTessera({ records, … })`. Every worker needs the same flows. */
   readonly runner: FlowRunner;
-  /** Workers of one queue share its runs. */
+  /** The name of the queue. Workers of one queue share its runs. */
   readonly queue?: string | undefined;
-  /** How many runs this process works on at a time; with 0 it only hands in. 8. */
+  /** How many runs this process executes at the same time; 8 by default. With 0 it only submits runs. */
   readonly concurrency?: number | undefined;
-  /** A worker that was not heard of for so long is dead, and others take its runs over. 15,000. */
+  /**
+   * After how many milliseconds without a heartbeat a worker counts as dead, and others take over its runs; 15,000 by
+   * default.
+   */
   readonly leaseMs?: number | undefined;
-  /** How often the queue is looked at. 200. */
+  /** How often the queue is polled, in milliseconds; 200 by default. */
   readonly pollMs?: number | undefined;
-  /** How often a run is taken over before it counts as failed, because it ends every worker that takes it. 10. */
+  /** How often a run is taken over before it fails because it ends every worker; 10 by default. */
   readonly attempts?: number | undefined;
 }
 
@@ -74,9 +74,9 @@ interface Working {
 }
 
 /**
- * Runs on PostgreSQL: handed in by any process, worked on by the workers of a queue, taken over where a worker dies. Each
- * is one workflow of DBOS with one step; within it the flow resumes from its own journal. A run ends once: the first to
- * note its end wins. The step that was in flight when a worker died runs again.
+ * Durable runs on PostgreSQL. Any process submits them, the workers of a queue execute them, and if a worker dies
+ * another takes over. Each run is a workflow of DBOS with one step; inside it, the flow resumes from its own journal. A
+ * run ends once: the first end that is stored counts. The step that was under way when a worker died runs again.
  */
 export class DurableRuns implements Runs {
   readonly #running = new Map<string, Working>();
@@ -92,7 +92,7 @@ export class DurableRuns implements Runs {
     this.#log = new EventLog(settings.connection);
   }
 
-  /** Starts this process's part. There is one for each process, because DBOS is. */
+  /** Opens the durable runs of this process. A process can have only one, because of DBOS. */
   static async open(settings: DurableSettings): Promise<DurableRuns> {
     // DBOS brings its tables up to date as well, and two processes that do so at once fail
     return settings.connection.alone(() => DurableRuns.#open(settings));
@@ -185,7 +185,7 @@ export class DurableRuns implements Runs {
     return running;
   }
 
-  /** Waits until whoever works on a run that was ended from elsewhere has let go of it, or must be dead. */
+  /** Waits until the worker of a run that was ended from elsewhere has stopped, or must be dead. */
   async #released(id: string): Promise<void> {
     const until = performance.now() + (this.settings.leaseMs ?? 15_000);
     while (performance.now() < until) {
@@ -208,7 +208,7 @@ export class DurableRuns implements Runs {
     for (const { id } of rows) this.#running.get(id)?.abort.abort(new Error("the run was ended from elsewhere"));
   }
 
-  /** What happened after the event `after`, wherever the run is worked on, until it ends. */
+  /** The events of a run after the event number `after`, until the run ends, whichever worker executes it. */
   async *events(id: string, after = 0): AsyncIterable<RunEvent> {
     for (let next = after; ; ) {
       const ended = (await this.#known(id)).status !== "running";
@@ -272,7 +272,7 @@ export class DurableRuns implements Runs {
     return ids.length;
   }
 
-  /** Takes no new runs; those that take longer than `within` milliseconds are left to the other workers. */
+  /** Takes no new runs. Runs that take longer than `within` milliseconds are left to the other workers. */
   async close(within = 30_000): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;

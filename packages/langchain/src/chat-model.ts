@@ -11,13 +11,13 @@ import { countTokens, messageOf } from "@tessera/core/internal";
 
 /** A message chunk of a LangChain chat model, by its shape. */
 export interface ChunkLike {
-  /** A text, or blocks of which those of type "text" are read. */
+  /** A text, or blocks; of blocks only those of the type "text" are read. */
   readonly content: string | readonly unknown[];
   readonly usage_metadata?: { readonly input_tokens: number; readonly output_tokens: number } | undefined;
   readonly response_metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What is used of a LangChain BaseChatModel. */
+/** The part of a LangChain BaseChatModel that is used. */
 export interface ChatModelLike {
   stream(
     messages: [role: Message["role"], content: string][],
@@ -26,13 +26,16 @@ export interface ChatModelLike {
   _llmType?(): string;
 }
 
-/** What a LangChain chat model cannot say of itself: its revision and what it can do. */
+/** What a LangChain chat model does not say about itself: its revision and abilities. */
 export interface ChatModelOptions {
-  /** Changes when the model's answers may change: its name and settings. */
+  /** A text that changes whenever the answers of the model may change: its name and settings. */
   readonly revision?: string;
-  /** The call options of this provider for a request, such as its names for temperature, seed or a response format. */
+  /**
+   * Makes the call options of this provider for a request, such as its names for temperature, seed or a response
+   * format.
+   */
   readonly options?: (request: GenerateRequest) => Record<string, unknown>;
-  /** What `options` teaches the model beyond plain text: "json", "seed". */
+  /** The abilities that `options` adds: "json", "seed". */
   readonly capabilities?: readonly Extract<Capability, "json" | "seed">[];
 }
 

@@ -8,9 +8,12 @@ export interface EmbeddingsLike {
   embedDocuments(texts: string[]): Promise<number[][]>;
 }
 
-/** What LangChain embeddings cannot say of themselves: their vector space and revision. */
+/** What LangChain embeddings do not say about themselves: their vector space and revision. */
 export interface EmbeddingsOptions {
-  /** The name of the vector space: the model and what changes its vectors. Vectors of different names never meet. */
+  /**
+   * The name of the vector space: the model, and everything that changes its vectors. Vectors of spaces with different
+   * names are never compared.
+   */
   readonly space: string;
   readonly revision?: string;
 }

@@ -12,10 +12,9 @@ export interface RetrieverLike {
 export const langchain = "langchain";
 
 /**
- * A LangChain retriever as a store that can only be searched, by text. A retriever gives no scores: the hit of rank r
- * has 1/r. It decides itself how many documents it finds, so that the filter and the principal are applied to those:
- * what is not admitted is never returned, and fewer than `top` hits may come. Where that is too few, bridge the vector
- * store instead.
+ * A LangChain retriever as a store that can only be searched, by text. A retriever returns no scores, so the hit of
+ * rank r has the score 1/r. It decides itself how many documents it finds. The filter and the rights of the principal
+ * are applied to these, so fewer than `top` hits may be returned. If that is too few, bridge the vector store instead.
  * @throws TesseraError STORE_FAILED with the cause, and on every write; BAD_ARGUMENT without a text.
  */
 export function fromRetriever(retriever: RetrieverLike, { revision = "langchain:retriever" } = {}): Store {

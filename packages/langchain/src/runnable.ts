@@ -7,7 +7,7 @@ interface FlowOptions {
   readonly principal?: Principal | undefined;
 }
 
-/** What is used of a compiled flow. */
+/** The part of a compiled flow that is used. */
 export interface FlowLike<I extends object, O extends object> {
   run(input: I, options?: FlowOptions): Promise<{ readonly output: O }>;
   stream(
@@ -21,9 +21,9 @@ export interface FlowLike<I extends object, O extends object> {
 
 /** How a flow is offered as a LangChain runnable. */
 export interface RunnableOptions<I, O, P extends string = string, Q extends string = string> {
-  /** The input port that a bare value goes to: for chains that pass a text on, not a record. */
+  /** The input port that receives a value that is not an object: for chains that pass on a text. */
   readonly input?: P & keyof I;
-  /** The output port that is the runnable's output, instead of all of them. */
+  /** The output port whose value is the output of the runnable, instead of all ports. */
   readonly output?: Q & keyof O;
   readonly name?: string;
 }

@@ -30,13 +30,15 @@ import { TopHeap } from "./top-heap.js";
 
 /** The parameters of BM25: k1 bounds what a repeated word adds, b weighs the length of a passage. */
 export interface Bm25Settings {
-  /** How soon more of the same word stops to count; 1.2. Infinity: never. */
+  /**
+   * How fast repeated occurrences of a word stop to add to the score; 1.2 by default. With Infinity they never stop.
+   */
   readonly k1?: number;
-  /** How much long passages are held back, from 0 to 1; 0.75. */
+  /** How much the length of a passage lowers its score, from 0 to 1; 0.75 by default. */
   readonly b?: number;
-  /** The language of the questions; by default what their words say, or else those of the passages. */
+  /** The language of the questions. By default it is guessed from their words, or else from the passages. */
   readonly language?: Language | undefined;
-  /** Whether other forms of a word are found besides the word itself; true. */
+  /** Whether other forms of a word are found too; true by default. */
   readonly forms?: boolean;
 }
 
@@ -60,10 +62,11 @@ const header = z.object({
 const tailLimit = 1 << 20; // entries
 
 /**
- * Full text search by BM25 (or `tfIdf`) over the title and the text of passages; identifiers are found whole and by their parts.
- * The formula stands beside `referenceBm25`, whose ranks it gives exactly. Memory: 6 bytes for each different word of
- * each passage, and the passages. Changes are kept in a tail that the next search turns into a segment; neighbouring
- * segments are merged when the newer is as large, so that each entry moves O(log n) times.
+ * Full-text search by BM25 (or `tfIdf`) over the title and the text of passages. Identifiers are found as a whole and
+ * by their parts. The formula is that of `referenceBm25`, and the ranks are equal. Memory: 6 bytes for each different
+ * word of each passage, and the passages themselves. New passages go into an open segment, which the next search
+ * closes. A segment is merged with its older neighbour when it is at least as large, so that each entry moves O(log n)
+ * times.
  */
 export class Bm25Store implements Store {
   readonly #k1: number;
@@ -147,7 +150,7 @@ export class Bm25Store implements Store {
   }
 
   /**
-   * Writes the index into a folder, in place of what was saved there.
+   * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {

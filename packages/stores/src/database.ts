@@ -3,27 +3,30 @@ import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import type { Pool } from "pg";
 
-/** Runs statements with parameters; values never become a part of a statement's text. */
+/** Runs statements with parameters. Values are never put into the text of a statement. */
 export interface SqlConnection {
   query<R>(text: string, values?: unknown[]): Promise<{ rows: R[] }>;
 }
 
 /** A PostgreSQL database: what `connectPostgres` opens, or an instance of PGlite as it is. */
 export interface SqlDatabase extends SqlConnection {
-  /** Commits what the work did, or nothing of it where the work throws. */
+  /** Commits the changes of the work, or none of them if the work throws. */
   transaction<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
 /** A pool of connections to a PostgreSQL server. */
 export interface PostgresPool extends SqlDatabase {
-  /** Does some work on one connection, which is closed where the work throws, so that it holds no lock of the session. */
+  /**
+   * Executes some work on one connection. If the work throws, the connection is closed, so that it keeps no lock of the
+   * session.
+   */
   session<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T>;
 }
 
 /**
  * Connects to a PostgreSQL server by its URL, with a pool of at most `connections`.
- * @throws TesseraError DEPENDENCY_MISSING where pg is not installed.
+ * @throws TesseraError DEPENDENCY_MISSING if the package pg is not installed.
  */
 export async function connectPostgres(url: string, connections = 10): Promise<PostgresPool> {
   const { default: pg } = await import("pg").catch((cause) => {

@@ -5,8 +5,8 @@ import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
 /**
- * The nearest passages by cosine, found by comparing with every vector: always right, and fast enough for some ten
- * thousand passages. Vectors are kept at length 1, 4 bytes a component.
+ * The nearest passages by cosine. Every vector is compared, so the result is exact; fast enough for some ten thousand
+ * passages. Vectors have unit length and 4 bytes for each component.
  */
 export class ExactStore extends VectorStore {
   /** @throws TesseraError BAD_ARGUMENT */
@@ -40,7 +40,7 @@ export class ExactStore extends VectorStore {
   }
 
   /**
-   * Writes the index into a folder, in place of what was saved there.
+   * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {
@@ -49,7 +49,7 @@ export class ExactStore extends VectorStore {
   }
 
   /**
-   * Opens what any vector store saved.
+   * Opens the saved index of a vector store of any kind.
    * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED
    */
   static async load(folder: string): Promise<ExactStore> {

@@ -9,7 +9,7 @@ import { type VectorSpace, Vectors } from "./vectors.js";
 
 /** How the graph is searched. */
 export interface HnswSettings {
-  /** How many candidates a search keeps; more find more of the true nearest, and take longer. */
+  /** How many candidates a search keeps. More candidates give better results and take longer. */
   readonly ef?: number;
 }
 
@@ -19,10 +19,10 @@ const ties = 16; // more than `top` that are looked at where the last places are
 const sliceMs = 10; // milliseconds of adding before others get their turn
 
 /**
- * The nearest passages by cosine, found on a graph (hnswlib: Malkov and Yashunin 2016). Approximate, and fast for
- * millions of passages. The vectors are kept a second time, at length 1 and 4 bytes a component: scores are exact, a
- * query that few passages are admitted to is answered exactly, and where the graph gives fewer than it was asked for,
- * every vector is compared.
+ * The nearest passages by cosine, found on a graph (hnswlib; Malkov and Yashunin 2016). The result is approximate, and
+ * fast for millions of passages. A second copy of the vectors, of unit length with 4 bytes for each component, makes
+ * the scores exact. If a query may see few passages, or if the graph returns fewer than asked for, the vectors are
+ * compared one by one.
  */
 export class HnswStore extends VectorStore {
   readonly #graph: Graph;
@@ -43,7 +43,7 @@ export class HnswStore extends VectorStore {
   }
 
   /**
-   * Opens what any vector store saved; where it saved no graph, one is built.
+   * Opens the saved index of a vector store of any kind. If it has no graph, one is built.
    * @throws TesseraError DEPENDENCY_MISSING, INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED
    */
   static async load(folder: string, settings: HnswSettings = {}): Promise<HnswStore> {
@@ -98,7 +98,8 @@ export class HnswStore extends VectorStore {
   }
 
   /**
-   * Adding takes about a millisecond a passage; others get their turn in between, and see the passages as they come.
+   * Adds passages, in about a millisecond each. Other calls run in between, and see the passages that were added so
+   * far.
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
@@ -143,7 +144,7 @@ export class HnswStore extends VectorStore {
   }
 
   /**
-   * Writes the index into a folder, in place of what was saved there.
+   * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
   async save(folder: string): Promise<void> {

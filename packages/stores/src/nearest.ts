@@ -11,7 +11,7 @@ export type { VectorSpace } from "./vectors.js";
 export interface OpenedStore {
   readonly store: HnswStore | ExactStore;
   readonly kind: "hnsw" | "exact";
-  /** Why it is this kind, in one line for people. */
+  /** Why this kind was chosen, in one line. */
   readonly reason: string;
 }
 
@@ -22,7 +22,7 @@ const exactly = (error: unknown): string => {
 };
 const onGraph = "vectors are searched on a graph by hnswlib-node";
 
-/** An empty vector store: on a graph where hnswlib-node can be loaded, exact where it cannot. */
+/** Opens an empty vector store: with a graph if hnswlib-node can be loaded, otherwise exact. */
 export async function openVectorStore(space: VectorSpace, settings: HnswSettings = {}): Promise<OpenedStore> {
   try {
     return { store: await HnswStore.open(space, settings), kind: "hnsw", reason: onGraph };
@@ -32,7 +32,7 @@ export async function openVectorStore(space: VectorSpace, settings: HnswSettings
 }
 
 /**
- * What a vector store saved in a folder, whichever kind it was, as the best kind that runs here.
+ * Opens the saved index of a vector store of any kind, as the best kind that runs here.
  * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED
  */
 export async function loadVectorStore(folder: string, settings: HnswSettings = {}): Promise<OpenedStore> {

@@ -19,15 +19,18 @@ import { Conditions, factsOf } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
-/** Which database a store lies in, under which name, and how it is searched: by words, and by vectors where it has a space. */
+/** The database and the name of a store, and how it is searched: by words, and with a `space` also by vectors. */
 export interface PostgresSettings extends Bm25Settings, Partial<VectorSpace> {
-  /** The URL of a server, or a database that is open: it stays open when the store closes. */
+  /** The URL of a server, or an open database, which stays open when the store closes. */
   readonly database: string | SqlDatabase;
-  /** Tells stores of one database apart: lower-case letters, digits and _. */
+  /** The name of the store within its database: lower-case letters, digits and _. */
   readonly name: string;
-  /** How many candidates a search of the graph keeps; 128. */
+  /** How many candidates a search of the graph keeps; 128 by default. */
   readonly ef?: number;
-  /** How often the revision is read, in milliseconds, to see what other processes wrote; 0 for never. 1,000. */
+  /**
+   * How often the revision is read, in milliseconds, to see the writes of other processes; 1,000 by default, 0 for
+   * never.
+   */
   readonly refreshMs?: number;
 }
 
@@ -37,10 +40,11 @@ const atOnce = 500; // passages a statement
 const ties = 16; // more than `top` that are looked at where the last places are equal
 
 /**
- * Passages in PostgreSQL: for more than one machine holds, and for several processes. By vector it searches pgvector's
- * graph (HNSW) by cosine; by words it gives the BM25 of `referenceBm25`, over a full-text index, with statistics that
- * every write keeps. Filter and principal are a condition of the statement, applied before the best are taken; where
- * the graph gives fewer than asked for, the admitted are compared one by one. A query with a vector is one by vector.
+ * Passages in PostgreSQL: for several processes, and for more passages than one machine holds. Vectors are searched by
+ * cosine with pgvector's graph (HNSW). Words are searched with the BM25 of `referenceBm25`, over a full-text index
+ * whose statistics every write updates. The filter and the rights of the principal are conditions of the statement. If
+ * the graph returns fewer passages than asked for, the admitted ones are compared one by one. A query that has a vector
+ * is searched by vector.
  */
 export class PostgresStore implements Store {
   #revision = "store.postgres:0";
@@ -190,7 +194,7 @@ export class PostgresStore implements Store {
   }
 
   /**
-   * All of them in one transaction, or none.
+   * Adds or replaces passages in one transaction: all of them or none.
    * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED, STORE_FAILED
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
@@ -242,7 +246,7 @@ export class PostgresStore implements Store {
     await this.#write(`delete ${JSON.stringify(ids)}`, how, (connection) => this.#remove(connection, kept(ids)));
   }
 
-  /** How much it holds. */
+  /** The number of passages, and the size of the store. */
   async statistics(): Promise<{ passages: number; words: number; terms: number; bytes: number }> {
     this.#assertOpen();
     const { rows } = await told(
@@ -254,7 +258,7 @@ export class PostgresStore implements Store {
     return rows[0]!;
   }
 
-  /** Removes the store with all that it holds; it is closed then. */
+  /** Removes the store and everything in it, and closes it. */
   async drop(): Promise<void> {
     this.#assertOpen();
     await told(this.database.query(`DROP SCHEMA ${this.schema} CASCADE`));

@@ -14,13 +14,13 @@ import {
 } from "./conventions.js";
 import { failureOf, type Tracing, watch } from "./resources.js";
 
-/** What traces of runs hold. */
+/** What the traces of runs contain. */
 export interface TelemetryOptions {
-  /** By default that of the registered provider, named "@tessera/telemetry". */
+  /** The tracer; by default that of the registered provider, named "@tessera/telemetry". */
   readonly tracer?: Tracer;
   /**
-   * Whether texts go into the traces: inputs and outputs, queries, ids of passages, prompts, answers and the messages of
-   * errors. Off by default. Who asks (the principal) never does.
+   * Whether traces contain texts: inputs and outputs, queries, ids of passages, prompts, answers and messages of
+   * errors. False by default. The principal is never in a trace.
    */
   readonly content?: boolean;
 }
@@ -169,9 +169,9 @@ function branchOf(document: FlowDocument, path: string): string | undefined {
 }
 
 /**
- * Makes a trace of every run: `createTessera({ …, observer: openTelemetry() })`. A span a flow, node, element and turn,
- * and one for each call of an encoder, a store or a model; their names are in `conventions.ts`. Nothing is exported from
- * here: that is the SDK's work, which the service sets up.
+ * An observer that traces every run: `createTessera({ …, observer: openTelemetry() })`. There is a span for each flow,
+ * node, element and turn, and for each call of an encoder, a store or a model; their names are in `conventions.ts`.
+ * Your service sets up the OpenTelemetry SDK, which exports the traces.
  */
 export function openTelemetry({
   tracer = trace.getTracer("@tessera/telemetry"),

@@ -12,7 +12,10 @@ export interface TextTokenizer {
   close?(): Promise<void>;
 }
 
-/** An encoder of a bundle: vectors are float32 of unit length, of the exit and the width that an embedding asks for. */
+/**
+ * An encoder of a model on disk. Its vectors are float32, of unit length, of the exit and width that an embedding asks
+ * for.
+ */
 export interface CodeEncoder extends Encoder {
   readonly model: EncoderModel;
   space(embedding: Embedding): string;
@@ -24,8 +27,8 @@ export interface CodeEncoder extends Encoder {
 const textsPerSlice = 256;
 
 /**
- * The encoder at a path, a bundle or a published folder of any architecture that is read, as a resource for flows.
- * @throws TesseraError BAD_BUNDLE; DEPENDENCY_MISSING where the engine cannot run
+ * Opens the encoder in a folder, a bundle or a published model of any supported architecture, as a resource for flows.
+ * @throws TesseraError BAD_BUNDLE; DEPENDENCY_MISSING if the engine cannot run here
  */
 export async function openCodeEncoder(folder: string, engine: Engine = cpuEngine()): Promise<CodeEncoder> {
   const { model, tokenizer } = await openEncoderFiles(folder);

@@ -29,14 +29,13 @@ const signatureOf = ({ width, documents, counts }: { width: number; documents: n
   sha256(`${width} ${documents} ${counts}`);
 
 /**
- * Not a trained model: signed feature hashing (Weinberger et al. 2009) of words in folded letters and their character n-grams
- * (3 to 5, as in Bojanowski et al. 2017), each weighted by (1 + ln tf) · idf, at length 1. Texts that share words, parts
- * of identifiers or stems are near; texts that only mean the same are not. It stands in where no trained encoder is at
- * hand. The same on every platform: integer hashes, and sums in double precision in a fixed order.
- *
- * idf(f) = 1 + ln((N + 1) / (df(f) + 1)), from the corpus it was last fitted to; 1 for all before. A fit changes the
- * space, whose name holds the width and the revision of the idf: vectors of before cannot be compared with those of
- * after.
+ * An encoder without a trained model: signed feature hashing (Weinberger et al. 2009) of words and their character
+ * n-grams (3 to 5, as in Bojanowski et al. 2017), in folded letters. Each feature has the weight (1 + ln tf) · idf, and
+ * the vector unit length. Texts with common words, parts of identifiers or stems are near to each other; texts with
+ * only the same meaning are not. Results are the same on every platform: integer hashes, and sums in double precision
+ * in a fixed order. idf(f) = 1 + ln((N + 1) / (df(f) + 1)), from the texts of the last `fit`; without one, 1 for every
+ * feature. `fit` changes the vector space, whose name has the width and the revision of the idf. Vectors from before a
+ * `fit` cannot be compared with vectors from after it.
  */
 export class HashEncoder implements Encoder {
   readonly width: number;
@@ -63,13 +62,13 @@ export class HashEncoder implements Encoder {
     return `hash:${this.width}:${this.#revision}`;
   }
 
-  /** "hash:768:<revision of the idf>"; the first components of a wider vector are a space of their own. */
+  /** "hash:768:<revision of the idf>". The leading components of a wider vector are a space of their own. */
   space(embedding: Embedding = {}): string {
     const kept = this.#kept(embedding);
     return kept === this.width ? this.revision : `${this.revision}/${kept}`;
   }
 
-  /** Counts in how many texts each feature occurs, in place of what was counted before. */
+  /** Counts in how many texts each feature occurs. It replaces the counts of an earlier call. */
   fit(texts: Iterable<string>): void {
     this.#counts.fill(0);
     this.#documents = 0;

@@ -11,10 +11,10 @@ export interface JoinedPart {
 }
 
 /**
- * Several encoders as one: the vector is [√share₁ · v₁; √share₂ · v₂; …], so that the cosine of two joined vectors is
- * Σ share · cosine of each part. One store then searches by all of them at once.
- * @throws TesseraError BAD_ARGUMENT where the shares do not sum to 1, and by `space` and `encode` for an exit or a width:
- * a joined vector has neither.
+ * Joins several encoders. The vector is [√share₁ · v₁; √share₂ · v₂; …], so the cosine of two joined vectors is Σ share
+ * · cosine of each part, and one store searches by all encoders at once.
+ * @throws TesseraError BAD_ARGUMENT if the shares do not sum to 1, or, from `space` and `encode`, if an exit or a width
+ * is given: a joined vector has neither.
  */
 export function joinEncoders(parts: readonly JoinedPart[]): Encoder {
   const total = parts.reduce((sum, { share }) => sum + share, 0);

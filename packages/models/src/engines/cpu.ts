@@ -12,16 +12,20 @@ import type { Job } from "./protocol.js";
 
 /** How the CPU engine computes: with how many threads, and in which precision. */
 export interface CpuEngineSettings {
-  /** Threads at most, each with its own copy of the compiled model; they start when there is work. Default: one a core. */
+  /**
+   * The most threads, each with its own copy of the compiled model; by default one for each core. They start when there
+   * is work.
+   */
   readonly workers?: number | undefined;
-  /** "int8" multiplies the stored weights with activations quantised row by row; "fp32" is for comparison. */
+  /** "int8" multiplies the stored weights with activations that are quantised row by row. "fp32" is for comparison. */
   readonly precision?: Exclude<Precision, "fp16"> | undefined;
 }
 
 /**
- * Encoders: onnxruntime-node in worker threads, one ONNX thread each. Texts of equal length run together, whoever asked for them,
- * so there is no padding; the callers with the fewest tokens served go first, so a query does not wait for an index.
- * Decoders: kernels of our own in WebAssembly, the sequences of a step dealt to the threads.
+ * Computes models on the CPU. Encoders run in onnxruntime-node, in worker threads with one ONNX thread each. Texts of
+ * equal length run together, also those of different callers, so there is no padding. The caller that was served the
+ * fewest tokens goes first, so a query does not wait for an index. Decoders run in our own WebAssembly kernels; the
+ * sequences of a step are divided among the threads.
  */
 export function cpuEngine(settings: CpuEngineSettings = {}): Engine {
   const precision = settings.precision ?? "int8";

@@ -102,21 +102,21 @@ export interface EngineInfo {
 }
 
 /**
- * One way to compute models. All engines reach the same golden vectors and tokens, each to its own precision. A load that
- * fails keeps no memory, thread or process.
+ * Computes models. All engines give the same vectors and tokens for the golden cases, each within its precision. If
+ * loading fails, it leaves no memory, thread or process behind.
  */
 export interface Engine {
   readonly info: EngineInfo;
   /**
    * Loads an encoder.
-   * @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine; MISSING_CAPABILITY where it
-   * computes no encoders; MODEL_FAILED.
+   * @throws TesseraError DEPENDENCY_MISSING if the engine cannot run on this machine; MISSING_CAPABILITY if it computes
+   * no encoders; MODEL_FAILED.
    */
   loadEncoder(model: EncoderModel): Promise<EncoderSession>;
   /**
-   * Loads a decoder with a cache of its own.
-   * @throws TesseraError DEPENDENCY_MISSING where the engine cannot run on this machine; MISSING_CAPABILITY where it
-   * computes no decoders; MODEL_FAILED.
+   * Loads a decoder with its own cache.
+   * @throws TesseraError DEPENDENCY_MISSING if the engine cannot run on this machine; MISSING_CAPABILITY if it computes
+   * no decoders; MODEL_FAILED.
    */
   loadDecoder(model: DecoderModel, cache: CacheSize): Promise<DecoderSession>;
 }

@@ -27,7 +27,10 @@ export interface ListedModel {
   readonly size: number;
 }
 
-/** Every bundle that can be named, by name; of two of the same name the first counts. A folder that is no bundle is passed over. */
+/**
+ * Lists every bundle in the folders, by name. If two have the same name, the first counts. Folders without a bundle are
+ * ignored.
+ */
 export async function listModels(folders: readonly string[] = bundleFolders()): Promise<ListedModel[]> {
   const models = new Map<string, ListedModel>();
   for (const parent of folders)
@@ -53,7 +56,7 @@ export async function sizeOf(folder: string): Promise<number> {
 }
 
 /**
- * The folder of a model by its name; a path to a folder is taken as it is.
+ * The folder of a model with this name. A path to a folder is returned as it is.
  * @throws TesseraError UNKNOWN_RESOURCE
  */
 export async function findModel(name: string = defaultEncoder, folders?: readonly string[]): Promise<string> {

@@ -7,23 +7,23 @@ import { type GpuEngine, type GpuEngineSettings, gpuEngine } from "./engine.js";
 import { type Machine, RefusalCache, thisMachine, withoutGpu } from "./presence.js";
 import { selfTest } from "./self-test.js";
 
-/** Which engine is wanted; "auto" takes a GPU where one passes its self-test. */
+/** Which engine to use. "auto" uses a GPU if one passes its self-test. */
 export type EngineKind = "auto" | "cpu" | "gpu";
 
 /** The engine that was chosen, and why. */
 export interface EngineChoice {
   readonly engine: Engine;
-  /** One line: which engine it is, and why. */
+  /** Which engine it is, and why, in one line. */
   readonly reason: string;
-  /** Ends what the engine itself holds; sessions are closed before. */
+  /** Closes the engine. Close its sessions before. */
   close(): Promise<void>;
 }
 
 /**
- * "auto" takes the GPU if there is one that is no software and that passes its self-test, else the CPU. It asks no driver
- * where the machine has no GPU, and a refusal of the same drivers is believed for a day (in $XDG_CACHE_HOME/tessera), so
- * that it costs nothing where there is nothing to gain. "gpu" takes the GPU or fails, and takes one in software too.
- * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" where there is none, or it computes wrongly.
+ * Chooses an engine. "auto" uses the GPU if it is not emulated in software and passes the self-test, otherwise the CPU.
+ * It starts no driver on a machine without a GPU, and remembers a refusal of the same drivers for a day (in
+ * $XDG_CACHE_HOME/tessera). "gpu" uses the GPU, also an emulated one, or fails.
+ * @throws TesseraError DEPENDENCY_MISSING or MODEL_FAILED for "gpu" if there is none, or if it computes wrong results.
  */
 export async function chooseEngine(
   kind: EngineKind = "auto",

@@ -61,8 +61,9 @@ export interface GpuEngine extends Engine {
 }
 
 /**
- * Own WGSL kernels through Dawn (Vulkan, Metal, D3D12), in a process of their own. If that process dies, the calls in
- * flight fail with MODEL_FAILED and the next one starts another and loads the models again.
+ * Computes models on a GPU, with our own WGSL kernels through Dawn (Vulkan, Metal, D3D12), in a separate process. If
+ * that process dies, the calls under way fail with MODEL_FAILED; the next call starts another process and loads the
+ * models again.
  * @throws TesseraError DEPENDENCY_MISSING without the package `webgpu`, a driver or a GPU.
  */
 export async function gpuEngine(settings: GpuEngineSettings = {}): Promise<GpuEngine> {
