@@ -111,6 +111,22 @@ console.log("hash", hashDocument(ask.document));
 });
 
 describe("the pages", () => {
+  /** The paths in code spans that a page names from the root, without patterns and placeholders. */
+  const pathsOf = (page: string): string[] =>
+    [...page.matchAll(/`((?:packages|apps|docs)\/[^`\s]*)`/g)]
+      .map(([, path]) => path!)
+      .filter((path) => !/[<>{}*…$]/.test(path));
+
+  it.each(["docs/design.md", "CONTRIBUTING.md", "README.md"])(
+    "%s names only folders and files that are there",
+    (page) => {
+      expect(pathsOf(read(page)).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+      expect(pathsOf(`${read(page)} \`packages/nowhere/src\` \`packages/<name>/src\``)).toContain(
+        "packages/nowhere/src",
+      );
+    },
+  );
+
   it("hold flows without findings", () => {
     const flows = ["docs/design.md", "README.md"].flatMap((page) => blocks(page, "json"));
     expect(flows.length).toBeGreaterThan(1);
