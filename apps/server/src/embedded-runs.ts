@@ -48,6 +48,7 @@ export class EmbeddedRuns implements Runs {
   #endedBytes = 0;
   /** The runs that ended in this process, those that ended first in front: also where the wall clock went back meanwhile. */
   readonly #order = new Set<string>();
+  #leaving: LiveRun[] = [];
   readonly #limits: EventLimits;
   readonly #bytes: number;
   #pruning = false;
@@ -179,14 +180,24 @@ export class EmbeddedRuns implements Runs {
     this.#orderLast(id);
     live.settle(state);
     live.wake();
-    if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
-      this.#live.delete(id);
+    if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status) this.#leave(live);
     else {
       this.#ended.set(id, live.bytes);
       this.#endedBytes += live.bytes;
       if (this.#live.size > kept.runs || this.#endedBytes > kept.bytes) await this.#forgetOldest();
     }
     this.#pruneIfDue();
+  }
+
+  /** Lets go of a run that is in the log, in the next turn of the event loop: who waits for it need not read it there. */
+  #leave(live: LiveRun): void {
+    if (this.#leaving.length === 0)
+      setImmediate(() => {
+        const leaving = this.#leaving;
+        this.#leaving = [];
+        for (const one of leaving) if (this.#live.get(one.state.id) === one) this.#live.delete(one.state.id);
+      });
+    this.#leaving.push(live);
   }
 
   /** Forgets the oldest runs where the log has more than its bytes. */
