@@ -21,6 +21,16 @@ interface Gate {
 /** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
 export function closedByDefault(server: FastifyInstance, { keys, meter, unauthenticated }: Gate): void {
   server.decorateRequest("key", null as unknown as Key);
+  // of each connection what it said last, so that a token that is known is not hashed for each request
+  const said = new WeakMap<object, { readonly header: string; readonly token: string }>();
+  const tokenOf = ({ headers: { authorization }, raw: { socket } }: FastifyRequest): string | undefined => {
+    if (authorization === undefined) return undefined;
+    const before = said.get(socket);
+    if (before?.header === authorization) return before.token;
+    const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+    if (token !== undefined) said.set(socket, { header: authorization, token });
+    return token;
+  };
   const admit = (request: FastifyRequest, key: Key | undefined, scope: Scope | "none"): void => {
     if (!key) {
       unauthenticated.request(request.ip);
@@ -44,8 +54,8 @@ export function closedByDefault(server: FastifyInstance, { keys, meter, unauthen
       if (!probe) unauthenticated.request(request.ip);
       return undefined;
     }
-    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-    const known = token === undefined ? undefined : keys.known(token);
+    const token = tokenOf(request);
+    const known = token === undefined ? undefined : keys.known(token, request.raw.socket);
     if (token === undefined || known) return void admit(request, known, scope);
     return keys.verify(token).then((key) => admit(request, key, scope));
   };

@@ -34,6 +34,7 @@ const liveShare = 0.4;
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
 type Launched = LaunchedRun<unknown>;
+type AcceptedChanges = { readonly acceptChanges?: boolean | undefined };
 type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Promise<Launched>;
 
 /**
@@ -88,23 +89,30 @@ export class EmbeddedRuns implements Runs {
   }
 
   start(request: RunRequest): Promise<RunState> {
+    // one that nobody else can know needs no turn
+    if (request.isNew && !this.#closing && this.tessera.find(request.flow)) return this.#startNew(request);
     return this.#alone(request.id, () => this.#start(request));
   }
 
-  async #start(request: RunRequest): Promise<RunState> {
+  #startNew(request: RunRequest): Promise<RunState> {
     const { id, flow, input, principal, budget, sampling, seed } = request;
+    const state = firstState(request);
+    return this.#noted(new LiveRun(state, 0, this.#limits, this.log), state, (listener) =>
+      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, ...listener }),
+    );
+  }
+
+  async #start(request: RunRequest): Promise<RunState> {
+    const { id, flow, budget } = request;
     const state = firstState(request);
     const known = this.#live.has(id) || this.log?.summaries.has(id) ? await this.get(id) : undefined;
     if (known) {
       assertSameRun(known, state);
-      return known.status === "interrupted" ? this.#resume(id, budget) : known;
+      return known.status === "interrupted" ? this.#resume(id, budget, known) : known;
     }
     this.#assertOpen(id);
     if (!this.tessera.find(flow)) await this.tessera.flow(flow);
-    const live = new LiveRun(state, 0, this.#limits, this.log);
-    return this.#noted(live, state, (listener) =>
-      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, ...listener }),
-    );
+    return this.#startNew(request);
   }
 
   /**
@@ -180,7 +188,8 @@ export class EmbeddedRuns implements Runs {
     this.#orderLast(id);
     live.settle(state);
     live.wake();
-    if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status) this.#leave(live);
+    if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
+      this.#leave(live);
     else {
       this.#ended.set(id, live.bytes);
       this.#endedBytes += live.bytes;
@@ -224,12 +233,14 @@ export class EmbeddedRuns implements Runs {
 
   /** Without a log: forgets the runs that ended first, down to the limits. */
   async #forgetOldest(): Promise<void> {
+    const ids: string[] = [];
     for (const id of this.#ended.keys()) {
-      if (this.#live.size <= kept.runs && this.#endedBytes <= kept.bytes) return;
+      if (this.#live.size <= kept.runs && this.#endedBytes <= kept.bytes) break;
       this.#uncount(id);
       this.#live.delete(id);
-      if (!this.log) await this.steps?.forget([id]);
+      ids.push(id);
     }
+    if (!this.log && ids.length > 0) await this.steps?.forget(ids);
   }
 
   #uncount(id: string): void {
@@ -289,21 +300,21 @@ export class EmbeddedRuns implements Runs {
     });
   }
 
-  resume(id: string, budget?: Budget): Promise<RunState> {
-    return this.#alone(id, () => this.#resume(id, budget));
+  resume(id: string, budget?: Budget, changes: AcceptedChanges = {}): Promise<RunState> {
+    return this.#alone(id, () => this.#resume(id, budget, changes));
   }
 
-  async #resume(id: string, budget: Budget | undefined): Promise<RunState> {
-    const running = resumed(await this.#known(id), budget);
+  async #resume(id: string, budget: Budget | undefined, changes: AcceptedChanges): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget, changes);
     this.#assertOpen(id);
     const recorded = await this.steps?.run(id);
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
-    const { flow, input, principal, sampling, seed, budget: most } = running;
+    const { flow, input, principal, sampling, seed, budget: most, acceptChanges } = running;
     const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
     return this.#noted(live, running, (listener): Launched | Promise<Launched> =>
       // one that ended before its first note begins anew
       recorded
-        ? this.tessera.launchResume(id, { budget: most, sampling, ...listener })
+        ? this.tessera.launchResume(id, { budget: most, sampling, acceptChanges, ...listener })
         : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, ...listener }),
     );
   }

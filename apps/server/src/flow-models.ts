@@ -15,7 +15,7 @@ import { fieldPath } from "./openai/errors.js";
 import { TextLimits } from "./openai/limits.js";
 import type { ChatDelta, ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
 import { may } from "./rights.js";
-import { startRun } from "./run-routes.js";
+import { startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 
 /** What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one. */

@@ -140,6 +140,11 @@ export class Library {
     return this.tessera.flows;
   }
 
+  /** A flow, at once; nothing where there is none, or the flows are not compiled yet. */
+  find(name: string): FlowHandle | undefined {
+    return this.tessera.find(name) as FlowHandle | undefined;
+  }
+
   /** @throws TesseraError NOT_FOUND */
   async flow(name: string): Promise<FlowHandle> {
     if (!this.names.includes(name))

@@ -19,7 +19,7 @@ import type { Key } from "./keys.js";
 import { inputSchema } from "./library.js";
 import { type Call, type Caller, McpCalls, type RequestId } from "./mcp-calls.js";
 import { may } from "./rights.js";
-import { startRun } from "./run-routes.js";
+import { startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 
 const message = z.looseObject({

@@ -39,6 +39,52 @@ interface Account {
   running: number;
 }
 
+const nothing: Amount = { calls: 0, tokens: 0 };
+const hasDay = ({ limits: { callsPerDay, tokensPerDay } }: Key): boolean =>
+  callsPerDay !== undefined || tokensPerDay !== undefined;
+
+/** A place among the runs of an account. */
+class Place implements Lease {
+  /** What the run can spend at most from now on. */
+  readonly most: Amount;
+  #set: Amount;
+  #held = true;
+
+  constructor(
+    private readonly account: Account,
+    private readonly run: RunToAdmit,
+    private readonly settle: ((spent?: Amount) => Promise<void>) | undefined,
+  ) {
+    account.running++;
+    const { bound, budget, before = nothing } = run;
+    this.most = {
+      calls: Math.max(0, Math.min(bound.calls, budget?.calls ?? Number.POSITIVE_INFINITY) - before.calls),
+      tokens: Math.max(0, Math.min(bound.tokens, budget?.tokens ?? Number.POSITIVE_INFINITY) - before.tokens),
+    };
+    this.#set = this.most;
+  }
+
+  grant(set: Amount): void {
+    this.#set = set;
+  }
+
+  get budget(): Budget {
+    const { budget, before = nothing } = this.run;
+    return { ...budget, calls: before.calls + this.#set.calls, tokens: before.tokens + this.#set.tokens };
+  }
+
+  leave(): void {
+    if (this.#held) this.account.running--;
+    this.#held = false;
+  }
+
+  async release(spent?: Amount): Promise<void> {
+    const held = this.#held;
+    this.leave();
+    if (held) await this.settle?.(spent);
+  }
+}
+
 const grace = 60_000; // milliseconds that a run has between its reservation and its first note
 
 /** What each key does: requests by a token bucket and runs at once in this process, and the budget of a day. */
@@ -79,39 +125,36 @@ export class Meter {
    * Takes a place for a run, and sets aside what it may spend: its flow's bound, or what is left of the day.
    * @throws TesseraError OVERLOADED, QUOTA_EXHAUSTED
    */
-  async admit(key: Key, { id, bound, budget = {}, before = { calls: 0, tokens: 0 } }: RunToAdmit): Promise<Lease> {
-    const account = this.#account(key);
-    const { concurrency, callsPerDay, tokensPerDay } = key.limits;
-    if (account.running >= concurrency)
-      throw new TesseraError("OVERLOADED", `this key may have ${concurrency} runs at once`, { retryAfterMs: 1000 });
-    account.running++;
-    const most = {
-      calls: Math.max(0, Math.min(bound.calls, budget.calls ?? Number.POSITIVE_INFINITY) - before.calls),
-      tokens: Math.max(0, Math.min(bound.tokens, budget.tokens ?? Number.POSITIVE_INFINITY) - before.tokens),
-    };
-    const limited = callsPerDay !== undefined || tokensPerDay !== undefined;
+  async admit(key: Key, run: RunToAdmit): Promise<Lease> {
+    const { callsPerDay, tokensPerDay } = key.limits;
+    const settle = hasDay(key) ? (spent?: Amount) => this.#settle(run.id, spent) : undefined;
+    const place = this.#place(key, run, settle);
+    if (!settle) return place;
+    const { id, before = nothing } = run;
     const perDay = { calls: callsPerDay, tokens: tokensPerDay };
-    const asked = { run: id, account: key.id, most, perDay, before };
     try {
-      const set = limited ? await this.#reserve(asked) : most;
-      let held = true;
-      const leave = (): boolean => {
-        if (!held) return false;
-        held = false;
-        account.running--;
-        return true;
-      };
-      return {
-        budget: { ...budget, calls: before.calls + set.calls, tokens: before.tokens + set.tokens },
-        leave,
-        release: async (spent) => {
-          if (leave() && limited) await this.#settle(id, spent);
-        },
-      };
+      place.grant(await this.#reserve({ run: id, account: key.id, most: place.most, perDay, before }));
+      return place;
     } catch (error) {
-      account.running--;
+      place.leave();
       throw error;
     }
+  }
+
+  /**
+   * As `admit`, at once; nothing where the key has a budget of a day, which is kept elsewhere.
+   * @throws TesseraError OVERLOADED
+   */
+  admitNow(key: Key, run: RunToAdmit): Lease | undefined {
+    return hasDay(key) ? undefined : this.#place(key, run, undefined);
+  }
+
+  #place(key: Key, run: RunToAdmit, settle: ((spent?: Amount) => Promise<void>) | undefined): Place {
+    const account = this.#account(key);
+    const { concurrency } = key.limits;
+    if (account.running >= concurrency)
+      throw new TesseraError("OVERLOADED", `this key may have ${concurrency} runs at once`, { retryAfterMs: 1000 });
+    return new Place(account, run, settle);
   }
 
   async #reserve(asked: Parameters<DailyBudgets["reserve"]>[0]): Promise<Amount> {

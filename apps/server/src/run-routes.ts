@@ -1,139 +1,49 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { type Sampling, TesseraError } from "@tessera/core";
-import { sha256 } from "@tessera/core/internal";
-import type { Budget } from "@tessera/graph";
-import { type RunState, resumed } from "@tessera/graph/internal";
-import type { FlowHandle } from "@tessera/tessera";
+import { TesseraError } from "@tessera/core";
+import type { RunState } from "@tessera/graph/internal";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Client, clientSignal, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
-import type { Key } from "./keys.js";
 import { dataText } from "./live-run.js";
-import type { Lease } from "./meter.js";
-import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
-import { named, type Service, writing } from "./server.js";
+import { may } from "./rights.js";
+import { find, resumeRun, startRun } from "./run-starts.js";
+import { named, type Service } from "./server.js";
+import { fitsPlainly } from "./validate.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
-const runBody = z.strictObject({
-  input: z.record(z.string(), z.any()).default({}),
-  /** What `context.random` is made from. */
-  seed: z.int().optional(),
-  budget: z.strictObject({ steps: count, calls: count, tokens: count }).optional(),
-});
+const runBody = fitsPlainly(
+  z.strictObject({
+    input: z.record(z.string(), z.any()).default({}),
+    /** What `context.random` is made from. */
+    seed: z.int().optional(),
+    budget: z.strictObject({ steps: count, calls: count, tokens: count }).optional(),
+  }),
+  isInputAlone,
+);
 type RunBody = z.infer<typeof runBody>;
-const resumeBody = z.strictObject({ budget: runBody.shape.budget });
+const resumeBody = z.strictObject({
+  budget: runBody.shape.budget,
+  /** Whether it goes on although its document, or the version of an operator, is another than it began with. */
+  acceptChanges: z.boolean().optional(),
+});
 const runId = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/) });
 const runValue = runId.extend({ hash: z.string().regex(/^[0-9a-f]{64}$/) });
-const idempotency = z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() });
+const idempotency = fitsPlainly(
+  z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() }),
+  (headers) => (headers as Record<string, unknown>)["idempotency-key"] === undefined,
+);
 
-/** What a client asks for when it starts a run. */
-export interface Asked extends Partial<RunBody> {
-  readonly flow: string;
-  /** What is asked of its language models. */
-  readonly sampling?: Sampling | undefined;
-  /** One key of one principal is one run. */
-  readonly idempotencyKey?: string | undefined;
-  /** A name for the run where no key makes one; by default a new one. */
-  readonly id?: string | undefined;
-  /** Nothing begins once it has aborted. */
-  readonly signal?: Pick<AbortSignal, "throwIfAborted"> | undefined;
-}
-
-/** A flow for a key that may run it, and write what it writes. @throws TesseraError FORBIDDEN, NOT_FOUND */
-async function flowToRun(service: Service, key: Key, name: string): Promise<FlowHandle> {
-  const { library } = service;
-  assertMay(key, { to: "run", flow: name });
-  const flow = await library.flow(name);
-  assertMayUse(key, flow, writing(service).indexOf);
-  if (flow.writes.length > 0)
-    await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
-  return flow;
-}
-
-/** Starts a run for a key: it counts against the key's places and budget until it ends. */
-export async function startRun(service: Service, key: Key, asked: Asked): Promise<RunState> {
-  const { runs, meter, starts } = service;
-  const { flow: name, idempotencyKey, input, seed, sampling, budget, signal } = asked;
-  const flow = await flowToRun(service, key, name);
-  const id =
-    idempotencyKey === undefined
-      ? (asked.id ?? randomUUID())
-      : sha256(JSON.stringify([key.principal.id, idempotencyKey]));
-  const request = { id, flow: name, input: input ?? {}, principal: key.principal, seed, sampling, asked: budget ?? {} };
-  const begin = async (known?: RunState) => {
-    signal?.throwIfAborted();
-    const lease = await meter.admit(key, { id, bound: flow.bound, budget, before: known?.spent });
-    return leased(service, key, { id, lease }, () => runs.start({ ...request, budget: lease.budget }));
-  };
-  if (idempotencyKey === undefined) return begin();
-  // of requests that come together the first one begins the run; the others find it, and take no place of their own
-  return starts.do(id, async () => {
-    const known = await runs.get(id);
-    // one that is there and goes on, or has ended, spends nothing more
-    return known && known.status !== "interrupted" ? runs.start(request) : begin(known);
-  });
-}
-
-/** Begins something under a lease, which is given back when the run has ended, or did not begin. It ends with its key. */
-async function leased(
-  { runs, revocations }: Service,
-  key: Key,
-  { id, lease }: { readonly id: string; readonly lease: Lease },
-  begin: () => Promise<RunState>,
-): Promise<RunState> {
-  try {
-    const state = await begin();
-    // one that has ended meanwhile cannot be cancelled, and need not be
-    const forget = revocations.add(key.id, () => void runs.cancel(id).catch(() => {}));
-    const release = (spent?: RunState["spent"]) => {
-      forget();
-      return lease.release(spent);
-    };
-    void runs.settled(id).then(
-      ({ spent }) => release(spent),
-      () => release(),
-    );
-    return state;
-  } catch (error) {
-    // another process may have begun the run of this id meanwhile, and settles what is set aside
-    const known = await runs.get(id);
-    if (known?.status === "running") lease.leave();
-    else await lease.release(known?.spent ?? { calls: 0, tokens: 0 });
-    throw error;
-  }
-}
-
-/**
- * Takes a run up again, for a key: it counts as one that starts, less what it has spent. One that ended by its budget needs
- * a larger one, or more of the day than there was.
- */
-function resumeRun(service: Service, key: Key, id: string, larger: Budget | undefined): Promise<RunState> {
-  const { runs, meter, starts } = service;
-  return starts.do(id, async () => {
-    const state = await find(service, key, id);
-    if (state.status !== "budget") resumed(state, undefined); // refused before anything is set aside
-    const { bound } = await flowToRun(service, key, state.flow);
-    const budget = larger ?? state.asked ?? state.budget;
-    const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
-    return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget));
-  });
-}
-
-/** A run for a key that may see it. @throws TesseraError NOT_FOUND */
-async function find({ runs }: Service, key: Key, id: string): Promise<RunState> {
-  const state = await runs.get(id);
-  if (!state) throw new TesseraError("NOT_FOUND", `there is no run "${id}"`);
-  assertMay(key, { to: "see", run: state });
-  return state;
+/** Whether a body is `{ "input": { … } }`. */
+function isInputAlone(body: unknown): boolean {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return false;
+  for (const key in body) if (key !== "input") return false;
+  const { input } = body as { input?: unknown };
+  return typeof input === "object" && input !== null && !Array.isArray(input);
 }
 
 /** States of older versions have a hash of the input besides. */
-const bodyOfRun = ({ asked: _, ...state }: RunState) => {
-  if ("inputHash" in state) delete state.inputHash;
-  return state;
-};
+const bodyOfRun = (state: RunState) => ({ ...state, asked: undefined, inputHash: undefined });
 
 interface Watched {
   readonly id: string;
@@ -171,37 +81,58 @@ const wantsEvents = ({ headers: { accept = "" } }: FastifyRequest) => accept.inc
 
 /** Runs: started, watched, cancelled, resumed. */
 export function runRoutes(server: FastifyInstance, service: Service): void {
-  const { runs } = service;
-  server.post<{ Params: { name: string }; Body: RunBody; Headers: z.infer<typeof idempotency> }>(
+  startRoute(server, service);
+  readingRoutes(server, service);
+  eventRoutes(server, service);
+  changingRoutes(server, service);
+}
+
+interface StartRoute {
+  Params: { name: string };
+  Body: RunBody;
+  Headers: z.infer<typeof idempotency>;
+}
+
+function startRoute(server: FastifyInstance, service: Service): void {
+  server.post<StartRoute>(
     "/flows/:name/runs",
     {
       schema: { params: named, body: runBody, headers: idempotency },
       config: { scope: "run", summary: "run a flow: JSON, a stream of events, or 202 with Prefer: respond-async" },
     },
-    async (request, reply) => {
-      const { key, params, body, headers } = request;
-      const idempotencyKey = headers["idempotency-key"];
-      const isBackground = /\brespond-async\b/.test(String(request.headers.prefer ?? ""));
-      // whoever gave no Idempotency-Key cannot come back for it
-      const mayGo = isBackground || idempotencyKey !== undefined;
-      const client = new Client(request, reply);
-      const asked = { ...body, flow: params.name, idempotencyKey, ...(!mayGo && { signal: client }) };
-      const state = await startRun(service, key, asked);
-      const { id } = state;
-      // one that has ended meanwhile cannot be cancelled, and need not be
-      if (!mayGo) client.whenGone(() => void runs.cancel(id).catch(() => {}));
-      reply.header("x-run-id", id).header("location", `/runs/${id}`);
-      if (isBackground) return reply.code(202).send(bodyOfRun(state));
-      if (wantsEvents(request)) {
-        await stream(service, reply, { id, after: 0, signal: client.signal });
-        return reply;
-      }
-      const ended = await runs.settled(id);
-      client.whenGone(undefined);
-      const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
-      return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
-    },
+    (request, reply) => answerStart(service, request, reply),
   );
+}
+
+async function answerStart(service: Service, request: FastifyRequest<StartRoute>, reply: FastifyReply) {
+  const { runs } = service;
+  const { key, params, body, headers } = request;
+  const idempotencyKey = headers["idempotency-key"];
+  const { prefer } = request.headers;
+  const isBackground = prefer !== undefined && /\brespond-async\b/.test(String(prefer));
+  // whoever gave no Idempotency-Key cannot come back for it
+  const mayGo = isBackground || idempotencyKey !== undefined;
+  const client = new Client(request, reply);
+  const { input, seed, budget } = body;
+  const asked = { flow: params.name, input, seed, budget, idempotencyKey, signal: mayGo ? undefined : client };
+  const state = await startRun(service, key, asked);
+  const { id } = state;
+  // one that has ended meanwhile cannot be cancelled, and need not be
+  if (!mayGo) client.whenGone(() => void runs.cancel(id).catch(() => {}));
+  reply.header("x-run-id", id).header("location", `/runs/${id}`);
+  if (isBackground) return reply.code(202).send(bodyOfRun(state));
+  if (wantsEvents(request)) {
+    await stream(service, reply, { id, after: 0, signal: client.signal });
+    return reply;
+  }
+  const ended = await runs.settled(id);
+  client.whenGone(undefined);
+  const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
+  return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
+}
+
+function readingRoutes(server: FastifyInstance, service: Service): void {
+  const { runs } = service;
   server.get<{ Querystring: { limit: number } }>(
     "/runs",
     {
@@ -228,6 +159,10 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       return { ...bodyOfRun(state), events, records: await runs.records(id) };
     },
   );
+}
+
+function eventRoutes(server: FastifyInstance, service: Service): void {
+  const { runs } = service;
   server.get<{ Params: { id: string } }>(
     "/runs/:id/events",
     { schema: { params: runId }, config: { scope: "run", summary: "the events of a run, from Last-Event-ID on" } },
@@ -249,6 +184,10 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
       return reply.type("application/json").send(await runs.value(id, hash));
     },
   );
+}
+
+function changingRoutes(server: FastifyInstance, service: Service): void {
+  const { runs } = service;
   server.post<{ Params: { id: string } }>(
     "/runs/:id/cancel",
     { schema: { params: runId }, config: { scope: "run", summary: "cancel a run" } },
@@ -266,6 +205,6 @@ export function runRoutes(server: FastifyInstance, service: Service): void {
         summary: "take a run up behind its last finished step, one that ended by its budget with more",
       },
     },
-    async ({ key, params: { id }, body: { budget } }) => bodyOfRun(await resumeRun(service, key, id, budget)),
+    async ({ key, params: { id }, body }) => bodyOfRun(await resumeRun(service, key, { id, ...body })),
   );
 }

@@ -118,26 +118,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.addHook("preValidation", ({ body }, _, done) => done(tooDeep(body)));
   server.setErrorHandler(sendError);
   limits.apply(server);
-  // what waits for a client that reads nothing would be held as long as the client likes
-  const stall = options.stallTimeout ?? 30_000;
-  function stalled(this: ServerResponse) {
-    if (this.writableLength > 0) this.destroy();
-  }
-  // answers under way go out before connections are cut
-  const answering = new Map<FastifyRequest, FastifyReply>();
-  // hooks that return promises would cost a request more than what they do
-  server.addHook("onRequest", (request, reply, done) => {
-    const { raw } = reply;
-    raw.setTimeout(stall, stalled.bind(raw));
-    answering.set(request, reply);
-    done();
-  });
-  const answered = (request: FastifyRequest, done: () => void) => {
-    answering.delete(request);
-    done();
-  };
-  server.addHook("onResponse", (request, _, done) => answered(request, done));
-  server.addHook("onRequestAbort", answered);
+  const answering = answersOf(server, options.stallTimeout ?? 30_000);
   limitBodies(server, { each: options.bodyLimit ?? 4 << 20, all: options.bodiesLimit ?? 256 << 20 });
   const describe = collectRoutes(server);
   const measured = metrics(server);
@@ -181,6 +162,45 @@ export function createServer(options: ServerOptions): FastifyInstance {
   });
   server.addHook("onClose", async () => options.indexes?.close());
   return server;
+}
+
+/**
+ * The answers under way, which go out before connections are cut. What waits for a client that reads nothing would be held
+ * as long as the client likes: it is cut off once it has not taken anything for `stall` milliseconds.
+ */
+function answersOf(server: FastifyInstance, stall: number): ReadonlyMap<FastifyRequest, FastifyReply> {
+  const answering = new Map<FastifyRequest, FastifyReply>();
+  // hooks that return promises would cost a request more than what they do
+  server.addHook("onRequest", (request, reply, done) => {
+    answering.set(request, reply);
+    done();
+  });
+  const answered = (request: FastifyRequest, done: () => void) => {
+    answering.delete(request);
+    done();
+  };
+  server.addHook("onResponse", (request, _, done) => answered(request, done));
+  server.addHook("onRequestAbort", answered);
+  // one timer for all: one for each would cost a request as much as its check
+  const seen = new WeakMap<ServerResponse, { readonly taken: number; readonly at: number }>();
+  const look = () => {
+    const now = performance.now();
+    for (const { raw } of answering.values()) {
+      const { socket } = raw;
+      if (raw.writableLength === 0 || !socket) {
+        seen.delete(raw);
+        continue;
+      }
+      const taken = socket.bytesWritten - socket.writableLength;
+      const before = seen.get(raw);
+      if (before?.taken !== taken) seen.set(raw, { taken, at: now });
+      else if (now - before.at >= stall) raw.destroy();
+    }
+  };
+  const timer = setInterval(look, Math.max(1, Math.min(1000, stall / 4)));
+  timer.unref();
+  server.addHook("onClose", async () => clearInterval(timer));
+  return answering;
 }
 
 /** The models that clients call by name. */

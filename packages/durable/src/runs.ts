@@ -173,8 +173,12 @@ export class DurableRuns implements Runs {
     return cancelled;
   }
 
-  async resume(id: string, budget?: Budget): Promise<RunState> {
-    const running = resumed(await this.#known(id), budget);
+  async resume(
+    id: string,
+    budget?: Budget,
+    changes: { readonly acceptChanges?: boolean | undefined } = {},
+  ): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget, changes);
     await this.#released(id);
     const { rows } = await this.settings.connection.query(
       "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING id",
@@ -353,7 +357,7 @@ export class DurableRuns implements Runs {
     const watched = { signal, budget, sampling, events, shows: "output" } as const;
     // one that ended before its first note begins anew
     const stream = (await records.run(id))
-      ? await runner.resumeStream(id, watched)
+      ? await runner.resumeStream(id, { ...watched, acceptChanges: state.acceptChanges })
       : await runner.stream(flow, input, { ...watched, id, principal, seed });
     working.due = () => stream.due();
     for await (const part of stream.output) push("output-delta", toJson(part));

@@ -1,13 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type Cache, type Records, TesseraError } from "@tessera/core";
-import {
-  type Charge,
-  canonicalJson,
-  type JournalEntry,
-  type RunJournal,
-  sha256,
-  type Texts,
-} from "@tessera/core/internal";
+import { type Charge, type JournalEntry, type RunJournal, sha256, type Texts } from "@tessera/core/internal";
 import { isOurs, located } from "./foreign.js";
 import type { OperatorProgram, Row } from "./program.js";
 import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
@@ -120,18 +113,10 @@ export class Journal {
     // a write changes the revision itself; its key says what it wrote
     const revisions = effects === "write" ? [] : [...program.revisions()];
     const sampling = program.bound && run.samplingAt(place);
-    const plain = sha256(
-      canonicalJson([
-        name,
-        version,
-        configHash(config),
-        inputHash,
-        hashOf(run.principal ?? null),
-        revisions,
-        ...(sampling ? [hashOf(sampling)] : []),
-      ]),
-    );
-    return { input: inputHash, plain, seeded: () => sha256(canonicalJson([plain, run.seed, place])), revisions };
+    const parts = [name, version, configHash(config), inputHash, principalHash(run.principal), revisions];
+    // lists of texts and numbers: their JSON is canonical
+    const plain = sha256(JSON.stringify(sampling ? [...parts, hashOf(sampling)] : parts));
+    return { input: inputHash, plain, seeded: () => sha256(JSON.stringify([plain, run.seed, place])), revisions };
   }
 
   /** A result of another run with the same dependencies; noted as one of this run. */
@@ -298,6 +283,19 @@ export class Journal {
 
 const configHashes = new WeakMap<object, string>();
 
+const principalHashes = new WeakMap<object, string>();
+
+/** The hash of a principal; of one that cannot be changed any more it is made once. */
+function principalHash(principal: object | undefined): string {
+  if (!principal) return noPrincipal;
+  const known = principalHashes.get(principal);
+  if (known !== undefined) return known;
+  const hash = hashOf(principal);
+  if (Object.isFrozen(principal) && Object.values(principal).every(Object.isFrozen))
+    principalHashes.set(principal, hash);
+  return hash;
+}
+
 /** The hash of a config, which does not change. */
 function configHash(config: unknown): string {
   if (typeof config !== "object" || config === null) return hashOf(config, "config");
@@ -309,6 +307,7 @@ function configHash(config: unknown): string {
 }
 
 const noTexts: Texts = new Map();
+const noPrincipal = hashOf(null);
 
 const sameList = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((one, index) => one === others[index]);

@@ -27,6 +27,8 @@ export interface RunRequest {
   readonly seed?: number | undefined;
   /** What is asked of its language models. */
   readonly sampling?: Sampling | undefined;
+  /** Whether the id was made for this request, so that nobody else can know it: there is no run of it to look for. */
+  readonly isNew?: boolean | undefined;
   /** The budget that was asked for, where `budget` is what was granted of it: another one under the same id is a conflict. */
   readonly asked?: Budget | undefined;
 }
@@ -48,6 +50,8 @@ export interface RunState {
   readonly sampling?: Sampling | undefined;
   /** The budget that was asked for at its start; nothing in states of older versions. */
   readonly asked?: Budget | undefined;
+  /** Whether it was resumed for good or ill of what has changed since it began. */
+  readonly acceptChanges?: true;
   readonly output?: { readonly [port: string]: Json };
   readonly error?: ErrorBody;
   /**
@@ -110,9 +114,10 @@ export interface Runs {
   cancel(id: string): Promise<RunState>;
   /**
    * Goes on behind the last finished step; `budget` is for the whole run, what it has spent included.
+   * @param changes whether it goes on although its document, or the version of an operator, is another than it began with
    * @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
    */
-  resume(id: string, budget?: Budget): Promise<RunState>;
+  resume(id: string, budget?: Budget, changes?: { readonly acceptChanges?: boolean | undefined }): Promise<RunState>;
   /** What happened after the event `after`, and what happens, until the run ends. */
   events(id: string, after?: number): AsyncIterable<RunEvent>;
   /**
@@ -181,7 +186,11 @@ const isLarger = (budget: Budget | undefined, than: Budget | undefined): boolean
  * A run that goes on.
  * @throws TesseraError CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
  */
-export function resumed(state: RunState, budget: Budget | undefined): RunState {
+export function resumed(
+  state: RunState,
+  budget: Budget | undefined,
+  { acceptChanges }: Pick<ResumeOptions, "acceptChanges"> = {},
+): RunState {
   const { status, id } = state;
   const endedByBudget = status === "budget";
   if (endedByBudget ? !isLarger(budget, state.budget) : !["interrupted", "failed", "cancelled"].includes(status))
@@ -190,8 +199,13 @@ export function resumed(state: RunState, budget: Budget | undefined): RunState {
       endedByBudget ? "the run ended by its budget" : `a run that is ${status} cannot be resumed`,
       { path: id, ...(endedByBudget && { hint: "resume it with a larger `budget`, for the whole run" }) },
     );
-  const { output: _, error: __, ended: ___, spent: ____, ...rest } = state;
-  return { ...rest, status: "running", budget: budget ?? state.budget };
+  const { output: _, error: __, ended: ___, spent: ____, acceptChanges: _____, ...rest } = state;
+  return {
+    ...rest,
+    status: "running",
+    budget: budget ?? state.budget,
+    ...(acceptChanges && { acceptChanges: true as const }),
+  };
 }
 
 /** The error of a run that was cancelled. */

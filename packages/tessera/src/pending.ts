@@ -10,6 +10,11 @@ export class PendingRecords implements Records {
   constructor(private readonly records: Records) {
     const { direct } = records;
     if (!direct) return;
+    // what has nothing to close need not be waited for
+    if (!records.close) {
+      this.#direct = direct;
+      return;
+    }
     const followed = (write: Promise<void> | undefined) => write && this.#follow(write);
     this.#direct = {
       begin: (run, texts) => followed(direct.begin(run, texts)),

@@ -16,6 +16,8 @@ const isPlain = (value: object): boolean => {
  * @throws TesseraError BAD_OUTPUT for what JSON cannot say: functions, class instances, circles.
  */
 export function toJson(value: unknown, path = "value"): Json {
+  const plain = shallow(value);
+  if (plain !== undefined) return plain;
   const known = new Map<object, Json>();
   const inside = new Set<object>();
   const convert = (given: unknown, at: string): Json => {
@@ -31,6 +33,20 @@ export function toJson(value: unknown, path = "value"): Json {
     return made;
   };
   return convert(value, path);
+}
+
+/** The copy of an object of texts and flags, which most ports carry; `undefined` for anything else. */
+function shallow(value: unknown): Json | undefined {
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return undefined;
+  const copy: Record<string, Json> = {};
+  for (const key of Object.keys(value)) {
+    const member = (value as Record<string, unknown>)[key];
+    if (typeof member !== "string" && typeof member !== "boolean") return undefined;
+    if (key.startsWith("$") || key === "__proto__") return undefined;
+    copy[key] = member;
+  }
+  return copy;
 }
 
 const refused = (value: unknown, path: string) =>

@@ -1,0 +1,141 @@
+// internal
+import { randomUUID } from "node:crypto";
+import { type Sampling, TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
+import type { Budget } from "@tessera/graph";
+import { type RunState, resumed } from "@tessera/graph/internal";
+import type { FlowHandle } from "@tessera/tessera";
+import type { Key } from "./keys.js";
+import type { Lease } from "./meter.js";
+import { assertMay, assertMayUse, assertMayWrite } from "./rights.js";
+import { type Service, writing } from "./server.js";
+
+/** What a client asks for when it starts a run. */
+export interface Asked {
+  readonly flow: string;
+  readonly input?: Readonly<Record<string, unknown>> | undefined;
+  /** What `context.random` is made from. */
+  readonly seed?: number | undefined;
+  readonly budget?: Budget | undefined;
+  /** What is asked of its language models. */
+  readonly sampling?: Sampling | undefined;
+  /** One key of one principal is one run. */
+  readonly idempotencyKey?: string | undefined;
+  /** A name for the run where no key makes one; by default a new one. */
+  readonly id?: string | undefined;
+  /** Nothing begins once it has aborted. */
+  readonly signal?: Pick<AbortSignal, "throwIfAborted"> | undefined;
+}
+
+/** A flow for a key that may run it, and write what it writes. @throws TesseraError FORBIDDEN, NOT_FOUND */
+function flowToRun(service: Service, key: Key, name: string): FlowHandle | Promise<FlowHandle> {
+  const { library } = service;
+  assertMay(key, { to: "run", flow: name });
+  const flow = library.find(name);
+  return flow && flow.writes.length === 0 ? permitted(service, key, flow) : permittedToWrite(service, key, name);
+}
+
+function permitted(service: Service, key: Key, flow: FlowHandle): FlowHandle {
+  if (key.indexes) assertMayUse(key, flow, writing(service).indexOf);
+  return flow;
+}
+
+async function permittedToWrite(service: Service, key: Key, name: string): Promise<FlowHandle> {
+  const { library } = service;
+  const flow = permitted(service, key, await library.flow(name));
+  await assertMayWrite(key, { ...writing(service), flow, isUploaded: library.isUploaded(name) });
+  return flow;
+}
+
+/** Starts a run for a key: it counts against the key's places and budget until it ends. */
+export async function startRun(service: Service, key: Key, asked: Asked): Promise<RunState> {
+  const { runs, meter, starts } = service;
+  const { flow: name, idempotencyKey, input = {}, seed, sampling, budget, signal } = asked;
+  const found = flowToRun(service, key, name);
+  const { bound } = found instanceof Promise ? await found : found;
+  const { principal } = key;
+  const request = { flow: name, input, principal, seed, sampling, asked: budget ?? {} };
+  if (idempotencyKey === undefined) {
+    signal?.throwIfAborted();
+    const id = asked.id ?? randomUUID();
+    const applicant = { id, bound, budget };
+    const lease = meter.admitNow(key, applicant) ?? (await meter.admit(key, applicant));
+    const isNew = asked.id === undefined;
+    return leased(service, key, { id, lease }, () => runs.start({ ...request, id, isNew, budget: lease.budget }));
+  }
+  const id = sha256(JSON.stringify([principal.id, idempotencyKey]));
+  // of requests that come together the first one begins the run; the others find it, and take no place of their own
+  return starts.do(id, async () => {
+    const known = await runs.get(id);
+    // one that is there and goes on, or has ended, spends nothing more
+    if (known && known.status !== "interrupted") return runs.start({ ...request, id });
+    signal?.throwIfAborted();
+    const lease = await meter.admit(key, { id, bound, budget, before: known?.spent });
+    return leased(service, key, { id, lease }, () => runs.start({ ...request, id, budget: lease.budget }));
+  });
+}
+
+/** Begins something under a lease, which is given back when the run has ended, or did not begin. It ends with its key. */
+async function leased(
+  { runs, revocations }: Service,
+  key: Key,
+  { id, lease }: { readonly id: string; readonly lease: Lease },
+  begin: () => Promise<RunState>,
+): Promise<RunState> {
+  try {
+    const state = await begin();
+    // one that has ended meanwhile cannot be cancelled, and need not be
+    const forget = revocations.add(key.id, () => void runs.cancel(id).catch(() => {}));
+    const release = (spent?: RunState["spent"]) => {
+      forget();
+      return lease.release(spent);
+    };
+    void runs.settled(id).then(
+      ({ spent }) => release(spent),
+      () => release(),
+    );
+    return state;
+  } catch (error) {
+    // another process may have begun the run of this id meanwhile, and settles what is set aside
+    const known = await runs.get(id);
+    if (known?.status === "running") lease.leave();
+    else await lease.release(known?.spent ?? { calls: 0, tokens: 0 });
+    throw error;
+  }
+}
+
+/** What a client asks for when it takes a run up again. */
+export interface Resumption {
+  readonly id: string;
+  readonly budget?: Budget | undefined;
+  /** Whether the run goes on although its document, or the version of an operator, is another than it began with. */
+  readonly acceptChanges?: boolean | undefined;
+}
+
+/**
+ * Takes a run up again, for a key: it counts as one that starts, less what it has spent. One that ended by its budget needs
+ * a larger one, or more of the day than there was.
+ */
+export function resumeRun(
+  service: Service,
+  key: Key,
+  { id, budget: larger, acceptChanges }: Resumption,
+): Promise<RunState> {
+  const { runs, meter, starts } = service;
+  return starts.do(id, async () => {
+    const state = await find(service, key, id);
+    if (state.status !== "budget") resumed(state, undefined); // refused before anything is set aside
+    const { bound } = await flowToRun(service, key, state.flow);
+    const budget = larger ?? state.asked ?? state.budget;
+    const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
+    return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget, { acceptChanges }));
+  });
+}
+
+/** A run for a key that may see it. @throws TesseraError NOT_FOUND */
+export async function find({ runs }: Service, key: Key, id: string): Promise<RunState> {
+  const state = await runs.get(id);
+  if (!state) throw new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+  assertMay(key, { to: "see", run: state });
+  return state;
+}
