@@ -2,6 +2,13 @@
 import { TesseraError } from "@tessera/core";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
+declare module "fastify" {
+  interface FastifyRequest {
+    /** What its body counts among those under way. */
+    bodyBytes: number;
+  }
+}
+
 export interface BodyLimits {
   /** The largest body, in bytes. */
   readonly each: number;
@@ -19,11 +26,11 @@ function announced({ headers }: FastifyRequest, { each }: BodyLimits): number {
 
 /** Refuses a request with OVERLOADED where the bodies of those under way would be too much; one alone never is. */
 export function limitBodies(server: FastifyInstance, limits: BodyLimits): void {
-  const held = new Map<FastifyRequest, number>();
+  server.decorateRequest("bodyBytes", 0);
   let sum = 0;
   const release = (request: FastifyRequest, done: () => void): void => {
-    sum -= held.get(request) ?? 0;
-    held.delete(request);
+    sum -= request.bodyBytes;
+    request.bodyBytes = 0;
     done();
   };
   server.addHook("onRequest", (request, _, done) => {
@@ -36,7 +43,7 @@ export function limitBodies(server: FastifyInstance, limits: BodyLimits): void {
         }),
       );
     sum += bytes;
-    held.set(request, bytes);
+    request.bodyBytes = bytes;
     done();
   });
   server.addHook("onResponse", (request, _, done) => release(request, done));

@@ -1,5 +1,5 @@
 import { type Records, TesseraError } from "@tessera/core";
-import { errorBody, warn, warnOfHidden } from "@tessera/core/internal";
+import { errorBody, SlotMap, warn, warnOfHidden } from "@tessera/core/internal";
 import type { Budget } from "@tessera/graph";
 import {
   assertSameRun,
@@ -42,7 +42,7 @@ type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Prom
  * a log nothing outlives the process, which keeps the latest runs that have ended: 100, or 64 MiB of them.
  */
 export class EmbeddedRuns implements Runs {
-  readonly #live = new Map<string, LiveRun>();
+  readonly #live = new SlotMap<LiveRun>();
   readonly #turns = new KeyedQueue();
   /** Without a log: the bytes of the runs that have ended, those that ended first in front. */
   readonly #ended = new Map<string, number>();

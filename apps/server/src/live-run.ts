@@ -1,5 +1,5 @@
 import type { FlowEvent, Json } from "@tessera/core";
-import { errorBody } from "@tessera/core/internal";
+import { errorBody, Slots } from "@tessera/core/internal";
 import { type LaunchedRun, type RunEvent, type RunState, toJson } from "@tessera/graph/internal";
 import { type EventBatch, type RunLog, warnLost } from "./run-log.js";
 import { textOf } from "./values.js";
@@ -32,23 +32,22 @@ export const dataText = (event: RunEvent): string => texts.get(event) ?? JSON.st
 
 /** Runs with events that are not written: one timer for all, since one for each would cost a short run more than its events. */
 class Unwritten {
-  readonly #runs = new Set<LiveRun>();
+  readonly #runs = new Slots<LiveRun>();
   #timer: NodeJS.Timeout | undefined;
 
-  add(run: LiveRun): void {
-    this.#runs.add(run);
+  /** @returns its place, for `remove` */
+  add(run: LiveRun): number {
     this.#timer ??= setTimeout(() => this.#flush(), flushMs).unref();
+    return this.#runs.add(run);
   }
 
-  delete(run: LiveRun): void {
-    this.#runs.delete(run);
+  remove(slot: number): void {
+    this.#runs.remove(slot);
   }
 
   #flush(): void {
     this.#timer = undefined;
-    const runs = [...this.#runs];
-    this.#runs.clear();
-    for (const run of runs) void run.flush();
+    for (const run of [...this.#runs]) void run.flush();
   }
 }
 
@@ -80,8 +79,8 @@ export class LiveRun {
   #written: number;
   #writtenBytes = 0;
   #writing: Promise<void> = Promise.resolve();
-  /** Whether it waits for the next time that events are written. */
-  #due = false;
+  /** Its place among those that wait for the next time that events are written. */
+  #due: number | undefined;
   #waiting: (() => void)[] | undefined;
   /** Whether its end is on its way to the log. */
   ending = false;
@@ -139,10 +138,7 @@ export class LiveRun {
     this.#heard.push(heard);
     this.#sizes.push(size);
     this.bytes += size;
-    if (this.log && !this.#due) {
-      this.#due = true;
-      unwritten.add(this);
-    }
+    if (this.log) this.#due ??= unwritten.add(this);
     if (this.#heard.length > this.limits.events || this.bytes > this.limits.memoryBytes) this.#forgetSome();
     this.wake();
   }
@@ -262,10 +258,15 @@ export class LiveRun {
     return `{"$value":"${hash}","bytes":${Buffer.byteLength(text)}}`;
   }
 
+  /** Takes it out of those that have something to write. */
+  #isWritten(): void {
+    if (this.#due !== undefined) unwritten.remove(this.#due);
+    this.#due = undefined;
+  }
+
   /** What is not written yet, as it will be. */
   batch(): EventBatch {
-    if (this.#due) unwritten.delete(this);
-    this.#due = false;
+    this.#isWritten();
     const lines: string[] = [];
     const texts = new Map<string, string>();
     for (let sequence = Math.max(this.#written, this.#before) + 1; sequence <= this.last; sequence++) {
@@ -282,7 +283,10 @@ export class LiveRun {
 
   /** Writes what is not written yet; resolves once it can be read from the log. */
   flush(): Promise<void> {
-    if (!this.log || this.abandoned) return this.#writing;
+    if (!this.log || this.abandoned) {
+      this.#isWritten();
+      return this.#writing;
+    }
     const { id } = this.state;
     const batch = this.batch();
     if (batch.lines.length > 0) {

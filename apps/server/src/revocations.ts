@@ -1,6 +1,6 @@
 // internal
 import { TesseraError } from "@tessera/core";
-import { warn } from "@tessera/core/internal";
+import { Slots, warn } from "@tessera/core/internal";
 import type { KeyRing } from "./keys.js";
 
 const revoked = () => new TesseraError("UNAUTHENTICATED", "the key was revoked");
@@ -8,7 +8,7 @@ const lookEvery = 500; // milliseconds
 
 /** What is under way for each key ends when the key is revoked: answers, streams and runs. */
 export class Revocations {
-  readonly #open = new Map<string, Set<(reason: TesseraError) => void>>();
+  readonly #open = new Map<string, Slots<(reason: TesseraError) => void>>();
   readonly #stop: () => void;
 
   /**
@@ -44,13 +44,17 @@ export class Revocations {
 
   /** Calls `end` once when the key is revoked, at once where it is already; what is returned forgets it. */
   add(key: string, end: (reason: TesseraError) => void): () => void {
-    const found = this.#open.get(key) ?? new Set();
-    found.add(end);
-    this.#open.set(key, found);
+    let found = this.#open.get(key);
+    if (!found) {
+      found = new Slots();
+      this.#open.set(key, found);
+    }
+    const own = found;
+    let slot: number | undefined = own.add(end);
     if (this.keys.find(key)?.revoked) this.#end(key);
     return () => {
-      found.delete(end);
-      if (found.size === 0 && this.#open.get(key) === found) this.#open.delete(key);
+      if (slot !== undefined) own.remove(slot);
+      slot = undefined;
     };
   }
 

@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
+import { Slots } from "@tessera/core/internal";
 import type { Runs } from "@tessera/graph/internal";
 import type { Checks } from "@tessera/tessera/internal";
 import Fastify, {
@@ -79,6 +80,13 @@ export interface ServerOptions {
   readonly logger?: FastifyServerOptions["logger"];
 }
 
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Its place among the answers under way; negative where it has none. */
+    slot: number;
+  }
+}
+
 /** What routes share. */
 export interface Service {
   readonly library: Library;
@@ -123,7 +131,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const describe = collectRoutes(server);
   const measured = metrics(server);
   const revocations = new Revocations(keys, (id, reason) => {
-    for (const [request, reply] of answering) if (request.key?.id === id) Client.end(request, reply, reason);
+    for (const reply of answering) if (reply.request.key?.id === id) Client.end(reply.request, reply, reason);
   });
   server.addHook("onClose", async () => revocations.close());
   closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });
@@ -168,15 +176,17 @@ export function createServer(options: ServerOptions): FastifyInstance {
  * The answers under way, which go out before connections are cut. What waits for a client that reads nothing would be held
  * as long as the client likes: it is cut off once it has not taken anything for `stall` milliseconds.
  */
-function answersOf(server: FastifyInstance, stall: number): ReadonlyMap<FastifyRequest, FastifyReply> {
-  const answering = new Map<FastifyRequest, FastifyReply>();
+function answersOf(server: FastifyInstance, stall: number): Slots<FastifyReply> {
+  const answering = new Slots<FastifyReply>();
+  server.decorateRequest("slot", -1);
   // hooks that return promises would cost a request more than what they do
   server.addHook("onRequest", (request, reply, done) => {
-    answering.set(request, reply);
+    request.slot = answering.add(reply);
     done();
   });
   const answered = (request: FastifyRequest, done: () => void) => {
-    answering.delete(request);
+    if (request.slot >= 0) answering.remove(request.slot);
+    request.slot = -1;
     done();
   };
   server.addHook("onResponse", (request, _, done) => answered(request, done));
@@ -185,7 +195,7 @@ function answersOf(server: FastifyInstance, stall: number): ReadonlyMap<FastifyR
   const seen = new WeakMap<ServerResponse, { readonly taken: number; readonly at: number }>();
   const look = () => {
     const now = performance.now();
-    for (const { raw } of answering.values()) {
+    for (const { raw } of answering) {
       const { socket } = raw;
       if (raw.writableLength === 0 || !socket) {
         seen.delete(raw);

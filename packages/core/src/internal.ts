@@ -27,6 +27,7 @@ export type { Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords 
 export { type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";
 export { maskSecrets } from "./secrets.js";
 export { type Sliced, atOnce, inSlices } from "./slices.js";
+export { Slots, SlotMap } from "./slots.js";
 export { type ThreadTask, ThreadPool } from "./thread-pool.js";
 export { ThreadQueue } from "./thread-queue.js";
 export { Thread, answerJobs, type ThreadReply } from "./thread.js";

@@ -1,12 +1,13 @@
 import { type Records, TesseraError } from "@tessera/core";
+import { SlotMap } from "@tessera/core/internal";
 
 /** The runs that this process works on, by the records that keep them; a promise where what a run left is still written. */
-const working = new WeakMap<Pick<Records, "journal">, Map<string, Promise<unknown> | "running">>();
+const working = new WeakMap<Pick<Records, "journal">, SlotMap<Promise<unknown> | "running">>();
 
 const claimsOf = (records: Pick<Records, "journal">) => {
   let runs = working.get(records);
   if (!runs) {
-    runs = new Map();
+    runs = new SlotMap();
     working.set(records, runs);
   }
   return runs;

@@ -59,7 +59,7 @@ export interface Result {
 export class Journal {
   private life: string | undefined;
   private readonly byKey: Map<string, JournalEntry> | undefined;
-  private readonly writing = new Set<Promise<unknown>>();
+  private writing: Set<Promise<unknown>> | undefined;
   private charges: Promise<unknown> | undefined;
   private attempts = 0;
   /** What was noted last of what is being written, in a store that keeps the order: all of it is there when this is. */
@@ -238,7 +238,7 @@ export class Journal {
 
   /** Whether nothing is being written that somebody has to wait for. */
   get isQuiet(): boolean {
-    return this.last === undefined && this.charges === undefined && this.writing.size === 0 && !this.lost;
+    return this.last === undefined && this.charges === undefined && !this.writing?.size && !this.lost;
   }
 
   /** Waits until everything that is noted would survive a crash. @throws TesseraError where something could not be written */
@@ -270,12 +270,14 @@ export class Journal {
 
   /** Waits until nothing is being written. */
   async quiet(): Promise<void> {
-    while (this.writing.size > 0 || this.last) await Promise.allSettled([...this.writing, this.last]);
+    while (this.writing?.size || this.last) await Promise.allSettled([...(this.writing ?? []), this.last]);
   }
 
   private written<T>(write: Promise<T>): Promise<T> {
-    this.writing.add(write);
-    const done = () => void this.writing.delete(write);
+    this.writing ??= new Set();
+    const { writing } = this;
+    writing.add(write);
+    const done = () => void writing.delete(write);
     write.then(done, done);
     return write;
   }

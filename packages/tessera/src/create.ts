@@ -2,7 +2,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { type AnyOperator, type Cache, type Flow, type Records, type RunRecord, TesseraError } from "@tessera/core";
-import { abortable, didYouMean, onAbort, sleep, systemClock, warn } from "@tessera/core/internal";
+import { abortable, didYouMean, onAbort, Slots, sleep, systemClock, warn } from "@tessera/core/internal";
 import {
   type CompiledFlow,
   type CompileOptions,
@@ -76,7 +76,7 @@ interface Running extends InterruptedRun {
 export class Tessera<F extends Flows> {
   readonly #outside = new AsyncResource("Tessera");
   readonly #records: PendingRecords | undefined;
-  readonly #running = new Set<Running>();
+  readonly #running = new Slots<Running>();
   readonly #handles = new WeakMap<CompiledFlow, FlowHandle>();
   readonly #flowSets = new Set<FlowSet>(); // the current one, and those whose runs have not ended
   #current: FlowSet | undefined;
@@ -294,8 +294,8 @@ export class Tessera<F extends Flows> {
       const run = launch(flowSet, given);
       if (run.over && run.reached === run.result) return run; // nothing is to be waited for
       const running: Running = { id: run.id, flow, result: run.result, abort: run.abort };
-      this.#running.add(running);
-      flowSet.follow(run.result, () => this.#running.delete(running));
+      const slot = this.#running.add(running);
+      flowSet.follow(run.result, () => this.#running.remove(slot));
       return run;
     };
     if (!this.#current) {
@@ -428,9 +428,9 @@ export class Tessera<F extends Flows> {
       return begun;
     });
     const run: Running = { id, flow, abort, result: beginning.then(({ result }) => result) };
-    this.#running.add(run);
+    const slot = this.#running.add(run);
     const forget = () => {
-      this.#running.delete(run);
+      this.#running.remove(slot);
       release?.();
     };
     run.result.then(forget, forget);

@@ -1,4 +1,5 @@
 import { type AnyOperator, type Flow, type FlowDocument, type Host, type Resource, TesseraError } from "@tessera/core";
+import { Slots } from "@tessera/core/internal";
 import { type CompiledFlow, type CompileOptions, compile } from "@tessera/graph";
 import { findingLines } from "@tessera/graph/internal";
 import type { ResourceHost } from "./resources.js";
@@ -94,7 +95,7 @@ export interface Predecessor {
  * a run ends on the set that it began on.
  */
 export class FlowSet {
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #running = new Slots<Promise<unknown>>();
   readonly flows: ReadonlyMap<string, CompiledFlow>;
 
   private constructor(
@@ -144,9 +145,9 @@ export class FlowSet {
 
   /** Keeps track of a run until it has ended, and then calls `ended`. */
   follow(run: Promise<unknown>, ended?: () => void): void {
-    this.#running.add(run);
+    const slot = this.#running.add(run);
     const forget = () => {
-      this.#running.delete(run);
+      this.#running.remove(slot);
       ended?.();
     };
     run.then(forget, forget);

@@ -1,6 +1,7 @@
 // internal: KeyedChange, KeyedLog
 import { createHash } from "node:crypto";
 import { TesseraError, warn } from "../errors.js";
+import { Slots } from "../slots.js";
 import { AppendLog, type AppendLogOptions, entryBytes, type Payload, type Place } from "./append-log.js";
 
 /** One change of a keyed log. */
@@ -34,6 +35,8 @@ interface Group {
   readonly written: readonly string[];
   /** Of the members of lists. */
   readonly numbers: readonly number[];
+  /** Its place among what is pending. */
+  readonly slot: number;
 }
 
 interface Kept {
@@ -71,7 +74,7 @@ export class KeyedLog {
   readonly #lists = new Map<string, List>();
   readonly #blobs = new Map<string, Blob>();
   /** Changes that are asked for and not yet made. */
-  readonly #pending = new Set<readonly KeyedChange[]>();
+  readonly #pending = new Slots<readonly KeyedChange[]>();
   #log!: AppendLog;
   #liveBytes = 0;
   #compacting: Promise<void> | undefined;
@@ -295,13 +298,12 @@ export class KeyedLog {
       if ("add" in change) payloads.push(new Entry(kinds.add, key, named, value, numbers.at(-1)));
       else payloads.push(new Entry(kinds.put, key, named, value));
     }
-    this.#pending.add(changes);
-    return { changes, payloads, written, numbers };
+    return { changes, payloads, written, numbers, slot: this.#pending.add(changes) };
   }
 
   #settle(group: Group, error: unknown, places: readonly Place[]): void {
     const { changes } = group;
-    this.#pending.delete(changes);
+    this.#pending.remove(group.slot);
     if (error === undefined) this.#applied(group, places);
     else for (const change of changes) if (!("delete" in change)) this.#release(change.blobs ?? none);
   }

@@ -1,6 +1,14 @@
 // internal: logRecords
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, DirectRecords, JournalEntry, KeyedChange, KeyedLog, Texts } from "@tessera/core/internal";
+import {
+  type Charge,
+  type DirectRecords,
+  type JournalEntry,
+  type KeyedChange,
+  type KeyedLog,
+  SlotMap,
+  type Texts,
+} from "@tessera/core/internal";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
@@ -34,9 +42,9 @@ export interface LogRecordsOptions {
 }
 
 class LogRecords implements Records {
-  readonly #journals = new Map<string, Journal | Promise<Journal>>();
+  readonly #journals = new SlotMap<Journal | Promise<Journal>>();
   /** Runs that are being written for the first time. */
-  readonly #beginning = new Map<string, { readonly run: RunRecord; readonly written: Promise<void> }>();
+  readonly #beginning = new SlotMap<{ readonly run: RunRecord; readonly written: Promise<void> }>();
   readonly #importing = new Map<string, Promise<void>>();
   #oldIds: Promise<ReadonlySet<string>> | undefined;
   /** What `#oldIds` gave. */
@@ -197,8 +205,8 @@ class LogRecords implements Records {
   #open(id: string, journal: Journal): void {
     this.#journals.set(id, journal);
     if (this.#journals.size <= keptOpen) return;
-    for (const [other, { size }] of this.#journals as Map<string, Journal>)
-      if (size !== undefined && other !== id && !this.#beginning.has(other)) {
+    for (const [other, one] of this.#journals)
+      if (one instanceof Map && other !== id && !this.#beginning.has(other)) {
         this.#journals.delete(other);
         return;
       }
