@@ -12,6 +12,7 @@ import { init } from "./commands/init.js";
 import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
 import * as models from "./commands/models.js";
+import { type RepairOptions, repairService } from "./commands/repair.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
 import { engineOption } from "./engine.js";
@@ -249,8 +250,14 @@ function serviceCommand({ program, action, signal }: Commands): void {
     .option("--otlp-content", "with texts: queries, passages, prompts and answers")
     .option("--origin <origin>", "pages of this origin may call; none by default", collect)
     .option("--trust-proxy <address>", "a proxy, or a network of them, whose X-Forwarded-For is believed", collect)
+    .option("--repair", "serve nothing; list what is lost of damaged logs")
+    .option("--drop-damaged", "with --repair: keep what is whole, and move the damaged logs aside")
     .action(
-      action((terminal, options: Omit<ServeCommandOptions, "signal">) => serve(terminal, { ...options, signal })),
+      action((terminal, options: Omit<ServeCommandOptions, "signal"> & RepairOptions) =>
+        options.repair || options.dropDamaged
+          ? repairService(terminal, options)
+          : serve(terminal, { ...options, signal }),
+      ),
     );
 }
 

@@ -7,6 +7,7 @@ export * from "./library.js";
 export type { EventLimits } from "./live-run.js";
 export * from "./local-budgets.js";
 export * from "./meter.js";
+export { type FolderRepair, repairFolder } from "./repair.js";
 export * from "./run-log.js";
 export * from "./serve.js";
 export * from "./server.js";

@@ -118,7 +118,8 @@ class LoggedIndex implements ServedIndex {
       });
     } catch (cause) {
       if (!TesseraError.is(cause) || cause.code !== "RECORD_CORRUPT") throw cause;
-      const { message, path, hint } = cause;
+      const { message, path } = cause;
+      const hint = "restore the file from a backup; or call `tessera serve --repair`, which lists what is lost";
       throw new TesseraError("INDEX_CORRUPT", `the index "${this.name}": ${message}`, { path, hint, cause });
     }
     if (this.#log.dropped > 0)

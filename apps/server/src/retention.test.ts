@@ -170,7 +170,7 @@ describe("the state of a run on disk", () => {
       const changed = Buffer.from(whole);
       changed[bit >> 3]! ^= 1 << (bit & 7);
       writeFileSync(path, changed);
-      const hint = expect.stringContaining(`${join(folder, "log")} from a backup; or move it away`);
+      const hint = expect.stringContaining(`${join(folder, "log")} from a backup; or call \`tessera serve --repair\``);
       await expect(openServiceLog(folder)).rejects.toMatchObject({ code: "RECORD_CORRUPT", path, hint });
     }
     writeFileSync(path, whole.subarray(0, -1));

@@ -64,8 +64,8 @@ function damaged(thrown: unknown, place: string): unknown {
     path: thrown.path,
     cause: thrown,
     hint:
-      `restore ${place} from a backup; or move it away and start again: runs, their records and what keys have spent ` +
-      "today are lost then, while keys, flows and indexes lie elsewhere and stay",
+      `restore ${place} from a backup; or call \`tessera serve --repair\`, which lists what is lost, and with ` +
+      "`--drop-damaged` keeps the rest; or move it away: runs, their records and what keys have spent today are lost then",
   });
 }
 

@@ -10,6 +10,7 @@ export { readingDocument, flowDocument, referencesOf, splitReference, readsOf } 
 export { errorBody, logLine, warn, warnOfHidden, messageOf } from "./errors.js";
 export { type KeyedChange, KeyedLog } from "./files/keyed-log.js";
 export type { LogFile, LogFiles } from "./files/log-files.js";
+export { repairLog, type LogRepair } from "./files/repair-log.js";
 export { WriterLock } from "./files/writer-lock.js";
 export { assertFilter, fieldOf, matches, accessKey, accessNames, permits, admits } from "./filter.js";
 export type { LoopOutput } from "./flow.js";

@@ -19,7 +19,7 @@ import { type Terminal, UsageError } from "../terminal.js";
 import { openTraces, type Traces } from "../traces.js";
 
 /** Where a service keeps its keys, runs, flows and indexes: `$TESSERA_HOME/service` or `.tessera/service`. */
-const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
+export const serviceFolder = (): string => join(process.env.TESSERA_HOME ?? join(process.cwd(), ".tessera"), "service");
 
 export interface ServeCommandOptions extends EncoderOptions, LanguageModelOptions {
   readonly source?: string;

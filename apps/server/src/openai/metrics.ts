@@ -12,6 +12,96 @@ const batcherOf = (service: object): EncoderBatcher | undefined => (service as {
 const schedulerOf = (service: object): DecoderScheduler | undefined =>
   (service as { scheduler?: DecoderScheduler }).scheduler;
 
+/** A figure of each of some models, as it is when it is asked for; of those that have none nothing is told. */
+interface Figure {
+  readonly name: string;
+  readonly help: string;
+  readonly models: readonly string[];
+  of(model: string): number | undefined;
+}
+
+function gauge(registers: Registry[], { name, help, models, of }: Figure): void {
+  new Gauge({
+    name,
+    help,
+    labelNames: ["model"],
+    registers,
+    collect() {
+      for (const model of models) {
+        const value = of(model);
+        if (value !== undefined) this.set({ model }, value);
+      }
+    },
+  });
+}
+
+function counter(registers: Registry[], { name, help, models, of }: Figure): void {
+  new Counter({
+    name,
+    help,
+    labelNames: ["model"],
+    registers,
+    collect() {
+      this.reset();
+      for (const model of models) {
+        const value = of(model);
+        if (value !== undefined) this.inc({ model }, value);
+      }
+    },
+  });
+}
+
+function encoderMetrics(registers: Registry[], encoders: Observed["encoders"]): void {
+  const models = Object.keys(encoders);
+  const batcher = (model: string) => batcherOf(encoders[model]!);
+  gauge(registers, {
+    name: "tessera_encoder_waiting_tokens",
+    help: "Tokens that wait for a batch.",
+    models,
+    of: (model) => batcher(model)?.state.waitingTokens,
+  });
+  for (const [total, help] of [
+    ["tokens", "Tokens encoded."],
+    ["texts", "Texts encoded."],
+    ["batches", "Batches encoded."],
+  ] as const)
+    counter(registers, {
+      name: `tessera_encoder_${total}_total`,
+      help,
+      models,
+      of: (model) => batcher(model)?.totals[total],
+    });
+}
+
+function languageModelMetrics(registers: Registry[], languageModels: Observed["languageModels"]): void {
+  const models = Object.keys(languageModels);
+  const scheduler = (model: string) => schedulerOf(languageModels[model]!);
+  for (const [name, state, help] of [
+    ["running", "running", "Answers under way."],
+    ["waiting", "waiting", "Requests that wait."],
+    ["blocks_free", "blocksFree", "Blocks of the cache that nobody uses."],
+  ] as const)
+    gauge(registers, {
+      name: `tessera_language_model_${name}`,
+      help,
+      models,
+      of: (model) => scheduler(model)?.state[state],
+    });
+  for (const [total, help] of [
+    ["prompt", "Tokens of prompts."],
+    ["reused", "Tokens of prompts that were in the cache."],
+    ["generated", "Tokens generated."],
+    ["interruptions", "Answers interrupted for want of blocks."],
+    ["failures", "Steps that failed."],
+  ] as const)
+    counter(registers, {
+      name: `tessera_language_model_${total}_total`,
+      help,
+      models,
+      of: (model) => scheduler(model)?.totals[total],
+    });
+}
+
 /** The metrics of the model routes, in a registry: what the services are at now, and how long requests took. */
 export class ModelMetrics {
   private readonly seconds: Histogram<"route" | "status">;
@@ -33,84 +123,8 @@ export class ModelMetrics {
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers,
     });
-    const gauge = (name: string, help: string, read: (model: string) => number | undefined, models: string[]): void => {
-      new Gauge({
-        name,
-        help,
-        labelNames: ["model"],
-        registers,
-        collect() {
-          for (const model of models) {
-            const value = read(model);
-            if (value !== undefined) this.set({ model }, value);
-          }
-        },
-      });
-    };
-    const counter = (
-      name: string,
-      help: string,
-      read: (model: string) => number | undefined,
-      models: string[],
-    ): void => {
-      new Counter({
-        name,
-        help,
-        labelNames: ["model"],
-        registers,
-        collect() {
-          this.reset();
-          for (const model of models) {
-            const value = read(model);
-            if (value !== undefined) this.inc({ model }, value);
-          }
-        },
-      });
-    };
-    const embedding = Object.keys(encoders);
-    const encoder = (model: string) => batcherOf(encoders[model]!);
-    gauge(
-      "tessera_encoder_waiting_tokens",
-      "Tokens that wait for a batch.",
-      (model) => encoder(model)?.state.waitingTokens,
-      embedding,
-    );
-    counter("tessera_encoder_tokens_total", "Tokens encoded.", (model) => encoder(model)?.totals.tokens, embedding);
-    counter("tessera_encoder_texts_total", "Texts encoded.", (model) => encoder(model)?.totals.texts, embedding);
-    counter("tessera_encoder_batches_total", "Batches encoded.", (model) => encoder(model)?.totals.batches, embedding);
-    const generating = Object.keys(languageModels);
-    const languageModel = (model: string) => schedulerOf(languageModels[model]!);
-    gauge(
-      "tessera_language_model_running",
-      "Answers under way.",
-      (model) => languageModel(model)?.state.running,
-      generating,
-    );
-    gauge(
-      "tessera_language_model_waiting",
-      "Requests that wait.",
-      (model) => languageModel(model)?.state.waiting,
-      generating,
-    );
-    gauge(
-      "tessera_language_model_blocks_free",
-      "Blocks of the cache that nobody uses.",
-      (model) => languageModel(model)?.state.blocksFree,
-      generating,
-    );
-    for (const [total, help] of [
-      ["prompt", "Tokens of prompts."],
-      ["reused", "Tokens of prompts that were in the cache."],
-      ["generated", "Tokens generated."],
-      ["interruptions", "Answers interrupted for want of blocks."],
-      ["failures", "Steps that failed."],
-    ] as const)
-      counter(
-        `tessera_language_model_${total}_total`,
-        help,
-        (model) => languageModel(model)?.totals[total],
-        generating,
-      );
+    encoderMetrics(registers, encoders);
+    languageModelMetrics(registers, languageModels);
   }
 
   answered(route: string, status: number, milliseconds: number): void {

@@ -25,12 +25,12 @@ export { encoderReranker, type Reranker } from "./rerank.js";
 export type { Caller, ChatTarget, ExtraModels } from "./target.js";
 
 /** A resource that can be seen as one caller's, whose work is then counted as his. */
-type Shared<T> = T & { as?(caller: string): T };
+type SharedModel<T> = T & { as?(caller: string): T };
 
 export interface OpenAiServices {
   /** By the names that clients use. */
-  readonly encoders?: Readonly<Record<string, Shared<Encoder>>> | undefined;
-  readonly languageModels?: Readonly<Record<string, Shared<LanguageModel>>> | undefined;
+  readonly encoders?: Readonly<Record<string, SharedModel<Encoder>>> | undefined;
+  readonly languageModels?: Readonly<Record<string, SharedModel<LanguageModel>>> | undefined;
   readonly rerankers?: Readonly<Record<string, Reranker>> | undefined;
   /** Flows as models. A model of this process goes before one of the same name. */
   readonly extraModels?: ExtraModels | undefined;
@@ -48,6 +48,17 @@ export interface OpenAiServices {
 
 const anyone: Caller = { key: "anyone" };
 const modelName = z.object({ "*": z.string().min(1) });
+const described = (summary: string) => ({ scope: "run", errors: "OpenAiError", summary }) as const;
+
+/** What the routes share. */
+interface Shared {
+  readonly models: Models;
+  readonly metrics: ModelMetrics;
+  readonly bodyLimit: number;
+  readonly inputs: number;
+  readonly answerTokens: number;
+  callerOf(request: FastifyRequest): Caller;
+}
 
 /**
  * OpenAI's routes over models of this process, as a Fastify plugin: `/v1/models`, `/v1/embeddings` (with `exit`, `kind`,
@@ -55,21 +66,104 @@ const modelName = z.object({ "*": z.string().min(1) });
  * `/v1/rerank` in Jina's shape. Errors have OpenAI's shape.
  */
 export async function openaiRoutes(app: FastifyInstance, services: OpenAiServices): Promise<void> {
-  const {
-    encoders = {},
-    languageModels = {},
-    rerankers = {},
-    extraModels,
-    answerTokens = 8192,
-    inputs = 2048,
-  } = services;
-  const callerOf = services.callerOf ?? (() => anyone);
   const registry = services.registry ?? new Registry();
-  const metrics = new ModelMetrics(registry, { encoders, languageModels });
-  const created = Math.floor(Date.now() / 1000);
-  const bodyLimit = services.bodyBytes ?? 4 * 1024 * 1024;
-  const described = (summary: string) => ({ scope: "run", errors: "OpenAiError", summary }) as const;
+  const models = new Models(services);
+  const shared: Shared = {
+    models,
+    metrics: new ModelMetrics(registry, models),
+    bodyLimit: services.bodyBytes ?? 4 * 1024 * 1024,
+    inputs: services.inputs ?? 2048,
+    answerTokens: services.answerTokens ?? 8192,
+    callerOf: services.callerOf ?? (() => anyone),
+  };
+  shapeOf(app, shared.metrics);
+  modelRoutes(app, shared);
+  embeddingRoute(app, shared);
+  rerankRoute(app, shared);
+  completionRoutes(app, shared);
+  if (!services.registry)
+    app.get("/metrics", async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+}
 
+/** The models of a service, by the names that clients use. */
+class Models {
+  readonly encoders: Readonly<Record<string, SharedModel<Encoder>>>;
+  readonly languageModels: Readonly<Record<string, SharedModel<LanguageModel>>>;
+  readonly rerankers: Readonly<Record<string, Reranker>>;
+  private readonly extraModels: ExtraModels | undefined;
+  private readonly created = Math.floor(Date.now() / 1000);
+
+  constructor({ encoders = {}, languageModels = {}, rerankers = {}, extraModels }: OpenAiServices) {
+    this.encoders = encoders;
+    this.languageModels = languageModels;
+    this.rerankers = rerankers;
+    this.extraModels = extraModels;
+  }
+
+  /** @throws TesseraError UNKNOWN_RESOURCE */
+  encoder(name: string, caller: Caller): Encoder {
+    return asCaller<Encoder>(named(this.encoders, name), caller);
+  }
+
+  /** @throws TesseraError UNKNOWN_RESOURCE */
+  reranker(name: string, caller: Caller): Reranker {
+    return asCaller(named(this.rerankers, name), caller);
+  }
+
+  /** Who answers chats under a name: a model of this process, or a flow. @throws TesseraError UNKNOWN_RESOURCE */
+  async target(name: string, caller: Caller): Promise<ChatTarget> {
+    if (!Object.hasOwn(this.languageModels, name)) {
+      const extra = await this.extraModels?.open(name, caller);
+      if (extra) return extra;
+    }
+    const model = named(this.languageModels, name);
+    return {
+      ownedBy: "tessera",
+      revision: model.revision,
+      capabilities: model.capabilities,
+      answer: ({ question: _, given: __, ...request }, ___, signal) =>
+        asCaller<LanguageModel>(model, caller).generate(request, signal),
+    };
+  }
+
+  private get local() {
+    return [this.encoders, this.languageModels, this.rerankers];
+  }
+
+  async list(caller: Caller) {
+    const local = [...new Set(this.local.flatMap(Object.keys))];
+    const extra = (await this.extraModels?.list(caller)) ?? [];
+    const models = [
+      ...local.map((name) => ({ name, ownedBy: "tessera" })),
+      ...extra.filter(({ name }) => !local.includes(name)),
+    ];
+    return { object: "list", data: models.map(({ name, ownedBy }) => this.object(name, ownedBy)) };
+  }
+
+  /** @throws TesseraError UNKNOWN_RESOURCE */
+  async one(name: string, caller: Caller) {
+    if (this.local.some((of) => Object.hasOwn(of, name))) return this.object(name, "tessera");
+    return this.object(name, (await this.target(name, caller)).ownedBy);
+  }
+
+  private object(id: string, ownedBy: string) {
+    return { id, object: "model", created: this.created, owned_by: ownedBy };
+  }
+}
+
+/** @throws TesseraError UNKNOWN_RESOURCE */
+function named<T>(of: Readonly<Record<string, T>>, name: string): T {
+  if (Object.hasOwn(of, name)) return of[name]!;
+  throw new TesseraError("UNKNOWN_RESOURCE", `the model "${name}" does not exist here`, {
+    path: fieldPath("model"),
+    hint: `models for this: ${Object.keys(of).join(", ") || "none"}`,
+  });
+}
+
+const asCaller = <T extends object>(service: SharedModel<T>, { key }: Caller): T => service.as?.(key) ?? service;
+
+/** Requests are read, and errors told, in OpenAI's shape. */
+function shapeOf(app: FastifyInstance, metrics: ModelMetrics): void {
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (sent) => {
     try {
       return { value: read(schema, sent) };
@@ -85,59 +179,26 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
   app.addHook("onResponse", async (request, reply) => {
     metrics.answered(request.routeOptions.url ?? "unknown", reply.statusCode, reply.elapsedTime);
   });
+}
 
-  const named = <T>(of: Readonly<Record<string, T>>, name: string): T => {
-    if (Object.hasOwn(of, name)) return of[name]!;
-    throw new TesseraError("UNKNOWN_RESOURCE", `the model "${name}" does not exist here`, {
-      path: fieldPath("model"),
-      hint: `models for this: ${Object.keys(of).join(", ") || "none"}`,
-    });
-  };
-  const asCaller = <T extends object>(service: Shared<T>, { key }: Caller): T => service.as?.(key) ?? service;
-
-  async function targetOf(name: string, caller: Caller): Promise<ChatTarget> {
-    if (!Object.hasOwn(languageModels, name)) {
-      const extra = await extraModels?.open(name, caller);
-      if (extra) return extra;
-    }
-    const model = named(languageModels, name);
-    return {
-      ownedBy: "tessera",
-      revision: model.revision,
-      capabilities: model.capabilities,
-      answer: ({ question: _, given: __, ...request }, ___, signal) =>
-        asCaller<LanguageModel>(model, caller).generate(request, signal),
-    };
-  }
-
-  app.get("/v1/models", { config: described("the models, and the flows that answer chats") }, async (request) => {
-    const local = [...new Set([encoders, languageModels, rerankers].flatMap(Object.keys))];
-    const extra = (await extraModels?.list(callerOf(request))) ?? [];
-    const models = [
-      ...local.map((name) => ({ name, ownedBy: "tessera" })),
-      ...extra.filter(({ name }) => !local.includes(name)),
-    ];
-    return { object: "list", data: models.map(({ name, ownedBy }) => modelObject(name, ownedBy)) };
-  });
-  const modelObject = (id: string, ownedBy: string) => ({ id, object: "model", created, owned_by: ownedBy });
-
+function modelRoutes(app: FastifyInstance, { models, callerOf }: Shared): void {
+  app.get("/v1/models", { config: described("the models, and the flows that answer chats") }, async (request) =>
+    models.list(callerOf(request)),
+  );
   app.get<{ Params: z.infer<typeof modelName> }>(
     "/v1/models/*",
     { schema: { params: modelName }, config: described("a model") },
-    async (request) => {
-      const name = request.params["*"];
-      if ([encoders, languageModels, rerankers].some((of) => Object.hasOwn(of, name)))
-        return modelObject(name, "tessera");
-      return modelObject(name, (await targetOf(name, callerOf(request))).ownedBy);
-    },
+    async (request) => models.one(request.params["*"], callerOf(request)),
   );
+}
 
+function embeddingRoute(app: FastifyInstance, { models, callerOf, bodyLimit, inputs }: Shared): void {
   app.post<{ Body: EmbeddingsBody }>(
     "/v1/embeddings",
     { bodyLimit, schema: { body: embeddingsBody(inputs) }, config: described("the vectors of texts") },
     async (request, reply) => {
       const { body, headers } = request;
-      const encoder = asCaller<Encoder>(named(encoders, body.model), callerOf(request));
+      const encoder = models.encoder(body.model, callerOf(request));
       const vectors = await embed(encoder, body, clientSignal(request, reply));
       if (headers.accept?.includes("application/octet-stream"))
         return reply
@@ -147,16 +208,20 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
       return reply.type("application/json; charset=utf-8").send(await embeddingsJson(vectors, body));
     },
   );
+}
 
+function rerankRoute(app: FastifyInstance, { models, callerOf, bodyLimit, inputs }: Shared): void {
   app.post<{ Body: RerankBody }>(
     "/v1/rerank",
     { bodyLimit, schema: { body: rerankBody(inputs) }, config: described("documents by their worth for a query") },
     async (request, reply) => {
       const { body } = request;
-      return rerank(asCaller(named(rerankers, body.model), callerOf(request)), body, clientSignal(request, reply));
+      return rerank(models.reranker(body.model, callerOf(request)), body, clientSignal(request, reply));
     },
   );
+}
 
+function completionRoutes(app: FastifyInstance, { models, metrics, callerOf, bodyLimit, answerTokens }: Shared): void {
   for (const [url, schema, summary, wording, requestOf] of [
     ["/v1/chat/completions", chatBody, "an answer to messages, whole or as a stream", chatWording, chatRequest],
     ["/v1/completions", completionBody, "how a text goes on, whole or as a stream", textWording, completionRequest],
@@ -167,7 +232,7 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
       async (request, reply) => {
         const { body } = request;
         const caller = callerOf(request);
-        const target = await targetOf(body.model, caller);
+        const target = await models.target(body.model, caller);
         const wanted = fitting(
           (requestOf as (body: unknown, most: number) => ReturnType<typeof requestOf>)(body, answerTokens),
           body.model,
@@ -183,7 +248,4 @@ export async function openaiRoutes(app: FastifyInstance, services: OpenAiService
           .send(Readable.from(answer.events(body.stream_options?.include_usage === true)));
       },
     );
-
-  if (!services.registry)
-    app.get("/metrics", async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }

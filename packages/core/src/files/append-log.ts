@@ -71,7 +71,8 @@ interface Taken extends Waiting {
 }
 
 const fileName = /^(\d{8})\.log$/;
-const nameOf = (number: number): string => `${String(number).padStart(8, "0")}.log`;
+/** The name of the file of a segment. */
+export const nameOf = (number: number): string => `${String(number).padStart(8, "0")}.log`;
 const batchBytes = 16 << 20;
 const keptBytes = 1 << 20; // of the buffer that batches are written from
 const leastReserve = 1 << 12;

@@ -57,7 +57,8 @@ interface Blob {
   asked: number;
 }
 
-const kinds = { put: 1, delete: 2, blob: 3, add: 4 } as const;
+/** What an entry is. */
+export const kinds = { put: 1, delete: 2, blob: 3, add: 4 } as const;
 const hashBytes = 32;
 const headBytes = 9;
 const moveBytes = 4 << 20;
@@ -95,7 +96,7 @@ export class KeyedLog {
   }
 
   #replay(payload: Buffer, place: Place): void {
-    const { kind, key, blobs, value, number } = decode(payload);
+    const { kind, key, blobs, value, number } = decodeEntryOfKey(payload);
     if (kind === kinds.blob) {
       const known = this.#blobs.get(key);
       if (known?.place) this.#liveBytes -= entryBytes(known.place);
@@ -202,20 +203,20 @@ export class KeyedLog {
   async list(key: string): Promise<Buffer[]> {
     const members = this.#lists.get(key)?.members ?? [];
     const payloads = await Promise.all(members.map((_, number) => this.#read(() => members[number]?.place)));
-    return payloads.filter((payload) => payload !== undefined).map((payload) => decode(payload).value);
+    return payloads.filter((payload) => payload !== undefined).map((payload) => decodeEntryOfKey(payload).value);
   }
 
   /** @throws TesseraError RECORD_CORRUPT where it is not what was written. */
   async get(key: string): Promise<Buffer | undefined> {
     const payload = await this.#read(() => this.#kept.get(key)?.place);
-    return payload && decode(payload).value;
+    return payload && decodeEntryOfKey(payload).value;
   }
 
   /** @throws TesseraError RECORD_CORRUPT where it is not what was written. */
   async blob(hash: string): Promise<Buffer | undefined> {
     const payload = await this.#read(() => this.#blobs.get(hash)?.place);
     if (!payload) return undefined;
-    const { value } = decode(payload);
+    const { value } = decodeEntryOfKey(payload);
     if (blobHash(value) !== hash)
       throw new TesseraError("RECORD_CORRUPT", `the value ${hash} has other content`, { path: this.options.folder });
     return value;
@@ -420,7 +421,7 @@ export class KeyedLog {
   async #move(one: Kept | Blob): Promise<void> {
     const before = one.place!;
     const payload = await this.#log.read(before);
-    const { kind, key, number } = decode(payload);
+    const { kind, key, number } = decodeEntryOfKey(payload);
     const there = kind === kinds.add ? this.#lists.get(key)?.members[number] : this.#entry(kind, key);
     // what is being replaced must not come behind what replaces it
     if (this.#isPending(key) || there !== one) return;
@@ -475,7 +476,8 @@ class Entry implements Payload {
   }
 }
 
-function decode(payload: Buffer) {
+/** What an entry of a keyed log holds. */
+export function decodeEntryOfKey(payload: Buffer) {
   const kind = payload[0]!;
   const keyEnd = headBytes + payload.readUInt16LE(1);
   const count = payload.readUInt16LE(3);
