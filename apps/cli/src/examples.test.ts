@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { modelService } from "./model-service.fixture.js";
 import { ended, root, start } from "./program.fixture.js";
 
 const work = mkdtempSync(join(tmpdir(), "tessera-services-"));
@@ -40,6 +41,16 @@ async function answers(get: typeof fetch): Promise<void> {
   expect(refused.status).toBe(400);
   expect(await refused.json()).toMatchObject({ code: "BAD_INPUT", path: "ask.query" });
 }
+
+it("model.mjs streams the answer of a model behind an endpoint, and names its sources", async () => {
+  const service = modelService(() => "Each wait is twice the one before [1].");
+  const given = ["how are retries backed off?", "service", await service.start(), "tiny"];
+  const { code, out, err } = await ended(start(join(root, "docs/examples/model.mjs"), given, { cwd: work }));
+  service.stop();
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out).toMatch(/^Each wait is twice the one before \[1\]\.\n\[1\] retry\.js:1-2\n$/);
+  expect(service.asked[0]!.body.model).toBe("tiny");
+});
 
 describe("the services of docs/examples", () => {
   it("fastify.mjs answers, streams, takes in what changed, and stops", async () => {
