@@ -13,6 +13,7 @@ export const floors = {
   ...Object.fromEntries(operators.map((name) => [name, ["core", "text"]])),
   flows: ["core", ...operators],
   langchain: ["core", "graph"],
+  "ai-sdk": ["core"],
   // connections to PostgreSQL have one home, the stores
   durable: ["core", "graph", "stores"],
   telemetry: ["core", "graph"],
@@ -65,6 +66,7 @@ export const allowed = {
     "@langchain/core": "the other side of the bridge",
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
   },
+  "ai-sdk": { "@ai-sdk/provider": "the types of the other side of the bridge" },
   durable: {
     "@dbos-inc/dbos-sdk": "queues, ownership and recovery",
     eventemitter3: "the events of a run",
@@ -84,6 +86,7 @@ export const allowedInTests = {
     eventemitter3: "what a caller listens to",
     zod: "config of the operators under test",
   },
+  "ai-sdk": { ai: "the real thing, and its mock models" },
   langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
   stores: {
     "@electric-sql/pglite": "a PostgreSQL within the process",

@@ -38,7 +38,7 @@ describe("the README", () => {
   const foldersOf = (text: string): string[] => {
     const parents: string[] = [];
     const found: string[] = [];
-    for (const [, indent, name, slash] of text.matchAll(/^((?: {2}){2,5})([a-z]+)(\/|(?= {2}))/gm)) {
+    for (const [, indent, name, slash] of text.matchAll(/^((?: {2}){2,5})([a-z-]+)(\/|(?= {2}))/gm)) {
       const depth = indent!.length / 2 - 2;
       parents.length = depth;
       if (slash) parents[depth] = name!;

@@ -29,6 +29,7 @@ export { type Unread, type UnreadReason, unreadReasons, type FolderListing, type
 export { maskSecrets } from "./secrets.js";
 export { type Sliced, atOnce, inSlices } from "./slices.js";
 export { Slots, SlotMap } from "./slots.js";
+export { StopStrings } from "./stop-strings.js";
 export { type ThreadTask, ThreadPool } from "./thread-pool.js";
 export { ThreadQueue } from "./thread-queue.js";
 export { Thread, answerJobs, type ThreadReply } from "./thread.js";

@@ -1,5 +1,5 @@
 // public: Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
-// public: Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
+// public: Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
 // internal: Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
@@ -51,6 +51,12 @@ export interface Encoder extends Resource {
     how: Embedding & { readonly kind: "query" | "code" | "text" },
     signal?: AbortSignal,
   ): Promise<Float32Array[]>;
+}
+
+/** A model that reads a query and a text together, and says how well they fit: a cross-encoder. */
+export interface Reranker extends Resource {
+  /** One finite score a text, in order: the higher the better. Scores of different models must not be compared. */
+  rank(query: string, texts: readonly string[], signal?: AbortSignal): Promise<readonly number[]>;
 }
 
 /** What a store is searched by: a text or a vector, how many hits, a filter, and who asks. */

@@ -7,7 +7,7 @@ import {
   type Message,
   TesseraError,
 } from "@tessera/core";
-import { countTokens, messageOf } from "@tessera/core/internal";
+import { countTokens, messageOf, StopStrings } from "@tessera/core/internal";
 
 /** A message chunk of a LangChain chat model, by its shape. */
 export interface ChunkLike {
@@ -54,13 +54,6 @@ const isCut = (metadata: ChunkLike["response_metadata"]): boolean =>
     (reason) => typeof reason === "string" && /^(?:length|max_tokens)$/i.test(reason),
   );
 
-/** The longest end of a text that a stop string may begin with. */
-function heldBack(text: string, stops: readonly string[]): number {
-  for (let length = Math.min(text.length, Math.max(0, ...stops.map((stop) => stop.length - 1))); length > 0; length--)
-    if (stops.some((stop) => stop.startsWith(text.slice(-length)))) return length;
-  return 0;
-}
-
 /**
  * A LangChain chat model as a language model.
  *
@@ -80,8 +73,8 @@ export function fromChatModel(model: ChatModelLike, options: ChatModelOptions = 
       if (request.prefix) throw missing("prefix");
       if (request.schema && !capabilities.has("json")) throw missing("json");
       const stops = (request.stop ?? []).filter((stop) => stop !== "");
+      const scan = new StopStrings(stops);
       let text = "";
-      let shown = 0;
       let recount = request.maxTokens; // a token has a character at least, so that no count is needed before
       let finish: "stop" | "length" = "stop";
       let reported: { prompt: number; completion: number } | undefined;
@@ -102,17 +95,10 @@ export function fromChatModel(model: ChatModelLike, options: ChatModelOptions = 
           if (isCut(chunk.response_metadata)) finish = "length";
           const part = textOf(chunk.content);
           if (part === "") continue;
-          text += part;
-          const ends = stops.map((stop) => text.indexOf(stop, Math.max(0, shown))).filter((at) => at >= 0);
-          const end = Math.min(...ends, text.length);
-          const stopped = ends.length > 0;
-          const until = stopped ? end : text.length - heldBack(text, stops);
-          if (until > shown) yield { text: text.slice(shown, until) };
-          shown = Math.max(shown, until);
-          if (stopped) {
-            text = text.slice(0, end);
-            break;
-          }
+          const ready = scan.take(part);
+          text += ready;
+          if (ready !== "") yield { text: ready };
+          if (scan.stopped) break;
           if (text.length >= recount) {
             const left = request.maxTokens - countTokens(text);
             recount = text.length + left;
@@ -128,12 +114,13 @@ export function fromChatModel(model: ChatModelLike, options: ChatModelOptions = 
         throw new TesseraError("MODEL_FAILED", `the chat model failed: ${messageOf(cause)}`, { cause });
       }
       signal?.throwIfAborted();
+      const rest = scan.rest();
       yield {
-        text: text.slice(shown),
+        text: rest,
         finish,
         usage: reported ?? {
           prompt: request.messages.reduce((sum, { content }) => sum + countTokens(content), 0),
-          completion: countTokens(text),
+          completion: countTokens(text + rest),
         },
       };
     },

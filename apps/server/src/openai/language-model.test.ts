@@ -1,10 +1,13 @@
 import { once } from "node:events";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { ChatOpenAI, OpenAI as OpenAiCompletions } from "@langchain/openai";
+import type { GenerateRequest, LanguageModel } from "@tessera/core";
+import { complete } from "@tessera/core/internal";
 import { cpuEngine, type LocalLanguageModel, openLocalLanguageModel } from "@tessera/models";
 import type { Tokenizer } from "@tessera/models/internal";
 import { readTokenizer } from "@tessera/models/internal";
@@ -248,5 +251,47 @@ describe("LangChain's classes over the language model", () => {
       temperature: 0,
     });
     expect(await completions.invoke("return ")).toBe(choices[0]!.text);
+  });
+});
+
+describe("the same model through a provider of the AI SDK", () => {
+  // the program of the page, as it stands there
+  const page = fileURLToPath(new URL("../../../../docs/models/ai-sdk.md", import.meta.url));
+  const work = fileURLToPath(new URL("../../.test/ai-sdk", import.meta.url));
+  const program = join(work, "tessera.config.mjs");
+  let model: LanguageModel;
+  beforeAll(async () => {
+    mkdirSync(work, { recursive: true });
+    writeFileSync(program, /^```js\n(.*?)^```$/ms.exec(readFileSync(page, "utf8"))![1]!);
+    process.env.MODELS_URL = baseURL;
+    model = ((await import(pathToFileURL(program).href)) as { default: { model: LanguageModel } }).default.model;
+  });
+  afterAll(() => {
+    delete process.env.MODELS_URL;
+    rmSync(work, { recursive: true, force: true });
+  });
+  const request: GenerateRequest = { messages: chat.messages, maxTokens: 12, seed: 7, temperature: 1 };
+
+  it("says what the model itself says, with its usage and finish", async () => {
+    const direct = await complete(languageModel, request);
+    const { text, finish, usage } = await complete(model, request);
+    expect({ text, finish, usage }).toEqual({ text: direct.text, finish: direct.finish, usage: direct.usage });
+  });
+
+  it("stops computing when its call is aborted", async () => {
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const read = async () => {
+      for await (const _ of model.generate({ ...request, maxTokens: 400 }, controller.signal)) controller.abort(reason);
+    };
+    await expect(read()).rejects.toBe(reason);
+    await untilIdle();
+  });
+
+  it("tells what the service refuses", async () => {
+    await expect(complete(model, { ...request, temperature: -1 })).rejects.toMatchObject({
+      code: "MODEL_FAILED",
+      hint: expect.stringContaining("refuses a field"),
+    });
   });
 });
