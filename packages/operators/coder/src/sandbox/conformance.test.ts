@@ -67,7 +67,7 @@ async function serve(inner: Driver): Promise<{ url: string; close: () => void }>
 // what never ends takes the processor for all its time
 const limits: Limits = { wallMs: 400, memoryMb: 64, outputBytes: 20_000 };
 // what ends by itself, or by another limit, may take its time on a busy machine
-const patient: Limits = { ...limits, wallMs: 15_000 };
+const patient: Limits = { ...limits, wallMs: 120_000 };
 
 interface Attack {
   readonly name: string;
