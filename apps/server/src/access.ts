@@ -7,7 +7,7 @@ import type { UnauthenticatedLimits } from "./unauthenticated.js";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who asks; there is one on every route that is not open. */
+    /** The key of the request; every route that is not open has one. */
     key: Key;
   }
 }
@@ -18,7 +18,7 @@ interface Gate {
   readonly unauthenticated: UnauthenticatedLimits;
 }
 
-/** Lets nothing pass without a key of the scope that the route asks for; only routes that say "open" are. */
+/** Refuses every request without a key of the scope that its route needs. Only routes marked "open" need no key. */
 export function closedByDefault(server: FastifyInstance, { keys, meter, unauthenticated }: Gate): void {
   server.decorateRequest("key", null as unknown as Key);
   // of each connection what it said last, so that a token that is known is not hashed for each request

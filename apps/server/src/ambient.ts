@@ -17,8 +17,7 @@ export function operatorsIn(document: FlowDocument): ReadonlyMap<string, string>
 }
 
 /**
- * A document from outside runs no operator that reaches into the machine by itself. It is looked at before anything is set
- * up.
+ * Refuses a document from outside with an operator that reaches into the machine by itself, before anything is set up.
  * @throws TesseraError FORBIDDEN, which names the operator and the node.
  */
 export function assertNotAmbient(document: FlowDocument, operators: readonly AnyOperator[]): void {

@@ -18,7 +18,7 @@ export interface BackendOptions {
   readonly resources?: Resources | undefined;
   /** Operators beside those of the catalogue. */
   readonly operators?: readonly AnyOperator[] | undefined;
-  /** Told of every run: `openTelemetry()` of `@tessera/telemetry`, for one. */
+  /** Observes every run, such as `openTelemetry()` of `@tessera/telemetry`. */
   readonly observer?: Observer | undefined;
   /** The bytes that runs, their events and records may take on this machine's disk; 2 GiB. */
   readonly bytes?: number | undefined;
@@ -28,15 +28,18 @@ export interface BackendOptions {
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** How many runs this process works on at a time; with 0 it only hands in. 64. */
+  /** How many runs this process executes at the same time; 64 by default. With 0 it only submits runs. */
   readonly concurrency?: number | undefined;
-  /** A process that was not heard of for so long is dead, and the others take its runs over. 15,000. */
+  /**
+   * After how many milliseconds without a heartbeat a process counts as dead, and others take over its runs; 15,000 by
+   * default.
+   */
   readonly leaseMs?: number | undefined;
-  /** How often the queue is looked at, in milliseconds. 100. */
+  /** How often the queue is polled, in milliseconds; 100 by default. */
   readonly pollMs?: number | undefined;
 }
 
-/** What a service stands on: its flows, and where it keeps runs, budgets, uploaded flows and indexes. */
+/** The flows of a service, and where it keeps runs, budgets, uploaded flows and indexes. */
 export interface Backend {
   readonly tessera: AnyTessera;
   readonly library: Library;
@@ -44,20 +47,20 @@ export interface Backend {
   readonly runs: Runs;
   readonly budgets: DailyBudgets;
   readonly indexes: Indexes;
-  /** Whose flows and indexes are. */
+  /** The owners of flows and indexes. */
   readonly owners: Owners;
-  /** What it needs to be there. */
+  /** Checks of what it needs, for `/readyz`. */
   readonly checks?: Checks;
-  /** Does a work while no other process that shares the backend does one. */
+  /** Executes work while no other process that shares the backend executes such work. */
   alone<T>(work: () => Promise<T>): Promise<T>;
-  /** Once the runs are closed. */
+  /** Closes it. Close the runs before. */
   close(): Promise<void>;
 }
 
 /**
- * On this machine's disk, held by one process: one that lost the folder to another, as after a long sleep, writes nothing
- * more in it.
- * @throws TesseraError INDEX_LOCKED where another holds the folder; INVALID_FLOW, INDEX_CORRUPT, RECORD_CORRUPT.
+ * A backend on the disk of this machine, for one process. If another process has taken the folder over, for example
+ * while this machine slept, it writes nothing more.
+ * @throws TesseraError INDEX_LOCKED if another process holds the folder; INVALID_FLOW, INDEX_CORRUPT, RECORD_CORRUPT.
  */
 export async function openFolder(folder: string, options: BackendOptions): Promise<Backend> {
   await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -8,7 +8,10 @@ import { asTesseraError, sendError } from "./errors.js";
 const within = 2000; // milliseconds for an answer
 const fresh = 1000; // milliseconds in which an answer holds: those who ask without a key ask nobody else by it
 
-/** Whether the process answers, and whether it could run flows: what they need is asked, the database and models too. */
+/**
+ * The routes `/healthz` (whether the process answers) and `/readyz` (whether flows could run: the database, stores and
+ * models are asked).
+ */
 export function healthRoutes(server: FastifyInstance, tessera: AnyTessera, checks: Checks): void {
   server.get("/healthz", { config: { scope: "open", probe: true, summary: "whether the process answers" } }, () => ({
     ok: true,

@@ -3,8 +3,8 @@ import type { Store } from "@tessera/core";
 import type { ServedIndex } from "./indexes.js";
 
 /**
- * A store of an index as flows get it: it answers as the store does, and what is written into it goes by the index itself,
- * which keeps it as it keeps what comes by its routes. The index makes the vectors, and closes the store.
+ * The store of an index as flows get it. It answers searches as the store does. Writes go through the index, so that
+ * they are logged like those of its routes. The index computes the vectors and closes the store.
  */
 export function storeThroughIndex(store: Store, index: Pick<ServedIndex, "upsert" | "delete">): Store {
   return {
@@ -24,7 +24,7 @@ export function storeThroughIndex(store: Store, index: Pick<ServedIndex, "upsert
 
 const kinds = ["sparse", "dense"];
 
-/** The index that a store belongs to, where it is one of these. */
+/** The index that a store belongs to, if it is one of these. */
 export function indexOfStore(store: string, indexes: readonly Pick<ServedIndex, "name">[]): string | undefined {
   return indexes.find(({ name }) => kinds.some((kind) => store === `${name}.${kind}`))?.name;
 }

@@ -1,15 +1,15 @@
 // internal
 
-/** Works of one name, one after another: a name that has none takes no memory. */
+/** Executes work of the same name one after another. A name without work takes no memory. */
 export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Whether a work of a name is under way or waits. */
+  /** Whether work of this name is under way or waits. */
   has(name: string): boolean {
     return this.#last.has(name);
   }
 
-  /** Does a work once those of the same name that were given before have ended, well or not. */
+  /** Executes the work after all earlier work of the same name has ended, with or without an error. */
   do<T>(name: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(name);
     const next = before ? before.catch(() => {}).then(work) : work();

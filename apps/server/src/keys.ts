@@ -7,7 +7,7 @@ import { TesseraError } from "@tessera/core";
 import { sha256, WriterLock } from "@tessera/core/internal";
 import { z } from "zod";
 
-/** What a key may do besides reading what flows there are: run them, change them, manage indexes, see all runs and metrics. */
+/** What a key may do besides listing flows: run flows, change them, manage indexes, and see all runs and metrics. */
 export const scopes = ["run", "flows", "indexes", "operate"] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -15,7 +15,10 @@ export const limits = z.strictObject({
   requestsPerMinute: z.int().positive().default(600),
   /** Runs at the same time. */
   concurrency: z.int().positive().default(16),
-  /** Model calls and tokens of all runs of a day (UTC); without them only the flows' own bounds hold. */
+  /**
+   * The most model calls of all runs in a day (UTC), and likewise tokens. Without a limit only the bounds of the flows
+   * apply.
+   */
   callsPerDay: z.int().nonnegative().optional(),
   tokensPerDay: z.int().nonnegative().optional(),
 });
@@ -27,9 +30,9 @@ const key = z.strictObject({
   hash: z.string(),
   principal: z.strictObject({ id: z.string().min(1), groups: z.array(z.string()).optional() }),
   scopes: z.array(z.enum(scopes)),
-  /** The flows that it may run; all without it. */
+  /** The flows that the key may run; by default all. */
   flows: z.array(z.string()).optional(),
-  /** The indexes that it may use; all without it. */
+  /** The indexes that the key may use; by default all. */
   indexes: z.array(z.string()).optional(),
   limits,
   created: z.string(),
@@ -39,7 +42,7 @@ export type Key = Readonly<z.infer<typeof key>>;
 
 export interface KeyRequest {
   readonly name: string;
-  /** Who asks with it; by default a principal of the key's own. */
+  /** The user of the key; by default a principal of its own. */
   readonly principal?: Key["principal"] | undefined;
   readonly scopes?: readonly Scope[] | undefined;
   readonly flows?: readonly string[] | undefined;
@@ -47,7 +50,11 @@ export interface KeyRequest {
   readonly limits?: z.input<typeof limits> | undefined;
 }
 
-/** A principal is never called as a group is, so that a name in an access list is one of the two. @throws TesseraError CONFLICT */
+/**
+ * Refuses a principal with the name of a group and a group with the name of a principal, so that a name in an access
+ * list means only one of them.
+ * @throws TesseraError CONFLICT
+ */
 function assertSeparateNames({ id, groups = [] }: Key["principal"], keys: readonly Key[]): void {
   const all = [...keys.map(({ principal }) => principal), { id, groups }];
   const ids = new Set(all.map((one) => one.id));
@@ -62,7 +69,10 @@ function assertSeparateNames({ id, groups = [] }: Key["principal"], keys: readon
 
 const pattern = /^tsr_([a-f0-9]{12})_([A-Za-z0-9_-]{43})$/;
 
-/** Writes a file that only its owner reads, whole or not at all: in place of what is there, or only where nothing is. */
+/**
+ * Writes a file that only its owner can read, as a whole or not at all. It replaces an existing file, or writes only if
+ * there is none.
+ */
 async function writeSecret(path: string, text: string, { replace }: { replace: boolean }): Promise<void> {
   const draft = `${path}.${randomBytes(6).toString("hex")}`;
   try {
@@ -90,7 +100,10 @@ const verifiedFor = 500; // milliseconds
 const mostVerified = 1000; // tokens
 const lockWaitMs = 10_000; // milliseconds that a change waits for those of other processes
 
-/** Takes the lock of a folder, after those who hold it. @throws TesseraError INDEX_LOCKED where they do for too long. */
+/**
+ * Takes the lock of a folder, and waits for others that hold it.
+ * @throws TesseraError INDEX_LOCKED if they hold it for too long.
+ */
 async function awaitLock(folder: string): Promise<WriterLock> {
   for (const until = performance.now() + lockWaitMs; ; await sleep(5 + 20 * Math.random()))
     try {
@@ -102,7 +115,10 @@ async function awaitLock(folder: string): Promise<WriterLock> {
 
 const sealedPepper = (pepper: string): string => `${pepper}\n${sha256(pepper)}\n`;
 
-/** @throws TesseraError STORE_FAILED where it is none: every key would be refused, and nobody could say why. */
+/**
+ * Reads the pepper.
+ * @throws TesseraError STORE_FAILED if the file holds none. Otherwise every key would be refused without a reason.
+ */
 async function readPepper(path: string): Promise<Buffer> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new TesseraError("STORE_FAILED", "the pepper of the keys cannot be read, and without it no key is known", {
@@ -130,7 +146,7 @@ const sealed = z.strictObject({ keys: z.array(z.unknown()), sum: z.string() });
 const sealedKeys = (keys: readonly Key[]): string =>
   JSON.stringify({ keys, sum: sha256(JSON.stringify(keys)) }, undefined, 2);
 
-/** The keys of a file. One of the first layout is a bare list without a checksum; it is sealed by the next change. */
+/** The keys of a file. A file of the first layout is a list without a checksum; the next change adds one. */
 function readKeys(text: string): Key[] {
   const value: unknown = JSON.parse(text);
   if (Array.isArray(value)) return z.array(key).parse(value);
@@ -140,11 +156,11 @@ function readKeys(text: string): Key[] {
 }
 
 /**
- * The keys of a service, in `keys.json` of a folder. A key is `tsr_<id>_<secret>` with 256 random bits; what is kept is
- * HMAC-SHA-256 of the secret under the pepper in `pepper`. A slow hash defends secrets that people choose: random ones
- * of that length cannot be guessed however fast the hash is, and the pepper keeps a stolen `keys.json` from being
- * checked against at all. Processes change it one after another. What another process has changed counts at the next
- * `verify`; `known` may answer from what was verified half a second before.
+ * The keys of a service, in `keys.json` of a folder. A key is `tsr_<id>_<secret>` with 256 random bits. The file holds
+ * HMAC-SHA-256 of the secret under the pepper in the file `pepper`. Slow hashes protect secrets that people choose;
+ * random secrets of this length cannot be guessed, however fast the hash is. Without the pepper, a stolen `keys.json`
+ * cannot even be used to check a guess. Several processes may change the file, one at a time. A change by another
+ * process counts from the next `verify`; `known` may answer from what was verified half a second before.
  */
 export class KeyRing {
   #keys = new Map<string, Key>();
@@ -178,7 +194,7 @@ export class KeyRing {
     return join(this.folder, "keys.json");
   }
 
-  /** Reads what other processes have changed; to see that nothing has takes some microseconds. */
+  /** Reads the changes of other processes. If there are none, this takes some microseconds. */
   async #refresh(): Promise<void> {
     const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
     const seen = found ? `${found.mtimeNs} ${found.ino} ${found.size}` : "none";
@@ -195,7 +211,7 @@ export class KeyRing {
     }
   }
 
-  /** Tells of the keys that are valid no more. */
+  /** Reports the keys that are no longer valid. */
   #take(keys: Map<string, Key>): void {
     const before = this.#keys;
     this.#keys = keys;
@@ -210,13 +226,16 @@ export class KeyRing {
     }
   }
 
-  /** Calls a listener with the id of each key that is revoked or gone; what is returned ends it. */
+  /** Calls a listener with the id of each key that is revoked or removed. The returned function ends this. */
   onRevoked(listener: (id: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks whether another process has changed the keys. @throws TesseraError STORE_FAILED where they are damaged. */
+  /**
+   * Checks whether another process has changed the keys.
+   * @throws TesseraError STORE_FAILED if they are damaged.
+   */
   look(): Promise<void> {
     return this.#refresh();
   }
@@ -245,7 +264,7 @@ export class KeyRing {
     return result;
   }
 
-  /** Makes a key. The token is told this once. */
+  /** Makes a key. Its token is returned only this once. */
   create(request: KeyRequest): Promise<{ token: string; key: Key }> {
     const id = randomBytes(6).toString("hex");
     const secret = randomBytes(32).toString("base64url");
@@ -272,7 +291,7 @@ export class KeyRing {
     return [...this.#keys.values()];
   }
 
-  /** The key of an id, revoked ones too, as they were when last looked at. */
+  /** The key with an id, also a revoked one, as of the last look at the file. */
   find(id: string): Key | undefined {
     return this.#keys.get(id);
   }
@@ -289,9 +308,9 @@ export class KeyRing {
   }
 
   /**
-   * The key of a token that was verified in the last half second; what this process has changed since counts. It costs some
-   * microseconds less than `verify`, which is to be asked where this gives nothing.
-   * @param connection where the token comes from: the token that it sent last is not even hashed
+   * The key of a token that was verified in the last half second, with the changes of this process since. It is some
+   * microseconds faster than `verify`, which must be called if this returns nothing.
+   * @param connection the connection that the token comes from; a token that it sent last is not hashed again
    */
   known(token: string, connection?: object): Key | undefined {
     const before = connection && this.#sent.get(connection);
@@ -305,7 +324,7 @@ export class KeyRing {
     return found.key;
   }
 
-  /** The key of a token; `undefined` where it is unknown or revoked. Hashes are compared in constant time. */
+  /** The key of a token; undefined if it is unknown or revoked. Hashes are compared in constant time. */
   async verify(token: string): Promise<Key | undefined> {
     await this.#refresh();
     const [, id = "", secret = ""] = pattern.exec(token) ?? [];

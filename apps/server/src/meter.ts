@@ -5,12 +5,15 @@ import type { RunState, Runs } from "@tessera/graph/internal";
 import type { Key } from "./keys.js";
 import { LocalBudgets } from "./local-budgets.js";
 
-/** A place among the runs of a key, with what the run may spend. */
+/** The permission to execute a run: it takes one of the places of its key, and says what the run may spend. */
 export interface Lease {
   readonly budget: Budget;
-  /** Gives the place back, and charges what the run has spent in all; where that is not known, all that it might have. */
+  /**
+   * Gives the place back, and charges what the run has spent in all. If that is unknown, the whole reservation is
+   * charged.
+   */
   release(spent?: Amount): Promise<void>;
-  /** Gives the place back alone: another lease of the same run charges it. */
+  /** Gives the place back without a charge: another lease of the same run charges it. */
   leave(): void;
 }
 
@@ -18,18 +21,18 @@ export interface Lease {
 export interface RunToAdmit {
   readonly id: string;
   readonly bound: Pick<FlowBound, "calls" | "tokens">;
-  /** What is asked for, where that is less. */
+  /** The budget that was asked for, if it is smaller. */
   readonly budget?: Budget | undefined;
-  /** What it has spent before, where it is resumed. */
+  /** What the run has spent before, if it is resumed. */
   readonly before?: Amount | undefined;
 }
 
 export interface MeterSettings {
-  /** Where what is spent is kept; in memory by default. */
+  /** Where spending is stored; in memory by default. */
   readonly budgets?: DailyBudgets;
-  /** Tells of reservations whose runs have ended, while whoever should have settled them died. */
+  /** Finds reservations of runs that have ended while the process that should have settled them died. */
   readonly runs?: Pick<Runs, "get">;
-  /** A clock for intervals, in milliseconds; the monotonic one by default. */
+  /** A clock for intervals, in milliseconds; by default the monotonic clock. */
   readonly now?: () => number;
 }
 
@@ -87,7 +90,7 @@ class Place implements Lease {
 
 const grace = 60_000; // milliseconds that a run has between its reservation and its first note
 
-/** What each key does: requests by a token bucket and runs at once in this process, and the budget of a day. */
+/** Limits each key: requests by a token bucket and simultaneous runs in this process, and the budget of a day. */
 export class Meter {
   readonly #accounts = new Map<string, Account>();
   readonly #budgets: DailyBudgets;
@@ -122,7 +125,7 @@ export class Meter {
   }
 
   /**
-   * Takes a place for a run, and sets aside what it may spend: its flow's bound, or what is left of the day.
+   * Takes a place for a run, and reserves what it may spend: the bound of its flow, or what is left of the day.
    * @throws TesseraError OVERLOADED, QUOTA_EXHAUSTED
    */
   async admit(key: Key, run: RunToAdmit): Promise<Lease> {
@@ -170,7 +173,7 @@ export class Meter {
     });
   }
 
-  /** Settles what nobody else will: the process that admitted a run may be gone. */
+  /** Settles reservations of ended runs whose process is gone. */
   async #settleEnded(account: string): Promise<void> {
     const { runs } = this.settings;
     if (!runs) return;

@@ -5,13 +5,18 @@ import { TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
-/** Whose something is: nobody's yet, since it is not there; not known, since it was made before that was noted; or somebody's. */
+/**
+ * The owner of something: "new" if it does not exist yet, "unknown" if it is older than the record of owners, or a
+ * principal.
+ */
 export type Owner = "new" | "unknown" | { readonly principal: string };
 export type OwnedKind = "flow" | "index";
 
-/** Whose flows and indexes are. A name is noted before the thing is made, and forgotten once the thing is gone. */
+/**
+ * Stores the owners of flows and indexes. An owner is stored before the thing is made, and removed after it is gone.
+ */
 export interface Owners {
-  /** The principal who made it, where that is noted. */
+  /** The principal who made it, if that is stored. */
   of(kind: OwnedKind, name: string): Promise<string | undefined>;
   note(kind: OwnedKind, name: string, principal: string): Promise<void>;
   forget(kind: OwnedKind, name: string): Promise<void>;
@@ -25,7 +30,7 @@ export async function ownerOf(owners: Owners, kind: OwnedKind, name: string, isT
 
 const kept = z.strictObject({ owners: z.record(z.string(), z.string()), sum: z.string() });
 
-/** In memory, or in a file that is written whole before a change counts. */
+/** Owners in memory, or in a file that is written as a whole before a change counts. */
 export class LocalOwners implements Owners {
   #owners: ReadonlyMap<string, string> = new Map();
   #changes: Promise<unknown> = Promise.resolve();

@@ -6,14 +6,14 @@ import type { KeyRing } from "./keys.js";
 const revoked = () => new TesseraError("UNAUTHENTICATED", "the key was revoked");
 const lookEvery = 500; // milliseconds
 
-/** What is under way for each key ends when the key is revoked: answers, streams and runs. */
+/** Ends everything under way for a key when the key is revoked: answers, streams and runs. */
 export class Revocations {
   readonly #open = new Map<string, Slots<(reason: TesseraError) => void>>();
   readonly #stop: () => void;
 
   /**
-   * Other processes revoke keys too: the keys are looked at twice a second until `close`.
-   * @param ended is called once for each key that is revoked, to end its answers
+   * Checks the keys twice a second until `close`, because other processes revoke keys too.
+   * @param ended is called once for each revoked key, to end its answers
    */
   constructor(
     private readonly keys: Pick<KeyRing, "find" | "onRevoked" | "look">,
@@ -42,7 +42,7 @@ export class Revocations {
     };
   }
 
-  /** Calls `end` once when the key is revoked, at once where it is already; what is returned forgets it. */
+  /** Calls `end` once when the key is revoked, at once if it already is. The returned function removes the entry. */
   add(key: string, end: (reason: TesseraError) => void): () => void {
     let found = this.#open.get(key);
     if (!found) {
@@ -58,7 +58,7 @@ export class Revocations {
     };
   }
 
-  /** How much is under way. */
+  /** The number of entries. */
   get size(): number {
     let size = 0;
     for (const found of this.#open.values()) size += found.size;

@@ -5,7 +5,7 @@ import type { FlowHandle } from "@tessera/tessera";
 import type { Key, Scope } from "./keys.js";
 import type { Owner } from "./owners.js";
 
-/** What a key asks to do, and with what. */
+/** What a client wants to do, and with what. */
 export type Action =
   | { readonly to: "see" | "run"; readonly flow: string }
   | { readonly to: "change"; readonly flow: string; readonly owner: Owner }
@@ -18,7 +18,10 @@ const forbidden = (message: string, path: string, hint?: string) =>
 
 const hasOneOf = ({ scopes }: Key, ...wanted: Scope[]): boolean => wanted.some((scope) => scopes.includes(scope));
 
-/** What is new belongs to nobody yet; what nobody is noted for was made before owners were, and is for who operates. */
+/**
+ * Refuses changes of what others own. Something new has no owner yet. Something without a known owner is older than the
+ * record of owners, and needs the scope `operate`.
+ */
 function refusedOwner(key: Key, what: string, path: string, owner: Owner): TesseraError | undefined {
   if (owner === "new" || hasOneOf(key, "operate") || (owner !== "unknown" && owner.principal === key.principal.id))
     return undefined;
@@ -28,9 +31,9 @@ function refusedOwner(key: Key, what: string, path: string, owner: Owner): Tesse
 }
 
 /**
- * Whether a key may do something: the one place that is asked, at every route. `undefined` where it may, else the error.
- * A flow or an index that a key is not for is refused in the same words whether there is one or not; a run that it may not see is not
- * there.
+ * Returns the error if a key may not do something, and undefined if it may. Every route asks here. A flow or index that
+ * the key may not use is refused with the same words whether it exists or not. A run that the key may not see does not
+ * exist for it.
  */
 export function refusal(key: Key, action: Action): TesseraError | undefined {
   if ("run" in action) {
@@ -65,7 +68,10 @@ export function assertMay(key: Key, action: Action): void {
   if (refused) throw refused;
 }
 
-/** A key that is limited to some indexes runs and uploads no flow that names another one. @throws TesseraError FORBIDDEN */
+/**
+ * Refuses a flow that names an index which the key may not use.
+ * @throws TesseraError FORBIDDEN
+ */
 export function assertMayUse(
   { indexes }: Key,
   flow: { readonly resources: readonly string[] },
@@ -93,8 +99,8 @@ export interface Writing {
 const onlyRead = new Set(["encoder", "model", "folder", "sandbox"]);
 
 /**
- * A flow that writes an index needs the right that the routes of that index need. One that was uploaded writes indexes and
- * nothing else: what the service was given for its own flows is not for theirs.
+ * Refuses a flow that writes an index without the right to change that index. An uploaded flow may write only indexes,
+ * not other resources that the service was given.
  * @throws TesseraError FORBIDDEN
  */
 export async function assertMayWrite(key: Key, { flow, isUploaded, indexOf, ownerOf }: Writing): Promise<void> {

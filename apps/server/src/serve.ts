@@ -16,9 +16,9 @@ export interface ServeOptions
     > {
   /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;
-  /** A PostgreSQL server that keeps these, and that several services may share: its URL, or more about it. */
+  /** A PostgreSQL server for all of this, which several services may share: its URL, or its settings. */
   readonly database?: string | DatabaseOptions | undefined;
-  /** Which runs are kept once they have ended; looked after every minute. */
+  /** Which ended runs are kept. Others are removed every minute. */
   readonly retention?: Partial<Retention> | undefined;
   readonly host?: string;
   readonly port?: number;
@@ -27,16 +27,16 @@ export interface ServeOptions
 export interface Served {
   readonly server: FastifyInstance;
   readonly url: string;
-  /** The token of the first key, where there was none: it is told this once. */
+  /** The token of the first key, if the service had no key yet. It is shown only this once. */
   readonly firstKey: string | undefined;
 }
 
 const pruneEvery = 60_000; // milliseconds
 
 /**
- * Brings the service up: on this machine's disk as the only one on its folder, or on PostgreSQL beside others.
- * @throws TesseraError INDEX_LOCKED where another service holds the folder; DEPENDENCY_MISSING and STORE_FAILED where the
- * database cannot be used; CONFLICT where the port is taken; INVALID_FLOW, INDEX_CORRUPT.
+ * Starts the service: on the disk of this machine, as the only service of its folder, or on PostgreSQL beside others.
+ * @throws TesseraError INDEX_LOCKED if another service holds the folder; DEPENDENCY_MISSING and STORE_FAILED if the
+ * database cannot be used; CONFLICT if the port is taken; INVALID_FLOW, INDEX_CORRUPT.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
   const { folder, host = "127.0.0.1", port = 8080 } = options;
@@ -96,7 +96,7 @@ async function listen(server: FastifyInstance, host: string, port: number): Prom
   }
 }
 
-/** Forgets what a retention does not keep, now and every minute. */
+/** Removes the runs that the retention does not keep, now and every minute. */
 function keepPruned(runs: Runs, retention: Retention): () => void {
   let pruning = false;
   const prune = async () => {

@@ -43,38 +43,47 @@ export interface ServerOptions {
   readonly tessera: AnyTessera;
   readonly library: Library;
   readonly keys: KeyRing;
-  /** By default in this process, with nothing that outlives it. */
+  /** Where runs are executed and kept; by default in the memory of this process. */
   readonly runs?: Runs;
   /** The records that `tessera` was made with. */
   readonly records?: Records | undefined;
   readonly indexes?: Indexes | undefined;
-  /** Whose flows and indexes are; by default in memory. */
+  /** The owners of flows and indexes; by default in memory. */
   readonly owners?: Owners | undefined;
   /** The models of this process that the OpenAI routes serve beside the flows. */
   readonly models?: Pick<OpenAiServices, "encoders" | "languageModels" | "rerankers">;
   readonly meter?: Meter;
-  /** What the service needs beside the resources of its flows: `/readyz` asks it. */
+  /** Checks of what the service needs besides the resources of its flows. `/readyz` runs them. */
   readonly checks?: Checks | undefined;
-  /** The largest body in bytes; 4 MiB. */
+  /** The largest body of a request, in bytes; 4 MiB by default. */
   readonly bodyLimit?: number;
-  /** The most bytes of bodies that requests under way may hold together; 256 MiB. More are refused with OVERLOADED. */
+  /**
+   * The most bytes that the bodies of all requests under way may have together; 256 MiB by default. Requests beyond
+   * that are refused with OVERLOADED.
+   */
   readonly bodiesLimit?: number;
   /**
-   * How long a request may take to arrive, in milliseconds; 30,000. Its head has 10,000 at most. What
-   * takes longer is refused with 408, a second later at the latest.
+   * How long a request may take to arrive, in milliseconds; 30,000 by default. Its head may take 10,000. A slower
+   * request is refused with 408, at most a second later.
    */
   readonly requestTimeout?: number;
-  /** How long a client may leave what was sent to it unread, in milliseconds; 30,000. A stream may be quiet for longer. */
+  /**
+   * How long a client may leave data unread, in milliseconds; 30,000 by default. A stream without events may last
+   * longer.
+   */
   readonly stallTimeout?: number;
-  /** How long runs may still take when the service closes, in milliseconds; 10,000. Later ones can be resumed. */
+  /**
+   * How long runs may still take when the service closes, in milliseconds; 10,000 by default. Runs that take longer can
+   * be resumed.
+   */
   readonly closeWithin?: number;
-  /** Origins whose pages may call; none by default. */
+  /** The origins whose web pages may call the service; by default none. */
   readonly origins?: readonly string[];
   /** Limits of requests without a valid key, by the address that they come from. */
   readonly unauthenticated?: UnauthenticatedSettings | undefined;
   /**
-   * The addresses, or networks as "10.0.0.0/8", of proxies whose `X-Forwarded-For` says where a request comes from. Without
-   * them that header is not looked at, since anybody may send it.
+   * The addresses of proxies, or networks such as "10.0.0.0/8", whose `X-Forwarded-For` is trusted. Without them the
+   * header is ignored, because every client can send it.
    */
   readonly trustProxy?: readonly string[] | undefined;
   readonly logger?: FastifyServerOptions["logger"];
@@ -92,7 +101,7 @@ export interface Service {
   readonly library: Library;
   readonly runs: Runs;
   readonly meter: Meter;
-  /** By run: starts and resumptions of one run come one after another. */
+  /** By run: each run is started and resumed by one request at a time. */
   readonly starts: KeyedQueue;
   readonly owners: Owners;
   readonly indexes: Indexes | undefined;
@@ -105,7 +114,10 @@ export const writing = ({ owners, indexes }: Service) => ({
   ownerOf: (index: string) => ownerOf(owners, "index", index, true),
 });
 
-/** The HTTP service around a framework object. It closes what it was given: runs first, then the resources. */
+/**
+ * The HTTP service of a framework object. When it closes, it closes what it was given: first the runs, then the
+ * resources.
+ */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { tessera, library, keys, meter = new Meter(), owners = new LocalOwners(), requestTimeout = 30_000 } = options;
   const runs = options.runs ?? new EmbeddedRuns(tessera, options.records);

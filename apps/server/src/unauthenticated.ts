@@ -3,15 +3,18 @@ import { isIP } from "node:net";
 import { TesseraError } from "@tessera/core";
 
 export interface UnauthenticatedSettings {
-  /** Requests without a valid key that an address may make in a minute; 300. */
+  /** How many requests without a valid key an address may make in a minute; 300 by default. */
   readonly requestsPerMinute?: number | undefined;
-  /** How many addresses are remembered, the latest; 10,000. */
+  /** How many addresses are remembered; 10,000 by default. The oldest are removed first. */
   readonly addresses?: number | undefined;
-  /** A clock for intervals, in milliseconds; the monotonic one by default. */
+  /** A clock for intervals, in milliseconds; by default the monotonic clock. */
   readonly now?: (() => number) | undefined;
 }
 
-/** Who has one address of IPv6 has its whole network of 64 bits. What is no address is one stranger. */
+/**
+ * The network that an address counts for. An IPv6 address counts as its network of 64 bits, because its owner has all
+ * of it. All texts that are no address count as one.
+ */
 function networkOf(address: string): string {
   if (isIP(address) === 4) return address;
   if (isIP(address) !== 6) return "unknown";
@@ -25,7 +28,7 @@ function networkOf(address: string): string {
   return groups.map((group) => group.toLowerCase().replace(/^0+(?=.)/, "")).join(":");
 }
 
-/** Limits requests without a valid key by their address. Those with a valid key are limited by the key alone. */
+/** Limits requests without a valid key by their address. Requests with a valid key are limited only by the key. */
 export class UnauthenticatedLimits {
   readonly #seen = new Map<string, { tokens: number; filled: number }>(); // the latest last
   readonly #most: number;
