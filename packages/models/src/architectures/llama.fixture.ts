@@ -23,4 +23,4 @@ export async function goldenLogits(family: string): Promise<GoldenLogits> {
 
 /** The dense families, then the mixtures. */
 export const denseFamilies = ["llama", "llama-scaled", "llama-yarn", "mistral", "qwen2", "qwen3", "granite"] as const;
-export const mixtureFamilies = ["granitemoe", "olmoe", "qwen2moe", "qwen3moe", "mixtral"] as const;
+export const mixtureFamilies = ["granitemoe", "olmoe", "qwen2moe", "qwen3moe", "mixtral", "jetmoe"] as const;

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../formats/checkpoint.js";
 import { bert } from "./bert.js";
 import type { DecoderModel } from "./decoder.js";
 import type { EncoderModel } from "./encoder.js";
+import { jetMoe } from "./jetmoe.js";
 import { llama } from "./llama.js";
 import { mixtral, olmoe } from "./mixtures.js";
 import { modularStarEncoder } from "./modular-star-encoder.js";
@@ -43,6 +44,7 @@ export const architectures: readonly Architecture[] = [
   llama,
   mixtral,
   olmoe,
+  jetMoe,
 ];
 
 /**

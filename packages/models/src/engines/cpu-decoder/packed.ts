@@ -14,7 +14,7 @@ import type { Matrix, Norm } from "../../architectures/encoder.js";
 import { dequantise, quantise } from "../../architectures/encoder.js";
 import { eachRows, loaded } from "../../formats/stored-rows.js";
 import type { CacheSize } from "../engine.js";
-import { blockPanelRows, lane, panelRows } from "./kernels.js";
+import { blockPanelRows, lane, panelRows } from "./kernel-parts.js";
 
 export type Precision = "int8" | "fp32";
 
