@@ -15,7 +15,7 @@ import type { OwnFigures } from "./torch.js";
  */
 export async function host(report: Report, engine: GpuEngine, own: OwnFigures): Promise<void> {
   const { tiny } = report;
-  const folder = await findModel();
+  const folder = await findModel("code-encoder");
   const path = join(folder, "tokenizer.json");
   const threads = tiny ? 1 : Math.min(16, availableParallelism());
   const tokenizer = await readTokenizer(path);

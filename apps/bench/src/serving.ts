@@ -48,7 +48,7 @@ async function load(
 export const systems = {
   /** The trained encoder on the CPU engine behind `/v1/embeddings`, with batches across callers and without. */
   async service() {
-    const folder = await findModel();
+    const folder = await findModel("code-encoder");
     const open = (mix: boolean) => openEncoderService(folder, { engine: cpuEngine({ workers: 2 }), mix });
     const services = { mixed: await open(true), alone: await open(false) };
     const app = fastify();

@@ -9,8 +9,8 @@ import { type EncoderOptions, openEngine } from "./engine.js";
 import { locateIndex, noteIndex } from "./index-home.js";
 import type { Terminal } from "./terminal.js";
 
-/** What makes the vectors of a folder of code where nothing else is said: hash features and our encoder, in one vector. */
-export const defaultEncoder = "hash+code-encoder";
+/** What makes the vectors where nothing else is said: our encoder, whose first exit is indexed and whose last looks closer. */
+export const defaultEncoder = "code-encoder-2";
 
 /** How a source is opened. */
 export interface SourceOptions extends EncoderOptions {

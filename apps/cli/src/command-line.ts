@@ -104,7 +104,11 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .command("index")
     .description("make or update the index of a folder")
     .argument("<folder>")
-    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .option(
+      "--encoder <name>",
+      "what makes the vectors: hash, a model's name or folder, or hash+<model>",
+      defaultEncoder,
+    )
     .addOption(engineOption())
     .addOption(readerOption())
     .option("--rebuild", "write everything anew")
@@ -122,7 +126,10 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .option("--question-file <file>", "the question is what this file holds")
     .option("--source <folder>", "what the question is about; the working directory by default")
     .option("--flow <name or file>", "the flow that answers; rag with a model, hybrid without one")
-    .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
+    .option(
+      "--encoder <name>",
+      `what makes the vectors: hash, a model's name or folder, or hash+<model> (default: "${defaultEncoder}")`,
+    )
     .addOption(engineOption())
     .addOption(readerOption())
     .option("--trace", "show every step")
@@ -185,7 +192,11 @@ function flowCommands({ program, action, signal }: Commands): void {
       collect,
     )
     .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
-    .option("--encoder <name>", "what makes the vectors: hash, a model, or hash+<model>", defaultEncoder)
+    .option(
+      "--encoder <name>",
+      "what makes the vectors: hash, a model's name or folder, or hash+<model>",
+      defaultEncoder,
+    )
     .addOption(engineOption())
     .addOption(readerOption())
     .option("--most-calls <number>", "calls of models; then the run ends with what was reached", count)
@@ -227,7 +238,10 @@ function serviceCommand({ program, action, signal }: Commands): void {
     program.command("serve").description("serve flows over the index of a folder: HTTP, OpenAI's routes, MCP"),
   )
     .option("--source <folder>", "what the flows search; the working directory by default")
-    .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
+    .option(
+      "--encoder <name>",
+      `what makes the vectors: hash, a model's name or folder, or hash+<model> (default: "${defaultEncoder}")`,
+    )
     .addOption(engineOption())
     .addOption(readerOption())
     .option("--host <address>", "where to listen", "127.0.0.1")

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { type Encoder, TesseraError } from "@tessera/core";
 import { type Engine, type EngineKind, referenceEngine } from "@tessera/models";
 import { openSource } from "./codebase.js";
-import { openEncoder, openEngine } from "./engine.js";
+import { openEngine, openNamed } from "./engine.js";
 import { tessera } from "./program.fixture.js";
 import { Terminal } from "./terminal.js";
 
@@ -77,19 +77,21 @@ describe("the engine of a model", () => {
 
   it("ends after the model, and when the model cannot be loaded", async () => {
     const { events, choose, terminal } = observed();
-    const encoder = await openEncoder(terminal, { encoder: "code-encoder", engine: "gpu" }, choose);
-    expect(encoder.revision).toMatch(/-gpu-fp32$/);
+    const encoder = await openNamed(terminal, { encoder: "code-encoder", engine: "gpu" }, choose);
+    expect(encoder.model?.revision).toMatch(/-gpu-fp32$/);
     await encoder.close();
     expect(events).toEqual(["choose gpu", "load", "unload", "close"]);
 
     const broken = observed({ fails: true });
-    await expect(openEncoder(broken.terminal, { engine: "auto" }, broken.choose)).rejects.toThrow("on fire");
+    await expect(
+      openNamed(broken.terminal, { encoder: "code-encoder", engine: "auto" }, broken.choose),
+    ).rejects.toThrow("on fire");
     expect(broken.events).toEqual(["choose auto", "load", "close"]);
   });
 
   it("is not looked for where there is no such model", async () => {
     const { events, choose, terminal } = observed();
-    await expect(openEncoder(terminal, { encoder: "none", engine: "gpu" }, choose)).rejects.toMatchObject({
+    await expect(openNamed(terminal, { encoder: "none", engine: "gpu" }, choose)).rejects.toMatchObject({
       code: "UNKNOWN_RESOURCE",
     });
     expect(events).toEqual([]);
@@ -128,12 +130,13 @@ describe("the index of a folder", () => {
 });
 
 describe("the default encoder", () => {
-  it("joins hash features with our encoder, and does without the model where it cannot be computed, saying so", async () => {
+  it("indexes the first exit of our encoder, and does without the model where it cannot be computed, saying so", async () => {
     const { choose, terminal, said } = observed();
     const folder = join(work, "source");
     const opened = await openSource(terminal, folder, {}, choose);
     const { encoder } = opened.resources.encoder as { encoder: Encoder };
-    expect(encoder.space({})).toMatch(/^0\.7 hash:768:\w+ \+ 0\.3 .*\/exit-\d+\/width-\d+$/);
+    expect(encoder.space({})).toMatch(/^code-encoder-2@\w+\/exit-0\/width-384$/);
+    expect(encoder.closer).toMatchObject({ exit: 6 });
     await opened.close();
     expect(said()).not.toContain("engine");
 

@@ -1,12 +1,5 @@
-import {
-  type CodeEncoder,
-  chooseEngine,
-  type Engine,
-  type EngineChoice,
-  type EngineKind,
-  findModel,
-  openCodeEncoder,
-} from "@tessera/models";
+import { chooseEngine, type Engine, type EngineChoice, type EngineKind } from "@tessera/models";
+import { assertVectors, openVectors, type Vectors } from "@tessera/models/internal";
 import { Option } from "commander";
 import type { Terminal } from "./terminal.js";
 
@@ -55,12 +48,16 @@ export async function openOnEngine<Model extends { close(): Promise<void> }>(
   }
 }
 
-/** @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine` */
-export async function openEncoder(
+/**
+ * What a name stands for as the maker of vectors, on the engine that was asked for; hash features need none.
+ * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine` and `openVectors`
+ */
+export async function openNamed(
   terminal: Terminal,
   { encoder: name, engine }: EncoderOptions,
   choose?: typeof chooseEngine,
-): Promise<CodeEncoder> {
-  const folder = await findModel(name);
-  return openOnEngine(await openEngine(terminal, engine, choose), (engine) => openCodeEncoder(folder, engine));
+): Promise<Vectors> {
+  if (name === "hash") return openVectors(name);
+  await assertVectors(name);
+  return openOnEngine(await openEngine(terminal, engine, choose), (engine) => openVectors(name, engine));
 }

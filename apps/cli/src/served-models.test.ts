@@ -34,16 +34,16 @@ it("tessera serve offers the models of its process under /v1, to those who have 
       return (await response.json()) as Record<string, { id?: string; index?: number; embedding?: number[] }[]>;
     };
     expect((await ask("models")).data!.map(({ id }) => id)).toEqual(
-      expect.arrayContaining(["hash+code-encoder", "code-encoder", "code-language-model"]),
+      expect.arrayContaining(["code-encoder-2", "code-language-model"]),
     );
     const messages = [{ role: "user", content: "Hello" }];
     const answer = await ask("chat/completions", { model: "code-language-model", messages, max_tokens: 4 });
     expect(answer).toMatchObject({ model: "code-language-model", usage: { completion_tokens: 4 } });
-    const [{ embedding }] = (await ask("embeddings", { model: "hash+code-encoder", input: "add" })).data as [
+    const [{ embedding }] = (await ask("embeddings", { model: "code-encoder-2", input: "add" })).data as [
       { embedding: number[] },
     ];
     expect(Math.hypot(...embedding)).toBeCloseTo(1, 4);
-    const reranked = await ask("rerank", { model: "code-encoder", query: "add", documents: ["close", "add"] });
+    const reranked = await ask("rerank", { model: "code-encoder-2", query: "add", documents: ["close", "add"] });
     expect(reranked.results![0]!.index).toBe(1);
     expect((await fetch(`${url}/v1/models`)).status).toBe(401);
   } finally {

@@ -5,7 +5,7 @@ import { encoderReranker, openaiRoutes } from "@tessera/server/openai";
 import fastify from "fastify";
 
 const {
-  ENCODER = "code-encoder",
+  ENCODER = "code-encoder-2",
   LANGUAGE_MODEL = "code-language-model",
   PORT = "8080",
   TESSERA_ENGINE = "auto",

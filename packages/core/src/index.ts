@@ -13,5 +13,5 @@ export { type Json, passage, type Passage, passages, hit, type Hit, hits, rank, 
 export { type PortType, text, number, flag } from "./ports.js";
 export { printFlow } from "./print.js";
 export type { RunRecord, Records, Cache } from "./records.js";
-export type { Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
+export type { Principal, Resource, Host, Embedding, CloserLook, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
 export { flowSchema } from "./schema.js";

@@ -1,5 +1,5 @@
 // public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite, DocumentPlace
-// internal: mergeHits, whereOf, documentPlace
+// internal: mergeHits, embeddedText, whereOf, documentPlace
 import { z } from "zod";
 
 /** A JSON value. */
@@ -137,6 +137,9 @@ export const cite = (marker: number, passage: Passage, copies: readonly Passage[
   ...(passage.source?.symbol !== undefined && { symbol: passage.source.symbol }),
   ...(copies.length > 0 && { copies: copies.map(placeIn) }),
 });
+
+/** What an encoder reads of a passage: its title above its text. */
+export const embeddedText = ({ title, text }: Passage): string => (title === undefined ? text : `${title}\n${text}`);
 
 const range = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`);
 

@@ -1,4 +1,4 @@
-// public: Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
+// public: Principal, Resource, Host, Embedding, CloserLook, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
 // public: Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
 // internal: Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
@@ -39,8 +39,18 @@ export interface Embedding {
   readonly width?: number | undefined;
 }
 
+/** How few candidates are looked at again, by an embedding that is too dear for a whole index. */
+export interface CloserLook extends Embedding {
+  /** The share of the candidate's earlier score in its new one, 0 to 1. */
+  readonly kept: number;
+}
+
 /** Turns texts into vectors. Vectors of one `space` have one width, and may be compared with each other. */
 export interface Encoder extends Resource {
+  /** Absent where an index holds the best embedding already. */
+  readonly closer?: CloserLook | undefined;
+  /** The share of words where scores of words and of these vectors are fused, 0 to 1; one half where it is absent. */
+  readonly words?: number | undefined;
   /** The name of the vector space of an embedding. Vectors of different spaces must not be compared. */
   space(embedding: Embedding): string;
   /** The spaces in which a query vector of this embedding may search; by default only its own. */

@@ -2,6 +2,8 @@
 // For the packages of this repository only: it may change at any time.
 export type { Routing, Frequencies, DecoderModel } from "./architectures/decoder.js";
 export { type Matrix, type Norm, type EncoderModel, unit } from "./architectures/encoder.js";
+export { indexEncoder } from "./encoders/index-encoder.js";
+export { type Vectors, openVectors, assertVectors } from "./encoders/vectors.js";
 export type { Precision } from "./engines/cpu-decoder/packed.js";
 export { encoderGraph } from "./engines/cpu-encoder/graph-of-encoder.js";
 export { type Ragged, type EncoderSession, type Sampling, type DecoderSession, ragged } from "./engines/engine.js";

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Encoder } from "@tessera/core";
 import { Codebase, type Participant, type Progress, type Readers, type Report } from "@tessera/indexer";
 import { storeFolder, storeParticipant } from "@tessera/indexer/internal";
-import { type CodeEncoder, type Engine, findModel, HashEncoder, joinEncoders, openCodeEncoder } from "@tessera/models";
+import { type CodeEncoder, type Engine, HashEncoder } from "@tessera/models";
+import { openVectors, type Vectors } from "@tessera/models/internal";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
 import { wordsRevision } from "@tessera/text";
 import type { Resources } from "./resources.js";
@@ -16,7 +17,7 @@ export interface CodebaseSettings {
   readonly folder: string;
   /**
    * The encoder of the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one
-   * vector. If it changes, all vectors are computed again. With "none" there are
+   * vector; "<model>@<layer>" is an index of that exit. If it changes, all vectors are computed again. With "none" there are
    * no vectors, as for flows that search words alone: no store "dense" and no encoder.
    */
   readonly encoder?: string | undefined;
@@ -54,61 +55,33 @@ const sparse = storeParticipant({
 
 const encoderFolder = (participant: string): string => join(participant, "encoder");
 
-/**
- * The share of a model in the score of "hash+<model>", by the embedding of its first exit; chosen on the development
- * repositories of the mine (docs/models/encoder.md).
- */
-const share = 0.3;
-const sharedWidth = 128;
-
-/** What "hash", "hash+<model>" or "<model>" stands for. */
-interface Vectors {
-  readonly none?: boolean;
-  readonly hash: boolean;
-  readonly model: CodeEncoder | undefined;
-}
-
-async function openVectors(name = "hash", engine?: Engine): Promise<Vectors> {
-  if (name === "none") return { none: true, hash: false, model: undefined };
-  if (name === "hash") return { hash: true, model: undefined };
-  const hash = name.startsWith("hash+");
-  const folder = await findModel(hash ? name.slice("hash+".length) : name);
-  return { hash, model: await openCodeEncoder(folder, engine) };
-}
-
-const joined = (hash: HashEncoder, model: CodeEncoder | undefined): Encoder => {
-  if (model === undefined) return hash;
-  const embedding = { exit: model.model.exits[0]!.layer, width: Math.min(sharedWidth, model.model.hidden) };
-  return joinEncoders([
-    { encoder: hash, share: 1 - share },
-    { encoder: model, share, embedding },
-  ]);
-};
-
 /** The vector store of a model. */
-const denseBy = (encoder: CodeEncoder): Participant =>
+const denseBy = (encoder: Encoder, width: number): Participant =>
   storeParticipant({
     name: "dense",
-    create: async () => (await openVectorStore({ space: encoder.space({}), width: encoder.model.hidden })).store,
+    create: async () => (await openVectorStore({ space: encoder.space({}), width })).store,
     load: async (saved) => (await loadVectorStore(saved)).store,
     encoder,
   });
 
 /** The vector store and the hash encoder that made it: fitted to the first passages, and kept until the index is rebuilt. */
-const denseByHash = (model: CodeEncoder | undefined): Participant => ({
+const denseByHash = (vectors: Vectors): Participant => ({
   name: "dense",
-  revision: [wordsRevision, "hash:2", ...(model ? [joined(new HashEncoder(), model).space({})] : [])].join(" "),
+  revision: [
+    wordsRevision,
+    "hash:2",
+    ...(vectors.model ? [vectors.encoderOver(undefined, "code").space({})] : []),
+  ].join(" "),
   async write(generation) {
     const { added, folder } = generation;
     // where all passages are new, as in an index that was empty, the encoder is fitted anew
     const previous = generation.passages().length === added.length ? undefined : generation.previous;
     const hash = previous === undefined ? new HashEncoder() : await HashEncoder.load(encoderFolder(previous));
     if (previous === undefined) hash.fit(added.map(({ title = "", text }) => `${title}\n${text}`));
-    const encoder = joined(hash, model);
-    const width = hash.width + (model ? Math.min(sharedWidth, model.model.hidden) : 0);
+    const encoder = vectors.encoderOver(hash, "code");
     await storeParticipant({
       name: "dense",
-      create: async () => (await openVectorStore({ space: encoder.space({}), width })).store,
+      create: async () => (await openVectorStore({ space: encoder.space({}), width: vectors.widthOver(hash) })).store,
       load: async (saved) => (await loadVectorStore(saved)).store,
       encoder,
       batch: 256,
@@ -117,15 +90,20 @@ const denseByHash = (model: CodeEncoder | undefined): Participant => ({
   },
 });
 
-const denseOf = ({ none, hash, model }: Vectors): Participant[] =>
-  none ? [] : [hash ? denseByHash(model) : denseBy(model!)];
+function denseOf(made: Vectors | undefined): Participant[] {
+  if (made === undefined) return [];
+  return [made.usesHash ? denseByHash(made) : denseBy(made.encoderOver(undefined, "code"), made.widthOver(undefined))];
+}
+
+const openMakers = (name?: string, engine?: Engine): Promise<Vectors | undefined> =>
+  name === "none" ? Promise.resolve(undefined) : openVectors(name, engine);
 
 /**
  * Updates the index of a folder of code and documents, and opens it.
  * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
-  const vectors = await openVectors(settings.encoder, settings.engine);
+  const vectors = await openMakers(settings.encoder, settings.engine);
   try {
     const { codebase, report } = await Codebase.update(settings.folder, {
       root: settings.root,
@@ -137,7 +115,7 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
     });
     return await openStores(codebase, report, vectors);
   } catch (error) {
-    await vectors.model?.close();
+    await vectors?.close();
     throw error;
   }
 }
@@ -147,35 +125,37 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
  * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function openCodebase(folder: string, encoder?: string, engine?: Engine): Promise<OpenedCodebase> {
-  return openStores(await Codebase.open(folder), undefined, await openVectors(encoder, engine));
+  return openStores(await Codebase.open(folder), undefined, await openMakers(encoder, engine));
 }
 
 async function openStores(
   codebase: Codebase,
   report: Report | undefined,
-  { none, hash, model }: Vectors,
+  made: Vectors | undefined,
 ): Promise<OpenedCodebase> {
-  if (none)
+  if (made === undefined)
     return {
       codebase,
       report,
       vectors: { kind: "none", reason: "there are no vectors" },
       resources: { store: { sparse: await Bm25Store.load(storeFolder(codebase.folderOf("sparse"))) } },
-      model,
+      model: undefined,
       close: async () => {},
     };
   const dense = codebase.folderOf("dense");
   const [words, vectors, encoder] = await Promise.all([
     Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
     loadVectorStore(storeFolder(dense)),
-    hash ? HashEncoder.load(encoderFolder(dense)).then((own) => joined(own, model)) : model!,
+    made.usesHash
+      ? HashEncoder.load(encoderFolder(dense)).then((own) => made.encoderOver(own, "code"))
+      : made.encoderOver(undefined, "code"),
   ]);
   return {
     codebase,
     report,
     vectors: { kind: vectors.kind, reason: vectors.reason },
     resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
-    model,
-    close: async () => model?.close(),
+    model: made.model,
+    close: () => made.close(),
   };
 }

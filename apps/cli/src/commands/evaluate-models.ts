@@ -15,7 +15,7 @@ import { type LanguageModelOptions, languageModelOptions, openLanguageModel } fr
 import { resourceHints as hints } from "../resource-hints.js";
 import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
-import { type EvaluationCommands, encoderOpener, positive } from "./evaluation.js";
+import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
 
 interface EncoderStudyOptions {
   readonly encoder?: string;
@@ -94,7 +94,7 @@ export function gridCommand(
     .requiredOption("--data <names or folders>", "published data sets, or folders, separated by commas")
     .requiredOption("--out <folder>", "keeps a file of results a cell, and takes up from there when run again")
     .option("--report <file>", "where the report goes; report.html in that folder by default")
-    .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .option("--encoder <name>", "what makes the vectors: hash (the default), a model's name or folder, or hash+<model>")
     .addOption(engineOption())
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
@@ -105,7 +105,7 @@ export function gridCommand(
         const dataSets = await Promise.all(
           listOf(options.data).map(async (data) => ({ name: basename(data), dataSet: await dataSetOf(data) })),
         );
-        const settings = { concurrency, limit, signal, hints, openEncoder: encoderOpener(terminal, options) };
+        const settings = { concurrency, limit, signal, hints, openVectors: vectorsOpener(terminal, options) };
         return evaluateGrid(terminal, { flows, dataSets, models: modelsOf(terminal, options), out, report }, settings);
       }),
     );

@@ -1,8 +1,9 @@
 import { converters, evaluateGuards, measureRows, rowChecks, studies } from "@tessera/eval/internal";
 import { InvalidArgumentError, Option } from "commander";
-import { type EncoderOptions, engineOption, openEncoder } from "../engine.js";
+import { defaultEncoder } from "../codebase.js";
+import { type EncoderOptions, engineOption, openNamed } from "../engine.js";
 import { type LanguageModelOptions, languageModelOptions, openLanguageModel } from "../language-model.js";
-import { type EvaluationCommands, encoderOpener, positive } from "./evaluation.js";
+import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
 
 interface StudyOptions extends EncoderOptions {
   readonly data: string;
@@ -16,13 +17,16 @@ export function studyCommands({ command, action, signal }: EvaluationCommands, f
     if (study.data === "any")
       added.addOption(new Option("--data <name>", "the data set").choices([...converters.keys()]).default("nq"));
     added
-      .option("--encoder <name>", "one of our encoders")
+      .option("--encoder <name>", "a model's name or folder, or hash+<model>")
       .addOption(engineOption())
       .option("--limit <number>", "only so many questions", positive)
       .action(
         action((terminal, { data, limit, ...options }: StudyOptions) => {
-          const open = study.encoder === "trained" ? () => openEncoder(terminal, options) : undefined;
-          const settings = { limit, signal, openEncoder: open ?? encoderOpener(terminal, options) };
+          const open =
+            study.encoder === "trained"
+              ? () => openNamed(terminal, { encoder: defaultEncoder, ...options })
+              : undefined;
+          const settings = { limit, signal, openVectors: open ?? vectorsOpener(terminal, options) };
           return study.run(terminal, { folder: folder(), data, ...settings });
         }),
       );

@@ -18,7 +18,7 @@ import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 import { encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
 import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js";
-import { type EvaluationCommands, encoderOpener, positive } from "./evaluation.js";
+import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
 
 /** The folder of all published data: $TESSERA_DATA, or "shared/data" beside the working directory. */
 export const dataFolder = (): string => resolve(process.env.TESSERA_DATA ?? "../shared/data");
@@ -63,7 +63,7 @@ function runCommand({ command, action, signal }: EvaluationCommands): void {
     .requiredOption("--data <folder>", "the data set")
     .option("--questions <folder>", "asks the questions of another data set, which this one should refuse")
     .option("--out <file>", "keeps a line a question, and takes up from there when run again")
-    .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+    .option("--encoder <name>", "what makes the vectors: hash (the default), a model's name or folder, or hash+<model>")
     .addOption(engineOption())
     .option("--concurrency <number>", "questions under way at a time", positive, 1)
     .option("--limit <number>", "only the first questions", positive)
@@ -80,7 +80,7 @@ async function evaluateFolder(
   const dataSet = await folderOf(data, questions);
   const model = await openLanguageModel(terminal, options);
   try {
-    const settings = { operators, limit, concurrency, signal, hints, openEncoder: encoderOpener(terminal, options) };
+    const settings = { operators, limit, concurrency, signal, hints, openVectors: vectorsOpener(terminal, options) };
     return await evaluateFlow(terminal, { document, data, dataSet, model, out, ...settings });
   } finally {
     await model?.close?.();
@@ -155,11 +155,14 @@ function publishedCommands({ command, action, signal }: EvaluationCommands): voi
       .description(converter.about)
       .option("--out <folder>", "keeps a file of results a flow, and takes up from there when run again")
       .option("--limit <number>", "only the first questions", positive)
-      .option("--encoder <name>", "one of our encoders for the vectors; the hash encoder by default")
+      .option(
+        "--encoder <name>",
+        "what makes the vectors: hash (the default), a model's name or folder, or hash+<model>",
+      )
       .addOption(engineOption())
       .action(
         action((terminal, { out, limit, ...options }: PublishedOptions) => {
-          const settings = { limit, signal, hints, openEncoder: encoderOpener(terminal, options) };
+          const settings = { limit, signal, hints, openVectors: vectorsOpener(terminal, options) };
           return evaluatePublished(terminal, { converter, folder: dataFolder(), out, ...settings });
         }),
       );

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { type EncoderOptions, openEncoder } from "../engine.js";
+import { type EncoderOptions, openNamed } from "../engine.js";
 import type { Terminal } from "../terminal.js";
 
 /** The command `tessera eval`, and how the commands below it run. */
@@ -19,6 +19,6 @@ export function positive(text: string): number {
   return value;
 }
 
-/** Opens the encoder that was named; undefined where none was, so that hash features make the vectors. */
-export const encoderOpener = (terminal: Terminal, options: EncoderOptions) =>
-  options.encoder === undefined ? undefined : () => openEncoder(terminal, options);
+/** Opens what was named to make the vectors; undefined where nothing was, so that hash features make them. */
+export const vectorsOpener = (terminal: Terminal, options: EncoderOptions) =>
+  options.encoder === undefined ? undefined : () => openNamed(terminal, options);

@@ -9,7 +9,7 @@ import type { Resources } from "@tessera/tessera";
 import { defaultEncoder, openSource, type SourceOptions } from "../codebase.js";
 import { configResources, joinResources } from "../config-resources.js";
 import { parseJson, readFlow } from "../documents.js";
-import { openEncoder } from "../engine.js";
+import { openNamed } from "../engine.js";
 import { foldersOf } from "../folders.js";
 import { graphDatabaseOf } from "../graph-database.js";
 import { defaultModelOf, type LanguageModelOptions, openLanguageModel } from "../language-model.js";
@@ -94,11 +94,11 @@ async function openData(
   const passages: Passage[] = [];
   if (data !== undefined) for await (const passage of readCorpus(data)) passages.push(passage);
   const plain = name === undefined || name === defaultEncoder || name === "hash";
-  const encoder = plain ? undefined : await openEncoder(terminal, { encoder: name, engine });
-  const { store, graph, ...encoders } = corpusResources(passages, { encoder, signal });
+  const vectors = plain ? undefined : await openNamed(terminal, { encoder: name, engine });
+  const { store, graph, ...encoders } = corpusResources(passages, { vectors, signal });
   return {
     resources: { ...encoders, ...(data !== undefined && { store, graph }) } as Resources,
-    close: async () => encoder?.close?.(),
+    close: async () => vectors?.close(),
   };
 }
 

@@ -106,7 +106,7 @@ describe("the program of a deployment", () => {
         })
       ).json() as Promise<Record<string, unknown[]>>;
     const vectors = await ask("embeddings", {
-      model: "code-encoder",
+      model: "code-encoder-2",
       input: ["sort a list"],
       dimensions: 128,
       exit: 4,

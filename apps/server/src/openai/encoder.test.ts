@@ -15,7 +15,10 @@ let client: OpenAI;
 let baseURL: string;
 
 beforeAll(async () => {
-  encoder = await openEncoderService(await findModel(), { engine: cpuEngine({ workers: 1 }), waitingTokens: 20_000 });
+  encoder = await openEncoderService(await findModel("code-encoder"), {
+    engine: cpuEngine({ workers: 1 }),
+    waitingTokens: 20_000,
+  });
   app = Fastify({ forceCloseConnections: true });
   await app.register(openaiRoutes, {
     encoders: { "code-encoder": encoder },

@@ -1,15 +1,16 @@
 // internal: corpusResources
-import type { Passage } from "@tessera/core";
+import type { Encoder, Passage } from "@tessera/core";
 import { KnowledgeGraph } from "@tessera/indexer";
-import { embed } from "@tessera/indexer/internal";
-import { type CodeEncoder, HashEncoder } from "@tessera/models";
+import { embed, isProse } from "@tessera/indexer/internal";
+import { HashEncoder } from "@tessera/models";
+import type { Vectors } from "@tessera/models/internal";
 import { headOf } from "@tessera/retriever/internal";
 import { Bm25Store, openVectorStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 
 export interface CorpusSettings {
-  /** Our trained encoder; without it the hash encoder, fitted to the passages. */
-  readonly encoder?: CodeEncoder | undefined;
+  /** What makes the vectors; without it the hash encoder, fitted to the passages. */
+  readonly vectors?: Vectors | undefined;
   readonly progress?: ((done: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -21,7 +22,7 @@ export interface CorpusSettings {
  */
 export function corpusResources(
   passages: readonly Passage[],
-  { encoder: trained, progress, signal }: CorpusSettings = {},
+  { vectors, progress, signal }: CorpusSettings = {},
 ): Resources {
   let fitted: HashEncoder | undefined;
   const hash = (): HashEncoder => {
@@ -31,19 +32,24 @@ export function corpusResources(
     }
     return fitted;
   };
-  const width = () => (trained ? trained.model.hidden : hash().width);
+  const kind = passages.filter(isProse).length * 2 >= passages.length ? "text" : "code";
+  let opened: Encoder | undefined;
+  const encoder = (): Encoder => {
+    opened ??= vectors ? vectors.encoderOver(vectors.usesHash ? hash() : undefined, kind) : hash();
+    return opened;
+  };
+  const width = (): number => (vectors ? vectors.widthOver(vectors.usesHash ? hash() : undefined) : hash().width);
   const sparse = async () => {
     const store = new Bm25Store();
     await store.upsert(passages);
     return store;
   };
   const dense = async () => {
-    const encoder = trained ?? hash();
-    const { store } = await openVectorStore({ space: encoder.space({}), width: width() });
-    await store.upsert(passages, await embed(encoder, passages, { batch: 32, signal, done: progress }));
+    const { store } = await openVectorStore({ space: encoder().space({}), width: width() });
+    await store.upsert(passages, await embed(encoder(), passages, { batch: 32, signal, done: progress }));
     return store;
   };
-  const headEncoder = (index: number) => headOf(trained ?? hash(), index, 4);
+  const headEncoder = (index: number) => headOf(encoder(), index, 4);
   const headStore = async (index: number) => {
     const encoder = headEncoder(index);
     const { store } = await openVectorStore({ space: encoder.space({}), width: width() / 4 });
@@ -54,7 +60,7 @@ export function corpusResources(
     Object.fromEntries([0, 1, 2, 3].map((index) => [`head-${index}`, () => open(index)]));
   return {
     store: { sparse, dense, ...heads(headStore) },
-    encoder: { encoder: () => trained ?? hash(), ...heads(headEncoder) },
+    encoder: { encoder, ...heads(headEncoder) },
     graph: { graph: () => new KnowledgeGraph(passages) },
   };
 }

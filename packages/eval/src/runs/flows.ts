@@ -2,7 +2,8 @@
 import { type AnyOperator, type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import { compile } from "@tessera/graph";
-import { type CodeEncoder, HashEncoder } from "@tessera/models";
+import { HashEncoder } from "@tessera/models";
+import type { Vectors } from "@tessera/models/internal";
 import { catalogue, operators as catalogueOperators } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { type DataSet, revisionOf } from "../data-sets/data-set.js";
@@ -19,8 +20,8 @@ export interface FlowSettings {
   readonly limit?: number | undefined;
   /** How many questions are under way at a time; 1 by default. */
   readonly concurrency?: number | undefined;
-  /** Opens the trained encoder that makes the vectors; it is closed after the run. Without it, hash features make them. */
-  readonly openEncoder?: (() => Promise<CodeEncoder>) | undefined;
+  /** Opens what makes the vectors; it is closed after the run. Without it, hash features make them. */
+  readonly openVectors?: (() => Promise<Vectors>) | undefined;
   /** How a user gets a resource that a flow names and that there is none of, by the kind of resource. */
   readonly hints?: Readonly<Record<string, string>>;
   /** The operators that flows may name; by default those of the catalogue. */
@@ -44,13 +45,13 @@ function retrieves(name: string): boolean {
 /**
  * Runs flows over one data set, one after the other, on the same resources.
  * @returns a list of results for each flow, in the order of the questions.
- * @throws TesseraError BAD_SOURCE where there is no question, INVALID_FLOW; else as `openEncoder` does.
+ * @throws TesseraError BAD_SOURCE where there is no question, INVALID_FLOW; else as `openVectors` does.
  */
 export async function runFlows(
   output: Output,
   documents: readonly FlowDocument[],
   { passages, questions }: DataSet,
-  { outOf, model, openEncoder, hints = {}, limit, concurrency, signal, operators = catalogueOperators }: FlowRuns,
+  { outOf, model, openVectors, hints = {}, limit, concurrency, signal, operators = catalogueOperators }: FlowRuns,
 ): Promise<QuestionResult[][]> {
   const asked = questions.slice(0, limit);
   if (asked.length === 0)
@@ -59,14 +60,14 @@ export async function runFlows(
       hint: 'a line is {"id": "1", "question": "…"}, with answers and gold where there are any',
     });
   const ids = new Set(passages.map(({ id }) => id));
-  const encoder = await openEncoder?.();
+  const vectors = await openVectors?.();
   // the stores follow from the data set and from how these encode it
-  const space = encoder ? encoder.space({}) : new HashEncoder().space();
+  const space = vectors ? vectors.encoderOver(undefined, "text").space({}) : new HashEncoder().space();
   const revision = sha256([revisionOf({ passages, questions }), space, model?.revision ?? ""].join(" "));
   const progress = (done: number): void => output.progress("embed", done, passages.length);
   // the model is lent: other data sets may be asked of it
   const lent = model && { model: { model: { ...model, close: async () => {} } } };
-  const host = new ResourceHost({ ...corpusResources(passages, { encoder, signal, progress }), ...lent }, hints);
+  const host = new ResourceHost({ ...corpusResources(passages, { vectors, signal, progress }), ...lent }, hints);
   try {
     const all: QuestionResult[][] = [];
     for (const document of documents) {
@@ -84,7 +85,7 @@ export async function runFlows(
     return all;
   } finally {
     await host.close();
-    await encoder?.close();
+    await vectors?.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Encoder } from "@tessera/core";
 import { dot } from "@tessera/core/internal";
-import { type CodeEncoder, HashEncoder } from "@tessera/models";
+import { HashEncoder } from "@tessera/models";
+import type { Vectors } from "@tessera/models/internal";
 import { catalogue } from "@tessera/tessera";
 import type { IntentExample, Intents } from "../data-sets/converters/clinc.js";
 import { type Outcomes, printOutcomes } from "../reports/outcomes.js";
@@ -124,27 +125,28 @@ export async function hashRouters(routes: Routes): Promise<Record<string, Router
 export async function clinc(
   output: Output,
   intents: Intents,
-  { limit = intents.validation.length, openEncoder }: StudyOptions,
+  { limit = intents.validation.length, openVectors }: StudyOptions,
 ): Promise<number> {
-  let trained: CodeEncoder | undefined;
+  let vectors: Vectors | undefined;
   try {
     const { inside, outside } = await routeIntents(
       intents,
       limit,
       async (routes) => {
-        trained = await openEncoder?.();
+        vectors = await openVectors?.();
+        const trained = vectors?.model;
         const semantic = trained && { "semantic, trained": await router(trained, routes) };
         return { ...(await hashRouters(routes)), ...semantic };
       },
       (system, done, total) => output.progress(system, done, total),
     );
     output.clear();
-    const against = trained ? "semantic, trained" : "semantic, hash";
+    const against = vectors?.model ? "semantic, trained" : "semantic, hash";
     printOutcomes(output, "clinc", inside, against);
     output.say();
     printOutcomes(output, "clinc", outside, against);
     return 0;
   } finally {
-    await trained?.close();
+    await vectors?.close();
   }
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
-import { cpuEngine, findModel, openCodeEncoder } from "@tessera/models";
+import { cpuEngine } from "@tessera/models";
+import { openVectors } from "@tessera/models/internal";
 import type { SpanQuestions } from "../data-sets/converters/chunking.js";
 import type { Intents } from "../data-sets/converters/clinc.js";
 import type { DataSet } from "../data-sets/data-set.js";
@@ -15,7 +16,7 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-const openEncoder = async () => openCodeEncoder(await findModel(undefined), cpuEngine());
+const open = () => openVectors("code-encoder", cpuEngine({ workers: 1 }));
 
 /** Runs a study for machines, and gives its means by system and measure. */
 async function means(study: (output: Output) => Promise<number>): Promise<Record<string, Record<string, number>>> {
@@ -97,7 +98,7 @@ describe("tessera eval clinc", () => {
   };
 
   it("counts what is routed rightly, in and out of scope", async () => {
-    const found = await means((output) => clinc(output, data, { openEncoder }));
+    const found = await means((output) => clinc(output, data, { openVectors: open }));
     expect(Object.keys(found)).toEqual(["5-NN, hash", "semantic, hash", "semantic, trained"]);
     for (const system of ["5-NN, hash", "semantic, hash"])
       expect([system, found[system]]).toEqual([

@@ -1,6 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import { uniform } from "@tessera/core/internal";
-import type { CodeEncoder } from "@tessera/models";
+import type { Vectors } from "@tessera/models/internal";
 import { ResourceHost } from "@tessera/tessera/internal";
 import type { DataSet } from "../data-sets/data-set.js";
 import type { Output } from "../reports/output.js";
@@ -10,8 +10,8 @@ import { corpusResources } from "../runs/corpus.js";
 export interface StudyOptions {
   /** The first so many questions; each study has its own default. */
   readonly limit?: number;
-  /** Opens the trained encoder that makes the vectors; the study closes it. Without it, hash features make them. */
-  readonly openEncoder?: () => Promise<CodeEncoder>;
+  /** Opens what makes the vectors; the study closes it. Without it, hash features make them. */
+  readonly openVectors?: () => Promise<Vectors>;
   readonly signal?: AbortSignal;
 }
 
@@ -19,18 +19,18 @@ export interface StudyOptions {
 export async function withCorpus<T>(
   output: Output,
   { passages }: DataSet,
-  { signal, openEncoder }: StudyOptions,
+  { signal, openVectors }: StudyOptions,
   work: (host: ResourceHost) => Promise<T>,
 ): Promise<T> {
-  const encoder = await openEncoder?.();
+  const vectors = await openVectors?.();
   const progress = (done: number): void => output.progress("embed", done, passages.length);
-  const host = new ResourceHost(corpusResources(passages, { encoder, signal, progress }));
+  const host = new ResourceHost(corpusResources(passages, { vectors, signal, progress }));
   try {
     return await work(host);
   } finally {
     output.clear();
     await host.close();
-    await encoder?.close?.();
+    await vectors?.close();
   }
 }
 

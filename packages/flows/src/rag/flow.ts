@@ -1,17 +1,22 @@
 import { flow, named } from "@tessera/core";
 import { weighted } from "@tessera/fuser";
 import { answer } from "@tessera/generator";
+import { closer } from "@tessera/reranker";
 import { dense, sparse } from "@tessera/retriever";
 
 /**
  * Retrieve, then let a model answer: passages are found by words and by vectors at the same time, both rankings are
- * fused, and a model answers in prose from the best of them with a citation after each statement, or says that they hold
+ * fused, the best are looked at closer where the encoder has a deeper exit than the index, and a model answers in prose from the best of them with a citation after each statement, or says that they hold
  * no answer. Lewis et al. 2020 with retrieval that is not trained; Modular RAG, equation 4 and operators 17 and 38.
  */
 export const rag = flow("rag", { query: "text" }, (f, { query }) => {
   const words = f.node("sparse", sparse({ store: "sparse", top: 50 }), { query });
   const near = f.node("dense", dense({ store: "dense", encoder: "encoder", top: 50 }), { query });
-  const fused = f.node("fuse", weighted({ top: 20 }), { lists: named({ words: words.hits, vectors: near.hits }) });
-  const written = f.node("answer", answer({ model: "model" }), { query, hits: fused.hits });
-  return { answer: written.answer, text: written.text, hits: fused.hits };
+  const follow = { encoder: "encoder", words: "words", vectors: "vectors" };
+  const fused = f.node("fuse", weighted({ follow, top: 50 }), {
+    lists: named({ words: words.hits, vectors: near.hits }),
+  });
+  const looked = f.node("closer", closer({ encoder: "encoder", top: 20 }), { query, hits: fused.hits });
+  const written = f.node("answer", answer({ model: "model" }), { query, hits: looked.hits });
+  return { answer: written.answer, text: written.text, hits: looked.hits };
 });

@@ -10,7 +10,7 @@ import { isGguf } from "../formats/gguf.js";
 import { kindOfCheckpoint } from "../formats/open-model.js";
 
 /** The encoder that is meant where none is named. */
-export const defaultEncoder = "code-encoder";
+export const defaultEncoder = "code-encoder-2";
 
 /** Folders that hold bundles: those of the variable TESSERA_MODELS, then the one that ships with this package. */
 export function bundleFolders(): string[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { flow, type Hit, named } from "@tessera/core";
-import { runOperator, testOperator } from "@tessera/testkit";
+import { type Encoder, flow, type Hit, named } from "@tessera/core";
+import { hostOf, runOperator, testOperator } from "@tessera/testkit";
 import { rrf } from "./rrf.js";
 import { weighted } from "./weighted.js";
 
@@ -41,6 +41,22 @@ testOperator(weighted, {
 });
 
 describe("fuser.weighted", () => {
+  it("weighs words and vectors as the encoder advises, and half and half where it advises nothing", async () => {
+    const lists = { words: [hit("a", 2), hit("b", 1)], vectors: [hit("b", 2), hit("a", 1)] };
+    const follow = { encoder: "main", words: "words", vectors: "vectors" };
+    const encoder: Encoder = { revision: "1", space: () => "", encode: async () => [] };
+    for (const [words, a] of [
+      [0, 0],
+      [0.3, 0.3],
+      [undefined, 0.5],
+    ] as const) {
+      const advised: Encoder = { ...encoder, words };
+      const host = hostOf({ "encoder/main": advised });
+      const output = await runOperator(weighted, { follow }, { lists }, { host });
+      expect(table(output as Record<string, unknown>)).toEqual({ a: expect.closeTo(a), b: expect.closeTo(1 - a) });
+    }
+  });
+
   it("does not let a misspelt name pass", async () => {
     await expect(
       runOperator(weighted, { weights: { sparse: 1 } }, { lists: { sparce: [hit("a")] } }),

@@ -1,5 +1,5 @@
 // public: weighted
-import { type Hit, hits, operator, rank, TesseraError } from "@tessera/core";
+import { type Encoder, type Hit, hits, operator, rank, TesseraError } from "@tessera/core";
 import { didYouMean, mergeHits } from "@tessera/core/internal";
 import { z } from "zod";
 
@@ -25,7 +25,8 @@ const best = (list: readonly Hit[]): Map<string, number> =>
 /**
  * Weighted fusion of named lists: score(d) = Σ_n w_n · norm_n(s_n(d)), where a list that does not hold d adds 0.
  * Names keep weights aligned when a list is skipped. Without `weights` all lists count alike; with them, a list without
- * a weight is an error, so that a misspelt name cannot go unnoticed.
+ * a weight is an error, so that a misspelt name cannot go unnoticed. With `follow`, the lists `words` and `vectors` have
+ * the weights that the encoder advises for its vectors beside words (`Encoder.words`).
  * @throws TesseraError BAD_INPUT for a list that has no weight.
  */
 export const weighted = operator({
@@ -39,14 +40,16 @@ export const weighted = operator({
   },
   config: z.strictObject({
     weights: z.record(z.string(), z.number().nonnegative()).optional(),
+    follow: z.strictObject({ encoder: z.string(), words: z.string(), vectors: z.string() }).optional(),
     normalise: z.enum(["min-max", "sum", "none"]).default("min-max"),
     top: z.int().positive().optional(),
   }),
   ports: { input: { lists: z.record(z.string(), hits) }, output: { hits } },
   effects: "none",
-  setup:
-    ({ weights, normalise, top }) =>
-    ({ lists }) => {
+  setup: async ({ weights: given, follow, normalise, top }, host) => {
+    const words = follow && ((await host.resource<Encoder>("encoder", follow.encoder)).words ?? 0.5);
+    const weights = words === undefined ? given : { ...given, [follow!.words]: words, [follow!.vectors]: 1 - words };
+    return ({ lists }) => {
       const scores = new Map<string, number>();
       for (const [name, list] of Object.entries(lists)) {
         if (weights && !Object.hasOwn(weights, name))
@@ -60,5 +63,6 @@ export const weighted = operator({
       }
       const scored = mergeHits(Object.values(lists)).map((hit) => ({ hit, score: scores.get(hit.passage.id)! }));
       return { hits: rank("fuser.weighted", scored, top) };
-    },
+    };
+  },
 });

@@ -4,4 +4,4 @@ export { triplesOf } from "./knowledge-graph.js";
 export { chunkCode } from "./outline.js";
 export { storeFolder, storeParticipant } from "./participant.js";
 export { chunkWindows } from "./window.js";
-export { embed } from "./write.js";
+export { embed, isProse } from "./write.js";

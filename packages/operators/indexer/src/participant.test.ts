@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import type { Encoder, Passage } from "@tessera/core";
+import { embeddedText } from "@tessera/core/internal";
 import { scriptedEncoder } from "@tessera/testkit";
 import { Codebase } from "./codebase.js";
 import { type SavedStore, storeFolder, storeParticipant } from "./participant.js";
-import { embeddedText } from "./write.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tessera-participant-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 // public: write
-// internal: embed
+// internal: embed, isProse
 import {
   type Embedding,
   type Encoder,
@@ -10,14 +10,15 @@ import {
   type Store,
   TesseraError,
 } from "@tessera/core";
+import { embeddedText } from "@tessera/core/internal";
 import { z } from "zod";
 import { languageOf } from "./languages.js";
 
-const prose = (passage: Passage): boolean =>
-  passage.source === undefined || ["markdown", "text"].includes(languageOf(passage.source.path));
-
-/** What an encoder reads of a passage: its title above its text. */
-export const embeddedText = ({ title, text }: Passage): string => (title === undefined ? text : `${title}\n${text}`);
+/** Whether a passage is prose: of no programming language, by its metadata or else by the name of its file. */
+export const isProse = ({ metadata, source }: Passage): boolean => {
+  const { language = source && languageOf(source.path) } = metadata;
+  return language === undefined || language === "markdown" || language === "text";
+};
 
 /** Vectors of passages, in order and in batches; code and prose are encoded each as its kind. */
 export async function embed(
@@ -39,7 +40,7 @@ export async function embed(
   const vectors: Float32Array[] = new Array(list.length);
   let count = 0;
   for (const kind of ["code", "text"] as const) {
-    const order = [...list.keys()].filter((index) => prose(list[index]!) === (kind === "text"));
+    const order = [...list.keys()].filter((index) => isProse(list[index]!) === (kind === "text"));
     for (let from = 0; from < order.length; from += batch) {
       signal?.throwIfAborted();
       const part = order.slice(from, from + batch);

@@ -21,7 +21,7 @@ export const multiExit = operator({
   config: z.strictObject({
     encoder: z.string().min(1),
     kind: z.enum(["text", "code"]).default("code"),
-    exit: z.int().positive().optional(),
+    exit: z.int().nonnegative().optional(),
     width: z.int().positive().optional(),
     depth: z.int().positive().default(50),
   }),

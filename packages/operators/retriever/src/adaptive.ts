@@ -26,7 +26,7 @@ export const adaptive = operator({
     encoder: z.string(),
     /** Layers, rising. */
     exits: z
-      .array(z.int().positive())
+      .array(z.int().nonnegative())
       .min(1)
       .refine((exits) => exits.every((exit, i) => i === 0 || exit > exits[i - 1]!), "exits must rise"),
     width: z.int().positive().optional(),

@@ -59,7 +59,7 @@ export async function chooseEngine(
   const failure = await selfTest(gpu);
   if (failure !== undefined) return refuse(`${gpu.info.device} fails its self-test: ${failure}`);
   return {
-    engine: gpu,
+    engine: kind === "auto" ? withCpuBehind(gpu) : gpu,
     reason: `engine gpu: ${gpu.info.device}, ${gpu.info.dtype}${kind === "gpu" ? ", asked for" : ", self-test passed"}`,
     async close() {
       await gpu.close();
@@ -103,3 +103,17 @@ export function gpuOnDemand(settings: GpuEngineSettings = {}): Engine {
     },
   };
 }
+
+/** The GPU, and the CPU for encoders that it has no kernels for. */
+const withCpuBehind = (gpu: GpuEngine): Engine => ({
+  info: gpu.info,
+  loadDecoder: (model, cache) => gpu.loadDecoder(model, cache),
+  async loadEncoder(model) {
+    try {
+      return await gpu.loadEncoder(model);
+    } catch (error) {
+      if (TesseraError.is(error) && error.code === "MISSING_CAPABILITY") return cpuEngine().loadEncoder(model);
+      throw error;
+    }
+  },
+});
