@@ -17,6 +17,7 @@ import { resourceHints as hints } from "../resource-hints.js";
 import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 import { encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
+import { placesCommand } from "./evaluate-places.js";
 import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js";
 import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
 
@@ -43,6 +44,7 @@ export function evaluationCommands(command: Command, action: EvaluationCommands[
   studyCommands(commands, dataFolder);
   rowsCommand(commands, dataFolder);
   guardsCommand(commands);
+  placesCommand(commands);
   publishedCommands(commands);
 }
 

@@ -1,0 +1,27 @@
+import { measurePlaces, type PlacesSettings } from "@tessera/eval/internal";
+import { Option } from "commander";
+import type { EvaluationCommands } from "./evaluation.js";
+
+interface PlacesOptions extends Pick<PlacesSettings, "half" | "against" | "encoder"> {
+  readonly package?: string[];
+}
+
+/** Adds `tessera eval places`. */
+export function placesCommand({ command, action, signal }: EvaluationCommands): void {
+  command
+    .command("places")
+    .description(
+      "how often one of the first three citations is the place that answers, over public packages that it fetches",
+    )
+    .addOption(
+      new Option("--half <half>", "which half of the questions").choices(["choosing", "reporting"]).default("choosing"),
+    )
+    .option("--package <name...>", "only these packages")
+    .option("--encoder <name>", "what makes the vectors", "hash")
+    .option("--against <folder>", "a checkout that is built, to measure beside this one")
+    .action(
+      action((terminal, { package: packages, ...options }: PlacesOptions) =>
+        measurePlaces(terminal, { ...options, ...(packages && { packages }), signal }),
+      ),
+    );
+}

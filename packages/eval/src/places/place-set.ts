@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+
+const range = z.tuple([z.int().positive(), z.int().positive()]);
+
+/** A question with its place: lines of a file, or pages. */
+export const placeQuestion = z.strictObject({
+  id: z.string(),
+  half: z.enum(["choosing", "reporting"]),
+  package: z.string(),
+  /** Below the root of the package. */
+  path: z.string(),
+  lines: range.optional(),
+  pages: range.optional(),
+  language: z.string(),
+  question: z.string(),
+});
+export type PlaceQuestion = z.infer<typeof placeQuestion>;
+
+export const placePackage = z.strictObject({
+  from: z.enum(["npm", "pypi", "debian"]),
+  version: z.string(),
+  /** The folder in it that is indexed. */
+  root: z.string(),
+  languages: z.array(z.string()),
+  kinds: z.array(z.string()),
+});
+export type PlacePackage = z.infer<typeof placePackage>;
+
+export interface PlaceSet {
+  readonly packages: ReadonlyMap<string, PlacePackage>;
+  readonly questions: readonly PlaceQuestion[];
+}
+
+const folder = fileURLToPath(new URL("../../data/places/", import.meta.url));
+
+/** The set of this package. */
+export async function readPlaces(from = folder): Promise<PlaceSet> {
+  const packages = z
+    .record(z.string(), placePackage)
+    .parse(JSON.parse(await readFile(join(from, "packages.json"), "utf8")));
+  const lines = (await readFile(join(from, "questions.jsonl"), "utf8")).split("\n").filter((line) => line !== "");
+  return {
+    packages: new Map(Object.entries(packages)),
+    questions: lines.map((line) => placeQuestion.parse(JSON.parse(line))),
+  };
+}
+
+/** What of a citation says where it leads. */
+export interface Cited {
+  readonly path?: string | undefined;
+  readonly lines?: readonly [number, number] | undefined;
+  readonly place?: { readonly unit: string; readonly from: number; readonly to: number } | undefined;
+}
+
+const mostLines = 60;
+const overlap = (a: readonly [number, number], b: readonly [number, number]): boolean => a[0] <= b[1] && b[0] <= a[1];
+
+/** Whether a citation is the place of a question: it overlaps it, and has at most 60 lines or three pages. */
+export function isPlace(
+  { path, lines, place }: Cited,
+  wanted: Pick<PlaceQuestion, "path" | "lines" | "pages">,
+): boolean {
+  if (path !== wanted.path) return false;
+  if (wanted.pages) {
+    if (place?.unit !== "page") return false;
+    return place.to - place.from < 3 && overlap([place.from, place.to], wanted.pages);
+  }
+  return lines !== undefined && lines[1] - lines[0] < mostLines && overlap(lines, wanted.lines!);
+}
