@@ -79,6 +79,7 @@ async function openWith(
     });
     await noteIndex(folder, root, encoder);
     terminal.clear();
+    if (opened.report?.rebuilt !== undefined) terminal.note(`indexed again, since ${opened.report.rebuilt}`);
     if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);
     return { ...opened, folder, close: () => opened.close().finally(() => choice?.close()) };
   } catch (error) {

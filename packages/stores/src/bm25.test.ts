@@ -177,3 +177,67 @@ describe("Bm25Store", () => {
     await expect(new Bm25Store().search({ text: "a", top: 1 }, AbortSignal.abort())).rejects.toThrow();
   });
 });
+
+describe("words of a question", () => {
+  const indexed = async (texts: readonly string[]) => {
+    const store = new Bm25Store();
+    await store.upsert(texts.map((text, index) => ({ id: `p${index}`, text, metadata: {} })));
+    return async (query: string) => (await store.search({ text: query, top: 5 })).map(({ passage: { text } }) => text);
+  };
+  const versions = ["2.1.0", "2.0.1", "1.2.0", "1.0.2", "0.1.2", "0.2.1", "12.1.0", "1.12.0", "0.12.1", "1.0.12"];
+
+  it.each(versions)("name the release %s among permutations of its digits", async (version) => {
+    const ask = await indexed(versions.map((one) => `Version ${one} has changes.`));
+    expect((await ask(`what changed in ${version}?`))[0]).toBe(`Version ${version} has changes.`);
+  });
+
+  it.each(["C", "C++", "C#", "F#", ".NET"])("name %s and not another with its letter", async (name) => {
+    const ask = await indexed(["C++", "C#", "C", "F#", ".NET"].map((one) => `Who teaches ${one}: a teacher.`));
+    expect((await ask(`who is the teacher of ${name}?`))[0]).toBe(`Who teaches ${name}: a teacher.`);
+  });
+
+  it.each([
+    ["senor pena", "La señora Peña"],
+    ["Offnungszeiten", "Die Öffnungszeiten"],
+    ["a quelle heure ouvre la veranda", "La véranda ouvre à neuf heures"],
+    ["strasse", "Die Straße"],
+    ["API", "Die ＡＰＩ"],
+    ["office", "the oﬃce"],
+    ["ΣΊΣΥΦΟΣ", "ο Σίσυφος"],
+    ["istanbul", "İstanbul"],
+    ["coffee", "co\u00adffee"],
+    ["1000000", "costs 1,000,000 crowns"],
+    ["ข้าวต้ม", "มีข้าวต้มทุกเช้า"],
+    ["식당", "식당에서 아침을 먹습니다"],
+    ["宠物可以上船吗？", "宠物可以带上船"],
+    ["返品", "返品は十四日以内"],
+    ["Datensicherung", "Datensicherungen um drei Uhr"],
+    ["Sicherung", "Datensicherungen um drei Uhr, wenn die Kasse schließt"],
+  ])("%s finds %j", async (question, text) => {
+    expect((await (await indexed(["something else", text, "und noch etwas anderes"]))(question))[0]).toBe(text);
+  });
+
+  it("rank the exact form above others", async () => {
+    const ask = await indexed(["one retried thing", "one retry thing", "one retries thing"]);
+    expect((await ask("retry"))[0]).toBe("one retry thing");
+    expect(await ask("retry")).toHaveLength(3);
+    expect((await ask("retries"))[0]).toBe("one retries thing");
+  });
+
+  it("rank a word above its scattered characters", async () => {
+    const ask = await indexed(["商品の返事と品質と返答", "返品は十四日以内"]);
+    expect((await ask("返品"))[0]).toBe("返品は十四日以内");
+  });
+
+  it("are looked for in the language that is set, and in no form where none is wanted", async () => {
+    const passages = [{ id: "a", text: "peñas", metadata: {} }];
+    const found = async (settings: ConstructorParameters<typeof Bm25Store>[0], text: string) => {
+      const store = new Bm25Store(settings);
+      await store.upsert(passages);
+      return (await store.search({ text, top: 1 })).length;
+    };
+    expect(await found({ language: "es" }, "peña")).toBe(1);
+    expect(await found({ forms: false }, "peña")).toBe(0);
+    expect(await found({ forms: false }, "peñas")).toBe(1);
+  });
+});

@@ -10,7 +10,7 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { every, messageOf } from "@tessera/core/internal";
-import { words } from "@tessera/text";
+import { askedIn, pieceWeight, words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { indexedText } from "./bm25.reference.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
@@ -40,11 +40,18 @@ const atOnce = 500; // passages a statement
 const ties = 16; // more than `top` that are looked at where the last places are equal
 
 /**
+<<<<<<< HEAD
  * Passages in PostgreSQL: for several processes, and for more passages than one machine holds. Vectors are searched by
  * cosine with pgvector's graph (HNSW). Words are searched with the BM25 of `referenceBm25`, over a full-text index
  * whose statistics every write updates. The filter and the rights of the principal are conditions of the statement. If
  * the graph returns fewer passages than asked for, the admitted ones are compared one by one. A query that has a vector
  * is searched by vector.
+=======
+ * Passages in PostgreSQL: for more than one machine holds, and for several processes. By vector it searches pgvector's
+ * graph (HNSW) by cosine; by words it gives the BM25 of `referenceBm25` without other forms of words, over a full-text index, with statistics that
+ * every write keeps. Filter and principal are a condition of the statement, applied before the best are taken; where
+ * the graph gives fewer than asked for, the admitted are compared one by one. A query with a vector is one by vector.
+>>>>>>> 1d8ee55 (An index that was made otherwise is made again with one line that says why; figures of places; PostgreSQL weighs pieces of words as BM25 does)
  */
 export class PostgresStore implements Store {
   #revision = "store.postgres:0";
@@ -145,7 +152,7 @@ export class PostgresStore implements Store {
   }
 
   async #byWords({ text = "", top, filter, principal }: StoreQuery): Promise<Row[]> {
-    const asked = counted(text);
+    const asked = askedOf(text);
     if (asked.size === 0) return [];
     const conditions = new Conditions([
       [...asked.keys()],
@@ -366,14 +373,25 @@ const written = (vector: Iterable<number>): string => `[${[...vector].join(",")}
 /** A word as a query of PostgreSQL's full-text search. */
 const lexeme = (word: string): string => `'${word.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
 
-/** How often a text has each of its words; half a character becomes the replacement character. */
+/** Without half a character, which a database does not take. */
+const wellFormed = (word: string): string => word.replace(/\p{Surrogate}/gu, "\ufffd");
+
+/** How often a text has each of its words. */
 function counted(text: string): Map<string, number> {
   const counts = new Map<string, number>();
   for (const found of words(text)) {
-    const word = found.replace(/\p{Surrogate}/gu, "\ufffd");
+    const word = wellFormed(found);
     counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   return counts;
+}
+
+/** How often a question has each of its words; a piece of a word counts less. */
+function askedOf(text: string): Map<string, number> {
+  const { words: found } = askedIn(text);
+  return new Map(
+    [...found].map(([word, { times, piece }]) => [wellFormed(word), times * (piece ? pieceWeight : 1)] as const),
+  );
 }
 
 /** Errors of the database, as ours. */

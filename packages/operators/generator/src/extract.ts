@@ -38,9 +38,11 @@ export const extract = operator({
     const question = new Question(input.query, { language: config.language, texts });
     const found = input.hits.map(({ passage }) => look(passage, question));
     const weights = question.weights(found.map(({ all }) => all));
-    const ranked = found
-      .map((member, index) => ({ ...member, ...scoreOf(member, index, question, weights) }))
-      .filter(({ coverage }) => coverage >= config.least)
+    const scored = found.map((member, index) => ({ ...member, ...scoreOf(member, index, question, weights) }));
+    const answers = scored.some(({ coverage }) => coverage >= config.least);
+    // beside an answer stand places that say less of it
+    const ranked = scored
+      .filter(({ coverage }) => answers && coverage >= config.least / 2)
       .sort((a, b) => b.score - a.score);
     const chosen: { passage: Passage; quote: Quoted; copies: Passage[] }[] = [];
     const places = new Set<string>();
@@ -52,7 +54,7 @@ export const extract = operator({
       const quote = quoted(member, question, weights, config.quotes);
       const same = chosen.find((other) => other.quote.said === quote.said);
       if (same) same.copies.push(passage);
-      else if (score < 0.6 * ranked[0]!.score || chosen.length === config.passages) continue;
+      else if (score < 0.4 * ranked[0]!.score || chosen.length === config.passages) continue;
       else chosen.push({ passage, quote, copies: [] });
       places.add(place);
     }

@@ -70,7 +70,7 @@ export function scoreOf(
     weigh(about, weights),
   );
   const place = 1 / (1 + index / 4);
-  const score = 0.3 * whole + 0.3 * focus + 0.2 * weigh(name, weights) + 0.2 * place;
+  const score = 0.225 * whole + 0.225 * focus + 0.15 * weigh(name, weights) + 0.4 * place;
   // what its name says weighs more than what it mentions
   return {
     coverage: (whole + focus) / 2 + 0.2 * weigh(name, weights),

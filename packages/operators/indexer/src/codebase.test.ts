@@ -172,10 +172,18 @@ describe("Codebase", () => {
     expect(smaller.report.read).toBe(2);
     expect(smaller.report.passages).toMatchObject({ removed: 0 });
     expect(smaller.report.passages.added).toBe(15);
+    expect(smaller.report.rebuilt).toMatch(/files are chosen or cut in another way$/);
     const next = mirror("2");
-    await Codebase.update(index, { root, participants: [next], chunker: codeChunker({ maximum: 32 }) });
+    const again = await Codebase.update(index, { root, participants: [next], chunker: codeChunker({ maximum: 32 }) });
+    expect(again.report.rebuilt).toMatch(/mirror hold other words or vectors$/);
+    const same = await Codebase.update(index, {
+      root,
+      participants: [mirror("2")],
+      chunker: codeChunker({ maximum: 32 }),
+    });
+    expect(same.report.rebuilt).toBeUndefined();
     expect(next.last!.previous).toBeUndefined();
-    expect(next.embedded).toBe((await smaller.codebase.passages()).length);
+    expect(next.embedded).toBe((await again.codebase.passages()).length);
   });
 
   it("does not take the times of another folder for its own", async () => {

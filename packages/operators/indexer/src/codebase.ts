@@ -95,6 +95,8 @@ export interface Report {
     readonly removed: number;
   };
   readonly skipped: readonly Skipped[];
+  /** Why an index that was there was made anew, wholly or in part, in one line; `undefined` where it was not. */
+  readonly rebuilt?: string | undefined;
 }
 
 /** Cuts by syntax tree, headings or lines, as `indexer.code` does. */
@@ -225,6 +227,7 @@ async function bringUpToDate(
       removed: changes.removed.length,
     },
     skipped,
+    rebuilt: old && whyAnew(old, wanted, participants),
   };
   const parts = participants.map(({ name, revision }) => ({ name, revision }));
   const kept = old && changes.isEmpty && canonicalJson(old.participants) === canonicalJson(parts);
@@ -252,6 +255,20 @@ async function bringUpToDate(
     await rm(target, { recursive: true, force: true }).catch(() => {});
     throw error;
   }
+}
+
+/** Why an index is of no more use as it is: files are cut otherwise now, or a store holds other words or vectors. */
+function whyAnew(old: Manifest, settings: string, participants: readonly Participant[]): string | undefined {
+  const stores = participants
+    .filter(({ name, revision }) => old.participants.some((one) => one.name === name && one.revision !== revision))
+    .map(({ name }) => name);
+  const reasons = [
+    ...(old.settings === settings ? [] : ["files are chosen or cut in another way"]),
+    ...(stores.length === 0 ? [] : [`${stores.join(" and ")} hold other words or vectors`]),
+  ];
+  return reasons.length === 0
+    ? undefined
+    : `the index was made by another version or with other settings: ${reasons.join(", and ")}`;
 }
 
 async function writeGeneration(
