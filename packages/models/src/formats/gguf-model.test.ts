@@ -6,7 +6,7 @@ import { TesseraError } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
 import { decoderFolder, goldenLogits } from "../architectures/llama.fixture.js";
 import { cpuEngine } from "../engines/cpu.js";
-import { readSequence } from "../engines/reference/decoder.js";
+import { logSoftmax, readSequence } from "../engines/reference/decoder.js";
 import { openLocalLanguageModel } from "../serving/language-model.js";
 import { singles, type WrittenTensor, writeGguf } from "./gguf.fixture.js";
 import { openDecoderModel } from "./open-model.js";
@@ -149,6 +149,16 @@ describe("a model in a GGUF file", () => {
       expect(await usage("abc")).toBe(5);
       // < and > are no tokens of this vocabulary: what is left of "<end>" are its three letters
       expect(await usage("abc<end>")).toBe(8);
+
+      // without the template the texts stand as they are
+      const request = { messages: [{ role: "user" as const, content: "abc" }], text: "de" };
+      const plain = await model.score!({ ...request, plain: true });
+      expect(plain.usage).toEqual({ prompt: 3, completion: 2 });
+      expect((await model.score!(request)).usage).toEqual({ prompt: 5, completion: 2 });
+      const ids = [..."abcde"].map((letter) => tokens.indexOf(letter));
+      const { logits } = readSequence(await openDecoderModel(path), ids);
+      for (const [i, { logprob }] of plain.tokens.entries())
+        expect(Math.abs(logprob - logSoftmax(logits[2 + i]!)[ids[3 + i]!]!)).toBeLessThan(0.05);
     } finally {
       await model.close();
     }
