@@ -40,18 +40,11 @@ const atOnce = 500; // passages a statement
 const ties = 16; // more than `top` that are looked at where the last places are equal
 
 /**
-<<<<<<< HEAD
  * Passages in PostgreSQL: for several processes, and for more passages than one machine holds. Vectors are searched by
- * cosine with pgvector's graph (HNSW). Words are searched with the BM25 of `referenceBm25`, over a full-text index
- * whose statistics every write updates. The filter and the rights of the principal are conditions of the statement. If
- * the graph returns fewer passages than asked for, the admitted ones are compared one by one. A query that has a vector
- * is searched by vector.
-=======
- * Passages in PostgreSQL: for more than one machine holds, and for several processes. By vector it searches pgvector's
- * graph (HNSW) by cosine; by words it gives the BM25 of `referenceBm25` without other forms of words, over a full-text index, with statistics that
- * every write keeps. Filter and principal are a condition of the statement, applied before the best are taken; where
- * the graph gives fewer than asked for, the admitted are compared one by one. A query with a vector is one by vector.
->>>>>>> 1d8ee55 (An index that was made otherwise is made again with one line that says why; figures of places; PostgreSQL weighs pieces of words as BM25 does)
+ * cosine with pgvector's graph (HNSW). Words are searched with the BM25 of `referenceBm25` without other forms of the
+ * words, over a full-text index whose statistics every write updates. The filter and the rights of the principal are
+ * conditions of the statement. If the graph returns fewer passages than asked for, the admitted ones are compared one by
+ * one. A query that has a vector is searched by vector.
  */
 export class PostgresStore implements Store {
   #revision = "store.postgres:0";
