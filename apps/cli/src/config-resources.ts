@@ -5,13 +5,14 @@ import { furtherModels } from "./language-model.js";
 import { settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
-/** What the config hands over to flows beside what a command opens: stores, encoders, folders, further models. */
+/** What the config hands over to flows beside what a command opens: stores, encoders, rerankers, folders, further models. */
 export async function configResources(terminal: Terminal, engine: EngineKind | undefined): Promise<Resources> {
   const { config, at } = await settingsFor(terminal);
   const folders = Object.entries(config.folders ?? {}).map(([name, path]) => [name, () => LocalFolder.open(at(path))]);
   return {
     store: config.stores ?? {},
     encoder: config.encoders ?? {},
+    reranker: config.rerankers ?? {},
     folder: Object.fromEntries(folders),
     model: await furtherModels(terminal, engine),
   } as Resources;

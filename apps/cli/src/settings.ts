@@ -80,6 +80,7 @@ const shape = z.strictObject({
   models: z.record(z.string(), model).optional(),
   encoder: z.string().optional(),
   encoders: z.record(z.string(), opened).optional(),
+  rerankers: z.record(z.string(), opened).optional(),
   stores: z.record(z.string(), opened).optional(),
   folders: z.record(z.string(), z.string()).optional(),
   flows: z

@@ -8,7 +8,9 @@ export { type EngineKind, type EngineChoice, chooseEngine } from "./engines/gpu/
 export { gpuEngine } from "./engines/gpu/engine.js";
 export { referenceEngine } from "./engines/reference/engine.js";
 export { openCassette } from "./remote/cassette.js";
+export { type EncoderShape, type EndpointEncoderOptions, endpointEncoder } from "./remote/encoder-endpoint.js";
 export { type Endpoint, type OpenAiModelOptions, openAiModel, type OpenAiEncoderOptions, openAiEncoder } from "./remote/openai.js";
+export { type RerankerShape, type EndpointRerankerOptions, endpointReranker } from "./remote/reranker-endpoint.js";
 export { type EncoderService, openEncoderService } from "./serving/encoder-service.js";
 export { defaultLanguageModel, type LocalLanguageModel, openLocalLanguageModel } from "./serving/language-model.js";
 export { type ListedModel, listModels, findModel } from "./tools/catalogue.js";

@@ -1,5 +1,5 @@
 // public: defineConfig, TesseraConfig, EndpointSettings, ModelSettings
-import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Store } from "@tessera/core";
+import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Reranker, Store } from "@tessera/core";
 
 /** A language model behind an address that speaks OpenAI's chat completions. */
 export interface EndpointSettings {
@@ -39,6 +39,8 @@ export interface TesseraConfig {
   readonly encoder?: string;
   /** Encoders that flows name, beside "encoder". */
   readonly encoders?: Readonly<Record<string, Encoder | (() => Encoder | Promise<Encoder>)>>;
+  /** Rerankers that flows name. */
+  readonly rerankers?: Readonly<Record<string, Reranker | (() => Reranker | Promise<Reranker>)>>;
   /** Stores that flows name, beside "sparse" and "dense". */
   readonly stores?: Readonly<Record<string, Store | (() => Store | Promise<Store>)>>;
   /** Folders that flows may read, by name. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { OpenAIEmbeddings } from "@langchain/openai";
-import { cpuEngine, type EncoderService, findModel, openEncoderService } from "@tessera/models";
+import { cpuEngine, type EncoderService, endpointReranker, findModel, openEncoderService } from "@tessera/models";
 import Fastify, { type FastifyInstance } from "fastify";
 import OpenAI from "openai";
 import { encoderReranker } from "./rerank.js";
@@ -125,5 +125,13 @@ describe("the encoder behind OpenAI's routes", () => {
     const { results } = (await response.json()) as { results: { index: number; relevance_score: number }[] };
     expect(results.map(({ index }) => index)).toEqual([0, 1]);
     expect(results[0]!.relevance_score).toBeGreaterThan(results[1]!.relevance_score);
+  });
+
+  it("is a reranker at an address for flows, with the scores that it gives itself", async () => {
+    const documents = ["function openFile(path) {}", "function add(a, b) { return a + b; }"];
+    const own = encoderReranker(encoder, { kind: "code" });
+    const scores = await endpointReranker({ baseUrl: baseURL, model }).rank("adds two numbers", documents);
+    const expected = await own.rank("adds two numbers", documents);
+    expect(scores).toEqual(expected.map((score) => expect.closeTo(score, 6)));
   });
 });

@@ -13,6 +13,7 @@ import { messageOf } from "@tessera/core/internal";
 import { createParser } from "eventsource-parser";
 
 import { z } from "zod";
+import { endpointEncoder } from "./encoder-endpoint.js";
 import { Client, type Endpoint, type RequestTimeout } from "./openai-endpoint.js";
 
 export type { Endpoint } from "./openai-endpoint.js";
@@ -234,71 +235,9 @@ export interface OpenAiEncoderOptions extends Endpoint {
   readonly prefixes?: Partial<Record<"query" | "code" | "text", string>>;
 }
 
-const embeddings = z.object({ data: z.array(z.object({ index: z.int(), embedding: z.array(z.number()).min(1) })) });
-
 /**
- * An encoder behind any service that speaks OpenAI's embeddings. Vectors are brought to length 1.
+ * An encoder behind any service that speaks OpenAI's embeddings; `endpointEncoder` speaks other forms as well.
  * @throws TesseraError BAD_ARGUMENT; and from `encode` MODEL_FAILED, MISSING_CAPABILITY, CLOSED.
  */
-export function openAiEncoder(options: OpenAiEncoderOptions): Encoder {
-  const client = new Client(options);
-  const { model, batch = 64, prefixes = {} } = options;
-  const space = (width: number | undefined): string => `${model}${width === undefined ? "" : `:${width}`}`;
-
-  async function encodeBatch(input: string[], width: number | undefined, signal: AbortSignal | undefined) {
-    const timeout = client.timeout(signal);
-    try {
-      const body = { model, input, encoding_format: "float", ...(width !== undefined && { dimensions: width }) };
-      const response = await client.post("embeddings", body, timeout);
-      const { data } = embeddings.parse(await response.json());
-      data.sort((a, b) => a.index - b.index);
-      const size = width ?? data[0]?.embedding.length;
-      if (
-        data.length !== input.length ||
-        data.some(({ index, embedding }, at) => index !== at || embedding.length !== size)
-      )
-        throw new TesseraError(
-          "MODEL_FAILED",
-          `the encoder gave ${data.length} vectors for ${input.length} texts, or of unequal width`,
-        );
-      return data.map(({ embedding }) => {
-        const norm = Math.hypot(...embedding);
-        return Float32Array.from(embedding, (component) => (norm === 0 ? 0 : component / norm));
-      });
-    } catch (cause) {
-      timeout.signal.throwIfAborted();
-      if (TesseraError.is(cause)) throw cause;
-      throw new TesseraError("MODEL_FAILED", `the encoder's answer cannot be read: ${messageOf(cause)}`, {
-        path: model,
-        cause,
-      });
-    } finally {
-      timeout.end();
-    }
-  }
-
-  return {
-    revision: client.revision,
-    space: ({ width }) => space(width),
-    check: (signal) => client.check(signal),
-    close: () => client.close(),
-    async encode(texts, { kind, exit, width }, signal) {
-      if (exit !== undefined || (width !== undefined && !options.shortens))
-        throw new TesseraError(
-          "MISSING_CAPABILITY",
-          `"${model}" has one exit, and ${options.shortens ? "" : "one width"}`,
-          {
-            path: model,
-            hint: "set `shortens` where the service has the field `dimensions`",
-          },
-        );
-      signal?.throwIfAborted();
-      const vectors: Float32Array[] = [];
-      for (let from = 0; from < texts.length; from += batch) {
-        const input = texts.slice(from, from + batch).map((text) => (prefixes[kind] ?? "") + text);
-        vectors.push(...(await encodeBatch(input, width, signal)));
-      }
-      return vectors;
-    },
-  };
-}
+export const openAiEncoder = (options: OpenAiEncoderOptions): Encoder =>
+  endpointEncoder({ ...options, shape: "openai" });

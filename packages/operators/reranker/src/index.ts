@@ -2,6 +2,7 @@
 export { closer } from "./closer.js";
 export { compress } from "./compress.js";
 export { critique } from "./critique.js";
+export { crossEncoder } from "./cross-encoder.js";
 export { extractive } from "./extractive.js";
 export { lateInteraction } from "./late-interaction.js";
 export { likelihood } from "./likelihood.js";
