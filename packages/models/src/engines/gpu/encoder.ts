@@ -55,10 +55,10 @@ export class DeviceEncoder {
     this.most = Math.max(longestInput(model), device.info.software ? tokensPerRun.software : tokensPerRun.hardware);
     this.weights = new Weights(device, half);
     const widest = Math.max(...blocks.map(({ up }) => up.rows));
-    const parameters = [model.embedding, ...blocks.flatMap((block) => Object.values(block))].reduce(
-      (sum: number, value) => sum + (value && "rows" in value ? value.rows * value.columns : 0),
-      0,
+    const matrices = blocks.flatMap(({ query, key, value, output, gate, up, down }) =>
+      [query, key, value, output, gate, up, down].filter((matrix) => matrix !== undefined),
     );
+    const parameters = [model.embedding, ...matrices].reduce((sum, { rows, columns }) => sum + rows * columns, 0);
     device.admit(
       (half ? 2 : 4) * parameters + StepBuffers.bytes(model, this.most, widest, this.weights.type),
       `the encoder ${model.name}`,
