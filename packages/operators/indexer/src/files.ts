@@ -5,6 +5,7 @@ import { TesseraError } from "@tessera/core";
 import { abortable, messageOf, type UnreadReason } from "@tessera/core/internal";
 import ignore from "ignore";
 import type { Skipped } from "./file-text.js";
+import { gitIgnored, isBuilt } from "./git-ignored.js";
 
 export interface FileEntry {
   /** Relative to the root, with "/" between the names. */
@@ -31,13 +32,58 @@ const largestRules = 1_048_576; // bytes of a .gitignore
 // machinery, never sources; below the root only, so that a root inside node_modules can be listed
 const never = new Set([".git", ".hg", ".svn", "node_modules"]);
 
-/** The .gitignore files of a repository, or of a folder that is in none, as one list of patterns from its top. */
-class Rules {
-  readonly #top: string;
-  readonly #patterns = ignore();
+/** What a folder below a root leaves out. */
+interface LeftOut {
+  /** Reads the rules that stand in a folder, before what is in it is asked about. */
+  enter(folder: string): Promise<void>;
+  leaveOut(absolute: string, isFolder: boolean): boolean;
+}
 
-  constructor(top: string) {
+/** What git ignores, as git says it, in a repository and those nested in it. */
+class GitRules implements LeftOut {
+  readonly #repositories: { readonly top: string; readonly ignored: ReadonlySet<string> }[] = [];
+
+  private constructor(top: string, ignored: ReadonlySet<string>) {
+    this.#repositories.push({ top, ignored });
+  }
+
+  /** `undefined` where git does not say. */
+  static async open(top: string): Promise<GitRules | undefined> {
+    const ignored = await gitIgnored(top);
+    return ignored && new GitRules(top, ignored);
+  }
+
+  async enter(folder: string): Promise<void> {
+    if (folder === this.#repositories[0]!.top || !(await stat(join(folder, ".git")).catch(() => undefined))) return;
+    const ignored = await gitIgnored(folder);
+    if (ignored) this.#repositories.push({ top: folder, ignored });
+  }
+
+  leaveOut(absolute: string, isFolder: boolean): boolean {
+    return this.#repositories.some(({ top, ignored }) => {
+      const path = relative(top, absolute).split(sep).join("/");
+      return !path.startsWith("../") && ignored.has(isFolder ? `${path}/` : path);
+    });
+  }
+}
+
+/** The .gitignore files of a repository, or of a folder that is in none, as one list of patterns from its top. */
+class Rules implements LeftOut {
+  readonly #top: string;
+  readonly #inGit: boolean;
+  // as git does where it is told nothing else
+  readonly #patterns = ignore({ ignorecase: false });
+  readonly #neighbours = new Map<string, readonly string[]>();
+
+  constructor(top: string, inGit: boolean) {
     this.#top = top;
+    this.#inGit = inGit;
+  }
+
+  async enter(folder: string): Promise<void> {
+    const names: string[] = await readdir(folder).catch(() => []);
+    if (names.includes(".gitignore")) await this.add(folder);
+    if (!this.#inGit) this.#neighbours.set(folder, names);
   }
 
   #from(folder: string): string {
@@ -59,22 +105,26 @@ class Rules {
   }
 
   leaveOut(absolute: string, isFolder: boolean): boolean {
-    return this.#patterns.ignores(this.#from(absolute) + (isFolder ? "/" : ""));
+    if (this.#patterns.ignores(this.#from(absolute) + (isFolder ? "/" : ""))) return true;
+    return isFolder && isBuilt(basename(absolute), this.#neighbours.get(dirname(absolute)) ?? []);
   }
 }
 
 /** The rules of the repository around the root; none of them where they would leave out the root, which was asked for. */
-async function rulesAbove(root: string): Promise<Rules> {
+async function rulesAbove(root: string): Promise<LeftOut> {
   const folders = [root];
   while (!(await stat(join(folders[0]!, ".git")).catch(() => undefined))) {
-    if (dirname(folders[0]!) === folders[0]) return new Rules(root);
+    if (dirname(folders[0]!) === folders[0]) return new Rules(root, false);
     folders.unshift(dirname(folders[0]!));
   }
-  const rules = new Rules(folders[0]!);
+  const isInside = folders.slice(1).some((folder) => never.has(basename(folder)));
+  const asked = isInside ? undefined : await GitRules.open(root);
+  if (asked) return asked;
+  const rules = new Rules(folders[0]!, true);
   await rules.add(folders[0]!, ".git/info/exclude");
   for (const folder of folders.slice(0, -1)) await rules.add(folder);
-  const leftOut = folders.slice(1).some((folder) => never.has(basename(folder)) || rules.leaveOut(folder, true));
-  return leftOut ? new Rules(root) : rules;
+  const leftOut = isInside || folders.slice(1).some((folder) => rules.leaveOut(folder, true));
+  return leftOut ? new Rules(root, true) : rules;
 }
 
 /**
@@ -96,7 +146,7 @@ export async function listFiles(
     signal?.throwIfAborted();
     const entries = await readdir(folder, { withFileTypes: true });
     if ((await realpath(folder)) !== folder) throw new Error("a link took the folder's place");
-    if (entries.some(({ name }) => name === ".gitignore")) await rules.add(folder);
+    await rules.enter(folder);
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = prefix + entry.name;
       const absolute = join(folder, entry.name);

@@ -101,7 +101,8 @@ export class Reading implements ReaderContext {
           `it has ${document.blocks.length} blocks, and ${this.limits.blocks} are read at most`,
         );
       const { text, layout } = layOut(document);
-      if (text.trim() === "") throw unread[0] ? new UnreadFile(unread[0].reason, unread[0].detail) : noText;
+      if (text.trim() === "" && (unread[0] || reader.binary))
+        throw unread[0] ? new UnreadFile(unread[0].reason, unread[0].detail) : noText;
       return { reader: reader.name, title: document.title, text, language: "markdown", layout, unread };
     } catch (error) {
       if (error instanceof UnreadFile) return { reason: error.reason, detail: error.detail };
