@@ -2,6 +2,7 @@
 import { filter, hits, number, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";
+import { holdBack } from "./held-back.js";
 import { openDense } from "./spaces.js";
 
 /**
@@ -12,7 +13,7 @@ import { openDense } from "./spaces.js";
  */
 export const dense = operator({
   name: "retriever.dense",
-  version: 1,
+  version: 2,
   about: {
     module: "retrieval",
     submodule: "retriever selection",
@@ -26,16 +27,19 @@ export const dense = operator({
     width: z.int().positive().optional(),
     top: z.int().positive().default(10),
     filter: filter.optional(),
+    /** What scores of files that others or programs wrote, and of tests, count; 1 for as much as others. */
+    heldBack: z.number().min(0).max(1).default(0.9),
   }),
   ports: {
     input: { query: text, vector: z.array(number).optional(), filter: filter.optional() },
     output: { hits },
   },
-  setup: async ({ top, filter: fixed, ...settings }, host) => {
+  setup: async ({ top, filter: fixed, heldBack, ...settings }, host) => {
     const { store, encode } = await openDense(settings, host);
     return async ({ query, vector: given, filter: asked }, { signal, principal }) => {
       const vector = given ? Float32Array.from(given) : await encode(query, signal);
-      return { hits: await store.search({ vector, top, filter: both(fixed, asked), principal }, signal) };
+      const found = await store.search({ vector, top, filter: both(fixed, asked), principal }, signal);
+      return { hits: holdBack(found, query, heldBack) };
     };
   },
 });

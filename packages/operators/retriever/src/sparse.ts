@@ -2,6 +2,7 @@
 import { filter, hits, operator, type Store, text } from "@tessera/core";
 import { z } from "zod";
 import { both } from "./filters.js";
+import { holdBack } from "./held-back.js";
 
 /**
  * Searches a full text store by the words of the query (BM25 in `Bm25Store`). Only passages that the principal may see
@@ -9,7 +10,7 @@ import { both } from "./filters.js";
  */
 export const sparse = operator({
   name: "retriever.sparse",
-  version: 1,
+  version: 2,
   about: {
     module: "retrieval",
     submodule: "retriever selection",
@@ -20,12 +21,15 @@ export const sparse = operator({
     store: z.string(),
     top: z.int().positive().default(10),
     filter: filter.optional(),
+    /** What scores of files that others or programs wrote, and of tests, count; 1 for as much as others. */
+    heldBack: z.number().min(0).max(1).default(0.7),
   }),
   ports: { input: { query: text, filter: filter.optional() }, output: { hits } },
-  setup: async ({ store: name, top, filter: fixed }, host) => {
+  setup: async ({ store: name, top, filter: fixed, heldBack }, host) => {
     const store = await host.resource<Store>("store", name);
-    return async ({ query, filter: asked }, { signal, principal }) => ({
-      hits: await store.search({ text: query, top, filter: both(fixed, asked), principal }, signal),
-    });
+    return async ({ query, filter: asked }, { signal, principal }) => {
+      const found = await store.search({ text: query, top, filter: both(fixed, asked), principal }, signal);
+      return { hits: holdBack(found, query, heldBack) };
+    };
   },
 });
