@@ -7,7 +7,7 @@ export const ask = flow("ask", { query: "text" }, (f, { query }) => {
 });
 
 const [query, root = "."] = process.argv.slice(2);
-const { resources } = await updateCodebase({ root, folder: ".tessera/ask" });
+const { resources } = await updateCodebase({ root, folder: ".tessera/ask", encoder: "none" });
 const tessera = createTessera({ flows: { ask }, resources });
 const { output } = await tessera.run("ask", { query });
 console.log(output.answer.text, output.answer.citations);

@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import { createTessera, updateCodebase } from "@tessera/tessera";
 
 const ask = JSON.parse(readFileSync(new URL("ask.json", import.meta.url), "utf8"));
-const { resources } = await updateCodebase({ root: process.argv[2] ?? ".", folder: ".tessera/ask" });
+const root = process.argv[2] ?? ".";
+const { resources } = await updateCodebase({ root, folder: ".tessera/ask", encoder: "none" });
 const tessera = await createTessera({ flows: { ask }, resources }).start();
 const server = createServer(async ({ url }, response) => {
   const query = new URL(url, "http://localhost").searchParams.get("q");

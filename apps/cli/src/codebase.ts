@@ -7,6 +7,7 @@ import type { chooseEngine } from "@tessera/models";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type EncoderOptions, openEngine } from "./engine.js";
 import { locateIndex, noteIndex } from "./index-home.js";
+import { settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
 /** What makes the vectors where nothing else is said: our encoder, whose first exit is indexed and whose last looks closer. */
@@ -64,7 +65,9 @@ async function openWith(
   const choice = isModel ? await openEngine(terminal, kind, choose, says) : undefined;
   if (encoder === "hash" && kind !== undefined && kind !== "cpu")
     terminal.note("engine cpu: the hash encoder is no model");
-  const readers = reader.length > 0 ? await Readers.open({ modules: reader.map((path) => resolve(path)) }) : undefined;
+  const { config, at } = await settingsFor(terminal);
+  const modules = [...reader.map((path) => resolve(path)), ...(config.readers ?? []).map(at)];
+  const readers = modules.length > 0 ? await Readers.open({ modules }) : undefined;
   const folder = await locateIndex(root, encoder);
   try {
     const opened = await updateCodebase({

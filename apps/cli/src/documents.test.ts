@@ -101,6 +101,10 @@ it("reads a kind of file by a reader of one's own, as docs/documents.md says", a
   const { out } = await tessera(asked, work);
   expect(out).toContain("Mira has the key of the kiosk.");
   expect(out).toMatch(/^\[1\] a\.notes:1-2/m);
+  const config = join(work, "readers.config.json");
+  writeFileSync(config, JSON.stringify({ readers: ["./notes-reader.mjs"] }));
+  const configured = await tessera(["--config", config, ...asked.slice(0, -2)], work);
+  expect(configured.out).toMatch(/^\[1\] a\.notes:1-2/m);
   const absent = await tessera([...asked.slice(0, -1), "absent.mjs"], work);
   expect([absent.code, absent.err]).toEqual([2, expect.stringContaining("absent.mjs")]);
 });

@@ -89,6 +89,7 @@ const shape = z.strictObject({
   operators: z
     .array(z.union([z.string(), z.custom(isOperator, "it is an operator, or the path of a module")]))
     .optional(),
+  readers: z.array(z.string().min(1)).optional(),
   $schema: z.string().optional(),
 });
 
@@ -197,7 +198,8 @@ async function readConfig(path: string, named: boolean): Promise<TesseraConfig> 
   }
   if (extname(path) === ".json") {
     const config = checked(parseJson(text, path), path);
-    if (config.operators?.length) await assertTrusted(path, text, named); // they are modules, which are code
+    // they are modules, which are code
+    if (config.operators?.length || config.readers?.length) await assertTrusted(path, text, named);
     return config;
   }
   await assertTrusted(path, text, named);

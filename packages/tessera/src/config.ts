@@ -50,6 +50,8 @@ export interface TesseraConfig {
   readonly flows?: Readonly<Record<string, Flow<any, any> | FlowDocument | string>>;
   /** Operators of one's own, or paths of modules that export them. */
   readonly operators?: readonly (AnyOperator | string)[];
+  /** Paths of modules that read further kinds of files. */
+  readonly readers?: readonly string[];
 }
 
 /** A config with its types checked by the editor: `export default defineConfig({ … })`. */
