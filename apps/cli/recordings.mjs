@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 // some thousand characters of a program's task, a hundred times over, would tell a reader nothing
 const withoutRequest = (line) => JSON.stringify({ ...JSON.parse(line), request: undefined });
-const quiet = { json: true, progress() {}, clear() {}, note() {} };
+const quiet = { options: { config: false }, json: true, progress() {}, clear() {}, note() {} };
 
 /** Runs flows on inputs as `tessera run` does, and gives the text of the cassette that this records, its answers by their keys. */
 async function record(runs, model, options, kept = (line) => line) {

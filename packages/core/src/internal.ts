@@ -25,7 +25,7 @@ export { portType, type PortValue, portTypeOf, schemaOf, isOptional, required, e
 export type { OperatorImport } from "./print.js";
 export { type Reading, type ReadingThreads, readingThreads } from "./reading.js";
 export type { Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords } from "./records.js";
-export { type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";
+export { type DocumentSizes, type FolderDocument, type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";
 export { maskSecrets } from "./secrets.js";
 export { type Sliced, atOnce, inSlices } from "./slices.js";
 export { Slots, SlotMap } from "./slots.js";

@@ -1,6 +1,6 @@
 // public: Principal, Resource, Host, Embedding, CloserLook, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
 // public: Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
-// internal: Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
+// internal: DocumentSizes, FolderDocument, Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
 
@@ -276,6 +276,23 @@ export interface Folder extends Resource {
   ): Promise<FolderListing>;
   /** Reads a file, at most `maximumBytes` of it, or returns the reason why it cannot be read. */
   read(path: string, maximumBytes: number, signal?: AbortSignal): Promise<Uint8Array | UnreadReason>;
+  /**
+   * A whole file as a document, by the reader of its kind, and what of it was not read. A folder that has no readers gives
+   * bytes alone; then what is text is read.
+   */
+  document?(path: string, how: DocumentSizes, signal?: AbortSignal): Promise<FolderDocument>;
+}
+
+/** Bytes that a file may have: a text, and a file of another kind such as a PDF. */
+export interface DocumentSizes {
+  readonly maximumBytes: number;
+  readonly maximumDocumentBytes: number;
+}
+
+/** A file as a document; without one, `unread` says why. */
+export interface FolderDocument {
+  readonly document?: Passage | undefined;
+  readonly unread: readonly Unread[];
 }
 
 /** A model's whole answer. */

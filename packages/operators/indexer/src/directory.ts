@@ -1,9 +1,10 @@
 // public: directory
-import { type Folder, type Host, operator, type Passage, passages, TesseraError } from "@tessera/core";
+import { type Folder, operator, type Passage, passages } from "@tessera/core";
 import { unreadReasons } from "@tessera/core/internal";
 import { z } from "zod";
 import { documentOf, type Skipped } from "./file-text.js";
-import { type Readers, sharedReaders } from "./readers/readers.js";
+import { readerLimits } from "./readers/reader.js";
+import { Reading } from "./readers/reading.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
@@ -36,12 +37,12 @@ const moved = ({ code, keys = [] }: { code?: string; keys?: string[] }): string 
       "(`{ folder: { <name>: () => LocalFolder.open(path) } }`, or `--folder <name>=<path>` of the command line)"
     : undefined;
 
-/** The resource `readers/default`, where the host has one; else the built-in readers. */
-const readersOf = (host: Host): Promise<Readers> =>
-  host.resource<Readers>("readers", "default").catch((error: unknown) => {
-    if (TesseraError.is(error) && error.code === "UNKNOWN_RESOURCE") return sharedReaders();
-    throw error;
-  });
+/** What a folder without readers of its own has as a text. */
+const readText: NonNullable<Folder["document"]> = async function (this: Folder, path, { maximumBytes }, signal) {
+  const bytes = await this.read(path, maximumBytes, signal);
+  if (typeof bytes === "string") return { unread: [{ path, reason: bytes }] };
+  return documentOf(path, await new Reading([], readerLimits).file({ path, bytes }));
+};
 
 /**
  * Reads the files of a resource `folder` as whole documents, in the order of their paths. .gitignore files hold; `.git`
@@ -65,7 +66,7 @@ export const directory = operator({
   },
   async setup({ folder: name, maximumBytes, maximumDocumentBytes, exclude }, host) {
     const folder = await host.resource<Folder>("folder", name);
-    const readers = await readersOf(host);
+    const open = folder.document ?? readText;
     const most = Math.max(maximumBytes, maximumDocumentBytes);
     return async (_input, { signal }) => {
       const { files, skipped } = await folder.list({ maximumBytes: most, exclude }, signal);
@@ -73,12 +74,7 @@ export const directory = operator({
       const unread: Skipped[] = [];
       for (const path of files) {
         signal.throwIfAborted();
-        const bytes = await folder.read(path, readers.isDocument(path) ? maximumDocumentBytes : maximumBytes, signal);
-        if (typeof bytes === "string") {
-          unread.push({ path, reason: bytes });
-          continue;
-        }
-        const read = documentOf(path, await readers.read({ path, bytes }, signal));
+        const read = await open.call(folder, path, { maximumBytes, maximumDocumentBytes }, signal);
         unread.push(...read.unread);
         if (read.document) documents.push(read.document);
       }

@@ -1,5 +1,5 @@
 import type { Json, Passage } from "@tessera/core";
-import type { Unread } from "@tessera/core/internal";
+import type { FolderDocument, Unread } from "@tessera/core/internal";
 import { hasWords } from "./pieces.js";
 import { layoutKey, wrapLines } from "./readers/layout.js";
 import type { UnreadPart } from "./readers/reader.js";
@@ -31,12 +31,6 @@ const isMinified = (text: string): boolean =>
 const isTest = (path: string): boolean =>
   /(?:^|\/)(?:tests?|__tests__|specs?)\/|[._-](?:test|spec)\.\w+$|(?:^|\/)test_[^/]*\.py$/.test(path);
 
-/** What reading a file came to: a document, and what of it was not read. */
-export interface ReadFile {
-  readonly document?: Passage | undefined;
-  readonly unread: readonly Skipped[];
-}
-
 // folders in which people keep what others wrote, and files that are known by their names
 const isVendored = (path: string): boolean =>
   /(?:^|\/)(?:vendor|vendored|third[_-]?party|3rdparty|external|extern|deps|bower_components|node_modules)\//i.test(
@@ -66,7 +60,7 @@ const unreadOf = (path: string, { reason, detail }: UnreadPart): Skipped => ({
  * A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. `metadata.test` is there
  * where the file is a test, so that a filter can leave tests out; so are `metadata.generated` and `metadata.vendored`.
  */
-export function documentOf(path: string, read: ReadResult): ReadFile {
+export function documentOf(path: string, read: ReadResult): FolderDocument {
   if (!("text" in read)) return { unread: [unreadOf(path, read)] };
   const { text, title, language, layout, reader } = read;
   const unread: Skipped[] = read.unread.map((part) => unreadOf(path, part));

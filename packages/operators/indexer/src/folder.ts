@@ -2,8 +2,16 @@
 import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Folder, TesseraError } from "@tessera/core";
-import { type FolderListing, messageOf, type UnreadReason } from "@tessera/core/internal";
+import {
+  type DocumentSizes,
+  type FolderDocument,
+  type FolderListing,
+  messageOf,
+  type UnreadReason,
+} from "@tessera/core/internal";
+import { documentOf } from "./file-text.js";
 import { bytesOf, listFiles } from "./files.js";
+import { type Readers, sharedReaders } from "./readers/readers.js";
 
 let asked = 0;
 
@@ -12,10 +20,16 @@ let asked = 0;
  * pipes and devices are not opened.
  */
 export class LocalFolder implements Folder {
-  private constructor(private readonly root: string) {}
+  private constructor(
+    private readonly root: string,
+    private readonly readers: Readers | undefined,
+  ) {}
 
-  /** @throws TesseraError BAD_SOURCE where it is no folder, or may not be read. */
-  static async open(root: string): Promise<LocalFolder> {
+  /**
+   * @param readers What reads its files as documents; by default the built-in readers. They stay the caller's.
+   * @throws TesseraError BAD_SOURCE where it is no folder, or may not be read.
+   */
+  static async open(root: string, { readers }: { readonly readers?: Readers } = {}): Promise<LocalFolder> {
     const refuse = (cause?: unknown) => {
       throw new TesseraError("BAD_SOURCE", `the folder cannot be read${cause ? `: ${messageOf(cause)}` : ""}`, {
         path: root,
@@ -25,7 +39,7 @@ export class LocalFolder implements Folder {
     };
     const real = (await realpath(root).catch(refuse)) as string;
     if (!(await stat(real)).isDirectory()) refuse(new Error("it is no folder"));
-    return new LocalFolder(real);
+    return new LocalFolder(real, readers);
   }
 
   /** Another one each time that it is asked: what lies in a folder changes without a word, so that no cache may keep it. */
@@ -50,5 +64,13 @@ export class LocalFolder implements Folder {
       throw new TesseraError("BAD_ARGUMENT", "a path in a folder names what lies below it", { path });
     const bytes = await bytesOf(join(this.root, path), { maximumBytes, signal });
     return bytes === "gone" ? "unreadable" : bytes;
+  }
+
+  async document(path: string, sizes: DocumentSizes, signal?: AbortSignal): Promise<FolderDocument> {
+    const readers = this.readers ?? (await sharedReaders());
+    const most = readers.isDocument(path) ? sizes.maximumDocumentBytes : sizes.maximumBytes;
+    const bytes = await this.read(path, most, signal);
+    if (typeof bytes === "string") return { unread: [{ path, reason: bytes }] };
+    return documentOf(path, await readers.read({ path, bytes }, signal));
   }
 }
