@@ -57,6 +57,16 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/** The library's object over what a backend keeps: flows of its own, its indexes, its records. */
+export const composed = (options: BackendOptions, indexes: Indexes, records: Records): AnyTessera =>
+  createTessera({
+    flows: options.flows,
+    operators: options.operators ?? [],
+    resources: mergedResources([options.resources ?? {}, indexes.resources]),
+    records,
+    ...(options.observer && { observer: options.observer }),
+  });
+
 /**
  * A backend on the disk of this machine, for one process. If another process has taken the folder over, for example
  * while this machine slept, it writes nothing more.
@@ -72,13 +82,7 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
     const owners = await LocalOwners.open(join(folder, "owners.json"), assertHeld);
     log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
     const records = logRecords(log.log, { legacy: new LegacyFolder(join(folder, "records")) });
-    const tessera = createTessera({
-      flows: options.flows,
-      operators: options.operators ?? [],
-      resources: mergedResources([options.resources ?? {}, indexes.resources]),
-      records,
-      ...(options.observer && { observer: options.observer }),
-    });
+    const tessera = composed(options, indexes, records);
     const library = new Library(tessera, options.flows, folderFlows(join(folder, "flows"), assertHeld));
     await library.load();
     const runs = await EmbeddedRuns.open(tessera, records, log.runs, { ...options.events, bytes: options.bytes });

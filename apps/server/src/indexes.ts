@@ -207,13 +207,30 @@ const changesOf = (made: Change): KeyedChange[] =>
     : made.upsert.map((one) => ({ put: one.id, value: Buffer.from(JSON.stringify(one)) }));
 
 /** Indexes in this process, one log each in a folder; `assertHeld` is asked before every write. */
-export class IndexFolder implements Indexes {
-  readonly #indexes = new Map<string, LoggedIndex>();
+/** Indexes by name. */
+export class NamedIndexes<I extends ServedIndex> {
+  protected readonly indexes = new Map<string, I>();
 
+  get all(): readonly ServedIndex[] {
+    return [...this.indexes.values()];
+  }
+
+  get resources(): Resources {
+    return mergedResources(this.all.map(({ resources }) => resources));
+  }
+
+  get(name: string): ServedIndex {
+    return indexNamed(this.indexes, name);
+  }
+}
+
+export class IndexFolder extends NamedIndexes<LoggedIndex> implements Indexes {
   private constructor(
     private readonly folder: string,
     private readonly assertHeld: () => void,
-  ) {}
+  ) {
+    super();
+  }
 
   /** @throws TesseraError INDEX_CORRUPT */
   static async open(folder: string, assertHeld: () => void = () => {}): Promise<IndexFolder> {
@@ -227,46 +244,34 @@ export class IndexFolder implements Indexes {
     for (const file of await readdir(folder))
       if (file.endsWith(".jsonl")) {
         const name = file.slice(0, -".jsonl".length);
-        await (indexes.#indexes.get(name) ?? (await indexes.#load(name))).import(join(folder, file));
+        await (indexes.indexes.get(name) ?? (await indexes.#load(name))).import(join(folder, file));
       }
     return indexes;
   }
 
   async #load(name: string): Promise<LoggedIndex> {
     const index = await new LoggedIndex(name, join(this.folder, name), this.assertHeld).load();
-    this.#indexes.set(name, index);
+    this.indexes.set(name, index);
     return index;
-  }
-
-  get all(): readonly ServedIndex[] {
-    return [...this.#indexes.values()];
-  }
-
-  get resources(): Resources {
-    return mergedResources(this.all.map(({ resources }) => resources));
-  }
-
-  get(name: string): ServedIndex {
-    return indexNamed(this.#indexes, name);
   }
 
   async create(name: string): Promise<ServedIndex> {
     this.assertHeld();
-    if (this.#indexes.has(name)) throw new TesseraError("CONFLICT", `there is an index "${name}"`, { path: name });
+    if (this.indexes.has(name)) throw new TesseraError("CONFLICT", `there is an index "${name}"`, { path: name });
     const index = new LoggedIndex(name, join(this.folder, name), this.assertHeld);
-    this.#indexes.set(name, index);
+    this.indexes.set(name, index);
     try {
       return await index.load();
     } catch (cause) {
-      this.#indexes.delete(name);
+      this.indexes.delete(name);
       throw new TesseraError("STORE_FAILED", "the index could not be made", { path: name, cause });
     }
   }
 
   async remove(name: string): Promise<void> {
-    const index = indexNamed(this.#indexes, name);
+    const index = indexNamed(this.indexes, name);
     this.assertHeld();
-    this.#indexes.delete(name);
+    this.indexes.delete(name);
     const folder = join(this.folder, name);
     await rename(folder, `${folder}.removed`);
     await index.close();
@@ -274,6 +279,6 @@ export class IndexFolder implements Indexes {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#indexes.values()].map((index) => index.close()));
+    await Promise.all([...this.indexes.values()].map((index) => index.close()));
   }
 }

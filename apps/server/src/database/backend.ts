@@ -10,10 +10,8 @@ import {
 } from "@tessera/durable";
 import type { FlowRunner } from "@tessera/graph/internal";
 import { connectPostgres } from "@tessera/stores";
-import { createTessera } from "@tessera/tessera";
-import type { Backend, BackendOptions, DatabaseOptions } from "../backend.js";
+import { type Backend, type BackendOptions, composed, type DatabaseOptions } from "../backend.js";
 import type { AnyTessera } from "../embedded-runs.js";
-import { mergedResources } from "../indexes.js";
 import { Library } from "../library.js";
 import { addressOf } from "./address.js";
 import { databaseFlows } from "./flows.js";
@@ -39,13 +37,7 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
     const revision = await SharedRevision.open(connection);
     const indexes = await DatabaseIndexes.open(await connectPostgres(url), connection, revision);
     opened.push(() => indexes.close());
-    const tessera: AnyTessera = createTessera({
-      flows: options.flows,
-      operators: options.operators ?? [],
-      resources: mergedResources([options.resources ?? {}, indexes.resources]),
-      records,
-      ...(options.observer && { observer: options.observer }),
-    });
+    const tessera = composed(options, indexes, records);
     opened.push(() => tessera.close());
     const library = new Library(tessera, options.flows, await databaseFlows(connection, revision));
     await library.load();

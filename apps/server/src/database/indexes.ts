@@ -5,7 +5,14 @@ import { HashEncoder } from "@tessera/models";
 import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 import { storeThroughIndex } from "../index-store.js";
-import { type Indexes, type IndexStatistics, indexNamed, mergedResources, type ServedIndex } from "../indexes.js";
+import {
+  type Indexes,
+  type IndexStatistics,
+  indexNamed,
+  mergedResources,
+  NamedIndexes,
+  type ServedIndex,
+} from "../indexes.js";
 import type { SharedRevision } from "./revision.js";
 
 /** An index in a store `postgres`, which serves as the sparse and, where the server has pgvector, as the dense one. */
@@ -46,15 +53,16 @@ class DatabaseIndex implements ServedIndex {
 }
 
 /** The indexes of services that share a database: the table `tessera.index`, and a store for each. */
-export class DatabaseIndexes implements Indexes {
-  readonly #indexes = new Map<string, DatabaseIndex>();
+export class DatabaseIndexes extends NamedIndexes<DatabaseIndex> implements Indexes {
   #closing: Promise<void> | undefined;
 
   private constructor(
     private readonly database: SqlDatabase,
     private readonly connection: SqlConnection,
     private readonly revision: SharedRevision,
-  ) {}
+  ) {
+    super();
+  }
 
   /** Closing them closes `database`, through which the stores ask. */
   static async open(
@@ -78,15 +86,15 @@ export class DatabaseIndexes implements Indexes {
     );
     const names = new Set(rows.map(({ name }) => name));
     const removed: Resources[] = [];
-    for (const [name, index] of this.#indexes)
+    for (const [name, index] of this.indexes)
       if (!names.has(name)) {
-        this.#indexes.delete(name);
+        this.indexes.delete(name);
         removed.push(index.resources);
         await index.store.close();
       }
     const added: Resources[] = [];
     for (const { name, number, vectors } of rows)
-      if (!this.#indexes.has(name)) added.push((await this.#openIndex(name, Number(number), vectors)).resources);
+      if (!this.indexes.has(name)) added.push((await this.#openIndex(name, Number(number), vectors)).resources);
     return { added: mergedResources(added), removed: mergedResources(removed) };
   }
 
@@ -95,20 +103,8 @@ export class DatabaseIndexes implements Indexes {
     const space = encoder && { space: encoder.space(), width: encoder.width };
     const store = await PostgresStore.open({ database: this.database, name: `index_${number}`, ...space });
     const index = new DatabaseIndex(name, store, encoder);
-    this.#indexes.set(name, index);
+    this.indexes.set(name, index);
     return index;
-  }
-
-  get all(): readonly ServedIndex[] {
-    return [...this.#indexes.values()];
-  }
-
-  get resources(): Resources {
-    return mergedResources(this.all.map(({ resources }) => resources));
-  }
-
-  get(name: string): ServedIndex {
-    return indexNamed(this.#indexes, name);
   }
 
   async create(name: string): Promise<ServedIndex> {
@@ -129,8 +125,8 @@ export class DatabaseIndexes implements Indexes {
   }
 
   async remove(name: string): Promise<void> {
-    const { store } = indexNamed(this.#indexes, name);
-    this.#indexes.delete(name);
+    const { store } = indexNamed(this.indexes, name);
+    this.indexes.delete(name);
     await this.connection.query("DELETE FROM tessera.index WHERE name = $1", [name]);
     await this.revision.changed();
     await store.drop();
@@ -138,7 +134,7 @@ export class DatabaseIndexes implements Indexes {
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      for (const { store } of this.#indexes.values()) await store.close();
+      for (const { store } of this.indexes.values()) await store.close();
       await this.database.close();
     })();
     return this.#closing;

@@ -46,19 +46,30 @@ export class BytePairs {
   }
 
   encode(bytes: Uint8Array): number[] {
-    const ids = Array.from(bytes, (byte) => this.single[byte]!);
-    for (;;) {
-      let best = Number.POSITIVE_INFINITY;
-      let place = -1;
-      for (let i = 1; i < ids.length; i++) {
-        const join = this.joins.get(ids[i - 1]! * most + ids[i]!);
-        if (join !== undefined && join < best) {
-          best = join;
-          place = i;
-        }
+    return joinPairs(
+      Array.from(bytes, (byte) => this.single[byte]!),
+      this.joins,
+      most,
+    );
+  }
+}
+
+/**
+ * Joins pairs of ids in place: the one of the lowest rank first, the leftmost of equal ones, until no pair has a rank.
+ * @param joins By left · most + right: rank · most + the id of the pair.
+ */
+export function joinPairs(ids: number[], joins: ReadonlyMap<number, number>, most: number): number[] {
+  for (;;) {
+    let best = Number.POSITIVE_INFINITY;
+    let place = -1;
+    for (let i = 1; i < ids.length; i++) {
+      const join = joins.get(ids[i - 1]! * most + ids[i]!);
+      if (join !== undefined && join < best) {
+        best = join;
+        place = i;
       }
-      if (place < 0) return ids;
-      ids.splice(place - 1, 2, best % most);
     }
+    if (place < 0) return ids;
+    ids.splice(place - 1, 2, best % most);
   }
 }

@@ -1,3 +1,5 @@
+import { joinPairs } from "./byte-pairs.js";
+
 const most = 2 ** 21; // of ids and of merges
 
 /** What of a tokenizer.json's model a merger needs. */
@@ -82,7 +84,7 @@ export class Merger {
       if (whole !== undefined) return [whole];
     }
     const ids = this.bytes ? this.ofBytes(this.bytes, piece) : this.ofCharacters(piece);
-    return ids.length <= longPiece ? this.mergeShort(ids) : this.mergeLong(ids);
+    return ids.length <= longPiece ? joinPairs(ids, this.joins, most) : this.mergeLong(ids);
   }
 
   private spelled(piece: string): string {
@@ -114,22 +116,6 @@ export class Merger {
       }
     }
     return ids;
-  }
-
-  private mergeShort(ids: number[]): number[] {
-    for (;;) {
-      let best = Number.POSITIVE_INFINITY;
-      let place = -1;
-      for (let i = 1; i < ids.length; i++) {
-        const join = this.joins.get(ids[i - 1]! * most + ids[i]!);
-        if (join !== undefined && join < best) {
-          best = join;
-          place = i;
-        }
-      }
-      if (place < 0) return ids;
-      ids.splice(place - 1, 2, best % most);
-    }
   }
 
   /** The symbols as a list; pairs wait in a heap by rank and place, and count only while they are as they were. */

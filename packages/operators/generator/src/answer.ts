@@ -3,7 +3,7 @@ import { answer as answerPort, ask, cite, flag, hits, type LanguageModel, number
 import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { reading } from "./answer-reading.js";
-import { pack, roomOf } from "./pack.js";
+import { pack, roomOf, writing, writingBound } from "./pack.js";
 import { type Asked, messagesOf, rules } from "./prompt.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
@@ -26,11 +26,7 @@ export const answer = operator({
   config: z.strictObject({
     model: asking.model,
     maxTokens: asking.maxTokens,
-    /** The most tokens of question, passages, draft and feedback together; fewer where the model's context is short. */
-    contextTokens: z.int().min(64).default(3000),
-    temperature: z.number().min(0).max(2).default(0),
-    /** More instructions: tone, language, form. */
-    instructions: z.string().max(2000).default(""),
+    ...writing,
     /** Gives the answer's tokens with their log-probabilities at `tokens`; needs a model that has them. */
     logprobs: z.boolean().default(false),
     /** What is said where the passages hold no answer. */
@@ -48,10 +44,7 @@ export const answer = operator({
     },
   },
   needs: { logprobs: { when: "`logprobs` is set" } },
-  bound: ({ maxTokens, contextTokens, instructions }) => ({
-    calls: 1,
-    tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,
-  }),
+  bound: writingBound(rules),
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
     needLogprobs(config, model);

@@ -2,7 +2,7 @@
 import { ask, fence, fenceRule, flag, hits, type LanguageModel, operator, text } from "@tessera/core";
 import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
-import { pack, roomOf } from "./pack.js";
+import { pack, roomOf, writing, writingBound } from "./pack.js";
 import { refusal } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
@@ -38,11 +38,7 @@ export const continuation = operator({
     model: asking.model,
     /** The most tokens of a sentence. */
     maxTokens: asking.maxTokens.unwrap().default(64),
-    /** The most tokens of question, draft and passages together. */
-    contextTokens: z.int().min(64).default(3000),
-    temperature: z.number().min(0).max(2).default(0),
-    /** More instructions, such as to reason step by step. */
-    instructions: z.string().max(2000).default(""),
+    ...writing,
     /** A sentence that holds this text, case apart, is the last: "answer is" of IRCoT. */
     until: z.string().min(1).optional(),
     logprobs: z.boolean().default(false),
@@ -55,10 +51,7 @@ export const continuation = operator({
     logprobs: { when: "`logprobs` is set" },
     prefix: { otherwise: "the draft is shown in the prompt, and the next sentence asked for" },
   },
-  bound: ({ maxTokens, contextTokens, instructions }) => ({
-    calls: 1,
-    tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,
-  }),
+  bound: writingBound(rules),
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
     needLogprobs(config, model);

@@ -1,5 +1,6 @@
 import { fence, type Hit, type LanguageModel, type Passage } from "@tessera/core";
 import { countTokens } from "@tessera/core/internal";
+import { z } from "zod";
 
 const marks = 64; // of a model's template, around the messages
 
@@ -94,3 +95,20 @@ function most(limit: number, fits: (count: number) => boolean): number {
   }
   return low;
 }
+
+/** The settings of an operator that writes from passages. */
+export const writing = {
+  /** The most tokens of question, passages, draft and feedback together; fewer where the model's context is short. */
+  contextTokens: z.int().min(64).default(3000),
+  temperature: z.number().min(0).max(2).default(0),
+  /** More instructions: tone, language, form. */
+  instructions: z.string().max(2000).default(""),
+};
+
+/** What one call of an operator that writes from passages can spend. */
+export const writingBound =
+  (rules: string) =>
+  ({ maxTokens, contextTokens, instructions }: { maxTokens: number; contextTokens: number; instructions: string }) => ({
+    calls: 1,
+    tokens: contextTokens + maxTokens + countTokens(rules) + countTokens(instructions) + 32,
+  });

@@ -1,6 +1,6 @@
 // public: code
-import { operator, type Passage, passages } from "@tessera/core";
-import { z } from "zod";
+import { operator, type Passage } from "@tessera/core";
+import { chunking } from "./chunking.js";
 import { chunkCode } from "./outline.js";
 
 /**
@@ -16,9 +16,7 @@ export const code = operator({
     submodule: "chunk optimisation",
     summary: "Chunks source code by its syntax tree, Markdown by its headings, and other text by lines.",
   },
-  config: z.strictObject({ maximum: z.int().min(16).default(400) }),
-  ports: { input: { documents: passages }, output: { passages } },
-  effects: "none",
+  ...chunking,
   setup:
     (settings) =>
     async ({ documents }, { signal }) => {

@@ -1,6 +1,7 @@
 // public: descend
 import { type Encoder, type Filter, type Hit, hits, number, operator, rank, type Store, text } from "@tessera/core";
 import { z } from "zod";
+import { storeSettings } from "./write.js";
 
 const name = "indexer.descend";
 
@@ -22,11 +23,7 @@ export const descend = operator({
     summary: "Searches a hierarchical index from its top down.",
   },
   config: z.strictObject({
-    store: z.string(),
-    /** Where the store is one of vectors. */
-    encoder: z.string().optional(),
-    exit: z.int().positive().optional(),
-    width: z.int().positive().optional(),
+    ...storeSettings,
     beam: z.int().positive().default(4),
     top: z.int().positive().default(10),
     levels: z.int().positive().default(16),

@@ -1,6 +1,6 @@
 // public: latex
-import { operator, type Passage, passages } from "@tessera/core";
-import { z } from "zod";
+import { operator, type Passage } from "@tessera/core";
+import { chunking } from "./chunking.js";
 import { isBlank, linesOf, passagesOf } from "./pieces.js";
 import { type Heading, type Outline, sectionsOf } from "./sections.js";
 
@@ -71,9 +71,7 @@ export const latex = operator({
     paper: "Modular RAG, operator 4 (content-aware)",
     summary: "Chunks LaTeX by its sectioning commands and keeps the path of headings.",
   },
-  config: z.strictObject({ maximum: z.int().min(16).default(400) }),
-  ports: { input: { documents: passages }, output: { passages } },
-  effects: "none",
+  ...chunking,
   setup:
     ({ maximum }) =>
     ({ documents }) => ({

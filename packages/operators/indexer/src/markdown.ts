@@ -1,6 +1,6 @@
 // public: markdown
-import { operator, type Passage, passages } from "@tessera/core";
-import { z } from "zod";
+import { operator, type Passage } from "@tessera/core";
+import { chunking } from "./chunking.js";
 import { linesOf, passagesOf } from "./pieces.js";
 import { documentSections } from "./sections.js";
 
@@ -14,9 +14,7 @@ export const markdown = operator({
     paper: "Modular RAG, operator 4 (structural-aware)",
     summary: "Chunks Markdown by its headings and keeps the path of headings.",
   },
-  config: z.strictObject({ maximum: z.int().min(16).default(400) }),
-  ports: { input: { documents: passages }, output: { passages } },
-  effects: "none",
+  ...chunking,
   setup:
     ({ maximum }) =>
     ({ documents }) => ({

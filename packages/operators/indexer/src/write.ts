@@ -67,6 +67,14 @@ export function assertSpace(store: Store, encoder: Encoder | undefined, embeddin
   });
 }
 
+/** The settings that name a store, and the encoder where it is one of vectors. */
+export const storeSettings = {
+  store: z.string(),
+  encoder: z.string().optional(),
+  exit: z.int().positive().optional(),
+  width: z.int().positive().optional(),
+};
+
 /** Writes passages into a store, with their vectors where an encoder is named. */
 export const write = operator({
   name: "indexer.write",
@@ -77,10 +85,7 @@ export const write = operator({
     summary: "Writes passages into a store, with vectors where an encoder is named.",
   },
   config: z.strictObject({
-    store: z.string(),
-    encoder: z.string().optional(),
-    exit: z.int().positive().optional(),
-    width: z.int().positive().optional(),
+    ...storeSettings,
     batch: z.int().positive().default(32),
   }),
   ports: { input: { passages }, output: { written: number } },

@@ -98,3 +98,9 @@ export function readOne(answer: string): string {
   const line = inner.trim().replace(/^(?:[a-z]+ ){0,3}(?:query|question|answer|rewrite)\s*:\s*/i, "");
   return bare(line.split(/\r?\n\s*\r?\n/)[0]!.replace(/\s+/g, " "));
 }
+
+/** The queries of an answer's list that differ from the one asked, `count` at most. */
+export const otherQueries = (answer: string, query: string, count: number): string[] =>
+  readList(answer)
+    .filter((other) => normalQuery(other) !== normalQuery(query))
+    .slice(0, count);

@@ -1,8 +1,8 @@
 // public: multiQuery
 import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
-import { asking, normalQuery } from "@tessera/core/internal";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
-import { readList } from "./lines.js";
+import { otherQueries } from "./lines.js";
 import { about } from "./question.js";
 
 /**
@@ -42,11 +42,7 @@ export const multiQuery = operator({
         },
         context,
       );
-      return {
-        queries: readList(answer.text)
-          .filter((other) => normalQuery(other) !== normalQuery(query))
-          .slice(0, count),
-      };
+      return { queries: otherQueries(answer.text, query, count) };
     };
   },
 });

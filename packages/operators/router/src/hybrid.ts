@@ -1,8 +1,8 @@
 // public: hybrid
-import { type Encoder, number, operator, text } from "@tessera/core";
+import { type Encoder, operator } from "@tessera/core";
 import { type Piece, softmax, typed } from "@tessera/core/internal";
 import { z } from "zod";
-import { choiceOf, routesOf } from "./choices.js";
+import { keywordPorts, routesOf } from "./choices.js";
 import { embedIntents, intentSettings, routeScores, similarity } from "./intents.js";
 import { highest, keywordScores, keywordSet, keywordsOf } from "./keywords.js";
 
@@ -32,14 +32,7 @@ const specification = operator({
     least: z.number().min(0).max(1).default(0),
     otherwise: z.string().min(1),
   }),
-  ports: ({ routes, otherwise }) => ({
-    input: { query: text, keywords: z.array(text).optional() },
-    output: {
-      choice: choiceOf(...Object.keys(routes), otherwise),
-      score: number,
-      scores: z.record(z.string(), number),
-    },
-  }),
+  ports: keywordPorts,
   setup: async ({ encoder: name, routes, temperature, neighbours, weight, least, otherwise }, host) => {
     const encoder = await host.resource<Encoder>("encoder", name);
     const examples = Object.entries(routes).map(([route, { intents }]) => [route, intents] as const);

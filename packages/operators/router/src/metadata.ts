@@ -1,8 +1,8 @@
 // public: metadata
-import { number, operator, text } from "@tessera/core";
+import { operator } from "@tessera/core";
 import { type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
-import { choiceOf, routesOf } from "./choices.js";
+import { keywordPorts, routesOf } from "./choices.js";
 import { highest, keywordScores, keywordSet, keywordsOf } from "./keywords.js";
 
 const specification = operator({
@@ -15,14 +15,7 @@ const specification = operator({
     summary: "Chooses a route by the keywords of the query.",
   },
   config: z.strictObject({ routes: routesOf(z.array(z.string())), otherwise: z.string().min(1) }),
-  ports: ({ routes, otherwise }) => ({
-    input: { query: text, keywords: z.array(text).optional() },
-    output: {
-      choice: choiceOf(...Object.keys(routes), otherwise),
-      score: number,
-      scores: z.record(z.string(), number),
-    },
-  }),
+  ports: keywordPorts,
   effects: "none",
   setup: ({ routes, otherwise }) => {
     const own = new Map(Object.entries(routes).map(([route, keywords]) => [route, keywordSet(keywords)]));

@@ -1,11 +1,10 @@
 // public: bwrap
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { TesseraError } from "@tessera/core";
 import { limitConcurrency } from "./concurrency.js";
 import { admit, type Driver, type Limits, type Program, type Runnable } from "./driver.js";
 import { namespaces, seccompFilter } from "./isolation.js";
-import { admitArgument, commandOf, runProcess } from "./process.js";
+import { admitPresent, commandOf, runProcess } from "./process.js";
 
 const python = "/usr/bin/python3";
 const mebibyte = 1024 * 1024;
@@ -69,13 +68,8 @@ export function bwrap({
       return reason;
     },
     async run(program, limits, signal) {
-      admitArgument(driver, program, signal);
-      const missing = await driver.missing();
-      if (missing)
-        throw new TesseraError("SANDBOX_REFUSED", missing, {
-          path: "bwrap",
-          hint: "install the package bubblewrap and allow unprivileged user namespaces",
-        });
+      const hint = "install the package bubblewrap and allow unprivileged user namespaces";
+      await admitPresent(driver, program, { hint, signal });
       return lane(async () => {
         admit(driver, program, signal);
         return start(program, limits, signal);

@@ -1,10 +1,9 @@
 // public: docker
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { TesseraError } from "@tessera/core";
 import { limitConcurrency } from "./concurrency.js";
 import { admit, type Driver, type Runnable } from "./driver.js";
-import { admitArgument, commandOf, runProcess } from "./process.js";
+import { admitPresent, commandOf, runProcess } from "./process.js";
 
 /** Where the command line finds its daemon: a rootless one, one elsewhere, Podman's. No container gets any of it. */
 const surroundings = (): Record<string, string | undefined> =>
@@ -58,9 +57,7 @@ export function docker({
       return reason;
     },
     async run(program, limits, signal) {
-      admitArgument(driver, program, signal);
-      const missing = await driver.missing();
-      if (missing) throw new TesseraError("SANDBOX_REFUSED", missing, { path: "docker", hint: "start the daemon" });
+      await admitPresent(driver, program, { hint: "start the daemon", signal });
       const name = `tessera-${randomUUID()}`;
       const memory = `${Math.max(limits.memoryMb, 64)}m`;
       const args = [

@@ -186,6 +186,17 @@ export function commandOf({ language, source }: Program, limits: Limits, node: s
 const longestArgument = 131_000;
 
 /** Refuses a program that cannot be passed to a process; tests pass theirs through its input. */
+/** @throws TesseraError SANDBOX_REFUSED where the driver cannot run here, or the program is too large for it. */
+export async function admitPresent(
+  driver: Driver,
+  program: Program,
+  { hint, signal }: { hint: string; signal: AbortSignal | undefined },
+): Promise<void> {
+  admitArgument(driver, program, signal);
+  const missing = await driver.missing();
+  if (missing) throw new TesseraError("SANDBOX_REFUSED", missing, { path: driver.name, hint });
+}
+
 export function admitArgument(driver: Driver, program: Program, signal?: AbortSignal): void {
   admit(driver, program, signal);
   if (Buffer.byteLength(program.source) > longestArgument)
