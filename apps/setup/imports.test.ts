@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { parseSync } from "@swc/core";
+import { circlesIn } from "./circles.mjs";
 import { entryOf, exportsOf, faceFaults, importFaults, marksOf, staleApi, undocumented } from "./face.mjs";
 import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
@@ -92,6 +93,28 @@ describe("imports", () => {
         .map((name) => `${place}: ${name}`);
     });
     expect(wrong).toEqual([]);
+  });
+});
+
+describe("circles of imports", () => {
+  const sources = new Map(
+    files.filter(({ place }) => /(?<!\.test|\.fixture)\.tsx?$/.test(place)).map(({ place, text }) => [place, text]),
+  );
+
+  it("are found, also through an import for its effects, and not where only types are imported", () => {
+    const circle = new Map([
+      ["p/a.ts", 'import { b } from "./b.js";\nimport type { C } from "./c.js";\n'],
+      ["p/b.ts", 'import "./in/c.js";\n'],
+      ["p/in/c.ts", 'export {\n  a,\n} from "../a.js";\n'],
+      ["p/c.ts", 'import type { a } from "./a.js";\n'],
+    ]);
+    expect(circlesIn(circle)).toEqual([["p/a.ts", "p/b.ts", "p/in/c.ts", "p/a.ts"]]);
+    expect(circlesIn(circle, { types: true })).toHaveLength(2);
+  });
+
+  it("are none at run time", () => {
+    expect(sources.size).toBeGreaterThan(500);
+    expect(circlesIn(sources)).toEqual([]);
   });
 });
 

@@ -6,7 +6,8 @@ import { z } from "zod";
 import { inputSchema } from "./library.js";
 import { ownerOf } from "./owners.js";
 import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
-import { named, type Service, writing } from "./server.js";
+import { named, writing } from "./route.js";
+import type { Service } from "./server.js";
 
 const described = (flow: FlowHandle, uploaded: boolean) => ({
   name: flow.document.name,

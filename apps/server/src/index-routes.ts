@@ -5,7 +5,8 @@ import type { Indexes, ServedIndex } from "./indexes.js";
 import type { Key } from "./keys.js";
 import { ownerOf } from "./owners.js";
 import { assertMay, may } from "./rights.js";
-import { named, type Service } from "./server.js";
+import { named } from "./route.js";
+import type { Service } from "./server.js";
 
 type Named = { Params: z.infer<typeof named> };
 // what came as JSON is JSON

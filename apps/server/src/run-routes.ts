@@ -7,8 +7,9 @@ import { Client, clientSignal, readUntil } from "./client.js";
 import { statuses } from "./errors.js";
 import { dataText } from "./live-run.js";
 import { may } from "./rights.js";
+import { named } from "./route.js";
 import { find, resumeRun, startRun } from "./run-starts.js";
-import { named, type Service } from "./server.js";
+import type { Service } from "./server.js";
 import { fitsPlainly } from "./validate.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();

@@ -8,7 +8,8 @@ import type { FlowHandle } from "@tessera/tessera";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
 import { assertMay, assertMayUse, assertMayWrite } from "./rights.js";
-import { type Service, writing } from "./server.js";
+import { writing } from "./route.js";
+import type { Service } from "./server.js";
 
 /** What a client asks for when it starts a run. */
 export interface Asked {

@@ -12,7 +12,6 @@ import Fastify, {
   type FastifyServerOptions,
   LogController,
 } from "fastify";
-import { z } from "zod";
 import { closedByDefault } from "./access.js";
 import { limitBodies } from "./bodies.js";
 import { Client } from "./client.js";
@@ -22,7 +21,6 @@ import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
 import { healthRoutes } from "./health.js";
 import { indexRoutes } from "./index-routes.js";
-import { indexOfStore } from "./index-store.js";
 import type { Indexes } from "./indexes.js";
 import { KeyedQueue } from "./keyed-queue.js";
 import type { KeyRing } from "./keys.js";
@@ -32,7 +30,7 @@ import { Meter } from "./meter.js";
 import { metrics } from "./metrics.js";
 import { type OpenAiServices, openaiRoutes } from "./openai/routes.js";
 import { collectRoutes } from "./openapi.js";
-import { LocalOwners, type Owners, ownerOf } from "./owners.js";
+import { LocalOwners, type Owners } from "./owners.js";
 import { requestLimits } from "./refusals.js";
 import { Revocations } from "./revocations.js";
 import { runRoutes } from "./run-routes.js";
@@ -107,12 +105,6 @@ export interface Service {
   readonly indexes: Indexes | undefined;
   readonly revocations: Revocations;
 }
-
-/** What the service knows of what a flow writes. */
-export const writing = ({ owners, indexes }: Service) => ({
-  indexOf: (store: string) => indexOfStore(store, indexes?.all ?? []),
-  ownerOf: (index: string) => ownerOf(owners, "index", index, true),
-});
 
 /**
  * The HTTP service of a framework object. When it closes, it closes what it was given: first the runs, then the
@@ -233,6 +225,3 @@ const checksOf = ({ encoders, languageModels }: NonNullable<ServerOptions["model
       async (signal) => model.check?.(signal),
     ]),
   );
-
-/** A name in an address. */
-export const named = z.object({ name: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/) });

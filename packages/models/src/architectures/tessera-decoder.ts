@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Bundle, badConfig, readBundle, readJson } from "../formats/bundle.js";
+import { type Bundle, badConfig, readBundle } from "../formats/bundle.js";
+import { readJson } from "../formats/json-file.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
 import { loaded } from "../formats/stored-rows.js";
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "./decoder.js";

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import type { Checkpoint } from "./checkpoint.js";
+import { readJson } from "./json-file.js";
 import { readSafetensors, type Tensor } from "./safetensors.js";
 import { tokenizerDocument } from "./tokenizer-document.js";
 
@@ -107,21 +108,6 @@ async function checkShards(
 
 export const badConfig = (path: string, error: z.ZodError): TesseraError =>
   new TesseraError("BAD_BUNDLE", z.prettifyError(error), { path, cause: error });
-
-/** Parses a JSON file and hashes its bytes. */
-export async function readJson(path: string): Promise<{ value: unknown; hash: string }> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
-  }
-  try {
-    return { value: JSON.parse(bytes.toString("utf8")), hash: createHash("sha256").update(bytes).digest("hex") };
-  } catch (cause) {
-    throw new TesseraError("BAD_BUNDLE", `the file is not JSON: ${messageOf(cause)}`, { path, cause });
-  }
-}
 
 /** Reads in pieces, so that hashing never holds the event loop; keeps the bytes where they are needed. */
 export async function readHashed(

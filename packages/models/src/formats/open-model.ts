@@ -4,11 +4,12 @@ import { TesseraError } from "@tessera/core";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";
 import { type Architecture, architectureOf, type ModelKind } from "../architectures/registry.js";
-import { bundleCheckpoint, readJson } from "./bundle.js";
+import { bundleCheckpoint } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { isGguf } from "./gguf.js";
 import { ggufCheckpoint } from "./gguf-checkpoint.js";
 import { huggingFaceCheckpoint } from "./hugging-face.js";
+import { readJson } from "./json-file.js";
 import type { TokenizerDocument } from "./tokenizer-document.js";
 
 /**

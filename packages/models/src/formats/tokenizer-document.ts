@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
-import { readJson } from "./bundle.js";
+import { readJson } from "./json-file.js";
 
 /** The text of a tokenizer.json, and where it came from. */
 export interface TokenizerDocument {

@@ -5,8 +5,8 @@ import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TesseraError } from "@tessera/core";
 import type { ModelKind } from "../architectures/registry.js";
-import { readJson } from "../formats/bundle.js";
 import { isGguf } from "../formats/gguf.js";
+import { readJson } from "../formats/json-file.js";
 import { kindOfCheckpoint } from "../formats/open-model.js";
 
 /** The encoder that is meant where none is named. */

@@ -1,5 +1,5 @@
 import type { Definition } from "./definitions.js";
-import { isBlank } from "./pieces.js";
+import { isBlank } from "./line.js";
 
 // languages without a grammar here whose declarations begin with a word, and end with a bracket or a word
 const patterned = new Set([

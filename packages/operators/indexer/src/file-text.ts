@@ -1,6 +1,6 @@
 import type { Json, Passage } from "@tessera/core";
 import type { FolderDocument, Unread } from "@tessera/core/internal";
-import { hasWords } from "./pieces.js";
+import { hasWords } from "./line.js";
 import { layoutKey, wrapLines } from "./readers/layout.js";
 import type { UnreadPart } from "./readers/reader.js";
 import type { ReadResult } from "./readers/reading.js";

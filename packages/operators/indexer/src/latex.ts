@@ -1,7 +1,8 @@
 // public: latex
 import { operator, type Passage } from "@tessera/core";
 import { chunking } from "./chunking.js";
-import { isBlank, linesOf, passagesOf } from "./pieces.js";
+import { isBlank } from "./line.js";
+import { linesOf, passagesOf } from "./pieces.js";
 import { type Heading, type Outline, sectionsOf } from "./sections.js";
 
 const levels = ["part", "chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph"];

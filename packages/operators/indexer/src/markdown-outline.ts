@@ -1,4 +1,4 @@
-import { isBlank } from "./pieces.js";
+import { isBlank } from "./line.js";
 import type { Heading, Outline } from "./sections.js";
 
 /** A heading in plain words: without emphasis, code marks, link targets and closing hashes. */

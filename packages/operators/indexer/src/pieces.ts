@@ -1,5 +1,6 @@
 import type { Passage } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
+import { isBlank } from "./line.js";
 import { passedOn, sourceWithin } from "./readers/layout.js";
 
 /** A run of whole lines of a document that becomes one passage. Rows count from 0 and include both ends. */
@@ -20,11 +21,6 @@ export function linesOf(text: string): string[] {
   if (lines.at(-1) === "") lines.pop();
   return lines;
 }
-
-export const isBlank = (line: string): boolean => line.trim() === "";
-
-/** Whether a line says anything: a letter or a digit, not brackets alone. */
-export const hasWords = (line: string): boolean => /[\p{L}\p{N}]/u.test(line);
 
 /** Without the blank lines at both ends; `undefined` where nothing is left. */
 export function trimmed(lines: readonly string[], [from, to]: Rows): Rows | undefined {

@@ -1,7 +1,8 @@
 import type { Passage } from "@tessera/core";
 import { estimateTokens } from "@tessera/core/internal";
+import { hasWords, isBlank } from "./line.js";
 import { markdownOutline } from "./markdown-outline.js";
-import { hasWords, isBlank, type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
+import { type Piece, type Rows, splitRows, trimmed } from "./pieces.js";
 import { layoutOf, outlineOf } from "./readers/layout.js";
 
 export interface Heading {

@@ -1,0 +1,15 @@
+import { z } from "zod";
+import { indexOfStore } from "./index-store.js";
+import { ownerOf } from "./owners.js";
+import type { Service } from "./server.js";
+
+// what routes have in common
+
+/** A name in an address. */
+export const named = z.object({ name: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/) });
+
+/** What the service knows of what a flow writes. */
+export const writing = ({ owners, indexes }: Service) => ({
+  indexOf: (store: string) => indexOfStore(store, indexes?.all ?? []),
+  ownerOf: (index: string) => ownerOf(owners, "index", index, true),
+});
