@@ -116,7 +116,7 @@ export function assemble(folder) {
   const bundles = join(root, "packages/models/bundles");
   for (const [name, files] of /** @type {const} */ ([
     ["code-encoder", ["config.json", "tokenizer.json"]],
-    ["generator", ["config.json", "tokenizer.json", "model.safetensors"]],
+    ["code-language-model", ["config.json", "tokenizer.json", "model.safetensors"]],
   ])) {
     mkdirSync(join(modules, "@tessera/models/bundles", name), { recursive: true });
     for (const file of files)

@@ -14,13 +14,14 @@ import { operators } from "./catalogue.js";
 const settings = {
   "the name of a resource": `
     coder.debug.model coder.elect.sandbox coder.represent.encoder coder.represent.sandbox coder.revise.model
-    coder.run.sandbox coder.sample.model coder.select.sandbox fuser.ensemble.model fuser.model.model
+    coder.run.sandbox coder.sample.model coder.select.sandbox fuser.ensemble.model fuser.model.model fuser.weighted.follow.encoder
     generator.answer.model generator.claims.model generator.confirm.model generator.continue.model generator.dual.model
     generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store
     indexer.graph-walk.graph indexer.reverse-hyde.model indexer.triples.model indexer.write.store indexer.write.encoder
     query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
     query.sub-query.model query.text-to-cypher.model query.text-to-cypher.database query.text-to-sql.model query.text-to-sql.database
-    query.verify-chain.model reranker.compress.model reranker.critique.model reranker.late-interaction.encoder
+    query.standalone.model query.verify-chain.model reranker.closer.encoder reranker.compress.model
+    reranker.cross-encoder.reranker reranker.likelihood.model reranker.critique.model reranker.late-interaction.encoder
     reranker.mmr.encoder reranker.model.model reranker.multi-exit.encoder reranker.selective-context.model
     retriever.adapt.encoder retriever.adaptive.store retriever.adaptive.encoder retriever.dense.store
     retriever.dense.encoder retriever.hybrid.sparse retriever.hybrid.dense retriever.hybrid.encoder
@@ -35,7 +36,7 @@ const settings = {
     router.hybrid.routes.*.keywords[] router.hybrid.routes.*.intents[] router.hybrid.routes.*.intents.*[]
     router.hybrid.otherwise router.metadata.routes.*[] router.metadata.otherwise router.model-judge.otherwise
     router.model-judge.labels.* router.model-judge.favour.choice router.semantic.routes.*[] router.semantic.routes.*.*[]
-    router.semantic.otherwise router.threshold.choices[] query.text-to-cypher.schema.nodes.*[]
+    router.semantic.otherwise router.threshold.choices[] fuser.weighted.follow.words fuser.weighted.follow.vectors query.text-to-cypher.schema.nodes.*[]
     query.text-to-cypher.schema.relations.*.properties[] query.text-to-cypher.schema.relations.*.joins[][]
     retriever.adaptive.filter retriever.dense.filter retriever.hybrid.filter
     retriever.multi-vector.filter retriever.sparse.filter`,
