@@ -39,7 +39,10 @@ const told = (list: readonly Issue[], prefix: PropertyKey[]): Told[] =>
 
 const name = fc.constantFrom("a", "b", "query", "text", "constructor", "input", "x-1", "toString");
 const reference = fc.tuple(name, name).map(([node, port]) => `${node}.${port}`);
-const json = fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<never>;
+// a document may not use the key "__proto__", which fast-check draws now and then
+const json = fc
+  .jsonValue({ maxDepth: 2 })
+  .filter((one) => !JSON.stringify(one).includes("__proto__")) as fc.Arbitrary<never>;
 const constant = fc.record({ value: json });
 const source = fc.oneof(
   reference,
