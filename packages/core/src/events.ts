@@ -1,4 +1,5 @@
-// public: SkipReason, FlowEvent, Spent
+// public: FlowEvent, Spent
+// internal: SkipReason
 import type { TesseraError } from "./errors.js";
 import type { Spending } from "./operator.js";
 import type { ModelCall } from "./resources.js";

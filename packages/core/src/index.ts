@@ -3,7 +3,7 @@ export { ask, boundOf } from "./ask.js";
 export type { Clock } from "./clock.js";
 export { type Source, type Policy, type Each, type Repeat, type NodeDocument, type FlowDocument, parseDocument } from "./document.js";
 export { errorCodes, type ErrorCode, TesseraError, type ErrorBody } from "./errors.js";
-export type { SkipReason, FlowEvent, Spent } from "./events.js";
+export type { FlowEvent, Spent } from "./events.js";
 export { fenceRule, fence } from "./fence.js";
 export { type Filter, filter } from "./filter.js";
 export { type Ref, value, first, named, type Condition, is, type NodeOptions, type Loop, FlowBuilder, type Flow, flow, type InputValues, type OutputValues, type First, type Constant, type Named } from "./flow.js";
@@ -13,5 +13,5 @@ export { type Json, passage, type Passage, passages, hit, type Hit, hits, rank, 
 export { type PortType, text, number, flag } from "./ports.js";
 export { printFlow } from "./print.js";
 export type { RunRecord, Records, Cache } from "./records.js";
-export type { Principal, Resource, Host, Embedding, CloserLook, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
+export type { Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
 export { flowSchema } from "./schema.js";

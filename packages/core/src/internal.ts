@@ -8,6 +8,7 @@ export { didYouMean } from "./closest.js";
 export { type DeferredSettings, Deferred, abortable } from "./deferred.js";
 export { readingDocument, flowDocument, referencesOf, splitReference, readsOf } from "./document.js";
 export { errorBody, logLine, warn, warnOfHidden, messageOf } from "./errors.js";
+export type { SkipReason } from "./events.js";
 export { type KeyedChange, KeyedLog } from "./files/keyed-log.js";
 export type { LogFile, LogFiles } from "./files/log-files.js";
 export { repairLog, type LogRepair } from "./files/repair-log.js";
@@ -25,7 +26,7 @@ export { portType, type PortValue, portTypeOf, schemaOf, isOptional, required, e
 export type { OperatorImport } from "./print.js";
 export { type Reading, type ReadingThreads, readingThreads } from "./reading.js";
 export type { Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords } from "./records.js";
-export { type DocumentSizes, type FolderDocument, type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";
+export { type CloserLook, type DocumentSizes, type FolderDocument, type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";
 export { maskSecrets } from "./secrets.js";
 export { type Sliced, atOnce, inSlices } from "./slices.js";
 export { Slots, SlotMap } from "./slots.js";

@@ -1,6 +1,6 @@
-// public: Principal, Resource, Host, Embedding, CloserLook, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
+// public: Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
 // public: Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
-// internal: DocumentSizes, FolderDocument, Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
+// internal: CloserLook, DocumentSizes, FolderDocument, Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
 
