@@ -1,4 +1,4 @@
-// runs a small flow and prints the heap, in bytes, ten times, after so many runs each: node --expose-gc … soak.fixture.ts RUNS
+// runs a small flow and prints the heap, in bytes, ten times, after so many runs each: node --expose-gc … soak.fixture.ts RUNS [keeps]
 import { flow, operator, text } from "@tessera/core";
 import { z } from "zod";
 import { createTessera } from "./create.js";
@@ -25,8 +25,11 @@ const small = flow("small", { value: "text" }, (f, input) => {
 const tessera = await createTessera({ flows: { small }, operators: [echo] }).start();
 const { signal } = new AbortController(); // one that outlives every run, as a service's own does
 
+const kept: object[] | undefined = process.argv[3] === "keeps" ? [] : undefined; // a leak, for the test of the measure
+
 /** One run in ten fails, and one is a stream that is left at once. */
 async function run(number: number): Promise<unknown> {
+  kept?.push({ number });
   if (number % 10 === 8) return tessera.run("small", { value: "fail" }, { signal }).catch(() => {});
   if (number % 10 !== 9) return tessera.run("small", { value: "v" }, number % 2 === 0 ? { signal } : undefined);
   const stream = await tessera.stream("small", { value: "v" }, { signal });
