@@ -43,7 +43,13 @@ export async function openQuestioned(
 
 /** Prints the sources of an answer, a line each. */
 export function showSources(terminal: Terminal, citations: Answer["citations"]): void {
-  for (const citation of citations) terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}`);
+  for (const citation of citations) {
+    const copies = (citation.copies ?? []).map(({ path, passage, ...place }) =>
+      whereOf({ path: path ?? passage, ...place }),
+    );
+    const besides = copies.length > 0 ? colors.dim(`  the same in ${copies.join(", ")}`) : "";
+    terminal.say(`${colors.cyan(`[${citation.marker}]`)} ${placeOf(citation)}${besides}`);
+  }
 }
 
 /** Answers a question about a folder, with citations; by a model where there is one. */
