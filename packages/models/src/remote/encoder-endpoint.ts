@@ -1,6 +1,5 @@
 // public: EncoderShape, EndpointEncoderOptions, endpointEncoder
 import { type Encoder, TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { Client, type Endpoint } from "./openai-endpoint.js";
 
@@ -160,24 +159,14 @@ export function endpointEncoder(options: EndpointEncoderOptions): Encoder {
   const batch = options.batch ?? shape.batch;
 
   async function encodeBatch(input: string[], kind: Kind, width: number | undefined, signal: AbortSignal | undefined) {
-    const timeout = client.timeout(signal);
-    try {
-      const response = await client.post(shape!.path, shape!.body({ model, input, width, kind: kinds[kind] }), timeout);
-      const vectors = shape!.vectors(await response.json());
+    const body = shape!.body({ model, input, width, kind: kinds[kind] });
+    const read = (answer: unknown): Float32Array[] => {
+      const vectors = shape!.vectors(answer);
       if (vectors.length !== input.length)
         throw new TypeError(`it gave ${vectors.length} vectors for ${input.length} texts`);
       return vectors.map((vector) => unit(vector, width ?? vectors[0]?.length));
-    } catch (cause) {
-      timeout.signal.throwIfAborted();
-      if (TesseraError.is(cause)) throw cause;
-      throw new TesseraError("MODEL_FAILED", `the encoder's answer cannot be read: ${messageOf(cause)}`, {
-        path: model,
-        hint: `is it a service of the form "${name}"?`,
-        cause,
-      });
-    } finally {
-      timeout.end();
-    }
+    };
+    return client.postAndRead(shape!.path, body, read, { of: "encoder", form: name, signal });
   }
 
   return {

@@ -201,6 +201,33 @@ export class Client {
     return true;
   }
 
+  /**
+   * Posts a request and reads its whole answer, which is one JSON value.
+   * @throws TesseraError MODEL_FAILED, also where `read` throws: the answer has another form; what the signal was aborted with.
+   */
+  async postAndRead<T>(
+    path: string,
+    body: Readonly<Record<string, unknown>>,
+    read: (answer: unknown) => T,
+    { of, form, signal }: { readonly of: string; readonly form: string; readonly signal: AbortSignal | undefined },
+  ): Promise<T> {
+    const timeout = this.timeout(signal);
+    try {
+      const response = await this.post(path, body, timeout);
+      return read(await response.json());
+    } catch (cause) {
+      timeout.signal.throwIfAborted();
+      if (TesseraError.is(cause)) throw cause;
+      throw new TesseraError("MODEL_FAILED", `the ${of}'s answer cannot be read: ${messageOf(cause)}`, {
+        path: this.endpoint.model,
+        hint: `is it a service of the form "${form}"?`,
+        cause,
+      });
+    } finally {
+      timeout.end();
+    }
+  }
+
   /** Whether there is a service that answers, whatever it says of its models. @throws TesseraError MODEL_FAILED */
   async check(signal?: AbortSignal): Promise<void> {
     const timeout = this.timeout(signal);

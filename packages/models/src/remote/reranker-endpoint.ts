@@ -1,6 +1,5 @@
 // public: RerankerShape, EndpointRerankerOptions, endpointReranker
 import { type Reranker, TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
 import { Client, type Endpoint } from "./openai-endpoint.js";
 
@@ -78,26 +77,16 @@ export function endpointReranker(options: EndpointRerankerOptions): Reranker {
   const batch = options.batch ?? shape.batch;
 
   async function rankBatch(query: string, texts: readonly string[], signal: AbortSignal | undefined) {
-    const timeout = client.timeout(signal);
-    try {
-      const response = await client.post(shape!.path, shape!.body(model, query, texts), timeout);
-      const scores = new Map(shape!.scores(await response.json()).map(({ index, score }) => [index, score]));
+    const read = (answer: unknown): number[] => {
+      const scores = new Map(shape!.scores(answer).map(({ index, score }) => [index, score]));
       return texts.map((_, index) => {
         const score = scores.get(index);
         if (score === undefined) throw new TypeError(`text ${index} of ${texts.length} has no score`);
         return score;
       });
-    } catch (cause) {
-      timeout.signal.throwIfAborted();
-      if (TesseraError.is(cause)) throw cause;
-      throw new TesseraError("MODEL_FAILED", `the reranker's answer cannot be read: ${messageOf(cause)}`, {
-        path: model,
-        hint: `is it a service of the form "${name}"?`,
-        cause,
-      });
-    } finally {
-      timeout.end();
-    }
+    };
+    const how = { of: "reranker", form: name, signal };
+    return client.postAndRead(shape!.path, shape!.body(model, query, texts), read, how);
   }
 
   return {
