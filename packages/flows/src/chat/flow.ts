@@ -1,8 +1,6 @@
-import { flow, named } from "@tessera/core";
-import { weighted } from "@tessera/fuser";
-import { answer } from "@tessera/generator";
+import { flow } from "@tessera/core";
 import { standalone } from "@tessera/query";
-import { dense, sparse } from "@tessera/retriever";
+import { rag } from "../rag/flow.js";
 
 /**
  * Chat: the flow "rag" in a conversation. A question that follows on earlier messages is made whole by one more call of
@@ -10,9 +8,6 @@ import { dense, sparse } from "@tessera/retriever";
  */
 export const chat = flow("chat", { query: "text", history: { optional: "text" } }, (f, { query, history }) => {
   const asked = f.node("whole", standalone({ model: "model" }), { query, history });
-  const words = f.node("sparse", sparse({ store: "sparse", top: 50 }), { query: asked.query });
-  const near = f.node("dense", dense({ store: "dense", encoder: "encoder", top: 50 }), { query: asked.query });
-  const fused = f.node("fuse", weighted({ top: 20 }), { lists: named({ words: words.hits, vectors: near.hits }) });
-  const written = f.node("answer", answer({ model: "model" }), { query: asked.query, hits: fused.hits });
-  return { answer: written.answer, text: written.text, query: asked.query, hits: fused.hits };
+  const { answer, text, hits } = f.node("rag", rag, { query: asked.query });
+  return { answer, text, query: asked.query, hits };
 });

@@ -5,9 +5,10 @@ import { closer } from "@tessera/reranker";
 import { dense, sparse } from "@tessera/retriever";
 
 /**
- * Retrieve, then let a model answer: passages are found by words and by vectors at the same time, both rankings are
- * fused, the best are looked at closer where the encoder has a deeper exit than the index, and a model answers in prose from the best of them with a citation after each statement, or says that they hold
- * no answer. Lewis et al. 2020 with retrieval that is not trained; Modular RAG, equation 4 and operators 17 and 38.
+ * Retrieve, then let a model answer: passages are found by words and by vectors at the same time, and both rankings are
+ * fused. The best are compared once more, by a deeper exit of the encoder where it has one. A model then answers in prose,
+ * with a citation after each statement, or says that the passages hold no answer. Lewis et al. 2020 with retrieval that is
+ * not trained; Modular RAG, equation 4 and operators 17 and 38.
  */
 export const rag = flow("rag", { query: "text" }, (f, { query }) => {
   const words = f.node("sparse", sparse({ store: "sparse", top: 50 }), { query });
