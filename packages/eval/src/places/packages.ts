@@ -33,13 +33,16 @@ const downloads: Record<PlacePackage["from"], (name: string, version: string) =>
  * The folder of a package's files, which is fetched by its registry's client where it is not there yet.
  * @throws TesseraError DEPENDENCY_MISSING where the client or the package is not to be had
  */
-export async function fetchPackage(name: string, { from, version }: PlacePackage): Promise<string> {
+export async function fetchPackage(
+  name: string,
+  { from, version, name: registered = name }: PlacePackage,
+): Promise<string> {
   const folder = join(packagesFolder(), `${name}-${version.replace(/[^\w.+-]/g, "_")}`);
   if (existsSync(folder)) return folder;
   await mkdir(packagesFolder(), { recursive: true });
   const temporary = await mkdtemp(join(packagesFolder(), ".fetching-"));
   try {
-    const [command, given] = downloads[from](name, version);
+    const [command, given] = downloads[from](registered, version);
     await run(command, given, temporary);
     const [archive] = await readdir(temporary);
     if (archive === undefined) throw new Error("nothing was downloaded");

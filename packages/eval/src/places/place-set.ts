@@ -21,6 +21,8 @@ export type PlaceQuestion = z.infer<typeof placeQuestion>;
 
 export const placePackage = z.strictObject({
   from: z.enum(["npm", "pypi", "debian"]),
+  /** In its registry, where that is not the name it has here. */
+  name: z.string().optional(),
   version: z.string(),
   /** The folder in it that is indexed. */
   root: z.string(),

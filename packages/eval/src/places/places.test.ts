@@ -12,6 +12,10 @@ describe("the set of places", () => {
       const choosing = own.filter(({ half }) => half === "choosing").length;
       expect(Math.abs(2 * choosing - own.length)).toBeLessThanOrEqual(1);
     }
+    for (const half of ["choosing", "reporting"])
+      expect(questions.filter((one) => one.half === half).length).toBeGreaterThanOrEqual(120);
+    expect(questions.filter(({ language }) => language !== "en").length).toBeGreaterThanOrEqual(30);
+    expect(new Set([...packages.values()].flatMap(({ kinds }) => kinds)).size).toBeGreaterThanOrEqual(5);
     expect(packages.size).toBeGreaterThanOrEqual(12);
     expect(new Set([...packages.values()].flatMap(({ languages }) => languages)).size).toBeGreaterThanOrEqual(7);
   });
