@@ -2,7 +2,7 @@ import { type Policy, TesseraError } from "@tessera/core";
 import { limits } from "@tessera/core/internal";
 import { located } from "./foreign.js";
 import { AttemptFeed, type Feed } from "./gates.js";
-import type { Activation, Row, Start } from "./program.js";
+import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
 
@@ -12,7 +12,7 @@ export interface AttemptsProgram extends Policy {
 }
 
 /** An activation under a policy: a timeout for each attempt, another attempt after a failure, left out in the end or not. */
-class Attempts implements Owner {
+class Attempts implements Owner, Activity {
   private attempt = 0;
   private scope: Scope | undefined;
   private parts: AttemptFeed | undefined;
@@ -27,7 +27,7 @@ class Attempts implements Owner {
 
   constructor(
     private readonly program: AttemptsProgram,
-    private readonly body: Start,
+    private readonly body: Body,
     { run, scope, path, input, owner, key, feed }: Activation,
   ) {
     this.run = run;
@@ -64,7 +64,7 @@ class Attempts implements Owner {
         if (this.run.events) this.run.emit({ type: "node-error", path: this.path, error, attempt });
         this.failed(attempt, error);
       });
-    this.body({
+    const activity = this.body({
       run: this.run,
       scope,
       path: this.path,
@@ -73,6 +73,7 @@ class Attempts implements Owner {
       key: attempt,
       feed: this.parts?.feed ?? this.feed,
     });
+    activity.start();
   }
 
   /** Whether an attempt that reports is the one under way, and not one that was given up. */
@@ -157,7 +158,7 @@ const isFinal = (error: TesseraError): TesseraError =>
 const failedAt = (place: string, attempt: number): string => `${place}!${attempt}`;
 
 /** A body under a policy. */
-export const startAttempts =
-  (program: AttemptsProgram, body: Start): Start =>
+export const attemptsBody =
+  (program: AttemptsProgram, body: Body): Body =>
   (activation) =>
-    new Attempts(program, body, activation).start();
+    new Attempts(program, body, activation);

@@ -27,21 +27,21 @@ import {
   splitReference,
 } from "@tessera/core/internal";
 import type { z } from "zod";
-import { startAttempts } from "./attempts.js";
+import { attemptsBody } from "./attempts.js";
 import { none, operatorBound } from "./bounds.js";
 import { Checker, tableOf } from "./check.js";
 import { CompiledFlow } from "./compiled.js";
 import { visitLimit } from "./decisions.js";
-import { startEach } from "./each.js";
+import { eachBody } from "./each.js";
 import { boundOf } from "./flow-bound.js";
 import { guardedCache, guardedRecords, isInherited, located, misfit, tell } from "./foreign.js";
-import { startFlow } from "./frame.js";
+import { flowBody } from "./frame.js";
 import { type Notice, noticesOf } from "./notices.js";
 import type { Observer } from "./observer.js";
 import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "./plan.js";
-import type { FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Start, Wire } from "./program.js";
-import { startRepeat } from "./repeat.js";
-import { startOperator } from "./step.js";
+import type { Body, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
+import { repeatBody } from "./repeat.js";
+import { operatorBody } from "./step.js";
 
 /** What a flow is compiled with. */
 export interface CompileOptions {
@@ -346,7 +346,7 @@ function* nodePrograms(plan: FlowPlan, works: Works, slots: Slots): Sliced<NodeP
       waits: reads[index]!.length,
       readers: readers[index]!,
       outputs: [...node.gives.keys()].map((port) => ({ port, slot: slots.of(`${node.id}.${port}`) })),
-      start: yield* startOf(node, works),
+      body: yield* bodyOf(node, works),
       streams: streams(node),
     });
     yield;
@@ -419,28 +419,28 @@ function schemaOfPort({ body, input }: NodePlan, port: string, list: boolean): z
   return list ? schema.array() : schema;
 }
 
-/** How a node starts: its operator or flow, inside its policy, inside its `each` or `repeat`. */
-function* startOf(node: NodePlan, works: Works): Sliced<Start> {
-  const { document, body } = node;
-  let start =
-    body.kind === "flow"
-      ? startFlow(yield* program(body, works))
-      : startOperator(operatorProgram(body, works.get(node)!));
-  if (document.policy) start = startAttempts({ ...document.policy, composed: body.kind === "flow" }, start);
-  if (document.each) return startEach({ ...document.each, ports: [...node.output.keys()] }, start);
+/** What a node runs: its operator or flow, inside its policy, inside its `each` or `repeat`. */
+function* bodyOf(node: NodePlan, works: Works): Sliced<Body> {
+  const { document } = node;
+  let body: Body =
+    node.body.kind === "flow"
+      ? flowBody(yield* program(node.body, works))
+      : operatorBody(operatorProgram(node.body, works.get(node)!));
+  if (document.policy) body = attemptsBody({ ...document.policy, composed: node.body.kind === "flow" }, body);
+  if (document.each) return eachBody({ ...document.each, ports: [...node.output.keys()] }, body);
   if (document.repeat) {
     const { until = [], carry } = document.repeat;
-    return startRepeat(
+    return repeatBody(
       {
         ...document.repeat,
         flags: typeof until === "string" ? [until] : until,
         checks: carriedChecks(carry, node.output, node),
         counts: node.input.has("turn") && !Object.hasOwn(document.in, "turn"),
       },
-      start,
+      body,
     );
   }
-  return start;
+  return body;
 }
 
 function carriedChecks(carry: Record<string, string>, output: PlannedPorts, node: NodePlan): Map<string, z.ZodType> {

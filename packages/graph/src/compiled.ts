@@ -20,14 +20,14 @@ import { Channel } from "./channel.js";
 import { claimed, claimedNow, type Release } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
-import { startFlow } from "./frame.js";
+import { flowBody } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
 import type { LedgerSettings } from "./ledger.js";
-import type { Observation } from "./observer.js";
+import type { Observation, Observer } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
-import type { FlowProgram, Row, Start } from "./program.js";
+import type { FlowProgram, Row } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type FlowEvents, Run, type RunResult } from "./run.js";
 import type { LaunchedRun, LaunchOptions, ReplayOptions, ResumeOptions, RunOptions, RunStream } from "./run-options.js";
@@ -44,6 +44,12 @@ interface Settings extends RunOptions {
   readonly within?: OuterStep | null | undefined;
 }
 
+/** What an observer of a run is told by, and what it gave. */
+interface Watched {
+  readonly events: FlowEvents;
+  readonly observation: Observation;
+}
+
 /** A flow that was checked and whose resources are open. It can run any number of times, also at the same time. */
 export class CompiledFlow<I extends object = Row, O = Row> {
   readonly document: FlowDocument;
@@ -55,7 +61,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly writes: readonly string[];
   /** The resources that its operators ask for, by kind and name: "store/docs", "encoder/hash". */
   readonly resources: readonly string[];
-  private readonly start: Start;
+  private readonly body: ReturnType<typeof flowBody>;
   private readonly outputs: readonly string[];
   private packedDocument: Packed | undefined;
   /** The version of each of its operators, by name. */
@@ -72,7 +78,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.writes = checked.writes ?? [];
     this.resources = checked.resources ?? [];
     this.operators = versionsOf(checked.plan);
-    this.start = startFlow(program);
+    this.body = flowBody(program);
     this.outputs = program.output.map(({ port }) => port);
   }
 
@@ -346,26 +352,22 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     }
   }
 
-  /** Executes a run, under the observer where there is one. */
-  private execute(input: unknown, settings: Settings): Promise<RunResult<O>> {
-    const { observer } = this.options;
-    if (!observer) return this.startRun(input, settings);
+  /** Executes a run before the eyes of an observer. */
+  private executeObserved(input: unknown, settings: Settings, observer: Observer): Promise<RunResult<O>> {
     const events: FlowEvents = new EventEmitter();
     const observation = observed(() =>
       observer.run({ id: settings.id, document: this.document, hash: this.hash, events }),
     );
-    const result = this.startRun(input, settings, events, observation);
+    const result = this.execute(input, settings, { events, observation });
     const ended = (failure?: TesseraError) => observation.ended(failure);
     result.then(() => ended(), ended);
     return result;
   }
 
-  private startRun(
-    input: unknown,
-    settings: Settings,
-    observed?: FlowEvents,
-    observation?: Observation,
-  ): Promise<RunResult<O>> {
+  /** Executes a run, before the eyes of the observer where there is one. */
+  private execute(input: unknown, settings: Settings, watched?: Watched): Promise<RunResult<O>> {
+    const { observer } = this.options;
+    if (observer && !watched) return this.executeObserved(input, settings, observer);
     const { signal, hear, events } = settings;
     const within = withinOf(settings);
     const run = new Run({
@@ -376,8 +378,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       principal: settings.principal,
       sampling: settings.sampling,
       seed: settings.seed ?? 0,
-      audience: hear || observed || events ? Audience.of(hear, [observed, events]) : undefined,
-      within: observation?.within,
+      audience: hear || watched || events ? Audience.of(hear, [watched?.events, events]) : undefined,
+      within: watched?.observation.within,
       gates: settings.gates,
       journal: settings.journal,
       validate: this.options.validate ?? false,
@@ -398,7 +400,10 @@ export class CompiledFlow<I extends object = Row, O = Row> {
           forgetOuter?.();
         };
       }
-      if (!run.scope.over) this.start({ run, scope: run.scope, path, input: row, owner: run, key: 0, feed: run.feed });
+      if (!run.scope.over) {
+        this.body({ run, scope: run.scope, path, input: row, owner: run, key: 0, feed: run.feed }).enqueue();
+        run.drain();
+      }
     } catch (thrown) {
       run.failed(0, isOurs(thrown) ? thrown : located(thrown, path));
     }

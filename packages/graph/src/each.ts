@@ -1,7 +1,7 @@
-import { type Each, TesseraError as Failure, type TesseraError } from "@tessera/core";
+import { type Each, TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { elementsOf } from "./foreign.js";
-import type { Activation, Row, Start } from "./program.js";
+import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -11,11 +11,12 @@ export interface EachProgram extends Each {
 }
 
 /** A body run once for each element of a list; the outputs are lists in the elements' order. */
-class Elements implements Owner {
-  private readonly rows: (Row | undefined)[];
+class Elements implements Owner, Activity {
+  private list: readonly unknown[] = [];
+  private rows: (Row | undefined)[] = [];
   private next = 0;
   private active = 0;
-  private left: number;
+  private left = 0;
   private pumping = false;
   private broken = false;
   private readonly began: number;
@@ -28,8 +29,7 @@ class Elements implements Owner {
 
   constructor(
     private readonly program: EachProgram,
-    private readonly body: Start,
-    private readonly list: readonly unknown[],
+    private readonly body: Body,
     { run, scope, path, input, owner, key }: Activation,
   ) {
     this.run = run;
@@ -38,15 +38,44 @@ class Elements implements Owner {
     this.input = input;
     this.owner = owner;
     this.key = key;
-    this.rows = new Array(list.length).fill(undefined);
-    this.left = list.length;
     this.began = run.events ? run.clock.now() : 0;
   }
 
   start(): void {
+    const list = this.takeList();
+    if (!list) return;
+    this.list = list;
+    this.rows = new Array(list.length).fill(undefined);
+    this.left = list.length;
     if (this.run.events) this.run.emit({ type: "node-start", path: this.path, operator: "each", input: this.input });
     if (this.left === 0) this.close();
     else this.pump();
+  }
+
+  /** The elements; where there is no list, or too long a one, the activation has failed. */
+  private takeList(): readonly unknown[] | undefined {
+    const { over, max } = this.program;
+    let list: ReturnType<typeof elementsOf>;
+    try {
+      list = elementsOf(this.input[over], max);
+    } catch (cause) {
+      return this.refuseList("BAD_VALUE", `the value for "${over}" cannot be read: ${messageOf(cause)}`, { cause });
+    }
+    if (!list) return this.refuseList("BAD_VALUE", `the value for "${over}" is no list`);
+    if (list.length <= max) return list.elements;
+    const hint = "raise `max`, or put list.take before";
+    return this.refuseList("TOO_MANY_ELEMENTS", `"${over}" has ${list.length} elements, \`max\` is ${max}`, { hint });
+  }
+
+  private refuseList(
+    code: "BAD_VALUE" | "TOO_MANY_ELEMENTS",
+    message: string,
+    more: { readonly hint?: string; readonly cause?: unknown } = {},
+  ): undefined {
+    const { run, path, scope } = this;
+    const error = new TesseraError(code, message, { path, ...more });
+    if (run.events) run.emit({ type: "node-error", path, error, attempt: scope.attempt });
+    this.owner.failed(this.key, error);
   }
 
   private pump(): void {
@@ -57,7 +86,7 @@ class Elements implements Owner {
       const index = this.next++;
       this.active++;
       const input = { ...this.input, [this.program.over]: this.list[index] };
-      this.body({
+      const activity = this.body({
         run: this.run,
         scope: this.scope,
         path: `${this.path}[${index}]`,
@@ -66,6 +95,7 @@ class Elements implements Owner {
         key: index,
         feed: undefined,
       });
+      activity.start();
     }
     this.pumping = false;
   }
@@ -119,28 +149,7 @@ class Elements implements Owner {
 }
 
 /** A body over the elements of a list. */
-export const startEach =
-  (program: EachProgram, body: Start): Start =>
-  (activation) => {
-    const { run, scope, path, input, owner, key } = activation;
-    const { over, max } = program;
-    const fail = (code: "BAD_VALUE" | "TOO_MANY_ELEMENTS", message: string, hint?: string, cause?: unknown) => {
-      const error = new Failure(code, message, { path, hint, cause });
-      if (run.events) run.emit({ type: "node-error", path, error, attempt: scope.attempt });
-      owner.failed(key, error);
-    };
-    let list: ReturnType<typeof elementsOf>;
-    try {
-      list = elementsOf(input[over], max);
-    } catch (cause) {
-      return fail("BAD_VALUE", `the value for "${over}" cannot be read: ${messageOf(cause)}`, undefined, cause);
-    }
-    if (!list) fail("BAD_VALUE", `the value for "${over}" is no list`);
-    else if (list.length > max)
-      fail(
-        "TOO_MANY_ELEMENTS",
-        `"${over}" has ${list.length} elements, \`max\` is ${max}`,
-        "raise `max`, or put list.take before",
-      );
-    else new Elements(program, body, list.elements, activation).start();
-  };
+export const eachBody =
+  (program: EachProgram, body: Body): Body =>
+  (activation) =>
+    new Elements(program, body, activation);

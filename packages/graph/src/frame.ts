@@ -1,12 +1,20 @@
 import { TesseraError } from "@tessera/core";
 import { located, misfit } from "./foreign.js";
 import { type Feed, FirstGates, type Gate } from "./gates.js";
-import { type Activation, type FlowProgram, type NodeProgram, type Row, read, SKIPPED, type Start } from "./program.js";
+import {
+  type Activation,
+  type Activity,
+  type FlowProgram,
+  type NodeProgram,
+  type Row,
+  read,
+  SKIPPED,
+} from "./program.js";
 import type { Owner, Run, Startable } from "./run.js";
 import type { Scope } from "./scope.js";
 
 /** One activation of a flow: the values of its ports, and how many sources each node still waits for. */
-class Frame implements Owner, Startable {
+class Frame implements Owner, Startable, Activity {
   private readonly values: unknown[];
   private readonly waiting: number[];
   private left: number;
@@ -18,17 +26,19 @@ class Frame implements Owner, Startable {
   private readonly run: Run;
   private readonly scope: Scope;
   private readonly path: string;
+  private readonly input: Row;
   private readonly owner: Owner;
   private readonly key: number;
   private readonly feed: Feed | undefined;
 
   constructor(
     private readonly program: FlowProgram,
-    { run, scope, path, owner, key, feed }: Activation,
+    { run, scope, path, input, owner, key, feed }: Activation,
   ) {
     this.run = run;
     this.scope = scope;
     this.path = path;
+    this.input = input;
     this.owner = owner;
     this.key = key;
     this.feed = feed;
@@ -43,15 +53,19 @@ class Frame implements Owner, Startable {
       : [];
   }
 
-  /** Takes the input and starts the nodes that wait for no other. */
-  start(input: Row): void {
-    const { program, run, path } = this;
+  start(): void {
+    this.enqueue();
+    this.run.drain();
+  }
+
+  /** Takes the input, and puts the nodes that wait for no other into the queue of the run. */
+  enqueue(): void {
+    const { program, run, path, input } = this;
     if (run.events) run.emit({ type: "flow-start", path, flow: program.name, input });
     for (const { port, slot } of program.input) this.values[slot] = input[port] === undefined ? SKIPPED : input[port];
     for (const gate of this.gates) gate.update(this.values);
     if (this.left === 0) this.close();
     else for (const index of program.roots) run.ready(this, index);
-    run.drain();
   }
 
   startNode(index: number): void {
@@ -83,7 +97,7 @@ class Frame implements Owner, Startable {
       }
       input[port] = value;
     }
-    node.start({
+    const activity = node.body({
       run,
       scope: this.scope,
       path: this.path + node.suffix,
@@ -92,6 +106,7 @@ class Frame implements Owner, Startable {
       key: index,
       feed: this.feed && this.feedOf(node),
     });
+    activity.start();
   }
 
   /** Nothing that a node meets throws past it; where the engine itself does, the run ends, and does not hang. */
@@ -191,7 +206,7 @@ class Frame implements Owner, Startable {
 }
 
 /** A flow as a body. */
-export const startFlow =
-  (program: FlowProgram): Start =>
-  (activation) =>
-    new Frame(program, activation).start(activation.input);
+export const flowBody =
+  (program: FlowProgram) =>
+  (activation: Activation): Frame =>
+    new Frame(program, activation);

@@ -24,8 +24,14 @@ export interface Activation {
   readonly feed: Feed | undefined;
 }
 
-/** Starts an activation. Its owner hears how it ends, at once or later. */
-export type Start = (activation: Activation) => void;
+/** What a node runs: an operator or a flow, as it is or in a policy, a loop or an `each`. */
+export type Body = (activation: Activation) => Activity;
+
+/** An activation that is ready to start. */
+export interface Activity {
+  /** Starts it. Its owner hears how it ends, at once or later. */
+  start(): void;
+}
 
 /** Where a value comes from: slots of the activation's values, or a constant. */
 export type SourceProgram =
@@ -56,7 +62,7 @@ export interface NodeProgram {
   readonly waits: number;
   readonly readers: readonly number[];
   readonly outputs: readonly { readonly port: string; readonly slot: number }[];
-  readonly start: Start;
+  readonly body: Body;
   /** Which outputs of the flow its ports stream into: the whole of one, or a member of a `first`. */
   readonly streams: readonly { readonly port: string; readonly output: string; readonly member?: number }[];
 }

@@ -3,7 +3,7 @@ import { type LoopOutput, messageOf } from "@tessera/core/internal";
 import type { z } from "zod";
 import { elementsOf, misfit } from "./foreign.js";
 import { type Feed, HeldFeed } from "./gates.js";
-import type { Activation, Row, Start } from "./program.js";
+import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
@@ -17,7 +17,7 @@ export interface RepeatProgram extends Repeat {
 }
 
 /** A body run again and again; the output is that of the last whole turn. */
-class Turns implements Owner {
+class Turns implements Owner, Activity {
   private turn = 0;
   private last: Row | undefined;
   private held: HeldFeed | undefined;
@@ -36,7 +36,7 @@ class Turns implements Owner {
 
   constructor(
     private readonly program: RepeatProgram,
-    private readonly body: Start,
+    private readonly body: Body,
     { run, scope, path, input, owner, key, feed }: Activation,
   ) {
     this.run = run;
@@ -64,7 +64,7 @@ class Turns implements Owner {
       const turn = ++this.turn;
       const input = this.program.counts ? { ...this.input, turn } : this.input;
       this.held = this.feed && new HeldFeed(this.feed);
-      this.body({
+      const activity = this.body({
         run: this.run,
         scope: this.scope,
         path: `${this.path}#${turn}`,
@@ -73,6 +73,7 @@ class Turns implements Owner {
         key: turn,
         feed: this.held?.feed,
       });
+      activity.start();
     }
     this.looping = false;
   }
@@ -137,7 +138,7 @@ class Turns implements Owner {
 }
 
 /** A body in a loop. */
-export const startRepeat =
-  (program: RepeatProgram, body: Start): Start =>
+export const repeatBody =
+  (program: RepeatProgram, body: Body): Body =>
   (activation) =>
-    new Turns(program, body, activation).start();
+    new Turns(program, body, activation);

@@ -5,7 +5,7 @@ import type { Feed } from "./gates.js";
 import type { Dependencies, Journal, Result } from "./journal.js";
 import type { Reservation, ReservingStep } from "./ledger.js";
 import { enter, inside, leave, type OuterStep, signalOf, stepOf } from "./outer.js";
-import type { Activation, OperatorProgram, Row, Start } from "./program.js";
+import type { Activation, Activity, Body, OperatorProgram, Row } from "./program.js";
 import { randomOf } from "./random.js";
 import { freezeInput, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
@@ -16,7 +16,7 @@ import { Scope } from "./scope.js";
 type Working = Pick<Result, "program" | "place" | "before" | "provisional" | "disturbed">;
 
 /** One activation of an operator: its context, and what is done when it ends. */
-class Step implements Context, ReservingStep, OuterStep {
+class Step implements Activity, Context, ReservingStep, OuterStep {
   private began = 0;
   private done = false;
   private draw: (() => number) | undefined;
@@ -121,6 +121,7 @@ class Step implements Context, ReservingStep, OuterStep {
     this.feed?.[port]?.push(delta);
   }
 
+  /** Does the work, and settles in the same turn of the event loop where the operator is synchronous. */
   start(): void {
     const { run } = this;
     const { journal } = run;
@@ -128,7 +129,23 @@ class Step implements Context, ReservingStep, OuterStep {
     if (!this.reserve()) return this.owner.refused(this.key);
     this.tellStart();
     if (run.validate && !this.checkInput()) return;
-    this.work();
+    let output: unknown;
+    try {
+      output = this.work();
+      if (isThenable(output)) {
+        const promise = output instanceof Promise ? output : Promise.resolve(output);
+        // its own, as `await` does: `then` may have been replaced
+        Promise.prototype.then.call(
+          promise,
+          (value) => this.complete(value),
+          (thrown) => this.fail(thrown),
+        );
+        return;
+      }
+    } catch (thrown) {
+      return this.fail(thrown);
+    }
+    this.complete(output);
   }
 
   /** False where the budget does not cover it. */
@@ -168,34 +185,14 @@ class Step implements Context, ReservingStep, OuterStep {
     );
   }
 
-  /** Does the work, and settles in the same turn of the event loop where the operator is synchronous. */
-  private work(): void {
-    let output: unknown;
-    try {
-      output = this.call();
-      if (isThenable(output)) {
-        const promise = output instanceof Promise ? output : Promise.resolve(output);
-        // its own, as `await` does: `then` may have been replaced
-        Promise.prototype.then.call(
-          promise,
-          (value) => this.complete(value),
-          (thrown) => this.fail(thrown),
-        );
-        return;
-      }
-    } catch (thrown) {
-      return this.fail(thrown);
-    }
-    this.complete(output);
-  }
-
-  private call(): unknown {
+  /** Calls the operator: inside this step, and inside what the observer puts around it. */
+  private work(): unknown {
     if (this.held) this.held.started = true;
     this.run.instant = undefined;
     const before = enter(this);
     try {
       if (this.run.follows || this.program.bound !== undefined) return inside(this, () => this.observed());
-      return this.observed();
+      return this.run.within ? this.observed() : this.program.work(this.input, this);
     } finally {
       leave(before);
     }
@@ -232,7 +229,7 @@ class Step implements Context, ReservingStep, OuterStep {
     try {
       const before = this.dependencies(journal, place);
       const settings = { program: this.program, place, before, provisional: this.run.refusing };
-      const working = this.call();
+      const working = this.work();
       if (!isThenable(working)) return this.commit(journal, working, { ...settings, disturbed: false });
       const promise = working instanceof Promise ? working : Promise.resolve(working);
       Promise.prototype.then.call(
@@ -394,7 +391,7 @@ class Step implements Context, ReservingStep, OuterStep {
 const nothing = { calls: 0, tokens: 0, layers: 0, cost: 0 };
 
 /** An operator as a body. */
-export const startOperator =
-  (program: OperatorProgram): Start =>
+export const operatorBody =
+  (program: OperatorProgram): Body =>
   (activation) =>
-    new Step(program, activation).start();
+    new Step(program, activation);

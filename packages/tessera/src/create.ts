@@ -68,6 +68,15 @@ interface Running extends InterruptedRun {
   abort(reason: unknown): void;
 }
 
+/** A run that was taken in, and begins once the flows are ready. */
+interface AdmittedRun {
+  readonly ready: Promise<FlowSet>;
+  /** What it begins with. */
+  readonly options: RunOptions;
+  /** Tells that it is over, or that it could not begin. */
+  ended(): void;
+}
+
 /**
  * The one object of a service: its flows and their resources. Any number of runs may begin at the same time. Each keeps
  * the asynchronous context (`AsyncLocalStorage`) of its caller, in operators and in listeners. Resources are opened in
@@ -257,10 +266,15 @@ export class Tessera<F extends Flows> {
     input: InputOf<F[N]>,
     options?: RunOptions,
   ): Promise<RunResult<OutputOf<F[N]>>> {
-    const { result } = await this.#begin(name, options, (flowSet, options) => ({
-      result: this.#flowOf(flowSet, name).run(input, options),
-    }));
-    return result;
+    const admitted = this.#admit(name, options);
+    try {
+      const flowSet = await admitted.ready;
+      const result = this.#flowOf(flowSet, name).run(input, admitted.options);
+      flowSet.follow(result);
+      return await result;
+    } finally {
+      admitted.ended();
+    }
   }
 
   /** Runs a flow and returns its events as a stream. Leaving the iteration early aborts the run. */
@@ -404,12 +418,28 @@ export class Tessera<F extends Flows> {
     return this.#outside.runInAsyncScope(() => compile(kept, { ...this.#settings, host }));
   }
 
-  /** Begins a run that can be ended from here. */
+  /** Begins a run once the flows are ready. */
   async #begin<T extends { readonly result: Promise<RunResult<unknown>> }>(
     flow: string,
-    options: RunOptions = {},
+    options: RunOptions | undefined,
     start: (flowSet: FlowSet, options: RunOptions) => T | Promise<T>,
   ): Promise<T> {
+    const admitted = this.#admit(flow, options);
+    try {
+      const flowSet = await admitted.ready;
+      const begun = start(flowSet, admitted.options);
+      const result = begun instanceof Promise ? begun.then(({ result }) => result) : begun.result;
+      flowSet.follow(result);
+      result.then(admitted.ended, admitted.ended);
+      return begun;
+    } catch (thrown) {
+      admitted.ended();
+      throw thrown;
+    }
+  }
+
+  /** Takes a run in: from now on, `close` waits for it and can abort it. */
+  #admit(flow: string, options: RunOptions = {}): AdmittedRun {
     const { signal, id = randomUUID() } = options;
     const outer = outerContext(options);
     const controller = new AbortController();
@@ -421,20 +451,20 @@ export class Tessera<F extends Flows> {
     const ready = this.#current
       ? this.#ready(flow)
       : abortable(this.#ready(flow), { signal: controller.signal, aborted });
-    const beginning = ready.then((before) => {
-      const flowSet = this.#current ?? before; // a reload may have come in between
-      const begun = start(flowSet, { ...options, id, outer, signal: controller.signal });
-      flowSet.follow(begun instanceof Promise ? begun.then(({ result }) => result) : begun.result);
-      return begun;
+    let settle = () => {};
+    const result = new Promise<void>((resolve) => {
+      settle = resolve;
     });
-    const run: Running = { id, flow, abort, result: beginning.then(({ result }) => result) };
-    const slot = this.#running.add(run);
-    const forget = () => {
-      this.#running.remove(slot);
-      release?.();
+    const slot = this.#running.add({ id, flow, abort, result });
+    return {
+      options: { ...options, id, outer, signal: controller.signal },
+      ready: ready.then((before) => this.#current ?? before), // a reload may have come in between
+      ended: () => {
+        this.#running.remove(slot);
+        release?.();
+        settle();
+      },
     };
-    run.result.then(forget, forget);
-    return beginning;
   }
 
   /** Refuses new runs from now on, and waits for the runs under way. */
