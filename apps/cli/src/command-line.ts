@@ -5,7 +5,7 @@ import { type AskOptions, ask } from "./commands/ask.js";
 import { type ChatOptions, chat } from "./commands/chat.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
-import { evaluationCommands } from "./commands/evaluate.js";
+import { dataSetOf, evaluationCommands } from "./commands/evaluate.js";
 import { indexSource } from "./commands/index-folder.js";
 import { indexes, prune } from "./commands/indexes.js";
 import { init } from "./commands/init.js";
@@ -15,6 +15,7 @@ import * as models from "./commands/models.js";
 import { type RepairOptions, repairService } from "./commands/repair.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
+import { tuneCommand } from "./commands/tune.js";
 import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
@@ -84,6 +85,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
   ];
   for (const add of adding) add({ program, action, signal });
   evaluationCommands(program.command("eval"), action, signal);
+  tuneCommand(program, { action, signal }, dataSetOf);
 
   try {
     await program.parseAsync(words, { from: "user" });

@@ -8,3 +8,5 @@ export { type Interval, type PairedInterval, type BootstrapSettings, bootstrap, 
 export type { Style, Output } from "./reports/output.js";
 export { type FlowSettings, type FlowEvaluation, evaluateFlow } from "./runs/flows.js";
 export { type QuestionResult, readResults } from "./runs/results.js";
+export { type TuneSettings, type Trial, type TunedFlow, type Tuning, tune } from "./tuning/tune.js";
+export type { TunedSetting, SettingChange } from "./tuning/tuned-settings.js";

@@ -17,3 +17,5 @@ export { tasks } from "./studies/model-operators/tasks.js";
 export { measureRows } from "./studies/modular-rag/check.js";
 export { evaluateGuards } from "./studies/modular-rag/guards.js";
 export { rowChecks } from "./studies/modular-rag/rows.js";
+export { printTuning } from "./tuning/print-tuning.js";
+export { readTunedSetting } from "./tuning/tuned-settings.js";

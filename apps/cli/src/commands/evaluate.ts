@@ -121,7 +121,7 @@ function converterOf(name: string): Converter {
 }
 
 /** Reads a published data set by its name, or a folder. */
-const dataSetOf = (nameOrFolder: string): Promise<DataSet> =>
+export const dataSetOf = (nameOrFolder: string): Promise<DataSet> =>
   converters.get(nameOrFolder)?.read(dataFolder()) ?? readDataSet(nameOrFolder);
 
 function convertCommand({ command, action }: EvaluationCommands): void {

@@ -1,17 +1,17 @@
 // public: FlowSettings, FlowEvaluation, evaluateFlow
-import { type AnyOperator, type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { type AnyOperator, type Cache, type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
-import { compile } from "@tessera/graph";
+import { type CompiledFlow, compile } from "@tessera/graph";
 import { HashEncoder } from "@tessera/models";
 import type { Vectors } from "@tessera/models/internal";
 import { catalogue, operators as catalogueOperators } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
-import { type DataSet, revisionOf } from "../data-sets/data-set.js";
+import { type DataSet, type Question, revisionOf } from "../data-sets/data-set.js";
 import { showInterval } from "../measures/statistics.js";
 import { type Summary, summarise } from "../reports/figures.js";
 import type { Output } from "../reports/output.js";
 import { corpusResources } from "./corpus.js";
-import { evaluate } from "./evaluate.js";
+import { type EvaluationOptions, evaluate } from "./evaluate.js";
 import type { QuestionResult } from "./results.js";
 
 /** How flows are run over a data set. */
@@ -29,9 +29,13 @@ export interface FlowSettings {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface FlowRuns extends FlowSettings {
+/** How flows are run, and by which model. */
+export interface MeasuringSettings extends Omit<FlowSettings, "limit"> {
   /** The model "model"; it is not closed. */
   readonly model?: LanguageModel | undefined;
+}
+
+interface FlowRuns extends MeasuringSettings, Pick<FlowSettings, "limit"> {
   /** The file that keeps the results of a flow, by its name; without one they are kept in memory. */
   readonly outOf: (flow: string) => string | undefined;
 }
@@ -42,23 +46,25 @@ function retrieves(name: string): boolean {
   return about?.module === "retrieval" && about.submodule !== "retriever fine-tuning";
 }
 
-/**
- * Runs flows over one data set, one after the other, on the same resources.
- * @returns a list of results for each flow, in the order of the questions.
- * @throws TesseraError BAD_SOURCE where there is no question, INVALID_FLOW; else as `openVectors` does.
- */
-export async function runFlows(
+/** What flows are measured with: one data set and its resources. */
+export interface Measuring {
+  /** Makes a flow ready. @throws TesseraError INVALID_FLOW */
+  compile(document: FlowDocument, cache?: Cache): Promise<CompiledFlow>;
+  /** The results of some questions in their order, as `evaluate` gives them. */
+  measure(
+    flow: CompiledFlow,
+    questions: readonly Question[],
+    options?: Pick<EvaluationOptions, "out" | "progress">,
+  ): Promise<QuestionResult[]>;
+}
+
+/** Opens the resources of a data set for some work, and closes them behind it. @throws TesseraError as `openVectors` does */
+export async function withMeasuring<T>(
   output: Output,
-  documents: readonly FlowDocument[],
   { passages, questions }: DataSet,
-  { outOf, model, openVectors, hints = {}, limit, concurrency, signal, operators = catalogueOperators }: FlowRuns,
-): Promise<QuestionResult[][]> {
-  const asked = questions.slice(0, limit);
-  if (asked.length === 0)
-    throw new TesseraError("BAD_SOURCE", "the data set has no question", {
-      path: "questions.jsonl",
-      hint: 'a line is {"id": "1", "question": "…"}, with answers and gold where there are any',
-    });
+  { model, openVectors, hints = {}, concurrency, signal, operators = catalogueOperators }: MeasuringSettings,
+  work: (measuring: Measuring) => Promise<T>,
+): Promise<T> {
   const ids = new Set(passages.map(({ id }) => id));
   const vectors = await openVectors?.();
   // the stores follow from the data set and from how these encode it
@@ -69,24 +75,51 @@ export async function runFlows(
   const lent = model && { model: { model: { ...model, close: async () => {} } } };
   const host = new ResourceHost({ ...corpusResources(passages, { vectors, signal, progress }), ...lent }, hints);
   try {
-    const all: QuestionResult[][] = [];
-    for (const document of documents) {
-      const flow = await compile(document, { operators, host });
-      const options = { revision, concurrency, signal, retrieves, corpusHas: (id: string) => ids.has(id) };
-      all.push(
-        await evaluate(flow, asked, {
+    return await work({
+      compile: (document, cache) => compile(document, { operators, host, cache }),
+      measure: (flow, asked, options) =>
+        evaluate(flow, asked, {
+          ...{ revision, concurrency, signal, retrieves, corpusHas: (id: string) => ids.has(id) },
           ...options,
-          out: outOf(document.name),
-          progress: ({ done }) => output.progress(document.name, done, asked.length),
         }),
-      );
-      output.clear();
-    }
-    return all;
+    });
   } finally {
     await host.close();
     await vectors?.close();
   }
+}
+
+/** The first questions of a data set. @throws TesseraError BAD_SOURCE where there is none */
+export function questionsOf({ questions }: DataSet, limit: number | undefined): readonly Question[] {
+  const asked = questions.slice(0, limit);
+  if (asked.length > 0) return asked;
+  throw new TesseraError("BAD_SOURCE", "the data set has no question", {
+    path: "questions.jsonl",
+    hint: 'a line is {"id": "1", "question": "…"}, with answers and gold where there are any',
+  });
+}
+
+/**
+ * Runs flows over one data set, one after the other, on the same resources.
+ * @returns a list of results for each flow, in the order of the questions.
+ * @throws TesseraError BAD_SOURCE where there is no question, INVALID_FLOW; else as `openVectors` does.
+ */
+export async function runFlows(
+  output: Output,
+  documents: readonly FlowDocument[],
+  dataSet: DataSet,
+  { outOf, limit, ...settings }: FlowRuns,
+): Promise<QuestionResult[][]> {
+  const asked = questionsOf(dataSet, limit);
+  return withMeasuring(output, dataSet, settings, async ({ compile, measure }) => {
+    const all: QuestionResult[][] = [];
+    for (const document of documents) {
+      const progress = ({ done }: { done: number }) => output.progress(document.name, done, asked.length);
+      all.push(await measure(await compile(document), asked, { out: outOf(document.name), progress }));
+      output.clear();
+    }
+    return all;
+  });
 }
 
 /** Prints how many questions failed, and of what. */
