@@ -1,26 +1,23 @@
-const scripts = (names: string): string =>
-  names
-    .trim()
-    .split(/\s+/)
-    .map((script) => `\\p{Script=${script}}`)
-    .join("");
+/** Tells whether a text has a character of one of these scripts. The expression is made on first use: that takes a while. */
+function inScripts(names: string, before = ""): (text: string) => boolean {
+  let expression: RegExp | undefined;
+  return (text) => {
+    const scripts = names.trim().split(/\s+/);
+    expression ??= new RegExp(`${before}[${scripts.map((script) => `\\p{Script=${script}}`).join("")}]`, "u");
+    return expression.test(text);
+  };
+}
 
 // in these a joiner, or its opposite, changes the shape of the letters around it
-const joining = new RegExp(
-  `[${scripts(`
+const isJoining = inScripts(`
     Arabic Syriac Mandaic Nko Mongolian Phags_Pa Manichaean Psalter_Pahlavi Hanifi_Rohingya Sogdian Adlam
     Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala Tibetan Myanmar Khmer
-    Balinese Javanese Sundanese Meetei_Mayek Chakma Brahmi Grantha Tirhuta Siddham Modi Newa Sharada Khojki Kaithi`)}]`,
-  "u",
-);
+    Balinese Javanese Sundanese Meetei_Mayek Chakma Brahmi Grantha Tirhuta Siddham Modi Newa Sharada Khojki Kaithi`);
 // in these words are not parted by spaces, and a space without width says where a line may break
-const unspaced = new RegExp(
-  `[${scripts("Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Javanese Balinese")}]`,
-  "u",
-);
-const rightToLeft = new RegExp(
-  `(?=\\p{L})[${scripts("Hebrew Arabic Syriac Thaana Nko Samaritan Mandaic Adlam Hanifi_Rohingya Yezidi")}]`,
-  "u",
+const isUnspaced = inScripts("Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Javanese Balinese");
+const isRightToLeft = inScripts(
+  "Hebrew Arabic Syriac Thaana Nko Samaritan Mandaic Adlam Hanifi_Rohingya Yezidi",
+  "(?=\\p{L})",
 );
 const mongolian = /\p{Script=Mongolian}/u;
 const emoji = /\p{Extended_Pictographic}/u;
@@ -41,7 +38,7 @@ const meanings: readonly (readonly [RegExp, (place: Place) => boolean])[] = [
   [
     /\u200c|\u200d/,
     ({ before, earlier, after }) =>
-      joining.test(before) ||
+      isJoining(before) ||
       (emoji.test(after) &&
         (/[\p{Extended_Pictographic}\p{Emoji_Modifier}]/u.test(before) ||
           (before === "\ufe0f" && emoji.test(earlier)))),
@@ -60,8 +57,8 @@ const meanings: readonly (readonly [RegExp, (place: Place) => boolean])[] = [
   // fillers stand for a part that a syllable of jamo lacks
   [/\u115f/, ({ after }) => /[\u1161-\u11a7]/.test(after)],
   [/\u1160/, ({ before }) => /[\u1100-\u115e]/.test(before)],
-  [/\u200b/, ({ before, after }) => unspaced.test(before) && unspaced.test(after)],
-  [/[\u200e\u200f\u061c]/, ({ line }) => rightToLeft.test(line())],
+  [/\u200b/, ({ before, after }) => isUnspaced(before) && isUnspaced(after)],
+  [/[\u200e\u200f\u061c]/, ({ line }) => isRightToLeft(line())],
   [/[\u{1bca0}-\u{1bca3}]/u, ({ before }) => /\p{Script=Duployan}/u.test(before)],
   [/[\u{1d173}-\u{1d17a}]/u, ({ before, after }) => /[\u{1d100}-\u{1d172}\u{1d17b}-\u{1d1ff}]/u.test(before + after)],
   [/[\u{13430}-\u{1343f}]/u, ({ before }) => /\p{Script=Egyptian_Hieroglyphs}/u.test(before)],

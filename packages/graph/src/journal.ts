@@ -289,7 +289,10 @@ const principalHashes = new WeakMap<object, string>();
 
 /** The hash of a principal; of one that cannot be changed any more it is made once. */
 function principalHash(principal: object | undefined): string {
-  if (!principal) return noPrincipal;
+  if (!principal) {
+    noPrincipal ??= hashOf(null);
+    return noPrincipal;
+  }
   const known = principalHashes.get(principal);
   if (known !== undefined) return known;
   const hash = hashOf(principal);
@@ -309,7 +312,7 @@ function configHash(config: unknown): string {
 }
 
 const noTexts: Texts = new Map();
-const noPrincipal = hashOf(null);
+let noPrincipal: string | undefined; // hashed on first use: OpenSSL takes milliseconds to start
 
 const sameList = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((one, index) => one === others[index]);

@@ -1,11 +1,8 @@
 // public: diskRecords
-import { realpathSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { type Records, TesseraError } from "@tessera/core";
 import { KeyedLog, WriterLock } from "@tessera/core/internal";
-import { LegacyFolder } from "./legacy.js";
-import { logRecords } from "./log.js";
 
 /** A folder of records that this process writes. */
 interface Opened {
@@ -17,11 +14,17 @@ interface Opened {
 /** The folders that are open in this process, and by how many. */
 const shared = new Map<string, { users: number; readonly opening: Promise<Opened> }>();
 
+/** The records in a log. Their files are loaded with the first folder, so that whoever keeps no records starts faster. */
+async function recordsIn(log: KeyedLog, folder: string): Promise<Records> {
+  const [{ LegacyFolder }, { logRecords }] = await Promise.all([import("./legacy.js"), import("./log.js")]);
+  return logRecords(log, { legacy: new LegacyFolder(folder) });
+}
+
 async function openFolder(folder: string): Promise<Opened> {
   const lock = await WriterLock.acquire(folder);
   try {
     const log = await KeyedLog.open({ folder: join(folder, "log"), beforeWrite: () => lock.assertHeld() });
-    return { lock, log, records: logRecords(log, { legacy: new LegacyFolder(folder) }) };
+    return { lock, log, records: await recordsIn(log, folder) };
   } catch (error) {
     await lock.release();
     throw error;
@@ -40,7 +43,7 @@ export function diskRecords(folder: string): Records {
   const opened = async (): Promise<Opened> => {
     if (own) return own.opening;
     await mkdir(folder, { recursive: true });
-    const path = realpathSync(folder);
+    const path = await realpath(folder);
     if (!own) {
       const known = shared.get(path);
       const opening = known?.opening ?? openFolder(path);
@@ -61,7 +64,7 @@ export function diskRecords(folder: string): Records {
       let log: KeyedLog | undefined;
       try {
         log = await KeyedLog.open({ folder: join(folder, "log"), readOnly: true });
-        return await read(logRecords(log, { legacy: new LegacyFolder(folder) }));
+        return await read(await recordsIn(log, folder));
       } catch (error) {
         // a file may have been compacted away meanwhile
         if (attempt === 3) throw error;

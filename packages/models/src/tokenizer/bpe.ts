@@ -1,4 +1,3 @@
-import { toUSVString } from "node:util";
 import { z } from "zod";
 import { type AddedToken, addedToken, cutter, type Section } from "./added-tokens.js";
 import { byteLevelAlphabet } from "./byte-level-alphabet.js";
@@ -92,11 +91,11 @@ class BpeTokenizer implements Tokenizer {
   }
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
-    return this.read(toUSVString(text), "text", "", most);
+    return this.read(text.toWellFormed(), "text", "", most);
   }
 
   encodeMarked(text: string, seam: string, most = Number.POSITIVE_INFINITY): Int32Array {
-    return this.read(toUSVString(text), "all", seam, most);
+    return this.read(text.toWellFormed(), "all", seam, most);
   }
 
   private read(text: string, which: "text" | "all", seam: string, most: number): Int32Array {

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as pause } from "node:timers/promises";
-import { toUSVString } from "node:util";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
@@ -233,7 +232,7 @@ class VocabularyTokenizer implements Tokenizer {
   }
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
-    return this.pieces(toUSVString(text), most);
+    return this.pieces(text.toWellFormed(), most);
   }
 
   bytes(id: number): Uint8Array {

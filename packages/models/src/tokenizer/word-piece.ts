@@ -1,4 +1,3 @@
-import { toUSVString } from "node:util";
 import { z } from "zod";
 import { addedToken, cutter } from "./added-tokens.js";
 import { bertNormalizer, normalizerOf } from "./bert-normalizer.js";
@@ -78,7 +77,7 @@ class WordPieces implements Tokenizer {
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
     const ids: number[] = [];
-    for (const section of this.rawSections(toUSVString(text))) {
+    for (const section of this.rawSections(text.toWellFormed())) {
       if (ids.length >= most) break;
       if (typeof section === "number") ids.push(section);
       else this.encodeSection(section, most, ids);

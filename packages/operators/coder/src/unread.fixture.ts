@@ -1,6 +1,6 @@
 import { workerData } from "node:worker_threads";
 import { answerJobs, messageOf, type Reading } from "@tessera/core/internal";
-import { translated } from "./sandbox/typescript.js";
+import { translated } from "./sandbox/translate.js";
 import { functionsOf, openParser } from "./syntax.js";
 
 // Stands in for the threads of both parsers: it fails where a text asks for it, and reads any other as they do.

@@ -1,6 +1,7 @@
 import { workerData } from "node:worker_threads";
 import { answerJobs, type Reading } from "@tessera/core/internal";
-import { type Translation, translated } from "./typescript.js";
+import { translated } from "./translate.js";
+import type { Translation } from "./typescript.js";
 
 // One thread that turns programs into JavaScript that a script can hold.
 

@@ -1,32 +1,11 @@
 import { TesseraError } from "@tessera/core";
-import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/internal";
-import { transform } from "sucrase";
+import { type ReadingThreads, readingThreads } from "@tessera/core/internal";
 import { limitMs } from "../syntax.js";
+import { moduleSyntax } from "./module-syntax.js";
 
 export type Script = "javascript" | "typescript";
 /** JavaScript that a script can hold, or why there is none. */
 export type Translation = { readonly code: string } | { readonly error: string };
-
-// no white space over lines: from each of a million empty ones the rest would be searched
-const moduleSyntax = /^[ \t]*(import|export)\b/m;
-
-/** Drops types; `import` and `export` become `require` and `exports`. */
-export function translated(text: string, language: Script): Translation {
-  try {
-    const { code } = transform(text, {
-      transforms: [
-        ...(language === "typescript" ? (["typescript"] as const) : []),
-        ...(moduleSyntax.test(text) ? (["imports"] as const) : []),
-      ],
-      disableESTransforms: true,
-      // a program may declare what only its tests use
-      keepUnusedImports: false,
-    });
-    return { code };
-  } catch (error) {
-    return { error: `SyntaxError: ${messageOf(error)}` };
-  }
-}
 
 const threads = new Map<Script, ReadingThreads<Translation>>();
 
