@@ -1,6 +1,6 @@
 import { type Records, TesseraError } from "@tessera/core";
-import { errorBody, SlotMap, warn, warnOfHidden } from "@tessera/core/internal";
-import type { Budget } from "@tessera/graph";
+import { errorBody, SlotMap, stampNow, warn, warnOfHidden } from "@tessera/core/internal";
+import type { Budget, RunResult } from "@tessera/graph";
 import {
   assertSameRun,
   cancellation,
@@ -20,6 +20,7 @@ import {
   toJson,
 } from "@tessera/graph/internal";
 import type { Tessera } from "@tessera/tessera";
+import { EndedRuns } from "./ended-runs.js";
 import { asTesseraError } from "./errors.js";
 import { KeyedQueue } from "./keyed-queue.js";
 import { type EventLimits, eventLimits, LiveRun } from "./live-run.js";
@@ -44,10 +45,9 @@ type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Prom
 export class EmbeddedRuns implements Runs {
   readonly #live = new SlotMap<LiveRun>();
   readonly #turns = new KeyedQueue();
-  /** Without a log: the bytes of the runs that have ended, those that ended first in front. */
-  readonly #ended = new Map<string, number>();
-  #endedBytes = 0;
-  /** The runs that ended in this process, those that ended first in front: also where the wall clock went back meanwhile. */
+  /** Without a log: the runs that have ended. */
+  readonly #ended = new EndedRuns();
+  /** In a log: the runs that ended in this process, those that ended first in front: also where the wall clock went back. */
   readonly #order = new Set<string>();
   #leaving: LiveRun[] = [];
   readonly #limits: EventLimits;
@@ -77,7 +77,7 @@ export class EmbeddedRuns implements Runs {
       interrupted.map(async ([id]) => {
         const state = (await log.get(id))!;
         const spent = await spentOf(steps, id);
-        await log.save({ ...state, status: "interrupted", spent, ended: new Date().toISOString() });
+        await log.save({ ...state, status: "interrupted", spent, ended: stampNow() });
       }),
     );
     return new EmbeddedRuns(tessera, steps, log, limits);
@@ -88,17 +88,17 @@ export class EmbeddedRuns implements Runs {
     return this.#turns.do(id, work);
   }
 
-  start(request: RunRequest): Promise<RunState> {
+  start(request: RunRequest): RunState | Promise<RunState> {
     // one that nobody else can know needs no turn
     if (request.isNew && !this.#closing && this.tessera.find(request.flow)) return this.#startNew(request);
     return this.#alone(request.id, () => this.#start(request));
   }
 
-  #startNew(request: RunRequest): Promise<RunState> {
+  #startNew(request: RunRequest): RunState | Promise<RunState> {
     const { id, flow, input, principal, budget, sampling, seed } = request;
     const state = firstState(request);
-    return this.#noted(new LiveRun(state, 0, this.#limits, this.log), state, (listener) =>
-      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, ...listener }),
+    return this.#noted(new LiveRun(state, 0, this.#limits, this.log), state, ({ hear, part }) =>
+      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, hear, part }),
     );
   }
 
@@ -119,11 +119,19 @@ export class EmbeddedRuns implements Runs {
    * Begins to run while the state is being written: what the run writes comes behind it in the same log, so that nothing
    * of the run can be there without it.
    */
-  async #noted(live: LiveRun, state: RunState, begin: Begin): Promise<RunState> {
+  #noted(live: LiveRun, state: RunState, begin: Begin): RunState | Promise<RunState> {
     const before = this.#live.get(state.id);
     const saved = before || this.log?.summaries.has(state.id) ? this.log?.save(state) : this.#first(live, state);
+    if (before) this.#ended.remove(state.id);
     this.#run(live, begin);
-    if (!saved) return state;
+    return saved ? this.#begun({ live, state, before }, saved) : state;
+  }
+
+  /** Waits for the first note of a run, without which there is none. */
+  async #begun(
+    { live, state, before }: { live: LiveRun; state: RunState; before: LiveRun | undefined },
+    saved: Promise<void>,
+  ): Promise<RunState> {
     try {
       await saved;
     } catch (error) {
@@ -146,30 +154,56 @@ export class EmbeddedRuns implements Runs {
 
   #run(live: LiveRun, begin: Begin): void {
     this.#live.set(live.state.id, live);
-    if (this.#ended.size > 0) this.#uncount(live.state.id);
-    void this.#follow(live, begin);
+    let begun: Launched | Promise<Launched>;
+    try {
+      begun = begin({ hear: (event) => live.hear(event), part: (part) => live.hearOutput(part) });
+    } catch (thrown) {
+      return void this.#failed(live, undefined, thrown);
+    }
+    if (begun instanceof Promise)
+      begun.then(
+        (run) => this.#follow(live, run),
+        (thrown) => this.#failed(live, undefined, thrown),
+      );
+    else this.#follow(live, begun);
   }
 
-  async #follow(live: LiveRun, begin: Begin): Promise<void> {
-    let run: Launched | undefined;
+  #follow(live: LiveRun, run: Launched): void {
+    live.begun(run);
+    run.reached.then(
+      (result) => this.#reached(live, run, result),
+      (thrown) => this.#failed(live, run, thrown),
+    );
+  }
+
+  #reached(live: LiveRun, run: Launched, { status, output, spent }: RunResult<unknown>): void {
     let state: RunState;
     try {
-      const begun = begin({ hear: (event) => live.hear(event), part: (part) => live.hearOutput(part) });
-      run = begun instanceof Promise ? await begun : begun;
-      live.begun(run);
-      const { status, output, spent } = await run.reached;
-      const ended = { status, output: toJson(output) as RunState["output"] & object, spent };
-      state = { ...live.state, ...ended, ended: new Date().toISOString() };
-      // behind the records in the same log, so that they share its sync; nobody is told before all of it is written
-      const saved = this.#save(live, state);
-      if (run.result !== run.reached) await run.result;
-      await saved;
+      state = {
+        ...live.state,
+        status,
+        output: toJson(output) as RunState["output"] & object,
+        spent,
+        ended: stampNow(),
+      };
     } catch (thrown) {
-      const failure = this.#failure(live, asTesseraError(thrown));
-      state = { ...live.state, ...failure, ...(run && { spent: run.spent() }), ended: new Date().toISOString() };
-      await this.#save(live, state);
+      return void this.#failed(live, run, thrown);
     }
-    await this.#end(live, state);
+    // behind the records in the same log, so that they share its sync; nobody is told before all of it is written
+    const saved = this.#save(live, state);
+    if (!saved && run.result === run.reached) this.#end(live, state);
+    else
+      Promise.all([saved, run.result]).then(
+        () => this.#end(live, state),
+        (thrown) => this.#failed(live, run, thrown),
+      );
+  }
+
+  async #failed(live: LiveRun, run: Launched | undefined, thrown: unknown): Promise<void> {
+    const failure = this.#failure(live, asTesseraError(thrown));
+    const state = { ...live.state, ...failure, ...(run && { spent: run.spent() }), ended: stampNow() };
+    await this.#save(live, state);
+    this.#end(live, state);
   }
 
   #save(live: LiveRun, state: RunState): Promise<void> | undefined {
@@ -182,18 +216,17 @@ export class EmbeddedRuns implements Runs {
     });
   }
 
-  async #end(live: LiveRun, state: RunState): Promise<void> {
+  #end(live: LiveRun, state: RunState): void {
     const { id } = state;
     live.state = state;
-    this.#orderLast(id);
     live.settle(state);
     live.wake();
+    if (this.log) this.#orderLast(id);
     if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
       this.#leave(live);
     else {
-      this.#ended.set(id, live.bytes);
-      this.#endedBytes += live.bytes;
-      if (this.#live.size > kept.runs || this.#endedBytes > kept.bytes) await this.#forgetOldest();
+      this.#ended.add(id, live.bytes);
+      if (this.#live.size > kept.runs || this.#ended.bytes > kept.bytes) this.#forgetOldest();
     }
     this.#pruneIfDue();
   }
@@ -232,20 +265,18 @@ export class EmbeddedRuns implements Runs {
   }
 
   /** Without a log: forgets the runs that ended first, down to the limits. */
-  async #forgetOldest(): Promise<void> {
+  #forgetOldest(): void {
     const ids: string[] = [];
-    for (const id of this.#ended.keys()) {
-      if (this.#live.size <= kept.runs && this.#endedBytes <= kept.bytes) break;
-      this.#uncount(id);
+    while (this.#live.size > kept.runs || this.#ended.bytes > kept.bytes) {
+      const id = this.#ended.takeFirst();
+      if (id === undefined) break;
       this.#live.delete(id);
       ids.push(id);
     }
-    if (!this.log && ids.length > 0) await this.steps?.forget(ids);
-  }
-
-  #uncount(id: string): void {
-    this.#endedBytes -= this.#ended.get(id) ?? 0;
-    this.#ended.delete(id);
+    if (!this.log && this.steps && ids.length > 0)
+      this.steps.forget(ids).catch((thrown) => {
+        warn("the records of runs that ended could not be forgotten", thrown);
+      });
   }
 
   async get(id: string): Promise<RunState | undefined> {
@@ -285,7 +316,7 @@ export class EmbeddedRuns implements Runs {
       const state = await this.#known(id);
       const live = this.#live.get(id);
       if (state.status === "interrupted") {
-        const ended = new Date().toISOString();
+        const ended = stampNow();
         const cancelled: RunState = { ...state, status: "cancelled", error: cancellation(id), ended };
         this.#orderLast(id);
         await this.log?.save(cancelled);
@@ -359,7 +390,7 @@ export class EmbeddedRuns implements Runs {
 
   async prune({ runs, ageMs, bytes = Number.POSITIVE_INFINITY }: Retention): Promise<number> {
     const since = new Date(Date.now() - ageMs).toISOString();
-    const places = new Map([...this.#order].map((id, place) => [id, place]));
+    const places = new Map([...(this.log ? this.#order : this.#ended.ids)].map((id, place) => [id, place]));
     const placeOf = (id: string) => places.get(id) ?? -1;
     const ended = this.#summaries()
       .filter(({ id, status }) => status !== "running" && !this.#turns.has(id))
@@ -388,7 +419,7 @@ export class EmbeddedRuns implements Runs {
       // the steps first: what a crash leaves of this is a state, which the next call finds
       await this.steps?.forget(ids);
       for (const id of ids) {
-        this.#uncount(id);
+        this.#ended.remove(id);
         this.#live.delete(id);
         this.#order.delete(id);
       }

@@ -1,5 +1,5 @@
 // public: Clock
-// internal: systemClock, every, sleep, abortAfter
+// internal: systemClock, every, sleep, abortAfter, stampNow
 /** The source of time for everything that waits or measures. Tests use a clock of their own. */
 export interface Clock {
   /** Milliseconds since a fixed point. The value never decreases, even if the date of the machine is changed. */
@@ -80,4 +80,17 @@ export function abortAfter(milliseconds: number): AbortSignal {
   const abort = () => controller.abort(new DOMException("the time is up", "TimeoutError"));
   systemClock.after(milliseconds, abort, { background: true });
   return controller.signal;
+}
+
+let stamped = 0;
+let stamp = "";
+
+/** The wall clock's time as text (ISO 8601), made once a millisecond. */
+export function stampNow(): string {
+  const now = Date.now();
+  if (now !== stamped) {
+    stamped = now;
+    stamp = new Date(now).toISOString();
+  }
+  return stamp;
 }

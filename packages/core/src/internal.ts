@@ -3,7 +3,7 @@
 export { asking, clip } from "./ask.js";
 export { type Amount, type Reservation, type DailyBudgets, granted } from "./budgets.js";
 export { canonicalJson, sha256, canonical, hashing, hashDocument } from "./canonical.js";
-export { systemClock, every, sleep, abortAfter } from "./clock.js";
+export { systemClock, every, sleep, abortAfter, stampNow } from "./clock.js";
 export { didYouMean } from "./closest.js";
 export { type DeferredSettings, Deferred, abortable } from "./deferred.js";
 export { readingDocument, flowDocument, referencesOf, splitReference, readsOf } from "./document.js";

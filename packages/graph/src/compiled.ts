@@ -23,6 +23,7 @@ import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
 import { flowBody } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { chargedBefore, Journal } from "./journal.js";
+import { Launched, unspent } from "./launched.js";
 import type { LedgerSettings } from "./ledger.js";
 import type { Observation, Observer } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
@@ -124,30 +125,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   private launchedOf(options: LaunchOptions, execute: (options: Settings) => Promise<RunResult<O>>): LaunchedRun<O> {
     const { id = randomUUID(), part } = options;
-    const path = this.document.name;
-    let run: Run | undefined;
-    let aborted: { readonly reason: unknown } | undefined;
+    const launched = new Launched<O>(id, this.document.name);
     const gates = part && new OutputGates(this.outputs, part);
-    const onRun = (created: Run) => {
-      run = created;
-      if (aborted) created.abort(path, aborted.reason);
-    };
-    const within = withinOf(options);
-    const result = execute({ ...options, id, within, gates, onRun } as Settings);
-    const reached = ((run as Run | undefined)?.result as Promise<RunResult<O>> | undefined) ?? result;
-    return {
-      id,
-      result,
-      reached,
-      get over() {
-        return run?.scope.over ?? false;
-      },
-      spent: () => ({ ...(run?.ledger.spent ?? unspent) }),
-      abort(reason) {
-        aborted ??= { reason };
-        run?.abort(path, reason);
-      },
-    };
+    const onRun = (run: Run) => launched.begun(run);
+    launched.result = execute({ ...options, id, within: withinOf(options), gates, onRun } as Settings);
+    return launched;
   }
 
   private async executeResume(id: string, options: ResumeOptions): Promise<RunResult<O>> {
@@ -541,5 +523,3 @@ export const outerContext = (options: Inside): Context | "none" => outerOf(optio
 
 const withinOf = (settings: Settings): OuterStep | null =>
   settings.within === undefined ? (outerOf(settings) ?? null) : settings.within;
-
-const unspent: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };

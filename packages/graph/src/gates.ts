@@ -16,13 +16,27 @@ export interface OutputDelta {
   readonly delta: unknown;
 }
 
+class OutputGate implements Gate {
+  readonly live = true;
+
+  constructor(
+    private readonly port: string,
+    private readonly send: (part: OutputDelta) => void,
+  ) {}
+
+  push(delta: unknown): void {
+    const { port, send } = this;
+    send({ port, delta });
+  }
+}
+
 /** The gates of a run's outputs. */
 export class OutputGates {
   readonly feed: Feed;
 
   constructor(ports: readonly string[], send: (part: OutputDelta) => void) {
     const feed: Record<string, Gate> = Object.create(null);
-    for (const port of ports) feed[port] = { live: true, push: (delta) => send({ port, delta }) };
+    for (const port of ports) feed[port] = new OutputGate(port, send);
     this.feed = feed;
   }
 }
@@ -73,6 +87,21 @@ export class HeldFeed {
   }
 }
 
+class AttemptGate implements Gate {
+  constructor(
+    private readonly attempt: AttemptFeed,
+    private readonly next: Gate,
+  ) {}
+
+  get live(): boolean {
+    return this.next.live;
+  }
+
+  push(delta: unknown): void {
+    this.attempt.push(this.next, delta);
+  }
+}
+
 /**
  * The feed of an attempt that may fail. Where its parts reach the client they go on as they come, the first ones at the
  * end of the turn of the event loop, so that an attempt that fails at once leaves none. Where something around it holds
@@ -86,18 +115,10 @@ export class AttemptFeed {
   private readonly kept: { readonly next: Gate; readonly delta: unknown }[] = [];
 
   constructor(outer: Feed) {
-    for (const [port, next] of Object.entries(outer)) {
-      const push = (delta: unknown) => this.push(next, delta);
-      this.feed[port] = {
-        push,
-        get live() {
-          return next.live;
-        },
-      };
-    }
+    for (const [port, next] of Object.entries(outer)) this.feed[port] = new AttemptGate(this, next);
   }
 
-  private push(next: Gate, delta: unknown): void {
+  push(next: Gate, delta: unknown): void {
     if (this.state === "closed") return;
     this.kept.push({ next, delta });
     if (this.sent) this.flush();

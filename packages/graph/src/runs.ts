@@ -10,7 +10,7 @@ import {
   type Spent,
   TesseraError,
 } from "@tessera/core";
-import { canonicalJson, errorBody, type RunJournal } from "@tessera/core/internal";
+import { canonicalJson, errorBody, type RunJournal, stampNow } from "@tessera/core/internal";
 import type { CompiledFlow } from "./compiled.js";
 import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
@@ -101,12 +101,12 @@ export interface RunQuery {
  */
 export interface Runs {
   /**
-   * Starts a run; resolves once it is noted. A known id gives its run as it stands, taken up again where it was
+   * Starts a run; resolves once it is noted, and gives its state at once where there is nothing to wait for. A known id gives its run as it stands, taken up again where it was
    * interrupted.
    * @throws TesseraError CONFLICT where the id is known with another flow, input, principal, seed or budget; BAD_INPUT,
    * CLOSED.
    */
-  start(request: RunRequest): Promise<RunState>;
+  start(request: RunRequest): RunState | Promise<RunState>;
   get(id: string): Promise<RunState | undefined>;
   /** The latest first. */
   list(query: RunQuery): Promise<RunState[]>;
@@ -155,7 +155,7 @@ export function firstState({
   asked = budget ?? {},
 }: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
-  const started = new Date().toISOString();
+  const started = stampNow();
   return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, started };
 }
 

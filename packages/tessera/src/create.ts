@@ -307,7 +307,7 @@ export class Tessera<F extends Flows> {
       const flowSet = this.#current!;
       const run = launch(flowSet, given);
       if (run.over && run.reached === run.result) return run; // nothing is to be waited for
-      const running: Running = { id: run.id, flow, result: run.result, abort: run.abort };
+      const running: Running = { id: run.id, flow, result: run.result, abort: (reason) => run.abort(reason) };
       const slot = this.#running.add(running);
       flowSet.follow(run.result, () => this.#running.remove(slot));
       return run;
