@@ -61,7 +61,7 @@ export async function operatorPages() {
 
 ${about.summary}${about.paper ? ` ${about.paper}.` : ""}
 
-\`import { ${exported} } from "${from}"\`; effects: ${effects}${operator.bound ? "; asks a model, within a bound" : ""}.${needsOf(
+\`import { ${exported} } from "${from}"\`; effects: ${typeof effects === "function" ? "read or write, by its settings" : effects}${operator.bound ? "; asks a model, within a bound" : ""}.${needsOf(
       operator,
     )
       .map((sentence) => ` ${sentence}`)

@@ -1,7 +1,7 @@
 // the floors of the house: which package may stand on which, and what each may bring from outside, with the reason
 
 const operators = ["data", "indexer", "query", "retriever", "reranker", "router", "fuser", "generator", "coder"];
-const library = ["core", "text", "graph", "models", "stores", ...operators, "flows", "langchain"];
+const library = ["core", "text", "graph", "models", "stores", ...operators, "mcp", "flows", "langchain"];
 
 /** The workspace packages that a package may depend on. What is not here may depend on none; an app may on all. */
 export const floors = {
@@ -11,7 +11,9 @@ export const floors = {
   models: ["core", "text"],
   stores: ["core", "text"],
   ...Object.fromEntries(operators.map((name) => [name, ["core", "text"]])),
-  flows: ["core", ...operators],
+  // tools and resources of other systems; its operators belong to the catalogue
+  mcp: ["core"],
+  flows: ["core", ...operators, "mcp"],
   langchain: ["core", "graph"],
   "ai-sdk": ["core"],
   // connections to PostgreSQL have one home, the stores
@@ -19,7 +21,7 @@ export const floors = {
   telemetry: ["core", "graph"],
   tessera: library,
   // evaluation measures the product as it is composed, and runs single operators; nothing stands on it but apps
-  eval: ["core", "text", "graph", "models", "stores", ...operators, "flows", "tessera"],
+  eval: ["core", "text", "graph", "models", "stores", ...operators, "mcp", "flows", "tessera"],
   testkit: ["core", "text"],
 };
 
@@ -67,6 +69,7 @@ export const allowed = {
     "hnswlib-node": "LangChain's HNSWLib store, in tests",
   },
   "ai-sdk": { "@ai-sdk/provider": "the types of the other side of the bridge" },
+  mcp: { "@modelcontextprotocol/sdk": "the official client, which users add where they want it" },
   durable: {
     "@dbos-inc/dbos-sdk": "queues, ownership and recovery",
     eventemitter3: "the events of a run",
@@ -87,6 +90,11 @@ export const allowedInTests = {
     zod: "config of the operators under test",
   },
   "ai-sdk": { ai: "the real thing, and its mock models" },
+  mcp: {
+    "@modelcontextprotocol/server-everything": "a reference server",
+    "@modelcontextprotocol/server-filesystem": "a reference server",
+    "@modelcontextprotocol/server-memory": "a reference server",
+  },
   langchain: { langchain: "the real thing", "@langchain/community": "the real HNSWLib store" },
   stores: {
     "@electric-sql/pglite": "a PostgreSQL within the process",

@@ -11,6 +11,7 @@ import { indexes, prune } from "./commands/indexes.js";
 import { init } from "./commands/init.js";
 import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
+import { listMcpServers } from "./commands/mcp.js";
 import * as models from "./commands/models.js";
 import { type RepairOptions, repairService } from "./commands/repair.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
@@ -221,6 +222,11 @@ function flowCommands({ program, action, signal }: Commands): void {
         check(terminal, flow, options),
       ),
     );
+  program
+    .command("mcp")
+    .description("list the tools and resources of the config's MCP servers")
+    .argument("[server]", "of one of them")
+    .action(action((terminal, server: string | undefined) => listMcpServers(terminal, server)));
   program
     .command("flows")
     .description("list the named flows")

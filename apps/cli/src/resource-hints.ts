@@ -4,6 +4,7 @@ export const resourceHints: Readonly<Record<string, string>> = {
   store: "--data gives a data set's, --source those of a folder",
   encoder: "--encoder gives one of ours",
   graph: "--data gives that of a data set whose passages have metadata.triples",
+  mcp: "the config names MCP servers: `mcp` (docs/mcp.md)",
   folder: "--folder <name>=<path> hands one over",
   "graph-database": '--admit <function> gives "database", which admits that function',
   database: "--database gives a file of SQLite",

@@ -161,6 +161,14 @@ describe("the input of `run`", () => {
     }
   });
 
+  it("as a bare question is the text even where a file has its name, or where it looks like JSON", async () => {
+    const text = write("run/plain.json", { ...flow({ query: "text" }), output: { query: "input.query" } });
+    for (const question of ["question.txt", '{"query":"a"}', "[1]"]) {
+      const { out } = await tessera(["run", text, question, "--json"], join(home, "run"), env());
+      expect(JSON.parse(out).output).toEqual({ query: question });
+    }
+  });
+
   it("must be JSON or a file where it has others, and the error names them", async () => {
     const two = write("run/two.json", flow({ query: "text", least: "number" }));
     const { code, err } = await tessera(["run", two, "where is it?"], join(home, "run"), env());

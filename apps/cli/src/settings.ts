@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { parseEnv } from "node:util";
 import { type AnyOperator, type FlowDocument, parseDocument, TesseraError } from "@tessera/core";
 import { isOperator, messageOf, sha256 } from "@tessera/core/internal";
+import { searchSettings } from "@tessera/mcp/internal";
 import { operators as catalogue, type TesseraConfig } from "@tessera/tessera";
 import { z } from "zod";
 import { parseJson } from "./documents.js";
@@ -73,6 +74,25 @@ const model = z.union([
   z.custom(isLive, "it is a name, { endpoint, model }, a LanguageModel, or a function that opens one"),
   endpoint,
 ]);
+const texts = z.record(z.string(), z.string());
+const isServer = (value: unknown): boolean =>
+  typeof value === "function" || (isObject(value) && typeof (value as { call?: unknown }).call === "function");
+const mcpServer = z.union([
+  z.custom(isServer, "it is { command, args }, { url, headers }, an McpServer, or a function that opens one"),
+  z
+    .strictObject({
+      command: z.string().min(1).optional(),
+      args: z.array(z.string()).optional(),
+      folder: z.string().optional(),
+      environment: texts.optional(),
+      url: z.string().min(1).optional(),
+      headers: texts.optional(),
+      timeoutMs: z.number().positive().optional(),
+      resources: texts.optional(),
+      search: z.strictObject(searchSettings).optional(),
+    })
+    .refine(({ command, url }) => (command === undefined) !== (url === undefined), "it has either a command or a url"),
+]);
 const shape = z.strictObject({
   source: z.string().optional(),
   flow: z.string().optional(),
@@ -82,6 +102,7 @@ const shape = z.strictObject({
   encoders: z.record(z.string(), opened).optional(),
   rerankers: z.record(z.string(), opened).optional(),
   stores: z.record(z.string(), opened).optional(),
+  mcp: z.record(z.string(), mcpServer).optional(),
   folders: z.record(z.string(), z.string()).optional(),
   flows: z
     .record(z.string(), z.union([z.string(), z.custom(isObject, "it is a flow, its document or a path of one")]))
@@ -198,8 +219,9 @@ async function readConfig(path: string, named: boolean): Promise<TesseraConfig> 
   }
   if (extname(path) === ".json") {
     const config = checked(parseJson(text, path), path);
-    // they are modules, which are code
-    if (config.operators?.length || config.readers?.length) await assertTrusted(path, text, named);
+    // modules are code, and so is a command
+    const starts = Object.values(config.mcp ?? {}).some((one) => "command" in one && one.command !== undefined);
+    if (config.operators?.length || config.readers?.length || starts) await assertTrusted(path, text, named);
     return config;
   }
   await assertTrusted(path, text, named);

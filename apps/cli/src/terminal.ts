@@ -181,10 +181,18 @@ const one = ({ code, path, message, hint }: TesseraError): string =>
     ...(hint ? [`  ${colors.dim("hint:")} ${hint}`] : []),
   ].join("\n");
 
+// what a document names may fail without a fault of the document
+const outside = new Set(["DEPENDENCY_MISSING", "MODEL_FAILED", "STORE_FAILED", "TOOL_FAILED"]);
+
+/** Whether a flow was only refused because something that it names cannot be opened. */
+const onlyOutside = ({ findings }: TesseraError): boolean =>
+  findings.length > 0 && findings.every(({ code }) => outside.has(code));
+
 /** 2 for a wrong call or a wrong document, 1 for what failed while it ran. */
 export const exitCodeOf = (error: unknown): 1 | 2 =>
   error instanceof UsageError ||
   (TesseraError.is(error) &&
+    !onlyOutside(error) &&
     [
       "BAD_JSON",
       "BAD_DOCUMENT",

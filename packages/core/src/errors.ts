@@ -53,6 +53,7 @@ export const errorCodes = {
   SPACE_MISMATCH: "A query's vector space is not permitted for the index, or widths differ.",
   STARVED_OUTPUT: "A flow output is not reached under some combination of decisions.",
   STORE_FAILED: "A store could not read or write.",
+  TOOL_FAILED: "A tool or a resource of an MCP server could not be used.",
   TOO_MANY_COMBINATIONS:
     "Whether an output is always reached was not found within the steps of a check: too many decisions depend on each other.",
   TOO_MANY_ELEMENTS: "An `each` received more elements than its `max`.",
@@ -151,6 +152,7 @@ const ofTheMachine: ReadonlySet<ErrorCode> = new Set([
   "SANDBOX_REFUSED",
   "SETUP_FAILED",
   "STORE_FAILED",
+  "TOOL_FAILED",
 ]);
 
 /** What an error says caused it, where that can be read. */

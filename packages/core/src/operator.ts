@@ -1,5 +1,5 @@
 // public: Ports, MaybePromise, Context, Bound, About, Work, Operator, AnyOperator, Callable, operator, use
-// internal: Piece, typed, isOperator, Spending
+// internal: Piece, typed, isOperator, Spending, Effects, effectsOf
 import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
@@ -95,6 +95,9 @@ export interface Need {
 /** What an operator may reach in the machine by itself. */
 export type Ambient = "files" | "network" | "processes";
 
+/** What an operator does to the world. */
+export type Effects = "none" | "read" | "write";
+
 /** The work of an activation: it takes the input ports and gives the output ports. */
 export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;
 
@@ -110,9 +113,9 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
   readonly ports: { readonly input: I; readonly output: O } | ((config: z.output<C>) => { input: I; output: O });
   /**
    * "none": a pure function. "read" (the default): the result depends on resources. "write": it changes something
-   * outside, and is never served from a cache.
+   * outside, and is never served from a cache. A function where the config decides it.
    */
-  readonly effects?: "none" | "read" | "write";
+  readonly effects?: Effects | ((config: z.output<C>) => Effects);
   /**
    * What it reaches by itself, besides its input and its resources: files, the network, other processes. By default,
    * and for every operator of the catalogue, nothing. A service refuses documents with operators that reach anything.
@@ -128,6 +131,10 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
   /** Is called once for each compiled flow. It opens what the operator needs, and returns the work. */
   setup(config: z.output<C>, host: Host): MaybePromise<Work<ValuesIn<I>, ValuesOut<O>>>;
 }
+
+/** What an operator does to the world under a config. */
+export const effectsOf = ({ effects = "read" }: AnyOperator, config: unknown): Effects =>
+  typeof effects === "function" ? effects(config) : effects;
 
 declare const ports: unique symbol;
 

@@ -5,12 +5,13 @@ import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
 import * as generator from "@tessera/generator";
 import * as indexer from "@tessera/indexer";
+import * as mcp from "@tessera/mcp";
 import * as query from "@tessera/query";
 import * as reranker from "@tessera/reranker";
 import * as retriever from "@tessera/retriever";
 import * as router from "@tessera/router";
 
-const packages = { coder, data, fuser, generator, indexer, query, reranker, retriever, router };
+const packages = { coder, data, fuser, generator, indexer, mcp, query, reranker, retriever, router };
 
 /** What the packages that flows may use export, by package: what printed code imports. */
 export const modules: Readonly<Record<string, Readonly<Record<string, unknown>>>> = Object.fromEntries(

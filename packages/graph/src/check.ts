@@ -12,6 +12,7 @@ import {
 import type { Sliced } from "@tessera/core/internal";
 import {
   didYouMean,
+  effectsOf,
   elementOf,
   fit,
   isOptional,
@@ -204,7 +205,10 @@ export class Checker {
       input,
       output,
       gives: this.gives(node, output),
-      writes: body.kind === "flow" ? body.nodes.some(({ writes }) => writes) : body.operator.effects === "write",
+      writes:
+        body.kind === "flow"
+          ? body.nodes.some(({ writes }) => writes)
+          : effectsOf(body.operator, body.config) === "write",
     };
   }
 

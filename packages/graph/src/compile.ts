@@ -14,6 +14,7 @@ import {
 } from "@tessera/core";
 import {
   atOnce,
+  effectsOf,
   elementOf,
   fit,
   hashing,
@@ -222,7 +223,7 @@ async function prepare(
     async resource<T extends Resource>(kind: string, name: string): Promise<T> {
       if (kind === "model") usesModel = true;
       asked.add(`${kind}/${name}`);
-      if (operator.effects === "write") writes.add(`${kind}/${name}`);
+      if (effectsOf(operator, config) === "write") writes.add(`${kind}/${name}`);
       const resource = await host.resource<T>(kind, name);
       resources.push(resource);
       return resource;
@@ -459,7 +460,7 @@ function operatorProgram(body: OperatorBody, { work, resources }: Prepared): Ope
     name: operator.name,
     version: operator.version,
     config,
-    effects: operator.effects ?? "read",
+    effects: effectsOf(operator, config),
     bound: operatorBound(operator, config),
     work,
     inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema })),

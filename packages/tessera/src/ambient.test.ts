@@ -26,12 +26,16 @@ const settings = {
     retriever.adapt.encoder retriever.adaptive.store retriever.adaptive.encoder retriever.dense.store
     retriever.dense.encoder retriever.hybrid.sparse retriever.hybrid.dense retriever.hybrid.encoder
     retriever.multi-vector.heads[].store retriever.multi-vector.heads[].encoder retriever.recall.store
+    mcp.resource.server mcp.resource.resource mcp.search.server mcp.search.tool mcp.tool.server mcp.tool.tool
     retriever.recall.encoder retriever.sparse.store retriever.supervise.encoder retriever.supervise-by-model.encoder
     router.hybrid.encoder router.model-judge.model router.semantic.encoder`,
   "words for a model, or of an answer": `
     generator.answer.instructions generator.answer.refusal generator.continue.instructions generator.continue.until
     generator.extract.refusal generator.instruct.teacher router.model-judge.question router.model-judge.choices.*
     text.template.template text.template.separator router.beam.separator hits.union.sources[]`,
+  "what the tool of a server is told, which its server judges": `mcp.search.arguments mcp.tool.arguments`,
+  "a place in a JSON value": `
+    mcp.search.argument mcp.search.hits mcp.search.text[] mcp.search.title mcp.search.address`,
   "a label that is compared": `
     router.hybrid.routes.*.keywords[] router.hybrid.routes.*.intents[] router.hybrid.routes.*.intents.*[]
     router.hybrid.otherwise router.metadata.routes.*[] router.metadata.otherwise router.model-judge.otherwise
@@ -78,7 +82,11 @@ function textsOf(one: AnyOperator): string[] {
   };
   visit(whole, "");
   // a condition on metadata, a port's type and constants are one schema of core each
-  return [...new Set([...found].map((place) => `${one.name}.${place.replace(/^(filter|of|constants)\b.*$/, "$1")}`))];
+  return [
+    ...new Set(
+      [...found].map((place) => `${one.name}.${place.replace(/^(filter|of|constants|arguments)\b.*$/, "$1")}`),
+    ),
+  ];
 }
 
 /** What is wrong with an operator of the catalogue: settings that nobody has vouched for, or power of its own. */
@@ -142,12 +150,12 @@ function closureOf(file: string): string[] {
 }
 
 describe("what the source of an operator of the catalogue can reach", () => {
-  const kinds = ["coder", "data", "fuser", "generator", "indexer", "query", "reranker", "retriever", "router"];
-  const files = kinds.flatMap((kind) => {
-    const index = readFileSync(join(packages, "operators", kind, "src/index.ts"), "utf8");
-    return [...index.matchAll(/from "\.\/(.+)\.js"/g)].map(([, path]) =>
-      join(packages, "operators", kind, "src", `${path}.ts`),
-    );
+  const kinds = ["coder", "data", "fuser", "generator", "indexer", "query", "reranker", "retriever", "router"].map(
+    (kind) => join(packages, "operators", kind, "src"),
+  );
+  const files = [...kinds, join(packages, "mcp/src")].flatMap((sources) => {
+    const index = readFileSync(join(sources, "index.ts"), "utf8");
+    return [...index.matchAll(/from "\.\/(.+)\.js"/g)].map(([, path]) => join(sources, `${path}.ts`));
   });
   const namesIn = (file: string) => {
     const text = readFileSync(file, "utf8");

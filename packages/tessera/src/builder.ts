@@ -10,6 +10,7 @@ export * as generator from "@tessera/generator";
 export { extract } from "@tessera/generator";
 export * from "@tessera/graph";
 export * as indexer from "@tessera/indexer";
+export * as mcp from "@tessera/mcp";
 export * from "@tessera/models";
 export * as query from "@tessera/query";
 export * as reranker from "@tessera/reranker";

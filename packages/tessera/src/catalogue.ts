@@ -6,12 +6,13 @@ import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
 import * as generator from "@tessera/generator";
 import * as indexer from "@tessera/indexer";
+import * as mcp from "@tessera/mcp";
 import * as query from "@tessera/query";
 import * as reranker from "@tessera/reranker";
 import * as retriever from "@tessera/retriever";
 import * as router from "@tessera/router";
 
-const packages = { coder, data, fuser, generator, indexer, query, reranker, retriever, router };
+const packages = { coder, data, fuser, generator, indexer, mcp, query, reranker, retriever, router };
 
 /** An operator that comes with Tessera, and the import that code needs for it. */
 export interface CatalogueEntry {

@@ -1,5 +1,6 @@
 // public: defineConfig, TesseraConfig, EndpointSettings, ModelSettings
 import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Reranker, Store } from "@tessera/core";
+import type { McpServer, McpSettings } from "@tessera/mcp";
 
 /** A language model behind an address that speaks OpenAI's chat completions. */
 export interface EndpointSettings {
@@ -43,6 +44,11 @@ export interface TesseraConfig {
   readonly rerankers?: Readonly<Record<string, Reranker | (() => Reranker | Promise<Reranker>)>>;
   /** Stores that flows name, beside "sparse" and "dense". */
   readonly stores?: Readonly<Record<string, Store | (() => Store | Promise<Store>)>>;
+  /**
+   * MCP servers by the names that flows use: a command or an address each. In arguments, headers, addresses and the
+   * environment `${NAME}` is a variable of the environment or of `.env`.
+   */
+  readonly mcp?: Readonly<Record<string, McpSettings | McpServer | (() => McpServer | Promise<McpServer>)>>;
   /** Folders that flows may read, by name. */
   readonly folders?: Readonly<Record<string, string>>;
   /** Flows by name: composed in code, documents, or paths of documents. */

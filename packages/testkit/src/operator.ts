@@ -1,7 +1,7 @@
 // public: OperatorCase, portsOf, runOperator, ContractCheck, operatorChecks, testOperator
 import { describe, expect, it } from "@jest/globals";
 import { type AnyOperator, type Host, TesseraError } from "@tessera/core";
-import { isOperator, messageOf, portTypeOf, required, schemaOf } from "@tessera/core/internal";
+import { effectsOf, isOperator, messageOf, portTypeOf, required, schemaOf } from "@tessera/core/internal";
 import { contextOf, hostOf, type RecordingContext } from "./host.js";
 
 export interface OperatorCase {
@@ -147,7 +147,7 @@ export function operatorChecks(
         else if (output !== undefined) expect(result).toEqual(output);
         const ports = Object.keys(portsOf(operator, config).output);
         for (const { port } of context.emitted) expect(ports).toContain(port);
-        if (operator.effects === "none")
+        if (effectsOf(operator, operator.config.parse(config ?? {})) === "none")
           expect(await runOperator(operator, config, frozen, { host: host() })).toEqual(result);
       },
     })),

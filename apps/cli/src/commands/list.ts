@@ -44,7 +44,7 @@ export function operators(terminal: Terminal): number {
       name: operator.name,
       version: operator.version,
       ...operator.about,
-      effects: operator.effects ?? "read",
+      effects: typeof operator.effects === "function" ? "by its settings" : (operator.effects ?? "read"),
       needs: operator.needs ?? {},
       config: z.toJSONSchema(operator.config, { io: "input", unrepresentable: "any" }),
       example: exampleOf(operator.name),

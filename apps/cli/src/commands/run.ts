@@ -68,8 +68,15 @@ async function readInput(given: string): Promise<string> {
  * The inputs of a flow: a JSON object, a file of one, or standard input ("-"); where a flow has one text input, its text
  * itself will do.
  */
-async function inputOf(given: string, document: FlowDocument): Promise<Record<string, unknown>> {
+async function inputOf(
+  { input: given, question }: Pick<RunCommandOptions, "input" | "question">,
+  document: FlowDocument,
+): Promise<Record<string, unknown>> {
   const port = textInputOf(document);
+  // a question may be the name of a file, and is itself all the same
+  if (question !== undefined && port !== undefined)
+    return { [port]: question === "-" ? (await readInput("-")).trimEnd() : question };
+  if (question !== undefined) return inputOf({ input: question }, document);
   const isJson = (text: string): boolean => /^\s*[[{]/.test(text);
   const isFile = !isJson(given) && (given === "-" || existsSync(given));
   if (!isFile && !isJson(given)) {
@@ -127,7 +134,7 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
 export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
   const { config, flows } = await settingsFor(terminal);
   const document = await readFlow(nameOrFile, flows);
-  const input = await inputOf(options.question ?? options.input, document);
+  const input = await inputOf(options, document);
   const silent = [options.model, options.cassette, options.endpoint, config.model].every((one) => one === undefined);
   const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;

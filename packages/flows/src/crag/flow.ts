@@ -1,6 +1,7 @@
 import { first, flow, is, value } from "@tessera/core";
 import { hitsUnion, listCount, listDifference, listTake } from "@tessera/data";
 import { answer } from "@tessera/generator";
+import { mcpSearch } from "@tessera/mcp";
 import { rewrite } from "@tessera/query";
 import { dense, sparse } from "@tessera/retriever";
 import { modelJudge } from "@tessera/router";
@@ -32,8 +33,9 @@ const assess = flow("assess", { query: "text", hit: "hit" }, (f, { query, hit })
 /**
  * Corrective RAG: each passage is judged, irrelevant ones are dropped, and where none is right another source is searched
  * with a rewritten query. Yan et al. 2024; Modular RAG, algorithm 2 with the route after retrieval. One right passage is
- * enough; where all are wrong only the other source counts, and else both do. A prompted judge stands in for the authors'
- * trained evaluator, whole passages for their strips, and the vector store for their web search.
+ * enough; where all are wrong only the other source counts, and else both do. The other source is the MCP server "web",
+ * such as a search of the web, or the vector store where there is no such server. A prompted judge stands in for the
+ * authors' trained evaluator, and whole passages for their strips.
  */
 export const crag = flow("crag", { query: "text" }, (f, { query }) => {
   const found = f.node("retrieve", sparse({ store: "sparse", top: 10 }), { query });
@@ -45,8 +47,14 @@ export const crag = flow("crag", { query: "text" }, (f, { query }) => {
   });
   const { empty } = f.node("count", listCount(), { list: right.list });
   const asked = f.node("rewrite", rewrite({ model: "model" }), { query }, { when: is(empty, true) });
-  const other = f.node("search", dense({ store: "dense", encoder: "encoder", top: 5 }), { query: asked.query });
-  const { hits } = f.node("context", hitsUnion(), { lists: [refined.hits, other.hits] });
+  const web = f.node("web", mcpSearch({ server: "web", optional: true, top: 5 }), { query: asked.query });
+  const other = f.node(
+    "search",
+    dense({ store: "dense", encoder: "encoder", top: 5 }),
+    { query: asked.query },
+    { when: is(web.available, false) },
+  );
+  const { hits } = f.node("context", hitsUnion(), { lists: [refined.hits, web.hits, other.hits] });
   const written = f.node("answer", answer({ model: "model" }), { query, hits });
   return { answer: written.answer, text: written.text, corrected: empty, choices: assessed.choice, hits };
 });
