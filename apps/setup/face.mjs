@@ -223,3 +223,16 @@ function advice(one, { name, sources }, internal) {
   if (internal && home.marks.public.includes(one)) return `it is public; import it from "${name}".`;
   return `${home.place} does not mark it. Begin that file with "// internal: ${one}", or with "// public: ${one}" where users of the package need it.`;
 }
+
+/** How many names the index of a package in a checkout exports; also in one of before names were marked. */
+export function exportedCount(folder, name) {
+  const src = join(folder, "packages", name, "src");
+  const namesIn = (file) => {
+    const text = readFileSync(join(src, file), "utf8");
+    const starred = [...text.matchAll(/^export \* from "\.\/([^"]+)\.js";/gm)].flatMap(([, from]) => [
+      ...namesIn(`${from}.ts`),
+    ]);
+    return new Set([...[...exportsOf(text).keys()].filter((one) => one !== "*"), ...starred]);
+  };
+  return namesIn("index.ts").size;
+}

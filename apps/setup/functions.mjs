@@ -1,51 +1,67 @@
-// how long functions are, in lines that are not blank. The callback of a `describe` is a heading of tests, no function:
-// its lines count neither for itself nor for the function around it.
-import ts from "typescript";
+// how long functions are, as Biome counts their lines, and which of them may be longer than it allows
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { readJson, root } from "./fetch.mjs";
 
-const isDescribe = (node) => {
-  if (!ts.isCallExpression(node)) return false;
-  let called = node.expression;
-  while (!ts.isIdentifier(called)) {
-    if (!called.expression) return false;
-    called = called.expression;
-  }
-  return /^describe/.test(called.text);
-};
+const rule = "noExcessiveLinesPerFunction";
+const require = createRequire(join(root, "package.json"));
+const biome = join(dirname(require.resolve("@biomejs/biome/package.json")), "bin", "biome");
+const aside = new Set(["node_modules", "dist", "fixtures", "samples", ".test", ".turbo"]);
+// what biome.json exempts: tests and suites of tests, which list cases, and the programs of the sandbox
+const exempt = /\.(?:test|fixture)\.ts$|(?:^|\/)packages\/testkit\/|\/coder\/harness\//;
+/** Functions that are no longer than this are not told. */
+const least = 30;
 
-function nameOf(node) {
-  if (node.name) return node.name.getText();
-  if (ts.isConstructorDeclaration(node)) return "constructor";
-  const { parent } = node;
-  if (parent?.name) return parent.name.getText();
-  if (parent && ts.isCallExpression(parent)) return `a callback of ${parent.expression.getText().slice(0, 40)}`;
-  return "a function";
-}
-
-/** The functions of a source: name, first line, and how many lines each has. */
-export function functionsOf(text, place = "source.ts") {
-  const file = ts.createSourceFile(place, text, ts.ScriptTarget.Latest, true);
-  const blank = text.split("\n").map((line) => line.trim() === "");
-  const linesOf = (node) => {
-    const first = file.getLineAndCharacterOfPosition(node.getStart(file)).line;
-    const last = file.getLineAndCharacterOfPosition(node.getEnd()).line;
-    const lines = blank.slice(first, last + 1).filter((isBlank) => !isBlank).length;
-    return { line: first + 1, lines };
-  };
-  const found = [];
-  /** Adds the functions in a node, and gives how many lines of it stand in `describe` blocks. */
-  const visit = (node, heading) => {
-    let headings = 0;
-    const describes = isDescribe(node);
-    ts.forEachChild(node, (child) => {
-      headings += visit(child, describes && ts.isFunctionLike(child));
+/**
+ * The longest functions of a checkout, without those of tests and those that may be longer: place and lines.
+ * @param folder The root of the checkout: this one, or that of another commit. The rule is always this one's.
+ */
+export function longestFunctions(folder, count) {
+  const config = mkdtempSync(join(tmpdir(), "tessera-lint-"));
+  try {
+    const only = { recommended: false, complexity: { [rule]: { level: "error", options: { maxLines: least } } } };
+    writeFileSync(join(config, "biome.json"), JSON.stringify({ root: true, linter: { enabled: true, rules: only } }));
+    const given = ["lint", `--config-path=${config}`, "--max-diagnostics=none", "--reporter=json", "packages", "apps"];
+    const { stdout, stderr } = spawnSync(process.execPath, [biome, ...given], {
+      cwd: folder,
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
     });
-    if (heading) return linesOf(node).lines;
-    if (ts.isFunctionLike(node) && node.body) {
-      const { line, lines } = linesOf(node);
-      found.push({ name: nameOf(node), line, lines: lines - headings });
-    }
-    return headings;
-  };
-  visit(file, false);
-  return found;
+    if (!stdout.startsWith("{")) throw new Error(`Biome failed: ${stderr.trim().split("\n").at(-1)}`);
+    return JSON.parse(stdout)
+      .diagnostics.filter(({ category }) => category?.endsWith(rule))
+      .map(({ message, location: { path, start } }) => ({
+        place: `${path}:${start.line}`,
+        lines: Number(/\((\d+)\)/.exec(message)[1]),
+      }))
+      .filter(({ place }) => !exempt.test(place.replace(/:\d+$/, "")) && !/\/(?:dist|fixtures|samples)\//.test(place))
+      .sort((a, b) => b.lines - a.lines)
+      .slice(0, count);
+  } finally {
+    rmSync(config, { recursive: true });
+  }
 }
+
+function* sourcesIn(folder, inside) {
+  for (const entry of readdirSync(join(folder, inside), { withFileTypes: true })) {
+    const place = `${inside}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (!aside.has(entry.name)) yield* sourcesIn(folder, place);
+    } else if (/\.(?:ts|tsx|mjs|cjs)$/.test(place) && !exempt.test(place))
+      yield { place, text: readFileSync(join(folder, place), "utf8") };
+  }
+}
+
+/** The functions that may be longer than biome.json allows, with the reason that each gives. */
+export function suppressionsOfLength() {
+  const marked = new RegExp(`biome-ignore lint/complexity/${rule}: (.+)`, "g");
+  return ["packages", "apps"]
+    .flatMap((inside) => [...sourcesIn(root, inside)])
+    .flatMap(({ place, text }) => [...text.matchAll(marked)].map(([, reason]) => ({ place, reason })));
+}
+
+/** The most lines that biome.json allows a function. */
+export const mostLines = () => readJson(join(root, "biome.json")).linter.rules.complexity[rule].options.maxLines;
