@@ -58,9 +58,12 @@ export const allowed = {
     "@vscode/tree-sitter-wasm": "grammars, compiled",
   },
   models: {
+    "@huggingface/hub": "fetches models of the hub",
     "@huggingface/jinja": "chat templates of models",
     "@huggingface/tokenizers": "reads tokenizer.json",
+    "@huggingface/transformers": "computes ONNX models where a user installs it",
     "eventsource-parser": "server-sent events of remote models",
+    "node-llama-cpp": "computes GGUF files where a user installs it",
     "onnxruntime-node": "the cpu engine",
     webgpu: "the gpu engine",
   },

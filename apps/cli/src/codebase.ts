@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { Readers } from "@tessera/indexer";
 import type { chooseEngine } from "@tessera/models";
+import { needsEngine } from "@tessera/models/internal";
 import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type EncoderOptions, openEngine } from "./engine.js";
 import { locateIndex, noteIndex } from "./index-home.js";
@@ -59,7 +60,7 @@ async function openWith(
   { encoder, engine: kind, rebuild, signal, reader = [] }: SourceOptions & { encoder: string },
   choose?: typeof chooseEngine,
 ): Promise<OpenedSource> {
-  const isModel = encoder !== "hash" && encoder !== "none";
+  const isModel = encoder !== "none" && needsEngine(encoder);
   // the chosen engine is reported only to a user who named an encoder or an engine
   const says = kind === undefined ? encoder !== defaultEncoder : kind !== "cpu";
   const choice = isModel ? await openEngine(terminal, kind, choose, says) : undefined;

@@ -1,6 +1,9 @@
+import type { Encoder } from "@tessera/core";
 import { LocalFolder } from "@tessera/indexer";
 import type { EngineKind } from "@tessera/models";
+import { openReranker } from "@tessera/models/internal";
 import type { Resources } from "@tessera/tessera";
+import { openNamed } from "./engine.js";
 import { furtherModels } from "./language-model.js";
 import { mcpServers } from "./mcp-servers.js";
 import { settingsFor } from "./settings.js";
@@ -13,13 +16,36 @@ export async function configResources(terminal: Terminal, engine: EngineKind | u
   const folders = Object.entries(config.folders ?? {}).map(([name, path]) => [name, () => LocalFolder.open(at(path))]);
   return {
     store: config.stores ?? {},
-    encoder: config.encoders ?? {},
-    reranker: config.rerankers ?? {},
+    encoder: named(config.encoders, async (name) => {
+      const vectors = await openNamed(terminal, { encoder: name, ...(engine && { engine }) });
+      return closedBy(vectors.encoderOver(undefined, "text"), () => vectors.close());
+    }),
+    reranker: named(config.rerankers, openReranker),
     mcp,
     folder: Object.fromEntries(folders),
     model: await furtherModels(terminal, engine),
   } as Resources;
 }
+
+/** The same encoder, whose end is another's. */
+const closedBy = (encoder: Encoder, close: () => Promise<void>): Encoder => ({
+  revision: encoder.revision,
+  ...(encoder.words !== undefined && { words: encoder.words }),
+  ...(encoder.closer && { closer: encoder.closer }),
+  space: (embedding) => encoder.space(embedding),
+  ...(encoder.searches && { searches: (query) => encoder.searches!(query) }),
+  encode: (texts, how, signal) => encoder.encode(texts, how, signal),
+  close,
+});
+
+/** Resources as they are given; one that is a name is opened when a flow asks for it. */
+const named = <T>(
+  all: Readonly<Record<string, T | string>> = {},
+  open: (name: string) => Promise<unknown>,
+): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(all).map(([key, given]) => [key, typeof given === "string" ? () => open(given) : given]),
+  );
 
 /** Resources of several origins by kind and name; the later ones come first. */
 export function joinResources(...all: readonly Resources[]): Resources {

@@ -1,5 +1,5 @@
 import { chooseEngine, type Engine, type EngineChoice, type EngineKind } from "@tessera/models";
-import { assertVectors, openVectors, type Vectors } from "@tessera/models/internal";
+import { assertVectors, needsEngine, openVectors, type Vectors } from "@tessera/models/internal";
 import { Option } from "commander";
 import type { Terminal } from "./terminal.js";
 
@@ -49,7 +49,7 @@ export async function openOnEngine<Model extends { close(): Promise<void> }>(
 }
 
 /**
- * What a name stands for as the maker of vectors, on the engine that was asked for; hash features need none.
+ * What a name stands for as the maker of vectors, on the engine that was asked for; hash features and other libraries need none.
  * @throws TesseraError UNKNOWN_RESOURCE, BAD_BUNDLE; else as `openEngine` and `openVectors`
  */
 export async function openNamed(
@@ -57,7 +57,7 @@ export async function openNamed(
   { encoder: name, engine }: EncoderOptions,
   choose?: typeof chooseEngine,
 ): Promise<Vectors> {
-  if (name === "hash") return openVectors(name);
+  if (!needsEngine(name)) return openVectors(name);
   await assertVectors(name);
   return openOnEngine(await openEngine(terminal, engine, choose), (engine) => openVectors(name, engine));
 }

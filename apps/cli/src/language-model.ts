@@ -1,13 +1,15 @@
-import type { FlowDocument, LanguageModel } from "@tessera/core";
+import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import {
   defaultLanguageModel,
   type EngineKind,
   findModel,
   openAiModel,
   openCassette,
+  openLlamaCppModel,
   openLocalLanguageModel,
 } from "@tessera/models";
-import type { EndpointSettings, ModelSettings } from "@tessera/tessera";
+import { libraryOf } from "@tessera/models/internal";
+import type { EndpointSettings, LlamaCppModelSettings, ModelSettings } from "@tessera/tessera";
 import type { Command } from "commander";
 import { openEngine, openOnEngine } from "./engine.js";
 import { type Settings, settingsFor } from "./settings.js";
@@ -47,9 +49,28 @@ export const defaultModelOf = ({ nodes }: FlowDocument): string | undefined =>
     : undefined;
 
 async function openOwn(terminal: Terminal, name: string, engine: EngineKind | undefined): Promise<LanguageModel> {
+  const { library, place } = libraryOf(name);
+  if (library === "llama.cpp") return openLlamaCpp(terminal, { file: place, engine: library });
+  if (library !== undefined)
+    throw new TesseraError("MISSING_CAPABILITY", `${library} opens encoders and rerankers here, no language models`, {
+      path: name,
+      hint: "name the folder alone, or a GGUF file as llama.cpp:<file>",
+    });
   const folder = await findModel(name);
   return openOnEngine(await openEngine(terminal, engine), (engine) => openLocalLanguageModel(folder, engine));
 }
+
+async function openLlamaCpp(
+  terminal: Terminal,
+  { file, engine, ...settings }: LlamaCppModelSettings,
+): Promise<LanguageModel> {
+  const model = await openLlamaCppModel({ file: await findModel(file), ...settings });
+  terminal.note(`engine ${engine}: ${model.name}, ${model.threads === 1 ? "1 thread" : `${model.threads} threads`}`);
+  return model;
+}
+
+const isLlamaCpp = (given: ModelSettings): given is LlamaCppModelSettings =>
+  typeof given === "object" && "file" in given;
 
 const isEndpoint = (given: ModelSettings | undefined): given is EndpointSettings =>
   typeof given === "object" && "endpoint" in given;
@@ -96,6 +117,7 @@ async function openModel(
 ): Promise<LanguageModel> {
   if (typeof given === "string") return openOwn(terminal, given, engine);
   if (typeof given === "function") return given();
+  if (isLlamaCpp(given)) return openLlamaCpp(terminal, given);
   return isEndpoint(given) ? openEndpoint(terminal, given, await settingsFor(terminal)) : given;
 }
 

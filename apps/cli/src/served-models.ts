@@ -1,5 +1,6 @@
 import { basename, resolve } from "node:path";
 import type { Encoder, LanguageModel } from "@tessera/core";
+import { libraryOf } from "@tessera/models/internal";
 import type { ServerOptions } from "@tessera/server";
 import { encoderReranker } from "@tessera/server/openai";
 import type { OpenedCodebase } from "@tessera/tessera";
@@ -7,7 +8,7 @@ import { defaultEncoder } from "./codebase.js";
 import type { EncoderOptions } from "./engine.js";
 import type { LanguageModelOptions } from "./language-model.js";
 
-const nameOf = (model: string): string => basename(resolve(model));
+const nameOf = (model: string): string => basename(resolve(libraryOf(model).place));
 
 /**
  * The models of this process under the names that clients of `/v1` use: the encoder of the index, also as a reranker, and

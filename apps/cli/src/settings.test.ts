@@ -125,6 +125,31 @@ export default defineConfig({ flows: { loud, quiet: "quiet.json" }, operators: [
   });
 });
 
+describe("models of a config", () => {
+  it("are found from its folder where they are paths, and stay names where they are names", async () => {
+    write("models/tessera.config.json", {
+      model: { file: "small.gguf", engine: "llama.cpp", threads: 2 },
+      models: { other: "llama.cpp:sub/other.gguf", own: "generator", recorded: "answers.jsonl" },
+      encoder: "hash+transformers.js:./MiniLM",
+      rerankers: { cross: "transformers.js:./cross" },
+      encoders: { e: "code-encoder-2@2" },
+    });
+    const folder = join(home, "models");
+    const { config } = await readSettings(undefined, folder);
+    expect(config).toEqual({
+      model: { file: join(folder, "small.gguf"), engine: "llama.cpp", threads: 2 },
+      models: {
+        other: `llama.cpp:${join(folder, "sub/other.gguf")}`,
+        own: "generator",
+        recorded: join(folder, "answers.jsonl"),
+      },
+      encoder: `hash+transformers.js:${join(folder, "MiniLM")}`,
+      rerankers: { cross: `transformers.js:${join(folder, "cross")}` },
+      encoders: { e: "code-encoder-2@2" },
+    });
+  });
+});
+
 describe("what is wrong with a config is said", () => {
   it.each([
     ["a field that there is not", { modell: "x" }, "modell"],

@@ -67,11 +67,22 @@ const endpoint = z.strictObject({
   parameters: z.record(z.string(), z.json()).optional(),
   timeoutMs: z.number().positive().optional(),
 });
+const llamaCpp = z.strictObject({
+  file: z.string().min(1),
+  engine: z.literal("llama.cpp"),
+  threads: z.int().positive().optional(),
+  context: z.int().positive().optional(),
+  sequences: z.int().positive().optional(),
+});
 const isLive = (value: unknown): boolean =>
   typeof value === "function" || (isObject(value) && typeof (value as { generate?: unknown }).generate === "function");
 const model = z.union([
   z.string().min(1),
-  z.custom(isLive, "it is a name, { endpoint, model }, a LanguageModel, or a function that opens one"),
+  z.custom(
+    isLive,
+    "it is a name, { endpoint, model }, { file, engine }, a LanguageModel, or a function that opens one",
+  ),
+  llamaCpp,
   endpoint,
 ]);
 const texts = z.record(z.string(), z.string());
@@ -93,14 +104,15 @@ const mcpServer = z.union([
     })
     .refine(({ command, url }) => (command === undefined) !== (url === undefined), "it has either a command or a url"),
 ]);
+const named = z.union([z.string().min(1), opened]);
 const shape = z.strictObject({
   source: z.string().optional(),
   flow: z.string().optional(),
   model: model.optional(),
   models: z.record(z.string(), model).optional(),
   encoder: z.string().optional(),
-  encoders: z.record(z.string(), opened).optional(),
-  rerankers: z.record(z.string(), opened).optional(),
+  encoders: z.record(z.string(), named).optional(),
+  rerankers: z.record(z.string(), named).optional(),
   stores: z.record(z.string(), opened).optional(),
   mcp: z.record(z.string(), mcpServer).optional(),
   folders: z.record(z.string(), z.string()).optional(),
@@ -234,6 +246,33 @@ async function readConfig(path: string, named: boolean): Promise<TesseraConfig> 
   return checked(given, path);
 }
 
+/** A model's name as it is; its path from the folder of the config. */
+function modelAt(name: string, at: (path: string) => string): string {
+  const [, before, place] = /^((?:hash\+)?(?:[a-z]+\.(?:cpp|js):)?)(.*)$/s.exec(name)!;
+  const isPath = /[\\/]/.test(place!) || /\.(?:gguf|jsonl)$/i.test(place!);
+  return isPath ? `${before}${at(place!)}` : name;
+}
+
+/** The config with every path of a model from the folder of the config. */
+function withModelsAt(config: TesseraConfig, at: (path: string) => string): TesseraConfig {
+  const placed = <T>(given: T): T => {
+    if (typeof given === "string") return modelAt(given, at) as T;
+    if (isObject(given) && typeof (given as { file?: unknown }).file === "string")
+      return { ...given, file: at((given as unknown as { file: string }).file) };
+    return given;
+  };
+  const each = <T>(all: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(all).map(([name, given]) => [name, placed(given)]));
+  return {
+    ...config,
+    ...(config.model !== undefined && { model: placed(config.model) }),
+    ...(config.models && { models: each(config.models) }),
+    ...(config.encoder !== undefined && { encoder: placed(config.encoder) }),
+    ...(config.encoders && { encoders: each(config.encoders) }),
+    ...(config.rerankers && { rerankers: each(config.rerankers) }),
+  };
+}
+
 async function flowsOf(config: TesseraConfig, at: (path: string) => string): Promise<Map<string, FlowDocument>> {
   const flows = new Map<string, FlowDocument>();
   for (const [name, given] of Object.entries(config.flows ?? {})) {
@@ -292,7 +331,7 @@ export async function readSettings(given?: string | false, from = process.cwd())
   const path = given === false ? undefined : given === undefined ? findConfig(from) : resolve(from, given);
   const folder = path === undefined ? from : dirname(path);
   const at = (one: string): string => resolve(folder, one);
-  const config = path === undefined ? {} : await readConfig(path, given !== undefined);
+  const config = path === undefined ? {} : withModelsAt(await readConfig(path, given !== undefined), at);
   return {
     path,
     config,

@@ -3,7 +3,7 @@
 export type { Routing, Frequencies, DecoderModel } from "./architectures/decoder.js";
 export { type Matrix, type Norm, type EncoderModel, unit } from "./architectures/encoder.js";
 export { indexEncoder } from "./encoders/index-encoder.js";
-export { type Vectors, openVectors, assertVectors } from "./encoders/vectors.js";
+export { type Vectors, openVectors, assertVectors, needsEngine } from "./encoders/vectors.js";
 export type { Precision } from "./engines/cpu-decoder/packed.js";
 export { encoderGraph } from "./engines/cpu-encoder/graph-of-encoder.js";
 export { type Ragged, type EncoderSession, type Sampling, type DecoderSession, ragged } from "./engines/engine.js";
@@ -14,6 +14,7 @@ export { readSequence, likeliest } from "./engines/reference/decoder.js";
 export { referenceVectors } from "./engines/reference/engine.js";
 export { openEncoderModel, openDecoderModel } from "./formats/open-model.js";
 export { type Tensor, writeSafetensors } from "./formats/safetensors.js";
+export { type ModelLibrary, libraryOf, openLibraryEncoder, openReranker } from "./local/library-names.js";
 export { DecoderScheduler } from "./serving/decoder-scheduler.js";
 export { EncoderBatcher } from "./serving/encoder-batcher.js";
 export { encoderService } from "./serving/encoder-service.js";

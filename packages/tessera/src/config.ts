@@ -1,4 +1,4 @@
-// public: defineConfig, TesseraConfig, EndpointSettings, ModelSettings
+// public: defineConfig, TesseraConfig, EndpointSettings, LlamaCppModelSettings, ModelSettings
 import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Reranker, Store } from "@tessera/core";
 import type { McpServer, McpSettings } from "@tessera/mcp";
 
@@ -20,8 +20,28 @@ export interface EndpointSettings {
   readonly timeoutMs?: number;
 }
 
-/** A language model: the name or folder of a local one, an endpoint, or, in code, an object or what opens it. */
-export type ModelSettings = string | EndpointSettings | LanguageModel | (() => LanguageModel | Promise<LanguageModel>);
+/** A language model in a GGUF file that llama.cpp computes; the package node-llama-cpp has to be installed. */
+export interface LlamaCppModelSettings {
+  readonly file: string;
+  readonly engine: "llama.cpp";
+  /** All processors but one by default. */
+  readonly threads?: number;
+  /** Tokens of a prompt and its answer together; those of the model, at most 4,096, by default. */
+  readonly context?: number;
+  /** Answers that grow at the same time; 2 by default. */
+  readonly sequences?: number;
+}
+
+/**
+ * A language model: the name, folder or GGUF file of a local one ("llama.cpp:<file>" for one that llama.cpp computes), an
+ * endpoint, or, in code, an object or what opens it.
+ */
+export type ModelSettings =
+  | string
+  | LlamaCppModelSettings
+  | EndpointSettings
+  | LanguageModel
+  | (() => LanguageModel | Promise<LanguageModel>);
 
 /**
  * What the command line and the service work with, in `tessera.config.ts`, `.mjs` or `.json`. Paths are relative to the
@@ -36,12 +56,15 @@ export interface TesseraConfig {
   readonly model?: ModelSettings;
   /** Further models, by the names that flows use. */
   readonly models?: Readonly<Record<string, ModelSettings>>;
-  /** What makes the vectors: "hash", a model, or "hash+<model>". */
+  /**
+   * What makes the vectors: "hash", a model by its name, folder or file ("llama.cpp:<file>" and "transformers.js:<folder>"
+   * for one that such a library computes), or "hash+<model>".
+   */
   readonly encoder?: string;
-  /** Encoders that flows name, beside "encoder". */
-  readonly encoders?: Readonly<Record<string, Encoder | (() => Encoder | Promise<Encoder>)>>;
-  /** Rerankers that flows name. */
-  readonly rerankers?: Readonly<Record<string, Reranker | (() => Reranker | Promise<Reranker>)>>;
+  /** Encoders that flows name, beside "encoder"; a text is a name as in `encoder`. */
+  readonly encoders?: Readonly<Record<string, string | Encoder | (() => Encoder | Promise<Encoder>)>>;
+  /** Rerankers that flows name; a text is the folder of a cross-encoder. */
+  readonly rerankers?: Readonly<Record<string, string | Reranker | (() => Reranker | Promise<Reranker>)>>;
   /** Stores that flows name, beside "sparse" and "dense". */
   readonly stores?: Readonly<Record<string, Store | (() => Store | Promise<Store>)>>;
   /**

@@ -2,7 +2,7 @@
 export * from "./builder.js";
 export { type CatalogueEntry, catalogue, operators } from "./catalogue.js";
 export { type CodebaseSettings, type OpenedCodebase, updateCodebase } from "./codebase.js";
-export { defineConfig, type TesseraConfig, type EndpointSettings, type ModelSettings } from "./config.js";
+export { defineConfig, type TesseraConfig, type EndpointSettings, type LlamaCppModelSettings, type ModelSettings } from "./config.js";
 export { type TesseraOptions, type CloseOptions, type InterruptedRun, Tessera, createTessera } from "./create.js";
 export { FlowHandle } from "./handle.js";
 export type { Resources } from "./resources.js";

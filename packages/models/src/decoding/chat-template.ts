@@ -62,3 +62,15 @@ const run = new Script("render()");
 function withinTime(render: () => string): string {
   return run.runInContext(createContext({ render }), { timeout: longestRendering }) as string;
 }
+
+/** Texts in which a seam, which occurs in none of them, parts every mark that they spell. */
+export function seams(texts: readonly string[], marks: readonly string[]): { seam: string; seamed: string[] } {
+  let number = 0;
+  let seam: string;
+  do seam = `\ufdd0${number++}\ufdd0`;
+  while (texts.some((text) => text.includes(seam)));
+  const long = marks.filter(({ length }) => length > 1).sort((a, b) => b.length - a.length);
+  if (long.length === 0) return { seam, seamed: [...texts] };
+  const pattern = new RegExp(long.map((mark) => mark.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+  return { seam, seamed: texts.map((text) => text.replace(pattern, (mark) => `${mark[0]}${seam}${mark.slice(1)}`)) };
+}

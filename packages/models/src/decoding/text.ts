@@ -6,7 +6,7 @@ import type { Sampling } from "../engines/engine.js";
 import type { DrawnToken } from "../serving/decoder-scheduler.js";
 import type { Answering, TextGeneration } from "../serving/language-model-service.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { type ChatPrompt, chatPrompt } from "./chat-template.js";
+import { type ChatPrompt, chatPrompt, seams } from "./chat-template.js";
 import { type SchemaAnswer, SchemaDecoding } from "./json-schema/decoding.js";
 
 const capabilities: ReadonlySet<Capability> = new Set(["logprobs", "prefix", "json", "seed", "score"]);
@@ -70,8 +70,11 @@ export function languageModelText(
   };
 }
 
-/** @throws TesseraError BAD_ARGUMENT, MISSING_CAPABILITY */
-function checkRequest(request: GenerateRequest, { name }: DecoderModel): void {
+/**
+ * What every local model asks of a request.
+ * @throws TesseraError BAD_ARGUMENT
+ */
+export function checkRequest(request: GenerateRequest, { name }: Pick<DecoderModel, "name">): void {
   const { messages, prefix = "", schema, maxTokens, temperature = 0, topP = 1, seed } = request;
   const { stop = [], logprobs, alternatives } = request;
   const refuse = (message: string, hint: string): TesseraError =>
@@ -114,18 +117,6 @@ function promptReader(
       });
     return tokenizer.encodeMarked(`${rendered}${seamed.at(-1)}`, seam, most);
   };
-}
-
-/** Texts in which a seam, which occurs in none of them, parts every mark that they spell. */
-function seams(texts: readonly string[], marks: readonly string[]): { seam: string; seamed: string[] } {
-  let number = 0;
-  let seam: string;
-  do seam = `\ufdd0${number++}\ufdd0`;
-  while (texts.some((text) => text.includes(seam)));
-  const long = marks.filter(({ length }) => length > 1).sort((a, b) => b.length - a.length);
-  if (long.length === 0) return { seam, seamed: [...texts] };
-  const pattern = new RegExp(long.map((mark) => mark.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
-  return { seam, seamed: texts.map((text) => text.replace(pattern, (mark) => `${mark[0]}${seam}${mark.slice(1)}`)) };
 }
 
 /** At most `most` tokens are read: what is longer is refused, and its end need not be known. */

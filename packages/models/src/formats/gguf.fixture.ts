@@ -1,6 +1,6 @@
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
 
-type Meta = string | number | boolean | readonly string[] | readonly number[] | { readonly u32: number };
+type Meta = string | number | boolean | readonly string[] | readonly number[] | { readonly f32: number };
 
 const numbers: Readonly<Record<string, number>> = {
   ...{ F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q5_0: 6, Q5_1: 7, Q8_0: 8, Q4_K: 12, Q5_K: 13, Q6_K: 14, BF16: 30 },
@@ -31,12 +31,12 @@ function metaOf(value: Meta): Buffer {
   if (typeof value === "boolean") return Buffer.concat([u32(7), Buffer.of(Number(value))]);
   if (typeof value === "number")
     return Number.isInteger(value) ? Buffer.concat([u32(4), u32(value)]) : Buffer.concat([u32(6), f32(value)]);
-  if (!Array.isArray(value)) return Buffer.concat([u32(4), u32((value as { u32: number }).u32)]);
-  const texts = typeof value[0] === "string";
+  if (!Array.isArray(value)) return Buffer.concat([u32(6), f32((value as { f32: number }).f32)]);
+  const texts = value.length === 0 || typeof value[0] === "string";
   const items = (value as readonly (string | number)[]).map((item) =>
     texts ? string(String(item)) : Number.isInteger(item) ? u32(Number(item)) : f32(Number(item)),
   );
-  const kind = texts ? 8 : value.every(Number.isInteger) ? 4 : 6;
+  const kind = texts ? 8 : value.every(Number.isInteger) ? 5 : 6;
   return Buffer.concat([u32(9), u32(kind), u64(items.length), ...items]);
 }
 

@@ -7,12 +7,15 @@ import type { StoredTensor } from "./stored-rows.js";
 /** A value of GGUF's metadata; whole numbers beyond 2⁵³ are rounded. */
 export type GgufValue = string | number | boolean | readonly GgufValue[];
 
+/** Which tensors a file may have: those whose types are read here, or any. */
+export type GgufTypes = "read" | "any";
+
 /** A GGUF file whose tensors stay where they are. */
 export interface GgufFile {
   readonly path: string;
   readonly bytes: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** By their names in the file; shapes are row-major, the reverse of the file's own. */
+  /** By their names in the file, without those of types that are not read here; shapes are row-major, the reverse of the file's own. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -53,10 +56,11 @@ const pieceBytes = 64 * 1024;
 
 /**
  * Reads the header of a GGUF file (version 2 or 3, little-endian). Every count and length is compared with what is left of
- * the file before anything is made of it.
+ * the file before anything is made of it. With `types` "any" the file may be for another program, which reads types that
+ * are not read here.
  * @throws TesseraError BAD_BUNDLE with the file, and the tensor or the key where there is one
  */
-export async function readGguf(path: string): Promise<GgufFile> {
+export async function readGguf(path: string, types: GgufTypes = "read"): Promise<GgufFile> {
   let file: FileHandle;
   try {
     file = await open(path, "r");
@@ -64,7 +68,7 @@ export async function readGguf(path: string): Promise<GgufFile> {
     throw new TesseraError("BAD_BUNDLE", `the file cannot be read: ${messageOf(cause)}`, { path, cause });
   }
   try {
-    return await readHeader(new Cursor(file, path, (await file.stat()).size));
+    return await readHeader(new Cursor(file, path, (await file.stat()).size), types);
   } finally {
     await file.close();
   }
@@ -176,7 +180,7 @@ class Cursor {
   }
 }
 
-async function readHeader(cursor: Cursor): Promise<GgufFile> {
+async function readHeader(cursor: Cursor, types: GgufTypes): Promise<GgufFile> {
   if (cursor.left < 24) throw cursor.bad("a GGUF file has at least 24 bytes");
   if ((await cursor.u32()) !== 0x46554747) throw cursor.bad("the file does not begin with GGUF");
   const version = await cursor.u32();
@@ -197,13 +201,13 @@ async function readHeader(cursor: Cursor): Promise<GgufFile> {
     if (metadata.has(key)) throw cursor.bad("the key stands there twice");
     metadata.set(key, await cursor.value(await cursor.u32()));
   }
-  const found = new Map<string, { shape: number[]; type: StoredType; offset: number }>();
+  const found = new Map<string, FoundTensor>();
   for (let i = 0; i < tensorCount; i++) {
     cursor.place = "";
     const name = await cursor.string();
     cursor.place = name;
     if (found.has(name)) throw cursor.bad("the tensor stands there twice");
-    found.set(name, await readTensor(cursor));
+    found.set(name, await readTensor(cursor, types));
   }
   cursor.place = "general.alignment";
   const alignment = metadata.get("general.alignment") ?? 32;
@@ -213,7 +217,14 @@ async function readHeader(cursor: Cursor): Promise<GgufFile> {
   return { path: cursor.path, bytes: cursor.size, metadata, tensors: placed(cursor, found, start, alignment) };
 }
 
-async function readTensor(cursor: Cursor): Promise<{ shape: number[]; type: StoredType; offset: number }> {
+interface FoundTensor {
+  readonly shape: readonly number[];
+  /** Undefined where it is not read here. */
+  readonly type: StoredType | undefined;
+  readonly offset: number;
+}
+
+async function readTensor(cursor: Cursor, types: GgufTypes): Promise<FoundTensor> {
   const dimensions = await cursor.u32();
   if (dimensions < 1 || dimensions > 4) throw cursor.bad(`a tensor of ${dimensions} dimensions is not read`);
   const shape: number[] = [];
@@ -221,15 +232,16 @@ async function readTensor(cursor: Cursor): Promise<{ shape: number[]; type: Stor
   const number = await cursor.u32();
   const offset = Number(await cursor.scalar(10));
   const type = tensorTypes[number] ?? `number ${number}`;
-  if (!Object.hasOwn(blockTypes, type))
+  const isRead = Object.hasOwn(blockTypes, type);
+  if (!isRead && types === "read")
     throw cursor.bad(`type ${type} is not read; read are ${Object.keys(blockTypes).join(", ")}`);
-  return { shape, type: type as StoredType, offset };
+  return { shape, type: isRead ? (type as StoredType) : undefined, offset };
 }
 
 /** The tensors at their places in the file, each within it and beside the others. */
 function placed(
   cursor: Cursor,
-  found: ReadonlyMap<string, { shape: number[]; type: StoredType; offset: number }>,
+  found: ReadonlyMap<string, FoundTensor>,
   start: number,
   alignment: number,
 ): Map<string, StoredTensor> {
@@ -237,6 +249,10 @@ function placed(
   const spans: { from: number; to: number; name: string }[] = [];
   for (const [name, { shape, type, offset }] of found) {
     cursor.place = name;
+    if (type === undefined) {
+      if (!(start + offset <= cursor.size)) throw cursor.bad("the tensor begins behind the end of the file");
+      continue;
+    }
     const { values, bytes } = blockTypes[type];
     const count = shape.reduce((product, size) => product * size, 1);
     if (!Number.isSafeInteger(count) || count < 1) throw cursor.bad(`[${shape}] is no shape of a tensor`);

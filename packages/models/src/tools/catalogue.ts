@@ -1,5 +1,6 @@
 // public: ListedModel, listModels, findModel
 // internal: kindOfModel
+import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,7 +57,8 @@ export async function sizeOf(folder: string): Promise<number> {
 }
 
 /**
- * The folder of a model with this name. A path to a folder is returned as it is.
+ * The folder or file of a model with this name; of a folder here that has the name, where no model has it. A path is
+ * returned as it is.
  * @throws TesseraError UNKNOWN_RESOURCE
  */
 export async function findModel(name: string = defaultEncoder, folders?: readonly string[]): Promise<string> {
@@ -64,6 +66,7 @@ export async function findModel(name: string = defaultEncoder, folders?: readonl
   const models = await listModels(folders);
   const found = models.find((model) => model.name === name);
   if (found) return found.folder;
+  if (existsSync(join(name, "config.json"))) return name;
   throw new TesseraError("UNKNOWN_RESOURCE", `there is no model "${name}"`, {
     path: `model/${name}`,
     hint:
