@@ -49,7 +49,11 @@ export const allowed = {
     yaml: "YAML with the places of its values",
   },
   query: { "sql.js": "runs the SQL that text becomes, on a SQLite that cannot write" },
-  stores: { "hnswlib-node": "the hnsw store", pg: "the postgres store's connections" },
+  stores: {
+    "hnswlib-node": "the hnsw store",
+    pg: "the postgres store's connections",
+    "@zilliz/milvus2-sdk-node": "the milvus store's client, of who makes Milvus",
+  },
   coder: {
     "@jitl/quickjs-wasmfile-release-sync": "the engine of the sandbox for JavaScript",
     "quickjs-emscripten-core": "its interface",

@@ -3,5 +3,6 @@ export { type Bm25Settings, Bm25Store } from "./bm25.js";
 export { type SqlConnection, type SqlDatabase, type PostgresPool, connectPostgres } from "./database.js";
 export { ExactStore } from "./exact.js";
 export { type HnswSettings, HnswStore } from "./hnsw.js";
+export { type MilvusSettings, MilvusStore } from "./milvus.js";
 export { type OpenedStore, openVectorStore, loadVectorStore, type VectorSpace } from "./nearest.js";
 export { type PostgresSettings, PostgresStore } from "./postgres.js";

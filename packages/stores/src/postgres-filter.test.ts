@@ -2,7 +2,8 @@ import { describe, expect, it } from "@jest/globals";
 import type { Filter, Json, Passage } from "@tessera/core";
 import { matches } from "@tessera/core/internal";
 import fc from "fast-check";
-import { Conditions, factsOf } from "./postgres-filter.js";
+import { factsOf } from "./passage-facts.js";
+import { Conditions } from "./postgres-filter.js";
 
 const key = fc.constantFrom("a", "b", "c", "a.b", "path", "id", "toString");
 const { json } = fc.letrec<{ json: Json }>((tie) => ({

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import type { Filter, Passage, Principal, StoreQuery } from "@tessera/core";
+import type { Filter, Passage, StoreQuery } from "@tessera/core";
 import { admits, uniform } from "@tessera/core/internal";
 import { hasPgvector, hasPlainPostgres, needs, PostgresServer, testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { referenceBm25 } from "./bm25.reference.js";
 import { connectPostgres, type SqlDatabase } from "./database.js";
 import { ExactStore } from "./exact.js";
+import { filter, passage, principal } from "./filters.fixture.js";
 import { openPglite } from "./pglite.fixture.js";
 import { type PostgresSettings, PostgresStore } from "./postgres.js";
 
@@ -76,61 +77,6 @@ needs(server !== undefined, "no DATABASE_URL, and no server to start")(
     expect((await connection.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
     await connection.close();
   },
-);
-
-// strings that would leave a statement, and those that PostgreSQL cannot keep as they are
-const hostile = fc.constantFrom(
-  "kind",
-  "id",
-  "path",
-  "access",
-  "'; DROP TABLE passage; --",
-  "$1",
-  'a"b\\c',
-  "\0",
-  "\ud800",
-  "__proto__",
-  "{}",
-  "",
-  "x".repeat(5000),
-);
-const value = fc.oneof(hostile, fc.integer({ min: -2, max: 2 }), fc.constantFrom(0.1, 1e21, null, true, false));
-const json = fc.oneof(value, fc.array(value, { maxLength: 2 }), fc.dictionary(hostile, value, { maxKeys: 2 }));
-const name = fc.constantFrom("ann", "bob", "team", "*", '"*"', "'ann'", "\0");
-const passage = fc.record({
-  id: fc.constantFrom("p1", "p2", "p3", "p4", "p'5", 'p"6'),
-  text: fc.constantFrom("alpha beta", "alpha alpha maxRetry", "it's \0 \ud800 gamma", "日本 beta"),
-  metadata: fc
-    .tuple(
-      fc.dictionary(hostile, json, { maxKeys: 3 }),
-      fc.option(fc.oneof(fc.array(fc.oneof(name, fc.constant(1)), { maxLength: 3 }), name), { nil: undefined }),
-    )
-    .map(([metadata, access]) => {
-      const { access: _, ...rest } = metadata;
-      return access === undefined ? rest : { ...rest, access };
-    }),
-}) as fc.Arbitrary<Passage>;
-const filter = fc.letrec<{ filter: Filter }>((tie) => ({
-  filter: fc.oneof(
-    { maxDepth: 2 },
-    fc.record({ field: hostile, equals: json }),
-    fc.record({ field: hostile, in: fc.array(json, { maxLength: 3 }) }),
-    fc.record(
-      {
-        field: hostile,
-        least: fc.constantFrom(-1, 0, 0.1, Number.NaN),
-        most: fc.constantFrom(0, 1, 1e21, Number.POSITIVE_INFINITY),
-      },
-      { requiredKeys: ["field"] },
-    ),
-    fc.record({ all: fc.array(tie("filter"), { maxLength: 2 }) }),
-    fc.record({ any: fc.array(tie("filter"), { maxLength: 2 }) }),
-    fc.record({ not: tie("filter") }),
-  ),
-})).filter as fc.Arbitrary<Filter>;
-const principal: fc.Arbitrary<Principal | undefined> = fc.option(
-  fc.record({ id: name, groups: fc.array(name, { maxLength: 2 }) }),
-  { nil: undefined },
 );
 
 describe("PostgresStore", () => {

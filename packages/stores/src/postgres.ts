@@ -14,8 +14,9 @@ import { askedIn, pieceWeight, words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { indexedText } from "./bm25.reference.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
+import { factsOf } from "./passage-facts.js";
 import { assertTop, passagesAsJson } from "./passage-table.js";
-import { Conditions, factsOf } from "./postgres-filter.js";
+import { Conditions } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 

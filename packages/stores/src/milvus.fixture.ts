@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, connect as open } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+
+const folder =
+  process.getuid?.() === 0 ? "/opt/tessera" : join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera");
+// where apps/setup/milvus.sh puts it
+const program = join(folder, "milvus", "bin", "milvus-lite");
+
+/** Whether Milvus Lite can be started here. */
+export const hasMilvus = existsSync(program);
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = open(port, "127.0.0.1", () => resolve(true));
+    socket.on("error", () => resolve(false));
+    socket.on("close", () => resolve(false));
+    socket.on("connect", () => socket.destroy());
+  });
+
+/** A Milvus Lite of this machine's own, in a folder that goes with it. */
+export class MilvusServer {
+  #process: ChildProcess | undefined;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly port: number,
+  ) {}
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  static async start(): Promise<MilvusServer> {
+    const server = new MilvusServer(mkdtempSync(join(tmpdir(), "tessera-milvus-")), await freePort());
+    await server.up();
+    return server;
+  }
+
+  async up(): Promise<void> {
+    const words = ["server", "--data-dir", join(this.folder, "data"), "--host", "127.0.0.1", "--port", `${this.port}`];
+    this.#process = spawn(program, words, { stdio: "ignore" });
+    for (let tries = 0; !(await answers(this.port)); tries++) {
+      if (tries > 1000 || this.#process.exitCode !== null) throw new Error("Milvus Lite does not start");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Ends it at once. */
+  async down(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process!.on("exit", resolve));
+    this.#process!.kill("SIGKILL");
+    await ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.down();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
