@@ -7,8 +7,10 @@ const library = ["core", "text", "graph", "models", "stores", ...operators, "mcp
 export const floors = {
   core: [],
   text: [],
+  // trained weights: bundles, and where they lie
+  weights: [],
   graph: ["core"],
-  models: ["core", "text"],
+  models: ["core", "text", "weights"],
   stores: ["core", "text"],
   ...Object.fromEntries(operators.map((name) => [name, ["core", "text"]])),
   // tools and resources of other systems; its operators belong to the catalogue

@@ -73,6 +73,42 @@ function findCycle(all: readonly Package[]): string[] | undefined {
   return undefined;
 }
 
+/** What is installed for a package in this repository. */
+const installed = ({ dependencies, optionalDependencies, devDependencies }: Manifest): Names => ({
+  ...dependencies,
+  ...optionalDependencies,
+  ...devDependencies,
+});
+
+/**
+ * Peers whose range is not that of the other packages, or begins at another version than the tested one (that of zod begins
+ * at the oldest that works), and packages that a user would get although only our tests want them.
+ */
+function wrongPeers(all: readonly Package[]): string[] {
+  const ranges = new Map<string, string>();
+  return all.flatMap(({ name, manifest }) => {
+    const peers = manifest.peerDependencies ?? {};
+    const wrong = Object.entries(peers).filter(([peer, range]) => {
+      const tested = installed(manifest)[peer];
+      const first = ranges.get(peer) ?? range;
+      ranges.set(peer, first);
+      const fits =
+        peer === "zod" ? /^\^4\.\d+\.\d+$/.test(range) : range === (tested === "workspace:*" ? tested : `^${tested}`);
+      return tested === undefined || range !== first || !fits;
+    });
+    const withoutPeer = manifest.private
+      ? []
+      : outside(manifest.optionalDependencies).filter((one) => !Object.hasOwn(peers, one) && !isForTests(name, one));
+    return [
+      ...wrong.map(([peer, range]) => `${name} ⇢ ${peer} ${range}`),
+      ...withoutPeer.map((one) => `${name} → ${one}`),
+    ];
+  });
+}
+/** Native packages that only tests load: pnpm may fail to build what is optional, and nothing else. */
+const isForTests = (name: string, dependency: string): boolean =>
+  (table<Names>(allowed, name)?.[dependency] ?? "").includes("in tests");
+
 /** Third-party packages that no table gives a reason for. */
 const strangers = (all: readonly Package[]): string[] =>
   all
@@ -116,7 +152,7 @@ describe("the floors", () => {
   it("versions are exact, and one package has one version", () => {
     const versions = new Map<string, string>();
     for (const { name, manifest } of packages)
-      for (const [dependency, version] of Object.entries({ ...shipped(manifest), ...manifest.devDependencies })) {
+      for (const [dependency, version] of Object.entries(installed(manifest))) {
         if (dependency.startsWith("@tessera/"))
           expect([name, dependency, version]).toEqual([name, dependency, "workspace:*"]);
         else {
@@ -125,6 +161,10 @@ describe("the floors", () => {
           versions.set(dependency, version);
         }
       }
+  });
+
+  it("a peer has one range, and the version that is tested here is in it", () => {
+    expect(wrongPeers(packages)).toEqual([]);
   });
 
   it("no package is called by what it is not", () => {
@@ -171,6 +211,17 @@ describe("the checks themselves", () => {
         of("c", {}),
       ]),
     ).toBeUndefined();
+  });
+
+  it("see a peer of another range, one that is not tested, and what installs although it is optional", () => {
+    const peer = (range: string, tested?: string): Omit<Manifest, "name"> => ({
+      peerDependencies: { pg: range },
+      devDependencies: tested === undefined ? {} : { pg: tested },
+    });
+    expect(wrongPeers([of("core", peer("^1.2.3", "1.2.3")), of("text", peer("^1.2.3", "1.2.3"))])).toEqual([]);
+    expect(wrongPeers([of("core", peer("^1.2.0", "1.2.3"))])).toEqual(["core ⇢ pg ^1.2.0"]);
+    expect(wrongPeers([of("core", peer("^1.2.3"))])).toEqual(["core ⇢ pg ^1.2.3"]);
+    expect(wrongPeers([of("core", { optionalDependencies: { pg: "1.2.3" } })])).toEqual(["core → pg"]);
   });
 
   it("see a stranger", () => {

@@ -113,15 +113,16 @@ export function assemble(folder) {
   writeFileSync(join(folder, "package.json"), '{ "type": "module", "private": true }\n');
   const bench = join(root, "apps/bench");
   for (const name of ["@tessera/core", "@tessera/models", "onnxruntime-node", "koffi"]) carry(name, bench, modules);
-  const bundles = join(root, "packages/models/bundles");
+  const bundles = join(root, "packages/weights/bundles");
   for (const [name, files] of /** @type {const} */ ([
     ["code-encoder", ["config.json", "tokenizer.json"]],
     ["code-language-model", ["config.json", "tokenizer.json", "model.safetensors"]],
   ])) {
-    mkdirSync(join(modules, "@tessera/models/bundles", name), { recursive: true });
+    mkdirSync(join(modules, "@tessera/weights/bundles", name), { recursive: true });
     for (const file of files)
-      copyFileSync(join(bundles, name, file), join(modules, "@tessera/models/bundles", name, file));
+      copyFileSync(join(bundles, name, file), join(modules, "@tessera/weights/bundles", name, file));
   }
+  copyFileSync(join(root, "packages/weights/package.json"), join(modules, "@tessera/weights/package.json"));
   mkdirSync(join(folder, "bin"), { recursive: true });
   copyFileSync(process.execPath, join(folder, "bin/node"));
   mkdirSync(join(folder, "lib"), { recursive: true });

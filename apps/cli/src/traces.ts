@@ -1,5 +1,5 @@
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { missing } from "@tessera/core/internal";
 import type { Observer } from "@tessera/graph";
 import { openTelemetry } from "@tessera/telemetry";
 
@@ -31,12 +31,10 @@ export async function openTraces(endpoint: string, { content = false } = {}): Pr
     { BatchSpanProcessor, NodeTracerProvider },
     { defaultResource, resourceFromAttributes },
   ] = await Promise.all([
-    import("@opentelemetry/exporter-trace-otlp-http"),
-    import("@opentelemetry/sdk-trace-node"),
-    import("@opentelemetry/resources"),
-  ]).catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `traces need OpenTelemetry's SDK: ${messageOf(cause)}`, { cause });
-  });
+    import("@opentelemetry/exporter-trace-otlp-http").catch(missing("@opentelemetry/exporter-trace-otlp-http")),
+    import("@opentelemetry/sdk-trace-node").catch(missing("@opentelemetry/sdk-trace-node")),
+    import("@opentelemetry/resources").catch(missing("@opentelemetry/resources")),
+  ]);
   const exporter = new OTLPTraceExporter({ url: placeOf(endpoint) });
   const provider = new NodeTracerProvider({
     resource: defaultResource().merge(

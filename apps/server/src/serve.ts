@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { messageOf, warn } from "@tessera/core/internal";
+import { missing, warn } from "@tessera/core/internal";
 import { defaultRetention, type Retention, type Runs } from "@tessera/graph/internal";
 import type { FastifyInstance } from "fastify";
 import { type BackendOptions, type DatabaseOptions, openFolder } from "./backend.js";
@@ -73,12 +73,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
 
 async function openDatabase(options: ServeOptions) {
   const database = typeof options.database === "string" ? { url: options.database } : options.database!;
-  const { openDatabase } = await import("./database/backend.js").catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `runs on PostgreSQL need @tessera/durable: ${messageOf(cause)}`, {
-      hint: "npm install @tessera/durable",
-      cause,
-    });
-  });
+  const { openDatabase } = await import("./database/backend.js").catch(missing("@tessera/durable"));
   return openDatabase(database, options);
 }
 

@@ -21,6 +21,7 @@ export { normalQuery } from "./normal-query.js";
 export { dot, mean, softmax, uniform, mulberry32 } from "./numbers.js";
 export { onAbort } from "./on-abort.js";
 export { type Piece, typed, isOperator, type Spending, type Effects, effectsOf } from "./operator.js";
+export { type OptionalPart, optionalParts, installCommand, missing } from "./optional.js";
 export { mergeHits, embeddedText, whereOf, documentPlace } from "./passage.js";
 export { portType, type PortValue, portTypeOf, schemaOf, isOptional, required, elementOf, listOf, valuesOf, show, fit } from "./ports.js";
 export type { OperatorImport } from "./print.js";

@@ -2,7 +2,7 @@
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { type Json, TesseraError } from "@tessera/core";
-import { abortable, didYouMean, messageOf } from "@tessera/core/internal";
+import { abortable, didYouMean, messageOf, missing } from "@tessera/core/internal";
 import { contentOf } from "./content.js";
 import type { SearchSettings } from "./search-settings.js";
 import type { McpCallOptions, McpContent, McpResource, McpResult, McpServer, McpTool } from "./server.js";
@@ -38,19 +38,17 @@ let loading: Promise<Sdk> | undefined;
 
 /** The official client, which is loaded when the first server is opened. @throws TesseraError DEPENDENCY_MISSING */
 function loadSdk(): Promise<Sdk> {
+  const absent = missing("@modelcontextprotocol/sdk");
   loading ??= Promise.all([
-    import("@modelcontextprotocol/sdk/client/index.js"),
-    import("@modelcontextprotocol/sdk/client/stdio.js"),
-    import("@modelcontextprotocol/sdk/client/streamableHttp.js"),
-    import("@modelcontextprotocol/sdk/shared/uriTemplate.js"),
+    import("@modelcontextprotocol/sdk/client/index.js").catch(absent),
+    import("@modelcontextprotocol/sdk/client/stdio.js").catch(absent),
+    import("@modelcontextprotocol/sdk/client/streamableHttp.js").catch(absent),
+    import("@modelcontextprotocol/sdk/shared/uriTemplate.js").catch(absent),
   ]).then(
     ([client, stdio, http, templates]) => ({ client, stdio, http, templates }),
     (cause) => {
       loading = undefined;
-      throw new TesseraError("DEPENDENCY_MISSING", "MCP servers need the package @modelcontextprotocol/sdk", {
-        hint: "npm install @modelcontextprotocol/sdk@1.32.2",
-        cause,
-      });
+      throw cause;
     },
   );
   return loading;
@@ -312,9 +310,9 @@ class McpClient implements McpServer {
         },
       );
     const [{ address, values: places }] = found as [Addressed];
-    const missing = places.filter((place) => values[place] === undefined);
-    if (missing.length > 0)
-      throw new TesseraError("TOOL_FAILED", `the resource "${name}" needs values for ${missing.join(", ")}`, {
+    const lacking = places.filter((place) => values[place] === undefined);
+    if (lacking.length > 0)
+      throw new TesseraError("TOOL_FAILED", `the resource "${name}" needs values for ${lacking.join(", ")}`, {
         path: this.place,
       });
     return places.length === 0 ? address : new this.sdk.templates.UriTemplate(address).expand({ ...values });

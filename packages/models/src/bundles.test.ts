@@ -14,7 +14,7 @@ import { parseTokenizer } from "./tokenizer/tokenizer.js";
 import { listModels } from "./tools/catalogue.js";
 import { verifyModel } from "./tools/verify-model.js";
 
-const shipped = fileURLToPath(new URL("../bundles", import.meta.url));
+const shipped = fileURLToPath(new URL("../../weights/bundles", import.meta.url));
 const models = await listModels([shipped]);
 const encoderArchitectures = ["tessera-encoder", "tessera-bert-exits"];
 const encoders = models.filter(({ architecture }) => encoderArchitectures.includes(architecture));

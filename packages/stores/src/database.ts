@@ -1,6 +1,5 @@
 // public: SqlConnection, SqlDatabase, PostgresPool, connectPostgres
-import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { missing } from "@tessera/core/internal";
 import type { Pool } from "pg";
 
 /** Runs statements with parameters. Values are never put into the text of a statement. */
@@ -29,12 +28,7 @@ export interface PostgresPool extends SqlDatabase {
  * @throws TesseraError DEPENDENCY_MISSING if the package pg is not installed.
  */
 export async function connectPostgres(url: string, connections = 10): Promise<PostgresPool> {
-  const { default: pg } = await import("pg").catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `pg cannot be loaded: ${messageOf(cause)}`, {
-      cause,
-      hint: "npm install pg",
-    });
-  });
+  const { default: pg } = await import("pg").catch(missing("pg"));
   const pool = new pg.Pool({ connectionString: url, max: connections });
   // a connection that breaks is replaced, and its statement fails; without listeners it would end the process
   pool.on("error", () => {});

@@ -1,5 +1,5 @@
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import type { HierarchicalNSW } from "hnswlib-node";
 
 const connections = 16; // M of Malkov and Yashunin 2016: links a node and layer
@@ -113,13 +113,6 @@ export class Graph {
 }
 
 async function load(): Promise<typeof import("hnswlib-node")> {
-  try {
-    const module = await import("hnswlib-node");
-    return module.default ?? module;
-  } catch (cause) {
-    throw new TesseraError("DEPENDENCY_MISSING", "hnswlib-node is not installed or was not compiled", {
-      hint: "install it with a C++ compiler at hand, or use ExactStore",
-      cause,
-    });
-  }
+  const module = await import("hnswlib-node").catch(missing("hnswlib-node"));
+  return module.default ?? module;
 }

@@ -9,7 +9,7 @@ import {
   type StoreQuery,
   TesseraError,
 } from "@tessera/core";
-import { every, messageOf } from "@tessera/core/internal";
+import { every, messageOf, missing } from "@tessera/core/internal";
 import type { MilvusClient, RowData, SearchSimpleReq } from "@zilliz/milvus2-sdk-node";
 import { admitted, columnsOf, mostFacts } from "./milvus-filter.js";
 import { assertTop, passagesAsJson } from "./passage-table.js";
@@ -354,13 +354,7 @@ async function answered<T extends object>(answer: Promise<T>): Promise<T> {
   throw new TesseraError("STORE_FAILED", `Milvus: ${reason || code}`);
 }
 
-const sdk = () =>
-  import("@zilliz/milvus2-sdk-node").catch((cause) => {
-    throw new TesseraError("DEPENDENCY_MISSING", `the client of Milvus cannot be loaded: ${messageOf(cause)}`, {
-      cause,
-      hint: "npm install @zilliz/milvus2-sdk-node",
-    });
-  });
+const sdk = () => import("@zilliz/milvus2-sdk-node").catch(missing("@zilliz/milvus2-sdk-node"));
 
 async function connect({ address, token, ssl = false, database }: MilvusSettings): Promise<MilvusClient> {
   const { MilvusClient } = await sdk();

@@ -1,6 +1,5 @@
 // public: OpenedStore, openVectorStore, loadVectorStore, VectorSpace
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
 import { ExactStore } from "./exact.js";
 import { type HnswSettings, HnswStore } from "./hnsw.js";
 import type { VectorSpace } from "./vectors.js";
@@ -17,8 +16,7 @@ export interface OpenedStore {
 
 const exactly = (error: unknown): string => {
   if (!TesseraError.is(error) || error.code !== "DEPENDENCY_MISSING") throw error;
-  const cause = error.cause === undefined ? "" : ` (${messageOf(error.cause).split("\n")[0]})`;
-  return `every vector is compared: ${error.message}${cause}`;
+  return `every vector is compared: ${error.message}`;
 };
 const onGraph = "vectors are searched on a graph by hnswlib-node";
 

@@ -17,7 +17,7 @@ import { openaiRoutes } from "./routes.js";
 
 // The language model that ships, on the CPU engine, behind the routes. What it says is of no use; how it says it counts.
 
-const folder = fileURLToPath(new URL("../../../../packages/models/bundles/code-language-model", import.meta.url));
+const folder = fileURLToPath(new URL("../../../../packages/weights/bundles/code-language-model", import.meta.url));
 const cache = { blocks: 64, blockTokens: 16 };
 let languageModel: LocalLanguageModel;
 let tokenizer: Tokenizer;

@@ -1,7 +1,7 @@
 import { createContext, Script } from "node:vm";
 import type { Message } from "@tessera/core";
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import type { ChatTemplate } from "../architectures/decoder.js";
 
 /** What a template may take to render one prompt, in milliseconds: it is a program of whoever made the file. */
@@ -20,7 +20,7 @@ export async function chatPrompt({ template, tokens }: ChatTemplate, path: strin
   const bad = (message: string, cause?: unknown): TesseraError =>
     new TesseraError("BAD_BUNDLE", `the chat template ${message}`, { path, cause });
   if (template.length > longestTemplate) throw bad(`has ${template.length} characters; ${longestTemplate} are read`);
-  const { Template } = await import("@huggingface/jinja");
+  const { Template } = await import("@huggingface/jinja").catch(missing("@huggingface/jinja", path));
   let compiled: InstanceType<typeof Template>;
   try {
     compiled = new Template(template);

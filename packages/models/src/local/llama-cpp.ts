@@ -2,11 +2,10 @@ import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import type { Llama, LlamaModel, Token, TokenBias } from "node-llama-cpp";
 import { type GgufFile, readGguf } from "../formats/gguf.js";
 import { revisionOf } from "../formats/stored-weights.js";
-import { importPeer } from "./peer.js";
 
 /** The release that the adapter was tested with. */
 const release = "3.22.1";
@@ -74,7 +73,7 @@ async function releaseRuntime(): Promise<void> {
 }
 
 async function startRuntime(): Promise<Runtime> {
-  const library = await importPeer("node-llama-cpp", () => import("node-llama-cpp"), install());
+  const library = await import("node-llama-cpp").catch(missing("node-llama-cpp"));
   try {
     const llama = await library.getLlama({
       gpu: false,

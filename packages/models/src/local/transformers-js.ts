@@ -3,12 +3,11 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { PreTrainedModel } from "@huggingface/transformers";
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import { readHashed } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open-model.js";
 import { parseTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
-import { importPeer } from "./peer.js";
 
 /** The release that the adapters were tested with. */
 const transformersRelease = "4.3.2";
@@ -76,11 +75,7 @@ export async function openTransformers(
     throw new TesseraError("BAD_BUNDLE", "the config has no max_position_embeddings", { path: checkpoint.configPath });
   const { document, path: tokenizerFile } = await checkpoint.tokenizer();
   const tokenizer = parseTokenizer(document, tokenizerFile);
-  const library = await importPeer(
-    "@huggingface/transformers",
-    () => import("@huggingface/transformers"),
-    `npm install @huggingface/transformers@${transformersRelease}`,
-  );
+  const library = await import("@huggingface/transformers").catch(missing("@huggingface/transformers"));
   let model: PreTrainedModel;
   try {
     // the library looks for models by name in one folder

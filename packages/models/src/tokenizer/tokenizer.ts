@@ -1,10 +1,11 @@
 // internal: Tokenizer, readTokenizer, tokenizerPath
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setImmediate as pause } from "node:timers/promises";
-import { Tokenizer as Library } from "@huggingface/tokenizers";
+import type { Tokenizer as Library } from "@huggingface/tokenizers";
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import { z } from "zod";
 import { isGguf, readGguf } from "../formats/gguf.js";
 import { areMerges, isVocabulary, type Merge, parseBpe } from "./bpe.js";
@@ -139,6 +140,7 @@ function* tokenizerOf(text: string, path: string): Generator<void, Tokenizer> {
     const encode = yield* pieceEncoder(parsed.data, raw as object);
     return new VocabularyTokenizer(encode, yield* bytesOfTokens(parsed.data));
   } catch (cause) {
+    if (TesseraError.is(cause)) throw cause;
     throw bad(`the tokenizer cannot be built: ${messageOf(cause)}`, cause);
   }
 }
@@ -159,6 +161,18 @@ const mostRemembered = 50_000;
 /** The bytes of the longest piece that `BytePairs` gets; those of our own pattern have 65 at most. */
 const longestPiece = 256;
 
+/** The library's tokenizer of a tokenizer.json. @throws TesseraError DEPENDENCY_MISSING */
+function libraryOf(raw: object): Library {
+  const name = "@huggingface/tokenizers";
+  let library: typeof import("@huggingface/tokenizers");
+  try {
+    library = createRequire(import.meta.url)(name);
+  } catch (cause) {
+    return missing(name)(cause);
+  }
+  return new library.Tokenizer(raw, {});
+}
+
 /**
  * Encodes piece by piece and remembers each piece's ids. Where a tokenizer does not cut text this way, or does more than
  * to merge bytes, the library gets the whole of it.
@@ -166,12 +180,12 @@ const longestPiece = 256;
 function* pieceEncoder(tokenizer: Document, raw: object): Generator<void, Encode> {
   let library: Library | undefined;
   const whole = (text: string): number[] => {
-    library ??= new Library(raw, {});
+    library ??= libraryOf(raw);
     return library.encode(text, { add_special_tokens: false }).ids;
   };
   const cut = pieces.safeParse(tokenizer.pre_tokenizer);
   if (!cut.success || tokenizer.normalizer || tokenizer.added_tokens.length > 0) {
-    library = new Library(raw, {});
+    library = libraryOf(raw);
     return (text, most) => Int32Array.from(whole(text).slice(0, most));
   }
   const { continuing_subword_prefix, end_of_word_suffix, dropout, ignore_merges } = tokenizer.model;

@@ -16,7 +16,7 @@ const golden = JSON.parse(file("../fixtures/word-pieces.json")) as {
   kinds: (Case & { tokenizer: object })[];
   shipped: Case;
 };
-const shipped = file("../../bundles/code-encoder-2/tokenizer.json");
+const shipped = file("../../../weights/bundles/code-encoder-2/tokenizer.json");
 
 describe("WordPiece", () => {
   it("gives the Rust library's ids with the published vocabulary, for strings of 23 scripts", () => {

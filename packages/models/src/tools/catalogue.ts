@@ -2,9 +2,10 @@
 // internal: kindOfModel
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { basename, delimiter, dirname, join } from "node:path";
 import { TesseraError } from "@tessera/core";
+import { missing } from "@tessera/core/internal";
 import type { ModelKind } from "../architectures/registry.js";
 import { isGguf } from "../formats/gguf.js";
 import { readJson } from "../formats/json-file.js";
@@ -13,10 +14,26 @@ import { kindOfCheckpoint } from "../formats/open-model.js";
 /** The encoder that is meant where none is named. */
 export const defaultEncoder = "code-encoder-2";
 
-/** Folders that hold bundles: those of the variable TESSERA_MODELS, then the one that ships with this package. */
+/** The folder of the package @tessera/weights. @throws TesseraError DEPENDENCY_MISSING */
+export function weightsFolder(): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve("@tessera/weights/package.json")), "bundles");
+  } catch (cause) {
+    return missing("@tessera/weights")(cause);
+  }
+}
+
+/** The models of the package @tessera/weights. */
+const shipped: ReadonlySet<string> = new Set([defaultEncoder, "code-language-model", "list-coder"]);
+
+/** Folders that hold bundles: those of the variable TESSERA_MODELS, then that of the package @tessera/weights. */
 export function bundleFolders(): string[] {
   const named = (process.env.TESSERA_MODELS ?? "").split(delimiter).filter((folder) => folder !== "");
-  return [...named, fileURLToPath(new URL("../../bundles", import.meta.url))];
+  try {
+    return [...named, weightsFolder()];
+  } catch {
+    return named;
+  }
 }
 
 /** A bundle that is installed here: its name, folder, architecture and size in bytes. */
@@ -59,7 +76,7 @@ export async function sizeOf(folder: string): Promise<number> {
 /**
  * The folder or file of a model with this name; of a folder here that has the name, where no model has it. A path is
  * returned as it is.
- * @throws TesseraError UNKNOWN_RESOURCE
+ * @throws TesseraError UNKNOWN_RESOURCE; DEPENDENCY_MISSING where it is a model of @tessera/weights, which is not installed
  */
 export async function findModel(name: string = defaultEncoder, folders?: readonly string[]): Promise<string> {
   if (name !== basename(name) || isGguf(name)) return name;
@@ -67,6 +84,7 @@ export async function findModel(name: string = defaultEncoder, folders?: readonl
   const found = models.find((model) => model.name === name);
   if (found) return found.folder;
   if (existsSync(join(name, "config.json"))) return name;
+  if (shipped.has(name) && folders === undefined) weightsFolder(); // says how they are installed
   throw new TesseraError("UNKNOWN_RESOURCE", `there is no model "${name}"`, {
     path: `model/${name}`,
     hint:

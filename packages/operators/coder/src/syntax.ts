@@ -1,6 +1,5 @@
 import { createRequire } from "node:module";
-import { TesseraError } from "@tessera/core";
-import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/internal";
+import { missing, type ReadingThreads, readingThreads } from "@tessera/core/internal";
 import type { Node, Parser } from "web-tree-sitter";
 import type { Language } from "./sandbox/sandbox.js";
 
@@ -21,8 +20,8 @@ export interface FunctionDefinition {
 /** A parser for a language. @throws TesseraError DEPENDENCY_MISSING */
 export async function openParser(language: Language): Promise<Parser> {
   const require = createRequire(import.meta.url);
+  const { Parser, Language } = await import("web-tree-sitter").catch(missing("web-tree-sitter", language));
   try {
-    const { Parser, Language } = await import("web-tree-sitter");
     await Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
     const parser = new Parser();
     parser.setLanguage(
@@ -30,11 +29,7 @@ export async function openParser(language: Language): Promise<Parser> {
     );
     return parser;
   } catch (cause) {
-    throw new TesseraError("DEPENDENCY_MISSING", `the ${language} parser cannot be loaded: ${messageOf(cause)}`, {
-      path: language,
-      hint: "install web-tree-sitter and @vscode/tree-sitter-wasm, which come with @tessera/coder",
-      cause,
-    });
+    return missing("@vscode/tree-sitter-wasm", language)(cause);
   }
 }
 

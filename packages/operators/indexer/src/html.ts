@@ -1,5 +1,6 @@
 // public: html
 import { operator, type Passage, passages } from "@tessera/core";
+import { missing } from "@tessera/core/internal";
 import { z } from "zod";
 import { htmlLines } from "./html-lines.js";
 import { passagesOf } from "./pieces.js";
@@ -23,7 +24,7 @@ export const html = operator({
   ports: { input: { documents: passages }, output: { passages } },
   effects: "none",
   setup: async ({ maximum }) => {
-    const { parse } = await import("parse5");
+    const { parse } = await import("parse5").catch(missing("parse5"));
     return ({ documents }) => ({
       passages: documents.flatMap((document: Passage) => {
         const { title, lines, headings, inside, sources } = htmlLines(document.text, parse);

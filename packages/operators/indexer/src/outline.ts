@@ -10,7 +10,7 @@ import { hasWords, isBlank } from "./line.js";
 import { linesOf, type Piece, passagesOf, type Rows, splitRows, trimmed } from "./pieces.js";
 import { layoutOf } from "./readers/layout.js";
 import { documentSections } from "./sections.js";
-import { definitionsOf, hasGrammar } from "./syntax.js";
+import { canParse, definitionsOf, hasGrammar } from "./syntax.js";
 
 // a definition of another kind and of fewer lines goes with its neighbours
 const standsAlone = new Set(["function", "method", "class"]);
@@ -105,7 +105,8 @@ interface Described {
 /**
  * Cuts a document by its syntax tree where its language has a grammar, by headings where it is Markdown, and at the
  * best lines otherwise. Text of each passage is its lines, exactly; lines without a letter or a digit may be left out.
- * @throws TesseraError DEPENDENCY_MISSING where the parser cannot be loaded; the reason of the signal
+ * Without the packages that parse code, files of code are cut at the best lines, which a warning says once.
+ * @throws TesseraError DEPENDENCY_MISSING where the parser is installed and cannot be loaded; the reason of the signal
  */
 export async function chunkCode(
   document: Passage,
@@ -139,6 +140,6 @@ async function definitionsIn(
   language: string,
   signal: AbortSignal | undefined,
 ): Promise<readonly Definition[]> {
-  if (hasGrammar(language)) return definitionsOf(lines.join("\n"), language, signal);
+  if (hasGrammar(language)) return canParse() ? definitionsOf(lines.join("\n"), language, signal) : [];
   return hasPattern(language) ? patternedDefinitions(lines, language) : [];
 }

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
-import { TesseraError } from "@tessera/core";
-import { messageOf, type ReadingThreads, readingThreads } from "@tessera/core/internal";
+import type { TesseraError } from "@tessera/core";
+import { missing, type ReadingThreads, readingThreads, warn } from "@tessera/core/internal";
 import type { Parser } from "web-tree-sitter";
 import type { Definition } from "./definitions.js";
 
@@ -22,26 +22,44 @@ const grammars: Record<string, string> = {
   shell: "tree-sitter-bash",
 };
 
+const engine = "web-tree-sitter/web-tree-sitter.wasm";
+const grammarFile = (language: string): string => `@vscode/tree-sitter-wasm/wasm/${grammars[language]}.wasm`;
+
 /** Whether a language can be parsed. */
 export const hasGrammar = (language: string): boolean => Object.hasOwn(grammars, language);
+
+let installed: boolean | undefined;
+
+/** Whether the packages that parse code are installed. Where they are not, a warning says so once. */
+export function canParse(): boolean {
+  if (installed !== undefined) return installed;
+  const require = createRequire(import.meta.url);
+  try {
+    for (const file of [engine, grammarFile("javascript")]) require.resolve(file);
+    installed = true;
+  } catch (cause) {
+    installed = false;
+    try {
+      missing("web-tree-sitter")(cause);
+    } catch (error) {
+      const { message, hint } = error as TesseraError;
+      warn(`code is cut at lines, not at functions. ${message}: ${hint}, and index again with rebuild`);
+    }
+  }
+  return installed;
+}
 
 /** A parser for a language. @throws TesseraError DEPENDENCY_MISSING where the parser or the grammar cannot be loaded. */
 export async function openParser(language: string): Promise<Parser> {
   const require = createRequire(import.meta.url);
+  const { Parser, Language } = await import("web-tree-sitter").catch(missing("web-tree-sitter", language));
   try {
-    const { Parser, Language } = await import("web-tree-sitter");
-    await Parser.init({ locateFile: () => require.resolve("web-tree-sitter/web-tree-sitter.wasm") });
+    await Parser.init({ locateFile: () => require.resolve(engine) });
     const parser = new Parser();
-    parser.setLanguage(
-      await Language.load(require.resolve(`@vscode/tree-sitter-wasm/wasm/${grammars[language]}.wasm`)),
-    );
+    parser.setLanguage(await Language.load(require.resolve(grammarFile(language))));
     return parser;
   } catch (cause) {
-    throw new TesseraError("DEPENDENCY_MISSING", `the ${language} parser cannot be loaded: ${messageOf(cause)}`, {
-      path: language,
-      hint: "install web-tree-sitter and @vscode/tree-sitter-wasm, which come with @tessera/indexer",
-      cause,
-    });
+    return missing("@vscode/tree-sitter-wasm", language)(cause);
   }
 }
 

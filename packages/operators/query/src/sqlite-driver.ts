@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
-import { type Json, TesseraError } from "@tessera/core";
+import type { Json } from "@tessera/core";
+import { missing } from "@tessera/core/internal";
 
 export type Row = { [column: string]: Json };
 
@@ -26,9 +27,6 @@ export function driver(): () => Promise<SqlJs> {
   try {
     return createRequire(import.meta.url)("sql.js");
   } catch (cause) {
-    throw new TesseraError("DEPENDENCY_MISSING", "reading SQLite needs the package sql.js", {
-      hint: "install sql.js",
-      cause,
-    });
+    return missing("sql.js")(cause);
   }
 }

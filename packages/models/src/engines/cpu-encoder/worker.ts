@@ -1,6 +1,5 @@
 import { workerData } from "node:worker_threads";
-import { TesseraError } from "@tessera/core";
-import { answerJobs, messageOf } from "@tessera/core/internal";
+import { answerJobs, missing } from "@tessera/core/internal";
 import type { InferenceSession } from "onnxruntime-node";
 import { unit } from "../../architectures/encoder.js";
 import { gateCells, type Job, type WorkerSettings } from "../protocol.js";
@@ -25,13 +24,7 @@ async function native<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function start(): Promise<(job: Job) => Promise<Float32Array>> {
-  const { InferenceSession, Tensor } = (
-    await import("onnxruntime-node").catch((cause: unknown) => {
-      throw new TesseraError("DEPENDENCY_MISSING", `onnxruntime-node cannot be loaded: ${messageOf(cause)}`, {
-        hint: "install onnxruntime-node 1.30.0, or use another engine",
-      });
-    })
-  ).default;
+  const { InferenceSession, Tensor } = (await import("onnxruntime-node").catch(missing("onnxruntime-node"))).default;
 
   /** The session of an exit, built when a text first leaves there. */
   const sessionOf = async (exit: number): Promise<InferenceSession> => {

@@ -1,5 +1,5 @@
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import type {} from "webgpu";
 import type { Kernel } from "./kernels/kernel.js";
 import { fits, type MatrixUnits, unitsWorkgroupBytes } from "./kernels/matmul-units.js";
@@ -237,20 +237,16 @@ export class Commands {
  * @throws TesseraError DEPENDENCY_MISSING without the package, without a driver, or without an adapter.
  */
 export async function openDevice(budget: number, useUnits = true): Promise<Device> {
-  const missing = (message: string, hint: string, cause?: unknown): TesseraError =>
-    new TesseraError("DEPENDENCY_MISSING", message, { hint, cause });
-  let webgpu: typeof import("webgpu");
-  try {
-    webgpu = await import("webgpu");
-  } catch (cause) {
-    throw missing(`webgpu cannot be loaded: ${messageOf(cause)}`, "install webgpu 0.6.2, or use the CPU engine", cause);
-  }
+  const webgpu = await import("webgpu").catch(missing("webgpu"));
   Object.assign(globalThis, webgpu.globals);
   const gpu = webgpu.create([`enable-dawn-features=${toggles.join(",")}`]);
   // a module-local reference is not enough: the process aborts when the instance is collected
   Object.assign(globalThis, { tesseraGpu: gpu });
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw missing("no GPU was found", "install a Vulkan driver, or use the CPU engine");
+  if (!adapter)
+    throw new TesseraError("DEPENDENCY_MISSING", "no GPU was found", {
+      hint: "install a Vulkan driver, or use the CPU engine",
+    });
   const features = wanted.filter((feature) => adapter.features.has(feature as GPUFeatureName));
   const { limits, info } = adapter;
   const device = await adapter.requestDevice({

@@ -189,7 +189,7 @@ describe("bundles on the GPU engine", () => {
   });
 
   onDevice("the shipped encoder reaches its short golden vectors", async () => {
-    const shipped = fileURLToPath(new URL("../../../bundles/code-encoder", import.meta.url));
+    const shipped = fileURLToPath(new URL("../../../../weights/bundles/code-encoder", import.meta.url));
     const trained = await openEncoderModel(shipped);
     const cases = (await readGolden(shipped, trained)).filter(({ ids }) => ids.length <= 8);
     expect(cases.length).toBeGreaterThan(1);

@@ -43,7 +43,10 @@ export interface Execution {
 export interface Driver {
   readonly name: string;
   readonly languages: readonly Runnable[];
-  /** Why this driver cannot run here, or `undefined` where it can. */
+  /**
+   * Why this driver cannot run here, or `undefined` where it can.
+   * @throws TesseraError DEPENDENCY_MISSING, with the command that installs what it needs
+   */
   missing(): Promise<string | undefined>;
   /** @throws TesseraError SANDBOX_REFUSED, ABORTED, CLOSED. */
   run(program: Program, limits: Limits, signal?: AbortSignal): Promise<Execution>;

@@ -1,8 +1,9 @@
 // public: quickjs
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { TesseraError } from "@tessera/core";
-import { messageOf, Thread, ThreadQueue } from "@tessera/core/internal";
+import { messageOf, missing, Thread, ThreadQueue } from "@tessera/core/internal";
 import { admit, type Driver, defaultLimits, type Execution, type Limits, type Program } from "./driver.js";
 
 /** How long after its limit a run may still answer before its thread is ended: native loops see interrupts late. */
@@ -59,7 +60,16 @@ export function quickjs({
   const driver: Driver = {
     name: "quickjs",
     languages: ["javascript"],
-    missing: async () => undefined,
+    async missing() {
+      const require = createRequire(import.meta.url);
+      for (const name of ["@jitl/quickjs-wasmfile-release-sync", "quickjs-emscripten-core"])
+        try {
+          require.resolve(name);
+        } catch (cause) {
+          missing(name, "quickjs")(cause);
+        }
+      return undefined;
+    },
     async run(program, limits, signal) {
       admit(driver, program, signal);
       const job: Job = { program, limits: { ...limits, memoryMb: Math.min(limits.memoryMb, memoryMb) } };

@@ -82,14 +82,14 @@ const record = z.union([report, outcome]);
 
 /**
  * A sandbox over a driver.
- * @throws TesseraError SANDBOX_REFUSED where the driver cannot run here. Nothing is tried in its place.
+ * @throws TesseraError SANDBOX_REFUSED where the driver cannot run here, DEPENDENCY_MISSING where a package lacks. Nothing is tried in its place.
  */
 export async function openSandbox(driver: Driver, settings: Partial<Limits> = {}): Promise<Sandbox> {
   const missing = await driver.missing();
   if (missing)
     throw new TesseraError("SANDBOX_REFUSED", missing, {
       path: driver.name,
-      hint: 'the driver "quickjs" needs nothing installed',
+      hint: 'the driver "quickjs" runs on every system',
     });
   return new DriverSandbox(driver, { ...defaultLimits, ...settings });
 }

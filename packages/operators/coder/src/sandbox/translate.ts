@@ -1,9 +1,10 @@
-import { messageOf } from "@tessera/core/internal";
-import { transform } from "sucrase";
+import { messageOf, missing } from "@tessera/core/internal";
 import { moduleSyntax } from "./module-syntax.js";
 import type { Script, Translation } from "./typescript.js";
 
 // Only the thread that translates imports this file: sucrase has 60 files, which would slow down every start.
+
+const { transform } = await import("sucrase").catch(missing("sucrase"));
 
 /** Drops types; `import` and `export` become `require` and `exports`. */
 export function translated(text: string, language: Script): Translation {

@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import { type ReaderContext, UnreadFile } from "./reader.js";
 import { parseXml, type Xml } from "./xml.js";
 
@@ -33,7 +34,7 @@ export async function openArchive(bytes: Uint8Array, context: ReaderContext): Pr
       throw new UnreadFile("encrypted", "a password keeps it: save it without one to have it read");
     throw new UnreadFile("unsupported", "it has an old office format: save it in the current one (DOCX, PPTX, XLSX)");
   }
-  const { unzipSync } = await context.library("fflate", () => import("fflate"));
+  const { unzipSync } = await import("fflate").catch(missing("fflate"));
   const sizes = new Map<string, number>();
   const unpack = (wanted: (name: string) => boolean): Record<string, Uint8Array> => {
     try {

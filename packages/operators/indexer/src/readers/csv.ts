@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import type { Reader } from "./reader.js";
 import { recordsOf, type SheetRow } from "./spreadsheet.js";
 
@@ -32,7 +33,7 @@ export const csvReader: Reader = {
   binary: true,
   async read({ path, bytes }, context) {
     const text = await context.text(bytes);
-    const { parse } = await context.library("csv-parse", () => import("csv-parse/sync"));
+    const { parse } = await import("csv-parse/sync").catch(missing("csv-parse"));
     // a first line of some programs: "sep=;"
     const declared = /^sep=(.)\n/i.exec(text)?.[1];
     const delimiter = declared ?? (/\.(?:tsv|tab)$/i.test(path) ? "\t" : delimiterOf(text));

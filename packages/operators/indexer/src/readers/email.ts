@@ -1,4 +1,5 @@
 import type { DocumentPlace } from "@tessera/core";
+import { missing } from "@tessera/core/internal";
 import { startsLike } from "./archive.js";
 import { htmlBlocks } from "./html-blocks.js";
 import {
@@ -46,8 +47,8 @@ interface Read {
 
 /** A message: who wrote it to whom, its plain text or else its page, and its attachments by their own readers. */
 async function readMessage(bytes: Uint8Array, place: DocumentPlace, context: ReaderContext): Promise<Read> {
-  const { default: PostalMime } = await context.library("postal-mime", () => import("postal-mime"));
-  const { parse } = await import("parse5");
+  const { default: PostalMime } = await import("postal-mime").catch(missing("postal-mime"));
+  const { parse } = await import("parse5").catch(missing("parse5"));
   const mail = await PostalMime.parse(bytes, {
     attachmentEncoding: "arraybuffer",
     maxNestingDepth: Math.min(100, context.limits.depth),

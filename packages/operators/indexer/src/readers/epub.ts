@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import { isZipWith, openArchive, partPath } from "./archive.js";
 import { htmlBlocks } from "./html-blocks.js";
 import { type Block, type Reader, UnreadFile, type UnreadPart } from "./reader.js";
@@ -17,7 +18,7 @@ export const epubReader: Reader = {
   binary: true,
   sniff: (bytes) => isZipWith(bytes, "application/epub+zip") || isZipWith(bytes, "META-INF/container.xml"),
   async read({ bytes }, context) {
-    const { parse } = await import("parse5");
+    const { parse } = await import("parse5").catch(missing("parse5"));
     const archive = await openArchive(bytes, context);
     const root = (await archive.xml("META-INF/container.xml"))?.all("rootfile")[0]?.attribute("full-path");
     const book = root === undefined ? undefined : await archive.xml(root);

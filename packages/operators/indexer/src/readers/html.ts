@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import { htmlBlocks } from "./html-blocks.js";
 import type { Reader } from "./reader.js";
 
@@ -13,7 +14,7 @@ export const htmlReader: Reader = {
   extensions: ["html", "htm", "xhtml"],
   sniff: (bytes) => /^\s*(?:<!doctype html|<html[\s>])/i.test(new TextDecoder("latin1").decode(bytes.subarray(0, 512))),
   async read({ bytes }, context) {
-    const { parse } = await import("parse5");
+    const { parse } = await import("parse5").catch(missing("parse5"));
     const { title, blocks } = htmlBlocks(await context.text(bytes, declaredIn(bytes)), parse);
     return { kind: "blocks", title, blocks };
   },

@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import type { Node } from "jsonc-parser";
 import { type Block, type Reader, type ReaderContext, UnreadFile } from "./reader.js";
 import { type Tree, treeBlocks } from "./tree.js";
@@ -19,7 +20,7 @@ function lineCounter(text: string): (offset: number) => number {
 
 /** A value of JSON, with comments and commas too many. @throws UnreadFile "damaged", "limit" */
 async function parseJson(text: string, context: ReaderContext): Promise<Tree> {
-  const { parseTree } = await context.library("jsonc-parser", () => import("jsonc-parser"));
+  const { parseTree } = await import("jsonc-parser").catch(missing("jsonc-parser"));
   assertDepth(text, context.limits.depth);
   const root = parseTree(text, [], { allowTrailingComma: true });
   if (!root) throw new UnreadFile("damaged", "it is no JSON");

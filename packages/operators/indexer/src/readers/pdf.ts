@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import { startsLike } from "./archive.js";
 import { type PageLines, PdfBlocks } from "./pdf-blocks.js";
 import { linesInOrder, type Run } from "./pdf-lines.js";
@@ -91,7 +92,7 @@ export const pdfReader: Reader = {
   binary: true,
   sniff: (bytes) => startsLike(bytes, /^\s*%PDF-\d/),
   async read({ bytes }, context) {
-    const { getDocumentProxy } = await context.library("unpdf", () => import("unpdf"));
+    const { getDocumentProxy } = await import("unpdf").catch(missing("unpdf"));
     const document = await open(bytes, getDocumentProxy);
     const count = Math.min(document.numPages, context.limits.pages);
     const unread: UnreadPart[] = [];

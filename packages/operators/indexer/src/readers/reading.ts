@@ -1,5 +1,6 @@
 import { basename } from "node:path/posix";
-import { messageOf } from "@tessera/core/internal";
+import { TesseraError } from "@tessera/core";
+import { messageOf, missing } from "@tessera/core/internal";
 import { fallback } from "./builtin.js";
 import { decodeText } from "./encoding.js";
 import { type Layout, layOut } from "./layout.js";
@@ -28,6 +29,12 @@ export type ReadResult =
 
 const isPackageMissing = (error: unknown): boolean =>
   ["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"].includes(String((error as NodeJS.ErrnoException)?.code));
+
+/** What an optional package of ours was wanted for and how it is installed, where that is the error. */
+const whatIsMissing = (error: unknown): string | undefined =>
+  TesseraError.is(error) && error.code === "DEPENDENCY_MISSING"
+    ? [error.message, error.hint].filter(Boolean).join(": ")
+    : undefined;
 
 /** The last extension of a file's name in lower case, or its whole name where it has none. */
 export const extensionsOf = (path: string): readonly string[] => {
@@ -59,7 +66,7 @@ export class Reading implements ReaderContext {
 
   async text(bytes: Uint8Array, declared?: string): Promise<string> {
     const detect = async (unknown: Uint8Array) => {
-      const { analyse } = await this.library("chardet", () => import("chardet"));
+      const { analyse } = await import("chardet").catch(missing("chardet"));
       return analyse(unknown.subarray(0, 1 << 16)).map(({ name, confidence }) => ({ name, confidence }));
     };
     const { text, unread } = await decodeText(bytes, detect, declared);
@@ -77,6 +84,19 @@ export class Reading implements ReaderContext {
     }
   }
 
+  /** Reads a file; text whose reader lacks its library is read as plain text, which is said, and read again each time. */
+  private async document(file: ReaderFile, reader: Reader): Promise<ReadDocument> {
+    try {
+      return await reader.read(file, this);
+    } catch (error) {
+      const detail = whatIsMissing(error);
+      if (detail === undefined || reader === fallback) throw error;
+      if (reader.binary) throw new UnreadFile("missing", detail);
+      this.unread.push({ reason: "missing", detail: `it is read as plain text. ${detail}` });
+      return fallback.read(file, this);
+    }
+  }
+
   async part(file: ReaderFile): Promise<ReadDocument> {
     if (++this.depth > Math.min(this.limits.depth, 8)) throw new UnreadFile("limit", "its parts are nested too deep");
     try {
@@ -91,7 +111,7 @@ export class Reading implements ReaderContext {
     const reader = readerOf(file, this.readers);
     this.unread.length = 0;
     try {
-      const document = await reader.read(file, this);
+      const document = await this.document(file, reader);
       const unread = [...(document.unread ?? []), ...this.unread];
       if (document.kind === "text")
         return { reader: reader.name, text: document.text, language: document.language, unread };
@@ -106,6 +126,8 @@ export class Reading implements ReaderContext {
       return { reader: reader.name, title: document.title, text, language: "markdown", layout, unread };
     } catch (error) {
       if (error instanceof UnreadFile) return { reason: error.reason, detail: error.detail };
+      const wanted = whatIsMissing(error);
+      if (wanted !== undefined) return { reason: "missing", detail: wanted };
       // a reader that comes from elsewhere has a class of its own
       const { reason, detail } = error as Partial<UnreadPart>;
       if ((error as Error)?.name === "UnreadFile" && reason) return { reason, detail: String(detail) };

@@ -1,5 +1,6 @@
+import { missing } from "@tessera/core/internal";
 import { type Archive, isZipWith, mainPart, openArchive, relationsOf } from "./archive.js";
-import { type Block, type Reader, type ReaderContext, UnreadFile, type UnreadPart } from "./reader.js";
+import { type Block, type Reader, UnreadFile, type UnreadPart } from "./reader.js";
 import { type Cell, recordsOf, type SheetRow } from "./spreadsheet.js";
 import type { Xml } from "./xml.js";
 
@@ -58,7 +59,7 @@ class Workbook {
     private readonly show: Show,
   ) {}
 
-  static async open(archive: Archive, part: string, context: ReaderContext): Promise<Workbook> {
+  static async open(archive: Archive, part: string): Promise<Workbook> {
     const relations = await relationsOf(archive, part);
     const xmlOf = (type: string) => archive.xml(relations.find((one) => one.type === type)?.target ?? "");
     const strings = ((await xmlOf("sharedStrings"))?.elements ?? []).filter(({ name }) => name === "si").map(richText);
@@ -73,7 +74,7 @@ class Workbook {
       const id = Number(one.attribute("numFmtId") ?? 0);
       return own.get(id) ?? builtin[id] ?? "General";
     });
-    const { format } = await context.library("numfmt", () => import("numfmt"));
+    const { format } = await import("numfmt").catch(missing("numfmt"));
     const root = await archive.xml(part);
     const from1904 = ["1", "true"].includes(root?.child("workbookPr")?.attribute("date1904") ?? "");
     const show: Show = (pattern, value) => {
@@ -149,7 +150,7 @@ export const xlsxReader: Reader = {
     const archive = await openArchive(bytes, context);
     if (archive.has("xl/workbook.bin")) throw new UnreadFile("unsupported", "it is a binary workbook: save it as XLSX");
     const part = await mainPart(archive, "xl/workbook.xml");
-    const workbook = await Workbook.open(archive, part, context);
+    const workbook = await Workbook.open(archive, part);
     const relations = new Map((await relationsOf(archive, part)).map(({ id, target }) => [id, target]));
     const sheets = (await archive.xml(part))?.child("sheets")?.elements ?? [];
     const blocks: Block[] = [];

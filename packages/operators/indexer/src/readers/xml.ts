@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import { type ReaderContext, UnreadFile } from "./reader.js";
 
 /** An element. Names are without their prefix: "p" for `w:p`. */
@@ -54,7 +55,7 @@ export class Xml {
  * @throws UnreadFile "limit" where elements are nested deeper than the limit, "damaged" where there is none
  */
 export async function parseXml(bytes: Uint8Array, context: ReaderContext): Promise<Xml> {
-  const { Parser } = await context.library("htmlparser2", () => import("htmlparser2"));
+  const { Parser } = await import("htmlparser2").catch(missing("htmlparser2"));
   const declared = /^[^>]*encoding\s*=\s*["']([\w-]+)/.exec(
     new TextDecoder("latin1").decode(bytes.subarray(0, 200)),
   )?.[1];

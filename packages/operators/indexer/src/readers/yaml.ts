@@ -1,3 +1,4 @@
+import { missing } from "@tessera/core/internal";
 import type { Document, LineCounter, Node, Pair, Scalar } from "yaml";
 import { type Block, type Reader, UnreadFile } from "./reader.js";
 import { type Tree, treeBlocks } from "./tree.js";
@@ -8,7 +9,7 @@ export const yamlReader: Reader = {
   version: 1,
   extensions: ["yaml", "yml"],
   async read({ bytes }, context) {
-    const yaml = await context.library("yaml", () => import("yaml"));
+    const yaml = await import("yaml").catch(missing("yaml"));
     const text = await context.text(bytes);
     const counter = new yaml.LineCounter();
     let documents: Document.Parsed[];

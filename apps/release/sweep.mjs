@@ -1,0 +1,18 @@
+// what a build leaves of sources that are gone is not packed
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+
+const made = /\.(?:d\.ts|js)$/;
+
+/** Removes from `dist` every file that none of `src` makes: tsc writes over its output, and never clears it. */
+export function sweep(folder) {
+  const dist = join(folder, "dist");
+  if (!existsSync(join(folder, "src")) || !existsSync(dist)) return;
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const source = join(folder, "src", relative(dist, path));
+    const isMade = made.test(path) && [".ts", ".tsx", ".js"].some((end) => existsSync(source.replace(made, end)));
+    if (!isMade && !existsSync(source)) rmSync(path);
+  }
+}
