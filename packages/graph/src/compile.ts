@@ -28,6 +28,7 @@ import {
   splitReference,
 } from "@tessera/core/internal";
 import type { z } from "zod";
+import { Asking } from "./asking.js";
 import { attemptsBody } from "./attempts.js";
 import { none, operatorBound } from "./bounds.js";
 import { Checker, tableOf } from "./check.js";
@@ -125,6 +126,7 @@ export function compileReplay(value: unknown, options: Omit<CompileOptions, "hos
   const checked = checkFlow(value, options.operators);
   refuse(checked.document, checked.findings);
   const missing: Prepared = {
+    asking: undefined,
     work: () => {
       throw new TesseraError("RECORD_MISSING", "nothing but records was opened for this flow");
     },
@@ -175,6 +177,7 @@ function refuse(document: FlowDocument, findings: readonly TesseraError[]): void
 interface Prepared {
   readonly work: OperatorProgram["work"];
   readonly resources: readonly Resource[];
+  readonly asking: Asking | undefined;
 }
 type Works = { get(node: NodePlan): Prepared | undefined };
 
@@ -218,6 +221,7 @@ async function prepare(
   { host, findings, writes, resources: asked }: SetUpSettings,
 ): Promise<Prepared | undefined> {
   const resources: Resource[] = [];
+  const asking = operator.bound && new Asking();
   let usesModel = false;
   const watched: Host = {
     async resource<T extends Resource>(kind: string, name: string): Promise<T> {
@@ -226,7 +230,7 @@ async function prepare(
       if (effectsOf(operator, config) === "write") writes.add(`${kind}/${name}`);
       const resource = await host.resource<T>(kind, name);
       resources.push(resource);
-      return resource;
+      return asking?.watch(kind, resource) ?? resource;
     },
   };
   try {
@@ -238,7 +242,7 @@ async function prepare(
           hint: "declare `bound` on the operator",
         }),
       );
-    return { work, resources };
+    return { work, resources, asking };
   } catch (thrown) {
     findings.push(
       TesseraError.is(thrown)
@@ -454,7 +458,7 @@ function carriedChecks(carry: Record<string, string>, output: PlannedPorts, node
   );
 }
 
-function operatorProgram(body: OperatorBody, { work, resources }: Prepared): OperatorProgram {
+function operatorProgram(body: OperatorBody, { work, resources, asking }: Prepared): OperatorProgram {
   const { operator, config, ports } = body;
   return {
     name: operator.name,
@@ -462,6 +466,7 @@ function operatorProgram(body: OperatorBody, { work, resources }: Prepared): Ope
     config,
     effects: effectsOf(operator, config),
     bound: operatorBound(operator, config),
+    asking,
     work,
     inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema })),
     outputs: Object.entries(ports.output).map(([port, schema]) => ({

@@ -164,6 +164,8 @@ export interface ReservingStep {
   readonly path: string;
   readonly operator: string;
   readonly scope: Scope;
+  /** Whether it is certain that its work has asked no model: then it has nothing to report. */
+  readonly askedNothing: boolean;
 }
 
 /** What is set aside for one attempt of a step, from which its reports are drawn. It is settled exactly once. */
@@ -255,9 +257,12 @@ export class Reservation {
     return held;
   }
 
-  /** What the attempt is charged if it ends by itself now: what it reported, or its bound where it reported nothing. */
+  /**
+   * What the attempt is charged if it ends by itself now: what it reported, or its bound if it reported nothing and may
+   * have asked a model.
+   */
   get due(): Readonly<Amounts> {
-    return this.reported ? { ...this.used } : { ...this.used, ...this.bound };
+    return this.reported || this.step.askedNothing ? { ...this.used } : { ...this.used, ...this.bound };
   }
 
   /** Ends the reservation of an attempt that ended by itself. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Context } from "@tessera/core";
+import type { Asking } from "./asking.js";
 import type { Reservation } from "./ledger.js";
 
 /** The context of a step, in which another run can be started. */
@@ -7,6 +8,8 @@ export interface OuterStep extends Context {
   readonly reservation: Reservation;
   /** Whether it has neither ended nor been given up. */
   readonly works: boolean;
+  /** Notes that a resource of an operator was asked. False if the step is not one of that operator. */
+  asks(asking: Asking): boolean;
 }
 
 /** How a run finds the step that it is started in. */
@@ -60,6 +63,9 @@ export function outerOf({ signal, outer }: Inside): OuterStep | undefined {
   if (outer) return (outer as { [stepOf]?: OuterStep })[stepOf] ?? bySignal.get(outer.signal);
   return (signal && bySignal.get(signal)) ?? current ?? following();
 }
+
+/** The step whose work goes on now, also where it has outlived its step. */
+export const stepAtWork = (): OuterStep | undefined => current ?? (isUsed ? works.getStore() : undefined);
 
 /** The step whose work goes on now, if one is known by that. What outlives its step is inside none. */
 function following(): OuterStep | undefined {

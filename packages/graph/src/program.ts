@@ -1,5 +1,6 @@
 import type { Bound, Json, PortType, Work } from "@tessera/core";
 import type { z } from "zod";
+import type { Asking } from "./asking.js";
 import type { Feed } from "./gates.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
@@ -96,6 +97,8 @@ export interface OperatorProgram {
   readonly config: unknown;
   readonly effects: "none" | "read" | "write";
   readonly bound: Bound | undefined;
+  /** Of an operator with a bound. */
+  readonly asking: Asking | undefined;
   readonly work: Work<Row, Row>;
   readonly inputs: readonly { readonly port: string; readonly schema: z.ZodType }[];
   readonly outputs: readonly {

@@ -1,5 +1,6 @@
 import { type Context, type Principal, type Sampling, TesseraError } from "@tessera/core";
 import { type JournalEntry, messageOf } from "@tessera/core/internal";
+import type { Asking } from "./asking.js";
 import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
 import type { Dependencies, Journal, Result } from "./journal.js";
@@ -26,6 +27,9 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
   /** The hash of an input that cannot be frozen, where values are checked. */
   private before: string | undefined;
   private streamed: Set<string> | undefined;
+  private asked = false;
+  /** How often nobody knew who asks, when the work began. */
+  private unknown = 0;
 
   private readonly run: Run;
   readonly scope: Scope;
@@ -63,6 +67,17 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
 
   get works(): boolean {
     return !this.done && !this.scope.over;
+  }
+
+  asks(asking: Asking): boolean {
+    if (asking !== this.program.asking) return false;
+    this.asked = true;
+    return true;
+  }
+
+  get askedNothing(): boolean {
+    const { asking } = this.program;
+    return asking?.isCertain === true && !this.asked && asking.unknown === this.unknown;
   }
 
   get [stepOf](): OuterStep {
@@ -188,6 +203,7 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
   /** Calls the operator: inside this step, and inside what the observer puts around it. */
   private work(): unknown {
     if (this.held) this.held.started = true;
+    this.unknown = this.program.asking?.unknown ?? 0;
     this.run.instant = undefined;
     const before = enter(this);
     try {

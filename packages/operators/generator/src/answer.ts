@@ -61,7 +61,6 @@ export const answer = operator({
       const size = countTokens(messagesOf([], asked, "")[1]!.content, model);
       const { passages, copies } = pack(input.hits, room - size, model);
       if (passages.length === 0) {
-        context.spend({ calls: 0, tokens: 0 }); // else the bound would be charged
         context.emit("text", config.refusal);
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
       }

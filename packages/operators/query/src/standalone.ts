@@ -35,10 +35,7 @@ export const standalone = operator({
   setup: async ({ model: name, maxTokens, characters }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query, history = "" }, context) => {
-      if (history.trim() === "") {
-        context.spend({ calls: 0, tokens: 0 }); // else the bound would be charged
-        return { query };
-      }
+      if (history.trim() === "") return { query };
       // the end of a conversation says what its last question is about
       const recent = history.length > characters ? history.slice(-characters) : history;
       const { text: said, finish } = await ask(
