@@ -7,30 +7,9 @@ const number = (value) => value.toLocaleString("en-US");
 const row = (cells) => `| ${cells.map((cell) => String(cell).replaceAll("|", "\\|")).join(" | ")} |`;
 const table = (head, rows) => [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n");
 
-const modularRag = ["Gao et al. 2024", "2407.21059"];
-/** Whose method a flow is, and its paper on arXiv; a flow of no method of its own is a pattern of Modular RAG. */
-const papers = {
-  ...{ "adaptive-rag": ["Jeong et al. 2024", "2403.14403"], crag: ["Yan et al. 2024", "2401.15884"] },
-  ...{ "chain-of-verification": ["Dhuliawala et al. 2023", "2309.11495"], "dr-rag": ["Hei et al. 2024", "2406.07348"] },
-  ...{ flare: ["Jiang et al. 2023", "2305.06983"], hyde: ["Gao et al. 2022", "2212.10496"] },
-  ...{ ircot: ["Trivedi et al. 2023", "2212.10509"], "iter-retgen": ["Shao et al. 2023", "2305.15294"] },
-  ...{ "multi-head-rag": ["Besta et al. 2024", "2406.05085"], planrag: ["Lee et al. 2024", "2406.12430"] },
-  ...{ rag: ["Lewis et al. 2020", "2005.11401"], chat: ["Lewis et al. 2020", "2005.11401"] },
-  ...{ replug: ["Shi et al. 2023", "2301.12652"], "rq-rag": ["Chan et al. 2024", "2404.00610"] },
-  ...{ rrr: ["Ma et al. 2023", "2305.14283"], "self-ask": ["Press et al. 2022", "2210.03350"] },
-  ...{ "self-rag": ["Asai et al. 2023", "2310.11511"], "self-rag-tokens": ["Asai et al. 2023", "2310.11511"] },
-  ...{ "step-back": ["Zheng et al. 2023", "2310.06117"], sure: ["Kim et al. 2024", "2404.13081"] },
-  ...{ "tree-of-clarifications": ["Kim et al. 2023", "2310.14696"], "tune-both": ["Lin et al. 2023", "2310.01352"] },
-  ...{ codechain: ["Le et al. 2023", "2310.08992"], "codechain-modules": ["Le et al. 2023", "2310.08992"] },
-  ...{ funcoder: ["Chen et al. 2024", "2405.20092"], "self-debug": ["Chen et al. 2023", "2304.05128"] },
-};
-const ownWays = new Set(["best-of-n", "consensus"]);
-
 /** The line that names the paper of a flow. */
-function paperOf(name) {
-  if (ownWays.has(name)) return "";
-  const [authors, id] = papers[name] ?? modularRag;
-  return `Paper: [${authors}, arXiv ${id}](https://arxiv.org/abs/${id}).\n\n`;
+function paperLine(paper) {
+  return paper ? `Paper: [${paper.authors}, arXiv ${paper.id}](https://arxiv.org/abs/${paper.id}).\n\n` : "";
 }
 
 /** The operators that a checked flow and the flows in it run, with their configs. */
@@ -77,6 +56,7 @@ gave them. \`--model code-language-model\` in its place asks our own, \`--endpoi
 export async function flowPages(root) {
   const { show } = await import("@tessera/core/internal");
   const { flows } = await import("@tessera/flows");
+  const { paperOf } = await import("@tessera/flows/internal");
   const { checkFlow, mermaid } = await import("@tessera/graph");
   const { operators } = await import("@tessera/tessera");
   const pages = new Map();
@@ -99,7 +79,7 @@ export async function flowPages(root) {
 
 ${about}
 
-${paperOf(name)}[\`flow.ts\`](${source}/flow.ts) composes it, [\`flow.json\`](${source}/flow.json) is the same flow as data.${
+${paperLine(paperOf(name))}[\`flow.ts\`](${source}/flow.ts) composes it, [\`flow.json\`](${source}/flow.json) is the same flow as data.${
         existsSync(join(root, "packages/flows/src", name, "samples"))
           ? ` Its [samples](${source}/samples) run in the tests.`
           : ""

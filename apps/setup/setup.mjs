@@ -85,7 +85,7 @@ function* sourceFiles(folder) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
       if (!notSources.has(entry.name)) yield* sourceFiles(path);
-    } else if (/\.(ts|js|json)$/.test(entry.name) && !entry.name.endsWith(".test.ts")) {
+    } else if (/\.(tsx?|js|json|css|html|svg)$/.test(entry.name) && !entry.name.endsWith(".test.ts")) {
       const { size, mtimeMs } = statSync(path);
       yield `${path} ${size} ${mtimeMs}`;
     }

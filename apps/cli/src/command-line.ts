@@ -15,7 +15,15 @@ import { listMcpServers } from "./commands/mcp.js";
 import * as models from "./commands/models.js";
 import { type RepairOptions, repairService } from "./commands/repair.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
-import { createKey, type KeyOptions, listKeys, revokeKey, type ServeCommandOptions, serve } from "./commands/serve.js";
+import {
+  createKey,
+  type KeyOptions,
+  listKeys,
+  revokeKey,
+  type ServeCommandOptions,
+  serve,
+  studio,
+} from "./commands/serve.js";
 import { tuneCommand } from "./commands/tune.js";
 import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
@@ -80,6 +88,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
     indexCommands,
     flowCommands,
     serviceCommand,
+    studioCommand,
     keyCommands,
     modelCommands,
     coderCommand,
@@ -272,6 +281,7 @@ function serviceCommand({ program, action, signal }: Commands): void {
     .option("--otlp-content", "with texts: queries, passages, prompts and answers")
     .option("--origin <origin>", "pages of this origin may call; none by default", collect)
     .option("--trust-proxy <address>", "a proxy, or a network of them, whose X-Forwarded-For is believed", collect)
+    .option("--studio", "with a page for the browser that shows flows and runs, on this machine alone")
     .option("--repair", "serve nothing; list what is lost of damaged logs")
     .option("--drop-damaged", "with --repair: keep what is whole, and move the damaged logs aside")
     .action(
@@ -279,6 +289,25 @@ function serviceCommand({ program, action, signal }: Commands): void {
         options.repair || options.dropDamaged
           ? repairService(terminal, options)
           : serve(terminal, { ...options, signal }),
+      ),
+    );
+}
+
+function studioCommand({ program, action, signal }: Commands): void {
+  languageModelOptions(
+    program
+      .command("studio")
+      .description("open flows and runs in the browser: see, run, look into every step, change, compare"),
+  )
+    .argument("[folder]", "what is searched, and where flows are saved; the working directory by default")
+    .option("--source <folder>", "search another folder than the one in which flows are saved")
+    .option("--encoder <name>", `what makes the vectors, as in serve (default: "${defaultEncoder}")`)
+    .addOption(engineOption())
+    .addOption(readerOption())
+    .option("--port <number>", "0 takes any", "0")
+    .action(
+      action((terminal, folder: string | undefined, options: Parameters<typeof studio>[2]) =>
+        studio(terminal, folder, { ...options, signal }),
       ),
     );
 }

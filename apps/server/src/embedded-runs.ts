@@ -97,8 +97,9 @@ export class EmbeddedRuns implements Runs {
   #startNew(request: RunRequest): RunState | Promise<RunState> {
     const { id, flow, input, principal, budget, sampling, seed } = request;
     const state = firstState(request);
+    const prompts = this.#limits.detailed;
     return this.#noted(new LiveRun(state, 0, this.#limits, this.log), state, ({ hear, part }) =>
-      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, hear, part }),
+      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, prompts, hear, part }),
     );
   }
 
@@ -341,12 +342,13 @@ export class EmbeddedRuns implements Runs {
     const recorded = await this.steps?.run(id);
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
     const { flow, input, principal, sampling, seed, budget: most, acceptChanges } = running;
+    const prompts = this.#limits.detailed;
     const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
     return this.#noted(live, running, (listener): Launched | Promise<Launched> =>
       // one that ended before its first note begins anew
       recorded
-        ? this.tessera.launchResume(id, { budget: most, sampling, acceptChanges, ...listener })
-        : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, ...listener }),
+        ? this.tessera.launchResume(id, { budget: most, sampling, acceptChanges, prompts, ...listener })
+        : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, prompts, ...listener }),
     );
   }
 

@@ -11,3 +11,6 @@ export { type FolderRepair, repairFolder } from "./repair.js";
 export * from "./run-log.js";
 export * from "./serve.js";
 export * from "./server.js";
+export type { StudioOptions } from "./studio/routes.js";
+export { StudioSessions } from "./studio/sessions.js";
+export type { SourceFolder } from "./studio/source-routes.js";

@@ -164,6 +164,8 @@ function readKeys(text: string): Key[] {
  */
 export class KeyRing {
   #keys = new Map<string, Key>();
+  /** Keys of this process alone, which are never written. */
+  readonly #lent = new Map<string, Key>();
   #seen = "";
   /** Tokens that were verified a moment ago, by a hash. */
   readonly #verified = new Map<string, Verified>();
@@ -264,8 +266,7 @@ export class KeyRing {
     return result;
   }
 
-  /** Makes a key. Its token is returned only this once. */
-  create(request: KeyRequest): Promise<{ token: string; key: Key }> {
+  #made(request: KeyRequest): { token: string; key: Key } {
     const id = randomBytes(6).toString("hex");
     const secret = randomBytes(32).toString("base64url");
     const made = key.parse({
@@ -279,11 +280,24 @@ export class KeyRing {
       limits: limits.parse(request.limits ?? {}),
       created: new Date().toISOString(),
     });
+    return { token: `tsr_${id}_${secret}`, key: made };
+  }
+
+  /** Makes a key. Its token is returned only this once. */
+  create(request: KeyRequest): Promise<{ token: string; key: Key }> {
+    const made = this.#made(request);
     return this.#change((keys) => {
-      assertSeparateNames(made.principal, [...keys.values()]);
-      keys.set(id, made);
-      return { token: `tsr_${id}_${secret}`, key: made };
+      assertSeparateNames(made.key.principal, [...keys.values()]);
+      keys.set(made.key.id, made.key);
+      return made;
     });
+  }
+
+  /** Makes a key of all scopes that lives as long as this object, and is neither written nor listed. */
+  lend(request: Omit<KeyRequest, "scopes" | "limits">): { token: string; key: Key } {
+    const made = this.#made({ ...request, scopes, limits: { requestsPerMinute: 60_000 } });
+    this.#lent.set(made.key.id, made.key);
+    return made;
   }
 
   async list(): Promise<Key[]> {
@@ -293,7 +307,7 @@ export class KeyRing {
 
   /** The key with an id, also a revoked one, as of the last look at the file. */
   find(id: string): Key | undefined {
-    return this.#keys.get(id);
+    return this.#keys.get(id) ?? this.#lent.get(id);
   }
 
   /** @throws TesseraError NOT_FOUND */
@@ -328,7 +342,7 @@ export class KeyRing {
   async verify(token: string): Promise<Key | undefined> {
     await this.#refresh();
     const [, id = "", secret = ""] = pattern.exec(token) ?? [];
-    const found = this.#keys.get(id);
+    const found = this.find(id);
     const kept = found ? Buffer.from(found.hash, "hex") : Buffer.alloc(32);
     const same = timingSafeEqual(this.#hash(secret), kept);
     if (!same || !found || found.revoked) return undefined;

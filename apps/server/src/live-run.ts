@@ -14,6 +14,11 @@ export interface EventLimits {
   readonly keptBytes: number;
   /** Bytes of JSON from which on an event names a value of a port by its hash; 4096. */
   readonly valueBytes: number;
+  /**
+   * Whether an event says when it happened (`at`, milliseconds since its run began or was taken up), and `model-end` has
+   * the prompt and the answer. The studio shows them.
+   */
+  readonly detailed: boolean;
 }
 
 export const eventLimits: EventLimits = {
@@ -21,6 +26,7 @@ export const eventLimits: EventLimits = {
   memoryBytes: 8 << 20,
   keptBytes: 16 << 20,
   valueBytes: 4096,
+  detailed: false,
 };
 
 const flushMs = 100;
@@ -72,6 +78,9 @@ export class LiveRun {
   bytes = 0;
   readonly #heard: Heard[] = [];
   readonly #sizes: number[] = [];
+  /** When each was heard, where that is told. */
+  readonly #times: number[] = [];
+  readonly #began = performance.now();
   #values: Map<string, string> | undefined;
   #large: Set<string> | undefined;
   /** How many events there are that are not in memory, and how many are written. */
@@ -137,6 +146,7 @@ export class LiveRun {
     const size = this.#sizeOf(heard);
     this.#heard.push(heard);
     this.#sizes.push(size);
+    if (this.limits.detailed) this.#times.push(Math.round((performance.now() - this.#began) * 100) / 100);
     this.bytes += size;
     if (this.log) this.#due ??= unwritten.add(this);
     if (this.#heard.length > this.limits.events || this.bytes > this.limits.memoryBytes) this.#forgetSome();
@@ -174,6 +184,7 @@ export class LiveRun {
     if (count === 0) return;
     this.#heard.splice(0, count);
     this.#sizes.splice(0, count);
+    this.#times.splice(0, count);
     this.#before += count;
     this.#large = undefined;
   }
@@ -193,10 +204,11 @@ export class LiveRun {
 
   /** The event of a number, where it is in memory. */
   event(sequence: number): RunEvent | undefined {
-    const heard = this.#heard[sequence - this.#before - 1];
+    const place = sequence - this.#before - 1;
+    const heard = this.#heard[place];
     if (!heard) return undefined;
     this.#values ??= new Map();
-    const text = this.#dataOf(heard, this.#values);
+    const text = this.#timed(place, this.#dataOf(heard, this.#values));
     const event: RunEvent = {
       sequence,
       type: heard.type,
@@ -211,6 +223,12 @@ export class LiveRun {
   /** A value that an event of this process names. */
   value(hash: string): string | undefined {
     return this.#values?.get(hash);
+  }
+
+  /** The JSON of an event with its time. */
+  #timed(place: number, text: string): string {
+    const at = this.#times[place];
+    return at === undefined || !text.startsWith("{") ? text : `{"at":${at},${text.slice(1)}`;
   }
 
   /** The JSON of an event; what cannot be written keeps its place. */
@@ -270,10 +288,11 @@ export class LiveRun {
     const lines: string[] = [];
     const texts = new Map<string, string>();
     for (let sequence = Math.max(this.#written, this.#before) + 1; sequence <= this.last; sequence++) {
-      const heard = this.#heard[sequence - this.#before - 1]!;
+      const place = sequence - this.#before - 1;
+      const heard = this.#heard[place]!;
       const streamed = heard.type === "output-delta" || heard.type === "node-delta";
       if (this.#writtenBytes > this.limits.keptBytes && streamed) continue;
-      const line = `{"sequence":${sequence},"type":"${heard.type}","data":${this.#dataOf(heard, texts)}}`;
+      const line = `{"sequence":${sequence},"type":"${heard.type}","data":${this.#timed(place, this.#dataOf(heard, texts))}}`;
       this.#writtenBytes += line.length;
       lines.push(line);
     }

@@ -7,6 +7,9 @@ import { type BackendOptions, type DatabaseOptions, openFolder } from "./backend
 import { KeyRing } from "./keys.js";
 import { Meter } from "./meter.js";
 import { createServer, type ServerOptions } from "./server.js";
+import type { StudioOptions } from "./studio/routes.js";
+import { StudioSessions } from "./studio/sessions.js";
+import { uploadFlows } from "./studio/work-folder.js";
 
 export interface ServeOptions
   extends Omit<BackendOptions, "bytes">,
@@ -22,6 +25,8 @@ export interface ServeOptions
   readonly retention?: Partial<Retention> | undefined;
   readonly host?: string;
   readonly port?: number;
+  /** Serves the studio, which a link with a one-time token opens. `used` hears the next link when one was used. */
+  readonly studio?: (Omit<StudioOptions, "sessions"> & { readonly used?: (link: string) => void }) | undefined;
 }
 
 export interface Served {
@@ -29,6 +34,8 @@ export interface Served {
   readonly url: string;
   /** The token of the first key, if the service had no key yet. It is shown only this once. */
   readonly firstKey: string | undefined;
+  /** The link that opens the studio, once. */
+  readonly studio?: string | undefined;
 }
 
 const pruneEvery = 60_000; // milliseconds
@@ -39,28 +46,33 @@ const pruneEvery = 60_000; // milliseconds
  * database cannot be used; CONFLICT if the port is taken; INVALID_FLOW, INDEX_CORRUPT.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { folder, host = "127.0.0.1", port = 8080 } = options;
+  const { folder, host = "127.0.0.1", port = 8080, studio } = options;
+  const events = studio ? { detailed: true, ...options.events } : options.events;
   const backend = await (options.database === undefined
-    ? openFolder(folder, { ...options, bytes: options.retention?.bytes })
-    : openDatabase(options));
+    ? openFolder(folder, { ...options, events, bytes: options.retention?.bytes })
+    : openDatabase({ ...options, events }));
   let server: FastifyInstance | undefined;
   try {
     const { budgets, runs } = backend;
     const keys = await KeyRing.open(join(folder, "keys"));
     const meter = new Meter({ budgets, runs });
-    server = createServer({ ...options, ...backend, keys, meter });
+    let link = (_: string) => "";
+    const sessions = studio && new StudioSessions(keys, (token) => studio.used?.(link(token)));
+    server = createServer({ ...options, ...backend, keys, meter, studio: studio && { ...studio, sessions } });
+    if (studio?.folder !== undefined) await uploadFlows(backend.library, studio.folder);
     const stopPruning = keepPruned(runs, { ...defaultRetention, ...options.retention });
     server.addHook("onClose", async () => {
       stopPruning();
       await backend.close();
     });
     const url = await listen(server, host, port);
+    link = (token) => `${url}/studio/#token=${token}`;
     const first = await backend.alone(async () =>
       (await keys.list()).every(({ revoked }) => revoked)
         ? keys.create({ name: "first", scopes: ["run", "flows", "indexes", "operate"] })
         : undefined,
     );
-    return { server, url, firstKey: first?.token };
+    return { server, url, firstKey: first?.token, studio: sessions && link(sessions.issue()) };
   } catch (error) {
     if (server) await server.close();
     else {

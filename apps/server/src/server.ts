@@ -14,6 +14,7 @@ import Fastify, {
 } from "fastify";
 import { closedByDefault } from "./access.js";
 import { limitBodies } from "./bodies.js";
+import { catalogueRoutes } from "./catalogue-routes.js";
 import { Client } from "./client.js";
 import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { sendError } from "./errors.js";
@@ -34,6 +35,7 @@ import { LocalOwners, type Owners } from "./owners.js";
 import { requestLimits } from "./refusals.js";
 import { Revocations } from "./revocations.js";
 import { runRoutes } from "./run-routes.js";
+import { type StudioOptions, studioRoutes } from "./studio/routes.js";
 import { UnauthenticatedLimits, type UnauthenticatedSettings } from "./unauthenticated.js";
 import { tooDeep, validated } from "./validate.js";
 
@@ -84,6 +86,8 @@ export interface ServerOptions {
    * header is ignored, because every client can send it.
    */
   readonly trustProxy?: readonly string[] | undefined;
+  /** The studio: a page for the browser. By default there is none. */
+  readonly studio?: StudioOptions | undefined;
   readonly logger?: FastifyServerOptions["logger"];
 }
 
@@ -156,6 +160,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     return measured.metrics();
   });
   server.get("/openapi.json", { config: { scope: "open", summary: "this description" } }, () => describe());
+  catalogueRoutes(server, tessera);
+  studioRoutes(server, options.studio);
   flowRoutes(server, service);
   runRoutes(server, service);
   if (options.indexes) indexRoutes(server, service, options.indexes);

@@ -84,7 +84,9 @@ export async function ask(
     completion: countTokens((said.thoughts ?? []).join("\n") + said.text, model),
   };
   context.spend({ calls: 1, tokens: prompt + completion });
-  context.answered?.({ prompt, completion, finish: said.finish });
+  const { messages, prefix } = request;
+  const input = { messages, ...(prefix !== undefined && { prefix }) };
+  context.answered?.({ prompt, completion, finish: said.finish, input, output: { text: said.text } });
   const { answer, thoughts, kept } = splitThoughts(said.text);
   return answer === said.text
     ? said

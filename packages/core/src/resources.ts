@@ -160,6 +160,9 @@ export interface ModelCall {
   readonly prompt: number;
   readonly completion: number;
   readonly finish: "stop" | "length";
+  /** What the model was asked, and what it said. Events hold them only in a run with `prompts`. */
+  readonly input?: { readonly messages: readonly Message[]; readonly prefix?: string | undefined };
+  readonly output?: { readonly text: string };
 }
 
 /** A part of an answer. */

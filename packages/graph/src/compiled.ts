@@ -359,6 +359,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       charged: settings.journal && chargesOf(settings.journal),
       principal: settings.principal,
       sampling: settings.sampling,
+      prompts: settings.prompts,
       seed: settings.seed ?? 0,
       audience: hear || watched || events ? Audience.of(hear, [watched?.events, events]) : undefined,
       within: watched?.observation.within,

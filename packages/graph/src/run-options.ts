@@ -15,6 +15,8 @@ export interface RunOptions extends Inside {
   readonly events?: FlowEvents | undefined;
   /** Settings for the language models of the run. They override what its operators ask for. */
   readonly sampling?: Sampling | undefined;
+  /** Whether the events of models hold their prompts and answers; by default they only count tokens. */
+  readonly prompts?: boolean | undefined;
   /**
    * For a stream: "everything" keeps all events for the reader of the stream, "output" only the parts of the flow's own
    * output.

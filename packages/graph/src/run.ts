@@ -56,6 +56,8 @@ export interface RunSettings extends LedgerSettings {
   readonly name?: string | undefined;
   readonly principal?: Principal | undefined;
   readonly sampling?: Sampling | undefined;
+  /** Whether events hold the prompts and the answers of language models. */
+  readonly prompts?: boolean | undefined;
   readonly seed: number;
   /** Who hears of it; an event is made only where somebody listens. */
   readonly audience?: Audience | undefined;
@@ -74,6 +76,7 @@ export class Run implements Owner {
   readonly clock: Clock;
   readonly principal: Principal | undefined;
   private readonly sampling: Sampling | undefined;
+  readonly prompts: boolean;
   readonly seed: number;
   readonly journal: Journal | undefined;
   readonly validate: boolean;
@@ -105,6 +108,7 @@ export class Run implements Owner {
     this.clock = settings.clock ?? systemClock;
     this.principal = settings.principal;
     this.sampling = settings.sampling;
+    this.prompts = settings.prompts ?? false;
     this.seed = settings.seed;
     this.audience = settings.audience;
     this.journal = settings.journal;

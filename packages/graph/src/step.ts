@@ -109,7 +109,8 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
   get answered(): NonNullable<Context["answered"]> {
     return (call) => {
       if (this.done || this.scope.over || !this.run.events) return;
-      this.run.emit({ type: "model-end", path: this.path, ...call });
+      const { input, output, ...counts } = call;
+      this.run.emit({ type: "model-end", path: this.path, ...(this.run.prompts ? call : counts) });
     };
   }
 

@@ -69,7 +69,15 @@ describe("Bm25Store", () => {
               store = await Bm25Store.load(folder);
               expect(store.revision).toBe(revision);
             } else {
-              expect(await found(store, step.search)).toEqual(referenceBm25([...twin.values()], settings)(step.search));
+              const hits = await found(store, step.search);
+              expect(hits).toEqual(referenceBm25([...twin.values()], settings)(step.search));
+              const ids = hits.map(({ id }) => id);
+              const shares = store.explain(step.search.text, ids, step.search.principal);
+              for (const [at, { score }] of hits.entries())
+                expect(shares[at]!.reduce((sum, share) => sum + share.score, 0)).toBeCloseTo(score, 9);
+              expect(store.explain(step.search.text, [...twin.keys()], { id: "nobody" })).toEqual(
+                [...twin.values()].map(({ metadata: { access } }) => (access === undefined ? expect.any(Array) : [])),
+              );
             }
           }
           expect(store.size).toBe(twin.size);

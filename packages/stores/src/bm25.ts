@@ -1,4 +1,4 @@
-// public: Bm25Settings, Bm25Store
+// public: Bm25Settings, Bm25Share, Bm25Store
 // internal: tfIdf
 import {
   type ChangeOptions,
@@ -23,7 +23,7 @@ import {
 import { z } from "zod";
 import { indexedText } from "./bm25.reference.js";
 import { assertTop, PassageTable, passagesAsJson } from "./passage-table.js";
-import { merge, OpenSegment, type QueryTerm, type Segment, searchSegment, segmentOf } from "./postings.js";
+import { merge, OpenSegment, type QueryTerm, type Segment, saturation, searchSegment, segmentOf } from "./postings.js";
 import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.js";
 import { enlarged, Terms } from "./terms.js";
 import { TopHeap } from "./top-heap.js";
@@ -40,6 +40,20 @@ export interface Bm25Settings {
   readonly language?: Language | undefined;
   /** Whether other forms of a word are found too; true by default. */
   readonly forms?: boolean;
+}
+
+/** What one word adds to the score of a passage. */
+export interface Bm25Share {
+  /** As the index holds it: folded, or another form of the word that was asked. */
+  readonly word: string;
+  /** How many passages hold it. */
+  readonly passages: number;
+  /** How often it stands in this one; 0 where it does not. */
+  readonly times: number;
+  /** Its idf, times how often and in which form it was asked. */
+  readonly weight: number;
+  /** What it adds. The scores of all words of the query sum to the score that `search` gives. */
+  readonly score: number;
 }
 
 /**
@@ -113,6 +127,33 @@ export class Bm25Store implements Store {
     const admission = this.#table.admission(filter, principal);
     for (const segment of this.#segments) searchSegment(segment, query, scoring, best, admission);
     return this.#table.hits(best.ranked());
+  }
+
+  /**
+   * What each word of a query adds to the scores of passages, in the order of the ids, largest first. Nothing for an id that
+   * is unknown or that the principal may not see.
+   */
+  explain(text: string, ids: readonly string[], principal?: Principal): Bm25Share[][] {
+    this.#table.assertOpen();
+    const query = this.#query(text);
+    const scoring = { average: this.#total / this.size, k1: this.#k1, b: this.#b };
+    return this.#table.get(ids, principal).map((passage) => {
+      if (!passage) return [];
+      const count = this.#reader.read(indexedText(passage));
+      const { codes, ends } = this.#reader;
+      const held = new Map<number, number>();
+      for (let i = 0; i < count; i++) {
+        const term = this.#terms.find(codes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+        held.set(term, (held.get(term) ?? 0) + 1);
+      }
+      return query
+        .map(({ term, weight }) => {
+          const times = held.get(term) ?? 0;
+          const score = times === 0 ? 0 : weight * saturation(times, count, scoring);
+          return { word: this.#terms.word(term), passages: this.#holders[term]!, times, weight, score };
+        })
+        .sort((a, b) => b.score - a.score || b.weight - a.weight);
+    });
   }
 
   async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {

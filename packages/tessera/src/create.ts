@@ -199,6 +199,15 @@ export class Tessera<F extends Flows> {
   }
 
   /**
+   * Compiles a document on the current operators and resources, and installs nothing.
+   * @throws TesseraError INVALID_FLOW with every finding; BAD_DOCUMENT, DOCUMENT_TOO_LARGE, CLOSED.
+   */
+  async examine(document: unknown): Promise<Pick<CompiledFlow, "hash" | "bound" | "writes" | "resources">> {
+    const { host } = await this.#ready("examine");
+    return this.#outside.runInAsyncScope(() => compile(document, { operators: this.operators, host }));
+  }
+
+  /**
    * The operators that flows may use: those of the catalogue, those that were given, and those of flows composed in
    * code.
    */

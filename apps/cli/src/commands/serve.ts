@@ -1,13 +1,13 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { type FlowDocument, TesseraError } from "@tessera/core";
+import { join, resolve } from "node:path";
+import { type Encoder, type FlowDocument, type Resource, type Store, TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { compile } from "@tessera/graph";
 import { KeyRing, type Scope, scopes, serve as startService } from "@tessera/server";
 import type { Resources } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
-import { openSource } from "../codebase.js";
+import { type OpenedSource, openSource } from "../codebase.js";
 import { configResources, joinResources } from "../config-resources.js";
 import type { EncoderOptions } from "../engine.js";
 import { foldersOf } from "../folders.js";
@@ -36,6 +36,8 @@ export interface ServeCommandOptions extends EncoderOptions, LanguageModelOption
   readonly trustProxy?: string[];
   readonly otlp?: string;
   readonly otlpContent?: boolean;
+  /** Serves the studio, and saves flows in this folder. */
+  readonly studio?: boolean | string;
   readonly signal: AbortSignal;
 }
 
@@ -70,6 +72,32 @@ function atLeastZero(name: string, text: string): number {
   return value;
 }
 
+/** What the studio shows of a source, and the folder that it saves flows in. */
+async function studioOf(
+  terminal: Terminal,
+  { studio, host }: ServeCommandOptions,
+  { codebase, report, resources }: OpenedSource,
+) {
+  if (!["127.0.0.1", "::1", "localhost"].includes(host))
+    throw new UsageError(`the studio is served to this machine alone, not at ${host}: leave out --host`);
+  const { page } = await import("@tessera/studio");
+  const of = <T extends Resource>(kind: string, name: string) => resources[kind]?.[name] as T | undefined;
+  return {
+    page,
+    ...(typeof studio === "string" && { folder: studio }),
+    source: {
+      root: codebase.root,
+      files: codebase.files,
+      skipped: report?.skipped ?? [],
+      passages: () => codebase.passages(),
+      sparse: of<Store>("store", "sparse"),
+      dense: of<Store>("store", "dense"),
+      encoder: of<Encoder>("encoder", "encoder"),
+    },
+    used: (link: string) => terminal.say(`the studio was opened; another link: ${link}`),
+  };
+}
+
 /** Serves the flows over the index of a folder until it is told to stop. */
 export async function serve(terminal: Terminal, options: ServeCommandOptions): Promise<number> {
   const port = Number(options.port);
@@ -86,7 +114,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
   if (!(await stat(source).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: source });
   const model = await openLanguageModel(terminal, options);
-  let opened: Awaited<ReturnType<typeof openSource>> | undefined;
+  let opened: OpenedSource | undefined;
   let traces: Traces | undefined;
   try {
     traces = options.otlp ? await openTraces(options.otlp, { content: options.otlpContent }) : undefined;
@@ -98,7 +126,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       model ? { model: { model } } : {},
     );
     const flows = await runnable(resources, settings);
-    const { server, url, firstKey } = await startService({
+    const { server, url, firstKey, studio } = await startService({
       folder: serviceFolder(),
       flows,
       operators: settings.operators,
@@ -111,10 +139,12 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       ...(traces && { observer: traces.observer }),
       ...(options.origin && { origins: options.origin }),
       ...(options.trustProxy && { trustProxy: options.trustProxy }),
+      ...(options.studio && { studio: await studioOf(terminal, options, opened) }),
     });
-    terminal.result({ url, flows: Object.keys(flows), firstKey });
+    terminal.result({ url, flows: Object.keys(flows), firstKey, ...(studio && { studio }) });
     if (options.database) terminal.note("runs, budgets, uploaded flows and indexes are kept in the database");
     terminal.say(`${url}\n${Object.keys(flows).length} flows: ${Object.keys(flows).join(", ")}`);
+    if (studio) terminal.say(`the studio, for one browser: ${studio}`);
     if (firstKey) terminal.say(`the first key, shown this once: ${firstKey}`);
     await new Promise<void>((resolve) => {
       process.once("SIGTERM", resolve);
@@ -128,6 +158,17 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
     await model?.close?.();
     await traces?.close();
   }
+}
+
+/** Serves a folder with the studio: it is searched, and flows are saved in it. */
+export async function studio(
+  terminal: Terminal,
+  folder: string | undefined,
+  options: Omit<ServeCommandOptions, "host" | "keepRuns" | "keepDays">,
+): Promise<number> {
+  const root = resolve(folder ?? options.source ?? ".");
+  const kept = { host: "127.0.0.1", keepRuns: "10000", keepDays: "30" };
+  return serve(terminal, { ...options, ...kept, source: options.source ?? root, studio: root });
 }
 
 export interface KeyOptions {

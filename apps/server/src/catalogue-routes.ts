@@ -1,0 +1,149 @@
+import { type FlowDocument, printFlow, TesseraError } from "@tessera/core";
+import { errorBody, inSlices, parsingJson, portTypeOf, required, show } from "@tessera/core/internal";
+import { flows as catalogueOfFlows } from "@tessera/flows";
+import { paperOf } from "@tessera/flows/internal";
+import { type CheckedFlow, checkFlow } from "@tessera/graph";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { assertNotAmbient } from "./ambient.js";
+import type { AnyTessera } from "./embedded-runs.js";
+import { importOf } from "./studio/work-folder.js";
+
+type Operator = AnyTessera["operators"][number];
+type Plan = CheckedFlow["plan"];
+type PlannedPorts = Plan["input"];
+
+/** A port as clients see it: its type as documents write it, and in words. */
+interface PortView {
+  readonly type: unknown;
+  readonly words: string;
+  readonly optional?: true;
+}
+
+const portView = (type: Parameters<typeof show>[0], optional: boolean): PortView => ({
+  type,
+  words: show(type),
+  ...(optional && { optional }),
+});
+
+function declaredPorts({ ports }: Operator): { input: object; output: object } | undefined {
+  if (typeof ports === "function") return undefined;
+  const views = (schemas: Record<string, z.ZodType>) =>
+    Object.fromEntries(
+      Object.entries(schemas).map(([port, schema]) => {
+        const type = portTypeOf(schema);
+        return [port, portView(required(type), type !== required(type))];
+      }),
+    );
+  return { input: views(ports.input), output: views(ports.output) };
+}
+
+const operatorView = (operator: Operator) => ({
+  name: operator.name,
+  version: operator.version,
+  about: operator.about,
+  effects: operator.effects ?? "read",
+  asksModel: operator.bound !== undefined,
+  needs: operator.needs ?? {},
+  config: z.toJSONSchema(operator.config, { io: "input", unrepresentable: "any" }),
+  /** Absent where the settings decide them. */
+  ports: declaredPorts(operator),
+});
+
+const views = (ports: PlannedPorts) =>
+  Object.fromEntries([...ports].map(([name, { type, optional }]) => [name, portView(type, optional)]));
+
+/** The ports of every node of a checked flow, by the node's path. */
+function portsOf(plan: Plan, found: Record<string, object> = {}): Record<string, object> {
+  found[plan.path] = {
+    input: views(plan.input),
+    output: Object.fromEntries([...plan.output].map(([name, { type }]) => [name, portView(type, false)])),
+  };
+  for (const { path, input, gives, body, writes } of plan.nodes) {
+    if (body.kind === "flow") portsOf(body, found);
+    found[path] = { input: views(input), output: views(gives), ...(writes && { writes }) };
+  }
+  return found;
+}
+
+/** What a check of a document tells: its findings, bound, and ports, and where it has no findings its code. */
+export async function checkedView(tessera: AnyTessera, document: unknown): Promise<object> {
+  try {
+    const checked = checkFlow(document, tessera.operators);
+    assertNotAmbient(checked.document, tessera.operators);
+    const { hash, bound, notices } = checked;
+    const findings = [...checked.findings];
+    const examined =
+      findings.length === 0 ? await tessera.examine(checked.document).catch((error) => error) : undefined;
+    if (examined instanceof Error) findings.push(...findingsOf(examined));
+    return {
+      hash,
+      bound,
+      notices,
+      findings: findings.slice(0, 1000).map((finding) => errorBody(finding)),
+      ports: portsOf(checked.plan),
+      ...(examined && !(examined instanceof Error) && { resources: examined.resources, writes: examined.writes }),
+      ...(checked.findings.length === 0 && { typescript: printFlow(checked.document, { importOf }) }),
+    };
+  } catch (error) {
+    if (!TesseraError.is(error)) throw error;
+    return { findings: findingsOf(error).map((finding) => errorBody(finding)) };
+  }
+}
+
+function findingsOf(error: Error): readonly TesseraError[] {
+  if (!TesseraError.is(error)) throw error;
+  return error.findings.length > 0 ? error.findings : [error];
+}
+
+/** The catalogue's flows with what they are, whose method, and whether they can run here. */
+async function catalogueView(tessera: AnyTessera): Promise<object[]> {
+  return Promise.all(
+    [...catalogueOfFlows].map(async ([name, { flow, summary, about }]) => {
+      const { bound } = checkFlow(flow.document, tessera.operators);
+      const examined = await tessera.examine(flow.document).catch((error) => error);
+      return {
+        name,
+        summary,
+        about,
+        paper: paperOf(name),
+        bound,
+        nodes: Object.keys(flow.document.nodes).length,
+        document: flow.document,
+        ...(examined instanceof Error
+          ? { missing: findingsOf(examined).map((finding) => errorBody(finding)) }
+          : { resources: examined.resources }),
+      };
+    }),
+  );
+}
+
+const checkBody = z.strictObject({ document: z.any() });
+
+/** Which operators and named flows there are, and the check of a document that is not uploaded. */
+export function catalogueRoutes(server: FastifyInstance, tessera: AnyTessera): void {
+  server.get("/operators", { config: { scope: "none", summary: "the operators: ports, settings, effects" } }, () => ({
+    operators: tessera.operators.map(operatorView),
+  }));
+  let known: { readonly flows: string; readonly view: Promise<object[]> } | undefined;
+  server.get(
+    "/catalogue",
+    { config: { scope: "none", summary: "the named flows, also those that lack a resource here" } },
+    async () => {
+      const flows = tessera.flows.join();
+      if (known?.flows !== flows) known = { flows, view: catalogueView(tessera) };
+      return { flows: await known.view };
+    },
+  );
+  void server.register(async (checks) => {
+    // a document may hold thousands of nodes, so that it is read in slices
+    checks.addContentTypeParser("application/json", { parseAs: "string" }, (_: FastifyRequest, text: string) =>
+      inSlices(parsingJson(text)),
+    );
+    checks.post<{ Body: { document: FlowDocument } }>(
+      "/check",
+      { schema: { body: checkBody }, config: { scope: "flows", summary: "check a document, and upload nothing" } },
+      ({ body }) => checkedView(tessera, body.document),
+    );
+  });
+}

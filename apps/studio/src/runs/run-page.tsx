@@ -1,0 +1,153 @@
+import { lazy, Suspense, useMemo, useState } from "react";
+import { cancelRun, startRun } from "../api/client.js";
+import type { Passage } from "../api/types.js";
+import { go, setQuery, to, useRoute } from "../route.js";
+import { type SourceAt, SourceDrawer } from "../source/source-drawer.js";
+import "../styles/runs.css";
+import { texts } from "../texts.js";
+import { count, duration } from "../ui/numbers.js";
+import { ErrorNote, Facts, Loading, Status, Tabs } from "../ui/parts.js";
+import { useWork } from "../ui/use.js";
+import { PlainView } from "./plain-view.js";
+import type { RunModel } from "./run-model.js";
+import { StepDetail } from "./step-detail.js";
+import { useRun, useRunFlow } from "./use-run.js";
+import type { ValueLinks } from "./value-view.js";
+import { answerOf, questionOf } from "./values.js";
+import { Waterfall } from "./waterfall.js";
+
+const FlowDrawing = lazy(() => import("../drawing/drawing.js"));
+
+function RunHead({ run, id }: { run: RunModel; id: string }) {
+  const { state } = run;
+  const { busy, error, work } = useWork();
+  if (!state) return <Loading />;
+  const { spent } = state;
+  return (
+    <header className="stack tight">
+      <div className="row">
+        <h1 className="breaking">
+          <a href={to("flows", state.flow)}>{state.flow}</a>
+        </h1>
+        <Status status={state.status} />
+        <div className="row tight end">
+          {state.status === "running" ? (
+            <button
+              type="button"
+              className="button small danger"
+              disabled={busy}
+              onClick={() => work(() => cancelRun(id))}
+            >
+              {texts.run.abort}
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="button small"
+              disabled={busy}
+              onClick={() => work(async () => go(to("runs", (await startRun(state.flow, state.input, state.seed)).id)))}
+            >
+              {texts.run.again}
+            </button>
+          )}
+        </div>
+      </div>
+      <Facts
+        facts={[
+          [texts.run.took, duration(run.now)],
+          [texts.run.calls, count(spent?.calls ?? run.calls)],
+          [texts.run.tokens, count(spent?.tokens ?? run.tokens)],
+          ...(spent?.cost ? ([[texts.run.cost, String(spent.cost)]] as const) : []),
+        ]}
+      />
+      {error && <ErrorNote finding={error} />}
+    </header>
+  );
+}
+
+const views = [
+  { id: "plain", title: texts.run.plain },
+  { id: "steps", title: texts.run.detailed },
+];
+
+function Steps({ run, id, links }: { run: RunModel; id: string; links: ValueLinks }) {
+  const { query } = useRoute();
+  const chosen = query.get("step") ?? undefined;
+  const { value: flow } = useRunFlow(id, run.state?.flow);
+  const step = chosen === undefined ? undefined : (run.step(chosen) ?? run.stepsOf(chosen)[0]);
+  const choose = (path: string | undefined) => setQuery("step", path);
+  const byNode = (node: string | undefined) => choose(node && (run.stepsOf(node)[0]?.path ?? node));
+  return (
+    <div className="looking">
+      <section className="stack tight left" aria-label={texts.run.steps}>
+        <Waterfall run={run} chosen={step?.path} choose={choose} />
+        {run.warnings.length > 0 && (
+          <details className="small">
+            <summary>{texts.run.warnings}</summary>
+            {run.warnings.slice(0, 100).map(({ path, message }) => (
+              <p key={`${path} ${message}`} className="breaking">
+                <span className="mono">{path}</span> {message}
+              </p>
+            ))}
+          </details>
+        )}
+      </section>
+      <div className="sketch">
+        {flow && (
+          <Suspense fallback={<Loading />}>
+            <FlowDrawing
+              document={flow.document}
+              ports={flow.check.ports}
+              run={run}
+              chosen={step?.node}
+              choose={byNode}
+            />
+          </Suspense>
+        )}
+      </div>
+      <div className="inside">
+        {step ? (
+          <StepDetail key={step.path} run={run} step={step} links={links} choose={choose} />
+        ) : (
+          <p className="muted">{run.steps.length === 0 ? texts.run.noSteps : texts.run.chooseStep}</p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** A run, live or of the records: plain, or every step of it. */
+export default function RunPage({ id }: { id: string }) {
+  const { run, error } = useRun(id);
+  const { query } = useRoute();
+  const view = query.get("view") === "steps" ? "steps" : "plain";
+  const [source, setSource] = useState<SourceAt>();
+  const { state } = run;
+  const links = useMemo<ValueLinks>(
+    () => ({
+      run: id,
+      query: questionOf(state?.input) ?? "",
+      open: (at) => setSource(at),
+      cited: new Set(answerOf(state?.output)?.citations.map(({ passage }: { passage: Passage["id"] }) => passage)),
+    }),
+    [id, state],
+  );
+  return (
+    <div className={`page run${view === "steps" ? " whole" : ""}`}>
+      <div className="stack">
+        {error && <ErrorNote finding={error} />}
+        <RunHead run={run} id={id} />
+        <Tabs
+          tabs={views}
+          chosen={view}
+          choose={(next) => setQuery("view", next === "plain" ? undefined : next)}
+          label={texts.run.views}
+        />
+      </div>
+      <div role="tabpanel" className="panel" aria-label={view === "plain" ? texts.run.plain : texts.run.detailed}>
+        {view === "plain" ? <PlainView run={run} links={links} /> : <Steps run={run} id={id} links={links} />}
+      </div>
+      {source && <SourceDrawer at={source} close={() => setSource(undefined)} />}
+    </div>
+  );
+}
