@@ -34,7 +34,7 @@ interface SyntaxNode {
 }
 
 /** The specifiers of everything that a source imports, types and dynamic imports included. */
-function importsOf(text: string): string[] {
+function importsOf(text: string, { tsx = false } = {}): string[] {
   const found: string[] = [];
   const walk = (node: unknown): void => {
     if (Array.isArray(node)) return node.forEach(walk);
@@ -46,7 +46,7 @@ function importsOf(text: string): string[] {
     if (type === "TsImportType" && argument) found.push(argument.value);
     Object.values(node).forEach(walk);
   };
-  walk(parseSync(text, { syntax: "typescript", target: "es2023" }).body);
+  walk(parseSync(text, { syntax: "typescript", tsx, target: "es2023" }).body);
   return found;
 }
 
@@ -75,12 +75,15 @@ describe("imports", () => {
     const wrong = files.flatMap(({ path, place, folder, manifest, text }) => {
       // tests, and programs beside the sources, which are not part of what is installed
       const isTest = /\.(test|fixture)\.ts$/.test(path) || !place.split(sep).includes("src");
+      // what the studio's page imports is bundled into it, and not installed
+      const isBundled = place.startsWith(join("apps", "studio", "src"));
+      const development = isTest || isBundled ? ["devDependencies"] : [];
       const declared = new Set(
-        ["dependencies", "optionalDependencies", "peerDependencies", ...(isTest ? ["devDependencies"] : [])].flatMap(
-          (kind) => Object.keys(manifest[kind] ?? {}),
+        ["dependencies", "optionalDependencies", "peerDependencies", ...development].flatMap((kind) =>
+          Object.keys(manifest[kind] ?? {}),
         ),
       );
-      return importsOf(text)
+      return importsOf(text, { tsx: path.endsWith(".tsx") })
         .filter((name) => {
           if (name.startsWith("node:")) return false;
           if (name.startsWith(".")) return !resolve(dirname(path), name).startsWith(folder + sep);

@@ -7,6 +7,9 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { assertNotAmbient } from "./ambient.js";
 import type { AnyTessera } from "./embedded-runs.js";
+import { assertMayUse, may } from "./rights.js";
+import { writing } from "./route.js";
+import type { Service } from "./server.js";
 import { importOf } from "./studio/work-folder.js";
 
 type Operator = AnyTessera["operators"][number];
@@ -66,23 +69,28 @@ function portsOf(plan: Plan, found: Record<string, object> = {}): Record<string,
   return found;
 }
 
+type Examined = Awaited<ReturnType<AnyTessera["examine"]>>;
+
 /** What a check of a document tells: its findings, bound, and ports, and where it has no findings its code. */
-export async function checkedView(tessera: AnyTessera, document: unknown): Promise<object> {
+async function checkedView(
+  tessera: AnyTessera,
+  document: unknown,
+  permitted: (examined: Examined) => Examined,
+): Promise<object> {
   try {
     const checked = checkFlow(document, tessera.operators);
     assertNotAmbient(checked.document, tessera.operators);
     const { hash, bound, notices } = checked;
-    const findings = [...checked.findings];
-    const examined =
-      findings.length === 0 ? await tessera.examine(checked.document).catch((error) => error) : undefined;
-    if (examined instanceof Error) findings.push(...findingsOf(examined));
+    // compiled even where it has findings: what its operators lack is told at once with them
+    const examined = await tessera.examine(checked.document).then(permitted, (error) => error);
+    const findings = examined instanceof Error ? findingsOf(examined) : [];
     return {
       hash,
       bound,
       notices,
       findings: findings.slice(0, 1000).map((finding) => errorBody(finding)),
       ports: portsOf(checked.plan),
-      ...(examined && !(examined instanceof Error) && { resources: examined.resources, writes: examined.writes }),
+      ...(!(examined instanceof Error) && { resources: examined.resources, writes: examined.writes }),
       ...(checked.findings.length === 0 && { typescript: printFlow(checked.document, { importOf }) }),
     };
   } catch (error) {
@@ -97,7 +105,7 @@ function findingsOf(error: Error): readonly TesseraError[] {
 }
 
 /** The catalogue's flows with what they are, whose method, and whether they can run here. */
-async function catalogueView(tessera: AnyTessera): Promise<object[]> {
+async function catalogueView(tessera: AnyTessera) {
   return Promise.all(
     [...catalogueOfFlows].map(async ([name, { flow, summary, about }]) => {
       const { bound } = checkFlow(flow.document, tessera.operators);
@@ -121,18 +129,18 @@ async function catalogueView(tessera: AnyTessera): Promise<object[]> {
 const checkBody = z.strictObject({ document: z.any() });
 
 /** Which operators and named flows there are, and the check of a document that is not uploaded. */
-export function catalogueRoutes(server: FastifyInstance, tessera: AnyTessera): void {
+export function catalogueRoutes(server: FastifyInstance, service: Service, tessera: AnyTessera): void {
   server.get("/operators", { config: { scope: "none", summary: "the operators: ports, settings, effects" } }, () => ({
     operators: tessera.operators.map(operatorView),
   }));
-  let known: { readonly flows: string; readonly view: Promise<object[]> } | undefined;
+  let known: { readonly flows: string; readonly view: ReturnType<typeof catalogueView> } | undefined;
   server.get(
     "/catalogue",
     { config: { scope: "none", summary: "the named flows, also those that lack a resource here" } },
-    async () => {
+    async ({ key }) => {
       const flows = tessera.flows.join();
       if (known?.flows !== flows) known = { flows, view: catalogueView(tessera) };
-      return { flows: await known.view };
+      return { flows: (await known.view).filter(({ name }) => may(key, { to: "see", flow: name })) };
     },
   );
   void server.register(async (checks) => {
@@ -143,7 +151,11 @@ export function catalogueRoutes(server: FastifyInstance, tessera: AnyTessera): v
     checks.post<{ Body: { document: FlowDocument } }>(
       "/check",
       { schema: { body: checkBody }, config: { scope: "flows", summary: "check a document, and upload nothing" } },
-      ({ body }) => checkedView(tessera, body.document),
+      ({ key, body }) =>
+        checkedView(tessera, body.document, (examined) => {
+          assertMayUse(key, examined, writing(service).indexOf);
+          return examined;
+        }),
     );
   });
 }

@@ -91,7 +91,7 @@ describe("what is refused before a route sees it has the shape of every error, o
   it("no such address: 404; a malformed one: 400; one that is too long: 414", async () => {
     const long = "x".repeat(300);
     for (const path of Object.keys(paths)) {
-      expect((await refused("GET", `${fill(path)}/nothing/at/all`)).status).toBe(
+      expect((await refused("GET", `${fill(path).replace(/\/$/, "")}/nothing/at/all`)).status).toBe(
         path.includes("/v1/models/") ? 404 : 404,
       );
       const broken = parsed(await raw(request(`GET ${path.includes("{") ? fill(path, "%") : `${path}/%`}`)));

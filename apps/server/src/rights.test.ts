@@ -79,6 +79,7 @@ describe("who may do what, at every route", () => {
     "POST /indexes/docs/passages": [{ passages: [passage("x", ["ann"])] }, [200, 403, 200, 200, 403, 403, 200, 403]],
     "POST /indexes/docs/passages/delete": [{ ids: ["p"] }, [200, 403, 200, 200, 403, 403, 200, 403]],
     "POST /indexes/docs/search": [{ query: "x" }, [200, 200, 200, 200, 403, 403, 200, 403]],
+    "POST /check": [{ document: find }, [200, 200, 200, 200, 403, 403, 200, 200]],
     "GET /metrics": [undefined, [403, 403, 403, 200, 403, 403, 200, 403]],
   };
   /** Lists, which hold what the key may see: whether "secret" is among it. */
@@ -87,6 +88,9 @@ describe("who may do what, at every route", () => {
     "GET /runs": [undefined, [true, false, false, false, true, false, true, true]],
     "GET /v1/models": [undefined, [true, true, false, false, true, false, true, true]],
     "POST /mcp": [{ jsonrpc: "2.0", id: 1, method: "tools/list" }, [true, true, false, false, true, false, true, true]],
+    "GET /catalogue": [undefined, [false, false, false, false, false, false, false, false]],
+    "GET /operators": [undefined, [false, false, false, false, false, false, false, false]],
+    "GET /": [undefined, [false, false, false, false, false, false, false, false]],
     "GET /openapi.json": [undefined, [false, false, false, false, false, false, false, false]],
   };
   // a model of the process is no document; what is open tells nothing of flows

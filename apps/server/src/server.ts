@@ -160,7 +160,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     return measured.metrics();
   });
   server.get("/openapi.json", { config: { scope: "open", summary: "this description" } }, () => describe());
-  catalogueRoutes(server, tessera);
+  catalogueRoutes(server, service, tessera);
   studioRoutes(server, options.studio);
   flowRoutes(server, service);
   runRoutes(server, service);

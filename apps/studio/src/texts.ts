@@ -159,7 +159,7 @@ export const texts = {
     more: (count: number) => `Show ${count} more`,
     rank: "rank",
     score: "score",
-    openSource: (where: string) => `Open ${where}`,
+    openSource: (marker: number, where: string) => `${marker}: open ${where}`,
     cited: "cited",
     warnings: "Warnings",
     long: "A long value",

@@ -16,7 +16,7 @@ function Group({ title, flows, chosen }: { title: string; flows: readonly Librar
   if (flows.length === 0) return null;
   return (
     <section className="stack tight">
-      <h3>{title}</h3>
+      <h2 className="minor">{title}</h2>
       <ul className="picks">
         {flows.map(({ name, summary }) => (
           <li key={name}>
@@ -39,7 +39,7 @@ function FlowList({ flows, chosen }: { flows: readonly LibraryFlow[]; chosen: st
   return (
     <div className="list stack">
       <div className="stack tight">
-        <h1>{texts.flows.title}</h1>
+        {chosen === undefined ? <h1>{texts.flows.title}</h1> : <h2 className="title">{texts.flows.title}</h2>}
         <label className="visually-hidden" htmlFor={id}>
           {texts.flows.search}
         </label>

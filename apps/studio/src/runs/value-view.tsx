@@ -120,7 +120,7 @@ export function AnswerText({ answer, links, passages }: AnswerTextProps) {
             key={index}
             type="button"
             className="marker"
-            aria-label={texts.run.openSource(whereOf(at))}
+            aria-label={texts.run.openSource(citation.marker, whereOf(at))}
             title={whereOf(at)}
             onClick={() => links.open(at)}
           >

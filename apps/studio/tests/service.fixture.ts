@@ -1,0 +1,111 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Passage } from "@tessera/core";
+import { flows as catalogue } from "@tessera/flows";
+import { type Served, serve } from "@tessera/server";
+import { Bm25Store, ExactStore } from "@tessera/stores";
+import { scriptedEncoder, scriptedModel } from "@tessera/testkit";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+
+/** Texts that do harm where they are taken for HTML, for a path or for a style. */
+export const hostile = `<img src=x onerror="globalThis.harmed=1"><script>globalThis.harmed=1</script>{{7*7}}`;
+
+const files: Readonly<Record<string, string>> = {
+  "ferry.md": "# The ferry\n\nThe ferry to the island leaves at nine.\n\nIn winter it leaves at ten.\n",
+  "harbour.md": "# The harbour\n\nThe harbour has two piers. The ferry lies at the northern pier.\n",
+  "fees.ts": "/** What a boat pays for a night. */\nexport const nightFee = (metres: number) => 4 * metres;\n",
+  "hostile.md": `# Hostile\n\nThe lighthouse keeper wrote: ${hostile}\n`,
+};
+
+const passages: Passage[] = Object.entries(files).map(([path, text]) => ({
+  id: path,
+  text,
+  title: path,
+  source: { path, lines: [1, text.split("\n").length] },
+  metadata: {},
+}));
+
+/** An answer that the scripted model gives: it names itself, so that nobody takes it for a model's. */
+export const scripted = (prompt: string): string =>
+  prompt.includes("keeper write?")
+    ? `Scripted answer: ${hostile} [1]`
+    : "Scripted answer: the ferry leaves at nine [1].";
+
+export interface Studio {
+  readonly served: Served;
+  readonly browser: Browser;
+  readonly work: string;
+  /** A page in which the studio is open, as after its link; what it logs as an error is in `faults`. */
+  open(how?: Parameters<Browser["newContext"]>[0]): Promise<{ page: Page; faults: string[]; context: BrowserContext }>;
+  close(): Promise<void>;
+}
+
+/** A service with a studio over a small folder, a scripted model, and a browser. */
+export async function startStudio(): Promise<Studio> {
+  const folder = mkdtempSync(join(tmpdir(), "tessera-studio-"));
+  const work = join(folder, "town");
+  mkdirSync(work);
+  for (const [path, text] of Object.entries(files)) writeFileSync(join(work, path), text);
+  const sparse = new Bm25Store();
+  const encoder = scriptedEncoder();
+  const dense = new ExactStore({ space: encoder.space({}), width: 64 });
+  await sparse.upsert(passages);
+  await dense.upsert(
+    passages,
+    await encoder.encode(
+      passages.map(({ text }) => text),
+      { kind: "text" },
+    ),
+  );
+  const model = scriptedModel(({ messages }) => scripted(messages.map(({ content }) => content).join("\n")));
+  const names = ["hybrid", "linear", "rag", "iterative", "conditional"];
+  const links: string[] = [];
+  const served = await serve({
+    folder: join(folder, "service"),
+    port: 0,
+    flows: Object.fromEntries(names.map((name) => [name, catalogue.get(name)!.flow.document])),
+    resources: { store: { sparse, dense }, encoder: { encoder }, model: { model } },
+    studio: {
+      page: fileURLToPath(new URL("../dist", import.meta.url)),
+      folder: work,
+      source: {
+        root: work,
+        files: Object.keys(files),
+        skipped: [{ path: "photo.raw", reason: "binary" }],
+        passages: async () => passages,
+        sparse,
+        dense,
+        encoder,
+      },
+      used: (link) => links.push(link),
+    },
+  });
+  links.push(served.studio!);
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox"] });
+  return {
+    served,
+    browser,
+    work,
+    async open(how) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...how });
+      const page = await context.newPage();
+      const faults: string[] = [];
+      page.on("console", (message) => {
+        if (message.type() === "error") faults.push(message.text());
+      });
+      page.on("pageerror", ({ message }) => void faults.push(message));
+      await page.goto(links.at(-1)!);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      return { page, faults, context };
+    },
+    async close() {
+      await browser.close();
+      await served.server.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const chromiumPath = "/usr/bin/chromium";
