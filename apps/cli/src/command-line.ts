@@ -1,6 +1,7 @@
 import { defaultLanguageModel } from "@tessera/models";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { defaultEncoder, type SourceOptions } from "./codebase.js";
+import * as addedModels from "./commands/added-models.js";
 import { type AskOptions, ask } from "./commands/ask.js";
 import { type ChatOptions, chat } from "./commands/chat.js";
 import { check, schema } from "./commands/check.js";
@@ -343,7 +344,8 @@ function modelCommands(commands: Commands): void {
   const { program, action, signal } = commands;
   const model = program
     .command("models")
-    .description("our models: list, inspect, verify, encode, generate, prune, emoe");
+    .description("models of this machine: add, list, remove, inspect, verify, encode, generate, prune, emoe");
+  addedModelCommands(model, commands);
   model
     .command("list")
     .description("list the models that are here")
@@ -383,6 +385,27 @@ function modelCommands(commands: Commands): void {
       ),
     );
   languageModelCommands(model, commands);
+}
+
+function addedModelCommands(model: Command, { action, signal }: Commands): void {
+  model
+    .command("add")
+    .description("give a folder, a GGUF file or a model of the hub a name, by which it may be called everywhere")
+    .argument("<source>", "a folder, a file.gguf, or hub:owner/name")
+    .option("--name <name>", "the name; by default that of the folder, file or repository")
+    .option("--file <path>", "one GGUF file of a repository that has several")
+    .option("--revision <name>", "a branch, tag or commit of the repository")
+    .option("--hub <address>", "the hub; $HF_ENDPOINT or that of Hugging Face by default")
+    .action(
+      action((terminal, source: string, options: addedModels.AddOptions) =>
+        addedModels.add(terminal, source, { ...options, signal }),
+      ),
+    );
+  model
+    .command("remove")
+    .description("forget a model that was added; what was fetched for it is deleted")
+    .argument("<name>")
+    .action(action((terminal, name: string) => addedModels.remove(terminal, name)));
 }
 
 function languageModelCommands(model: Command, { action, signal }: Commands): void {

@@ -48,7 +48,15 @@ export const defaultModelOf = ({ nodes }: FlowDocument): string | undefined =>
     ? programWriter
     : undefined;
 
-async function openOwn(terminal: Terminal, name: string, engine: EngineKind | undefined): Promise<LanguageModel> {
+/**
+ * A language model of this machine by its name, folder or file, on the engine that was asked for.
+ * @throws TesseraError UNKNOWN_RESOURCE; else as `openEngine`, `openLocalLanguageModel` and `openLlamaCppModel`
+ */
+export async function openOwn(
+  terminal: Terminal,
+  name: string,
+  engine: EngineKind | undefined,
+): Promise<LanguageModel> {
   const { library, place } = libraryOf(name);
   if (library === "llama.cpp") return openLlamaCpp(terminal, { file: place, engine: library });
   if (library !== undefined)

@@ -2,14 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { type GenerateRequest, type Json, TesseraError } from "@tessera/core";
 import { complete, messageOf } from "@tessera/core/internal";
 import { moduleSvg, moduleText } from "@tessera/eval/internal";
-import {
-  cpuEngine,
-  type DecoderVerdict,
-  defaultLanguageModel,
-  type EngineKind,
-  findModel,
-  openLocalLanguageModel,
-} from "@tessera/models";
+import { cpuEngine, type DecoderVerdict, defaultLanguageModel, type EngineKind, findModel } from "@tessera/models";
 import {
   convertToEmergent,
   type DecoderInspection,
@@ -22,7 +15,7 @@ import {
 } from "@tessera/models/internal";
 import { colors } from "../colors.js";
 import { parseJson } from "../documents.js";
-import { openEngine } from "../engine.js";
+import { openOwn } from "../language-model.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -168,20 +161,14 @@ export async function generate(
   { model = defaultLanguageModel, prompt, engine: kind, signal, jsonSchema, ...sampling }: GenerateOptions,
 ): Promise<number> {
   const schema = jsonSchema === undefined ? undefined : await readSchemaFile(jsonSchema);
-  const folder = await findModel(model);
-  const { engine, close } = await openEngine(terminal, kind);
+  const languageModel = await openOwn(terminal, model, kind);
   try {
-    const languageModel = await openLocalLanguageModel(folder, engine);
-    try {
-      const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling, schema };
-      const answer = await complete(languageModel, request, signal, (text) => terminal.write(text));
-      terminal.result({ model: languageModel.model.name, revision: languageModel.revision, ...answer });
-      terminal.say();
-    } finally {
-      await languageModel.close();
-    }
+    const request = { messages: [{ role: "user" as const, content: prompt }], ...sampling, schema };
+    const answer = await complete(languageModel, request, signal, (text) => terminal.write(text));
+    terminal.result({ model, revision: languageModel.revision, ...answer });
+    terminal.say();
   } finally {
-    await close();
+    await languageModel.close?.();
   }
   return 0;
 }

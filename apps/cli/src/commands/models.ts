@@ -8,15 +8,21 @@ import * as languageModels from "./language-models.js";
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
 
-/** The bundles that can be named. */
+/** The models that can be named. */
 export async function list(terminal: Terminal): Promise<number> {
   const models = await listModels();
   terminal.result(models);
-  if (models.length === 0) terminal.say("No model is here. Name a folder of bundles in TESSERA_MODELS.");
+  if (models.length === 0) terminal.say("No model is here. Add one: tessera models add");
   else
     terminal.table(
-      ["model", "architecture", "size"],
-      models.map(({ name, architecture, size }) => [name, architecture, megabytes(size)]),
+      ["model", "architecture", "size", "licence", "from"],
+      models.map(({ name, architecture, size, licence = "", source = "Tessera" }) => [
+        name,
+        architecture,
+        size === 0 ? "gone" : megabytes(size),
+        licence,
+        source,
+      ]),
     );
   return 0;
 }

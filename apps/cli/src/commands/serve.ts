@@ -113,12 +113,13 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
   const source = options.source ?? settings.at(configured);
   if (!(await stat(source).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: source });
+  const withEncoder = { ...options, encoder: options.encoder ?? configuredEncoder };
   const model = await openLanguageModel(terminal, options);
   let opened: OpenedSource | undefined;
   let traces: Traces | undefined;
   try {
     traces = options.otlp ? await openTraces(options.otlp, { content: options.otlpContent }) : undefined;
-    opened = await openSource(terminal, source, { ...options, encoder: options.encoder ?? configuredEncoder });
+    opened = await openSource(terminal, source, withEncoder);
     const resources = joinResources(
       await configResources(terminal, options.engine),
       opened.resources,
@@ -131,7 +132,7 @@ export async function serve(terminal: Terminal, options: ServeCommandOptions): P
       flows,
       operators: settings.operators,
       resources,
-      models: servedModels(options, opened, model),
+      models: servedModels(withEncoder, settings.config.model, opened, model),
       host: options.host,
       port,
       retention,

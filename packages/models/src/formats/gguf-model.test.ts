@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
@@ -38,6 +38,11 @@ describe("a model in a GGUF file", () => {
     await writeFile(path, await ggufOf("olmoe", { ...metadata, ...mixture, "general.architecture": "olmoe" }, false));
     const golden = await goldenLogits("olmoe");
     expect(largest(readSequence(await openDecoderModel(path), golden.ids).logits, golden.logits)).toBeLessThan(1e-4);
+  });
+
+  it("is the file of the fixtures, which tests of other packages open", async () => {
+    const path = new URL("../fixtures/spoken.gguf", import.meta.url);
+    expect((await readFile(path)).equals(await ggufOf("llama", spoken, true))).toBe(true);
   });
 
   it("says which architectures are read", async () => {

@@ -10,6 +10,7 @@ import type { ModelKind } from "../architectures/registry.js";
 import { isGguf } from "../formats/gguf.js";
 import { readJson } from "../formats/json-file.js";
 import { kindOfCheckpoint } from "../formats/open-model.js";
+import { findAdded, listAdded } from "../installed/home.js";
 
 /** The encoder that is meant where none is named. */
 export const defaultEncoder = "code-encoder-2";
@@ -36,20 +37,38 @@ export function bundleFolders(): string[] {
   }
 }
 
-/** A bundle that is installed here: its name, folder, architecture and size in bytes. */
+/** A model that can be named here: a bundle, or one that was added. */
 export interface ListedModel {
   readonly name: string;
+  /** The folder, or the GGUF file. */
   readonly folder: string;
   readonly architecture: string;
-  /** Bytes of all files. */
+  /** Bytes of all files; 0 where they are gone. */
   readonly size: number;
+  /** Where an added model came from, and what its card says of its licence. */
+  readonly source?: string;
+  readonly licence?: string;
+}
+
+/** Lists every bundle in the folders, and every model that was added, by name. If two have the same name, the first counts. */
+export async function listModels(folders: readonly string[] = bundleFolders()): Promise<ListedModel[]> {
+  const bundles = await listBundles(folders);
+  const added = await Promise.all(
+    (await listAdded())
+      .filter(({ name }) => !bundles.some((bundle) => bundle.name === name))
+      .map(async ({ name, path, architecture, source, licence }): Promise<ListedModel> => {
+        const size = await sizeOf(path).catch(() => 0);
+        return { name, folder: path, architecture, size, source, ...(licence !== undefined && { licence }) };
+      }),
+  );
+  return [...bundles, ...added].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /**
  * Lists every bundle in the folders, by name. If two have the same name, the first counts. Folders without a bundle are
  * ignored.
  */
-export async function listModels(folders: readonly string[] = bundleFolders()): Promise<ListedModel[]> {
+export async function listBundles(folders: readonly string[]): Promise<ListedModel[]> {
   const models = new Map<string, ListedModel>();
   for (const parent of folders)
     for (const name of await readdir(parent).catch(() => [])) {
@@ -69,7 +88,10 @@ export async function sizeOf(folder: string): Promise<number> {
     isDirectory: found.isDirectory(),
   }));
   if (!isDirectory) return size;
-  const sizes = (await readdir(folder)).map(async (file) => (await stat(join(folder, file))).size);
+  const files = await readdir(folder, { recursive: true, withFileTypes: true });
+  const sizes = files
+    .filter((file) => file.isFile())
+    .map(async (file) => (await stat(join(file.parentPath, file.name))).size);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
@@ -80,17 +102,20 @@ export async function sizeOf(folder: string): Promise<number> {
  */
 export async function findModel(name: string = defaultEncoder, folders?: readonly string[]): Promise<string> {
   if (name !== basename(name) || isGguf(name)) return name;
-  const models = await listModels(folders);
-  const found = models.find((model) => model.name === name);
+  const bundles = await listBundles(folders ?? bundleFolders());
+  const found = bundles.find((model) => model.name === name);
   if (found) return found.folder;
+  const added = await findAdded(name);
+  if (added) return added.path;
   if (existsSync(join(name, "config.json"))) return name;
   if (shipped.has(name) && folders === undefined) weightsFolder(); // says how they are installed
+  const models = [...bundles, ...(await listAdded())];
   throw new TesseraError("UNKNOWN_RESOURCE", `there is no model "${name}"`, {
     path: `model/${name}`,
     hint:
       models.length > 0
         ? `models: ${models.map((model) => model.name).join(", ")}`
-        : "name a bundle's folder by its path, or the folder of bundles in TESSERA_MODELS",
+        : "name a folder or a GGUF file by its path, or add one: tessera models add",
   });
 }
 
