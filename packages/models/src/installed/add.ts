@@ -7,7 +7,7 @@ import { isGguf, readGguf } from "../formats/gguf.js";
 import { openCheckpoint } from "../formats/open-model.js";
 import { bundleFolders, listBundles, sizeOf } from "../tools/catalogue.js";
 import { type AddedModel, assertName, findAdded, folderOf, modelHome, removeFiles, writeAdded } from "./home.js";
-import type { HubSource } from "./hub.js";
+import { fetchFromHub, type HubSource } from "./hub.js";
 
 /** A model that is added now. */
 export interface AddedReport extends AddedModel {
@@ -34,8 +34,6 @@ export async function addModel(source: string, settings: AddSettings = {}): Prom
   assertName(name);
   await assertFree(name, repository === undefined ? resolve(source) : `hub:${repository}`);
   if (repository === undefined) return addHere(name, resolve(source));
-  // few commands fetch: the library is loaded when one does
-  const { fetchFromHub } = await import("./hub.js");
   const { path, commit, licence } = await fetchFromHub({ ...settings, repository }, folderOf(name));
   return enter({ name, path, source: `hub:${repository}@${commit}`, ...(licence !== undefined && { licence }) });
 }

@@ -2,9 +2,9 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { downloadFile, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
+import type { ListFileEntry } from "@huggingface/hub";
 import { TesseraError } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 
 /** A repository of the hub, and how it is reached. */
 export interface HubSource {
@@ -35,6 +35,8 @@ export interface Fetched {
 
 const defaultAddress = "https://huggingface.co";
 
+type Library = typeof import("@huggingface/hub");
+
 interface Access {
   readonly name: string;
   readonly hubUrl: string;
@@ -58,7 +60,12 @@ function accessOf({ repository, address, token, signal }: HubSource): Access {
 }
 
 /** What the hub answered, in our words. */
-function failure(cause: unknown, { name, hubUrl, accessToken }: Access, signal: AbortSignal | undefined): unknown {
+function failure(
+  cause: unknown,
+  { name, hubUrl, accessToken }: Access,
+  { HubApiError }: Library,
+  signal: AbortSignal | undefined,
+): unknown {
   if (signal?.aborted) return signal.reason;
   if (TesseraError.is(cause)) return cause;
   const path = `${hubUrl}/${name}`;
@@ -85,12 +92,13 @@ function failure(cause: unknown, { name, hubUrl, accessToken }: Access, signal: 
 /**
  * Fetches a model's config, tokenizer and weights (safetensors, or one GGUF file) into a folder. Every file is compared with
  * the hub's own checksum. What an earlier attempt has fetched is kept, and a file that it began is gone on with.
- * @throws TesseraError BAD_ARGUMENT, UNKNOWN_RESOURCE, FORBIDDEN, MODEL_FAILED; the reason of the signal
+ * @throws TesseraError BAD_ARGUMENT, UNKNOWN_RESOURCE, FORBIDDEN, MODEL_FAILED; DEPENDENCY_MISSING; the reason of the signal
  */
 export async function fetchFromHub(source: HubSource, folder: string): Promise<Fetched> {
   const access = accessOf(source);
+  const library = await import("@huggingface/hub").catch(missing("@huggingface/hub"));
   try {
-    const { sha, cardData } = await modelInfo({
+    const { sha, cardData } = await library.modelInfo({
       ...access,
       ...(source.revision !== undefined && { revision: source.revision }),
       additionalFields: ["sha", "cardData"],
@@ -99,15 +107,15 @@ export async function fetchFromHub(source: HubSource, folder: string): Promise<F
     const licence = [own, license].find((name) => typeof name === "string" && name !== "other") as string | undefined;
     source.licence?.(licence ?? (typeof license === "string" ? license : undefined));
     const entries: ListFileEntry[] = [];
-    for await (const one of listFiles({ ...access, repo: access.name, revision: sha, recursive: true }))
+    for await (const one of library.listFiles({ ...access, repo: access.name, revision: sha, recursive: true }))
       if (one.type === "file") entries.push(one);
     const wanted = wantedOf(entries, source);
-    for (const one of wanted) await fetchFile(one, { access, commit: sha, folder, source });
+    for (const one of wanted) await fetchFile(one, { access, library, commit: sha, folder, source });
     const [only] = wanted;
     const path = wanted.length === 1 && isGguf(only!.path) ? join(folder, only!.path) : folder;
     return { commit: sha, licence: licence ?? (typeof license === "string" ? license : undefined), path };
   } catch (cause) {
-    throw failure(cause, access, source.signal);
+    throw failure(cause, access, library, source.signal);
   }
 }
 
@@ -157,6 +165,7 @@ function wantedOf(entries: readonly ListFileEntry[], { repository, file }: HubSo
 
 interface Fetching {
   readonly access: Access;
+  readonly library: Library;
   readonly commit: string;
   readonly folder: string;
   readonly source: HubSource;
@@ -167,7 +176,7 @@ const hashOf = ({ lfs, size }: ListFileEntry): Hash =>
   lfs ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
 const expectedOf = ({ lfs, oid }: ListFileEntry): string | undefined => (lfs ? lfs.oid : oid);
 
-async function fetchFile(entry: ListFileEntry, { access, commit, folder, source }: Fetching): Promise<void> {
+async function fetchFile(entry: ListFileEntry, { access, library, commit, folder, source }: Fetching): Promise<void> {
   const { path, size } = entry;
   const expected = expectedOf(entry);
   const target = join(folder, path);
@@ -184,7 +193,7 @@ async function fetchFile(entry: ListFileEntry, { access, commit, folder, source 
   const file = await open(part, done > 0 ? "a" : "w");
   try {
     if (done < size) {
-      const blob = await downloadFile({ ...access, repo: access.name, path, revision: commit });
+      const blob = await library.downloadFile({ ...access, repo: access.name, path, revision: commit });
       if (!blob) throw new TesseraError("UNKNOWN_RESOURCE", `the hub has no file "${path}"`, { path: access.name });
       for await (const piece of (done > 0 ? blob.slice(done) : blob).stream()) {
         source.signal?.throwIfAborted();
