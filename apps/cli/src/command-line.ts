@@ -14,6 +14,7 @@ import * as languageModels from "./commands/language-models.js";
 import { flows, operators } from "./commands/list.js";
 import { listMcpServers } from "./commands/mcp.js";
 import * as models from "./commands/models.js";
+import { prompts } from "./commands/prompts.js";
 import { type RepairOptions, repairService } from "./commands/repair.js";
 import { type RunCommandOptions, run } from "./commands/run.js";
 import {
@@ -88,6 +89,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
     sourceCommands,
     indexCommands,
     flowCommands,
+    listCommands,
     serviceCommand,
     studioCommand,
     keyCommands,
@@ -232,6 +234,9 @@ function flowCommands({ program, action, signal }: Commands): void {
         check(terminal, flow, options),
       ),
     );
+}
+
+function listCommands({ program, action }: Commands): void {
   program
     .command("mcp")
     .description("list the tools and resources of the config's MCP servers")
@@ -245,6 +250,14 @@ function flowCommands({ program, action, signal }: Commands): void {
     .command("operators")
     .description("list the operators")
     .action(action((terminal) => operators(terminal)));
+  program
+    .command("prompts")
+    .description("list the prompts that operators send")
+    .argument("[name]", "one of them")
+    .option("--show", "print the texts; a file of one can stand in its place (docs/prompts.md)")
+    .action(
+      action((terminal, name: string | undefined, options: { show?: boolean }) => prompts(terminal, name, options)),
+    );
   program
     .command("schema")
     .description("print the JSON Schema of flow documents")

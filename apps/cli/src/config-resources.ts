@@ -11,7 +11,7 @@ import type { Terminal } from "./terminal.js";
 
 /** What the config hands over to flows beside what a command opens: stores, encoders, rerankers, folders, further models. */
 export async function configResources(terminal: Terminal, engine: EngineKind | undefined): Promise<Resources> {
-  const { config, at } = await settingsFor(terminal);
+  const { config, prompts, at } = await settingsFor(terminal);
   const mcp = await mcpServers(terminal);
   const folders = Object.entries(config.folders ?? {}).map(([name, path]) => [name, () => LocalFolder.open(at(path))]);
   return {
@@ -22,6 +22,7 @@ export async function configResources(terminal: Terminal, engine: EngineKind | u
     }),
     reranker: named(config.rerankers, openReranker),
     mcp,
+    prompt: prompts,
     folder: Object.fromEntries(folders),
     model: await furtherModels(terminal, engine),
   } as Resources;

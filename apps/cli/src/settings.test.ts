@@ -150,6 +150,46 @@ describe("models of a config", () => {
   });
 });
 
+describe("a prompt of the config", () => {
+  it("is what the model is told in place of ours, and is listed and shown", async () => {
+    write("prompts/src/retry.js", retry);
+    write("prompts/answer.md", "Answer like a pirate. If the passages do not say: {refusal}\n");
+    const prompts = { "generator.answer": { file: "answer.md", version: "7" } };
+    write("prompts/tessera.config.json", {
+      model: { endpoint, model: "tiny" },
+      source: "src",
+      encoder: "hash",
+      prompts,
+    });
+    const folder = join(home, "prompts");
+    const { code } = await tessera(["ask", "how are retries backed off?"], folder, env());
+    expect(code).toBe(0);
+    expect(asked[0]!.body.messages[0]!.content).toMatch(/^Answer like a pirate\./);
+    const { out } = await tessera(["prompts"], folder, env());
+    expect(out).toMatch(/generator\.answer\s+7 .*\{refusal\}\*\s+answer\.md/);
+    expect(out).toMatch(/query\.standalone\s+1 .*the catalogue/);
+    const shown = await tessera(["prompts", "generator.answer", "--show"], folder, env());
+    expect(shown.out).toBe("Answer like a pirate. If the passages do not say: {refusal}");
+    const ours = await tessera(["prompts", "generator.answer", "--show", "--no-config"], folder, env());
+    expect(ours.out).toContain("You answer questions from numbered passages.");
+    expect(await tessera(["prompts", "generator.anser"], folder, env())).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('"generator.answer"'),
+    });
+  });
+
+  it.each([
+    ["a name that there is not", { "generator.anser": "answer.md" }, "generator.anser"],
+    ["a file that is not there", { "generator.answer": "none.md" }, "none.md"],
+    ["a place that is missing", { "generator.answer": "bad.md" }, "{refusal}"],
+  ])("is refused: %s", async (_, prompts, place) => {
+    write("prompts/bad.md", "No place at all.");
+    const error = await readSettings(write("prompts/other.json", { prompts })).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "BAD_SETTINGS" });
+    expect(`${error.path} ${error.message}`).toContain(place);
+  });
+});
+
 describe("what is wrong with a config is said", () => {
   it.each([
     ["a field that there is not", { modell: "x" }, "modell"],

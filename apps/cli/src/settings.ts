@@ -6,8 +6,8 @@ import { dirname, extname, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { pathToFileURL } from "node:url";
 import { parseEnv } from "node:util";
-import { type AnyOperator, type FlowDocument, parseDocument, TesseraError } from "@tessera/core";
-import { isOperator, messageOf, sha256 } from "@tessera/core/internal";
+import { type AnyOperator, type FlowDocument, type Prompt, parseDocument, prompt, TesseraError } from "@tessera/core";
+import { assertStandsFor, didYouMean, isOperator, messageOf, sha256 } from "@tessera/core/internal";
 import { searchSettings } from "@tessera/mcp/internal";
 import { operators as catalogue, type TesseraConfig } from "@tessera/tessera";
 import { z } from "zod";
@@ -25,6 +25,8 @@ export interface Settings {
   readonly flows: ReadonlyMap<string, FlowDocument>;
   /** The operators of the catalogue, and those of the config. */
   readonly operators: readonly AnyOperator[];
+  /** The prompts of the config, by the names of those that they stand for. */
+  readonly prompts: Readonly<Record<string, Prompt>>;
   /** A path of the config, from its folder. */
   at(path: string): string;
 }
@@ -115,6 +117,12 @@ const shape = z.strictObject({
   rerankers: z.record(z.string(), named).optional(),
   stores: z.record(z.string(), opened).optional(),
   mcp: z.record(z.string(), mcpServer).optional(),
+  prompts: z
+    .record(
+      z.string(),
+      z.union([z.string().min(1), z.strictObject({ file: z.string().min(1), version: z.string().min(1).optional() })]),
+    )
+    .optional(),
   folders: z.record(z.string(), z.string()).optional(),
   flows: z
     .record(z.string(), z.union([z.string(), z.custom(isObject, "it is a flow, its document or a path of one")]))
@@ -318,6 +326,35 @@ async function operatorsOf(config: TesseraConfig, at: (path: string) => string):
   return [...own.values()];
 }
 
+/** @throws TesseraError BAD_SETTINGS where a file cannot stand for the prompt that it is given for */
+async function promptsOf(
+  config: TesseraConfig,
+  operators: readonly AnyOperator[],
+  at: (path: string) => string,
+): Promise<Record<string, Prompt>> {
+  const known = new Map(operators.flatMap(({ prompts = [] }) => prompts).map((one) => [one.name, one]));
+  const prompts: Record<string, Prompt> = {};
+  for (const [name, given] of Object.entries(config.prompts ?? {})) {
+    const path = `prompts.${name}`;
+    const { file, version = "own" } = typeof given === "string" ? { file: given } : given;
+    const own = known.get(name);
+    if (!own)
+      throw new TesseraError("BAD_SETTINGS", `there is no prompt "${name}"`, {
+        path,
+        hint: didYouMean(name, [...known.keys()]),
+      });
+    try {
+      const made = prompt({ name, version, text: await readFile(at(file), "utf8") });
+      assertStandsFor(made, own);
+      prompts[name] = made;
+    } catch (cause) {
+      const { message, hint } = TesseraError.is(cause) ? cause : { message: messageOf(cause), hint: undefined };
+      throw new TesseraError("BAD_SETTINGS", `${at(file)}: ${message}`, { path, hint, cause });
+    }
+  }
+  return prompts;
+}
+
 async function environmentOf(folder: string): Promise<Settings["environment"]> {
   const text = await readFile(join(folder, ".env"), "utf8").catch(() => "");
   return { ...parseEnv(text), ...process.env };
@@ -332,12 +369,14 @@ export async function readSettings(given?: string | false, from = process.cwd())
   const folder = path === undefined ? from : dirname(path);
   const at = (one: string): string => resolve(folder, one);
   const config = path === undefined ? {} : withModelsAt(await readConfig(path, given !== undefined), at);
+  const operators = [...catalogue, ...(await operatorsOf(config, at))];
   return {
     path,
     config,
     environment: await environmentOf(folder),
     flows: await flowsOf(config, at),
-    operators: [...catalogue, ...(await operatorsOf(config, at))],
+    operators,
+    prompts: await promptsOf(config, operators, at),
     at,
   };
 }

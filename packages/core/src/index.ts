@@ -12,6 +12,7 @@ export { type Ports, type MaybePromise, type Context, type Bound, type About, ty
 export { type Json, passage, type Passage, passages, hit, type Hit, hits, rank, citation, type Citation, answer, type Answer, cite, type DocumentPlace } from "./passage.js";
 export { type PortType, text, number, flag } from "./ports.js";
 export { printFlow } from "./print.js";
+export { declarePrompt, openPrompt, prompt, type Prompt, type PromptText, type PromptSettings } from "./prompt.js";
 export type { RunRecord, Records, Cache } from "./records.js";
 export type { Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
 export { flowSchema } from "./schema.js";

@@ -25,6 +25,7 @@ export { type OptionalPart, optionalParts, installCommand, missing } from "./opt
 export { mergeHits, embeddedText, whereOf, documentPlace } from "./passage.js";
 export { portType, type PortValue, portTypeOf, schemaOf, isOptional, required, elementOf, listOf, valuesOf, show, fit } from "./ports.js";
 export type { OperatorImport } from "./print.js";
+export { assertStandsFor } from "./prompt.js";
 export { type Reading, type ReadingThreads, readingThreads } from "./reading.js";
 export type { Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords } from "./records.js";
 export { type CloserLook, type DocumentSizes, type FolderDocument, type Unread, type UnreadReason, unreadReasons, type FolderListing, type Completion, complete, type ModelCall } from "./resources.js";

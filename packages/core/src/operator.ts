@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
+import type { PromptText } from "./prompt.js";
 import type { Capability, Host, ModelCall, Principal, Sampling } from "./resources.js";
 
 /** Ports by name, each with its zod schema. */
@@ -126,6 +127,8 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
    * does without them.
    */
   readonly needs?: { readonly [capability in Capability]?: Need };
+  /** The prompts that it sends. Others can be given in their place, as resources of the kind "prompt". */
+  readonly prompts?: readonly PromptText[];
   /** The most that one activation can spend. An operator that uses a language model must declare it. */
   readonly bound?: (config: z.output<C>) => Bound;
   /** Is called once for each compiled flow. It opens what the operator needs, and returns the work. */

@@ -32,6 +32,8 @@ export interface RunRecord {
   readonly document: ValueRefs;
   /** The version of each operator of the document, by the operator's name. */
   readonly operators?: Readonly<Record<string, number>> | undefined;
+  /** The prompts that its operators sent, by name: name, version and the beginning of the text's SHA-256. */
+  readonly prompts?: Readonly<Record<string, string>> | undefined;
   readonly seed: number;
   readonly input: ValueRefs;
   readonly principal?: Json | undefined;

@@ -27,7 +27,8 @@ export interface Resource {
  * @throws TesseraError UNKNOWN_RESOURCE
  */
 export interface Host {
-  resource<T extends Resource>(kind: string, name: string): Promise<T>;
+  /** @param otherwise what is used where there is none */
+  resource<T extends Resource>(kind: string, name: string, otherwise?: T): Promise<T>;
 }
 
 /**

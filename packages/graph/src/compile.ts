@@ -114,11 +114,13 @@ export async function compile(value: unknown, options: CompileOptions): Promise<
   const findings = [...checked.findings];
   const writes = new Set<string>();
   const resources = new Set<string>();
+  const prompts = new Map<string, string>();
   const host = watchedBy(options.observer, options.host ?? noResources);
-  const works = await setUp(checked.plan, { host, findings, writes, resources });
+  const works = await setUp(checked.plan, { host, findings, writes, resources, prompts });
   refuse(checked.document, findings);
   const built = await inSlices(program(checked.plan, works));
-  return new CompiledFlow({ ...checked, writes: [...writes], resources: [...resources] }, built, guarded(options));
+  const asked = { writes: [...writes], resources: [...resources], prompts: Object.fromEntries(prompts) };
+  return new CompiledFlow({ ...checked, ...asked }, built, guarded(options));
 }
 
 /** Ready to replay runs from their records; nothing is opened, and nothing else can run. */
@@ -141,12 +143,25 @@ const guarded = <T extends Pick<CompileOptions, "records" | "cache">>(options: T
   cache: options.cache && guardedCache(options.cache),
 });
 
+/** A resource of a host, or what is used where it has none. */
+async function orElse<T extends Resource>(host: Host, kind: string, name: string, otherwise?: T): Promise<T> {
+  try {
+    return await host.resource<T>(kind, name, otherwise);
+  } catch (error) {
+    const isMissing = TesseraError.is(error) && error.code === "UNKNOWN_RESOURCE" && error.path === `${kind}/${name}`;
+    if (otherwise === undefined || !isMissing) throw error;
+    return otherwise;
+  }
+}
+
 /** A host whose resources the observer watches. */
 const watchedBy = (observer: Observer | undefined, host: Host): Host =>
   observer?.resource
     ? {
-        resource: async <T extends Resource>(kind: string, name: string) =>
-          watchedResource(observer, kind, name, await host.resource<T>(kind, name)),
+        resource: async <T extends Resource>(kind: string, name: string, otherwise?: T) => {
+          const resource = await orElse(host, kind, name, otherwise);
+          return resource === otherwise ? resource : watchedResource(observer, kind, name, resource);
+        },
       }
     : host;
 
@@ -189,6 +204,8 @@ interface SetUpSettings {
   readonly writes: Set<string>;
   /** Where the resources go that any operator asks for. */
   readonly resources: Set<string>;
+  /** Where the prompts go that operators send, by name: name, version and hash of the text. */
+  readonly prompts: Map<string, string>;
 }
 
 /** How many operators begin to be set up before the event loop has a turn. */
@@ -218,17 +235,18 @@ async function setUp(plan: FlowPlan, settings: SetUpSettings): Promise<Works> {
 async function prepare(
   { operator, config }: OperatorBody,
   path: string,
-  { host, findings, writes, resources: asked }: SetUpSettings,
+  { host, findings, writes, resources: asked, prompts }: SetUpSettings,
 ): Promise<Prepared | undefined> {
   const resources: Resource[] = [];
   const asking = operator.bound && new Asking();
   let usesModel = false;
   const watched: Host = {
-    async resource<T extends Resource>(kind: string, name: string): Promise<T> {
+    async resource<T extends Resource>(kind: string, name: string, otherwise?: T): Promise<T> {
       if (kind === "model") usesModel = true;
-      asked.add(`${kind}/${name}`);
       if (effectsOf(operator, config) === "write") writes.add(`${kind}/${name}`);
-      const resource = await host.resource<T>(kind, name);
+      const resource = await orElse(host, kind, name, otherwise);
+      if (resource !== otherwise) asked.add(`${kind}/${name}`);
+      if (kind === "prompt") prompts.set(name, resource.revision);
       resources.push(resource);
       return asking?.watch(kind, resource) ?? resource;
     },

@@ -62,6 +62,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly writes: readonly string[];
   /** The resources that its operators ask for, by kind and name: "store/docs", "encoder/hash". */
   readonly resources: readonly string[];
+  /** The prompts that its operators send, by name: name, version and the beginning of the text's SHA-256. */
+  readonly prompts: Readonly<Record<string, string>>;
   private readonly body: ReturnType<typeof flowBody>;
   private readonly outputs: readonly string[];
   private packedDocument: Packed | undefined;
@@ -69,7 +71,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private readonly operators: Readonly<Record<string, number>>;
 
   constructor(
-    checked: CheckedFlow & { readonly writes?: readonly string[]; readonly resources?: readonly string[] },
+    checked: CheckedFlow & {
+      readonly writes?: readonly string[];
+      readonly resources?: readonly string[];
+      readonly prompts?: Readonly<Record<string, string>>;
+    },
     private readonly program: FlowProgram,
     private readonly options: Pick<CompileOptions, "records" | "cache" | "validate" | "observer" | "clock">,
   ) {
@@ -78,6 +84,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.bound = checked.bound;
     this.writes = checked.writes ?? [];
     this.resources = checked.resources ?? [];
+    this.prompts = checked.prompts ?? {};
     this.operators = versionsOf(checked.plan);
     this.body = flowBody(program);
     this.outputs = program.output.map(({ port }) => port);
@@ -254,6 +261,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       hash: this.hash,
       document: document.refs,
       operators: this.operators,
+      ...(Object.keys(this.prompts).length > 0 && { prompts: this.prompts }),
       seed,
       input: kept.refs,
       ...(principal && { principal: principal as unknown as Json }),

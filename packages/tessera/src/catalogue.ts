@@ -1,6 +1,6 @@
-// public: CatalogueEntry, catalogue, operators
+// public: CatalogueEntry, catalogue, operators, prompts
 import * as coder from "@tessera/coder";
-import type { AnyOperator } from "@tessera/core";
+import type { AnyOperator, PromptText } from "@tessera/core";
 import { isOperator } from "@tessera/core/internal";
 import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
@@ -37,6 +37,14 @@ export const catalogue: ReadonlyMap<string, CatalogueEntry> = new Map(
     )
     .sort((a, b) => (a.operator.name < b.operator.name ? -1 : 1))
     .map((entry) => [entry.operator.name, entry]),
+);
+
+/** Every prompt that an operator of the catalogue sends, by name. */
+export const prompts: ReadonlyMap<string, PromptText> = new Map(
+  [...catalogue.values()]
+    .flatMap(({ operator }) => operator.prompts ?? [])
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((prompt) => [prompt.name, prompt]),
 );
 
 /** The operators of the catalogue. */

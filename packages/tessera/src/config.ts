@@ -74,6 +74,11 @@ export interface TesseraConfig {
   readonly mcp?: Readonly<Record<string, McpSettings | McpServer | (() => McpServer | Promise<McpServer>)>>;
   /** Folders that flows may read, by name. */
   readonly folders?: Readonly<Record<string, string>>;
+  /**
+   * Texts in place of prompts of the catalogue, by the prompt's name ("generator.answer"): paths of files. `tessera prompts`
+   * lists them.
+   */
+  readonly prompts?: Readonly<Record<string, string | { readonly file: string; readonly version?: string }>>;
   /** Flows by name: composed in code, documents, or paths of documents. */
   // biome-ignore lint/suspicious/noExplicitAny: flows of any ports
   readonly flows?: Readonly<Record<string, Flow<any, any> | FlowDocument | string>>;

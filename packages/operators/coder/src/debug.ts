@@ -2,7 +2,7 @@
 import { boundOf, type LanguageModel, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeSamples, problem } from "./problem.js";
-import { debugPrompt } from "./prompts.js";
+import { debugPrompt, debugPromptText, directPromptText, openPrompts } from "./prompts.js";
 import { draw, sampling } from "./sample.js";
 
 /**
@@ -20,16 +20,18 @@ export const debug = operator({
   },
   config: z.strictObject(sampling),
   ports: { input: { problem, samples: codeSamples }, output: { samples: codeSamples } },
+  prompts: [debugPromptText],
   bound: (config) => boundOf(config, config.count, 4),
   setup: async ({ model: name, count, style, characters, ...how }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
+    const filled = await openPrompts(host, [directPromptText, debugPromptText]);
     return async ({ problem, samples }, context) => {
       const failing = samples
         .map((sample, index) => ({ sample, index }))
         .filter(({ sample }) => !sample.verdict?.passed)
         .slice(0, count);
       const prompts = failing.map(({ sample }) =>
-        debugPrompt(problem, sample, style ?? model.prompts ?? "full", characters),
+        debugPrompt(problem, sample, style ?? model.prompts ?? "full", characters, filled),
       );
       const repaired = await draw(model, prompts, problem, how, context);
       const result = [...samples];

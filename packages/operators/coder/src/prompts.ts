@@ -1,4 +1,4 @@
-import { fence, fenceRule, type Message } from "@tessera/core";
+import { declarePrompt, fence, fenceRule, type Host, type Message, openPrompt, type PromptText } from "@tessera/core";
 import { clip } from "@tessera/core/internal";
 import type { CodeModule, Problem, Sample } from "./problem.js";
 import type { Language } from "./sandbox/sandbox.js";
@@ -96,17 +96,53 @@ function exampleAnswer(language: Language): string {
   ].join("\n");
 }
 
-const modularRules = (
-  language: Language,
-): string => `You write correct, well-structured ${names[language]} programs out of small functions.
+const fence3 = "```";
+
+export const directPromptText = declarePrompt({
+  name: "coder.sample.direct",
+  version: "1",
+  text: `You write correct {name} programs. Answer with the whole program in one ${fence3}{language} fence. Cover edge cases. Do not print, test or read anything unless the task asks for it.`,
+  needed: ["language"],
+});
+
+export const modularPromptText = declarePrompt({
+  name: "coder.sample.modular",
+  version: "1",
+  text: `You write correct, well-structured {name} programs out of small functions.
 Work in two steps.
-STEP 1: list the sub-modules that the solution needs. Give each as a \`\`\`module fence with its signature and a docstring: what it does, what it takes and gives, and one line "Example: name(arguments) -> result". Leave bodies out.
-STEP 2: write the whole program in one \`\`\`${language} fence: every sub-module with its body, then the function that solves the task. Cover edge cases. Do not print, test or read anything unless the task asks for it.`;
+STEP 1: list the sub-modules that the solution needs. Give each as a ${fence3}module fence with its signature and a docstring: what it does, what it takes and gives, and one line "Example: name(arguments) -> result". Leave bodies out.
+STEP 2: write the whole program in one ${fence3}{language} fence: every sub-module with its body, then the function that solves the task. Cover edge cases. Do not print, test or read anything unless the task asks for it.`,
+  needed: ["language"],
+});
 
-const directRules = (language: Language): string =>
-  `You write correct ${names[language]} programs. Answer with the whole program in one \`\`\`${language} fence. Cover edge cases. Do not print, test or read anything unless the task asks for it.`;
+export const revisePromptText = declarePrompt({
+  name: "coder.revise",
+  version: "1",
+  text: "Functions from earlier attempts at the same task are quoted below the task. Reuse them or adapt them where they are right, and write new ones where they do not help.",
+});
 
-const reviseRules = `Functions from earlier attempts at the same task are quoted below the task. Reuse them or adapt them where they are right, and write new ones where they do not help.\n${fenceRule}`;
+export const debugPromptText = declarePrompt({
+  name: "coder.debug",
+  version: "1",
+  text: "First explain in a few sentences what the program does and why it fails. Then write the whole corrected program.",
+});
+
+/** Gives the text of a prompt with its places filled. */
+type Filled = (text: PromptText, language?: Language) => string;
+
+const valuesOf = (language?: Language): Readonly<Record<string, string>> => (language ? { name: names[language], language } : {});
+
+/** The prompts of the catalogue as they are. */
+const ownTexts: Filled = ({ text }, language) => {
+  const values = valuesOf(language);
+  return text.replace(/\{(\w+)\}/g, (_, place: string) => values[place]!);
+};
+
+/** Opens the prompts that an operator sends; others may stand in their place. */
+export async function openPrompts(host: Host, wanted: readonly PromptText[]): Promise<Filled> {
+  const opened = new Map(await Promise.all(wanted.map(async (text) => [text, await openPrompt(host, text)] as const)));
+  return (text, language) => opened.get(text)!(valuesOf(language));
+}
 
 const task = (problem: Problem, characters: number): string =>
   [
@@ -122,19 +158,19 @@ const brief = (mode: string, problem: Problem, parts: readonly string[] = []): M
 ];
 
 /** Asks for a program without a plan. */
-export function directPrompt(problem: Problem, style: Style, characters: number): Message[] {
+export function directPrompt(problem: Problem, style: Style, characters: number, filled = ownTexts): Message[] {
   if (style === "brief") return brief("direct", problem);
   return [
-    { role: "system", content: directRules(problem.language) },
+    { role: "system", content: filled(directPromptText, problem.language) },
     { role: "user", content: task(problem, characters) },
   ];
 }
 
 /** Asks for sub-module headers with docstrings first, then for the program (CodeChain, section 3.1), with one example. */
-export function modularPrompt(problem: Problem, style: Style, characters: number): Message[] {
+export function modularPrompt(problem: Problem, style: Style, characters: number, filled = ownTexts): Message[] {
   if (style === "brief") return brief("modular", problem);
   return [
-    { role: "system", content: modularRules(problem.language) },
+    { role: "system", content: filled(modularPromptText, problem.language) },
     { role: "user", content: `TASK:\n${exampleTask}` },
     { role: "assistant", content: exampleAnswer(problem.language) },
     { role: "user", content: task(problem, characters) },
@@ -147,6 +183,7 @@ export function revisePrompt(
   modules: readonly Pick<CodeModule, "name" | "code">[],
   style: Style,
   characters: number,
+  filled = ownTexts,
 ): Message[] {
   if (style === "brief")
     return brief(
@@ -159,7 +196,10 @@ export function revisePrompt(
     { tag: "function" },
   );
   return [
-    { role: "system", content: `${modularRules(problem.language)}\n${reviseRules}` },
+    {
+      role: "system",
+      content: `${filled(modularPromptText, problem.language)}\n${filled(revisePromptText)}\n${fenceRule}`,
+    },
     { role: "user", content: `TASK:\n${exampleTask}` },
     { role: "assistant", content: exampleAnswer(problem.language) },
     { role: "user", content: `${task(problem, characters)}\n\nRELEVANT FUNCTIONS:\n${quoted}` },
@@ -167,16 +207,22 @@ export function revisePrompt(
 }
 
 /** Shows a program and what a public test said of it, and asks for a repaired one (Chen et al. 2023, Self-Debug). */
-export function debugPrompt(problem: Problem, sample: Sample, style: Style, characters: number): Message[] {
+export function debugPrompt(
+  problem: Problem,
+  sample: Sample,
+  style: Style,
+  characters: number,
+  filled = ownTexts,
+): Message[] {
   const said = sample.verdict?.detail ?? "It does not pass its tests.";
   if (style === "brief") return brief("debug", problem, [sample.code, said]);
   const program = fence([{ text: clip(sample.code || sample.text, characters) }], { tag: "program" });
   const verdict = fence([{ text: clip(said, characters) }], { tag: "result" });
   return [
-    { role: "system", content: `${directRules(problem.language)}\n${fenceRule}` },
+    { role: "system", content: `${filled(directPromptText, problem.language)}\n${fenceRule}` },
     {
       role: "user",
-      content: `${task(problem, characters)}\n\nAn earlier program:\n${program}\n\nWhat its tests said:\n${verdict}\n\nFirst explain in a few sentences what the program does and why it fails. Then write the whole corrected program.`,
+      content: `${task(problem, characters)}\n\nAn earlier program:\n${program}\n\nWhat its tests said:\n${verdict}\n\n${filled(debugPromptText)}`,
     },
   ];
 }

@@ -2,7 +2,7 @@
 import { boundOf, type LanguageModel, operator } from "@tessera/core";
 import { z } from "zod";
 import { codeModules, codeSamples, problem } from "./problem.js";
-import { modularPrompt, revisePrompt } from "./prompts.js";
+import { modularPrompt, modularPromptText, openPrompts, revisePrompt, revisePromptText } from "./prompts.js";
 import { draw, sampling } from "./sample.js";
 
 // a revision shows at most as many modules as there can be clusters
@@ -23,14 +23,18 @@ export const revise = operator({
   },
   config: z.strictObject(sampling),
   ports: { input: { problem, representatives: codeModules }, output: { samples: codeSamples } },
+  prompts: [revisePromptText],
   bound: (config) => boundOf(config, config.count, 3 + mostModules),
   setup: async ({ model: name, count, style, characters, ...how }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
+    const filled = await openPrompts(host, [modularPromptText, revisePromptText]);
     const form = style ?? model.prompts ?? "full";
     return async ({ problem, representatives }, context) => {
       const shown = representatives.slice(0, mostModules);
       const messages =
-        shown.length > 0 ? revisePrompt(problem, shown, form, characters) : modularPrompt(problem, form, characters);
+        shown.length > 0
+          ? revisePrompt(problem, shown, form, characters, filled)
+          : modularPrompt(problem, form, characters, filled);
       return { samples: await draw(model, Array(count).fill(messages), problem, how, context) };
     };
   },

@@ -4,7 +4,7 @@ import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readAnswer } from "./answer.js";
 import { codeSamples, type Problem, problem, type Sample } from "./problem.js";
-import { directPrompt, modularPrompt } from "./prompts.js";
+import { directPrompt, directPromptText, modularPrompt, modularPromptText, openPrompts } from "./prompts.js";
 
 /** The settings of every operator that asks for programs. */
 export const sampling = {
@@ -52,12 +52,14 @@ export const sample = operator({
   },
   config: z.strictObject({ ...sampling, mode: z.enum(["modular", "direct"]).default("modular") }),
   ports: { input: { problem }, output: { samples: codeSamples } },
+  prompts: [directPromptText, modularPromptText],
   bound: (config) => boundOf(config, config.count, 3),
   setup: async ({ mode, model: name, count, style, characters, ...how }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
     const prompt = mode === "modular" ? modularPrompt : directPrompt;
+    const filled = await openPrompts(host, [mode === "modular" ? modularPromptText : directPromptText]);
     return async ({ problem }, context) => {
-      const messages = prompt(problem, style ?? model.prompts ?? "full", characters);
+      const messages = prompt(problem, style ?? model.prompts ?? "full", characters, filled);
       return { samples: await draw(model, Array(count).fill(messages), problem, how, context) };
     };
   },

@@ -3,6 +3,7 @@ import {
   answer as answerPort,
   boundOf,
   cite,
+  declarePrompt,
   fence,
   fenceRule,
   type Hit,
@@ -10,6 +11,7 @@ import {
   type LanguageModel,
   type Message,
   number,
+  openPrompt,
   operator,
   TesseraError,
   text,
@@ -30,10 +32,16 @@ const settings = z.strictObject({
 });
 type Settings = z.output<typeof settings>;
 
-const prompt = (query: string, { passage }: Hit, characters: number): Message[] => [
+const asked = declarePrompt({
+  name: "fuser.ensemble",
+  version: "1",
+  text: "Answer the question from the passage in as few words as possible, with no explanation.",
+});
+
+const prompt = (instructions: string, query: string, { passage }: Hit, characters: number): Message[] => [
   {
     role: "system",
-    content: `Answer the question from the passage in as few words as possible, with no explanation. ${fenceRule}`,
+    content: `${instructions} ${fenceRule}`,
   },
   {
     role: "user",
@@ -81,9 +89,11 @@ export const ensemble = operator({
       { otherwise: 'each passage answers by itself, unless `level` is "token"', told: "level" },
     ]),
   ),
+  prompts: [asked],
   bound,
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);
+    const instructions = (await openPrompt(host, asked))();
     const able = model.capabilities.has("logprobs") && model.capabilities.has("prefix");
     if (config.level === "token" && !able)
       throw new TesseraError("MISSING_CAPABILITY", `the model "${config.model}" lacks "logprobs" or "prefix"`, {
@@ -100,7 +110,7 @@ export const ensemble = operator({
           failed: [],
         };
       const weights = lambdas(used, config.temperature);
-      const prompts = used.map((hit) => prompt(query, hit, config.characters));
+      const prompts = used.map((hit) => prompt(instructions, query, hit, config.characters));
       const fuse = level === "token" ? decodeTogether : electAnswer;
       const { said, confidence, failed } = await fuse(model, prompts, weights, config.maxTokens, context);
       const source = sourceOf(said, used, weights);

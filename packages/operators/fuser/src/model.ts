@@ -6,9 +6,11 @@ import {
   boundOf,
   type Citation,
   type Context,
+  declarePrompt,
   fence,
   fenceRule,
   type LanguageModel,
+  openPrompt,
   operator,
   text,
 } from "@tessera/core";
@@ -21,6 +23,17 @@ const config = z.strictObject({
   answers: z.int().positive().default(10),
   /** The most characters that the answers may have together in the last prompt; where they have more, each is summarised first. */
   budget: z.int().positive().default(8000),
+});
+
+const shortening = declarePrompt({
+  name: "fuser.model.shorten",
+  version: "1",
+  text: "Shorten the answer to {share} characters at most; keep what matters for the question. Keep the markers such as [2] behind the statements that they belong to.",
+});
+const fusing = declarePrompt({
+  name: "fuser.model.fuse",
+  version: "1",
+  text: "Write one answer to the question out of the given answers. Say where they contradict each other; add nothing of your own. Keep the markers such as [2] behind the statements that they belong to.",
 });
 
 /** Gives the citations of several answers common markers, one a passage, and writes them into the texts. */
@@ -54,6 +67,7 @@ export const modelFusion = operator({
   },
   config,
   ports: { input: { query: text, answers: z.array(answer.nullable()) }, output: { answer } },
+  prompts: [shortening, fusing],
   bound: (config) => {
     const summaries = boundOf(config, config.answers, 2);
     const last = boundOf({ ...config, characters: config.budget + config.characters }, 1, 1);
@@ -61,11 +75,12 @@ export const modelFusion = operator({
   },
   setup: async ({ model: name, maxTokens, characters, answers: most, budget }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
+    const [shorten, fuse] = await Promise.all([openPrompt(host, shortening), openPrompt(host, fusing)]);
     const say = async (instructions: string, parts: readonly string[], tokens: number, context: Context) => {
       const messages = [
         {
           role: "system",
-          content: `${instructions} Keep the markers such as [2] behind the statements that they belong to. ${fenceRule}`,
+          content: `${instructions} ${fenceRule}`,
         },
         { role: "user", content: parts.join("\n") },
       ] as const;
@@ -83,12 +98,7 @@ export const modelFusion = operator({
         texts.map(async (text) => {
           if (total <= budget || text.length <= share) return text;
           const quoted = fence([{ text: clip(text, characters) }], { tag: "answer" });
-          const summary = await say(
-            `Shorten the answer to ${share} characters at most; keep what matters for the question.`,
-            [question, quoted],
-            maxTokens,
-            context,
-          );
+          const summary = await say(shorten({ share }), [question, quoted], maxTokens, context);
           return clip(summary || text, share);
         }),
       );
@@ -96,12 +106,7 @@ export const modelFusion = operator({
         short.map((text) => ({ text })),
         { tag: "answer" },
       );
-      const said = await say(
-        "Write one answer to the question out of the given answers. Say where they contradict each other; add nothing of your own.",
-        [question, quoted],
-        maxTokens,
-        context,
-      );
+      const said = await say(fuse(), [question, quoted], maxTokens, context);
       const used = new Set<number>();
       const fused = (said || short[0]!).replace(/ ?\[(\d{1,4})\]/g, (mark, digits) => {
         if (!citations.has(Number(digits))) return "";

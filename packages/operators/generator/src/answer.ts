@@ -1,10 +1,21 @@
 // public: answer
-import { answer as answerPort, ask, cite, flag, hits, type LanguageModel, number, operator, text } from "@tessera/core";
+import {
+  answer as answerPort,
+  ask,
+  cite,
+  flag,
+  hits,
+  type LanguageModel,
+  number,
+  openPrompt,
+  operator,
+  text,
+} from "@tessera/core";
 import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { reading } from "./answer-reading.js";
 import { pack, roomOf, writing, writingBound } from "./pack.js";
-import { type Asked, messagesOf, rules } from "./prompt.js";
+import { type Asked, answerPrompt, messagesOf, ownRules, rulesOf } from "./prompt.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
 /**
@@ -44,13 +55,15 @@ export const answer = operator({
     },
   },
   needs: { logprobs: { when: "`logprobs` is set" } },
-  bound: writingBound(rules),
+  prompts: [answerPrompt],
+  bound: writingBound(ownRules),
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
     needLogprobs(config, model);
     const { maxTokens, temperature, logprobs } = config;
     const refuse = { answer: { text: config.refusal, citations: [], refused: true }, text: config.refusal };
-    const room = roomOf(model, config, `${rules}\n${config.instructions}`);
+    const rules = rulesOf(await openPrompt(host, answerPrompt));
+    const room = roomOf(model, config, rules, ownRules);
     return async (input, context) => {
       const short = (text: string): string => clip(text, room);
       const asked: Asked = {
@@ -64,7 +77,7 @@ export const answer = operator({
         context.emit("text", config.refusal);
         return { ...refuse, refused: true, unknown: [], finish: "stop" as const };
       }
-      const messages = messagesOf(passages, asked, config.instructions);
+      const messages = messagesOf(passages, asked, config.instructions, rules);
       const heard = reading(passages.length);
       const stream = (part: string): void => {
         if (part !== "") context.emit("text", part);

@@ -1,10 +1,24 @@
 // public: claims
-import { ask, boundOf, fence, fenceRule, type LanguageModel, operator, text } from "@tessera/core";
+import {
+  ask,
+  boundOf,
+  declarePrompt,
+  fence,
+  fenceRule,
+  type LanguageModel,
+  openPrompt,
+  operator,
+  text,
+} from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { sentencesOf } from "./sentences.js";
 
-const system = `You list what an answer states as facts. Write each fact on its own line, numbered, so that it can be understood and checked alone: name things in full. Leave out opinions and what is only asked. If it states nothing, write NONE. ${fenceRule}`;
+const asked = declarePrompt({
+  name: "generator.claims",
+  version: "1",
+  text: "You list what an answer states as facts. Write each fact on its own line, numbered, so that it can be understood and checked alone: name things in full. Leave out opinions and what is only asked. If it states nothing, write NONE.",
+});
 
 /** The claims on the lines of a model's answer, without numbers and bullets. */
 const lines = (said: string): string[] =>
@@ -35,9 +49,11 @@ export const claims = operator({
     claims: z.int().positive().default(10),
   }),
   ports: { input: { text }, output: { claims: z.array(text) } },
+  prompts: [asked],
   bound: (config) => boundOf(config, config.model === undefined ? 0 : 1, 1),
   async setup({ model: name, maxTokens, characters, claims: most }, host) {
     const model = name === undefined ? undefined : await host.resource<LanguageModel>("model", name);
+    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
     return async ({ text: given }, context) => {
       const plain = given.replace(/```[\s\S]*?```|^ {4}.*$/gm, "").replace(/ ?\[\d{1,4}\]/g, "");
       if (!/\p{L}/u.test(plain)) return { claims: [] };

@@ -1,5 +1,18 @@
 // public: confirm
-import { answer, ask, boundOf, fence, fenceRule, flag, hits, type LanguageModel, operator, text } from "@tessera/core";
+import {
+  answer,
+  ask,
+  boundOf,
+  declarePrompt,
+  fence,
+  fenceRule,
+  flag,
+  hits,
+  type LanguageModel,
+  openPrompt,
+  operator,
+  text,
+} from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 
@@ -10,12 +23,16 @@ const choices = {
   D: "unfounded",
 } as const;
 
-const system = `You examine an answer to a question. Choose one:
+const asked = declarePrompt({
+  name: "generator.confirm",
+  version: "1",
+  text: `You examine an answer to a question. Choose one:
 A: it answers the question, and the passages say so
 B: it is right as far as it goes, but leaves out what the passages say and the question asks
 C: the passages contradict it
 D: the passages do not say it
-Write the letter first, and then in one sentence what must be changed. ${fenceRule}`;
+Write the letter first, and then in one sentence what must be changed.`,
+});
 
 /**
  * Model-based verification: a language model, a small one will do, examines an answer by multiple choice. Only "right"
@@ -42,9 +59,11 @@ export const confirm = operator({
     input: { query: text, answer, hits },
     output: { confirmed: flag, choice: z.enum(["right", "partly", "wrong", "unfounded"]), feedback: text },
   },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 2 + config.passages),
   async setup({ model: name, maxTokens, characters, passages }, host) {
     const model = await host.resource<LanguageModel>("model", name);
+    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
     return async ({ query, answer, hits }, context) => {
       const quote = (tag: string, text: string): string => fence([{ text: clip(text, characters) }], { tag });
       const shown = hits

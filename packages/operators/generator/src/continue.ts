@@ -1,16 +1,33 @@
 // public: continuation
-import { ask, fence, fenceRule, flag, hits, type LanguageModel, operator, text } from "@tessera/core";
+import {
+  ask,
+  declarePrompt,
+  fence,
+  fenceRule,
+  flag,
+  hits,
+  type LanguageModel,
+  openPrompt,
+  operator,
+  text,
+} from "@tessera/core";
 import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
-import { pack, roomOf, writing, writingBound } from "./pack.js";
+import { longestRules, pack, roomOf, writing, writingBound } from "./pack.js";
 import { refusal } from "./refusal.js";
 import { needLogprobs, tokens } from "./tokens.js";
 
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 const end = "END";
 
-const rules = `You write an answer to a question sentence by sentence, from what you know and from the passages, if there are any. You are shown what is written so far. Write the one sentence that comes next, and nothing else. If the answer is complete, write ${end}.
-${fenceRule}`;
+const asked = declarePrompt({
+  name: "generator.continue",
+  version: "1",
+  text: "You write an answer to a question sentence by sentence, from what you know and from the passages, if there are any. You are shown what is written so far. Write the one sentence that comes next, and nothing else. If the answer is complete, write {end}.",
+  needed: ["end"],
+  longest: longestRules,
+});
+const ownRules = `${asked.text.replace("{end}", end)}\n${fenceRule}`;
 
 /** The first sentence of a text, with the space before it and without the one after. */
 function firstSentence(said: string): string {
@@ -51,25 +68,27 @@ export const continuation = operator({
     logprobs: { when: "`logprobs` is set" },
     prefix: { otherwise: "the draft is shown in the prompt, and the next sentence asked for" },
   },
-  bound: writingBound(rules),
+  prompts: [asked],
+  bound: writingBound(ownRules),
   async setup(config, host) {
     const model = await host.resource<LanguageModel>("model", config.model);
     needLogprobs(config, model);
     const { maxTokens, temperature, logprobs, until } = config;
-    const contextTokens = roomOf(model, config, `${rules}\n${config.instructions}`);
+    const rules = `${(await openPrompt(host, asked))({ end })}\n${fenceRule}`;
+    const contextTokens = roomOf(model, config, rules, ownRules);
     const prefixes = model.capabilities.has("prefix");
     return async ({ query, draft = "", hits: found = [] }, context) => {
-      const asked = fence([{ text: clip(query, contextTokens) }], { tag: "question" });
+      const question = fence([{ text: clip(query, contextTokens) }], { tag: "question" });
       const written = draft.slice(-contextTokens); // its end matters most
       const shown = prefixes || written === "" ? "" : fence([{ text: written }], { tag: "draft" });
-      const used = [asked, shown, prefixes ? written : ""].reduce((sum, part) => sum + countTokens(part, model), 0);
+      const used = [question, shown, prefixes ? written : ""].reduce((sum, part) => sum + countTokens(part, model), 0);
       const { passages } = pack(found, contextTokens - used, model);
       const said = await ask(
         model,
         {
           messages: [
             { role: "system", content: config.instructions ? `${rules}\n${config.instructions}` : rules },
-            { role: "user", content: [fence(passages), asked, shown].filter(Boolean).join("\n\n") },
+            { role: "user", content: [fence(passages), question, shown].filter(Boolean).join("\n\n") },
           ],
           ...(prefixes && written !== "" && { prefix: written }),
           ...(logprobs && { logprobs }),

@@ -4,18 +4,30 @@ import { z } from "zod";
 
 const marks = 64; // of a model's template, around the messages
 
+/** The most characters of other rules. */
+export const longestRules = 8000;
+
 /**
  * The tokens that question and passages may take: as many as are set, or fewer where the model's context has no room for
- * them beside its rules and an answer, which may take half of it.
+ * them beside its rules and an answer, which may take half of it. What rules take more than our own is missing here, so
+ * that the bound holds.
  */
 export function roomOf(
   model: LanguageModel,
-  { contextTokens, maxTokens }: { readonly contextTokens: number; readonly maxTokens: number },
-  instructions: string,
+  {
+    contextTokens,
+    maxTokens,
+    instructions,
+  }: { readonly contextTokens: number; readonly maxTokens: number; readonly instructions: string },
+  rules: string,
+  ownRules: string,
 ): number {
-  if (model.context === undefined) return contextTokens;
-  const taken = Math.min(maxTokens, Math.floor(model.context / 2)) + countTokens(instructions, model) + marks;
-  return Math.max(0, Math.min(contextTokens, model.context - taken));
+  const size = countTokens(`${rules}\n${instructions}`, model);
+  const more = rules === ownRules ? 0 : Math.max(0, size - countTokens(`${ownRules}\n${instructions}`, model));
+  const room = Math.max(0, contextTokens - more);
+  if (model.context === undefined) return room;
+  const taken = Math.min(maxTokens, Math.floor(model.context / 2)) + size + marks;
+  return Math.max(0, Math.min(room, model.context - taken));
 }
 
 /** What fits a prompt. */

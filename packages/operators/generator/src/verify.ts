@@ -1,12 +1,16 @@
 // public: verify
-import { ask, boundOf, fence, fenceRule, type LanguageModel, operator } from "@tessera/core";
+import { ask, boundOf, declarePrompt, fence, fenceRule, type LanguageModel, openPrompt, operator } from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { CitationReader } from "./citations.js";
 import { type Checked, evidenceFor, ports, summarise, verdicts } from "./verdict.js";
 
-const system = `You check a claim against numbered passages, and use nothing else that you know.
-Say SUPPORTED if the passages state it, REFUTED if they contradict it, INSUFFICIENT if they do neither. After that one word name the passages that decide, as in SUPPORTED [2]. ${fenceRule}`;
+const asked = declarePrompt({
+  name: "generator.verify",
+  version: "1",
+  text: `You check a claim against numbered passages, and use nothing else that you know.
+Say SUPPORTED if the passages state it, REFUTED if they contradict it, INSUFFICIENT if they do neither. After that one word name the passages that decide, as in SUPPORTED [2].`,
+});
 
 const words = /\b(supported|refuted|insufficient|not supported|unsupported|contradicted)\b/gi;
 
@@ -42,9 +46,11 @@ export const verify = operator({
     passages: z.int().positive().default(3),
   }),
   ports,
+  prompts: [asked],
   bound: (config) => boundOf(config, config.claims, 1 + config.passages),
   async setup({ model: name, maxTokens, characters, claims: most, passages: count }, host) {
     const model = await host.resource<LanguageModel>("model", name);
+    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
     return async ({ claims, hits = [], evidence }, context) => {
       const check = async (claim: string, index: number): Promise<Checked> => {
         const passages = evidenceFor(claim, evidence?.[index] ?? hits, count);

@@ -2,9 +2,11 @@
 import {
   ask,
   boundOf,
+  declarePrompt,
   fence,
   fenceRule,
   type LanguageModel,
+  openPrompt,
   operator,
   type Passage,
   passage,
@@ -27,6 +29,12 @@ function questionsIn(answer: string): string[] {
   );
 }
 
+const asked = declarePrompt({
+  name: "indexer.reverse-hyde",
+  version: "1",
+  text: "Write {count} questions that the passage answers and that somebody who does not know the passage might ask, in its language. One on a line, numbered, and nothing else.",
+});
+
 /**
  * Reverse HyDE: a language model writes questions that a passage answers. They are indexed in its place, so that a
  * question is compared with questions; each has the passage as its parent, and `indexer.expand` swaps the hits for their
@@ -47,8 +55,10 @@ export const reverseHyde = operator({
     temperature: z.number().min(0).max(2).default(0.7),
   }),
   ports: { input: { passage }, output: { questions: passages } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
   async setup({ model: name, maxTokens, characters, count, temperature }, host) {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ passage: about }, context) => {
       const quoted = fence([{ ...about, text: clip(about.text, characters) }]);
@@ -58,7 +68,7 @@ export const reverseHyde = operator({
           messages: [
             {
               role: "system",
-              content: `Write ${count} questions that the passage answers and that somebody who does not know the passage might ask, in its language. One on a line, numbered, and nothing else. ${fenceRule}`,
+              content: `${instructions({ count })} ${fenceRule}`,
             },
             { role: "user", content: quoted },
           ],

@@ -1,5 +1,15 @@
 // public: triples
-import { ask, boundOf, fence, fenceRule, type LanguageModel, operator, passage } from "@tessera/core";
+import {
+  ask,
+  boundOf,
+  declarePrompt,
+  fence,
+  fenceRule,
+  type LanguageModel,
+  openPrompt,
+  operator,
+  passage,
+} from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { type Triple, triplesKey, triplesOf } from "./knowledge-graph.js";
@@ -17,6 +27,12 @@ function triplesIn(answer: string): Triple[] {
   });
 }
 
+const asked = declarePrompt({
+  name: "indexer.triples",
+  version: "1",
+  text: 'List the facts that the passage states, at most {count}, each on a line as: subject | relation | object. Subject and object are names or short noun phrases, written out where the passage says "it" or "he"; state nothing that the passage does not. Nothing else.',
+});
+
 /**
  * Extracts the facts that a passage states, by a language model, into `metadata.triples`, where `KnowledgeGraph` reads
  * them; triples that are given stay, and those found come after them. Run it with `each` over the passages.
@@ -32,8 +48,10 @@ export const triples = operator({
   },
   config: z.strictObject({ ...asking, count: z.int().min(1).max(100).default(20) }),
   ports: { input: { passage }, output: { passage } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
   async setup({ model: name, maxTokens, characters, count }, host) {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ passage: read }, context) => {
       const { text } = await ask(
@@ -42,7 +60,7 @@ export const triples = operator({
           messages: [
             {
               role: "system",
-              content: `List the facts that the passage states, at most ${count}, each on a line as: subject | relation | object. Subject and object are names or short noun phrases, written out where the passage says "it" or "he"; state nothing that the passage does not. Nothing else. ${fenceRule}`,
+              content: `${instructions({ count })} ${fenceRule}`,
             },
             { role: "user", content: fence([{ ...read, text: clip(read.text, characters) }]) },
           ],

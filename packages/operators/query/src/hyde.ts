@@ -1,5 +1,16 @@
 // public: hyde
-import { ask, boundOf, type Encoder, type LanguageModel, number, operator, type Ports, text } from "@tessera/core";
+import {
+  ask,
+  boundOf,
+  declarePrompt,
+  type Encoder,
+  type LanguageModel,
+  number,
+  openPrompt,
+  operator,
+  type Ports,
+  text,
+} from "@tessera/core";
 import { asking, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
 import { about } from "./question.js";
@@ -11,6 +22,12 @@ export function meanOf(vectors: readonly Float32Array[]): number[] {
   const norm = Math.hypot(...sum) || 1;
   return Array.from(sum, (component) => component / norm);
 }
+
+const asked = declarePrompt({
+  name: "query.hyde",
+  version: "1",
+  text: "Write a short passage of {kind} that answers the question, as it might stand in the corpus that is searched. Write the passage alone, even where you must invent its details.",
+});
 
 const specification = operator({
   name: "query.hyde",
@@ -40,14 +57,16 @@ const specification = operator({
     } as Ports,
   }),
   needs: { seed: { otherwise: "another run with the same seed may give other samples" } },
+  prompts: [asked],
   bound: (config) => boundOf(config, config.count, 1),
   setup: async (config, host) => {
     const { maxTokens, characters, count, temperature, withQuery, kind } = config;
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", config.model);
     const encoder = config.encoder === undefined ? undefined : await host.resource<Encoder>("encoder", config.encoder);
     return async ({ query }, context) => {
       const messages = about(
-        `Write a short passage of ${kind === "code" ? "source code, with its comments," : "a reference text"} that answers the question, as it might stand in the corpus that is searched. Write the passage alone, even where you must invent its details.`,
+        instructions({ kind: kind === "code" ? "source code, with its comments," : "a reference text" }),
         query,
         characters,
       );

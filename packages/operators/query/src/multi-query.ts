@@ -1,9 +1,15 @@
 // public: multiQuery
-import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { otherQueries } from "./lines.js";
 import { about } from "./question.js";
+
+const asked = declarePrompt({
+  name: "query.multi-query",
+  version: "1",
+  text: "You write search queries. Write {count} different wordings of the user's question, each from another angle or with other terms, each complete in itself, in the language of the question. One on a line, numbered, and nothing else.",
+});
 
 /**
  * Query expansion, f_qe(q) = {q1 … qn} with no q_i equal to q (equation 7): a language model writes up to `count`
@@ -25,18 +31,16 @@ export const multiQuery = operator({
     temperature: z.number().min(0).max(2).default(0.7),
   }),
   ports: { input: { query: text }, output: { queries: z.array(text) } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
   setup: async ({ model: name, maxTokens, characters, count, temperature }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query }, context) => {
       const answer = await ask(
         model,
         {
-          messages: about(
-            `You write search queries. Write ${count} different wordings of the user's question, each from another angle or with other terms, each complete in itself, in the language of the question. One on a line, numbered, and nothing else.`,
-            query,
-            characters,
-          ),
+          messages: about(instructions({ count }), query, characters),
           maxTokens,
           temperature,
         },

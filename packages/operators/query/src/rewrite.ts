@@ -1,5 +1,5 @@
 // public: rewrite
-import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking, normalQuery } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
@@ -15,6 +15,12 @@ export function readRewrites(answer: string, count: number): string[] {
     .filter((query) => /\p{L}|\p{N}/u.test(query) && !seen.has(normalQuery(query)) && seen.add(normalQuery(query)))
     .slice(0, count);
 }
+
+const asked = declarePrompt({
+  name: "query.rewrite",
+  version: "1",
+  text: "You turn a question into {form} for what one must know to answer it. Name things in full: resolve what the question only points at by the history, and ask for what the draft still lacks. Write nothing else, and end with **.",
+});
 
 /**
  * Query transformation, f_qt(q) = q' (equation 8): one query replaces the other. With `count` above 1 the model may
@@ -36,20 +42,17 @@ export const rewrite = operator({
     input: { query: text, history: text.optional(), draft: text.optional() },
     output: { query: text, queries: z.array(text) },
   },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 3),
   setup: async ({ model: name, maxTokens, characters, count }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     const form = count === 1 ? "one search query" : `up to ${count} search queries, with ; between them,`;
     return async ({ query, history, draft }, context) => {
       const answer = await ask(
         model,
         {
-          messages: about(
-            `You turn a question into ${form} for what one must know to answer it. Name things in full: resolve what the question only points at by the history, and ask for what the draft still lacks. Write nothing else, and end with **.`,
-            query,
-            characters,
-            { history, draft },
-          ),
+          messages: about(instructions({ form }), query, characters, { history, draft }),
           maxTokens,
           temperature: 0,
         },

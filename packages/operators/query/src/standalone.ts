@@ -1,5 +1,5 @@
 // public: standalone
-import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
@@ -7,6 +7,12 @@ import { about } from "./question.js";
 
 /** The most characters of a question that a model wrote; a longer one is an answer and no question. */
 const longest = 1000;
+
+const asked = declarePrompt({
+  name: "query.standalone",
+  version: "1",
+  text: "You are given the last question of a conversation, and what was said before. Write that question again so that it can be understood without the conversation: name what it only points at. Keep its language and its wishes. If it is whole already, repeat it. Write the question and nothing else.",
+});
 
 /**
  * Makes a follow-up question whole, q' = f_qt(q, history): what it only points at in the conversation is named, so that
@@ -31,8 +37,10 @@ export const standalone = operator({
     },
     output: { query: text },
   },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 2),
   setup: async ({ model: name, maxTokens, characters }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query, history = "" }, context) => {
       if (history.trim() === "") return { query };
@@ -41,12 +49,7 @@ export const standalone = operator({
       const { text: said, finish } = await ask(
         model,
         {
-          messages: about(
-            "You are given the last question of a conversation, and what was said before. Write that question again so that it can be understood without the conversation: name what it only points at. Keep its language and its wishes. If it is whole already, repeat it. Write the question and nothing else.",
-            query,
-            characters,
-            { history: recent },
-          ),
+          messages: about(instructions(), query, characters, { history: recent }),
           maxTokens,
           temperature: 0,
         },

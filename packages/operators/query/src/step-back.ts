@@ -1,9 +1,15 @@
 // public: stepBack
-import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
 import { about } from "./question.js";
+
+const asked = declarePrompt({
+  name: "query.step-back",
+  version: "1",
+  text: 'You step back from a question: you ask the more general one whose answer gives the principles or facts behind it. For "Why does my fetch in a loop open 4,000 sockets?" that is "How does an HTTP client pool connections?"; for "Was Ada Lovelace older than 30 when she died?" it is "When did Ada Lovelace live?". Write that one question and nothing else.',
+});
 
 /**
  * Step-back prompting (Zheng et al. 2023): the more general question behind a question. Retrieve for both and unite.
@@ -20,18 +26,16 @@ export const stepBack = operator({
   },
   config: z.strictObject({ ...asking }),
   ports: { input: { query: text }, output: { query: text } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
   setup: async ({ model: name, maxTokens, characters }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query }, context) => {
       const answer = await ask(
         model,
         {
-          messages: about(
-            'You step back from a question: you ask the more general one whose answer gives the principles or facts behind it. For "Why does my fetch in a loop open 4,000 sockets?" that is "How does an HTTP client pool connections?"; for "Was Ada Lovelace older than 30 when she died?" it is "When did Ada Lovelace live?". Write that one question and nothing else.',
-            query,
-            characters,
-          ),
+          messages: about(instructions(), query, characters),
           maxTokens,
           temperature: 0,
         },

@@ -1,6 +1,6 @@
 // public: subQuery
 // internal: referencesIn
-import { ask, boundOf, flag, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, flag, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readList } from "./lines.js";
@@ -10,6 +10,12 @@ import { about } from "./question.js";
 export const referencesIn = (question: string): number[] => [
   ...new Set([...question.matchAll(/#(\d{1,3})(?!\d)/g)].map(([, digits]) => Number(digits))),
 ];
+
+const asked = declarePrompt({
+  name: "query.sub-query",
+  version: "1",
+  text: 'You split a question into the simple questions that lead to its answer, {count} at most, one on a line, numbered, in the order in which they are to be answered. Where one needs the answer of an earlier one, write # and its number in place of that answer, as in "2. Who is married to #1?". If the question is simple already, repeat it. Write nothing else.',
+});
 
 /**
  * Least-to-most decomposition: sub-questions in the order in which they are to be answered. "#1" in one of them stands
@@ -28,18 +34,16 @@ export const subQuery = operator({
   },
   config: z.strictObject({ ...asking, count: z.int().min(1).max(20).default(5) }),
   ports: { input: { query: text }, output: { queries: z.array(text), dependent: flag } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
   setup: async ({ model: name, maxTokens, characters, count }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query }, context) => {
       const answer = await ask(
         model,
         {
-          messages: about(
-            `You split a question into the simple questions that lead to its answer, ${count} at most, one on a line, numbered, in the order in which they are to be answered. Where one needs the answer of an earlier one, write # and its number in place of that answer, as in "2. Who is married to #1?". If the question is simple already, repeat it. Write nothing else.`,
-            query,
-            characters,
-          ),
+          messages: about(instructions({ count }), query, characters),
           maxTokens,
           temperature: 0,
         },

@@ -2,11 +2,13 @@
 import {
   ask,
   boundOf,
+  declarePrompt,
   fence,
   fenceRule,
   flag,
   type GraphDatabase,
   type LanguageModel,
+  openPrompt,
   operator,
   text,
 } from "@tessera/core";
@@ -65,6 +67,12 @@ function show({ nodes, relations }: GraphSchema): string {
   return lines.join("\n");
 }
 
+const asked = declarePrompt({
+  name: "query.text-to-cypher",
+  version: "1",
+  text: "You answer questions from a graph database. Write one Cypher query over the given labels, relations and properties that reads and ends with RETURN, and nothing else.",
+});
+
 /**
  * Query construction, f_qc(q) = q*, q* in Cypher (equation 9): a model writes one reading query for a graph whose schema
  * it is shown. The query is parsed, and every label, relation and property of a labelled variable must be the schema's;
@@ -88,13 +96,15 @@ export const textToCypher = operator({
     database: z.string().min(1).optional(),
   }),
   ports: { input: { query: text }, output: { cypher: text, valid: flag, error: text.optional() } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1 + config.repairs, 4),
   setup: async ({ model: name, maxTokens, characters, schema, repairs, database: databaseName }, host) => {
+    const opened = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     const database =
       databaseName === undefined ? {} : await host.resource<GraphDatabase>("graph-database", databaseName);
     const admitted = admittedBy(database, `graph-database/${databaseName}`);
-    const instructions = `You answer questions from a graph database. Write one Cypher query over the given labels, relations and properties that reads and ends with RETURN, and nothing else. ${fenceRule}`;
+    const instructions = `${opened()} ${fenceRule}`;
     const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, characters) }], { tag });
     return async ({ query }, context) => {
       const question = `${quote("schema", show(schema))}\n${quote("question", query)}`;

@@ -3,6 +3,7 @@ import {
   ask,
   boundOf,
   type Database,
+  declarePrompt,
   fence,
   fenceRule,
   flag,
@@ -10,6 +11,7 @@ import {
   hits,
   type Json,
   type LanguageModel,
+  openPrompt,
   operator,
   text,
 } from "@tessera/core";
@@ -25,6 +27,12 @@ function show(rows: readonly { [column: string]: Json }[]): string {
   const line = (cells: readonly unknown[]) => cells.map((cell) => String(cell ?? "").replace(/\s+/g, " ")).join(" | ");
   return [line(columns), ...rows.map((row) => line(columns.map((column) => row[column])))].join("\n");
 }
+
+const asked = declarePrompt({
+  name: "query.text-to-sql",
+  version: "1",
+  text: "You answer questions from a {dialect} database. Write one SELECT statement over the given tables, without comments, and nothing else. It can only read.",
+});
 
 /**
  * Query construction, f_qc(q) = q*, q* in SQL (equation 9): a model writes one reading statement for a database whose
@@ -53,8 +61,10 @@ export const textToSql = operator({
     input: { query: text },
     output: { sql: text, valid: flag, rows: z.array(z.record(z.string(), z.any())), hits, error: text.optional() },
   },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1 + config.repairs, 4),
   setup: async (config, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", config.model);
     const database = await host.resource<Database>("database", config.database);
     const admitted = admittedBy(database, `database/${config.database}`);
@@ -70,7 +80,7 @@ export const textToSql = operator({
             messages: [
               {
                 role: "system",
-                content: `You answer questions from a ${database.dialect} database. Write one SELECT statement over the given tables, without comments, and nothing else. It can only read. ${fenceRule}`,
+                content: `${instructions({ dialect: database.dialect })} ${fenceRule}`,
               },
               { role: "user", content: prompt },
             ],

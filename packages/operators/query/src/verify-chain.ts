@@ -1,9 +1,15 @@
 // public: verifyChain
-import { ask, boundOf, type LanguageModel, operator, text } from "@tessera/core";
+import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { otherQueries } from "./lines.js";
 import { about } from "./question.js";
+
+const asked = declarePrompt({
+  name: "query.verify-chain",
+  version: "1",
+  text: 'You plan the checking of a draft answer. For each fact that it states, write a question whose answer shows whether the fact holds; {count} at most. Ask openly ("When was X built?", not "Was X built in 1900?"), so that nothing of the draft is given away, and so that each can be understood alone. One on a line, numbered, and nothing else.',
+});
 
 /**
  * Chain of verification, its planning step (Dhuliawala et al. 2023): questions that check the facts of a draft. They
@@ -21,19 +27,16 @@ export const verifyChain = operator({
   },
   config: z.strictObject({ ...asking, count: z.int().min(1).max(20).default(5) }),
   ports: { input: { query: text, draft: text }, output: { queries: z.array(text) } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 2),
   setup: async ({ model: name, maxTokens, characters, count }, host) => {
+    const instructions = await openPrompt(host, asked);
     const model = await host.resource<LanguageModel>("model", name);
     return async ({ query, draft }, context) => {
       const answer = await ask(
         model,
         {
-          messages: about(
-            `You plan the checking of a draft answer. For each fact that it states, write a question whose answer shows whether the fact holds; ${count} at most. Ask openly ("When was X built?", not "Was X built in 1900?"), so that nothing of the draft is given away, and so that each can be understood alone. One on a line, numbered, and nothing else.`,
-            query,
-            characters,
-            { draft },
-          ),
+          messages: about(instructions({ count }), query, characters, { draft }),
           maxTokens,
           temperature: 0,
         },

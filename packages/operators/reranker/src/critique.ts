@@ -1,8 +1,14 @@
 // public: critique
-import { boundOf, hits, type LanguageModel, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, hits, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readings, verdictOn } from "./verdict.js";
+
+const asked = declarePrompt({
+  name: "reranker.critique",
+  version: "1",
+  text: "Does the passage say something true and relevant that helps to answer the question? Say Yes or No, and nothing else.",
+});
 
 /**
  * Selection by critique, {d | not P(d)} (equation 14): a language model judges each passage, and those judged no help are
@@ -30,13 +36,16 @@ export const critique = operator({
   }),
   ports: { input: { query: text, hits }, output: { hits, dropped: hits, by: z.array(z.enum(readings)) } },
   needs: { logprobs: { otherwise: "a verdict is Yes or No by the text, with no chance between", told: "by" } },
+  prompts: [asked],
   bound: (config) => boundOf(config, config.hits, 2),
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);
-    const question = "Does the passage say something true and relevant that helps to answer the question?";
+    const instructions = (await openPrompt(host, asked))();
     return async ({ query, hits: found }, context) => {
       const verdicts = await Promise.all(
-        found.slice(0, config.hits).map(({ passage }) => verdictOn(model, question, query, passage, config, context)),
+        found
+          .slice(0, config.hits)
+          .map(({ passage }) => verdictOn(model, instructions, query, passage, config, context)),
       );
       const chance = (place: number) => verdicts[place]?.chance ?? 1;
       const best = [...found.keys()].sort((a, b) => chance(b) - chance(a) || a - b).slice(0, config.keep);

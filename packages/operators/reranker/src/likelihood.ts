@@ -1,13 +1,17 @@
 // public: likelihood
-import { boundOf, hits, type LanguageModel, operator, rank, text } from "@tessera/core";
+import { boundOf, declarePrompt, hits, type LanguageModel, openPrompt, operator, rank, text } from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { demandScores } from "./surprisal.js";
 
-const frames = {
-  code: "{passage}\n\nA question that this code answers:",
-  text: "{passage}\n\nA question that this text answers:",
-} as const;
+const frame = (kind: "code" | "text") =>
+  declarePrompt({
+    name: `reranker.likelihood.${kind}`,
+    version: "1",
+    text: `{passage}\n\nA question that this ${kind} answers:`,
+    needed: ["passage"],
+  });
+const frames = { code: frame("code"), text: frame("text") } as const;
 
 /**
  * Orders hits by how likely the query is as a question about each passage: the mean natural-log probability of its tokens
@@ -34,16 +38,18 @@ export const likelihood = operator({
   }),
   ports: { input: { query: text, hits }, output: { hits } },
   needs: { score: {} },
+  prompts: [frames.code, frames.text],
   bound: ({ characters, depth }) => boundOf({ maxTokens: 0, characters }, depth, 2),
   setup: async ({ model: name, characters, kind, depth }, host) => {
     const model = await host.resource<LanguageModel>("model", name);
     demandScores(model, name);
+    const framed = await openPrompt(host, frames[kind]);
     return async ({ query, hits: found }, { signal, spend }) => {
       const asked = clip(query, characters).trim();
       if (found.length === 0 || asked === "") return { hits: found };
       const scored = await Promise.all(
         found.slice(0, depth).map(async (hit) => {
-          const content = frames[kind].replace("{passage}", () => clip(hit.passage.text, characters).trim());
+          const content = framed({ passage: clip(hit.passage.text, characters).trim() });
           const request = { messages: [{ role: "user" as const, content }], text: ` ${asked}`, plain: true };
           const { tokens, usage } = await model.score!(request, signal);
           spend({ calls: 1, tokens: usage.prompt + usage.completion });

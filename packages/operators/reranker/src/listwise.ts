@@ -1,4 +1,4 @@
-import { ask, type Context, fence, fenceRule, type Hit, type LanguageModel } from "@tessera/core";
+import { ask, type Context, declarePrompt, fence, fenceRule, type Hit, type LanguageModel } from "@tessera/core";
 import { clip } from "@tessera/core/internal";
 
 export interface ListwiseSettings {
@@ -27,9 +27,16 @@ export function readPermutation(answer: string, count: number): number[] | undef
   return [...order, ...Array.from({ length: count }, (_, place) => place).filter((place) => !said.has(place))];
 }
 
+export const listwisePrompt = declarePrompt({
+  name: "reranker.model.listwise",
+  version: "1",
+  text: "Order the numbered passages by how well each answers the question, the best first. Write the numbers of all of them, as in [2] > [3] > [1], and nothing else.",
+});
+
 /** The hits in the order that the model gives them, window by window; `by` is "default" where it gave none. */
 export async function listwise(
   model: LanguageModel,
+  instructions: string,
   query: string,
   found: readonly Hit[],
   config: ListwiseSettings,
@@ -43,7 +50,7 @@ export async function listwise(
     const messages = [
       {
         role: "system",
-        content: `Order the numbered passages by how well each answers the question, the best first. Write the numbers of all of them, as in [2] > [3] > [1], and nothing else. ${fenceRule}`,
+        content: `${instructions} ${fenceRule}`,
       },
       {
         role: "user",

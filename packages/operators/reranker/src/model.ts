@@ -1,8 +1,18 @@
 // public: modelRerank
-import { boundOf, type Context, type Hit, hits, type LanguageModel, operator, text } from "@tessera/core";
+import {
+  boundOf,
+  type Context,
+  declarePrompt,
+  type Hit,
+  hits,
+  type LanguageModel,
+  openPrompt,
+  operator,
+  text,
+} from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
-import { listwise, windows } from "./listwise.js";
+import { listwise, listwisePrompt, windows } from "./listwise.js";
 import { ordered } from "./order.js";
 import { verdictOn } from "./verdict.js";
 
@@ -21,24 +31,22 @@ const settings = z
   .refine(({ window, step }) => step <= window, "a step longer than the window leaves hits out");
 type Settings = z.output<typeof settings>;
 
+const pointwisePrompt = declarePrompt({
+  name: "reranker.model.pointwise",
+  version: "1",
+  text: "Does the passage help to answer the question? Say Yes or No, and nothing else.",
+});
+
 async function pointwise(
   model: LanguageModel,
+  instructions: string,
   query: string,
   found: readonly Hit[],
   config: Settings,
   context: Context,
 ) {
   const verdicts = await Promise.all(
-    found.map(({ passage }) =>
-      verdictOn(
-        model,
-        "Does the passage help to answer the question?",
-        query,
-        passage,
-        { ...config, maxTokens: 8 },
-        context,
-      ),
-    ),
+    found.map(({ passage }) => verdictOn(model, instructions, query, passage, { ...config, maxTokens: 8 }, context)),
   );
   const scored = found.map((hit, place) => ({ hit, score: verdicts[place]!.chance ?? -1 }));
   const read = verdicts.filter(({ by }) => by !== "default");
@@ -66,16 +74,19 @@ export const modelRerank = operator({
   config: settings,
   ports: { input: { query: text, hits }, output: { hits, by: z.enum(["listwise", "probability", "text", "default"]) } },
   needs: { logprobs: { when: '`style` is "pointwise"', otherwise: "a verdict is 1 or 0 by the text", told: "by" } },
+  prompts: [listwisePrompt, pointwisePrompt],
   bound: (config) =>
     config.style === "pointwise"
       ? boundOf({ ...config, maxTokens: 8 }, config.hits, 2)
       : boundOf(config, windows(config.hits, config).length, config.window + 1),
   setup: async (config, host) => {
     const model = await host.resource<LanguageModel>("model", config.model);
-    const rerank = config.style === "listwise" ? listwise : pointwise;
+    const [rerank, asked] =
+      config.style === "listwise" ? [listwise, listwisePrompt] : ([pointwise, pointwisePrompt] as const);
+    const instructions = (await openPrompt(host, asked))();
     return async ({ query, hits: found }, context) => {
       if (found.length === 0) return { hits: [], by: "default" as const };
-      const { by, scored } = await rerank(model, query, found.slice(0, config.hits), config, context);
+      const { by, scored } = await rerank(model, instructions, query, found.slice(0, config.hits), config, context);
       const rest = found.slice(config.hits).map((hit, index) => ({
         hit,
         score: config.style === "listwise" ? 1 / (config.hits + index + 1) : -1,

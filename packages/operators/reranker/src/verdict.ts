@@ -29,10 +29,10 @@ export interface Verdict {
   readonly by: (typeof readings)[number];
 }
 
-/** A model's answer to a yes-or-no question about a passage and a query. Without log-probabilities its text counts. */
+/** A model's answer to a yes-or-no question, which `instructions` ask, about a passage and a query. Without log-probabilities its text counts. */
 export async function verdictOn(
   model: LanguageModel,
-  question: string,
+  instructions: string,
   query: string,
   passage: Passage,
   { characters, maxTokens }: { characters: number; maxTokens: number },
@@ -42,7 +42,7 @@ export async function verdictOn(
     model,
     {
       messages: [
-        { role: "system", content: `${question} Say Yes or No, and nothing else. ${fenceRule}` },
+        { role: "system", content: `${instructions} ${fenceRule}` },
         {
           role: "user",
           content: `${fence([{ ...passage, text: clip(passage.text, characters) }])}\n${fence([{ text: clip(query, characters) }], { tag: "question" })}`,

@@ -2,12 +2,14 @@
 import {
   ask,
   boundOf,
+  declarePrompt,
   fence,
   fenceRule,
   type Hit,
   hits,
   type LanguageModel,
   number,
+  openPrompt,
   operator,
   text,
 } from "@tessera/core";
@@ -42,6 +44,13 @@ const config = z
   )
   .refine(({ choices, favour }) => !favour || Object.hasOwn(choices, favour.choice), "`favour` names no choice");
 
+const asked = declarePrompt({
+  name: "router.model-judge",
+  version: "1",
+  text: "{question}\n{options}\nSay one of {labels}, and nothing else.",
+  needed: ["question", "options", "labels"],
+});
+
 const specification = operator({
   name: "router.model-judge",
   version: 3,
@@ -62,13 +71,16 @@ const specification = operator({
     },
   }),
   needs: { logprobs: { otherwise: "the choice is what the text says", told: "by" } },
+  prompts: [asked],
   bound: (config) => boundOf(config, 1, 2 + config.passages),
   setup: async (config, host) => {
     const { characters, maxTokens, question, choices, otherwise, favour, passages } = config;
     const model = await host.resource<LanguageModel>("model", config.model);
     const labels = new Map(Object.keys(choices).map((choice) => [choice, config.labels[choice] ?? choice]));
     const options = Object.entries(choices).map(([choice, meaning]) => `${labels.get(choice)}: ${meaning}`);
-    const system = `${question}\n${options.join("\n")}\nSay one of ${[...labels.values()].join(", ")}, and nothing else. ${fenceRule}`;
+    const filled = await openPrompt(host, asked);
+    const values = { question, options: options.join("\n"), labels: [...labels.values()].join(", ") };
+    const system = `${filled(values)} ${fenceRule}`;
     const logprobs = model.capabilities.has("logprobs");
     return async ({ query, draft, hits: found = [] }, context) => {
       const shown = found
