@@ -169,7 +169,7 @@ describe("a prompt of the config", () => {
     expect(out).toMatch(/generator\.answer\s+7 .*\{refusal\}\*\s+answer\.md/);
     expect(out).toMatch(/query\.standalone\s+1 .*the catalogue/);
     const shown = await tessera(["prompts", "generator.answer", "--show"], folder, env());
-    expect(shown.out).toBe("Answer like a pirate. If the passages do not say: {refusal}");
+    expect(shown.out.trimEnd()).toBe("Answer like a pirate. If the passages do not say: {refusal}");
     const ours = await tessera(["prompts", "generator.answer", "--show", "--no-config"], folder, env());
     expect(ours.out).toContain("You answer questions from numbered passages.");
     expect(await tessera(["prompts", "generator.anser"], folder, env())).toMatchObject({

@@ -130,7 +130,8 @@ export const debugPromptText = declarePrompt({
 /** Gives the text of a prompt with its places filled. */
 type Filled = (text: PromptText, language?: Language) => string;
 
-const valuesOf = (language?: Language): Readonly<Record<string, string>> => (language ? { name: names[language], language } : {});
+const valuesOf = (language?: Language): Readonly<Record<string, string>> =>
+  language ? { name: names[language], language } : {};
 
 /** The prompts of the catalogue as they are. */
 const ownTexts: Filled = ({ text }, language) => {
