@@ -1,35 +1,15 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type FlowDocument, type PortType, TesseraError } from "@tessera/core";
-import { hashing, inSlices, isOptional, readingDocument, required, sha256, warn } from "@tessera/core/internal";
+import { type FlowDocument, TesseraError } from "@tessera/core";
+import { hashing, inSlices, isOptional, jsonSchemaOf, readingDocument, sha256, warn } from "@tessera/core/internal";
 import type { FlowHandle, Resources } from "@tessera/tessera";
 import { assertNotAmbient } from "./ambient.js";
 import type { AnyTessera } from "./embedded-runs.js";
 
-type Schema = { readonly [key: string]: unknown };
-const objects = new Set(["passage", "hit", "answer"]);
-const lists = new Set(["passages", "hits"]);
-
-/** The JSON Schema of a port's values. */
-function schemaOfPort(type: PortType): Schema {
-  const plain = required(type);
-  if (typeof plain === "string") {
-    if (plain === "text") return { type: "string" };
-    if (plain === "number") return { type: "number" };
-    if (plain === "flag") return { type: "boolean" };
-    if (lists.has(plain)) return { type: "array", items: { type: "object" } };
-    return objects.has(plain) ? { type: "object" } : {};
-  }
-  if ("choice" in plain) return { type: "string", enum: plain.choice };
-  if ("list" in plain) return { type: "array", items: schemaOfPort(plain.list) };
-  if ("named" in plain) return { type: "object", additionalProperties: schemaOfPort(plain.named) };
-  return plain as Schema;
-}
-
 /** The JSON Schema of what a flow takes. */
 export const inputSchema = ({ input }: FlowDocument) => ({
   type: "object" as const,
-  properties: Object.fromEntries(Object.entries(input).map(([port, type]) => [port, schemaOfPort(type)])),
+  properties: Object.fromEntries(Object.entries(input).map(([port, type]) => [port, jsonSchemaOf(type)])),
   required: Object.keys(input).filter((port) => !isOptional(input[port]!)),
   additionalProperties: false,
 });

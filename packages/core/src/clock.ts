@@ -1,9 +1,11 @@
 // public: Clock
-// internal: systemClock, every, sleep, abortAfter, stampNow
+// internal: systemClock, dateOf, every, sleep, abortAfter, stampNow
 /** The source of time for everything that waits or measures. Tests use a clock of their own. */
 export interface Clock {
   /** Milliseconds since a fixed point. The value never decreases, even if the date of the machine is changed. */
   now(): number;
+  /** The time of day, in milliseconds since 1970; by default that of the machine. Waits that outlive a process use it. */
+  date?(): number;
   /**
    * Calls `run` once after `milliseconds`, which may be any length; with `Infinity` never. The returned function
    * cancels the call. A background timer does not keep the process alive.
@@ -32,6 +34,9 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The time of day by a clock, in milliseconds since 1970. */
+export const dateOf = (clock: Clock): number => clock.date?.() ?? Date.now();
 
 /** Calls something repeatedly, `milliseconds` after each call began. The returned function ends this. */
 export function every(

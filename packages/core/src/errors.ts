@@ -21,6 +21,7 @@ export const errorCodes = {
   BAD_SETTINGS: "A config file of the command line cannot be read, or a field of it is wrong.",
   BAD_SOURCE: "A document to index cannot be read.",
   BAD_VALUE: "A value on a wire does not fit the port it reaches.",
+  BAD_WAIT: "A node that may wait has a policy that cannot hold while it waits.",
   CLOSED: "The resource or the framework object was closed before the call.",
   CONFLICT:
     "What is asked for contradicts what is there: a name that is taken, a run that has ended, a resource in use.",

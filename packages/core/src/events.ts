@@ -18,6 +18,14 @@ export type FlowEvent =
    * Something that does not change the run but should be known, such as an operator that reports more than its bound.
    */
   | { readonly type: "warning"; readonly path: string; readonly message: string }
+  /** The step waits from now on: for an answer, for a signal of this name, or until a time (milliseconds since 1970). */
+  | {
+      readonly type: "node-wait";
+      readonly path: string;
+      readonly payload?: unknown;
+      readonly signal?: string;
+      readonly due?: number;
+    }
   | { readonly type: "node-error"; readonly path: string; readonly error: TesseraError; readonly attempt: number }
   | {
       readonly type: "node-end";

@@ -16,3 +16,4 @@ export { declarePrompt, openPrompt, prompt, type Prompt, type PromptText, type P
 export type { RunRecord, Records, Cache } from "./records.js";
 export type { Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability, Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder } from "./resources.js";
 export { flowSchema } from "./schema.js";
+export { type WaitRequest, type Answerers, type Waits, waitFor } from "./wait.js";

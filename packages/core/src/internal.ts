@@ -3,7 +3,7 @@
 export { asking, clip } from "./ask.js";
 export { type Amount, type Reservation, type DailyBudgets, granted } from "./budgets.js";
 export { canonicalJson, sha256, canonical, hashing, hashDocument } from "./canonical.js";
-export { systemClock, every, sleep, abortAfter, stampNow } from "./clock.js";
+export { systemClock, dateOf, every, sleep, abortAfter, stampNow } from "./clock.js";
 export { didYouMean } from "./closest.js";
 export { type DeferredSettings, Deferred, abortable } from "./deferred.js";
 export { readingDocument, flowDocument, referencesOf, splitReference, readsOf } from "./document.js";
@@ -37,3 +37,4 @@ export { type ThreadTask, ThreadPool } from "./thread-pool.js";
 export { ThreadQueue } from "./thread-queue.js";
 export { Thread, answerJobs, type ThreadReply } from "./thread.js";
 export { estimateTokens, TokenLimit, countTokens } from "./tokens.js";
+export { requestOf, type PendingWait, type WaitNote, type WaitNotes, type WaitQuery, waitTypeOf, jsonSchemaOf } from "./wait.js";

@@ -6,6 +6,7 @@ import { TesseraError } from "./errors.js";
 import type { Json } from "./passage.js";
 import type { PromptText } from "./prompt.js";
 import type { Capability, Host, ModelCall, Principal, Sampling } from "./resources.js";
+import type { Waits } from "./wait.js";
 
 /** Ports by name, each with its zod schema. */
 export type Ports = Record<string, z.ZodType>;
@@ -131,6 +132,8 @@ export interface Operator<C extends z.ZodType = z.ZodType, I extends Ports = Por
   readonly prompts?: readonly PromptText[];
   /** The most that one activation can spend. An operator that uses a language model must declare it. */
   readonly bound?: (config: z.output<C>) => Bound;
+  /** Declared by an operator whose work may return `waitFor(…)`: what it says of its waits. Its `effects` are "write". */
+  readonly waits?: (config: z.output<C>) => Waits;
   /** Is called once for each compiled flow. It opens what the operator needs, and returns the work. */
   setup(config: z.output<C>, host: Host): MaybePromise<Work<ValuesIn<I>, ValuesOut<O>>>;
 }
@@ -163,7 +166,7 @@ const pattern = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$/;
 
 /**
  * Declares an operator.
- * @throws TesseraError BAD_OPERATOR if its name is malformed.
+ * @throws TesseraError BAD_OPERATOR if its name is malformed, or if it waits and does not write.
  */
 export function operator<C extends z.ZodType, const I extends Ports, const O extends Ports>(
   specification: Operator<C, I, O>,
@@ -171,6 +174,10 @@ export function operator<C extends z.ZodType, const I extends Ports, const O ext
   if (!pattern.test(specification.name))
     throw new TesseraError("BAD_OPERATOR", `"${specification.name}" is not an operator's name`, {
       hint: 'a name is "kind.name" in lower case, as in "fuser.rrf"',
+    });
+  if (specification.waits && specification.effects !== "write")
+    throw new TesseraError("BAD_OPERATOR", `${specification.name} waits, so its effects are "write"`, {
+      hint: "what it asks of others is not asked again, and not served from a cache",
     });
   const piece = (config?: z.input<C>): Piece<ValuesIn<I>, ValuesOut<O>> => ({
     ...use(specification.name, config as Json),

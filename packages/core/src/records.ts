@@ -1,6 +1,7 @@
 // public: RunRecord, Records, Cache
 // internal: Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords
 import type { Json } from "./passage.js";
+import type { PendingWait, WaitNotes } from "./wait.js";
 
 /** What work was charged: model calls, tokens, layers of an encoder, and cost in any one currency. */
 export interface Charge {
@@ -69,6 +70,10 @@ export interface JournalEntry {
   readonly provisional?: boolean | undefined;
   /** The policy left the node out for an error. */
   readonly skipped?: boolean | undefined;
+  /** Of a step that waits or waited. While the entry is provisional the step waits still. */
+  readonly wait?: PendingWait | undefined;
+  /** It is no step but something that came to the run, or who took it; its path begins with ":". */
+  readonly mark?: "signal" | "taken" | undefined;
 }
 
 /** What a run has left: the steps that are finished, and what the attempts cost that gave no result. */
@@ -116,6 +121,8 @@ export interface Records {
   texts(hashes: readonly string[]): Promise<Texts>;
   /** Removes runs and their journals. Texts that no other run names may be removed too. */
   forget(runs: readonly string[]): Promise<void>;
+  /** Finds runs that wait. Without it a flow that may wait cannot run on these records. */
+  readonly waits?: WaitNotes | undefined;
   /** Where one process writes the store and keeps the order of calls. */
   readonly direct?: DirectRecords | undefined;
   close?(): Promise<void>;

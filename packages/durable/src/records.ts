@@ -1,6 +1,15 @@
 // public: SqlConnection, PostgresRecords, postgresRecords
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, JournalEntry, RunJournal, Texts, ValueRefs } from "@tessera/core/internal";
+import type {
+  Charge,
+  JournalEntry,
+  RunJournal,
+  Texts,
+  ValueRefs,
+  WaitNote,
+  WaitNotes,
+  WaitQuery,
+} from "@tessera/core/internal";
 import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph/internal";
 import { createTables } from "./schema.js";
 
@@ -32,6 +41,12 @@ const schema = [
      run text NOT NULL REFERENCES tessera.begun ON DELETE CASCADE, attempt text NOT NULL,
      charge text NOT NULL, PRIMARY KEY (run, attempt))`,
   "CREATE TABLE IF NOT EXISTS tessera.cached (key text PRIMARY KEY, text text NOT NULL)",
+  // one row a run that waits; "due" is in milliseconds since 1970
+  `CREATE TABLE IF NOT EXISTS tessera.waiting (
+     run text PRIMARY KEY REFERENCES tessera.begun ON DELETE CASCADE, flow text NOT NULL, principal text,
+     since float8 NOT NULL, due float8, note text NOT NULL)`,
+  "CREATE INDEX IF NOT EXISTS waiting_since ON tessera.waiting (since)",
+  "CREATE INDEX IF NOT EXISTS waiting_due ON tessera.waiting (due) WHERE due IS NOT NULL",
 ];
 
 // $1 run, $2 hashes, $3 texts; what another run kept already stays, and what no run would use is not kept
@@ -94,12 +109,14 @@ const twice = <T>(work: () => Promise<T>): Promise<T> => work().catch(work);
 
 class DatabaseRecords implements PostgresRecords {
   readonly #connection: SqlConnection;
+  readonly waits: WaitNotes;
   /** Whether the tables of the first layout are there. */
   readonly #hasLegacy: boolean;
 
   constructor(connection: SqlConnection, hasLegacy: boolean) {
     this.#connection = connection;
     this.#hasLegacy = hasLegacy;
+    this.waits = new DatabaseNotes(connection);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -201,6 +218,60 @@ class DatabaseRecords implements PostgresRecords {
     await this.#begin(run, texts);
     for (const entry of entries) await this.commit(id, entry, texts);
     return run;
+  }
+}
+
+/** Notes of runs that wait, in the table "waiting". */
+class DatabaseNotes implements WaitNotes {
+  constructor(private readonly connection: SqlConnection) {}
+
+  async note(note: WaitNote): Promise<void> {
+    const { run, flow, principal, since, due } = note;
+    await this.connection.query(
+      `INSERT INTO tessera.waiting SELECT id, $2::text, $3::text, $4::float8, $5::float8, $6::text
+       FROM tessera.begun WHERE id = $1
+       ON CONFLICT (run) DO UPDATE SET since = excluded.since, due = excluded.due, note = excluded.note`,
+      [run, flow, principal ?? null, since, due ?? null, JSON.stringify(note)],
+    );
+  }
+
+  async remove(run: string): Promise<void> {
+    await this.connection.query("DELETE FROM tessera.waiting WHERE run = $1", [run]);
+  }
+
+  async get(run: string): Promise<WaitNote | undefined> {
+    return (await this.#notes("run = $1", [run]))[0];
+  }
+
+  list({ flow, principal, limit }: WaitQuery): Promise<WaitNote[]> {
+    return this.#notes(
+      "($1::text IS NULL OR flow = $1) AND ($2::text IS NULL OR principal = $2) ORDER BY since LIMIT $3::int",
+      [flow ?? null, principal ?? null, limit],
+    );
+  }
+
+  async due(at: number, limit: number): Promise<string[]> {
+    return (await this.#notes("due > 0 AND due <= $1 ORDER BY due LIMIT $2::int", [at, limit])).map(({ run }) => run);
+  }
+
+  async next(): Promise<number | undefined> {
+    const { rows } = await this.connection.query<{ due: number | null }>(
+      "SELECT min(due) AS due FROM tessera.waiting WHERE due > 0",
+      [],
+    );
+    return rows[0]?.due ?? undefined;
+  }
+
+  async left(): Promise<string[]> {
+    return (await this.#notes("due = 0", [])).map(({ run }) => run);
+  }
+
+  async #notes(where: string, values: unknown[]): Promise<WaitNote[]> {
+    const { rows } = await this.connection.query<{ note: string }>(
+      `SELECT note FROM tessera.waiting WHERE ${where}`,
+      values,
+    );
+    return rows.map(({ note }) => JSON.parse(note) as WaitNote);
   }
 }
 

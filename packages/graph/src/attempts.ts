@@ -107,10 +107,13 @@ class Attempts implements Owner, Activity {
   private again(attempt: number): void {
     const later = () => {
       const pause = Math.min(limits.milliseconds, (this.program.retry?.backoffMs ?? 0) * 2 ** (attempt - 1));
-      const waiting = new Scope(this.outer);
-      waiting.cleanup = this.run.clock.after(pause, () => {
-        waiting.end();
+      const scope = new Scope(this.outer);
+      const worker = { scope };
+      this.run.resting?.begins(worker);
+      scope.cleanup = this.run.clock.after(pause, () => {
+        scope.end();
         this.startAttempt();
+        this.run.resting?.ends(worker);
       });
     };
     if (this.program.composed) this.noted(failedAt(this.outer.place(this.path), attempt), later);
@@ -121,9 +124,12 @@ class Attempts implements Owner, Activity {
   private noted(place: string, goOn: () => void): void {
     const { journal } = this.run;
     if (!journal) return goOn();
+    const worker = { scope: this.outer };
+    this.run.resting?.begins(worker);
     journal.skip(place).then(
       () => {
         if (!this.outer.over) goOn();
+        this.run.resting?.ends(worker);
       },
       (thrown) => {
         if (!this.outer.over) this.owner.failed(this.key, located(thrown, this.path));

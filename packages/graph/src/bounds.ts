@@ -8,9 +8,11 @@ export const none: FlowBound = { steps: 0, calls: 0, tokens: 0, layers: 0 };
 
 const combined = (combine: (measure: keyof FlowBound) => number): FlowBound => {
   const of = (measure: keyof FlowBound) => Math.min(greatest, combine(measure));
-  return { steps: of("steps"), calls: of("calls"), tokens: of("tokens"), layers: of("layers") };
+  const waits = of("waits");
+  const spent = { steps: of("steps"), calls: of("calls"), tokens: of("tokens"), layers: of("layers") };
+  return waits > 0 ? { ...spent, waits } : spent;
 };
-const amount = (bound: FlowBound, measure: keyof FlowBound): number => bound[measure];
+const amount = (bound: FlowBound, measure: keyof FlowBound): number => bound[measure] ?? 0;
 
 export const plus = (a: FlowBound, b: FlowBound): FlowBound =>
   combined((measure) => amount(a, measure) + amount(b, measure));

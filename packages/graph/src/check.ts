@@ -197,6 +197,8 @@ export class Checker {
     if (node.each && node.repeat)
       this.find("BAD_REPEAT", path, "a node has either `each` or `repeat`", "put one of them on a flow around it");
     if (node.repeat) this.repeat(node.repeat, path, input, output);
+    const waits = body.kind === "flow" ? body.nodes.some(({ waits }) => waits) : body.operator.waits !== undefined;
+    if (waits) this.waiting(node, path, body.kind);
     return {
       id,
       path,
@@ -209,7 +211,21 @@ export class Checker {
         body.kind === "flow"
           ? body.nodes.some(({ writes }) => writes)
           : effectsOf(body.operator, body.config) === "write",
+      waits,
     };
+  }
+
+  /** A policy that cannot hold while a run waits. */
+  private waiting({ policy }: NodeDocument, path: string, kind: "operator" | "flow"): void {
+    if (policy?.timeoutMs !== undefined)
+      this.find(
+        "BAD_WAIT",
+        path,
+        "a node that may wait has a timeout of its policy, which would count the time of the wait",
+        "give the wait itself a `timeoutMs`",
+      );
+    if (kind === "operator" && (policy?.retry?.attempts ?? 1) > 1)
+      this.find("BAD_WAIT", path, "a wait is not tried again", "put it into a `repeat` that asks anew");
   }
 
   private operator(name: string, config: Json | undefined, path: string): OperatorBody | undefined {

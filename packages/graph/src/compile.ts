@@ -44,6 +44,7 @@ import type { FlowBound, FlowPlan, NodePlan, OperatorBody, PlannedPorts } from "
 import type { Body, FlowProgram, NodeProgram, OperatorProgram, SourceProgram, Wire } from "./program.js";
 import { repeatBody } from "./repeat.js";
 import { operatorBody } from "./step.js";
+import { signalFindings } from "./waits/signals.js";
 
 /** What a flow is compiled with. */
 export interface CompileOptions {
@@ -87,7 +88,7 @@ function* checking(value: unknown, operators: readonly AnyOperator[]): Sliced<Ch
   const document = yield* readingDocument(value);
   const checker = new Checker(tableOf(operators));
   const plan = yield* checker.flow(document, document.name);
-  const { findings } = checker;
+  const findings = [...checker.findings, ...signalFindings(plan)];
   return {
     document,
     hash: yield* hashing(document),
@@ -485,6 +486,7 @@ function operatorProgram(body: OperatorBody, { work, resources, asking }: Prepar
     effects: effectsOf(operator, config),
     bound: operatorBound(operator, config),
     asking,
+    waits: operator.waits !== undefined,
     work,
     inputs: Object.entries(ports.input).map(([port, schema]) => ({ port, schema })),
     outputs: Object.entries(ports.output).map(([port, schema]) => ({

@@ -6,22 +6,22 @@ import {
   type FlowDocument,
   type FlowEvent,
   type Json,
-  type PortType,
   type Principal,
   type Records,
   type RunRecord,
   type Spent,
   TesseraError,
 } from "@tessera/core";
-import { messageOf, onAbort, type RunJournal, type Texts } from "@tessera/core/internal";
+import { onAbort, type RunJournal, type Texts } from "@tessera/core/internal";
 import { EventEmitter } from "eventemitter3";
 import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";
-import { claimed, claimedNow, type Release } from "./claims.js";
+import { claimed, claimedNow, lifeOf, type Release } from "./claims.js";
 import type { CheckedFlow, CompileOptions } from "./compile.js";
-import { isInherited, isOurs, located, misfit, observed } from "./foreign.js";
+import { isOurs, located, observed } from "./foreign.js";
 import { flowBody } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
+import { takeInput } from "./input.js";
 import { chargedBefore, Journal } from "./journal.js";
 import { Launched, unspent } from "./launched.js";
 import type { LedgerSettings } from "./ledger.js";
@@ -32,6 +32,9 @@ import type { FlowProgram, Row } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type FlowEvents, Run, type RunResult } from "./run.js";
 import type { LaunchedRun, LaunchOptions, ReplayOptions, ResumeOptions, RunOptions, RunStream } from "./run-options.js";
+import { type Answer, type AnswerOptions, answerWait, noteOf, type Signal, sendSignal } from "./waits/answering.js";
+import { Life } from "./waits/life.js";
+import { type DeclaredSignal, signalsOf } from "./waits/signals.js";
 
 interface Settings extends RunOptions {
   readonly hear?: ((event: FlowEvent) => void) | undefined;
@@ -43,6 +46,16 @@ interface Settings extends RunOptions {
   readonly before?: Spent | undefined;
   /** The step that the run is a part of; null where it is known that there is none. */
   readonly within?: OuterStep | null | undefined;
+  /** Of a flow that may wait. */
+  readonly life?: Life | undefined;
+}
+
+/** A run whose id this process has claimed. */
+interface Claimed {
+  readonly release: Release;
+  readonly life?: Life | undefined;
+  /** Whether an earlier life may have noted that it waits. */
+  readonly again: boolean;
 }
 
 /** What an observer of a run is told by, and what it gave. */
@@ -67,6 +80,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private readonly body: ReturnType<typeof flowBody>;
   private readonly outputs: readonly string[];
   private packedDocument: Packed | undefined;
+  /** The signals that its nodes receive, by name. */
+  private readonly signals: ReadonlyMap<string, DeclaredSignal>;
   /** The version of each of its operators, by name. */
   private readonly operators: Readonly<Record<string, number>>;
 
@@ -87,6 +102,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.prompts = checked.prompts ?? {};
     this.operators = versionsOf(checked.plan);
     this.body = flowBody(program);
+    this.signals = signalsOf(checked.plan);
     this.outputs = program.output.map(({ port }) => port);
   }
 
@@ -99,6 +115,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const { records, cache } = this.options;
     const refused = options.principal && misnamed(options.principal, this.document.name);
     if (refused) return Promise.reject(refused);
+    if (this.bound.waits && !records?.waits) return Promise.reject(homeless(this.document.name));
     if (!records && !cache) return this.execute(input as Row, options);
     const direct = records?.direct && !cache ? this.executeDirect(input as Row, options) : undefined;
     return direct ?? this.locating(() => this.executeRecorded(input as Row, options));
@@ -143,16 +160,50 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const within = withinOf(options);
     const record = await this.recordOf(id);
     if (!options.acceptChanges) this.assertUnchanged(record);
-    const release = await claimed(this.records, id);
-    return this.executeClaimed(release, async () => {
+    const life = this.newLife();
+    const release = await claimed(this.records, id, life);
+    return this.executeClaimed({ release, life, again: true }, async () => {
       const left = await this.records.journal(id);
-      const journal = new Journal({ records: this.records, cache: this.options.cache, run: id, left });
-      return {
-        journal,
-        input: await unpack(record.input, this.records),
-        options: { ...this.continued(record, left, options), within },
-      };
+      const settings = this.continued(record, left, options);
+      const journal = new Journal({ ...this.journaled(settings, id), left });
+      return { journal, input: await unpack(record.input, this.records), options: { ...settings, within } };
     });
+  }
+
+  /**
+   * Ends the wait of a run at a path. It resolves when the answer would survive a crash.
+   * @returns whether the run is under way in this process, and goes on by itself; else `resume` it
+   * @throws TesseraError NOT_FOUND where nothing waits there; CONFLICT where it has ended already, or where an operator or
+   * the document has changed; BAD_INPUT where the answer does not fit; FORBIDDEN
+   */
+  answer(id: string, answer: Answer, options: AnswerOptions & AcceptedChanges = {}): Promise<boolean> {
+    return this.locating(async () => answerWait(await this.placeOf(id, options), answer, options));
+  }
+
+  /** Sends a signal to a run. Resolves, returns and throws as `answer`; OVERLOADED where the queue of the signal is full. */
+  signal(id: string, signal: Signal, options: AnswerOptions & AcceptedChanges = {}): Promise<boolean> {
+    return this.locating(async () => sendSignal(await this.placeOf(id, options), this.signals, signal, options));
+  }
+
+  /** What a run comes to that is under way in this process, if it may wait. */
+  underWay(id: string): Promise<RunResult<O>> | undefined {
+    return lifeOf(this.records, id)?.result as Promise<RunResult<O>> | undefined;
+  }
+
+  private async placeOf(id: string, { acceptChanges }: AcceptedChanges) {
+    const record = await this.recordOf(id);
+    if (!acceptChanges) this.assertUnchanged(record);
+    return { records: this.records, record, clock: this.options.clock };
+  }
+
+  private newLife(): Life | undefined {
+    return this.bound.waits ? new Life() : undefined;
+  }
+
+  /** Where a run is kept. */
+  private journaled({ principal }: Pick<Settings, "principal">, run: string) {
+    const { records, cache } = this.options;
+    return { records, cache, run, principal: principal?.id };
   }
 
   /** As `resume`, but returns the events as a stream. What a finished step had streamed comes as one part. */
@@ -174,7 +225,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const left = await this.records.journal(id);
     const journal = new Journal({ records: this.records, run: id, left, replay: true });
     const input = await unpack(record.input, this.records);
-    return this.execute(input, { ...this.continued(record, left, options), journal, within: null });
+    const life = this.newLife();
+    return this.execute(input, { ...this.continued(record, left, options), journal, within: null, life });
   }
 
   /**
@@ -278,22 +330,24 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private executeDirect(input: Row, options: Settings): Promise<RunResult<O>> | undefined {
     const { records } = this;
     const { id = randomUUID() } = options;
+    const life = this.newLife();
     let release: Release | undefined;
     try {
       const within = withinOf(options);
-      const row = this.takeInput(input);
+      const row = takeInput(input, this.program.input, this.document.name);
       const { record, texts } = this.recordFor(row, { ...options, id });
-      release = claimedNow(records, id);
+      release = claimedNow(records, id, life);
       const written = release && records.direct!.begin(record, texts);
       if (!release || !written) {
         release?.();
         return undefined;
       }
-      const journal = new Journal({ records, run: id });
+      const journal = new Journal(this.journaled(options, id));
       journal.follow(written);
-      const result = this.execute(row, { ...options, id, within, name: nameOf(record), journal });
-      return this.kept(result, journal, release);
+      const result = this.execute(row, { ...options, id, within, name: nameOf(record), journal, life });
+      return this.kept(result, journal, { release, life, again: false });
     } catch (thrown) {
+      life?.comesTo(Promise.reject(thrown));
       release?.();
       return Promise.reject(isOurs(thrown) ? thrown : located(thrown, this.document.name, "STORE_FAILED"));
     }
@@ -304,38 +358,56 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const { records, cache } = this.options;
     const { id = randomUUID() } = options;
     const within = withinOf(options);
-    const row = this.takeInput(input);
+    const row = takeInput(input, this.program.input, this.document.name);
     if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
     const { record, texts } = this.recordFor(row, { ...options, id });
-    const release = await claimed(records, id);
-    return this.executeClaimed(release, async () => {
+    const life = this.newLife();
+    const release = await claimed(records, id, life);
+    return this.executeClaimed({ release, life, again: false }, async () => {
       await records.begin(record, texts);
-      const journal = new Journal({ records, cache, run: id, other });
+      const journal = new Journal({ ...this.journaled(options, id), other });
       return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
   }
 
   /** Executes a run whose id this process has claimed, and releases the claim once nothing is being written any more. */
   private async executeClaimed(
-    release: Release,
+    claim: Claimed,
     prepare: () => Promise<{ journal: Journal; input: Row; options: Settings }>,
   ): Promise<RunResult<O>> {
-    const { journal, input, options } = await prepare().catch((error) => {
-      release();
+    const prepared = prepare();
+    prepared.catch(() => claim.life?.comesTo(prepared as Promise<never>));
+    const { journal, input, options } = await prepared.catch((error) => {
+      claim.release();
       throw error;
     });
-    return this.kept(this.execute(input, { ...options, journal }), journal, release);
+    return this.kept(this.execute(input, { ...options, journal, life: claim.life }), journal, claim);
   }
 
   /** Gives a result once all that the run has noted is durable, and releases its claim once nothing is being written. */
-  private async kept(result: Promise<RunResult<O>>, journal: Journal, release: Release): Promise<RunResult<O>> {
+  private kept(result: Promise<RunResult<O>>, journal: Journal, claim: Claimed): Promise<RunResult<O>> {
+    const kept = this.keep(result, journal, claim);
+    claim.life?.comesTo(kept);
+    return kept;
+  }
+
+  private async keep(
+    result: Promise<RunResult<O>>,
+    journal: Journal,
+    { release, life, again }: Claimed,
+  ): Promise<RunResult<O>> {
+    const noted = () => life && (again || journal.isNoted);
     try {
       const value = await result;
       await journal.durable();
+      if (noted()) await journal.noteRest(value.waits && noteOf(journal.asRecord(this.document.name), value.waits));
       return value;
     } catch (error) {
       // the charges of a failed run are written before the caller hears of the failure; an abort waits for nothing
-      if (!TesseraError.is(error) || error.code !== "ABORTED") await journal.durable().catch(() => {});
+      const isAborted = TesseraError.is(error) && error.code === "ABORTED";
+      if (!isAborted) await journal.durable().catch(() => {});
+      // what the end of a service interrupted is taken up by the next; what failed or was cancelled waits no longer
+      if (noted() && !(isAborted && isClosed(error.cause))) await journal.noteRest(undefined).catch(() => {});
       throw error;
     } finally {
       release(journal.isQuiet ? undefined : journal.quiet());
@@ -376,12 +448,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       validate: this.options.validate ?? false,
       name: settings.name,
       clock: this.options.clock,
+      waits: settings.life && { life: settings.life, flow: this.document.name },
     });
     settings.onRun?.(run);
     const path = this.document.name;
     if (settings.journal) settings.journal.onLost = (error) => run.failed(0, error);
     try {
-      const row = this.takeInput(input);
+      const row = takeInput(input, this.program.input, this.document.name);
       if (signal || within) {
         const abort = (reason: unknown) => run.abort(path, reason);
         const forget = signal && onAbort(signal, abort);
@@ -432,56 +505,18 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       [Symbol.asyncIterator]: () => all[Symbol.asyncIterator](),
     };
   }
-
-  /**
-   * The input's ports, each read once.
-   * @throws TesseraError BAD_INPUT
-   */
-  private takeInput(input: unknown): Row {
-    try {
-      return this.readInput(input as Row);
-    } catch (thrown) {
-      if (isOurs(thrown)) throw thrown;
-      throw new TesseraError("BAD_INPUT", `the input cannot be read: ${messageOf(thrown)}`, {
-        path: this.document.name,
-        cause: thrown,
-      });
-    }
-  }
-
-  private readInput(input: Row): Row {
-    const path = this.document.name;
-    if (typeof input !== "object" || input === null || Array.isArray(input))
-      throw new TesseraError("BAD_INPUT", "the input is an object of ports", { path });
-    const row: Row = {};
-    let known = 0;
-    for (const { port, optional, type, check } of this.program.input) {
-      const own = Object.hasOwn(input, port);
-      const value = own ? input[port] : undefined;
-      if (own) known++;
-      if (value === undefined) {
-        if (!optional)
-          throw new TesseraError("BAD_INPUT", `the input "${port}" is missing`, { path: `${path}.${port}` });
-        if (isInherited(port)) row[port] = undefined;
-        continue;
-      }
-      const problem = isPlainly(type, value) ? undefined : misfit(check, value);
-      if (problem)
-        throw new TesseraError("BAD_INPUT", `the input "${port}" does not fit: ${problem.message}`, {
-          path: `${path}.${port}`,
-          cause: problem.cause,
-        });
-      row[port] = value;
-    }
-    if (known === Object.keys(input).length) return row;
-    const names = new Set(this.program.input.map(({ port }) => port));
-    const stranger = Object.keys(input).find((name) => !names.has(name));
-    throw new TesseraError("BAD_INPUT", `the flow has no input "${stranger}"`, {
-      path,
-      hint: `its inputs are ${[...names].join(", ") || "none"}`,
-    });
-  }
 }
+
+type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
+
+/** Whether a run was aborted because what runs it closes. */
+const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
+
+const homeless = (path: string): TesseraError =>
+  new TesseraError("BAD_ARGUMENT", "a flow that may wait needs records, where its runs are while they wait", {
+    path,
+    hint: "give `records`: diskRecords(folder), postgresRecords(connection), or memoryRecords() for one process",
+  });
 
 /** An access list names principals and groups: a name that is both would admit one in place of the other. */
 function misnamed(principal: Principal, path: string): TesseraError | undefined {
@@ -496,13 +531,6 @@ function misnamed(principal: Principal, path: string): TesseraError | undefined 
     return located(thrown, path);
   }
 }
-
-/** Whether a value fits a type that needs no schema to say so. */
-const isPlainly = (type: PortType, value: unknown): boolean =>
-  type === "any" ||
-  (type === "text" && typeof value === "string") ||
-  (type === "number" && Number.isFinite(value)) ||
-  (type === "flag" && typeof value === "boolean");
 
 /** The name of a run in idempotency keys: its id, and the start of its claim, since an id can be used again. */
 const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);

@@ -31,7 +31,12 @@ function* nodeBound({ body, document: { each, repeat, policy } }: NodePlan, visi
   const own: FlowBound =
     body.kind === "flow"
       ? yield* boundOf(body, visits)
-      : { ...none, steps: 1, ...operatorBound(body.operator, body.config) };
+      : {
+          ...none,
+          steps: 1,
+          ...(body.operator.waits && { waits: 1 }),
+          ...operatorBound(body.operator, body.config),
+        };
   return times(own, (policy?.retry?.attempts ?? 1) * (each?.max ?? repeat?.max ?? 1));
 }
 
@@ -97,7 +102,7 @@ class Sums {
   constructor(private readonly diagram: Diagram) {}
 
   leaf(sum: FlowBound): Fn {
-    const key = `${sum.steps} ${sum.calls} ${sum.tokens} ${sum.layers}`;
+    const key = `${sum.steps} ${sum.calls} ${sum.tokens} ${sum.layers} ${sum.waits ?? 0}`;
     let leaf = this.leaves.get(key);
     if (leaf === undefined) {
       leaf = this.diagram.leaf();

@@ -1,5 +1,5 @@
 import { type Cache, flag, number, type Records, TesseraError, text } from "@tessera/core";
-import { type DirectRecords, maskSecrets, messageOf } from "@tessera/core/internal";
+import { type DirectRecords, maskSecrets, messageOf, type WaitNotes } from "@tessera/core/internal";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
@@ -149,9 +149,12 @@ function guardedStore<T extends object>(store: T, methods: readonly (keyof T & s
 
 const methodsOfRecords = ["begin", "run", "commit", "charge", "journal", "texts", "forget", "get", "put"] as const;
 
+export const methodsOfWaits = ["note", "remove", "get", "list", "due", "next", "left"] as const;
+
 export function guardedRecords(records: Records): Records {
   const made = guardedStore<Records>(records, methodsOfRecords);
-  const { direct } = records;
+  const { direct, waits } = records;
+  if (waits) Object.assign(made, { waits: guardedStore<WaitNotes>(waits, methodsOfWaits) });
   if (!direct || made.direct) return made;
   /** What throws in place of a promise has failed as one that is rejected. */
   const caught = (call: () => Promise<void> | undefined): Promise<void> | undefined => {

@@ -9,3 +9,5 @@ export { diskRecords } from "./records/disk.js";
 export { memoryRecords } from "./records/memory.js";
 export type { RunOptions, ResumeOptions, ReplayOptions, RunStream } from "./run-options.js";
 export type { Budget, FlowEvents, RunResult } from "./run.js";
+export type { AnswerOptions } from "./waits/answering.js";
+export type { Wait } from "./waits/entries.js";

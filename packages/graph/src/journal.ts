@@ -1,17 +1,27 @@
 import { randomUUID } from "node:crypto";
-import { type Cache, type Records, TesseraError } from "@tessera/core";
-import { type Charge, type JournalEntry, type RunJournal, sha256, type Texts } from "@tessera/core/internal";
+import { type Cache, type Records, type RunRecord, TesseraError, type WaitRequest } from "@tessera/core";
+import {
+  type Charge,
+  type JournalEntry,
+  type RunJournal,
+  sha256,
+  type Texts,
+  type WaitNote,
+} from "@tessera/core/internal";
 import { isOurs, located } from "./foreign.js";
 import type { OperatorProgram, Row } from "./program.js";
 import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
 import { hashOf } from "./records/values.js";
 import type { Run } from "./run.js";
+import { type EntryWithTexts, isPending, pendingEntry } from "./waits/entries.js";
 
 export interface JournalSettings {
   /** Where the run is kept; without it nothing is kept but in the cache. */
   readonly records?: Records | undefined;
   readonly cache?: Cache | undefined;
   readonly run: string;
+  /** Who asks. */
+  readonly principal?: string | undefined;
   /** What the run itself has left, where it is resumed or replayed: by path. */
   readonly left?: RunJournal | undefined;
   /** What another run has left, for what-if: by key. */
@@ -67,13 +77,21 @@ export class Journal {
   /** Whether a finished step is among what is being written. */
   private stepsPending = false;
   private lost: { readonly error: TesseraError } | undefined;
+  /** Whether this life noted that the run waits. */
+  isNoted = false;
   /** Is told that something of the run could not be written. */
   onLost: ((error: TesseraError) => void) | undefined;
 
   constructor(private readonly settings: JournalSettings) {
     if (!settings.other) return;
     this.byKey = new Map();
-    for (const entry of settings.other.entries.values()) if (entry.key) this.byKey.set(entry.key, entry);
+    for (const entry of settings.other.entries.values())
+      if (entry.key && !isPending(entry)) this.byKey.set(entry.key, entry);
+  }
+
+  /** The id of the run. */
+  get run(): string {
+    return this.settings.run;
   }
 
   get replays(): boolean {
@@ -91,10 +109,66 @@ export class Journal {
    */
   finished(program: OperatorProgram, place: string, input: Row): JournalEntry | undefined {
     const entry = this.settings.left?.entries.get(place);
-    if (!entry || entry.skipped || (entry.operator !== "" && entry.operator !== program.name)) return undefined;
+    if (!entry || entry.skipped || isPending(entry) || (entry.operator !== "" && entry.operator !== program.name))
+      return undefined;
     if (entry.provisional && program.effects !== "write" && !this.replays && entry.input !== hashOf(input))
       return undefined;
     return entry;
+  }
+
+  /** The entry of a step that waited when the last life of the run ended. */
+  asked({ name }: OperatorProgram, place: string): JournalEntry | undefined {
+    const entry = this.settings.left?.entries.get(place);
+    return entry && isPending(entry) && entry.operator === name ? entry : undefined;
+  }
+
+  /** What came to the run in its earlier lives, and who took it. */
+  *marks(): Iterable<JournalEntry> {
+    for (const entry of this.settings.left?.entries.values() ?? []) if (entry.mark) yield entry;
+  }
+
+  /** Keeps that a step waits. @returns the entry that stands, which another worker may have made */
+  async ask(working: Omit<Result, "output">, request: WaitRequest, now: number): Promise<JournalEntry> {
+    const { program, place: path, before, charged } = working;
+    const key = this.keyOf(working);
+    const { name: operator, version } = program;
+    const step = { path, operator, version, input: before.input, ...(key && { key }), ...(charged && { charged }) };
+    return this.endWait(pendingEntry(step, request, now));
+  }
+
+  /** Keeps how a wait ended. @returns the entry that stands: the first end counts */
+  endWait({ entry, texts }: EntryWithTexts): Promise<JournalEntry> {
+    const { records, run } = this.settings;
+    return this.written(records!.commit(run, entry, texts));
+  }
+
+  /** Keeps that the step at a place takes a signal. @returns false where another one took it */
+  async take(path: string, place: string): Promise<boolean> {
+    const { records, run } = this.settings;
+    const entry: JournalEntry = { path, operator: "", version: 0, input: place, output: {}, mark: "taken" };
+    const standing = await this.written(records!.commit(run, entry, noTexts));
+    return standing.input === place;
+  }
+
+  /** Keeps the run among those that wait, as one that is being worked on. */
+  async noteWait({ flow, since, path }: { flow: string; since: number; path: string }): Promise<void> {
+    if (this.replays) return;
+    this.isNoted = true;
+    const { records, run, principal } = this.settings;
+    const note: WaitNote = { run, flow, ...(principal !== undefined && { principal }), since, due: 0, paths: [path] };
+    await this.written(records!.waits!.note(note));
+  }
+
+  /** Keeps that the run has come to rest, or that it waits no longer. */
+  async noteRest(note: WaitNote | undefined): Promise<void> {
+    const { records, run } = this.settings;
+    await this.written(note ? records!.waits!.note(note) : records!.waits!.remove(run));
+  }
+
+  /** What names the run. */
+  asRecord(flow: string): Pick<RunRecord, "id" | "flow" | "principal"> {
+    const { run: id, principal } = this.settings;
+    return { id, flow, ...(principal !== undefined && { principal: { id: principal } }) };
   }
 
   /** Whether the policy of a node left it out. */
@@ -163,7 +237,7 @@ export class Journal {
     return this.settings.cache ? this.commitCached(result) : this.note(result, this.keyOf(result));
   }
 
-  private keyOf({ program, before, random, disturbed }: Result): string | undefined {
+  private keyOf({ program, before, random, disturbed }: Omit<Result, "output">): string | undefined {
     const same = program.effects === "write" || sameList(before.revisions, program.revisions());
     return same && !disturbed ? (random ? before.seeded() : before.plain) : undefined;
   }
@@ -336,8 +410,10 @@ export function chargedBefore({ entries, charged, attempts }: RunJournal): Charg
   const total = { ...noCharge, ...charged, steps: attempts } as { -readonly [K in keyof Charge]: number } & {
     steps: number;
   };
-  for (const { skipped, charged: own = noCharge } of entries.values()) {
-    if (!skipped) total.steps++;
+  for (const entry of entries.values()) {
+    const { skipped, mark, charged: own = noCharge } = entry;
+    // a step that waits still is counted when the run goes on
+    if (!skipped && !mark && !isPending(entry)) total.steps++;
     for (const unit of ["calls", "tokens", "layers", "cost"] as const) total[unit] += own[unit];
   }
   return total;

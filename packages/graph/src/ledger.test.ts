@@ -180,7 +180,7 @@ describe("one ledger, over thousands of runs of random flows on a fake clock", (
   });
 
   it("sets aside no more than any budget, and ends as done or budget", async () => {
-    const ends = { done: 0, budget: 0 };
+    const ends = { done: 0, budget: 0, waiting: 0 };
     for (let seed = 0; seed < 500; seed++) {
       let most: Budget = {};
       const { result, due, world } = await watch(seed, {

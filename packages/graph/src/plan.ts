@@ -22,6 +22,8 @@ export interface NodePlan {
   readonly gives: PlannedPorts;
   /** True where the node, or something inside it, changes the world. */
   readonly writes: boolean;
+  /** True where the node, or something inside it, may wait. */
+  readonly waits: boolean;
 }
 
 export interface OperatorBody {
@@ -45,4 +47,6 @@ export interface FlowPlan {
 export interface FlowBound extends Bound {
   readonly steps: number;
   readonly layers: number;
+  /** How often a run may wait at most; absent where it never does. */
+  readonly waits?: number;
 }

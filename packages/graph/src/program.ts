@@ -99,6 +99,8 @@ export interface OperatorProgram {
   readonly bound: Bound | undefined;
   /** Of an operator with a bound. */
   readonly asking: Asking | undefined;
+  /** Whether it may wait. */
+  readonly waits: boolean;
   readonly work: Work<Row, Row>;
   readonly inputs: readonly { readonly port: string; readonly schema: z.ZodType }[];
   readonly outputs: readonly {

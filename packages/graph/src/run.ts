@@ -11,6 +11,9 @@ import type { Observation } from "./observer.js";
 import { isInside } from "./outer.js";
 import type { Row } from "./program.js";
 import { Scope } from "./scope.js";
+import type { Wait } from "./waits/entries.js";
+import type { Life } from "./waits/life.js";
+import { Resting } from "./waits/resting.js";
 
 /** The events of a run, by their type; "event" is every event. */
 export type FlowEvents = EventEmitter<
@@ -21,11 +24,16 @@ export type { Budget, StepCharge } from "./ledger.js";
 
 /** How a run ended. */
 export interface RunResult<O = Record<string, unknown>> {
-  /** "budget" if a step was refused because its bound did not fit into the budget. */
-  readonly status: "done" | "budget";
-  /** With "budget", only what was reached. */
+  /**
+   * "budget" if a step was refused because its bound did not fit into the budget; "waiting" if nothing is left to do before
+   * somebody answers, a signal comes, or a time is over. A run that waits is in its records and nowhere else.
+   */
+  readonly status: "done" | "budget" | "waiting";
+  /** With "budget", only what was reached; with "waiting" nothing. */
   readonly output: O;
   readonly spent: Spent;
+  /** With "waiting": what it waits for. */
+  readonly waits?: readonly Wait[];
 }
 
 /** Hears how an activation ends; `key` tells activations of one owner apart. */
@@ -67,6 +75,8 @@ export interface RunSettings extends LedgerSettings {
   /** Whether every value is checked, not only those on wires of unequal types. */
   readonly validate: boolean;
   readonly clock?: Clock | undefined;
+  /** Of a flow that may wait: the life of the run, and the flow's name. */
+  readonly waits?: { readonly life: Life; readonly flow: string } | undefined;
 }
 
 /** One run: what it may spend, who watches it, and the queue of what is ready. */
@@ -82,6 +92,8 @@ export class Run implements Owner {
   readonly validate: boolean;
   readonly within: Observation["within"] | undefined;
   readonly feed: Feed | undefined;
+  /** Of a flow that may wait: who works and who waits. */
+  readonly resting: Resting | undefined;
   /** Whether a run that an operator of it starts after an `await` must be found to be inside its step. */
   readonly follows: boolean;
   private readonly audience: Audience | undefined;
@@ -115,6 +127,8 @@ export class Run implements Owner {
     this.validate = settings.validate;
     this.within = settings.within;
     this.feed = settings.gates?.feed;
+    const { waits, journal } = settings;
+    this.resting = waits && journal && new Resting(this, journal, waits.life, waits.flow);
     this.follows = this.ledger.isLimited || this.journal !== undefined || isInside();
   }
 
@@ -198,9 +212,19 @@ export class Run implements Owner {
     process.emitWarning(maskSecrets(`${path}: ${message}`), "TesseraWarning");
   }
 
+  /** Comes to rest: nothing is left to do before what it waits for has come. */
+  rest(waits: readonly Wait[]): void {
+    if (this.scope.over) return;
+    this.scope.end();
+    this.ledger.close();
+    this.resting?.over();
+    this.resolve({ status: "waiting", output: {}, spent: { ...this.ledger.spent }, waits });
+  }
+
   ended(_: number, output: Row): void {
     if (this.scope.over) return;
     this.scope.end();
+    this.resting?.over();
     this.ledger.close();
     const { refused, spent } = this.ledger;
     this.resolve({ status: refused ? "budget" : "done", output, spent: { ...spent } });
@@ -209,6 +233,7 @@ export class Run implements Owner {
   failed(_: number, error: TesseraError): void {
     if (this.scope.over) return;
     this.scope.cancel(error);
+    this.resting?.over();
     this.ledger.close();
     this.reject(error);
   }

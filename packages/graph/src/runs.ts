@@ -16,6 +16,7 @@ import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
 import type { ResumeOptions, RunOptions, RunStream } from "./run-options.js";
+import { isPending, type Wait } from "./waits/entries.js";
 
 export interface RunRequest {
   /** The name of the run. Starting one that is known gives that run. */
@@ -34,10 +35,11 @@ export interface RunRequest {
 }
 
 /**
- * A run that waits for a worker counts as running. "interrupted": the process that ran it ended first; `resume` takes it
+ * A run that waits for a worker counts as running. "waiting": nothing is left to do before somebody answers, a signal comes,
+ * or a time is over. "interrupted": the process that ran it ended first; `resume` takes it
  * up behind its last finished step.
  */
-export type RunStatus = "running" | "done" | "budget" | "failed" | "cancelled" | "interrupted";
+export type RunStatus = "running" | "waiting" | "done" | "budget" | "failed" | "cancelled" | "interrupted";
 
 export interface RunState {
   readonly id: string;
@@ -61,6 +63,8 @@ export interface RunState {
   readonly spent?: Spent;
   readonly started: string;
   readonly ended?: string;
+  /** What a run that is "waiting" waits for. */
+  readonly waits?: readonly Wait[];
 }
 
 /** A `FlowEvent` as JSON, numbered within its run from 1, or a part of a flow's own output ("output-delta"). */
@@ -223,7 +227,11 @@ export function eventData(event: FlowEvent): Json {
 
 /** The keys of a run's finished steps, by path; empty where nobody can say what a result belongs to. */
 export const keysOf = ({ entries }: RunJournal): Record<string, string> =>
-  Object.fromEntries([...entries.values()].filter(({ skipped }) => !skipped).map(({ path, key = "" }) => [path, key]));
+  Object.fromEntries(
+    [...entries.values()]
+      .filter((entry) => !entry.skipped && !entry.mark && !isPending(entry))
+      .map(({ path, key = "" }) => [path, key]),
+  );
 
 /** What a run was charged, by its records: its finished steps, and attempts that gave no result. */
 export const spentOf = async (records: Pick<Records, "journal">, run: string): Promise<Spent> =>

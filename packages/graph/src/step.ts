@@ -1,5 +1,5 @@
-import { type Context, type Principal, type Sampling, TesseraError } from "@tessera/core";
-import { type JournalEntry, messageOf } from "@tessera/core/internal";
+import { type Context, type Principal, type Sampling, TesseraError, type WaitRequest } from "@tessera/core";
+import { dateOf, type JournalEntry, messageOf, requestOf } from "@tessera/core/internal";
 import type { Asking } from "./asking.js";
 import { isThenable, located, misfit, portOf } from "./foreign.js";
 import type { Feed } from "./gates.js";
@@ -12,6 +12,8 @@ import { freezeInput, isOfFrozen } from "./records/freeze.js";
 import { hashOf } from "./records/values.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
+import { isPending } from "./waits/entries.js";
+import type { WaitingStep } from "./waits/resting.js";
 
 /** What is known of a result beside itself. */
 type Working = Pick<Result, "program" | "place" | "before" | "provisional" | "disturbed">;
@@ -190,8 +192,11 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
       return this.owner.failed(this.key, located(thrown, this.path));
     }
     if (!entry && !journal.replays && !this.reserve()) return this.owner.refused(this.key);
+    run.resting?.begins(this);
     this.tellStart();
     if (run.validate && !this.checkInput()) return;
+    const asked = program.waits && !entry ? journal.asked(program, place) : undefined;
+    if (asked) return void this.askedBefore(journal, asked);
     if (entry || journal.replays || journal.searches) return void this.recorded(journal, place, entry);
     const before = journal.before(program);
     if (!before) return this.workRecorded(journal, place);
@@ -274,6 +279,8 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
    */
   private commit(journal: Journal, given: unknown, settings: Working): void {
     if (this.scope.over) return;
+    const request = this.program.waits ? requestOf(given) : undefined;
+    if (request) return this.ask(journal, request, settings);
     const output = this.take(given);
     if (!output) return;
     // what a run inside did not get to its end is no result to come back to
@@ -293,6 +300,58 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
       (standing) => this.complete(standing),
       (thrown) => this.fail(thrown),
     );
+  }
+
+  /** Keeps what it waits for, and waits. */
+  private ask(journal: Journal, request: WaitRequest, settings: Working): void {
+    const { payload, otherwise } = request;
+    this.held?.close("finished");
+    journal.ask({ ...settings, random: this.usedRandom }, request, dateOf(this.run.clock)).then(
+      (asked) => this.waitOn(journal, asked, { payload, ...(otherwise && { otherwise }) }),
+      (thrown) => this.fail(thrown),
+    );
+  }
+
+  /** Waits on, where it did so when the last life of the run ended. */
+  private async askedBefore(journal: Journal, asked: JournalEntry): Promise<void> {
+    try {
+      this.waitOn(journal, asked, await journal.output(asked));
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  private waitOn(journal: Journal, asked: JournalEntry, shown: WaitingStep["shown"]): void {
+    if (this.scope.over) return;
+    const wake = (entry: JournalEntry) => void this.woken(journal, entry);
+    if (!isPending(asked)) return wake(asked);
+    const { path, scope } = this;
+    this.run.resting!.waits({
+      worker: this,
+      path,
+      scope,
+      place: asked.path,
+      asked,
+      shown,
+      wake,
+      timeOut: () =>
+        this.fail(
+          new TesseraError("NODE_TIMEOUT", "nobody answered in time", {
+            path,
+            hint: "`otherwise` says what is assumed then",
+          }),
+        ),
+      failed: (thrown) => this.fail(thrown),
+    });
+  }
+
+  /** Ends with what its wait came to. */
+  private async woken(journal: Journal, entry: JournalEntry): Promise<void> {
+    try {
+      this.complete(await journal.output(entry));
+    } catch (thrown) {
+      this.fail(thrown);
+    }
   }
 
   /** Ends with a result that was not computed now. */
@@ -344,6 +403,7 @@ class Step implements Activity, Context, ReservingStep, OuterStep {
     this.done = true;
     this.held?.close(how);
     this.own?.end();
+    this.run.resting?.ends(this);
   }
 
   /** Freezes the input where it can be; what cannot be is compared after the work. */

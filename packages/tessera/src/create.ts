@@ -1,67 +1,38 @@
-// public: TesseraOptions, CloseOptions, InterruptedRun, Tessera, createTessera
+// public: Tessera, createTessera
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import { type AnyOperator, type Cache, type Flow, type Records, type RunRecord, TesseraError } from "@tessera/core";
+import { type AnyOperator, type Flow, type RunRecord, TesseraError } from "@tessera/core";
 import { abortable, didYouMean, onAbort, Slots, sleep, systemClock, warn } from "@tessera/core/internal";
 import {
+  type AnswerOptions,
   type CompiledFlow,
   type CompileOptions,
   compile,
-  type Observer,
   type ReplayOptions,
   type ResumeOptions,
   type RunOptions,
   type RunResult,
   type RunStream,
+  type Wait,
 } from "@tessera/graph";
-import { type LaunchedRun, type LaunchOptions, outerContext, unpack } from "@tessera/graph/internal";
+import {
+  Alarm,
+  type LaunchedRun,
+  type LaunchOptions,
+  openWaitsOf,
+  outerContext,
+  unpack,
+} from "@tessera/graph/internal";
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, assertNames, FlowSet, operatorsFor, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
+import type { CloseOptions, Delivered, Flows, InterruptedRun, TesseraOptions, WaitingQuery } from "./options.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
-type Flows = Readonly<Record<string, AnyFlow>>;
-
-/** What `createTessera` is given. */
-export interface TesseraOptions<F extends Flows> {
-  /** The flows by name, composed in code or read from JSON. A key is the name of its flow's document. */
-  readonly flows: F;
-  /**
-   * The resources that flows may use, by kind and name: `{ store: { docs: () => openStore() }, model: { … }, encoder: {
-   * … } }`.
-   */
-  readonly resources?: Resources;
-  /**
-   * Operators that are not in the catalogue, for flows that are read from JSON. A flow composed in code brings its
-   * operators.
-   */
-  readonly operators?: readonly AnyOperator[];
-  /** Stores the steps of runs, so that runs can be resumed and replayed. */
-  readonly records?: Records;
-  readonly cache?: Cache;
-  /** Whether every value that passes between nodes is checked against its port. */
-  readonly validate?: boolean;
-  /** Receives every run and its events, such as `openTelemetry()` of @tessera/telemetry. */
-  readonly observer?: Observer;
-}
-
-/** How a `Tessera` is closed. */
-export interface CloseOptions {
-  /** How long runs may still take, in milliseconds; by default as long as they need. */
-  readonly within?: number;
-}
-
-/**
- * A run that was aborted because it did not end in time. With records, `resume(id)` continues it after its last
- * finished step.
- */
-export interface InterruptedRun {
-  readonly id: string;
-  readonly flow: string;
-}
+type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
 
 interface Running extends InterruptedRun {
   readonly result: Promise<unknown>;
@@ -92,6 +63,7 @@ export class Tessera<F extends Flows> {
   #starting: Promise<FlowSet> | undefined;
   #host: ResourceHost;
   #changes: Promise<unknown> = Promise.resolve();
+  #alarm: Alarm | undefined;
   #draining = false;
   #closing: Promise<readonly InterruptedRun[]> | undefined;
 
@@ -100,6 +72,9 @@ export class Tessera<F extends Flows> {
     assertNames(options.flows);
     this.#host = new ResourceHost(options.resources ?? {});
     this.#records = options.records && new PendingRecords(options.records);
+    const { wake = (run: string) => this.resume(run) } = options;
+    const notes = this.#records?.waits;
+    if (notes && wake) this.#alarm = new Alarm(notes, wake);
   }
 
   /**
@@ -139,6 +114,11 @@ export class Tessera<F extends Flows> {
     this.#current = flowSet;
     this.#host = flowSet.host;
     this.#flowSets.add(flowSet);
+    if (this.#alarm && !this.#records!.onDue) {
+      const alarm = this.#alarm;
+      this.#records!.onDue = (due) => alarm.hear(due);
+      alarm.start().catch((thrown) => warn("runs that wait are not woken", thrown));
+    }
     return flowSet;
   }
 
@@ -364,6 +344,98 @@ export class Tessera<F extends Flows> {
     );
   }
 
+  /** What runs wait for; those that have waited longest come first. A run that is under way is listed too. */
+  async waiting({ run, flow, principal, limit = 100 }: WaitingQuery = {}): Promise<Wait[]> {
+    const records = this.#records;
+    if (!records?.waits) return [];
+    const notes = run === undefined ? await records.waits.list({ flow, principal, limit }) : [{ run }];
+    const waits = await Promise.all(
+      notes.map(async ({ run }) => {
+        const record = await records.run(run);
+        return record && (await records.waits!.get(run)) ? openWaitsOf(records, record) : [];
+      }),
+    );
+    return waits.flat();
+  }
+
+  /**
+   * Answers the wait of a run at a path, and continues the run. The answer is kept before anything runs. Several waits of
+   * a run may be answered in any order, also while the run is under way.
+   * @returns what the run comes to: it ends, or waits for something else
+   * @throws TesseraError NOT_FOUND where nothing waits there; CONFLICT where the wait has ended already; BAD_INPUT where
+   * the answer does not fit; FORBIDDEN where `options.by` may not answer; and as `resume`
+   */
+  async answer(
+    run: string,
+    path: string,
+    value: unknown,
+    options: AnswerOptions & ResumeOptions = {},
+  ): Promise<RunResult> {
+    const { result } = await this.noteAnswer(run, path, value, options);
+    return result ?? this.#continue(run, options);
+  }
+
+  /**
+   * Sends a signal to a run: a `flow.receive` of that name takes it, now or later.
+   * @returns what the run comes to, if it waited for the signal
+   * @throws TesseraError NOT_FOUND where no node receives such a signal; OVERLOADED where as many are kept as its queue
+   * takes; and as `answer`
+   */
+  async signal(
+    run: string,
+    name: string,
+    value: unknown,
+    options: AnswerOptions & ResumeOptions = {},
+  ): Promise<RunResult | undefined> {
+    const { goesOn, result } = await this.noteSignal(run, name, value, options);
+    return result ?? (goesOn ? undefined : this.#continue(run, options));
+  }
+
+  /** As `answer`, but only keeps the answer. */
+  async noteAnswer(
+    run: string,
+    path: string,
+    value: unknown,
+    options: AnswerOptions & AcceptedChanges = {},
+  ): Promise<Delivered> {
+    const flow = await this.#flowOfRun(run, options);
+    const goesOn = await flow.answer(run, { path, value }, options);
+    return { goesOn, result: goesOn ? flow.underWay(run) : undefined };
+  }
+
+  /** As `signal`, but only keeps the signal. */
+  async noteSignal(
+    run: string,
+    name: string,
+    value: unknown,
+    options: AnswerOptions & AcceptedChanges = {},
+  ): Promise<Delivered> {
+    const flow = await this.#flowOfRun(run, options);
+    const goesOn = await flow.signal(run, { name, value }, options);
+    return { goesOn, result: goesOn ? flow.underWay(run) : undefined };
+  }
+
+  /** Takes a run up after something came to it, unless somebody else has done so meanwhile. */
+  async #continue(run: string, options: ResumeOptions): Promise<RunResult> {
+    try {
+      return await this.resume(run, options);
+    } catch (thrown) {
+      const isTaken = TesseraError.is(thrown) && thrown.code === "CONFLICT";
+      const live = isTaken ? (await this.#flowOfRun(run, options)).underWay(run) : undefined;
+      if (live) return live;
+      throw thrown;
+    }
+  }
+
+  /** The compiled flow of a recorded run. */
+  async #flowOfRun(id: string, { acceptChanges }: AcceptedChanges): Promise<CompiledFlow> {
+    this.#assertOpen(id);
+    const flowSet = this.#current ?? (await this.#ready(id));
+    const record = await this.#records?.run(id);
+    if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
+    return this.#flowOfRecord(record, flowSet, acceptChanges);
+  }
+
   /**
    * Runs a recorded run again from its records, on the document that it began with, without calling any operator or
    * model.
@@ -409,12 +481,17 @@ export class Tessera<F extends Flows> {
         hint: `take the handle of that flow: flow("${record.flow}")`,
       });
     return this.#begin(record.flow, { ...options, id: as }, (flowSet, options) => {
-      const now = flowSet.flows.get(record.flow);
-      const isSame = now?.hash === record.hash;
-      const flow = asItIsNow || isSame || !record.document.document ? now : undefined;
-      if (flow) return start(flow, options);
-      return this.#compileKept(record, flowSet.host).then((flow) => start(flow, options));
+      const flow = this.#flowOfRecord(record, flowSet, asItIsNow);
+      return flow instanceof Promise ? flow.then((flow) => start(flow, options)) : start(flow, options);
     });
+  }
+
+  /** The flow that a recorded run began with, or the current one of that name. */
+  #flowOfRecord(record: RunRecord, flowSet: FlowSet, asItIsNow = false): CompiledFlow | Promise<CompiledFlow> {
+    const now = flowSet.flows.get(record.flow);
+    const isSame = now?.hash === record.hash;
+    const flow = asItIsNow || isSame || !record.document.document ? now : undefined;
+    return flow ?? this.#compileKept(record, flowSet.host);
   }
 
   /** The flow that a run began with, from the document that is kept with it. */
@@ -479,6 +556,7 @@ export class Tessera<F extends Flows> {
   /** Refuses new runs from now on, and waits for the runs under way. */
   async drain(): Promise<void> {
     this.#draining = true;
+    this.#alarm?.stop();
     await Promise.allSettled([...this.#running].map(({ result }) => result));
   }
 

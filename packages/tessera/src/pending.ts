@@ -1,14 +1,30 @@
 import { setImmediate } from "node:timers/promises";
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, DirectRecords, JournalEntry, Texts } from "@tessera/core/internal";
+import type { Charge, DirectRecords, JournalEntry, Texts, WaitNotes } from "@tessera/core/internal";
 
 /** Records that know which writes are under way, so that they are not closed before these are done. */
 export class PendingRecords implements Records {
   readonly #writing = new Set<Promise<unknown>>();
   readonly #direct: DirectRecords | undefined;
+  readonly waits: WaitNotes | undefined;
+  /** Is told when a run will be due (milliseconds since 1970). */
+  onDue: ((due: number) => void) | undefined;
 
   constructor(private readonly records: Records) {
-    const { direct } = records;
+    const { direct, waits } = records;
+    if (waits)
+      this.waits = {
+        note: (note) =>
+          this.#follow(waits.note(note)).then(() => {
+            if (note.due) this.onDue?.(note.due);
+          }),
+        remove: (run) => this.#follow(waits.remove(run)),
+        get: (run) => waits.get(run),
+        list: (query) => waits.list(query),
+        due: (at, limit) => waits.due(at, limit),
+        next: () => waits.next(),
+        left: () => waits.left(),
+      };
     if (!direct) return;
     // what has nothing to close need not be waited for
     if (!records.close) {

@@ -10,6 +10,11 @@ export class FakeClock implements Clock {
     return this.time;
   }
 
+  /** It stands at the same time, in milliseconds since 1970. */
+  date(): number {
+    return this.time;
+  }
+
   /** How many timers wait. */
   get waiting(): number {
     return this.timers.length;

@@ -171,6 +171,62 @@ export function testRecords(name: string, { fresh, again }: RecordsUnderTest): v
       }
     });
 
+    it("finds runs that wait by their time and by whose they are, also after a restart", async () => {
+      const records = await fresh();
+      const notes = records.waits!;
+      expect([await notes.next(), await notes.due(1e15, 9), await notes.list({ limit: 9 })]).toEqual([
+        undefined,
+        [],
+        [],
+      ]);
+      const note = (run: string, since: number, more: object = {}) => ({
+        run,
+        flow: "f",
+        since,
+        paths: ["f/ask"],
+        ...more,
+      });
+      for (const id of ["a", "b", "c", "d"]) await records.begin(runOf(id), none);
+      await notes.note(note("a", 4, { due: 50, principal: "ann" }));
+      await notes.note(note("b", 3, { due: 20 }));
+      await notes.note(note("c", 2, { principal: "ann", flow: "g" }));
+      await notes.note(note("d", 1, { due: 0 }));
+      await notes.note(note("b", 3, { due: 80 })); // in place of the one before
+      const opened = (await later(records)).waits!;
+      expect(await opened.next()).toBe(50);
+      expect(await opened.left()).toEqual(["d"]);
+      expect(await opened.due(49, 9)).toEqual([]);
+      for (let i = 0; i < 2; i++) expect(await opened.due(80, 9)).toEqual(["a", "b"]);
+      expect(await opened.due(80, 1)).toEqual(["a"]);
+      expect(await opened.get("b")).toEqual(note("b", 3, { due: 80 }));
+      const listed = async (query: object) => (await opened.list({ limit: 9, ...query })).map(({ run }) => run);
+      expect(await listed({})).toEqual(["d", "c", "b", "a"]);
+      expect(await listed({ limit: 2 })).toEqual(["d", "c"]);
+      expect(await listed({ principal: "ann" })).toEqual(["c", "a"]);
+      expect(await listed({ principal: "ann", flow: "f" })).toEqual(["a"]);
+      await opened.remove("d");
+      await opened.remove("nobody");
+      expect(await opened.left()).toEqual([]);
+      const last = await later(records);
+      await last.forget(["a"]);
+      expect(await last.waits!.due(1e15, 9)).toEqual(["b"]);
+      expect(await last.waits!.get("a")).toBeUndefined();
+    });
+
+    it("keeps that a step waits until one end of it is kept", async () => {
+      const records = await fresh();
+      await records.begin(runOf("r"), none);
+      const wait = { since: 5, answer: "text", due: 9 } as const;
+      const asked = entryOf("f/ask", { provisional: true, wait });
+      const ended = (id: string) => entryOf("f/ask", { wait: { ...wait, ended: { by: "answer", at: 7, id } } });
+      await records.commit("r", asked, none);
+      expect((await records.journal("r")).entries.get("f/ask")).toEqual(asked);
+      const ends = await Promise.all(["1", "2"].map((id) => records.commit("r", ended(id), none)));
+      expect(ends[1]).toEqual(ends[0]);
+      expect(await records.commit("r", asked, none)).toEqual(ends[0]);
+      expect((await (await later(records)).journal("r")).entries.get("f/ask")).toEqual(ends[0]);
+    });
+
     it("keeps texts by key, for a cache", async () => {
       const records = await fresh();
       expect(await records.get("abc")).toBeUndefined();

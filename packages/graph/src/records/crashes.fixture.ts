@@ -1,5 +1,5 @@
 // random flows, and records that end in the middle: for the tests of resuming
-import { type AnyOperator, type FlowDocument, type Host, operator, type Records, text } from "@tessera/core";
+import { type AnyOperator, type FlowDocument, type Host, operator, type Records, text, waitFor } from "@tessera/core";
 import { z } from "zod";
 
 /** Numbers from a seed: the next one below `limit`. */
@@ -20,7 +20,7 @@ const config = z.strictObject({});
 const ports = { input: { value: text }, output: { value: text } };
 
 /** A few letters made from a text. */
-const digest = (given: string): string => {
+export const digest = (given: string): string => {
   let sum = 7;
   for (const letter of given) sum = (sum * 31 + letter.charCodeAt(0)) % 46655;
   return sum.toString(36);
@@ -35,6 +35,9 @@ export class World {
   calls = 0;
   /** The revision of the store that "test.read" reads and "test.write" writes. */
   revision = 0;
+
+  /** @param options `waits`: whether the operators that wait do so, or know at once what they would be told */
+  constructor(private readonly options: { readonly waits: boolean } = { waits: true }) {}
 
   /** The operators of one life of the engine. */
   operators(version = 1): AnyOperator[] {
@@ -82,6 +85,7 @@ export class World {
       make("bad", () => {
         throw new Error("never");
       }),
+      ...this.waiting(version),
       operator({
         name: "test.split",
         version,
@@ -107,6 +111,44 @@ export class World {
     ];
   }
 
+  /** One asks, one sleeps, and one waits for a signal. */
+  private waiting(version: number): AnyOperator[] {
+    const { starts, options } = this;
+    const make = (name: string, told: (value: string) => string, request: (value: string) => object) =>
+      operator({
+        name: `test.${name}`,
+        version,
+        about,
+        config,
+        ports,
+        effects: "write",
+        waits: () => (name === "hear" ? { signal: { name: "go", queue: 3, type: "text" as const } } : {}),
+        setup:
+          () =>
+          async ({ value }, { idempotencyKey = "" }) => {
+            starts.push(idempotencyKey);
+            return options.waits ? waitFor({ port: "value", ...request(value) }) : { value: told(value) };
+          },
+      }) as unknown as AnyOperator;
+    return [
+      make(
+        "ask",
+        (value) => digest(`a${value}`),
+        (value) => ({ payload: value, answer: "text" }),
+      ),
+      make(
+        "nap",
+        (value) => digest(`n${value}`),
+        (value) => ({ timeoutMs: 700, otherwise: { value: digest(`n${value}`) } }),
+      ),
+      make(
+        "hear",
+        () => "heard",
+        () => ({ signal: "go", answer: "text" }),
+      ),
+    ];
+  }
+
   get host(): Host {
     const world = this;
     return {
@@ -122,19 +164,27 @@ export class World {
 
 type Node = FlowDocument["nodes"][string];
 
-/** A flow with steps, writes, `each`, `repeat`, nested flows, retries and steps that are left out. */
-export function randomFlow(seed: number, { nodes = 4, depth = 2 } = {}): FlowDocument {
+const plain = ["pure", "read", "write", "paid"];
+const waiting = ["pure", "ask", "write", "nap", "ask", "hear", "paid"];
+
+/** A flow with steps, writes, `each`, `repeat`, nested flows, retries and steps that are left out; and some that wait. */
+export function randomFlow(seed: number, { nodes = 4, depth = 2, waits = false } = {}): FlowDocument {
   const next = dice(seed);
-  return flowOf(next, "f", 1 + next(nodes), depth);
+  const names = waits ? waiting : plain;
+  return flowOf({ next, names }, "f", 1 + next(nodes), depth);
 }
 
-function flowOf(next: (limit: number) => number, name: string, count: number, depth: number): FlowDocument {
+interface Choices {
+  readonly next: (limit: number) => number;
+  readonly names: readonly string[];
+}
+
+function flowOf(choices: Choices, name: string, count: number, depth: number): FlowDocument {
+  const { next, names } = choices;
   const nodes: Record<string, Node> = {};
   const values = ["input.value"];
   const body = (): Node["run"] =>
-    depth > 0 && next(4) === 0
-      ? flowOf(next, "inner", 1 + next(3), depth - 1)
-      : `test.${["pure", "read", "write", "paid"][next(4)]}`;
+    depth > 0 && next(4) === 0 ? flowOf(choices, "inner", 1 + next(3), depth - 1) : `test.${names[next(names.length)]}`;
   for (let i = 0; i < count; i++) {
     const id = `n${i}`;
     const value = values[next(values.length)]!;
@@ -150,7 +200,7 @@ function flowOf(next: (limit: number) => number, name: string, count: number, de
       nodes[id] = { run: "test.flaky", in: { value }, policy: { retry: { attempts: 2, backoffMs: 0 } } };
     else if (kind === 3) nodes[id] = { run: "test.bad", in: { value }, policy: { onError: "skip" } };
     else if (kind === 4 && depth > 0) {
-      const inner = flowOf(next, "inner", 1 + next(2), depth - 1);
+      const inner = flowOf(choices, "inner", 1 + next(2), depth - 1);
       const last = { run: "test.flaky", in: { value: "input.value" } };
       const document = { ...inner, nodes: { ...inner.nodes, last }, output: { ...inner.output, last: "last.value" } };
       nodes[id] = { run: document as never, in: { value }, policy: { retry: { attempts: 3, backoffMs: 0 } } };
@@ -202,6 +252,11 @@ export function ending(records: Records, from: number): Records & { readonly wri
     begin: guarded(records.begin),
     commit: guarded(records.commit),
     charge: guarded(records.charge),
+    waits: {
+      ...records.waits!,
+      note: guarded(records.waits!.note),
+      remove: guarded(records.waits!.remove),
+    },
     writes: () => writes,
   };
 }

@@ -2,7 +2,8 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { type Records, TesseraError } from "@tessera/core";
-import { KeyedLog, WriterLock } from "@tessera/core/internal";
+import { KeyedLog, type WaitNotes, WriterLock } from "@tessera/core/internal";
+import { methodsOfWaits } from "../foreign.js";
 
 /** A folder of records that this process writes. */
 interface Opened {
@@ -33,6 +34,28 @@ async function openFolder(folder: string): Promise<Opened> {
 
 const reads = ["get", "run", "journal", "texts"] as const;
 
+/** Reads what another process writes, as it stands now. */
+async function readOnly<T>(folder: string, read: (records: Records) => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    let log: KeyedLog | undefined;
+    try {
+      log = await KeyedLog.open({ folder: join(folder, "log"), readOnly: true });
+      return await read(await recordsIn(log, folder));
+    } catch (error) {
+      // a file may have been compacted away meanwhile
+      if (attempt === 3) throw error;
+    } finally {
+      await log?.close();
+    }
+  }
+}
+
+/** Notes of runs that wait, each method of which is a call. */
+const waitsThrough = (call: (name: keyof WaitNotes, given: unknown[]) => Promise<unknown>): WaitNotes =>
+  Object.fromEntries(
+    methodsOfWaits.map((name) => [name, (...given: unknown[]) => call(name, given)]),
+  ) as unknown as WaitNotes;
+
 /**
  * Records in a folder, in a log that survives crashes. Only one process may write a folder at a time; others may read
  * it, and get INDEX_LOCKED if they write. Runs in the first layout of the folder are converted when they are asked for.
@@ -58,36 +81,30 @@ export function diskRecords(folder: string): Records {
     return own.opening;
   };
 
-  /** Reads what another process writes, as it stands now. */
-  const readOnly = async <T>(read: (records: Records) => Promise<T>): Promise<T> => {
-    for (let attempt = 0; ; attempt++) {
-      let log: KeyedLog | undefined;
-      try {
-        log = await KeyedLog.open({ folder: join(folder, "log"), readOnly: true });
-        return await read(await recordsIn(log, folder));
-      } catch (error) {
-        // a file may have been compacted away meanwhile
-        if (attempt === 3) throw error;
-      } finally {
-        await log?.close();
-      }
+  /** Calls the records; of what another process writes it reads alone. */
+  const through = async (work: (records: Records) => Promise<unknown>, isRead: boolean): Promise<unknown> => {
+    try {
+      return await work((await opened()).records);
+    } catch (error) {
+      if (isRead && TesseraError.is(error) && error.code === "INDEX_LOCKED") return readOnly(folder, work);
+      throw error;
     }
   };
-
   const call =
     <K extends Exclude<keyof Records, "close">>(name: K) =>
-    async (...given: unknown[]): Promise<unknown> => {
-      const work = (records: Records) => (records[name] as (...given: unknown[]) => Promise<unknown>)(...given);
-      try {
-        return await work((await opened()).records);
-      } catch (error) {
-        const isLocked = TesseraError.is(error) && error.code === "INDEX_LOCKED";
-        if (isLocked && (reads as readonly string[]).includes(name)) return readOnly(work);
-        throw error;
-      }
-    };
+    (...given: unknown[]): Promise<unknown> =>
+      through(
+        (records) => (records[name] as (...given: unknown[]) => Promise<unknown>)(...given),
+        (reads as readonly string[]).includes(name),
+      );
 
   return {
+    waits: waitsThrough((name, given) =>
+      through(
+        ({ waits }) => (waits![name] as (...given: unknown[]) => Promise<unknown>)(...given),
+        name !== "note" && name !== "remove",
+      ),
+    ),
     get: call("get") as Records["get"],
     put: call("put") as Records["put"],
     begin: call("begin") as Records["begin"],

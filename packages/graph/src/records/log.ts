@@ -9,6 +9,7 @@ import {
   SlotMap,
   type Texts,
 } from "@tessera/core/internal";
+import { LogNotes } from "../waits/log-notes.js";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
@@ -27,8 +28,8 @@ const keptOpen = 64; // runs whose journals are in memory
 const written = Promise.resolve();
 
 /**
- * Records in a keyed log: "begun/<run>" is a run, "journal/<run>" a list of what is finished, "cache/<key>" a text of the
- * cache; texts of values are blobs. What is written at the same time shares one sync.
+ * Records in a keyed log: "begun/<run>" is a run, "journal/<run>" a list of what is finished, "waiting/<run>/…" that it
+ * waits, "cache/<key>" a text of the cache; texts of values are blobs. What is written at the same time shares one sync.
  */
 export function logRecords(log: KeyedLog, options: LogRecordsOptions = {}): Records {
   return new LogRecords(log, options);
@@ -52,12 +53,14 @@ class LogRecords implements Records {
 
   #recent: Recent | undefined;
   private readonly legacy: LegacyFolder | undefined;
+  readonly waits: LogNotes;
 
   constructor(
     private readonly log: KeyedLog,
     private readonly options: LogRecordsOptions,
   ) {
     this.legacy = options.legacy;
+    this.waits = new LogNotes(log);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -272,7 +275,9 @@ class LogRecords implements Records {
 
   async forget(runs: readonly string[]): Promise<void> {
     for (const id of runs) this.#journals.delete(id);
-    await this.log.commit(runs.flatMap((id) => [{ delete: `begun/${id}` }, { delete: `journal/${id}` }]));
+    await this.log.commit(
+      runs.flatMap((id) => [{ delete: `begun/${id}` }, { delete: `journal/${id}` }, ...this.waits.removal(id)]),
+    );
     for (const id of runs) {
       this.#journals.delete(id);
       if (!this.legacy || !(await this.#old()).has(id)) continue;

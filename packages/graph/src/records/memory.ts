@@ -1,6 +1,7 @@
 // public: memoryRecords
 import type { Records, RunRecord } from "@tessera/core";
 import type { Charge, JournalEntry, Texts, ValueRefs } from "@tessera/core/internal";
+import { memoryNotes } from "../waits/memory-notes.js";
 import { assertRunId, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
 
@@ -9,6 +10,9 @@ interface Kept {
   readonly entries: Map<string, JournalEntry>;
   readonly charges: Map<string, Charge>;
 }
+
+const textsIn = (kept: ReadonlyMap<string, { readonly text: string }>, hashes: readonly string[]): Texts =>
+  new Map(hashes.flatMap((hash) => (kept.has(hash) ? [[hash, kept.get(hash)!.text] as const] : [])));
 
 /**
  * Records in memory, for tests, for `whatIf` within one process, and as a cache. Equal values are stored once.
@@ -19,6 +23,7 @@ export function memoryRecords(options: { readonly cacheBytes?: number | undefine
   const cache = new Map<string, string>();
   const recent = new Recent(options.cacheBytes ?? cacheBytes);
   const runs = new Map<string, Kept>();
+  const waits = memoryNotes();
   const kept = new Map<string, { readonly text: string; uses: number }>(); // by hash
 
   const use = (refs: ValueRefs, texts: Texts): void => {
@@ -41,6 +46,7 @@ export function memoryRecords(options: { readonly cacheBytes?: number | undefine
   };
 
   return {
+    waits,
     async get(key) {
       recent.use(key);
       return cache.get(key);
@@ -78,11 +84,10 @@ export function memoryRecords(options: { readonly cacheBytes?: number | undefine
       const there = runs.get(run);
       return { entries: new Map(there?.entries), ...sumOf([...(there?.charges.values() ?? [])]) };
     },
-    async texts(hashes) {
-      return new Map(hashes.flatMap((hash) => (kept.has(hash) ? [[hash, kept.get(hash)!.text] as const] : [])));
-    },
+    texts: async (hashes) => textsIn(kept, hashes),
     async forget(ids) {
       for (const id of ids) {
+        waits.forget(id);
         const there = runs.get(id);
         if (!there || !runs.delete(id)) continue;
         for (const refs of [there.run.input, there.run.document]) drop(refs);
