@@ -44,8 +44,10 @@ const settings = {
     query.text-to-cypher.schema.relations.*.properties[] query.text-to-cypher.schema.relations.*.joins[][]
     retriever.adaptive.filter retriever.dense.filter retriever.hybrid.filter
     retriever.multi-vector.filter retriever.sparse.filter`,
-  "data for passages, or the type of a port": `
-    indexer.metadata.constants list.append.of list.compact.of list.difference.of list.flatten.of list.take.of`,
+  "data for passages, the type of a port, or a value of it": `
+    flow.receive.value flow.receive.otherwise flow.wait.answer flow.wait.form flow.wait.otherwise indexer.metadata.constants list.append.of list.compact.of list.difference.of list.flatten.of list.take.of`,
+  "a moment, the name of a signal, or who may answer": `
+    flow.receive.signal flow.receive.until flow.receive.who flow.sleep.until flow.wait.until flow.wait.who`,
   "a pattern of literals or of a .gitignore, which takes linear time": `
     text.match.pattern text.match.pattern[] indexer.directory.exclude[]`,
 };
@@ -81,10 +83,13 @@ function textsOf(one: AnyOperator): string[] {
     if (!closed && (types.includes("string") || anything)) found.add(place);
   };
   visit(whole, "");
-  // a condition on metadata, a port's type and constants are one schema of core each
+  // a condition on metadata, a port's type, a value of it and constants are one schema of core each
   return [
     ...new Set(
-      [...found].map((place) => `${one.name}.${place.replace(/^(filter|of|constants|arguments)\b.*$/, "$1")}`),
+      [...found].map(
+        (place) =>
+          `${one.name}.${place.replace(/^(filter|of|constants|answer|form|value|otherwise|who|arguments)\b.*$/, "$1")}`,
+      ),
     ),
   ];
 }

@@ -122,13 +122,13 @@ describe("a framework object", () => {
   it("wakes a run that sleeps, also in a process that begins later; on disk nothing is lost", async () => {
     const folder = mkdtempSync(join(tmpdir(), "tessera-waits-"));
     const first = await started(diskRecords(folder));
-    expect(await first.run("nap", { ms: 30 }, { id: "short" })).toMatchObject({ status: "waiting" });
+    await first.run("nap", { ms: 200 }, { id: "short" });
     await until(async () => (await first.waiting()).length === 0);
     expect((await first.replay("short")).output).toEqual({ text: "rested" });
-    await first.run("nap", { ms: 60 }, { id: "long" });
+    await first.run("nap", { ms: 800 }, { id: "long" });
     await first.run("approval", { topic: "t" }, { id: "asked" });
     await first.close();
-    await new Promise((resolve) => setTimeout(resolve, 80));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     const second = await started(diskRecords(folder));
     await until(async () => (await second.waiting()).length === 1);
     expect((await second.replay("long")).output).toEqual({ text: "rested" });

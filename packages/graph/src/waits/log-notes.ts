@@ -19,6 +19,9 @@ export class LogNotes implements WaitNotes {
   #known: Map<string, Known> | undefined;
   readonly #queue = new DueQueue((run) => this.#notes.get(run)?.due);
 
+  /** Notes that are being written. */
+  readonly #writing = new Map<string, WaitNote>();
+
   constructor(private readonly log: KeyedLog) {}
 
   get #notes(): Map<string, Known> {
@@ -45,7 +48,12 @@ export class LogNotes implements WaitNotes {
     const key = keyOf(note.run, known);
     const old = before && keyOf(note.run, before);
     const gone = old !== undefined && old !== key ? [{ delete: old }] : [];
-    await this.log.commit([...gone, { put: key, value: JSON.stringify(note) }]);
+    this.#writing.set(note.run, note);
+    try {
+      await this.log.commit([...gone, { put: key, value: JSON.stringify(note) }]);
+    } finally {
+      if (this.#writing.get(note.run) === note) this.#writing.delete(note.run);
+    }
   }
 
   /** What removes the note of a run from the log, together with other changes. */
@@ -53,6 +61,7 @@ export class LogNotes implements WaitNotes {
     const known = this.#notes.get(run);
     if (!known) return [];
     this.#notes.delete(run);
+    this.#writing.delete(run);
     return [{ delete: keyOf(run, known) }];
   }
 
@@ -62,6 +71,8 @@ export class LogNotes implements WaitNotes {
   }
 
   async get(run: string): Promise<WaitNote | undefined> {
+    const writing = this.#writing.get(run);
+    if (writing) return writing;
     const known = this.#notes.get(run);
     const value = known && (await this.log.get(keyOf(run, known)));
     return value && (JSON.parse(value.toString()) as WaitNote);
