@@ -1,5 +1,15 @@
 import { type FlowDocument, printFlow, TesseraError } from "@tessera/core";
-import { errorBody, inSlices, parsingJson, portTypeOf, required, show } from "@tessera/core/internal";
+import {
+  elementOf,
+  errorBody,
+  fit,
+  inSlices,
+  listOf,
+  parsingJson,
+  portTypeOf,
+  required,
+  show,
+} from "@tessera/core/internal";
 import { flows as catalogueOfFlows } from "@tessera/flows";
 import { paperOf } from "@tessera/flows/internal";
 import { type CheckedFlow, checkFlow } from "@tessera/graph";
@@ -53,6 +63,38 @@ const operatorView = (operator: Operator) => ({
   ports: declaredPorts(operator),
 });
 
+const mostTypes = 200;
+
+/** Which types of a flow's ports fit which: as a "whole", or as a "member" of the list that the other takes. By words. */
+function fitsOf(plan: Plan): Record<string, Record<string, "whole" | "member">> {
+  const types = new Map<string, Parameters<typeof show>[0]>();
+  const collect = ({ input, output, nodes }: Plan): void => {
+    for (const { type } of [...input.values(), ...output.values()]) types.set(show(type), type);
+    for (const node of nodes) {
+      for (const { type } of [...node.input.values(), ...node.gives.values()]) types.set(show(type), type);
+      const { each } = node.document;
+      const one = each && node.input.get(each.over);
+      if (one) types.set(show(listOf(one.type)), listOf(one.type));
+      if (node.body.kind === "flow") collect(node.body);
+    }
+  };
+  collect(plan);
+  const known = [...types].slice(0, mostTypes);
+  const how = (source: Parameters<typeof show>[0], target: Parameters<typeof show>[0]) => {
+    if (fit(source, target) !== "mismatch") return "whole";
+    const element = elementOf(target);
+    return element !== undefined && fit(source, element) !== "mismatch" ? "member" : undefined;
+  };
+  const row = (source: Parameters<typeof show>[0]) =>
+    Object.fromEntries(
+      known.flatMap(([words, target]) => {
+        const found = how(source, target);
+        return found ? [[words, found] as const] : [];
+      }),
+    );
+  return Object.fromEntries(known.map(([words, source]) => [words, row(source)]));
+}
+
 const views = (ports: PlannedPorts) =>
   Object.fromEntries([...ports].map(([name, { type, optional }]) => [name, portView(type, optional)]));
 
@@ -90,6 +132,7 @@ async function checkedView(
       notices,
       findings: findings.slice(0, 1000).map((finding) => errorBody(finding)),
       ports: portsOf(checked.plan),
+      fits: fitsOf(checked.plan),
       ...(!(examined instanceof Error) && { resources: examined.resources, writes: examined.writes }),
       ...(checked.findings.length === 0 && { typescript: printFlow(checked.document, { importOf }) }),
     };

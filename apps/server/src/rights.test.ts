@@ -65,6 +65,7 @@ describe("who may do what, at every route", () => {
     "GET /runs/RUN": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     "GET /runs/RUN/events": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     [`GET /runs/RUN/values/${hashOfLong}`]: [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
+    "GET /runs/RUN/document": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /v1/chat/completions": [

@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { TesseraError } from "@tessera/core";
-import type { RunState } from "@tessera/graph/internal";
+import { type Records, TesseraError } from "@tessera/core";
+import { type RunState, unpack } from "@tessera/graph/internal";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Client, clientSignal, readUntil } from "./client.js";
@@ -46,6 +46,13 @@ function isInputAlone(body: unknown): boolean {
 /** States of older versions have a hash of the input besides. */
 const bodyOfRun = (state: RunState) => ({ ...state, asked: undefined, inputHash: undefined });
 
+/** The beginning of the first text that a run was given: what people know it by. */
+function beginningOfInput(input: RunState["input"]): string | undefined {
+  const text =
+    typeof input.query === "string" ? input.query : Object.values(input).find((one) => typeof one === "string");
+  return typeof text === "string" ? text.slice(0, 200) : undefined;
+}
+
 interface Watched {
   readonly id: string;
   /** The number of the last event that the client knows. */
@@ -81,11 +88,25 @@ async function stream({ runs }: Service, reply: FastifyReply, { id, after, signa
 const wantsEvents = ({ headers: { accept = "" } }: FastifyRequest) => accept.includes("text/event-stream");
 
 /** Runs: started, watched, cancelled, resumed. */
-export function runRoutes(server: FastifyInstance, service: Service): void {
+export function runRoutes(server: FastifyInstance, service: Service, records: Records | undefined): void {
   startRoute(server, service);
+  if (records) documentRoute(server, service, records);
   readingRoutes(server, service);
   eventRoutes(server, service);
   changingRoutes(server, service);
+}
+
+function documentRoute(server: FastifyInstance, service: Service, records: Records): void {
+  server.get<{ Params: { id: string } }>(
+    "/runs/:id/document",
+    { schema: { params: runId }, config: { scope: "run", summary: "the document that a run began with" } },
+    async ({ key, params: { id } }) => {
+      await find(service, key, id);
+      const record = await records.run(id);
+      if (!record) throw new TesseraError("RECORD_MISSING", `no run "${id}" is recorded`, { path: id });
+      return { hash: record.hash, document: (await unpack(record.document, records)).document };
+    },
+  );
 }
 
 interface StartRoute {
@@ -147,7 +168,12 @@ function readingRoutes(server: FastifyInstance, service: Service): void {
         limit: query.limit,
       });
       const seen = all.filter((run) => may(key, { to: "see", run }));
-      return { runs: seen.map(({ id, flow, status, started, ended }) => ({ id, flow, status, started, ended })) };
+      return {
+        runs: seen.map(({ id, flow, status, started, ended, input, spent }) => ({
+          ...{ id, flow, status, started, ended, spent },
+          about: beginningOfInput(input),
+        })),
+      };
     },
   );
   server.get<{ Params: { id: string } }>(

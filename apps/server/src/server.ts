@@ -163,7 +163,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   catalogueRoutes(server, service, tessera);
   studioRoutes(server, options.studio);
   flowRoutes(server, service);
-  runRoutes(server, service);
+  runRoutes(server, service, options.records);
   if (options.indexes) indexRoutes(server, service, options.indexes);
   mcpRoute(server, service);
   void server.register(openaiRoutes, {

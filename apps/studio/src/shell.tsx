@@ -8,20 +8,32 @@ import { texts } from "./texts.js";
 import { ErrorNote, Loading } from "./ui/parts.js";
 
 const FlowsPage = lazy(() => import("./flows/flows-page.js"));
+const EditPage = lazy(() => import("./edit/edit-page.js"));
+const IndexPage = lazy(() => import("./index/index-page.js"));
+const RunsPage = lazy(() => import("./runs/runs-page.js"));
+const ComparePage = lazy(() => import("./compare/compare-page.js"));
 const RunPage = lazy(() => import("./runs/run-page.js"));
 
 const places = [
   ["", texts.nav.start],
   ["flows", texts.nav.flows],
+  ["runs", texts.nav.runs],
+  ["edit", texts.nav.edit],
+  ["index", texts.nav.index],
 ] as const;
 
 /** The view of an address. */
 function View() {
   const { parts } = useRoute();
-  const [view = "", first] = parts;
+  const [view = "", first, second] = parts;
   if (view === "") return <Start />;
   if (view === "flows") return <FlowsPage name={first} />;
   if (view === "runs" && first !== undefined) return <RunPage key={first} id={first} />;
+  if (view === "runs") return <RunsPage />;
+  if (view === "compare" && first !== undefined && second !== undefined)
+    return <ComparePage key={`${first} ${second}`} a={first} b={second} />;
+  if (view === "edit") return <EditPage key={first ?? ""} name={first} />;
+  if (view === "index") return <IndexPage />;
   return (
     <div className="page">
       <h1>{texts.nowhere}</h1>

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "@jest/globals";
 import { needs, needsForAll } from "@tessera/testkit";
 import type { Page } from "playwright-core";
@@ -93,6 +94,131 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await context.close();
   });
 
+  test("compares two runs, and a run with one setting changed, step by step and word by word", async () => {
+    const { page, faults, context } = await studio.open();
+    await page.getByLabel("Question").fill("Where does the ferry lie?");
+    await page.keyboard.press("Enter");
+    await page.getByRole("tab", { name: "Every step" }).click();
+    const steps = page.getByRole("listbox", { name: "Steps" });
+    await steps.getByRole("option", { name: /^sparse/ }).click();
+    await page.getByRole("tab", { name: "Change and run" }).click();
+    await page.getByLabel("top").fill("1");
+    await page.getByRole("button", { name: "Run with the change" }).click();
+    await page.getByRole("heading", { name: "Two runs" }).waitFor();
+    await page.getByRole("row", { name: /\/sparse other output/ }).waitFor();
+    await page.getByRole("button", { name: "/sparse" }).click();
+    await page.locator(".difference del", { hasText: "store.bm25" }).first().waitFor();
+    // from the list of runs the same two
+    await page.getByRole("link", { name: "Runs", exact: true }).click();
+    await page.getByLabel("Search questions").fill("ferry lie");
+    const boxes = page.getByRole("checkbox");
+    await boxes.nth(0).check();
+    await boxes.nth(1).check();
+    await page.getByRole("button", { name: "Compare two" }).click();
+    await page.getByRole("heading", { name: "Two runs" }).waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("goes through a run event by event", async () => {
+    const { page, context } = await studio.open();
+    await page.getByLabel("Question").fill("When does the ferry leave?");
+    await page.keyboard.press("Enter");
+    await page.getByRole("tab", { name: "Every step" }).click();
+    const steps = page.getByRole("listbox", { name: "Steps" });
+    await steps.getByRole("option", { name: /^answer/ }).waitFor();
+    await page.getByRole("slider", { name: "Replay" }).fill("2");
+    await steps.getByRole("option", { name: /^answer/ }).waitFor({ state: "detached" });
+    expect(await steps.getByRole("option").count()).toBe(2);
+    await page.getByRole("button", { name: "One event on" }).click();
+    await page.getByText(/^event 3 of/).waitFor();
+    await context.close();
+  });
+
+  test("edits a flow by drawing, form and text, tells findings, undoes, saves, and goes back to a version", async () => {
+    const { page, faults, context } = await studio.open();
+    await page.getByRole("link", { name: "Flows", exact: true }).first().click();
+    await page.getByRole("link", { name: /^linear/ }).click();
+    await page.getByRole("link", { name: "Edit a copy" }).click();
+    await page.getByRole("heading", { name: "linear-copy" }).waitFor();
+    await page.getByText("no findings").waitFor();
+    // a node from the palette: nothing reads it yet, and the compiler says so
+    await page.getByLabel("Search operators").fill("fuser.rrf");
+    await page.getByRole("button", { name: "fuser.rrf" }).click();
+    await page.getByText(/^\d findings?$/).waitFor();
+    await page.getByLabel(/^lists/).selectOption("retrieve.hits");
+    await page.getByRole("tab", { name: "JSON" }).click();
+    await page.locator(".cm-content", { hasText: '"lists": [' }).waitFor();
+    // undone, by the drawing too
+    for (let steps = 0; steps < 2; steps++) await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByText("no findings").waitFor();
+    expect(await page.locator(".react-flow__node", { hasText: "fuser.rrf" }).count()).toBe(0);
+    // a setting by its form
+    await page.locator(".react-flow__node", { hasText: "retriever.sparse" }).click();
+    await page.getByLabel("top").fill("3");
+    await page.getByRole("tab", { name: "JSON" }).click();
+    await page.locator(".cm-line", { hasText: '"top": 3' }).waitFor();
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved as linear-copy.flow.json, linear-copy.flow.ts in town.").waitFor();
+    const saved = readFileSync(join(studio.work, "linear-copy.flow.json"), "utf8");
+    expect(JSON.parse(saved).nodes.retrieve.with).toMatchObject({ top: 3 });
+    expect(readFileSync(join(studio.work, "linear-copy.flow.ts"), "utf8")).toMatch(/"?top"?: ?3/);
+    // the text is in step with the drawing
+    await page.locator(".cm-line", { hasText: '"top": 3' }).click();
+    await page.keyboard.press("End");
+    await page.keyboard.press("Backspace");
+    await page.keyboard.type("7");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("tab", { name: "Versions" }).click();
+    expect(JSON.parse(readFileSync(join(studio.work, "linear-copy.flow.json"), "utf8")).nodes.retrieve.with.top).toBe(
+      7,
+    );
+    await page
+      .getByRole("button", { name: /^[0-9a-f]{12}$/ })
+      .nth(1)
+      .click();
+    await page.locator(".difference ins", { hasText: '"top": 7' }).waitFor();
+    await page.getByRole("button", { name: "Go back to this version" }).click();
+    await page.getByRole("tab", { name: "JSON" }).click();
+    await page.locator(".cm-line", { hasText: '"top": 3' }).waitFor();
+    // and it runs
+    await page.getByRole("button", { name: "Try it" }).click();
+    await page.getByLabel("query").fill("When does the ferry leave?");
+    await page.getByRole("button", { name: "Run" }).click();
+    await page.getByRole("heading", { name: "Sources" }).waitFor();
+    expect(faults.filter((fault) => !fault.includes("404"))).toEqual([]);
+    await context.close();
+  });
+
+  test("shows what is in the index, how a query finds, and why a passage is not there", async () => {
+    const { page, faults, context } = await studio.open();
+    await page.getByRole("link", { name: "Index", exact: true }).first().click();
+    await page.getByText("4 files, 4 passages; 1 file gave no text, or not all of it.").waitFor();
+    await page.getByRole("textbox", { name: "Query" }).fill("ferry island");
+    await page.getByLabel(/^A passage that you miss/).fill("fees.ts");
+    await page.getByRole("button", { name: "Search" }).click();
+    const words = page.getByRole("region", { name: "By words" });
+    await words.getByRole("button", { name: /^ferry\.md/ }).waitFor();
+    await words.getByText("Why this score").first().click();
+    await words
+      .getByRole("row", { name: /^island 1 1/ })
+      .first()
+      .waitFor();
+    await page.getByRole("region", { name: "By both" }).getByText("Why this score").first().click();
+    await page
+      .getByText(/by words \+ .* by meaning/)
+      .first()
+      .waitFor();
+    await page.getByText(/By words: not among the \d+ that are found/).waitFor();
+    await page.getByRole("tab", { name: "Files" }).click();
+    await page.getByRole("button", { name: "md 3" }).click();
+    expect(await page.locator(".filerow").count()).toBe(3);
+    await page.getByRole("tab", { name: "Left out" }).click();
+    await page.getByRole("row", { name: "photo.raw it holds no text" }).waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
   test("has no finding of axe in any view, light and dark, wide and narrow", async () => {
     const found: Record<string, string[]> = {};
     for (const [colorScheme, width] of [
@@ -104,14 +230,27 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Sources" }).waitFor();
       const run = new URL(page.url()).hash;
-      for (const view of ["#/", "#/flows", "#/flows/iterative", run, `${run}?view=steps`]) {
+      const id = run.slice("#/runs/".length);
+      const compared = `#/compare/${id}/${id}`;
+      for (const view of [
+        "#/",
+        "#/flows",
+        "#/flows/iterative",
+        run,
+        `${run}?view=steps`,
+        "#/runs",
+        compared,
+        "#/edit",
+        "#/edit/rag",
+        "#/index",
+      ]) {
         await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
         await page.getByRole("heading", { level: 1 }).waitFor();
-        if (/flows\/|steps/.test(view)) await page.locator(".react-flow__node").first().waitFor();
+        if (/flows\/|steps|edit\//.test(view)) await page.locator(".react-flow__node").first().waitFor();
         const faults = await findings(page);
         const wide = Number(await page.evaluate("document.documentElement.scrollWidth"));
         if (wide > width) faults.push(`it is ${wide} pixels wide`);
-        if (faults.length > 0) found[`${view.replace(run, "run")} ${colorScheme} ${width}`] = faults;
+        if (faults.length > 0) found[`${view.replaceAll(id, "run")} ${colorScheme} ${width}`] = faults;
       }
       await context.close();
     }

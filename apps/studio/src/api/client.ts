@@ -121,3 +121,18 @@ export function longValue(run: string, hash: string): Promise<Json> {
   }
   return known;
 }
+
+let routes: Promise<ReadonlySet<string>> | undefined;
+
+/** Whether the service has a route, such as "POST /runs/{id}/fork". */
+export async function hasRoute(route: string): Promise<boolean> {
+  routes ??= ask<{ paths: Readonly<Record<string, object>> }>("/openapi.json").then(
+    ({ paths }) =>
+      new Set(
+        Object.entries(paths).flatMap(([path, methods]) =>
+          Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+        ),
+      ),
+  );
+  return (await routes).has(route);
+}

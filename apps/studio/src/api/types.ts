@@ -94,6 +94,8 @@ export interface Check {
   readonly ports?: Readonly<Record<string, NodePorts & { readonly writes?: boolean }>>;
   readonly resources?: readonly string[];
   readonly typescript?: string;
+  /** By the words of a source: by the words of a target, how it fits. */
+  readonly fits?: Readonly<Record<string, Readonly<Record<string, "whole" | "member">>>>;
 }
 
 export interface Spent {
@@ -125,6 +127,9 @@ export interface RunRow {
   readonly status: RunStatus;
   readonly started: string;
   readonly ended?: string;
+  readonly spent?: Spent;
+  /** The beginning of its question. */
+  readonly about?: string;
 }
 
 export interface RunEvent {

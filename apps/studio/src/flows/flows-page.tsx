@@ -1,7 +1,7 @@
 import { lazy, Suspense, useId, useMemo, useState } from "react";
 import { ask, startRun } from "../api/client.js";
 import type { Check } from "../api/types.js";
-import { go, to } from "../route.js";
+import { go, to, useRoute } from "../route.js";
 import { texts } from "../texts.js";
 import { count } from "../ui/numbers.js";
 import { ErrorNote, Facts, FindingList, Loading, Tabs } from "../ui/parts.js";
@@ -137,7 +137,8 @@ function FlowHead({ flow }: { flow: LibraryFlow }) {
 }
 
 function FlowDetail({ flow }: { flow: LibraryFlow }) {
-  const [view, setView] = useState("drawing");
+  const { query } = useRoute();
+  const [view, setView] = useState(query.get("view") ?? "drawing");
   const { value, error } = useLoaded(async () => {
     const document = await documentOf(flow);
     return { document, check: await ask<Check>("/check", { method: "POST", body: { document } }) };

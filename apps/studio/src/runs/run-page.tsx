@@ -9,9 +9,10 @@ import { count, duration } from "../ui/numbers.js";
 import { ErrorNote, Facts, Loading, Status, Tabs } from "../ui/parts.js";
 import { useWork } from "../ui/use.js";
 import { PlainView } from "./plain-view.js";
+import { Replay, useReplay } from "./replay.js";
 import type { RunModel } from "./run-model.js";
 import { StepDetail } from "./step-detail.js";
-import { useRun, useRunFlow } from "./use-run.js";
+import { useRun, useRunFlow, type WatchedRun } from "./use-run.js";
 import type { ValueLinks } from "./value-view.js";
 import { answerOf, questionOf } from "./values.js";
 import { Waterfall } from "./waterfall.js";
@@ -70,8 +71,11 @@ const views = [
   { id: "steps", title: texts.run.detailed },
 ];
 
-function Steps({ run, id, links }: { run: RunModel; id: string; links: ValueLinks }) {
+function Steps({ watched, id, links }: { watched: WatchedRun; id: string; links: ValueLinks }) {
   const { query } = useRoute();
+  const [at, setAt] = useState<number>();
+  const run = useReplay(watched.run, watched.events, at);
+  const isOver = watched.run.state !== undefined && watched.run.state.status !== "running";
   const chosen = query.get("step") ?? undefined;
   const { value: flow } = useRunFlow(id, run.state?.flow);
   const step = chosen === undefined ? undefined : (run.step(chosen) ?? run.stepsOf(chosen)[0]);
@@ -81,6 +85,7 @@ function Steps({ run, id, links }: { run: RunModel; id: string; links: ValueLink
     <div className="looking">
       <section className="stack tight left" aria-label={texts.run.steps}>
         <Waterfall run={run} chosen={step?.path} choose={choose} />
+        {isOver && <Replay events={watched.events} at={at} go={setAt} />}
         {run.warnings.length > 0 && (
           <details className="small">
             <summary>{texts.run.warnings}</summary>
@@ -107,7 +112,7 @@ function Steps({ run, id, links }: { run: RunModel; id: string; links: ValueLink
       </div>
       <div className="inside">
         {step ? (
-          <StepDetail key={step.path} run={run} step={step} links={links} choose={choose} />
+          <StepDetail key={step.path} {...{ run, step, links, choose, flow }} />
         ) : (
           <p className="muted">{run.steps.length === 0 ? texts.run.noSteps : texts.run.chooseStep}</p>
         )}
@@ -118,7 +123,8 @@ function Steps({ run, id, links }: { run: RunModel; id: string; links: ValueLink
 
 /** A run, live or of the records: plain, or every step of it. */
 export default function RunPage({ id }: { id: string }) {
-  const { run, error } = useRun(id);
+  const watched = useRun(id);
+  const { run, error } = watched;
   const { query } = useRoute();
   const view = query.get("view") === "steps" ? "steps" : "plain";
   const [source, setSource] = useState<SourceAt>();
@@ -145,7 +151,7 @@ export default function RunPage({ id }: { id: string }) {
         />
       </div>
       <div role="tabpanel" className="panel" aria-label={view === "plain" ? texts.run.plain : texts.run.detailed}>
-        {view === "plain" ? <PlainView run={run} links={links} /> : <Steps run={run} id={id} links={links} />}
+        {view === "plain" ? <PlainView run={run} links={links} /> : <Steps watched={watched} id={id} links={links} />}
       </div>
       {source && <SourceDrawer at={source} close={() => setSource(undefined)} />}
     </div>

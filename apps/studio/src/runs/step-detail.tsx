@@ -4,6 +4,7 @@ import { texts } from "../texts.js";
 import { count, duration } from "../ui/numbers.js";
 import { ErrorNote, Facts, Loading, Tabs } from "../ui/parts.js";
 import { useLoaded } from "../ui/use.js";
+import { ChangePanel, type RunFlow } from "./change.js";
 import type { ModelCall, RunModel, Step } from "./run-model.js";
 import { PortValues, type ValueLinks } from "./value-view.js";
 import { isRow, whole } from "./values.js";
@@ -75,14 +76,23 @@ function Activations({ run, step, choose }: { run: RunModel; step: Step; choose:
   );
 }
 
+interface StepDetailProps {
+  readonly run: RunModel;
+  readonly step: Step;
+  readonly links: ValueLinks;
+  readonly choose: (path: string) => void;
+  readonly flow?: RunFlow | undefined;
+}
+
 /** What went into a step, what came out, and what its model was asked and said. */
-export function StepDetail(props: { run: RunModel; step: Step; links: ValueLinks; choose: (path: string) => void }) {
-  const { run, step, links, choose } = props;
+export function StepDetail(props: StepDetailProps) {
+  const { run, step, links, choose, flow } = props;
   const [tab, setTab] = useState("output");
   const tabs = [
     { id: "input", title: texts.run.input },
     { id: "output", title: step.error ? texts.run.error : texts.run.output },
     ...(step.calls.length > 0 ? [{ id: "prompt", title: texts.run.prompt }] : []),
+    ...(flow && step.operator && run.state?.status !== "running" ? [{ id: "change", title: texts.change.title }] : []),
   ];
   const shown = tabs.some(({ id }) => id === tab) ? tab : "output";
   return (
@@ -102,6 +112,7 @@ export function StepDetail(props: { run: RunModel; step: Step; links: ValueLinks
         {shown === "output" && !step.error && step.status !== "skipped" && (
           <PortValues row={step.output} links={links} />
         )}
+        {shown === "change" && flow && <ChangePanel run={run} step={step} flow={flow} />}
         {shown === "prompt" && (
           <div className="stack wide">
             {step.calls.map((call, index) => (

@@ -1,22 +1,30 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ask, findingOf, follow } from "../api/client.js";
-import type { Check, Finding, FlowDocument, RunState } from "../api/types.js";
+import type { Check, Finding, FlowDocument, RunEvent, RunState } from "../api/types.js";
 import { useLoaded } from "../ui/use.js";
 import { RunModel } from "./run-model.js";
 
 export interface WatchedRun {
   readonly run: RunModel;
+  /** Its events so far, up to the most that can be gone through. */
+  readonly events: readonly RunEvent[];
   readonly error: Finding | undefined;
 }
 
+const mostEvents = 100_000;
+
 /** A run with its events so far, which grows while it runs. */
 export function useRun(id: string): WatchedRun {
-  const [run, setRun] = useState(() => new RunModel());
+  const [{ run, events }, setRun] = useState<{ run: RunModel; events: RunEvent[] }>(() => ({
+    run: new RunModel(),
+    events: [],
+  }));
   const [error, setError] = useState<Finding>();
   useEffect(() => {
     const model = new RunModel();
+    const kept: RunEvent[] = [];
     const controller = new AbortController();
-    setRun(model);
+    setRun({ run: model, events: kept });
     setError(undefined);
     const watch = async () => {
       const { events: _, ...state } = await ask<RunState & { events: unknown }>(`/runs/${id}`);
@@ -24,7 +32,13 @@ export function useRun(id: string): WatchedRun {
       await follow(
         id,
         0,
-        { event: (event) => model.apply(event), ended: (ended) => model.end(ended) },
+        {
+          event(event) {
+            model.apply(event);
+            if (kept.length < mostEvents && !event.type.endsWith("-delta")) kept.push(event);
+          },
+          ended: (ended) => model.end(ended),
+        },
         controller.signal,
       );
     };
@@ -32,7 +46,7 @@ export function useRun(id: string): WatchedRun {
     return () => controller.abort();
   }, [id]);
   useSyncExternalStore(run.subscribe, run.snapshot);
-  return { run, error };
+  return { run, events, error };
 }
 
 /** The document that a run began with, and its ports. */

@@ -37,6 +37,7 @@ export default function CodeView(props: { text: string; name: string; lines?: re
         ],
       }),
     });
+    view.scrollDOM.tabIndex = 0; // what scrolls can be scrolled by keys
     const found = LanguageDescription.matchFilename(languages, name.split("/").at(-1)!);
     let current = true;
     void found?.load().then((support) => current && view.dispatch({ effects: language.reconfigure(support) }));
