@@ -320,6 +320,32 @@ onPostgres("services that share a database", () => {
     expect([await ask(one), await ask(other), await ask(one)]).toEqual([200, 200, 429]);
   });
 
+  it("a run ends with its key, whoever handed it in or works on it, also where none of them is alive any more", async () => {
+    const own = await newKey({ principal: { id: "ann" } });
+    token = await newKey({ principal: { id: "ann" } });
+    const ring = await KeyRing.open(join(folder, "keys"));
+    const revoked = token.split("_")[1]!;
+    const begin = (query: string) => one.begin("hold", { input: { query } });
+    const [first, second] = await Promise.all([Service.start(postgres!.url, 60), begin("a")]);
+    const ids = [second, ...(await Promise.all(["b", "c", "d", "e", "f"].map(begin)))];
+    while (ran().filter((line) => line.startsWith("hold/")).length < ids.length)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    await one.end("SIGKILL"); // it handed them in, and held their places
+    await ring.revoke(revoked);
+    token = own;
+    for (const id of ids) expect(await other.until(id, hasEnded)).toMatchObject({ id, status: "cancelled" });
+    // and where it is revoked while nobody looks
+    token = await newKey({ principal: { id: "ann" } });
+    const orphan = await first.begin("hold", { input: { query: "orphan" } });
+    while (!ran().some((line) => line.endsWith(" orphan"))) await new Promise((resolve) => setTimeout(resolve, 20));
+    await Promise.all([first.end("SIGKILL"), other.end("SIGKILL")]);
+    await ring.revoke(token.split("_")[1]!);
+    token = own;
+    [one, other] = await Promise.all([Service.start(postgres!.url, 60), Service.start(postgres!.url, 60)]);
+    expect(await one.until(orphan, hasEnded)).toMatchObject({ status: "cancelled", error: { code: "ABORTED" } });
+    expect(ran().filter((line) => line.endsWith(" orphan"))).toHaveLength(1);
+  });
+
   it("one is killed: the other, which runs already, ends what it worked on", async () => {
     token = await newKey({});
     await new Promise((resolve) => setTimeout(resolve, 1100));

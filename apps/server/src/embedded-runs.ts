@@ -9,6 +9,7 @@ import {
   keysOf,
   type LaunchedRun,
   type LaunchOptions,
+  type ResumedBy,
   type Retention,
   type RunEvent,
   type RunQuery,
@@ -35,7 +36,6 @@ const liveShare = 0.4;
 // biome-ignore lint/suspicious/noExplicitAny: flows that are known at run time only
 export type AnyTessera = Tessera<any>;
 type Launched = LaunchedRun<unknown>;
-type AcceptedChanges = { readonly acceptChanges?: boolean | undefined };
 type Begin = (listener: Pick<LaunchOptions, "hear" | "part">) => Launched | Promise<Launched>;
 
 /**
@@ -109,7 +109,9 @@ export class EmbeddedRuns implements Runs {
     const known = this.#live.has(id) || this.log?.summaries.has(id) ? await this.get(id) : undefined;
     if (known) {
       assertSameRun(known, state);
-      return known.status === "interrupted" ? this.#resume(id, budget, known) : known;
+      return known.status === "interrupted"
+        ? this.#resume(id, budget, { acceptChanges: known.acceptChanges, key: request.key })
+        : known;
     }
     this.#assertOpen(id);
     if (!this.tessera.find(flow)) await this.tessera.flow(flow);
@@ -332,12 +334,12 @@ export class EmbeddedRuns implements Runs {
     });
   }
 
-  resume(id: string, budget?: Budget, changes: AcceptedChanges = {}): Promise<RunState> {
-    return this.#alone(id, () => this.#resume(id, budget, changes));
+  resume(id: string, budget?: Budget, how: ResumedBy = {}): Promise<RunState> {
+    return this.#alone(id, () => this.#resume(id, budget, how));
   }
 
-  async #resume(id: string, budget: Budget | undefined, changes: AcceptedChanges): Promise<RunState> {
-    const running = resumed(await this.#known(id), budget, changes);
+  async #resume(id: string, budget: Budget | undefined, how: ResumedBy): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget, how);
     this.#assertOpen(id);
     const recorded = await this.steps?.run(id);
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;

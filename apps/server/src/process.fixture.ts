@@ -25,6 +25,22 @@ const paid = operator({
       return { text: `said ${query}` };
     },
 });
+/** Goes on for ever. */
+const holding = operator({
+  name: "test.holding",
+  version: 1,
+  about: { module: "data", submodule: "test", summary: "Waits until it is aborted." },
+  config: z.strictObject({}),
+  ports: { input: { query: text }, output: { text } },
+  setup:
+    () =>
+    async ({ query }, { signal, path }) => {
+      appendFileSync(join(folder, "ran"), `${path} ${query}\n`);
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      return { text: query };
+    },
+});
+const hold = flow("hold", { query: "text" }, (f, input) => ({ text: f.node("hold", holding(), input).text })).document;
 const ask = flow("ask", { query: "text" }, (f, input) => ({ text: f.node("ask", paid(), input).text })).document;
 
 const { flows, operators } = everyKind({
@@ -33,8 +49,8 @@ const { flows, operators } = everyKind({
 });
 const { server, url: address } = await serve({
   folder,
-  flows: { ...flows, ask },
-  operators: [...operators, paid],
+  flows: { ...flows, ask, hold },
+  operators: [...operators, paid, holding],
   port: 0,
   ...(url && { database: { url, leaseMs: 1500, pollMs: 50 } }),
 });

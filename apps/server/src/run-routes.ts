@@ -44,7 +44,7 @@ function isInputAlone(body: unknown): boolean {
 }
 
 /** States of older versions have a hash of the input besides. */
-const bodyOfRun = (state: RunState) => ({ ...state, asked: undefined, inputHash: undefined });
+const bodyOfRun = (state: RunState) => ({ ...state, asked: undefined, key: undefined, inputHash: undefined });
 
 /** The beginning of the first text that a run was given: what people know it by. */
 function beginningOfInput(input: RunState["input"]): string | undefined {

@@ -60,7 +60,11 @@ export function startRun(service: Service, key: Key, asked: Asked): RunState | P
     : start(service, key, asked, flow);
 }
 
-const requestOf = ({ principal }: Key, { flow, input = {}, seed, sampling, budget = {} }: Asked, id: string) => ({
+const requestOf = (
+  { id: key, principal }: Key,
+  { flow, input = {}, seed, sampling, budget = {} }: Asked,
+  id: string,
+) => ({
   id,
   flow,
   input,
@@ -68,6 +72,7 @@ const requestOf = ({ principal }: Key, { flow, input = {}, seed, sampling, budge
   seed,
   sampling,
   asked: budget,
+  key,
 });
 
 function startNew(service: Service, key: Key, asked: Asked, { bound }: FlowHandle): RunState | Promise<RunState> {
@@ -172,7 +177,7 @@ export function resumeRun(
     const { bound } = await flowToRun(service, key, state.flow);
     const budget = larger ?? state.asked ?? state.budget;
     const lease = await meter.admit(key, { id, bound, budget, before: state.spent });
-    return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget, { acceptChanges }));
+    return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget, { acceptChanges, key: key.id }));
   });
 }
 

@@ -48,13 +48,13 @@ const pruneEvery = 60_000; // milliseconds
 export async function serve(options: ServeOptions): Promise<Served> {
   const { folder, host = "127.0.0.1", port = 8080, studio } = options;
   const events = studio ? { detailed: true, ...options.events } : options.events;
+  const keys = await KeyRing.open(join(folder, "keys"));
   const backend = await (options.database === undefined
     ? openFolder(folder, { ...options, events, bytes: options.retention?.bytes })
-    : openDatabase({ ...options, events }));
+    : openDatabase({ ...options, events }, keys));
   let server: FastifyInstance | undefined;
   try {
     const { budgets, runs } = backend;
-    const keys = await KeyRing.open(join(folder, "keys"));
     const meter = new Meter({ budgets, runs });
     let link = (_: string) => "";
     const sessions = studio && new StudioSessions(keys, (token) => studio.used?.(link(token)));
@@ -83,10 +83,16 @@ export async function serve(options: ServeOptions): Promise<Served> {
   }
 }
 
-async function openDatabase(options: ServeOptions) {
+async function openDatabase(options: ServeOptions, keys: KeyRing) {
   const database = typeof options.database === "string" ? { url: options.database } : options.database!;
   const { openDatabase } = await import("./database/backend.js").catch(missing("@tessera/durable"));
-  return openDatabase(database, options);
+  return openDatabase(database, {
+    ...options,
+    isRevoked: async (id) => {
+      await keys.look();
+      return keys.find(id)?.revoked !== undefined;
+    },
+  });
 }
 
 async function listen(server: FastifyInstance, host: string, port: number): Promise<string> {

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
-import { Slots } from "@tessera/core/internal";
+import { Slots, warn } from "@tessera/core/internal";
 import type { Runs } from "@tessera/graph/internal";
 import type { Checks } from "@tessera/tessera/internal";
 import Fastify, {
@@ -116,7 +116,7 @@ export interface Service {
  */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { tessera, library, keys, meter = new Meter(), owners = new LocalOwners(), requestTimeout = 30_000 } = options;
-  const runs = options.runs ?? new EmbeddedRuns(tessera, options.records);
+  const runs: Runs = options.runs ?? new EmbeddedRuns(tessera, options.records);
   const limits = requestLimits(requestTimeout);
   const server = Fastify({
     bodyLimit: options.bodyLimit ?? 4 << 20,
@@ -140,6 +140,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const measured = metrics(server);
   const revocations = new Revocations(keys, (id, reason) => {
     for (const reply of answering) if (reply.request.key?.id === id) Client.end(reply.request, reply, reason);
+    runs.cancelOf?.(id).catch((thrown) => warn("the runs of a revoked key could not be cancelled", thrown));
   });
   server.addHook("onClose", async () => revocations.close());
   closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });

@@ -10,6 +10,7 @@ import {
   type FlowRunner,
   firstState,
   keysOf,
+  type ResumedBy,
   type Retention,
   type RunEvent,
   type RunQuery,
@@ -46,6 +47,8 @@ export interface DurableSettings {
   readonly leaseMs?: number | undefined;
   /** How often the queue is polled, in milliseconds; 200 by default. */
   readonly pollMs?: number | undefined;
+  /** Whether an API key was revoked, by its id: a run of such a key is cancelled when a worker takes it. */
+  readonly isRevoked?: ((key: string) => Promise<boolean>) | undefined;
   /** How often a run is taken over before it fails because it ends every worker; 10 by default. */
   readonly attempts?: number | undefined;
 }
@@ -173,12 +176,21 @@ export class DurableRuns implements Runs {
     return cancelled;
   }
 
-  async resume(
-    id: string,
-    budget?: Budget,
-    changes: { readonly acceptChanges?: boolean | undefined } = {},
-  ): Promise<RunState> {
-    const running = resumed(await this.#known(id), budget, changes);
+  /** Runs of a key that were handed in by any process, also by one that has died since. */
+  async cancelOf(key: string): Promise<void> {
+    const { rows } = await this.settings.connection.query<{ id: string }>(
+      "SELECT id FROM tessera.state WHERE ended IS NULL AND state::json->>'key' = $1",
+      [key],
+    );
+    // one that has ended meanwhile cannot be cancelled, and need not be
+    const unlessEnded = (thrown: unknown) => {
+      if (!TesseraError.is(thrown) || thrown.code !== "CONFLICT") throw thrown;
+    };
+    for (const { id } of rows) await this.cancel(id).catch(unlessEnded);
+  }
+
+  async resume(id: string, budget?: Budget, how: ResumedBy = {}): Promise<RunState> {
+    const running = resumed(await this.#known(id), budget, how);
     await this.#released(id);
     const { rows } = await this.settings.connection.query(
       "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING id",
@@ -311,6 +323,12 @@ export class DurableRuns implements Runs {
     );
     if (!rows[0]) return;
     const state = JSON.parse(rows[0].state) as RunState;
+    // who works on it need not be the process that its key was shown to
+    if (state.key !== undefined && (await this.settings.isRevoked?.(state.key))) {
+      const spent = await spentOf(this.settings.records, id);
+      await this.#end(state, { status: "cancelled", error: cancellation(id), spent });
+      return this.#release(id, holder);
+    }
     const abort = new AbortController();
     const forward = () => abort.abort(cancelled.reason);
     cancelled.addEventListener("abort", forward, { once: true });
@@ -341,10 +359,12 @@ export class DurableRuns implements Runs {
     if (aborted && this.#closing) await new Promise(() => {});
     // else its end was noted by whoever cancelled it
     if (!aborted) await this.#end(state, end);
-    await this.settings.connection.query("UPDATE tessera.state SET holder = NULL WHERE id = $1 AND holder = $2", [
-      id,
-      holder,
-    ]);
+    await this.#release(id, holder);
+  }
+
+  async #release(id: string, holder: string): Promise<void> {
+    const { connection } = this.settings;
+    await connection.query("UPDATE tessera.state SET holder = NULL WHERE id = $1 AND holder = $2", [id, holder]);
   }
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {

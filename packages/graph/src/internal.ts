@@ -8,7 +8,7 @@ export { logRecords } from "./records/log.js";
 export { hashesIn, unpack, seal, unseal, sumOf, taken, unknownRun, assertRunId } from "./records/pack.js";
 export { toJson } from "./records/serialize.js";
 export type { LaunchOptions, LaunchedRun } from "./run-options.js";
-export { type RunRequest, type RunState, type RunEvent, type Retention, defaultRetention, type RunQuery, type Runs, type FlowRunner, firstState, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf } from "./runs.js";
+export { type RunRequest, type ResumedBy, type RunState, type RunEvent, type Retention, defaultRetention, type RunQuery, type Runs, type FlowRunner, firstState, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf } from "./runs.js";
 export { Alarm } from "./waits/alarm.js";
 export { openWaitsOf } from "./waits/answering.js";
 export { isPending } from "./waits/entries.js";

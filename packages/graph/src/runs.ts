@@ -1,4 +1,4 @@
-// internal: RunRequest, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
+// internal: RunRequest, ResumedBy, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
 // internal: assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
 import {
   type ErrorBody,
@@ -32,6 +32,8 @@ export interface RunRequest {
   readonly isNew?: boolean | undefined;
   /** The budget that was asked for, where `budget` is what was granted of it: another one under the same id is a conflict. */
   readonly asked?: Budget | undefined;
+  /** The id of the API key that it is started with: the run ends when the key is revoked, whoever works on it. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -52,6 +54,8 @@ export interface RunState {
   readonly sampling?: Sampling | undefined;
   /** The budget that was asked for at its start; nothing in states of older versions. */
   readonly asked?: Budget | undefined;
+  /** The id of the API key that it was last started or resumed with. */
+  readonly key?: string | undefined;
   /** Whether it was resumed for good or ill of what has changed since it began. */
   readonly acceptChanges?: true;
   readonly output?: { readonly [port: string]: Json };
@@ -92,6 +96,12 @@ export const defaultRetention: Retention & { readonly bytes: number } = {
   bytes: 2 * 2 ** 30,
 };
 
+/** How a run is resumed. */
+export interface ResumedBy {
+  readonly acceptChanges?: boolean | undefined;
+  readonly key?: string | undefined;
+}
+
 /** Which runs are listed: those of a principal, and of some flows; of all without. */
 export interface RunQuery {
   readonly principal?: string | undefined;
@@ -118,10 +128,13 @@ export interface Runs {
   cancel(id: string): Promise<RunState>;
   /**
    * Goes on behind the last finished step; `budget` is for the whole run, what it has spent included.
-   * @param changes whether it goes on although its document, or the version of an operator, is another than it began with
+   * @param how whether it goes on although its document, or the version of an operator, is another than it began with; and
+   * the API key that it goes on with, by default the one before
    * @throws TesseraError NOT_FOUND; CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
    */
-  resume(id: string, budget?: Budget, changes?: { readonly acceptChanges?: boolean | undefined }): Promise<RunState>;
+  resume(id: string, budget?: Budget, how?: ResumedBy): Promise<RunState>;
+  /** Where a run may be worked on by a process that did not start it: cancels all runs under way of an API key. */
+  cancelOf?(key: string): Promise<void>;
   /** What happened after the event `after`, and what happens, until the run ends. */
   events(id: string, after?: number): AsyncIterable<RunEvent>;
   /**
@@ -157,10 +170,11 @@ export function firstState({
   sampling,
   seed = 0,
   asked = budget ?? {},
+  key,
 }: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
   const started = stampNow();
-  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, started };
+  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, key, started };
 }
 
 const jsonOf = (sampling: Sampling | undefined): Json => JSON.parse(JSON.stringify(sampling ?? {}));
@@ -193,7 +207,7 @@ const isLarger = (budget: Budget | undefined, than: Budget | undefined): boolean
 export function resumed(
   state: RunState,
   budget: Budget | undefined,
-  { acceptChanges }: Pick<ResumeOptions, "acceptChanges"> = {},
+  { acceptChanges, key = state.key }: ResumedBy = {},
 ): RunState {
   const { status, id } = state;
   const endedByBudget = status === "budget";
@@ -208,6 +222,7 @@ export function resumed(
     ...rest,
     status: "running",
     budget: budget ?? state.budget,
+    key,
     ...(acceptChanges && { acceptChanges: true as const }),
   };
 }

@@ -4,6 +4,7 @@ import { messageOf } from "@tessera/core/internal";
 import {
   connectSteadily,
   DurableRuns,
+  type DurableSettings,
   postgresBudgets,
   postgresRecords,
   type SteadyConnection,
@@ -23,7 +24,10 @@ import { SharedRevision } from "./revision.js";
  * On PostgreSQL, shared by any number of processes: a run is worked on by one of them, and taken over where that one dies.
  * @throws TesseraError BAD_ARGUMENT, DEPENDENCY_MISSING, STORE_FAILED, INVALID_FLOW
  */
-export async function openDatabase(database: DatabaseOptions, options: BackendOptions): Promise<Backend> {
+export async function openDatabase(
+  database: DatabaseOptions,
+  options: BackendOptions & Pick<DurableSettings, "isRevoked">,
+): Promise<Backend> {
   const { url, concurrency = 64, leaseMs, pollMs = 100 } = database;
   await assertReachable(url);
   const connection = await connectSteadily(url);
@@ -58,6 +62,7 @@ export async function openDatabase(database: DatabaseOptions, options: BackendOp
       concurrency,
       leaseMs,
       pollMs,
+      isRevoked: options.isRevoked,
     });
     const alone = connection.alone;
     const checks = { database: () => connection.query("SELECT 1") };
