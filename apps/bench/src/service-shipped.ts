@@ -69,6 +69,7 @@ const answering = (port: number, token: string, close: () => Promise<unknown>) =
   process.once("disconnect", () => void close().finally(() => process.exit()));
   return {
     address: (): Service => ({ port, token, pid: process.pid }),
+    close,
     /** Microseconds of processor time so far. */
     processor: () => {
       const { user, system } = process.cpuUsage();

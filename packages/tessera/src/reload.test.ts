@@ -42,6 +42,7 @@ function kit() {
 }
 
 describe("a reload", () => {
+  // E-33 of the fault book: one more upload compiled all 500 again
   it("compiles the flows that are new, and no other, however many there are", async () => {
     const { setUp, flow, operators } = kit();
     let flows: Record<string, FlowDocument> = {};

@@ -45,6 +45,7 @@ describe("the lock of a folder", () => {
     }
   });
 
+  // I2 of the fault book: such a lock counted as held for up to 10 minutes
   const zombies = "of a process that was killed and that its parent has not noticed yet is taken over";
   const onLinux = process.platform === "linux" ? it : it.skip;
   onLinux(process.platform === "linux" ? zombies : `${zombies} (only Linux tells of such a process)`, async () => {
