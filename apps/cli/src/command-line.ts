@@ -7,6 +7,7 @@ import { type ChatOptions, chat } from "./commands/chat.js";
 import { check, schema } from "./commands/check.js";
 import { type CoderRunOptions, runCases } from "./commands/coder.js";
 import { dataSetOf, evaluationCommands } from "./commands/evaluate.js";
+import { type DatabaseIndexOptions, indexIntoDatabase } from "./commands/index-database.js";
 import { indexSource } from "./commands/index-folder.js";
 import { indexes, prune } from "./commands/indexes.js";
 import { init } from "./commands/init.js";
@@ -86,6 +87,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
       }
     };
   const adding = [
+    indexCommand,
     sourceCommands,
     indexCommands,
     flowCommands,
@@ -114,7 +116,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
   }
 }
 
-function sourceCommands({ program, action, signal }: Commands): void {
+function indexCommand({ program, action, signal }: Commands): void {
   program
     .command("index")
     .description("make or update the index of a folder")
@@ -127,11 +129,20 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .addOption(engineOption())
     .addOption(readerOption())
     .option("--rebuild", "write everything anew")
+    .option("--database <url>", "a PostgreSQL database that holds the index, which several processes make")
+    .option("--name <name>", "the name of the index in that database", "docs")
+    .option("--workers <number>", "processes that work on it besides; with 0 this one does", count, 0)
+    .option("--join", "work on what another process hands in, until stopped")
     .action(
-      action((terminal, folder: string, options: SourceOptions) =>
-        indexSource(terminal, folder, { ...options, signal }),
+      action((terminal, folder: string, { database, ...options }: SourceOptions & Partial<DatabaseIndexOptions>) =>
+        database === undefined
+          ? indexSource(terminal, folder, { ...options, signal })
+          : indexIntoDatabase(terminal, folder, { ...(options as DatabaseIndexOptions), database, signal }),
       ),
     );
+}
+
+function sourceCommands({ program, action, signal }: Commands): void {
   languageModelOptions(
     program
       .command("ask")

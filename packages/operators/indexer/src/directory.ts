@@ -1,10 +1,8 @@
 // public: directory
-import { type Folder, operator, type Passage, passages } from "@tessera/core";
-import { unreadReasons } from "@tessera/core/internal";
+// internal: directorySettings
+import { type Folder, operator, passages } from "@tessera/core";
 import { z } from "zod";
-import { documentOf, type Skipped } from "./file-text.js";
-import { readerLimits } from "./readers/reader.js";
-import { Reading } from "./readers/reading.js";
+import { readDocuments, unreadFiles } from "./folder-documents.js";
 
 /** What is read of a folder. */
 export const directorySettings = z.strictObject({
@@ -37,13 +35,6 @@ const moved = ({ code, keys = [] }: { code?: string; keys?: string[] }): string 
       "(`{ folder: { <name>: () => LocalFolder.open(path) } }`, or `--folder <name>=<path>` of the command line)"
     : undefined;
 
-/** What a folder without readers of its own has as a text. */
-const readText: NonNullable<Folder["document"]> = async function (this: Folder, path, { maximumBytes }, signal) {
-  const bytes = await this.read(path, maximumBytes, signal);
-  if (typeof bytes === "string") return { unread: [{ path, reason: bytes }] };
-  return documentOf(path, await new Reading([], readerLimits).file({ path, bytes }));
-};
-
 /**
  * Reads the files of a resource `folder` as whole documents, in the order of their paths. .gitignore files hold; `.git`
  * and `node_modules` below the folder are left out. What cannot be read is in `skipped` with its reason, and fails nothing.
@@ -61,23 +52,15 @@ export const directory = operator({
     input: {},
     output: {
       documents: passages,
-      skipped: z.array(z.object({ path: z.string(), reason: z.enum(unreadReasons), detail: z.string().optional() })),
+      skipped: unreadFiles,
     },
   },
   async setup({ folder: name, maximumBytes, maximumDocumentBytes, exclude }, host) {
     const folder = await host.resource<Folder>("folder", name);
-    const open = folder.document ?? readText;
     const most = Math.max(maximumBytes, maximumDocumentBytes);
     return async (_input, { signal }) => {
       const { files, skipped } = await folder.list({ maximumBytes: most, exclude }, signal);
-      const documents: Passage[] = [];
-      const unread: Skipped[] = [];
-      for (const path of files) {
-        signal.throwIfAborted();
-        const read = await open.call(folder, path, { maximumBytes, maximumDocumentBytes }, signal);
-        unread.push(...read.unread);
-        if (read.document) documents.push(read.document);
-      }
+      const { documents, unread } = await readDocuments(folder, files, { maximumBytes, maximumDocumentBytes }, signal);
       const all = [...skipped, ...unread].sort((a, b) => (a.path < b.path ? -1 : 1));
       return { documents, skipped: all };
     };

@@ -13,6 +13,7 @@ export { latex } from "./latex.js";
 export { markdown } from "./markdown.js";
 export { metadata } from "./metadata.js";
 export { parentScore } from "./parent-score.js";
+export { readFiles } from "./read-files.js";
 export { type ReaderFile, type ReaderLimits, type ReaderContext, type BlockPlace, type Block, type ListItem, type Field, type UnreadPart, type ReadDocument, type Reader, UnreadFile } from "./readers/reader.js";
 export { type ReadersSettings, Readers } from "./readers/readers.js";
 export { reverseHyde } from "./reverse-hyde.js";

@@ -24,7 +24,19 @@ function recording(space?: string) {
 testOperator(write, {
   host: () => hostOf({ "store/docs": recording().store }),
   cases: [
-    { name: "counts what it wrote", config: { store: "docs" }, input: { passages: list }, output: { written: 3 } },
+    {
+      name: "counts what it wrote",
+      config: { store: "docs" },
+      input: { passages: list },
+      output: {
+        written: 3,
+        documents: [
+          { path: "a.ts", ids: ["a"] },
+          { path: "", ids: ["b"] },
+          { path: "c.py", ids: ["c"] },
+        ],
+      },
+    },
   ],
 });
 

@@ -75,10 +75,24 @@ export const storeSettings = {
   width: z.int().positive().optional(),
 };
 
-/** Writes passages into a store, with their vectors where an encoder is named. */
+function documentsOf(list: readonly Passage[]): { path: string; ids: string[] }[] {
+  const ids = new Map<string, string[]>();
+  for (const { id, source } of list) {
+    const path = source?.path ?? "";
+    const known = ids.get(path);
+    if (known) known.push(id);
+    else ids.set(path, [id]);
+  }
+  return [...ids].map(([path, ids]) => ({ path, ids }));
+}
+
+/**
+ * Writes passages into a store, with their vectors where an encoder is named. `documents` says which passages each document
+ * has now; those of no document count as one of the path "".
+ */
 export const write = operator({
   name: "indexer.write",
-  version: 1,
+  version: 2,
   about: {
     module: "indexing",
     submodule: "structure organisation",
@@ -88,7 +102,10 @@ export const write = operator({
     ...storeSettings,
     batch: z.int().positive().default(32),
   }),
-  ports: { input: { passages }, output: { written: number } },
+  ports: {
+    input: { passages },
+    output: { written: number, documents: z.array(z.object({ path: z.string(), ids: z.array(z.string()) })) },
+  },
   effects: "write",
   async setup({ store: resource, encoder: model, ...embedding }, host) {
     const store = await host.resource<Store>("store", resource);
@@ -98,7 +115,7 @@ export const write = operator({
       const vectors = encoder && (await embed(encoder, list, { ...embedding, signal }));
       signal.throwIfAborted();
       await store.upsert(list, vectors, { idempotencyKey });
-      return { written: list.length };
+      return { written: list.length, documents: documentsOf(list) };
     };
   },
 });
