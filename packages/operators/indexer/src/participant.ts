@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Embedding, Encoder, MaybePromise, Passage, Store } from "@tessera/core";
 import type { Participant } from "./codebase.js";
-import { assertSpace, embed } from "./write.js";
+import { assertSpace, embed } from "./embed.js";
 
 /** A store that can be kept in a folder. */
 export interface SavedStore extends Store {
