@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { environment, pnpmScript, SetupError } from "@tessera/setup/setup.mjs";
 import { published } from "./published.mjs";
-import { readmeFiles } from "./readme.mjs";
+import { writeReadmes } from "./readme.mjs";
 import { sweep } from "./sweep.mjs";
 import { root } from "./workspace.mjs";
 
@@ -30,7 +30,7 @@ export const tarballOf = ({ name, version }) => `${name.replace("@", "").replace
 export function packAll(folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  readmeFiles();
+  writeReadmes();
   for (const { folder: own } of published().values()) sweep(own);
   const { status, stdout, stderr } = spawnSync(process.execPath, overAll("pack", `--pack-destination=${folder}`), {
     cwd: root,

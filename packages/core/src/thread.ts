@@ -84,6 +84,8 @@ export class Thread<Job, Answer> {
   /** Ends the thread; whoever waits for it gets `error`. */
   async end(error: TesseraError): Promise<void> {
     this.lose(error);
+    // without it the process may end while whoever closes still waits
+    this.worker.ref();
     await this.worker.terminate();
   }
 

@@ -10,6 +10,15 @@ export * as generator from "@tessera/generator";
 export { extract } from "@tessera/generator";
 export * from "@tessera/graph";
 export * as indexer from "@tessera/indexer";
+export {
+  type Block,
+  type ReadDocument,
+  type Reader,
+  type ReaderContext,
+  type ReaderFile,
+  Readers,
+  UnreadFile,
+} from "@tessera/indexer";
 export * as mcp from "@tessera/mcp";
 export * from "@tessera/models";
 export * as query from "@tessera/query";

@@ -3,8 +3,9 @@ import { type Encoder, TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";
 import { unit } from "../architectures/encoder.js";
-import { type LlamaCppFile, openLlamaCpp } from "./llama-cpp.js";
+import { openLlamaCpp } from "./llama-cpp.js";
 import { type LocalEncoder, oneSpace } from "./one-space.js";
+import type { LlamaCppFile } from "./settings.js";
 
 type Kind = Parameters<Encoder["encode"]>[1]["kind"];
 

@@ -13,8 +13,9 @@ import type { ChatTemplate } from "../architectures/decoder.js";
 import { type ChatPrompt, chatPrompt, seams } from "../decoding/chat-template.js";
 import { checkRequest } from "../decoding/text.js";
 import { cutter } from "../tokenizer/added-tokens.js";
-import { type LlamaCppFile, type OpenedLlamaCpp, openLlamaCpp } from "./llama-cpp.js";
+import { type OpenedLlamaCpp, openLlamaCpp } from "./llama-cpp.js";
 import { LlamaCppSequences } from "./llama-cpp-sequences.js";
+import type { LlamaCppFile } from "./settings.js";
 
 /** A language model of a GGUF file that llama.cpp computes. */
 export interface LlamaCppSettings extends LlamaCppFile {

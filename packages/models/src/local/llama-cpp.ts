@@ -6,20 +6,10 @@ import { messageOf, missing } from "@tessera/core/internal";
 import type { Llama, LlamaModel, Token, TokenBias } from "node-llama-cpp";
 import { type GgufFile, readGguf } from "../formats/gguf.js";
 import { revisionOf } from "../formats/stored-weights.js";
+import type { LlamaCppFile } from "./settings.js";
 
 /** The release that the adapter was tested with. */
 const release = "3.22.1";
-
-/** A GGUF file that llama.cpp computes. */
-export interface LlamaCppFile {
-  /** The path of the GGUF file. */
-  readonly file: string;
-  /**
-   * Threads that compute. By default all processors but one: the threads of llama.cpp wait for each other without rest, so
-   * that one which must share its processor slows all of them down.
-   */
-  readonly threads?: number | undefined;
-}
 
 /** A model of llama.cpp with its runtime. */
 export interface OpenedLlamaCpp {

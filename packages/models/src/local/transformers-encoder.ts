@@ -3,9 +3,10 @@ import { type Encoder, TesseraError } from "@tessera/core";
 import { type Frame, unit } from "../architectures/encoder.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";
 import { type LocalEncoder, oneSpace } from "./one-space.js";
-import { openTransformers, type TransformersFolder } from "./transformers-js.js";
+import type { TransformersFolder } from "./settings.js";
+import { openTransformers } from "./transformers-js.js";
 
-export type { TransformersFolder } from "./transformers-js.js";
+export type { TransformersFolder } from "./settings.js";
 
 type Kind = Parameters<Encoder["encode"]>[1]["kind"];
 

@@ -8,19 +8,10 @@ import { readHashed } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { openCheckpoint } from "../formats/open-model.js";
 import { parseTokenizer, type Tokenizer } from "../tokenizer/tokenizer.js";
+import type { TransformersFolder } from "./settings.js";
 
 /** The release that the adapters were tested with. */
 const transformersRelease = "4.3.2";
-
-/** A folder whose model transformers.js computes with ONNX Runtime. */
-export interface TransformersFolder {
-  /** The folder with config.json, tokenizer.json and onnx/model.onnx, or what else `dtype` names. */
-  readonly folder: string;
-  /** Which file of weights: "fp32" is onnx/model.onnx, "q8" onnx/model_quantized.onnx, and so on; by default the first of these two that is there. */
-  readonly dtype?: "fp32" | "fp16" | "q8" | "q4" | undefined;
-  /** Threads that compute; all processors by default. */
-  readonly threads?: number | undefined;
-}
 
 type Library = typeof import("@huggingface/transformers");
 

@@ -1,7 +1,8 @@
 // public: openTransformersReranker
 import { type Reranker, TesseraError } from "@tessera/core";
 import { pairOf, pairTemplate } from "../formats/pair-template.js";
-import { openTransformers, type TransformersFolder } from "./transformers-js.js";
+import type { TransformersFolder } from "./settings.js";
+import { openTransformers } from "./transformers-js.js";
 
 /** Pairs that are computed together. */
 const batch = 16;

@@ -3,20 +3,12 @@ import { messageOf, missing } from "@tessera/core/internal";
 import type {} from "webgpu";
 import type { Kernel } from "./kernels/kernel.js";
 import { fits, type MatrixUnits, unitsWorkgroupBytes } from "./kernels/matmul-units.js";
+import type { DeviceInfo } from "./protocol.js";
 
 // off by default for NVIDIA: half precision there, and the memory model that matrix units need
 const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model"];
 const matrixFeatures = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"];
 const wanted = [...matrixFeatures, "timestamp-query"];
-
-export interface DeviceInfo {
-  readonly device: string;
-  /** Computed by the processor: for tests, never chosen by itself. */
-  readonly software: boolean;
-  readonly features: readonly string[];
-  /** What its matrix units multiply, where it has some that the kernels can use. */
-  readonly units: MatrixUnits | undefined;
-}
 
 type Bytes = Float32Array | Uint32Array | Int32Array | Uint16Array;
 

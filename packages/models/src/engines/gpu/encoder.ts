@@ -7,6 +7,7 @@ import { compact, type DispatchShape, decide, moveRows } from "./kernels/compact
 import type { Numbers } from "./kernels/kernel.js";
 import { type MatmulShape, matmul } from "./kernels/matmul.js";
 import { embedding, norm, pool, rope, unitRows } from "./kernels/rows.js";
+import type { MarginPolicy } from "./protocol.js";
 import { interleave, stack, Weights } from "./weights.js";
 
 /** Tokens of one command list; a longer batch runs in parts. */
@@ -27,13 +28,6 @@ interface Run {
   readonly sizes: DispatchSizes;
   readonly tokens: number;
   readonly texts: number;
-}
-
-/** How a text may leave early: at a checkpoint whose vector has a cosine of at least 1 − margin with the one before. */
-export interface MarginPolicy {
-  readonly margin: number;
-  /** Layers of exits, rising; what has not left leaves at the last. */
-  readonly layers: readonly number[];
 }
 
 /** An encoder on the device: its weights, and room for one run. */

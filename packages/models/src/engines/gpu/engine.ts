@@ -16,13 +16,10 @@ import {
   type Engine,
   type Ragged,
 } from "../engine.js";
-import type { MarginPolicy } from "./encoder.js";
 import { launchWith } from "./launch.js";
-import type { Measurement } from "./measure.js";
-import type { Reply, Request, Requests } from "./protocol.js";
+import type { MarginPolicy, Measurement, Reply, Request, Requests } from "./protocol.js";
 
-export type { MarginPolicy } from "./encoder.js";
-export type { Measurement } from "./measure.js";
+export type { MarginPolicy, Measurement } from "./protocol.js";
 
 export interface GpuEngineSettings {
   /** Bytes of the GPU's memory that models and caches may take together; more is refused. Default: 4 GiB. */

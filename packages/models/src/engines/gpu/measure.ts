@@ -2,22 +2,8 @@ import { TesseraError } from "@tessera/core";
 import type { Device } from "./device.js";
 import { matmul } from "./kernels/matmul.js";
 import { norm } from "./kernels/rows.js";
+import type { Measurement } from "./protocol.js";
 import { fromHalves, halves } from "./weights.js";
-
-/** A bare measurement on the device, outside any model. */
-export type Measurement =
-  /** x [rows, inputs] times W [outputs, inputs], `repeats` times in one command list. */
-  | {
-      readonly kind: "product";
-      readonly rows: number;
-      readonly inputs: number;
-      readonly outputs: number;
-      readonly repeats: number;
-      /** false: the plain twin, where the device has matrix units. */
-      readonly units?: boolean | undefined;
-    }
-  /** `count` small kernels, each of which reads what the one before wrote, and 4 bytes read back. */
-  | { readonly kind: "dispatches"; readonly count: number };
 
 /**
  * Seconds of wall time from the first command to the bytes read back; everything was compiled and warm before.

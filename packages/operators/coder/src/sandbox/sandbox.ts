@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type Json, type Resource, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { admitSize, type Driver, defaultLimits, type Execution, type Limits, type Runnable } from "./driver.js";
-import { javascriptHarness, pythonHarness } from "./harness.js";
+import { harnessOf } from "./harness.js";
 import { type Translation, toJavaScript } from "./typescript.js";
 import { checkEntry, equalValues, identifierPattern } from "./values.js";
 
@@ -169,7 +169,7 @@ class DriverSandbox implements Sandbox {
   ): Promise<{ outcomes: Outcome[]; report: Report | undefined; execution: Execution }> {
     const nonce = randomUUID().replaceAll("-", "");
     const runnable = runnableOf(language);
-    const source = runnable === "python" ? pythonHarness : javascriptHarness;
+    const source = harnessOf(runnable);
     const input = JSON.stringify({ ...task, nonce });
     const execution = await this.#driver.run({ language: runnable, source, input }, this.#limits, signal);
     const outcomes: Outcome[] = [];

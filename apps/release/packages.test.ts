@@ -1,0 +1,205 @@
+// what an application gets: every published package is packed, and installed outside of this repository
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { needs } from "@tessera/testkit";
+import { build } from "esbuild";
+import { publint } from "publint";
+import { application, Consumer, hasRegistry, nodeOf, versions } from "./consumer.mjs";
+import { packAll } from "./pack.mjs";
+import { optionalParts } from "./parts.mjs";
+import { published } from "./published.mjs";
+import { sizeOf } from "./sizes.mjs";
+import { readJson, root } from "./workspace.mjs";
+
+const tarballs = new Map<string, string>();
+const folder = mkdtempSync(join(tmpdir(), "tessera-packed-"));
+const made: Consumer[] = [];
+const registry = hasRegistry();
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+
+const consumer = (): Consumer => {
+  const one = new Consumer(tarballs);
+  made.push(one);
+  return one;
+};
+
+beforeAll(() => {
+  for (const [name, path] of packAll(folder)) tarballs.set(name, path);
+});
+afterAll(() => {
+  for (const one of made) one.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The answers of the application, run by a Node with neither a network nor a compiler. */
+function answers(one: Consumer, node = process.execPath) {
+  const bare = { PATH: "/nonexistent", CC: "false", CXX: "false" };
+  const service = one.run([node, "--import=./no-network.mjs", "out/service.js"], bare);
+  const common = one.run([node, "--import=./no-network.mjs", "out/common.cjs"], bare);
+  return { service: service.stdout || service.stderr, common: common.stdout || common.stderr };
+}
+const right = {
+  service:
+    '{"memory":"The ferry leaves at noon from the southern pier. [1] b","http":"The ferry leaves at noon. [1] (notes.md:1-3)\\n\\nhigh 12:00 the ferry leaves at noon [2] (log.tide:1-1)"}\n',
+  common: "The ferry leaves at noon. [1]\n",
+};
+
+/** Installs the application by a package manager with a zod, and compiles it without `skipLibCheck`. */
+function installed(manager: "npm" | "pnpm" | "yarn", zod: string): Consumer {
+  const one = consumer();
+  one.copy(application);
+  one.install(manager, { "@tessera/tessera": "", "@types/node": "22.20.7", zod });
+  expect(one.run([process.execPath, tsc, "-p", "."])).toMatchObject({ status: 0, output: "" });
+  return one;
+}
+
+describe("an application outside of this repository", () => {
+  const [oldest = "", newest = ""] = versions.zod;
+
+  needs(registry, "no package registry is reached")(
+    "runs by npm, with the newest zod, on every Node that is alive",
+    () => {
+      const one = installed("npm", newest);
+      for (const version of versions.node) expect([version, answers(one, nodeOf(version))]).toEqual([version, right]);
+    },
+  );
+
+  needs(registry, "no package registry is reached")("runs by pnpm in its strict layout, with the oldest zod", () => {
+    expect(answers(installed("pnpm", oldest))).toEqual(right);
+  });
+
+  needs(registry, "no package registry is reached")("runs by yarn", () => {
+    expect(answers(installed("yarn", newest))).toEqual(right);
+  });
+
+  needs(registry, "no package registry is reached")(
+    "is small with @tessera/tessera alone, compiles nothing, and runs bundled",
+    async () => {
+      const one = consumer();
+      one.install("npm", { "@tessera/tessera": "" });
+      const { packages, bytes } = sizeOf(one.folder);
+      expect(packages).toBeLessThanOrEqual(25);
+      expect(bytes).toBeLessThanOrEqual(15e6);
+      const lock = JSON.parse(readFileSync(one.path("package-lock.json"), "utf8")) as { packages: object };
+      expect(JSON.stringify(lock)).not.toContain("hasInstallScript");
+      one.copy(application);
+      const told = JSON.parse(one.run([process.execPath, "missing.mjs"]).stdout) as Record<string, string>;
+      for (const [name, text] of Object.entries(told))
+        expect([name, text]).toEqual([
+          name,
+          expect.stringMatching(/^(?:DEPENDENCY_MISSING: npm install|.*: npm install) \S/),
+        ]);
+      expect(Object.keys(told)).toContain("paper.pdf");
+      await build({
+        entryPoints: [one.path("common.cts")],
+        outfile: one.path("bundle.mjs"),
+        absWorkingDir: one.folder,
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        logLevel: "error",
+      });
+      rmSync(one.path("node_modules"), { recursive: true });
+      expect(one.run([process.execPath, "bundle.mjs"])).toMatchObject({ status: 0, output: right.common });
+    },
+  );
+});
+
+describe("a packed package", () => {
+  it("has no finding of attw: an importer gets types that fit what runs", async () => {
+    const problems: string[] = [];
+    for (const [name, path] of tarballs) {
+      if (!published().get(name)?.manifest.exports || name === "@tessera/weights") continue;
+      const result = await checkPackage(createPackageFromTarballData(new Uint8Array(readFileSync(path))));
+      // the profile "esm-only": require() of ES modules is Node's own since 22, and older resolutions know no `exports`
+      const ours = (result.types === false ? [] : result.problems).filter(
+        (problem) => !("resolutionKind" in problem && ["node10", "node16-cjs"].includes(problem.resolutionKind)),
+      );
+      problems.push(
+        ...(result.types === false ? [`${name}: no types`] : []),
+        ...ours.map(({ kind }) => `${name}: ${kind}`),
+      );
+    }
+    expect(problems).toEqual([]);
+  });
+
+  it("has no finding of publint", async () => {
+    const findings: string[] = [];
+    for (const [name, path] of tarballs) {
+      const tarball = new Uint8Array(readFileSync(path)).buffer;
+      const { messages } = await publint({ pack: { tarball }, strict: true });
+      findings.push(...messages.map((message) => `${name}: ${JSON.stringify(message)}`));
+    }
+    expect(findings).toEqual([]);
+  });
+
+  it("holds what it names and nothing of this repository: README, licence, no source, no map without its source", () => {
+    for (const [name, path] of tarballs) {
+      const packed = createPackageFromTarballData(new Uint8Array(readFileSync(path)));
+      const inside = `/node_modules/${name}/`;
+      const texts = new Set(packed.listFiles().map((file) => file.replace(inside, "")));
+      const text = (file: string) => packed.readFile(inside + file);
+      const manifest = JSON.parse(text("package.json")) as Record<string, unknown>;
+      expect([name, texts.has("README.md"), texts.has("LICENSE")]).toEqual([name, true, true]);
+      for (const field of ["description", "repository", "homepage", "keywords", "license", "engines"])
+        expect([name, field, manifest[field]]).toEqual([name, field, expect.anything()]);
+      for (const field of ["optionalDependencies", "devDependencies", "scripts"])
+        expect([name, field, manifest[field]]).toEqual([name, field, undefined]);
+      expect(text("package.json")).not.toMatch(/workspace:|@tessera\/source/);
+      const wrong = [...texts].filter((file) => /\.(test|fixture)\.|(?<!\.d)\.[cm]?tsx?$/.test(file));
+      expect([name, wrong]).toEqual([name, []]);
+      const maps = [...texts].filter(
+        (file) => /\.[cm]?js$/.test(file) && /\/\/# sourceMappingURL=(?!data:)/.test(text(file)),
+      );
+      expect([name, maps.filter((file) => !texts.has(`${file}.map`))]).toEqual([name, []]);
+    }
+  });
+});
+
+describe("the table of optional parts", () => {
+  const named = new Map(
+    (optionalParts as readonly { packages: Record<string, string> }[]).flatMap(({ packages }) =>
+      Object.entries(packages),
+    ),
+  );
+  const sourcesOf = (place: string) =>
+    globSync("src/**/*.ts", { cwd: place })
+      .filter((path) => !/\.(test|fixture)\.ts$/.test(path))
+      .map((path) => readFileSync(join(place, path), "utf8"));
+
+  it("has the version that is tested of every optional peer, and nothing that is none", () => {
+    const peers = new Map<string, string>();
+    for (const { manifest } of published().values())
+      for (const name of Object.keys(manifest.peerDependenciesMeta ?? {})) {
+        const version = manifest.devDependencies?.[name] ?? manifest.optionalDependencies?.[name] ?? "";
+        peers.set(name, version === "workspace:*" ? "" : version);
+      }
+    expect(Object.fromEntries(named)).toEqual(Object.fromEntries(peers));
+  });
+
+  it("is what every package says that loads an optional one", () => {
+    const silent: string[] = [];
+    for (const [name, { folder: place, manifest }] of published()) {
+      const sources = sourcesOf(place).filter((text) => /\bmissing\(/.test(text));
+      for (const peer of Object.keys(manifest.peerDependenciesMeta ?? {}))
+        if (!sources.some((text) => text.includes(`"${peer}"`)))
+          silent.push(`${name} loads ${peer} without missing("${peer}")`);
+    }
+    expect(silent).toEqual([]);
+  });
+});
+
+describe("the workspace", () => {
+  it("builds every published package before these tests pack them", () => {
+    const listed = Object.keys(readJson("apps/release/package.json").devDependencies);
+    // where this fails, add the package to the devDependencies of apps/release/package.json with "workspace:*"
+    expect([...published().keys()].filter((name) => !listed.includes(name))).toEqual([]);
+  });
+
+  it("keeps the versions of its packages in step", () => {
+    expect(new Set([...published().values()].map(({ manifest }) => manifest.version)).size).toBe(1);
+  });
+});

@@ -1,0 +1,3 @@
+import { WordReader } from "@tessera/text";
+
+console.log([...new WordReader().read("Readers were reading")]);
