@@ -29,24 +29,11 @@ import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import type { CloseOptions, Delivered, Flows, InterruptedRun, TesseraOptions, WaitingQuery } from "./options.js";
 import { PendingRecords } from "./pending.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
+import type { AdmittedRun, Running } from "./running.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
 type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
-
-interface Running extends InterruptedRun {
-  readonly result: Promise<unknown>;
-  abort(reason: unknown): void;
-}
-
-/** A run that was taken in, and begins once the flows are ready. */
-interface AdmittedRun {
-  readonly ready: Promise<FlowSet>;
-  /** What it begins with. */
-  readonly options: RunOptions;
-  /** Tells that it is over, or that it could not begin. */
-  ended(): void;
-}
 
 /**
  * The one object of a service: its flows and their resources. Any number of runs may begin at the same time. Each keeps

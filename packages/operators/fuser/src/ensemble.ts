@@ -4,21 +4,18 @@ import {
   boundOf,
   cite,
   declarePrompt,
-  fence,
-  fenceRule,
-  type Hit,
   hits,
   type LanguageModel,
-  type Message,
   number,
   openPrompt,
   operator,
   TesseraError,
   text,
 } from "@tessera/core";
-import { asking, clip } from "@tessera/core/internal";
+import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { decodeTogether, electAnswer, sourceOf } from "./ensemble-levels.js";
+import { passagePrompt } from "./ensemble-prompt.js";
 import { lambdas } from "./lambda.js";
 
 const settings = z.strictObject({
@@ -37,17 +34,6 @@ const asked = declarePrompt({
   version: "1",
   text: "Answer the question from the passage in as few words as possible, with no explanation.",
 });
-
-const prompt = (instructions: string, query: string, { passage }: Hit, characters: number): Message[] => [
-  {
-    role: "system",
-    content: `${instructions} ${fenceRule}`,
-  },
-  {
-    role: "user",
-    content: `${fence([{ ...passage, text: clip(passage.text, characters) }])}\n${fence([{ text: clip(query, characters) }], { tag: "question" })}`,
-  },
-];
 
 const bound = (config: Settings) =>
   config.level === "answer"
@@ -110,7 +96,7 @@ export const ensemble = operator({
           failed: [],
         };
       const weights = lambdas(used, config.temperature);
-      const prompts = used.map((hit) => prompt(instructions, query, hit, config.characters));
+      const prompts = used.map((hit) => passagePrompt(instructions, query, hit, config.characters));
       const fuse = level === "token" ? decodeTogether : electAnswer;
       const { said, confidence, failed } = await fuse(model, prompts, weights, config.maxTokens, context);
       const source = sourceOf(said, used, weights);

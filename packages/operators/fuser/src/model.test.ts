@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import type { Answer } from "@tessera/core";
 import { contextOf, hostOf, runOperator, scriptedModel, testOperator } from "@tessera/testkit";
-import { modelFusion, renumber } from "./model.js";
+import { modelFusion } from "./model.js";
+import { renumber } from "./renumber.js";
 
 const said = (text: string, ...passages: string[]): Answer => ({
   text,

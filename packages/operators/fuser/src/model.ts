@@ -4,7 +4,6 @@ import {
   answer,
   ask,
   boundOf,
-  type Citation,
   type Context,
   declarePrompt,
   fence,
@@ -16,6 +15,7 @@ import {
 } from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
+import { renumber } from "./renumber.js";
 
 const config = z.strictObject({
   ...asking,
@@ -35,20 +35,6 @@ const fusing = declarePrompt({
   version: "1",
   text: "Write one answer to the question out of the given answers. Say where they contradict each other; add nothing of your own. Keep the markers such as [2] behind the statements that they belong to.",
 });
-
-/** Gives the citations of several answers common markers, one a passage, and writes them into the texts. */
-export function renumber(answers: readonly Answer[]): { texts: string[]; citations: Map<number, Citation> } {
-  const markers = new Map<string, Citation>();
-  for (const { passage, ...rest } of answers.flatMap(({ citations }) => citations))
-    if (!markers.has(passage)) markers.set(passage, { ...rest, passage, marker: markers.size + 1 });
-  const texts = answers.map(({ text, citations }) =>
-    text.replace(/\[(\d{1,4})\]/g, (_, digits) => {
-      const cited = citations.find(({ marker }) => marker === Number(digits));
-      return cited ? `[${markers.get(cited.passage)!.marker}]` : "";
-    }),
-  );
-  return { texts, citations: new Map([...markers.values()].map((citation) => [citation.marker, citation])) };
-}
 
 /**
  * Model fusion: one answer out of the answers of several branches. Where they are longer together than `budget`, each

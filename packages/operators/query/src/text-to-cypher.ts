@@ -17,21 +17,7 @@ import { z } from "zod";
 import { admittedBy } from "./admitted.js";
 import { readCypher } from "./cypher.js";
 import { readQuery } from "./cypher-answer.js";
-
-const properties = z.array(z.string());
-
-/** What a graph holds: the properties of each label and of each relation's type, and which labels a type joins. */
-export const graphSchema = z.strictObject({
-  nodes: z.record(z.string(), properties),
-  relations: z.record(
-    z.string(),
-    z.strictObject({
-      properties: properties.default([]),
-      joins: z.array(z.tuple([z.string(), z.string()])).default([]),
-    }),
-  ),
-});
-export type GraphSchema = z.infer<typeof graphSchema>;
+import { type GraphSchema, graphSchema, showGraph } from "./graph-schema.js";
 
 /** What is wrong with a Cypher query, or `undefined` where it only reads and names nothing that the schema lacks. */
 export function cypherFault(query: string, schema: GraphSchema, admitted: readonly string[] = []): string | undefined {
@@ -54,17 +40,6 @@ export function cypherFault(query: string, schema: GraphSchema, admitted: readon
       return `${bound.join(" and ")} has no property ${property}; ${didYouMean(property, own)}`;
   }
   return undefined;
-}
-
-/** The schema as a model reads it. */
-function show({ nodes, relations }: GraphSchema): string {
-  const lines = Object.entries(nodes).map(([label, own]) => `(:${label} {${own.join(", ")}})`);
-  for (const [type, { properties, joins }] of Object.entries(relations)) {
-    const relation = `[:${type}${properties.length > 0 ? ` {${properties.join(", ")}}` : ""}]`;
-    for (const [from, to] of joins) lines.push(`(:${from})-${relation}->(:${to})`);
-    if (joins.length === 0) lines.push(`()-${relation}->()`);
-  }
-  return lines.join("\n");
 }
 
 const asked = declarePrompt({
@@ -107,7 +82,7 @@ export const textToCypher = operator({
     const instructions = `${opened()} ${fenceRule}`;
     const quote = (tag: string, quoted: string) => fence([{ text: clip(quoted, characters) }], { tag });
     return async ({ query }, context) => {
-      const question = `${quote("schema", show(schema))}\n${quote("question", query)}`;
+      const question = `${quote("schema", showGraph(schema))}\n${quote("question", query)}`;
       let [prompt, cypher]: [string, string] = [question, ""];
       let error: string | undefined;
       for (let attempt = 0; attempt <= repairs; attempt++) {

@@ -1,0 +1,18 @@
+import type { RunOptions } from "@tessera/graph";
+import type { FlowSet } from "./flow-set.js";
+import type { InterruptedRun } from "./options.js";
+
+/** A run under way. */
+export interface Running extends InterruptedRun {
+  readonly result: Promise<unknown>;
+  abort(reason: unknown): void;
+}
+
+/** A run that was taken in, and begins once the flows are ready. */
+export interface AdmittedRun {
+  readonly ready: Promise<FlowSet>;
+  /** What it begins with. */
+  readonly options: RunOptions;
+  /** Tells that it is over, or that it could not begin. */
+  ended(): void;
+}
