@@ -5,7 +5,8 @@ import { TesseraError } from "@tessera/core";
 import { Readers } from "@tessera/indexer";
 import type { chooseEngine } from "@tessera/models";
 import { needsEngine } from "@tessera/models/internal";
-import { type OpenedCodebase, updateCodebase } from "@tessera/tessera";
+import { type EncoderSettings, type OpenedCodebase, updateCodebase } from "@tessera/tessera";
+import { type IndexEncoder, indexEncoderOf } from "./endpoints.js";
 import { type EncoderOptions, openEngine } from "./engine.js";
 import { locateIndex, noteIndex } from "./index-home.js";
 import { settingsFor } from "./settings.js";
@@ -15,7 +16,9 @@ import type { Terminal } from "./terminal.js";
 export const defaultEncoder = "code-encoder-2";
 
 /** How a source is opened. */
-export interface SourceOptions extends EncoderOptions {
+export interface SourceOptions extends Omit<EncoderOptions, "encoder"> {
+  /** What makes the vectors; a text may be the name of one of the config's encoders. */
+  readonly encoder?: EncoderSettings;
   /** Modules of further readers. */
   readonly reader?: readonly string[];
   /** False where the flow opens neither the store "dense" nor the encoder: then no vectors are made. */
@@ -37,30 +40,34 @@ export interface OpenedSource extends OpenedCodebase {
 export async function openSource(
   terminal: Terminal,
   source: string,
-  { encoder = defaultEncoder, ...options }: SourceOptions = {},
+  { encoder: given, ...options }: SourceOptions = {},
   choose?: typeof chooseEngine,
 ): Promise<OpenedSource> {
+  const chosen = await indexEncoderOf(terminal, given, defaultEncoder);
   const root = resolve(source);
   if (!(await stat(root).catch(() => undefined))?.isDirectory())
     throw new TesseraError("BAD_SOURCE", "there is no such folder", { path: root });
   // an index that has vectors is kept up to date with them
-  const wordsAlone = options.vectors === false && !existsSync(await locateIndex(root, encoder));
+  const wordsAlone = options.vectors === false && !existsSync(await locateIndex(root, chosen.name));
   try {
-    return await openWith(terminal, root, { ...options, encoder: wordsAlone ? "none" : encoder }, choose);
+    return await openWith(terminal, root, { ...options, ...(wordsAlone ? byName("none") : chosen) }, choose);
   } catch (error) {
-    if (encoder !== defaultEncoder || !TesseraError.is(error) || error.code !== "DEPENDENCY_MISSING") throw error;
+    if (chosen.encoder !== defaultEncoder || !TesseraError.is(error) || error.code !== "DEPENDENCY_MISSING")
+      throw error;
     terminal.note(`vectors by hash features alone: ${error.message}`);
-    return openWith(terminal, root, { ...options, encoder: "hash" }, choose);
+    return openWith(terminal, root, { ...options, ...byName("hash") }, choose);
   }
 }
+
+const byName = (name: string): IndexEncoder => ({ name, encoder: name });
 
 async function openWith(
   terminal: Terminal,
   root: string,
-  { encoder, engine: kind, rebuild, signal, reader = [] }: SourceOptions & { encoder: string },
+  { name, encoder, engine: kind, rebuild, signal, reader = [] }: Omit<SourceOptions, "encoder"> & IndexEncoder,
   choose?: typeof chooseEngine,
 ): Promise<OpenedSource> {
-  const isModel = encoder !== "none" && needsEngine(encoder);
+  const isModel = typeof encoder === "string" && encoder !== "none" && needsEngine(encoder);
   // the chosen engine is reported only to a user who named an encoder or an engine
   const says = kind === undefined ? encoder !== defaultEncoder : kind !== "cpu";
   const choice = isModel ? await openEngine(terminal, kind, choose, says) : undefined;
@@ -69,7 +76,7 @@ async function openWith(
   const { config, at } = await settingsFor(terminal);
   const modules = [...reader.map((path) => resolve(path)), ...(config.readers ?? []).map(at)];
   const readers = modules.length > 0 ? await Readers.open({ modules }) : undefined;
-  const folder = await locateIndex(root, encoder);
+  const folder = await locateIndex(root, name);
   try {
     const opened = await updateCodebase({
       root,
@@ -81,7 +88,7 @@ async function openWith(
       signal,
       progress: ({ stage, done, total }) => terminal.progress(stage, done, total),
     });
-    await noteIndex(folder, root, encoder);
+    await noteIndex(folder, root, name);
     terminal.clear();
     if (opened.report?.rebuilt !== undefined) terminal.note(`indexed again, since ${opened.report.rebuilt}`);
     if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);

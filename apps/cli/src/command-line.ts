@@ -123,8 +123,7 @@ function indexCommand({ program, action, signal }: Commands): void {
     .argument("<folder>")
     .option(
       "--encoder <name>",
-      "what makes the vectors: hash, a model's name or folder, or hash+<model>",
-      defaultEncoder,
+      `what makes the vectors: hash, a model's name or folder, or hash+<model> (default: "${defaultEncoder}")`,
     )
     .addOption(engineOption())
     .addOption(readerOption())
@@ -220,8 +219,7 @@ function flowCommands({ program, action, signal }: Commands): void {
     .option("--folder <name=path>", "a folder that the flow may read by that name; may be given again", collect)
     .option(
       "--encoder <name>",
-      "what makes the vectors: hash, a model's name or folder, or hash+<model>",
-      defaultEncoder,
+      `what makes the vectors: hash, a model's name or folder, or hash+<model> (default: "${defaultEncoder}")`,
     )
     .addOption(engineOption())
     .addOption(readerOption())

@@ -1,16 +1,19 @@
-import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
+import { type Capability, type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import {
   defaultLanguageModel,
   type EngineKind,
   findModel,
+  ollamaModel,
   openAiModel,
   openCassette,
   openLlamaCppModel,
   openLocalLanguageModel,
+  responsesModel,
 } from "@tessera/models";
 import { libraryOf } from "@tessera/models/internal";
 import type { EndpointSettings, LlamaCppModelSettings, ModelSettings } from "@tessera/tessera";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { clientOf, isEndpoint } from "./endpoints.js";
 import { openEngine, openOnEngine } from "./engine.js";
 import { type Settings, settingsFor } from "./settings.js";
 import { type Terminal, UsageError } from "./terminal.js";
@@ -21,8 +24,20 @@ export interface LanguageModelOptions {
   readonly endpoint?: string;
   /** Of the service at `endpoint`; without one, a language model of ours. */
   readonly model?: string;
+  /** What the service can do, over what the config says. */
+  readonly capabilities?: readonly Named[];
   /** What computes a language model of ours. */
   readonly engine?: EngineKind;
+}
+
+const known = ["json", "logprobs", "prefix", "seed"] as const;
+type Named = (typeof known)[number];
+
+function readCapabilities(given: string): Named[] {
+  const names = given.split(",").map((name) => name.trim());
+  const wrong = names.find((name) => !(known as readonly string[]).includes(name));
+  if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is none of ${known.join(", ")}.`);
+  return names as Named[];
 }
 
 /** Adds the options that say which language model flows name "model". */
@@ -34,6 +49,12 @@ export const languageModelOptions = (command: Command, { several = false } = {})
       several
         ? `of the service; or language models of ours ("${defaultLanguageModel}") and cassettes, separated by commas`
         : `of the service; without one, a language model of ours ("${defaultLanguageModel}")`,
+    )
+    .addOption(
+      new Option(
+        "--capabilities <names>",
+        "what the service can do: json, logprobs, prefix, seed; with commas",
+      ).argParser(readCapabilities),
     )
     .option("--cassette <file>", "answers recorded before; with --model, records");
 
@@ -80,22 +101,30 @@ async function openLlamaCpp(
 const isLlamaCpp = (given: ModelSettings): given is LlamaCppModelSettings =>
   typeof given === "object" && "file" in given;
 
-const isEndpoint = (given: ModelSettings | undefined): given is EndpointSettings =>
-  typeof given === "object" && "endpoint" in given;
-
 /** Opens what answers at an address, and says where texts go unless it is this machine. */
-function openEndpoint(terminal: Terminal, given: EndpointSettings, { environment }: Settings): LanguageModel {
-  const { endpoint: baseUrl, keyVariable = "OPENAI_API_KEY", ...options } = given;
-  const apiKey = environment[keyVariable];
-  const model = openAiModel({ baseUrl, ...options, ...(apiKey && { apiKey: () => apiKey }) });
-  const { hostname, origin } = new URL(baseUrl);
-  if (!/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname))
-    terminal.note(`questions and passages go to ${origin} (model ${given.model})`);
-  return model;
+function openEndpoint(terminal: Terminal, given: EndpointSettings, settings: Settings): LanguageModel {
+  const { form = "chat", capabilities, ...options } = clientOf(terminal, given, settings, "questions and passages");
+  const able = <C extends Capability>(...known: readonly C[]) => {
+    const other = capabilities?.find((one) => !(known as readonly string[]).includes(one));
+    if (other !== undefined)
+      throw new TesseraError("BAD_SETTINGS", `the form "${form}" has no "${other}"`, { path: "model.capabilities" });
+    return capabilities && { capabilities: capabilities as readonly Capability[] as readonly C[] };
+  };
+  if (form === "responses") return responsesModel({ ...options, ...able("json", "logprobs") });
+  if (form === "ollama") return ollamaModel({ ...options, ...able("json", "logprobs", "seed") });
+  return openAiModel({ ...options, ...able("json", "logprobs", "prefix", "seed") });
 }
 
 /** The settings of the model "model": what the options of a command say, over what the config says. */
-async function chosenModel(
+async function chosenModel(options: LanguageModelOptions, settings: Settings): Promise<ModelSettings | undefined> {
+  const chosen = await namedModel(options, settings);
+  const { capabilities } = options;
+  if (capabilities === undefined) return chosen;
+  if (chosen === undefined || !isEndpoint(chosen)) throw new UsageError("--capabilities are those of an --endpoint");
+  return { ...chosen, capabilities };
+}
+
+async function namedModel(
   { endpoint, model: name }: LanguageModelOptions,
   { config }: Settings,
 ): Promise<ModelSettings | undefined> {

@@ -1,5 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import { type McpServer, type McpSettings, openMcpServer } from "@tessera/mcp";
+import { isOfThisMachine } from "@tessera/models/internal";
 import { type Settings, settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
@@ -35,8 +36,6 @@ function resolved(name: string, given: McpSettings, { environment, at }: Setting
   };
 }
 
-const isHere = (url: string): boolean => /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(URL.parse(url)?.hostname ?? "");
-
 /** The MCP servers of the config, which are opened when a flow asks for one; it is said where texts go. */
 export async function mcpServers(terminal: Terminal): Promise<Readonly<Record<string, () => Promise<McpServer>>>> {
   const settings = await settingsFor(terminal);
@@ -44,7 +43,7 @@ export async function mcpServers(terminal: Terminal): Promise<Readonly<Record<st
     if (typeof given === "function") return given();
     if (!isSettings(given)) return given;
     const own = resolved(name, given, settings);
-    if (own.url !== undefined && !isHere(own.url))
+    if (own.url !== undefined && !isOfThisMachine(own.url))
       terminal.note(`what flows ask the MCP server "${name}" goes to ${URL.parse(own.url)?.origin ?? own.url}`);
     return openMcpServer(own);
   };

@@ -38,3 +38,31 @@ export function modelService(say: (asked: Asked) => string) {
     },
   };
 }
+
+/** A service that embeds and reranks in the form of text-embeddings-inference by the letters of texts: a stub, no model. */
+export async function formsService() {
+  const paths: string[] = [];
+  const letters = (text: string) =>
+    Array.from("abcdefghijklmnopqrstuvwxyz", (letter) => text.split(letter).length - 1 + 0.01);
+  const server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (part: Buffer) => {
+      text += part.toString();
+    });
+    request.on("end", () => {
+      paths.push(request.url!);
+      const { inputs, query, texts } = JSON.parse(text) as { inputs?: string[]; query?: string; texts?: string[] };
+      const scores = (texts ?? []).map((one, index) => ({ index, score: one.includes(query ?? "") ? 1 : 0 }));
+      response.end(JSON.stringify(inputs ? inputs.map(letters) : scores));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    paths,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop(): void {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}

@@ -4,8 +4,7 @@ import { libraryOf } from "@tessera/models/internal";
 import type { ServerOptions } from "@tessera/server";
 import { encoderReranker } from "@tessera/server/openai";
 import type { ModelSettings, OpenedCodebase } from "@tessera/tessera";
-import { defaultEncoder } from "./codebase.js";
-import type { EncoderOptions } from "./engine.js";
+import { defaultEncoder, type SourceOptions } from "./codebase.js";
 import type { LanguageModelOptions } from "./language-model.js";
 
 const nameOf = (model: string): string => basename(resolve(libraryOf(model).place));
@@ -21,13 +20,13 @@ function nameIn(configured: ModelSettings | undefined): string | undefined {
  * a language model of ours. What answers at another address is not passed on.
  */
 export function servedModels(
-  { encoder: encoderName = defaultEncoder, endpoint, model: named }: EncoderOptions & LanguageModelOptions,
+  { encoder = defaultEncoder, endpoint, model: named }: Pick<SourceOptions, "encoder"> & LanguageModelOptions,
   configured: ModelSettings | undefined,
   { resources, model: encoderModel }: OpenedCodebase,
   model: LanguageModel | undefined,
 ): NonNullable<ServerOptions["models"]> {
   const encoders: Record<string, Encoder> = {
-    [nameOf(encoderName)]: resources.encoder!.encoder as Encoder,
+    ...(typeof encoder === "string" && { [nameOf(encoder)]: resources.encoder!.encoder as Encoder }),
     ...(encoderModel && { [encoderModel.model.name]: encoderModel }),
   };
   const modelName = named ?? nameIn(configured);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { modelService } from "./model-service.fixture.js";
+import { formsService, modelService } from "./model-service.fixture.js";
 import { tessera, tesseraProcess } from "./program.fixture.js";
 import { findConfig, readSettings } from "./settings.js";
 
@@ -146,6 +146,57 @@ describe("models of a config", () => {
       encoder: `hash+transformers.js:${join(folder, "MiniLM")}`,
       rerankers: { cross: `transformers.js:${join(folder, "cross")}` },
       encoders: { e: "code-encoder-2@2" },
+    });
+  });
+});
+
+describe("encoders and rerankers of the config at an address", () => {
+  it("make the index, and answer in flows, by their names", async () => {
+    const forms = await formsService();
+    try {
+      write("forms/src/retry.js", retry);
+      write("forms/src/other.js", "/** Colours of the sky. */\nexport const sky = 'blue';\n");
+      const encoder = { endpoint: forms.url, model: "e", shape: "tei" };
+      const rerankers = { cross: { endpoint: forms.url, model: "r", shape: "tei" } };
+      write("forms/tessera.config.json", { source: "src", encoders: { tei: encoder }, encoder: "tei", rerankers });
+      const folder = join(home, "forms");
+      const reranking = {
+        version: 1,
+        name: "reranking",
+        input: { query: "text" },
+        nodes: {
+          dense: { run: "retriever.dense", with: { store: "dense", encoder: "encoder" }, in: { query: "input.query" } },
+          cross: {
+            run: "reranker.cross-encoder",
+            with: { reranker: "cross" },
+            in: { query: "input.query", hits: "dense.hits" },
+          },
+        },
+        output: { hits: "cross.hits" },
+      };
+      write("forms/reranking.json", reranking);
+      const { code, out, err } = await tessera(
+        ["run", "reranking.json", "sky", "--source", "src", "--json"],
+        folder,
+        env(),
+      );
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(JSON.parse(out).output.hits[0].passage.source.path).toBe("other.js");
+      expect(forms.paths).toContain("/embed");
+      expect(forms.paths).toContain("/rerank");
+      const asked = forms.paths.length;
+      await tessera(["index", "src"], folder, env());
+      expect(forms.paths.slice(asked)).toEqual([]);
+    } finally {
+      forms.stop();
+    }
+  });
+
+  it("are refused with a field that there is not", async () => {
+    const wrong = { encoder: { endpoint: "http://127.0.0.1:1", model: "e", shap: "tei" } };
+    await expect(readSettings(write("forms/wrong.json", wrong))).rejects.toMatchObject({
+      code: "BAD_SETTINGS",
+      message: expect.stringContaining("shap"),
     });
   });
 });

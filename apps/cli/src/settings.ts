@@ -8,9 +8,9 @@ import { pathToFileURL } from "node:url";
 import { parseEnv } from "node:util";
 import { type AnyOperator, type FlowDocument, type Prompt, parseDocument, prompt, TesseraError } from "@tessera/core";
 import { assertStandsFor, didYouMean, isOperator, messageOf, sha256 } from "@tessera/core/internal";
-import { searchSettings } from "@tessera/mcp/internal";
 import { operators as catalogue, type TesseraConfig } from "@tessera/tessera";
-import { z } from "zod";
+import type { z } from "zod";
+import { configShape, isObject } from "./config-shape.js";
 import { parseJson } from "./documents.js";
 import type { Terminal } from "./terminal.js";
 
@@ -55,85 +55,6 @@ export function findConfig(from: string, home = homedir()): string | undefined {
   }
 }
 
-const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
-const opened = z.custom(
-  (value) => isObject(value) || typeof value === "function",
-  "it is an object, or a function that opens one",
-);
-const endpoint = z.strictObject({
-  endpoint: z.string().regex(/^https?:\/\//, 'an address as in "http://127.0.0.1:11434/v1"'),
-  model: z.string().min(1),
-  keyVariable: z.string().optional(),
-  capabilities: z.array(z.enum(["logprobs", "prefix", "json", "seed"])).optional(),
-  omit: z.array(z.string()).optional(),
-  parameters: z.record(z.string(), z.json()).optional(),
-  timeoutMs: z.number().positive().optional(),
-});
-const llamaCpp = z.strictObject({
-  file: z.string().min(1),
-  engine: z.literal("llama.cpp"),
-  threads: z.int().positive().optional(),
-  context: z.int().positive().optional(),
-  sequences: z.int().positive().optional(),
-});
-const isLive = (value: unknown): boolean =>
-  typeof value === "function" || (isObject(value) && typeof (value as { generate?: unknown }).generate === "function");
-const model = z.union([
-  z.string().min(1),
-  z.custom(
-    isLive,
-    "it is a name, { endpoint, model }, { file, engine }, a LanguageModel, or a function that opens one",
-  ),
-  llamaCpp,
-  endpoint,
-]);
-const texts = z.record(z.string(), z.string());
-const isServer = (value: unknown): boolean =>
-  typeof value === "function" || (isObject(value) && typeof (value as { call?: unknown }).call === "function");
-const mcpServer = z.union([
-  z.custom(isServer, "it is { command, args }, { url, headers }, an McpServer, or a function that opens one"),
-  z
-    .strictObject({
-      command: z.string().min(1).optional(),
-      args: z.array(z.string()).optional(),
-      folder: z.string().optional(),
-      environment: texts.optional(),
-      url: z.string().min(1).optional(),
-      headers: texts.optional(),
-      timeoutMs: z.number().positive().optional(),
-      resources: texts.optional(),
-      search: z.strictObject(searchSettings).optional(),
-    })
-    .refine(({ command, url }) => (command === undefined) !== (url === undefined), "it has either a command or a url"),
-]);
-const named = z.union([z.string().min(1), opened]);
-const shape = z.strictObject({
-  source: z.string().optional(),
-  flow: z.string().optional(),
-  model: model.optional(),
-  models: z.record(z.string(), model).optional(),
-  encoder: z.string().optional(),
-  encoders: z.record(z.string(), named).optional(),
-  rerankers: z.record(z.string(), named).optional(),
-  stores: z.record(z.string(), opened).optional(),
-  mcp: z.record(z.string(), mcpServer).optional(),
-  prompts: z
-    .record(
-      z.string(),
-      z.union([z.string().min(1), z.strictObject({ file: z.string().min(1), version: z.string().min(1).optional() })]),
-    )
-    .optional(),
-  folders: z.record(z.string(), z.string()).optional(),
-  flows: z
-    .record(z.string(), z.union([z.string(), z.custom(isObject, "it is a flow, its document or a path of one")]))
-    .optional(),
-  operators: z
-    .array(z.union([z.string(), z.custom(isOperator, "it is an operator, or the path of a module")]))
-    .optional(),
-  readers: z.array(z.string().min(1)).optional(),
-  $schema: z.string().optional(),
-});
-
 /** The most specific issue of an error, where a union has several. */
 function issueOf({ issues }: z.ZodError): { path: string; message: string } {
   let [issue] = issues;
@@ -149,7 +70,7 @@ function issueOf({ issues }: z.ZodError): { path: string; message: string } {
 
 /** @throws TesseraError BAD_SETTINGS that names the field */
 function checked(value: unknown, path: string): TesseraConfig {
-  const parsed = shape.safeParse(value);
+  const parsed = configShape.safeParse(value);
   if (parsed.success) return parsed.data as TesseraConfig;
   const issue = issueOf(parsed.error);
   throw new TesseraError("BAD_SETTINGS", `${path}: ${issue.path === "" ? "" : `"${issue.path}": `}${issue.message}`, {

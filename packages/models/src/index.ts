@@ -14,8 +14,10 @@ export { type TransformersFolder, openTransformersEncoder } from "./local/transf
 export { openTransformersReranker } from "./local/transformers-reranker.js";
 export { openCassette } from "./remote/cassette.js";
 export { type EncoderShape, type EndpointEncoderOptions, endpointEncoder } from "./remote/encoder-endpoint.js";
+export { type OllamaModelOptions, ollamaModel } from "./remote/ollama.js";
 export { type Endpoint, type OpenAiModelOptions, openAiModel, type OpenAiEncoderOptions, openAiEncoder } from "./remote/openai.js";
 export { type RerankerShape, type EndpointRerankerOptions, endpointReranker } from "./remote/reranker-endpoint.js";
+export { type ResponsesModelOptions, responsesModel } from "./remote/responses.js";
 export { type EncoderService, openEncoderService } from "./serving/encoder-service.js";
 export { defaultLanguageModel, type LocalLanguageModel, openLocalLanguageModel } from "./serving/language-model.js";
 export { type ListedModel, listModels, findModel } from "./tools/catalogue.js";

@@ -17,6 +17,7 @@ export { type Tensor, writeSafetensors } from "./formats/safetensors.js";
 export { type AddedReport, addModel, removeModel } from "./installed/add.js";
 export { type AddedModel, modelHome, listAdded } from "./installed/home.js";
 export { type ModelLibrary, libraryOf, openLibraryEncoder, openReranker } from "./local/library-names.js";
+export { isOfThisMachine } from "./remote/openai-endpoint.js";
 export { DecoderScheduler } from "./serving/decoder-scheduler.js";
 export { EncoderBatcher } from "./serving/encoder-batcher.js";
 export { encoderService } from "./serving/encoder-service.js";

@@ -1,12 +1,15 @@
 // public: CodebaseSettings, OpenedCodebase, updateCodebase
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Encoder } from "@tessera/core";
+import { type Encoder, TesseraError } from "@tessera/core";
+import { sha256 } from "@tessera/core/internal";
 import { Codebase, type Participant, type Progress, type Readers, type Report } from "@tessera/indexer";
-import { storeFolder, storeParticipant } from "@tessera/indexer/internal";
+import { embed, storeFolder, storeParticipant } from "@tessera/indexer/internal";
 import { type CodeEncoder, type Engine, HashEncoder } from "@tessera/models";
 import { openVectors, type Vectors } from "@tessera/models/internal";
 import { Bm25Store, loadVectorStore, openVectorStore } from "@tessera/stores";
 import { wordsRevision } from "@tessera/text";
+import { KeptVectors } from "./kept-vectors.js";
 import type { Resources } from "./resources.js";
 
 /** How a folder is indexed. */
@@ -18,9 +21,11 @@ export interface CodebaseSettings {
   /**
    * The encoder of the vectors: "hash" (the default), the name or folder of a model, or "hash+<model>" for both in one
    * vector; "<model>@<layer>" is an index of that exit. If it changes, all vectors are computed again. With "none" there are
-   * no vectors, as for flows that search words alone: no store "dense" and no encoder.
+   * no vectors, as for flows that search words alone: no store "dense" and no encoder. An encoder of your own, such as that
+   * of a service, stays yours. Vectors of one whose calls are `paid` are kept as they come, so that an update that broke
+   * off goes on where it was; and an index of such vectors is not made anew by another encoder, unless `rebuild` is set.
    */
-  readonly encoder?: string | undefined;
+  readonly encoder?: string | Encoder | undefined;
   /** Computes the model; by default on the CPU. The caller closes it, after the codebase. */
   readonly engine?: Engine | undefined;
   /** The readers of files, with some of your own; the built-in ones by default. They stay the caller's. */
@@ -90,32 +95,102 @@ const denseByHash = (vectors: Vectors): Participant => ({
   },
 });
 
-function denseOf(made: Vectors | undefined): Participant[] {
+const vectorsFile = (folder: string, revision: string): string =>
+  join(folder, `vectors-${sha256(revision).slice(0, 16)}.kept`);
+
+/** Texts of one request to an encoder of the caller's own. */
+const textsAtOnce = 64;
+
+const givenRevision = (encoder: Encoder): string =>
+  [encoder.paid ? "paid" : "given", encoder.revision, encoder.space({})].join(" ");
+
+/** The vector store of an encoder of the caller's own, whose width shows with the first vector. */
+const denseByGiven = (encoder: Encoder, indexFolder: string): Participant => {
+  const revision = givenRevision(encoder);
+  return {
+    name: "dense",
+    revision,
+    async write(generation) {
+      const kept = await KeptVectors.open(vectorsFile(indexFolder, revision));
+      const over = kept.over(encoder, textsAtOnce);
+      const [first] = generation.added;
+      // a store without passages knows no width, and is made anew
+      const previous = generation.passages().length === generation.added.length ? undefined : generation.previous;
+      const width = async () =>
+        first === undefined ? 1 : (await embed(over, [first], { batch: 1, signal: generation.signal }))[0]!.length;
+      try {
+        await storeParticipant({
+          name: "dense",
+          create: async () => (await openVectorStore({ space: encoder.space({}), width: await width() })).store,
+          load: async (saved) => (await loadVectorStore(saved)).store,
+          encoder: over,
+          batch: textsAtOnce,
+        }).write({ ...generation, previous });
+      } finally {
+        await kept.close();
+      }
+    },
+  };
+};
+
+/** @throws TesseraError CONFLICT where an index has or would get vectors that cost money, by another encoder than before */
+async function assertSameEncoder(folder: string, encoder: string | Encoder = "hash"): Promise<void> {
+  const before = await Codebase.participants(folder);
+  const old = before.find(({ name }) => name === "dense")?.revision;
+  if (old === undefined) return;
+  const revision = typeof encoder === "string" ? undefined : givenRevision(encoder);
+  const name = typeof encoder === "string" ? encoder : encoder.space({});
+  if (revision === old || (!old.startsWith("paid ") && !(typeof encoder !== "string" && encoder.paid))) return;
+  const maker = /^(?:paid|given) /.test(old) ? `"${old.replace(/^\w+ /, "")}"` : "another encoder";
+  throw new TesseraError(
+    "CONFLICT",
+    `the index was made with ${maker}, and "${name}" would make all its vectors anew`,
+    {
+      path: folder,
+      hint: "name the encoder that it was made with, take another folder for the index, or set `rebuild` (--rebuild)",
+    },
+  );
+}
+
+function denseOf(made: Vectors | Encoder | undefined, folder: string): Participant[] {
   if (made === undefined) return [];
+  if (!isVectors(made)) return [denseByGiven(made, folder)];
   return [made.usesHash ? denseByHash(made) : denseBy(made.encoderOver(undefined, "code"), made.widthOver(undefined))];
 }
 
-const openMakers = (name?: string, engine?: Engine): Promise<Vectors | undefined> =>
-  name === "none" ? Promise.resolve(undefined) : openVectors(name, engine);
+const isVectors = (made: Vectors | Encoder): made is Vectors => "encoderOver" in made;
+
+async function openMakers(given?: string | Encoder, engine?: Engine): Promise<Vectors | Encoder | undefined> {
+  if (given === "none") return undefined;
+  return typeof given === "object" ? given : openVectors(given, engine);
+}
+
+/** What was opened is closed; an encoder of the caller's own stays open. */
+const closeMakers = async (made: Vectors | Encoder | undefined): Promise<void> => {
+  if (made && isVectors(made)) await made.close();
+};
 
 /**
  * Updates the index of a folder of code and documents, and opens it.
  * @throws TesseraError BAD_SOURCE, INDEX_LOCKED, INDEX_CORRUPT, STORE_FAILED, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
 export async function updateCodebase(settings: CodebaseSettings): Promise<OpenedCodebase> {
+  if (!settings.rebuild) await assertSameEncoder(settings.folder, settings.encoder);
   const vectors = await openMakers(settings.encoder, settings.engine);
   try {
     const { codebase, report } = await Codebase.update(settings.folder, {
       root: settings.root,
-      participants: [sparse, ...denseOf(vectors)],
+      participants: [sparse, ...denseOf(vectors, settings.folder)],
       readers: settings.readers,
       rebuild: settings.rebuild,
       progress: settings.progress,
       signal: settings.signal,
     });
+    // the index holds them now
+    if (vectors && !isVectors(vectors)) await rm(vectorsFile(settings.folder, givenRevision(vectors)), { force: true });
     return await openStores(codebase, report, vectors);
   } catch (error) {
-    await vectors?.close();
+    await closeMakers(vectors);
     throw error;
   }
 }
@@ -124,14 +199,18 @@ export async function updateCodebase(settings: CodebaseSettings): Promise<Opened
  * Opens an index as it is; `encoder` is the one that it was made with, `engine` computes it as in `CodebaseSettings`.
  * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, UNKNOWN_RESOURCE, BAD_BUNDLE
  */
-export async function openCodebase(folder: string, encoder?: string, engine?: Engine): Promise<OpenedCodebase> {
+export async function openCodebase(
+  folder: string,
+  encoder?: string | Encoder,
+  engine?: Engine,
+): Promise<OpenedCodebase> {
   return openStores(await Codebase.open(folder), undefined, await openMakers(encoder, engine));
 }
 
 async function openStores(
   codebase: Codebase,
   report: Report | undefined,
-  made: Vectors | undefined,
+  made: Vectors | Encoder | undefined,
 ): Promise<OpenedCodebase> {
   if (made === undefined)
     return {
@@ -146,16 +225,31 @@ async function openStores(
   const [words, vectors, encoder] = await Promise.all([
     Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
     loadVectorStore(storeFolder(dense)),
-    made.usesHash
-      ? HashEncoder.load(encoderFolder(dense)).then((own) => made.encoderOver(own, "code"))
-      : made.encoderOver(undefined, "code"),
+    encoderOf(made, dense),
   ]);
   return {
     codebase,
     report,
     vectors: { kind: vectors.kind, reason: vectors.reason },
     resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
-    model: made.model,
-    close: () => made.close(),
+    model: isVectors(made) ? made.model : undefined,
+    close: () => closeMakers(made),
   };
 }
+
+/** The encoder of queries. */
+async function encoderOf(made: Vectors | Encoder, dense: string): Promise<Encoder> {
+  if (!isVectors(made)) return unclosed(made);
+  return made.encoderOver(made.usesHash ? await HashEncoder.load(encoderFolder(dense)) : undefined, "code");
+}
+
+/** An encoder that is the caller's: who closes the resources of a flow leaves it open. */
+const unclosed = (encoder: Encoder): Encoder => ({
+  revision: encoder.revision,
+  ...(encoder.words !== undefined && { words: encoder.words }),
+  ...(encoder.closer && { closer: encoder.closer }),
+  ...(encoder.searches && { searches: (query) => encoder.searches!(query) }),
+  ...(encoder.check && { check: (signal) => encoder.check!(signal) }),
+  space: (embedding) => encoder.space(embedding),
+  encode: (texts, how, signal) => encoder.encode(texts, how, signal),
+});

@@ -1,9 +1,16 @@
 // public: defineConfig, TesseraConfig, EndpointSettings, LlamaCppModelSettings, ModelSettings
+// public: EncoderEndpointSettings, EncoderSettings, RerankerEndpointSettings, RerankerSettings
 import type { AnyOperator, Encoder, Flow, FlowDocument, Json, LanguageModel, Reranker, Store } from "@tessera/core";
 import type { McpServer, McpSettings } from "@tessera/mcp";
+import type { EndpointEncoderOptions, EndpointRerankerOptions } from "@tessera/models";
 
-/** A language model behind an address that speaks OpenAI's chat completions. */
+/** A language model behind an address. */
 export interface EndpointSettings {
+  /**
+   * What the service speaks: OpenAI's chat completions (the default), OpenAI's responses, or Ollama's own chat, whose
+   * address ends before "/api".
+   */
+  readonly form?: "chat" | "responses" | "ollama";
   /** Up to and with the version: "http://127.0.0.1:11434/v1". */
   readonly endpoint: string;
   /** The name of the model there. */
@@ -14,6 +21,12 @@ export interface EndpointSettings {
   readonly capabilities?: readonly ("logprobs" | "prefix" | "json" | "seed")[];
   /** Fields that are never sent, such as "temperature". */
   readonly omit?: readonly string[];
+  /** Headers of every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How often a request is repeated that was refused for now; 3 by default. */
+  readonly retries?: number;
+  /** The wait before the first repetition in milliseconds; it doubles. */
+  readonly backoffMs?: number;
   /** More fields of every request, as the service documents them. */
   readonly parameters?: { readonly [field: string]: Json };
   /** The longest silence in milliseconds; a minute by default. */
@@ -31,6 +44,28 @@ export interface LlamaCppModelSettings {
   /** Answers that grow at the same time; 2 by default. */
   readonly sequences?: number;
 }
+
+/** An encoder behind an address. */
+export interface EncoderEndpointSettings extends Omit<EndpointEncoderOptions, "baseUrl" | "apiKey" | "revision"> {
+  /** Up to and with the version, where the service has one in its address. */
+  readonly endpoint: string;
+  /** The environment variable that holds the key; "OPENAI_API_KEY" by default. */
+  readonly keyVariable?: string;
+}
+
+/** A reranker behind an address. */
+export interface RerankerEndpointSettings extends Omit<EndpointRerankerOptions, "baseUrl" | "apiKey" | "revision"> {
+  /** Up to and with the version, where the service has one in its address. */
+  readonly endpoint: string;
+  /** The environment variable that holds the key; "OPENAI_API_KEY" by default. */
+  readonly keyVariable?: string;
+}
+
+/** An encoder: a name as in `TesseraConfig.encoder`, an endpoint, or, in code, an object or what opens it. */
+export type EncoderSettings = string | EncoderEndpointSettings | Encoder | (() => Encoder | Promise<Encoder>);
+
+/** A reranker: the folder of a cross-encoder, an endpoint, or, in code, an object or what opens it. */
+export type RerankerSettings = string | RerankerEndpointSettings | Reranker | (() => Reranker | Promise<Reranker>);
 
 /**
  * A language model: the name, folder or GGUF file of a local one ("llama.cpp:<file>" for one that llama.cpp computes), an
@@ -58,13 +93,13 @@ export interface TesseraConfig {
   readonly models?: Readonly<Record<string, ModelSettings>>;
   /**
    * What makes the vectors: "hash", a model by its name, folder or file ("llama.cpp:<file>" and "transformers.js:<folder>"
-   * for one that such a library computes), or "hash+<model>".
+   * for one that such a library computes), or "hash+<model>"; one of `encoders` by its name there; or an endpoint.
    */
-  readonly encoder?: string;
-  /** Encoders that flows name, beside "encoder"; a text is a name as in `encoder`. */
-  readonly encoders?: Readonly<Record<string, string | Encoder | (() => Encoder | Promise<Encoder>)>>;
-  /** Rerankers that flows name; a text is the folder of a cross-encoder. */
-  readonly rerankers?: Readonly<Record<string, string | Reranker | (() => Reranker | Promise<Reranker>)>>;
+  readonly encoder?: EncoderSettings;
+  /** Encoders that flows name, beside "encoder", and that `--encoder` can name. */
+  readonly encoders?: Readonly<Record<string, EncoderSettings>>;
+  /** Rerankers that flows name. */
+  readonly rerankers?: Readonly<Record<string, RerankerSettings>>;
   /** Stores that flows name, beside "sparse" and "dense". */
   readonly stores?: Readonly<Record<string, Store | (() => Store | Promise<Store>)>>;
   /**

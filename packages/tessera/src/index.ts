@@ -2,9 +2,8 @@
 export * from "./builder.js";
 export { type CatalogueEntry, catalogue, operators, prompts } from "./catalogue.js";
 export { type CodebaseSettings, type OpenedCodebase, updateCodebase } from "./codebase.js";
-export { defineConfig, type TesseraConfig, type EndpointSettings, type LlamaCppModelSettings, type ModelSettings } from "./config.js";
-export { Tessera, createTessera } from "./create.js";
+export { defineConfig, type TesseraConfig, type EndpointSettings, type LlamaCppModelSettings, type ModelSettings, type EncoderEndpointSettings, type EncoderSettings, type RerankerEndpointSettings, type RerankerSettings } from "./config.js";
+export { type TesseraOptions, type CloseOptions, type InterruptedRun, Tessera, createTessera } from "./create.js";
 export { FlowHandle } from "./handle.js";
-export type { TesseraOptions, CloseOptions, InterruptedRun, WaitingQuery } from "./options.js";
 export type { Resources } from "./resources.js";
 export { type WatchSettings, watchCodebase } from "./watch.js";

@@ -1,6 +1,6 @@
 // public: WatchSettings, watchCodebase
 import { unwatchFile, watchFile } from "node:fs";
-import type { MaybePromise } from "@tessera/core";
+import type { Encoder, MaybePromise } from "@tessera/core";
 import { warn } from "@tessera/core/internal";
 import { Codebase } from "@tessera/indexer";
 import type { Engine } from "@tessera/models";
@@ -9,7 +9,7 @@ import { type OpenedCodebase, openCodebase } from "./codebase.js";
 /** How an index is watched. */
 export interface WatchSettings {
   /** The encoder that the index was made with, as for `openCodebase`. */
-  readonly encoder?: string | undefined;
+  readonly encoder?: string | Encoder | undefined;
   readonly engine?: Engine | undefined;
   /** The time between two looks at the index, in milliseconds; 1,000 by default. */
   readonly interval?: number | undefined;

@@ -1,13 +1,15 @@
 import { resolve } from "node:path";
 import { openSource, type SourceOptions } from "../codebase.js";
 import { colors } from "../colors.js";
+import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 import { noteUnread } from "../unread.js";
 
 /** Makes or updates the index of a folder. */
 export async function indexSource(terminal: Terminal, source: string, options: SourceOptions): Promise<number> {
   const began = performance.now();
-  const opened = await openSource(terminal, source, options);
+  const { config } = await settingsFor(terminal);
+  const opened = await openSource(terminal, source, { ...options, encoder: options.encoder ?? config.encoder });
   await opened.close();
   const { report, vectors } = opened;
   const ms = Math.round(performance.now() - began);

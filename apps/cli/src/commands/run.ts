@@ -94,10 +94,10 @@ async function inputOf(
 }
 
 /** The corpus of a data set in memory; without one, only an encoder: hash features, unless a model is named. */
-async function openData(
-  terminal: Terminal,
-  { data, encoder: name, engine, signal }: RunResourceOptions,
-): Promise<Opened> {
+async function openData(terminal: Terminal, { data, encoder, engine, signal }: RunResourceOptions): Promise<Opened> {
+  if (encoder !== undefined && typeof encoder !== "string")
+    throw new UsageError("the vectors of a data set are computed here: name a local --encoder");
+  const name = encoder;
   const passages: Passage[] = [];
   if (data !== undefined) for await (const passage of readCorpus(data)) passages.push(passage);
   const plain = name === undefined || name === defaultEncoder || name === "hash";
@@ -139,7 +139,8 @@ export async function run(terminal: Terminal, nameOrFile: string, options: RunCo
   const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;
   try {
-    opened = await openResources(terminal, { ...options, vectors: usesVectors(document, flows) });
+    const encoder = options.encoder ?? config.encoder;
+    opened = await openResources(terminal, { ...options, encoder, vectors: usesVectors(document, flows) });
     const own = await configResources(terminal, options.engine);
     const resources = joinResources(own, opened.resources, model ? { model: { model } } : {});
     const budget = { calls: options.mostCalls, tokens: options.mostTokens };

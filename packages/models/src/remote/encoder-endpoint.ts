@@ -1,7 +1,7 @@
 // public: EncoderShape, EndpointEncoderOptions, endpointEncoder
 import { type Encoder, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { Client, type Endpoint } from "./openai-endpoint.js";
+import { Client, type Endpoint, isOfThisMachine } from "./openai-endpoint.js";
 
 type Kind = Parameters<Encoder["encode"]>[1]["kind"];
 
@@ -18,6 +18,8 @@ export interface EndpointEncoderOptions extends Endpoint {
   readonly shortens?: boolean;
   /** The width of every vector, where the service can shorten them and no call names another. */
   readonly dimensions?: number;
+  /** Whether calls cost money; by default where the address is not of this machine. */
+  readonly paid?: boolean;
   /** What the model wants before each kind of text, as in "query: ". */
   readonly prefixes?: Partial<Record<Kind, string>>;
   /** What the service calls each kind, where it is not what its reference names for search. */
@@ -171,6 +173,7 @@ export function endpointEncoder(options: EndpointEncoderOptions): Encoder {
 
   return {
     revision: client.revision,
+    paid: options.paid ?? !isOfThisMachine(options.baseUrl),
     space: ({ width = dimensions }) => `${model}${width === undefined ? "" : `:${width}`}`,
     check: (signal) => client.check(signal),
     close: () => client.close(),

@@ -1,3 +1,4 @@
+// internal: isOfThisMachine
 import { type Json, TesseraError } from "@tessera/core";
 import { messageOf, sleep, systemClock } from "@tessera/core/internal";
 import { type Adaptation, adaptationFor, adapted, type Refusal } from "./refusals.js";
@@ -20,6 +21,10 @@ export interface Endpoint {
   /** The longest silence, before an answer and within it; a minute by default. */
   readonly timeoutMs?: number;
 }
+
+/** Whether an address is of the machine that asks. */
+export const isOfThisMachine = (address: string): boolean =>
+  /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(URL.parse(address)?.hostname ?? "");
 
 const longestWait = 30_000;
 const passing = new Set([408, 409, 429]);

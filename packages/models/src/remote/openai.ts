@@ -1,20 +1,16 @@
 // public: Endpoint, OpenAiModelOptions, openAiModel, OpenAiEncoderOptions, openAiEncoder
 import {
   type Capability,
-  type Delta,
   type Encoder,
   type GenerateRequest,
   type LanguageModel,
   TesseraError,
   type Token,
 } from "@tessera/core";
-import { messageOf } from "@tessera/core/internal";
-
-import { createParser } from "eventsource-parser";
-
 import { z } from "zod";
 import { endpointEncoder } from "./encoder-endpoint.js";
-import { Client, type Endpoint, type RequestTimeout } from "./openai-endpoint.js";
+import type { Endpoint } from "./openai-endpoint.js";
+import { ended, type Part, streamedModel } from "./streamed-model.js";
 
 export type { Endpoint } from "./openai-endpoint.js";
 
@@ -90,60 +86,6 @@ function bodyOf(
   return Object.fromEntries(Object.entries(body).filter(([field]) => !omit.includes(field)));
 }
 
-/** What stands for the end of an answer that has said so itself. */
-const ended = Symbol("ended");
-
-/** The data of the events of a stream, as they come. */
-async function* eventsOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
-  let data: string[] = [];
-  const parser = createParser({ onEvent: (event) => void data.push(event.data) });
-  for await (const piece of pieces) {
-    parser.feed(piece);
-    const ready = data;
-    data = [];
-    yield* ready;
-  }
-}
-
-/** The text of a body as it comes. */
-async function* textOf(body: ReadableStream<Uint8Array>, timeout: RequestTimeout): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  for await (const bytes of body as unknown as AsyncIterable<Uint8Array>) {
-    timeout.heard();
-    yield decoder.decode(bytes, { stream: true });
-  }
-  yield decoder.decode();
-}
-
-/**
- * The messages of an answer: events of a stream, or one whole answer. The text itself decides which, since services send
- * both under any content type.
- */
-async function* messagesOf(response: Response, timeout: RequestTimeout): AsyncGenerator<unknown> {
-  if (!response.body) throw new TesseraError("MODEL_FAILED", "the model's answer has no body");
-  let whole = "";
-  let isWhole: boolean | undefined;
-  async function* streamed(pieces: AsyncIterable<string>): AsyncGenerator<string> {
-    for await (const piece of pieces) {
-      isWhole ??= piece.trim() === "" ? undefined : piece.trimStart().startsWith("{");
-      if (isWhole) whole += piece;
-      else yield piece;
-    }
-  }
-  for await (const data of eventsOf(streamed(textOf(response.body, timeout)))) {
-    if (data.trim() === "[DONE]") {
-      yield ended;
-      return;
-    }
-    yield JSON.parse(data);
-  }
-  if (!isWhole) return;
-  yield JSON.parse(whole);
-  yield ended;
-}
-
-type Part = Pick<Delta, "text" | "tokens" | "thoughts" | "finish" | "usage"> & { readonly done: boolean };
-
 /** What one message of an answer adds; an error that came in the middle is thrown. */
 function deltaOf(message: unknown): Part {
   if (message === ended) return { text: "", done: true };
@@ -174,56 +116,12 @@ function deltaOf(message: unknown): Part {
  * the service parts it from the answer.
  * @throws TesseraError BAD_ARGUMENT; and from `generate` MODEL_FAILED, MISSING_CAPABILITY, CLOSED.
  */
-export function openAiModel(options: OpenAiModelOptions): LanguageModel {
-  const client = new Client(options);
-  const capabilities: ReadonlySet<Capability> = new Set(options.capabilities);
-  return {
-    revision: client.revision,
-    capabilities,
-    check: (signal) => client.check(signal),
-    close: () => client.close(),
-    async *generate(request, signal): AsyncIterable<Delta> {
-      for (const [asked, capability] of [
-        [request.prefix, "prefix"],
-        [request.schema, "json"],
-        [request.logprobs, "logprobs"],
-      ] as const)
-        if (asked && !capabilities.has(capability))
-          throw new TesseraError("MISSING_CAPABILITY", `"${options.model}" is not known to offer "${capability}"`, {
-            path: options.model,
-            hint: "name it in `capabilities` where the service offers it",
-          });
-      signal?.throwIfAborted();
-      const { seed, ...rest } = request;
-      const asked = capabilities.has("seed") ? request : rest;
-      const timeout = client.timeout(signal);
-      let done = false;
-      let last: Pick<Delta, "finish" | "usage"> = {};
-      try {
-        const response = await client.post("chat/completions", bodyOf(asked, options), timeout);
-        for await (const message of messagesOf(response, timeout)) {
-          const { text, tokens, thoughts, finish, usage, ...delta } = deltaOf(message);
-          done ||= delta.done;
-          last = { ...last, ...(finish && { finish }), ...(usage && { usage }) };
-          if (text !== "" || tokens || thoughts)
-            yield { text, ...(tokens && { tokens }), ...(thoughts && { thoughts }) };
-        }
-      } catch (cause) {
-        timeout.signal.throwIfAborted();
-        if (TesseraError.is(cause)) throw cause;
-        throw new TesseraError("MODEL_FAILED", `the model's answer cannot be read: ${messageOf(cause)}`, {
-          path: options.model,
-          cause,
-        });
-      } finally {
-        timeout.end();
-      }
-      if (!done)
-        throw new TesseraError("MODEL_FAILED", "the model's answer ended in the middle", { path: options.model });
-      yield { text: "", ...last };
-    },
-  };
-}
+export const openAiModel = (options: OpenAiModelOptions): LanguageModel =>
+  streamedModel(options, {
+    path: "chat/completions",
+    body: (request) => bodyOf(request, options),
+    read: deltaOf,
+  });
 
 /** An encoder behind an OpenAI-compatible endpoint. */
 export interface OpenAiEncoderOptions extends Endpoint {

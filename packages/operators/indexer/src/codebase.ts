@@ -7,7 +7,7 @@ import { canonicalJson, messageOf, WriterLock } from "@tessera/core/internal";
 import type { z } from "zod";
 import { directorySettings } from "./directory.js";
 import type { Skipped } from "./file-text.js";
-import { type Manifest, manifestFile, readChecked, seal, sweep, writeManifest } from "./manifest.js";
+import { type Manifest, manifestFile, readChecked, readManifest, seal, sweep, writeManifest } from "./manifest.js";
 import { chunkCode } from "./outline.js";
 import { type Readers, sharedReaders } from "./readers/readers.js";
 import { type Known, type Scan, scan } from "./scan.js";
@@ -124,6 +124,11 @@ export class Codebase {
   /** @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED */
   static async open(folder: string): Promise<Codebase> {
     return new Codebase(folder, await readChecked(folder));
+  }
+
+  /** What the stores of an index were made by; of a folder without a whole index, nothing. */
+  static async participants(folder: string): Promise<readonly { readonly name: string; readonly revision: string }[]> {
+    return (await readManifest(folder).catch(() => undefined))?.participants ?? [];
   }
 
   /** The file of an index that is replaced, last and in one step, when the index changes. */
