@@ -10,14 +10,18 @@ export function importedFiles(place, text, { types }) {
     .map(([, , path]) => join(dirname(place), path).replace(/\.js$/, ".ts"));
 }
 
+/** Which of the sources each of them imports. */
+const arrowsOf = (sources, kind) =>
+  new Map(
+    [...sources].map(([place, text]) => [place, importedFiles(place, text, kind).filter((to) => sources.has(to))]),
+  );
+
 /**
- * The circles of imports among sources, one for each group of files that reach each other.
+ * The circles of imports at run time among sources, one for each group of files that reach each other.
  * @param sources The text of each source by its place.
  */
-export function circlesIn(sources, { types = false } = {}) {
-  const arrows = new Map(
-    [...sources].map(([place, text]) => [place, importedFiles(place, text, { types }).filter((to) => sources.has(to))]),
-  );
+export function circlesIn(sources) {
+  const arrows = arrowsOf(sources, { types: false });
   const circles = [];
   const state = new Map(); // a place that is absent was not seen, true is on the way, false is done
   const way = [];
@@ -33,4 +37,33 @@ export function circlesIn(sources, { types = false } = {}) {
   };
   for (const place of arrows.keys()) if (!state.has(place)) visit(place);
   return circles;
+}
+
+/** How a comment begins that says why sources name types of each other. */
+const reason = /^\/\/ A circle of types: \S+/m;
+
+/**
+ * The groups of sources that reach each other when imports of types count too, and of which none says why.
+ * @param sources The text of each source by its place.
+ */
+export function unexplainedCircles(sources) {
+  const arrows = arrowsOf(sources, { types: true });
+  const reached = (from) => {
+    const seen = new Set();
+    const next = [...arrows.get(from)];
+    for (const place of next) {
+      if (seen.has(place)) continue;
+      seen.add(place);
+      next.push(...arrows.get(place));
+    }
+    return seen;
+  };
+  const reach = new Map([...arrows.keys()].map((place) => [place, reached(place)]));
+  const groups = new Map();
+  for (const [place, ends] of reach) {
+    if (!ends.has(place)) continue;
+    const group = [...ends].filter((end) => reach.get(end).has(place)).sort();
+    groups.set(group[0], group);
+  }
+  return [...groups.values()].filter((group) => !group.some((place) => reason.test(sources.get(place))));
 }

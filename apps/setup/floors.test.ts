@@ -167,6 +167,12 @@ describe("the floors", () => {
     expect(wrongPeers(packages)).toEqual([]);
   });
 
+  it("the server takes indexes as they are, and nothing from what makes them", () => {
+    const server = packages.find(({ name }) => name === "server")!;
+    expect(inside(server.manifest.devDependencies)).toContain("indexer");
+    expect(inside(shipped(server.manifest))).not.toContain("indexer");
+  });
+
   it("no package is called by what it is not", () => {
     const names = packages.filter(({ isApp }) => !isApp).map(({ name }) => name);
     expect(names.filter((name) => /^(utils?|common|shared|types|helpers?|managers?|misc|lib)$/.test(name))).toEqual([]);

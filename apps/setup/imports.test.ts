@@ -4,8 +4,17 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { parseSync } from "@swc/core";
-import { circlesIn } from "./circles.mjs";
-import { entryOf, exportsOf, faceFaults, importFaults, marksOf, staleApi, undocumented } from "./face.mjs";
+import { circlesIn, unexplainedCircles } from "./circles.mjs";
+import {
+  entryOf,
+  exportsOf,
+  faceFaults,
+  importFaults,
+  marksOf,
+  staleApi,
+  undocumented,
+  unusedExports,
+} from "./face.mjs";
 import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
 
@@ -112,12 +121,28 @@ describe("circles of imports", () => {
       ["p/c.ts", 'import type { a } from "./a.js";\n'],
     ]);
     expect(circlesIn(circle)).toEqual([["p/a.ts", "p/b.ts", "p/in/c.ts", "p/a.ts"]]);
-    expect(circlesIn(circle, { types: true })).toHaveLength(2);
+    const group = ["p/a.ts", "p/b.ts", "p/c.ts", "p/in/c.ts"];
+    expect(unexplainedCircles(circle)).toEqual([group]);
+    expect(unexplainedCircles(new Map([...circle, ["p/d.ts", 'import "./a.js";\n']]))).toEqual([group]);
+    const why = `// A circle of types: each names the other.\n${circle.get("p/c.ts")}`;
+    expect(unexplainedCircles(new Map([...circle, ["p/c.ts", why]]))).toEqual([]);
+    expect(
+      unexplainedCircles(
+        new Map([
+          ["p/a.ts", 'import type { B } from "./b.js";\n'],
+          ["p/b.ts", ""],
+        ]),
+      ),
+    ).toEqual([]);
   });
 
   it("are none at run time", () => {
     expect(sources.size).toBeGreaterThan(500);
     expect(circlesIn(sources)).toEqual([]);
+  });
+
+  it("are of types only where a comment says why", () => {
+    expect(unexplainedCircles(sources)).toEqual([]);
   });
 });
 
@@ -194,6 +219,19 @@ describe("the public face", () => {
     ]);
     expect(faultsOf('const { Four: four } = await import("@tessera/a");')[0]).toContain("a.ts does not mark it.");
     expect(faultsOf('import { none } from "@tessera/a";')).toEqual(["@tessera/a has no such name."]);
+  });
+
+  it("a name that no other file names stays inside its file", () => {
+    const two = new Map([
+      [
+        "packages/a/src/a.ts",
+        "// public: face\nexport const face = 1;\nexport const used = 2;\nexport const alone = 3;\n",
+      ],
+      ["packages/a/src/b.ts", 'import { used } from "./a.js";\nexport const alone2 = used;\n'],
+    ]);
+    expect(unusedExports(two)).toEqual(["packages/a/src/a.ts: alone", "packages/a/src/b.ts: alone2"]);
+    const unused = unusedExports(new Map(files.map(({ place, text }) => [place, text]))) as string[];
+    expect(unused.filter((one) => one.startsWith("packages"))).toEqual([]);
   });
 
   it("holds in this repository", () => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import Fastify from "fastify";
+import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
 import { baselineCommit, baselineModule } from "./measure/baseline.js";
 import { httpLoad, postRequest } from "./measure/http-load.js";
@@ -84,8 +84,7 @@ async function serveFolder(modules: Modules) {
   const keys = await modules.server.KeyRing.open(join(folder, "keys"));
   const { token } = await keys.create({ name: "bench", limits: manyLimits });
   const { server } = await modules.server.serve({ folder, ...echoOf(modules), port: 0 });
-  const close = () => server.close().finally(() => rm(folder, { recursive: true, force: true }));
-  return answering((server.server.address() as AddressInfo).port, token, close);
+  return answeringOn(server, folder, token);
 }
 
 /** `createServer` in memory: the same without a folder. */
@@ -97,9 +96,14 @@ async function serveMemory(modules: Modules) {
   const tessera = await modules.tessera.createTessera({ flows, operators }).start();
   const server = modules.server.createServer({ tessera, keys, library: new modules.server.Library(tessera, flows) });
   await server.listen({ port: 0, host: "127.0.0.1" });
-  const close = () => server.close().finally(() => rm(folder, { recursive: true, force: true }));
-  return answering((server.server.address() as AddressInfo).port, token, close);
+  return answeringOn(server, folder, token);
 }
+
+/** A server that listens; its folder goes with it. */
+const answeringOn = (server: FastifyInstance, folder: string, token: string) =>
+  answering((server.server.address() as AddressInfo).port, token, () =>
+    server.close().finally(() => rm(folder, { recursive: true, force: true })),
+  );
 
 export const systems = {
   async "plain Fastify"() {

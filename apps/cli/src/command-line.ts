@@ -32,7 +32,7 @@ import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
 
-export interface CommandLine {
+interface CommandLine {
   /** The words after the program's name. */
   readonly words: readonly string[];
   readonly out: NodeJS.WritableStream;

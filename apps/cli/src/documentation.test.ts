@@ -7,7 +7,7 @@ import { parseDocument } from "@tessera/core";
 import { hashDocument } from "@tessera/core/internal";
 import { checkFlow } from "@tessera/graph";
 import { operators } from "@tessera/tessera";
-import { ended, root, start } from "./program.fixture.js";
+import { ended, root, serving, start } from "./program.fixture.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const example = (name: string): string => join(root, "docs/examples", name);
@@ -86,27 +86,18 @@ console.log("hash", hashDocument(ask.document));
   });
 
   it("serve it over HTTP: answers with citations, bad questions get an error, and the service closes", async () => {
-    const child = start(example("service.mjs"), ["service", "0"], { cwd: work });
-    const ending = ended(child);
-    try {
-      const address = await new Promise<string>((resolve, reject) => {
-        child.stdout.once("data", (text: string) => resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(text)![0]));
-        void ending.then(({ err }) => reject(new Error(err)));
-      });
-      const ask = (path: string) => fetch(`${address}${path}`, { headers: { connection: "close" } });
-      const answered = await ask("/?q=where+are+retries+backed+off");
+    const { code, err } = await serving(example("service.mjs"), { cwd: work }, async (get) => {
+      const answered = await get("/?q=where+are+retries+backed+off");
       expect(answered.status).toBe(200);
       expect(await answered.json()).toMatchObject({
         text: expect.stringContaining("Retries are backed off: every wait is twice the one before."),
         citations: [{ path: "retry.js", symbol: "delay" }],
       });
-      const refused = await ask("/");
+      const refused = await get("/");
       expect(refused.status).toBe(400);
       expect(await refused.json()).toMatchObject({ code: "BAD_INPUT", path: "ask.query" });
-    } finally {
-      child.kill("SIGTERM");
-    }
-    expect(await ending).toMatchObject({ code: 0, err: "" });
+    });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
   });
 });
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { modelService } from "./model-service.fixture.js";
-import { ended, root, start } from "./program.fixture.js";
+import { ended, root, serving, start } from "./program.fixture.js";
 
 const work = mkdtempSync(join(tmpdir(), "tessera-services-"));
 const source = (name: string, sentence: string) =>
@@ -17,20 +17,9 @@ beforeAll(() => {
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 /** Starts a service of docs/examples, asks it, and stops it. */
-async function serving(name: string, ask: (get: typeof fetch) => Promise<void>): Promise<void> {
-  const child = start(join(root, "docs/examples", name), ["service", "0"], { cwd: work });
-  const ending = ended(child);
-  try {
-    const address = await new Promise<string>((resolve, reject) => {
-      child.stdout.once("data", (text: string) => resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(text)![0]));
-      void ending.then(({ err }) => reject(new Error(err)));
-    });
-    await ask((path, init) => fetch(`${address}${path}`, { ...init, headers: { connection: "close" } }));
-  } finally {
-    child.kill("SIGTERM");
-  }
-  const { code, err } = await ending;
-  expect({ ended: code === 0 || child.signalCode === "SIGTERM", err }).toEqual({ ended: true, err: "" });
+async function servingExample(name: string, ask: (get: typeof fetch) => Promise<void>): Promise<void> {
+  const { code, err, signal } = await serving(join(root, "docs/examples", name), { cwd: work }, ask);
+  expect({ ended: code === 0 || signal === "SIGTERM", err }).toEqual({ ended: true, err: "" });
 }
 
 async function answers(get: typeof fetch): Promise<void> {
@@ -54,7 +43,7 @@ it("model.mjs streams the answer of a model behind an endpoint, and names its so
 
 describe("the services of docs/examples", () => {
   it("fastify.mjs answers, streams, takes in what changed, and stops", async () => {
-    await serving("fastify.mjs", async (get) => {
+    await servingExample("fastify.mjs", async (get) => {
       await answers(get);
       const events = await (await get("/events?q=retries")).text();
       expect([...events.matchAll(/^event: (.*)$/gm)].map(([, type]) => type)).toEqual(
@@ -70,7 +59,7 @@ describe("the services of docs/examples", () => {
   });
 
   it("nest.ts answers and stops, and its types hold", async () => {
-    await serving("nest.ts", answers);
+    await servingExample("nest.ts", answers);
     // rejects with the findings
     await promisify(execFile)(
       process.execPath,

@@ -5,7 +5,7 @@ import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
 /** The folder of all indexes of this user: `indexes` in `$TESSERA_HOME`, or else in `.tessera` of the home folder. */
-export const indexHome = (): string => join(process.env.TESSERA_HOME ?? join(homedir(), ".tessera"), "indexes");
+const indexHome = (): string => join(process.env.TESSERA_HOME ?? join(homedir(), ".tessera"), "indexes");
 
 const noteSchema = z.object({
   /** The folder that was indexed, and what makes the vectors. */
@@ -18,7 +18,7 @@ const noteSchema = z.object({
 });
 
 /** An index of this user. */
-export interface IndexNote extends z.infer<typeof noteSchema> {
+interface IndexNote extends z.infer<typeof noteSchema> {
   readonly folder: string;
 }
 

@@ -50,6 +50,26 @@ export function ended(child: ChildProcess): Promise<Ended> {
   });
 }
 
+/** Starts a service, asks what it serves at the address that it prints, and stops it; gives how it ended. */
+export async function serving(
+  program: string,
+  settings: { readonly cwd: string },
+  ask: (get: typeof fetch) => Promise<void>,
+): Promise<Ended & { readonly signal: NodeJS.Signals | null }> {
+  const child = start(program, ["service", "0"], settings);
+  const ending = ended(child);
+  try {
+    const address = await new Promise<string>((resolve, reject) => {
+      child.stdout.once("data", (text: string) => resolve(/http:\/\/127\.0\.0\.1:\d+/.exec(text)![0]));
+      void ending.then(({ err }) => reject(new Error(err)));
+    });
+    await ask((path, init) => fetch(`${address}${path}`, { ...init, headers: { connection: "close" } }));
+  } finally {
+    child.kill("SIGTERM");
+  }
+  return { ...(await ending), signal: child.signalCode };
+}
+
 /** Runs the command line as a user does, in a process of its own: that takes a second of processor time. */
 export const tesseraProcess = (given: readonly string[], cwd: string, env?: object): Promise<Ended> =>
   ended(start(main, given, { cwd, env }));

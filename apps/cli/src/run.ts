@@ -7,13 +7,13 @@ import { resourceHints } from "./resource-hints.js";
 import { settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
-export interface Ran {
+interface Ran {
   readonly result: RunResult;
   readonly events: FlowEvent[];
 }
 
 /** How a run is shown and what bounds it. */
-export interface RunFlowOptions {
+interface RunFlowOptions {
   readonly trace?: boolean | undefined;
   /** The output whose parts are written as they come. */
   readonly streamed?: string | undefined;

@@ -2,7 +2,7 @@
 import { type AnyOperator, type FlowDocument, TesseraError } from "@tessera/core";
 
 /** The operators that a document names, at any depth, each with the path of a node that runs it. */
-export function operatorsIn(document: FlowDocument): ReadonlyMap<string, string> {
+function operatorsIn(document: FlowDocument): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   const open: [path: string, flow: FlowDocument][] = [[document.name, document]];
   for (let next = open.pop(); next; next = open.pop()) {

@@ -9,7 +9,7 @@ declare module "fastify" {
   }
 }
 
-export interface BodyLimits {
+interface BodyLimits {
   /** The largest body, in bytes. */
   readonly each: number;
   /** The most bytes of bodies that requests under way may hold together. */

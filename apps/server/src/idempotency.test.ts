@@ -1,27 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { freshFolder, ran, release, removeFolder, startService } from "./service.fixture.js";
+import { describe, expect, it } from "@jest/globals";
+import { ran, release, serviceForEachTest, startService } from "./service.fixture.js";
 
-type Service = Awaited<ReturnType<typeof startService>>;
-let folder: string;
-let service: Service;
-beforeEach(async () => {
-  folder = freshFolder();
-  service = await startService(folder);
-  ran.length = 0;
-});
-afterEach(async () => {
-  await service.server.close();
-  removeFolder(folder);
-});
+const own = serviceForEachTest();
 
 const post = (url: string, payload: object, headers: object) =>
-  service.server.inject({ method: "POST", url, payload, headers: { ...headers } });
+  own.service.server.inject({ method: "POST", url, payload, headers: { ...headers } });
 const run = (flow: string, payload: object, headers: object) => post(`/flows/${flow}/runs`, payload, headers);
 
 describe("one Idempotency-Key", () => {
   it("of fifty requests at once is one run and takes one place, also of a key that has one place", async () => {
     for (const concurrency of [1, 16]) {
-      const { headers } = await service.key({ limits: { concurrency } });
+      const { headers } = await own.service.key({ limits: { concurrency } });
       const keyed = { ...headers, "idempotency-key": "order" };
       const sent = Array.from({ length: 50 }, () => run("hold", { input: { query: "q" } }, keyed));
       const ended = Promise.all(sent);
@@ -40,7 +29,7 @@ describe("one Idempotency-Key", () => {
   });
 
   it("of fifty requests at once, each other in one thing, answers the same ones alone", async () => {
-    const { headers } = await service.key({ limits: { concurrency: 1 } });
+    const { headers } = await own.service.key({ limits: { concurrency: 1 } });
     const keyed = { ...headers, "idempotency-key": "order" };
     const body = { input: { query: "q" }, seed: 1, budget: { steps: 5 } };
     const other = [
@@ -64,7 +53,7 @@ describe("one Idempotency-Key", () => {
     ["a budget left out", { budget: { calls: 3 } }, {}, 409],
     ["a budget added", {}, { budget: { tokens: 100 } }, 409],
   ])("with %s, also after a restart", async (_, first, second, status) => {
-    const { headers } = await service.key({ limits: { callsPerDay: 100, tokensPerDay: 1000 } });
+    const { headers } = await own.service.key({ limits: { callsPerDay: 100, tokensPerDay: 1000 } });
     const keyed = { ...headers, "idempotency-key": "order" };
     const input = { query: "q" };
     expect((await run("echo", { input, ...first }, keyed)).statusCode).toBe(200);
@@ -73,15 +62,15 @@ describe("one Idempotency-Key", () => {
       expect([answer.statusCode, answer.json().code]).toEqual([status, status === 409 ? "CONFLICT" : undefined]);
     };
     await again();
-    await service.server.close();
-    service = await startService(folder);
+    await own.service.server.close();
+    own.service = await startService(own.folder);
     await again();
     expect(ran).toEqual(["q"]);
   });
 
   it("with another flow is a conflict; the keys of another principal are others", async () => {
-    const ann = await service.key({ principal: { id: "ann" } });
-    const bob = await service.key({ principal: { id: "bob" } });
+    const ann = await own.service.key({ principal: { id: "ann" } });
+    const bob = await own.service.key({ principal: { id: "bob" } });
     const key = { "idempotency-key": "order" };
     const body = { input: { query: "q" } };
     const { id } = (await run("echo", body, { ...ann.headers, ...key })).json();
@@ -94,7 +83,7 @@ describe("a run that ended by its budget", () => {
   const body = { input: { query: "q" }, budget: { steps: 1 } };
 
   it("goes on with a larger one, behind its finished steps, and its key stays its key", async () => {
-    const { headers } = await service.key({ principal: { id: "ann" } });
+    const { headers } = await own.service.key({ principal: { id: "ann" } });
     const keyed = { ...headers, "idempotency-key": "order" };
     const ended = (await run("twice", body, keyed)).json();
     expect(ended).toMatchObject({ status: "budget", output: {} });
@@ -108,7 +97,7 @@ describe("a run that ended by its budget", () => {
     expect([larger.statusCode, larger.json().hint]).toEqual([409, expect.stringMatching(/resume/)]);
     const resumed = await resume({ budget: { steps: 10 } });
     expect([resumed.statusCode, resumed.json().status]).toEqual([200, "running"]);
-    expect(await service.runs.settled(ended.id)).toMatchObject({
+    expect(await own.service.runs.settled(ended.id)).toMatchObject({
       status: "done",
       output: { text: "said said q to ann to ann" },
       spent: { steps: 2 },
@@ -120,19 +109,19 @@ describe("a run that ended by its budget", () => {
   });
 
   it("is taken up once by twenty who ask at once, in one place", async () => {
-    const { headers } = await service.key({ limits: { concurrency: 1 } });
+    const { headers } = await own.service.key({ limits: { concurrency: 1 } });
     const { id } = (await run("twice", body, headers)).json();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => post(`/runs/${id}/resume`, { budget: { steps: 2 } }, headers)),
     );
     expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([200, ...Array(19).fill(409)]);
-    expect((await service.runs.settled(id)).status).toBe("done");
+    expect((await own.service.runs.settled(id)).status).toBe("done");
     expect(ran).toHaveLength(2);
     expect((await run("echo", { input: { query: "next" } }, headers)).statusCode).toBe(200);
   });
 
   it("refuses a budget that is none", async () => {
-    const { headers } = await service.key();
+    const { headers } = await own.service.key();
     const { id } = (await run("twice", body, headers)).json();
     for (const budget of [{ steps: -1 }, { steps: 1.5 }, { other: 1 }, 3])
       expect((await post(`/runs/${id}/resume`, { budget }, headers)).json()).toMatchObject({ code: "BAD_ARGUMENT" });

@@ -1,5 +1,6 @@
 // internal
 import type { Store } from "@tessera/core";
+// A circle of types: the indexes are kept in a store of indexes.
 import type { ServedIndex } from "./indexes.js";
 
 /**

@@ -10,7 +10,7 @@ import { z } from "zod";
  * principal.
  */
 export type Owner = "new" | "unknown" | { readonly principal: string };
-export type OwnedKind = "flow" | "index";
+type OwnedKind = "flow" | "index";
 
 /**
  * Stores the owners of flows and indexes. An owner is stored before the thing is made, and removed after it is gone.

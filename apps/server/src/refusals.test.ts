@@ -26,17 +26,23 @@ afterAll(async () => {
   removeFolder(folder);
 });
 
-/** Sends bytes as they are, and reads what comes until the connection ends. */
-async function raw(...sent: string[]): Promise<string> {
+/** A connection, and what came over it so far. */
+function connected() {
   const socket = connect(Number(url.port), url.hostname);
   socket.on("error", () => {});
   let text = "";
   socket.setEncoding("utf8").on("data", (part) => {
     text += part;
   });
+  return { socket, text: () => text };
+}
+
+/** Sends bytes as they are, and reads what comes until the connection ends. */
+async function raw(...sent: string[]): Promise<string> {
+  const { socket, text } = connected();
   for (const part of sent) socket.write(part);
   await once(socket, "close");
-  return text;
+  return text();
 }
 
 /** The status, the headers and the body of the last answer in what came over a connection. */
@@ -195,19 +201,14 @@ describe("slow requests", () => {
   });
 
   it("what is malformed behind a request that is being answered does not speak into its answer", async () => {
-    const socket = connect(Number(url.port), url.hostname);
-    socket.on("error", () => {});
-    let text = "";
-    socket.setEncoding("utf8").on("data", (part) => {
-      text += part;
-    });
+    const { socket, text } = connected();
     const body = JSON.stringify({ input: { query: "q" } });
     const head = `content-type: application/json\r\naccept: text/event-stream\r\ncontent-length: ${body.length}\r\n`;
     socket.write(`POST /flows/hold/runs HTTP/1.1\r\nhost: x\r\n${authorization()}${head}\r\n${body}`);
-    while (!text.includes("node-start")) await once(socket, "data");
+    while (!text().includes("node-start")) await once(socket, "data");
     socket.write("no http at all\r\n\r\n");
     await once(socket, "close");
-    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1);
-    expect(text).not.toContain("BAD_ARGUMENT");
+    expect(text().match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(text()).not.toContain("BAD_ARGUMENT");
   });
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { indexOfStore } from "./index-store.js";
 import { ownerOf } from "./owners.js";
+// A circle of types: the server is made of routes, and each route takes what the server was given.
 import type { Service } from "./server.js";
 import { fitsPlainly } from "./validate.js";
 

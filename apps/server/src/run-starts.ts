@@ -154,7 +154,7 @@ async function notBegun({ runs }: Service, { id, lease }: Leased, thrown: unknow
 }
 
 /** What a client asks for when it takes a run up again. */
-export interface Resumption {
+interface Resumption {
   readonly id: string;
   readonly budget?: Budget | undefined;
   /** Whether the run goes on although its document, or the version of an operator, is another than it began with. */

@@ -7,7 +7,7 @@ import type { RunEvent, RunState } from "@tessera/graph/internal";
 import { LocalBudgets } from "./local-budgets.js";
 import { RunLog } from "./run-log.js";
 
-export interface ServiceLogOptions {
+interface ServiceLogOptions {
   /** Throws where the folder is no longer ours. */
   readonly assertHeld?: () => void;
   /** The bytes that the log may take on disk; sets the size of its files. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, beforeEach } from "@jest/globals";
 import { type AnyOperator, type FlowDocument, flow, operator, text } from "@tessera/core";
 import { sparse } from "@tessera/retriever";
 import { createTessera, type Resources } from "@tessera/tessera";
@@ -133,4 +134,19 @@ export async function startService(
     return { token, headers: { authorization: `Bearer ${token}` } };
   };
   return { server, keys, key, runs, tessera, library, indexes };
+}
+
+/** A service and its folder, new for each test. A test that closes the service and starts another puts it here. */
+export function serviceForEachTest(options: Parameters<typeof startService>[1] = {}) {
+  const own = {} as { folder: string; service: Awaited<ReturnType<typeof startService>> };
+  beforeEach(async () => {
+    own.folder = freshFolder();
+    own.service = await startService(own.folder, options);
+    ran.length = 0;
+  });
+  afterEach(async () => {
+    await own.service.server.close();
+    removeFolder(own.folder);
+  });
+  return own;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Delta, GenerateRequest } from "@tessera/core";
+import type { GenerateRequest } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
+import { collected } from "@tessera/testkit";
 import { APICallError, LoadAPIKeyError, UnsupportedFunctionalityError } from "ai";
 import { MockLanguageModelV3, MockLanguageModelV4 } from "ai/test";
 import fc from "fast-check";
@@ -15,16 +16,10 @@ const messages = [
 ] as const;
 const request: GenerateRequest = { messages, maxTokens: 100 };
 
-async function deltas(generated: AsyncIterable<Delta>): Promise<Delta[]> {
-  const all: Delta[] = [];
-  for await (const delta of generated) all.push(delta);
-  return all;
-}
-
 describe("fromLanguageModel", () => {
   it("streams the answer, thoughts apart, and ends with finish and usage", async () => {
     const model = streaming(...block("reasoning", "Let me ", "see."), ...block("text", "It ", "waits."), finish());
-    expect(await deltas(fromLanguageModel(model).generate(request))).toEqual([
+    expect(await collected(fromLanguageModel(model).generate(request))).toEqual([
       { text: "", thoughts: "Let me " },
       { text: "", thoughts: "see." },
       { text: "It " },
@@ -75,14 +70,14 @@ describe("fromLanguageModel", () => {
     ["tool-calls", "stop"],
     ["other", "stop"],
   ] as const)("the finish %j is %j", async (unified, kept) => {
-    const all = await deltas(fromLanguageModel(streaming(...block("text", "x"), finish(unified))).generate(request));
+    const all = await collected(fromLanguageModel(streaming(...block("text", "x"), finish(unified))).generate(request));
     expect(all.at(-1)!.finish).toBe(kept);
   });
 
   it("leaves usage out where the provider reports none", async () => {
     const end = finish();
     const none = { ...end, usage: { ...end.usage, outputTokens: { total: undefined, text: 1, reasoning: 1 } } };
-    const all = await deltas(fromLanguageModel(streaming(...block("text", "x"), none)).generate(request));
+    const all = await collected(fromLanguageModel(streaming(...block("text", "x"), none)).generate(request));
     expect(all.at(-1)).toEqual({ text: "", finish: "stop" });
   });
 
@@ -106,7 +101,7 @@ describe("fromLanguageModel", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(piece), async (pieces) => {
         const parts = pieces.flatMap(([type, delta]) => block(type, delta));
-        const all = await deltas(fromLanguageModel(streaming(...parts, finish())).generate(request));
+        const all = await collected(fromLanguageModel(streaming(...parts, finish())).generate(request));
         const of = (kind: string) => pieces.map(([type, delta]) => (type === kind ? delta : "")).join("");
         expect(all.map(({ text }) => text).join("")).toBe(of("text"));
         expect(all.map(({ thoughts = "" }) => thoughts).join("")).toBe(of("reasoning"));

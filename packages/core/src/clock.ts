@@ -13,7 +13,7 @@ export interface Clock {
   after(milliseconds: number, run: () => void, options?: TimerOptions): () => void;
 }
 
-export interface TimerOptions {
+interface TimerOptions {
   readonly background?: boolean;
 }
 

@@ -1,3 +1,4 @@
+// A circle of types: a flow may hold whole flows, so the type, the schema and the reader of a document name each other.
 import type { Source } from "./document.js";
 import { isName, isReference } from "./document-schema.js";
 import { TesseraError } from "./errors.js";

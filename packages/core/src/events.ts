@@ -1,11 +1,10 @@
 // public: FlowEvent, Spent
-// internal: SkipReason
 import type { TesseraError } from "./errors.js";
 import type { Spending } from "./operator.js";
 import type { ModelCall } from "./resources.js";
 
 /** Why a node did not run. */
-export type SkipReason = "when" | "source" | "error" | "budget";
+type SkipReason = "when" | "source" | "error" | "budget";
 
 /** The events of a run. Times are milliseconds; `path` is the path of the activation. */
 export type FlowEvent =

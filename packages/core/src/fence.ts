@@ -5,7 +5,7 @@ import { withoutTemplateTokens } from "./template-tokens.js";
 import { visible } from "./visible.js";
 
 /** A text that can be enclosed: a passage, or any text from outside. */
-export type Fenceable = Pick<Passage, "text"> & Partial<Pick<Passage, "title" | "source">>;
+type Fenceable = Pick<Passage, "text"> & Partial<Pick<Passage, "title" | "source">>;
 
 /**
  * The instruction that a prompt with fenced text must contain once, best in its system message. It is constant, so that

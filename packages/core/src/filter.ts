@@ -4,6 +4,7 @@ import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
 import { TesseraError } from "./errors.js";
 import type { Json, Passage } from "./passage.js";
+// A circle of types: a query of a store has a filter and a principal, and a filter is tested for a principal.
 import type { Principal } from "./resources.js";
 
 /**

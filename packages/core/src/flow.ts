@@ -33,13 +33,13 @@ export interface Named<out T> {
 }
 
 /** What may feed a port of type T. */
-export type Bind<T> =
+type Bind<T> =
   | Ref<T>
   | First<T>
   | Constant<T>
   | (T extends readonly (infer E)[] ? readonly Ref<E>[] : never)
   | (T extends Record<string, infer E> ? Named<E> : never);
-export type Binds<I> = { readonly [K in keyof I]: Bind<Exclude<I[K], undefined>> };
+type Binds<I> = { readonly [K in keyof I]: Bind<Exclude<I[K], undefined>> };
 
 /** A constant as the source of a port. */
 export const value = <const T extends Json>(constant: T): Constant<T> => ({ value: constant });
@@ -191,7 +191,7 @@ export class FlowBuilder {
   }
 }
 
-export type FlowInput = Record<string, PortType>;
+type FlowInput = Record<string, PortType>;
 type OptionalInputs<I extends FlowInput> = { [K in keyof I]: I[K] extends { optional: unknown } ? K : never }[keyof I];
 /** The values that a flow's input takes. */
 export type InputValues<I extends FlowInput> = {

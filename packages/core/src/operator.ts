@@ -1,5 +1,5 @@
 // public: Ports, MaybePromise, Context, Bound, About, Work, Operator, AnyOperator, Callable, operator, use
-// internal: Piece, typed, isOperator, Spending, Effects, effectsOf
+// internal: Piece, typed, isOperator, Spending, effectsOf
 import type { z } from "zod";
 import type { FlowDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
@@ -17,11 +17,11 @@ type OptionalKeys<P extends Ports> = { [K in keyof P]: undefined extends z.input
 type Merge<T> = { [K in keyof T]: T[K] };
 
 /** The values that go into ports; a port that accepts `undefined` may be left out. */
-export type ValuesIn<P extends Ports> = Merge<
+type ValuesIn<P extends Ports> = Merge<
   { [K in Exclude<keyof P, OptionalKeys<P>>]: z.output<P[K]> } & { [K in OptionalKeys<P>]?: z.output<P[K]> }
 >;
 /** The values that come out of ports; one left `undefined` at an optional port is skipped. */
-export type ValuesOut<P extends Ports> = ValuesIn<P>;
+type ValuesOut<P extends Ports> = ValuesIn<P>;
 
 /** What the work of an operator receives besides its input. */
 export interface Context {
@@ -82,7 +82,7 @@ export interface About {
 }
 
 /** How an operator uses an ability of its model that not every model has. */
-export interface Need {
+interface Need {
   /** In words, when it uses it at all: "`logprobs` is set". By default always. */
   readonly when?: string;
   /**
@@ -95,10 +95,10 @@ export interface Need {
 }
 
 /** What an operator may reach in the machine by itself. */
-export type Ambient = "files" | "network" | "processes";
+type Ambient = "files" | "network" | "processes";
 
 /** What an operator does to the world. */
-export type Effects = "none" | "read" | "write";
+type Effects = "none" | "read" | "write";
 
 /** The work of an activation: it takes the input ports and gives the output ports. */
 export type Work<I, O> = (input: I, context: Context) => MaybePromise<O>;

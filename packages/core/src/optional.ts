@@ -1,8 +1,8 @@
-// internal: OptionalPart, optionalParts, installCommand, missing
+// internal: optionalParts, installCommand, missing
 import { messageOf, TesseraError } from "./errors.js";
 
 /** A part of Tessera that needs packages which an application installs only if it uses the part. */
-export interface OptionalPart {
+interface OptionalPart {
   /** What the part does: the subject of the error where a package is missing. */
   readonly part: string;
   /** The packages, each with the version that the tests of Tessera run. An empty version is that of Tessera itself. */

@@ -256,7 +256,7 @@ function inWords(type: PortType): string {
  * "equal": nothing is checked when a value passes; "check": each value is; "mismatch": no value can fit (an empty list
  * aside), or it may be missing where it is required.
  */
-export type Fit = "equal" | "check" | "mismatch";
+type Fit = "equal" | "check" | "mismatch";
 
 const worst = (fits: Fit[]): Fit =>
   fits.includes("mismatch") ? "mismatch" : fits.includes("check") ? "check" : "equal";

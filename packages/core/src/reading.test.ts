@@ -4,7 +4,7 @@ import { readingThreads } from "./reading.js";
 
 /** Threads with a parser of our own that fails on demand. */
 const threadsOf = (limitMs: number) =>
-  readingThreads<string>(new URL("./reading.fixture.js", import.meta.url), "script", limitMs);
+  readingThreads<string>(new URL("./reading.fixture.js", import.meta.url), limitMs)("script");
 
 const failures = {
   loop: { unread: "late", detail: expect.stringContaining("ms") },

@@ -1,4 +1,4 @@
-// internal: Reading, ReadingThreads, readingThreads
+// internal: Reading, readingThreads
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { messageOf } from "./errors.js";
@@ -10,16 +10,32 @@ export type Reading<Value> =
   | { readonly value: Value }
   | { readonly unread: "late" | "broken"; readonly detail: string };
 
-export type ReadingThreads<Value> = ThreadQueue<string, Reading<Value>>;
+/** Threads that parse texts of one language. */
+type ReadingThreads<Value> = ThreadQueue<string, Reading<Value>>;
 
 /**
- * Threads that parse texts of one language, which `script` is given as its `workerData`. Parsers backtrack for ever on
+ * Threads that parse texts, some for each language, started on first use. `script` is given the language as its
+ * `workerData`. Parsers backtrack for ever on
  * some texts (nested type arguments, brackets that are never closed), and those in WebAssembly are damaged for good where
  * their stack runs out, so that only the end of their thread helps. A thread ends with a text that it could not read; the
  * next text has another.
  * @param limitMs How long a parser may take for one text, in milliseconds.
  */
-export const readingThreads = <Value>(script: URL, language: string, limitMs: number): ReadingThreads<Value> =>
+export function readingThreads<Value, Language extends string = string>(
+  script: URL,
+  limitMs: number,
+): (language: Language) => ReadingThreads<Value> {
+  const started = new Map<Language, ReadingThreads<Value>>();
+  return (language) => {
+    const known = started.get(language);
+    if (known) return known;
+    const threads = threadsOf<Value>(script, language, limitMs);
+    started.set(language, threads);
+    return threads;
+  };
+}
+
+const threadsOf = <Value>(script: URL, language: string, limitMs: number): ReadingThreads<Value> =>
   new ThreadQueue<string, Reading<Value>>({
     threads: Math.min(4, availableParallelism()),
     start: () =>

@@ -1,6 +1,6 @@
 // public: Principal, Resource, Host, Embedding, Encoder, StoreQuery, ChangeOptions, Store, Message, Capability
 // public: Reranker, Token, GenerateRequest, Sampling, Delta, LanguageModel, Database, GraphDatabase, Folder
-// internal: CloserLook, DocumentSizes, FolderDocument, Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
+// internal: DocumentSizes, FolderDocument, Unread, UnreadReason, unreadReasons, FolderListing, Completion, complete, ModelCall
 import type { Filter } from "./filter.js";
 import type { Hit, Json, Passage } from "./passage.js";
 
@@ -41,7 +41,7 @@ export interface Embedding {
 }
 
 /** How few candidates are looked at again, by an embedding that is too dear for a whole index. */
-export interface CloserLook extends Embedding {
+interface CloserLook extends Embedding {
   /** The share of the candidate's earlier score in its new one, 0 to 1. */
   readonly kept: number;
 }

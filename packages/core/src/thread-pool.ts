@@ -13,7 +13,7 @@ export interface ThreadTask<Job, Answer> {
 }
 
 /** Where a pool gets its threads and its work. */
-export interface ThreadPoolSettings<Job, Answer> {
+interface ThreadPoolSettings<Job, Answer> {
   /** Threads at most; they start when there is work. */
   readonly threads: number;
   start(): Thread<Job, Answer>;

@@ -16,7 +16,7 @@ export type ThreadReply<Answer> =
     };
 
 /** How the errors of a thread read. */
-export interface ThreadErrors {
+interface ThreadErrors {
   /** What the thread is called: "an encoder thread". */
   readonly name: string;
   /** The code of an error that brings none. */

@@ -1,7 +1,7 @@
 // public: SqlTransactions, postgresBudgets
 import { type Amount, type DailyBudgets, granted, type Reservation } from "@tessera/core/internal";
-import type { SqlConnection } from "./records.js";
 import { createTables } from "./schema.js";
+import type { SqlConnection } from "./sql.js";
 
 /** Runs several statements as one. */
 export interface SqlTransactions extends SqlConnection {

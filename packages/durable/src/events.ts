@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Json } from "@tessera/core";
 import { warn } from "@tessera/core/internal";
 import type { RunEvent } from "@tessera/graph/internal";
-import type { SqlConnection } from "./records.js";
+import type { SqlConnection } from "./sql.js";
 
 const flushMs = 100;
 

@@ -2,5 +2,6 @@
 export { type SqlTransactions, postgresBudgets } from "./budgets.js";
 export { type SteadyConnection, connectSteadily } from "./connection.js";
 export { type IngestionSettings, type IngestionReport, type IngestedFile, ingest, ingestFlow } from "./ingestion.js";
-export { type SqlConnection, type PostgresRecords, postgresRecords } from "./records.js";
+export { type PostgresRecords, postgresRecords } from "./records.js";
 export { type DurableSettings, DurableRuns } from "./runs.js";
+export type { SqlConnection } from "./sql.js";

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { TesseraError } from "@tessera/core";
 import { every, messageOf, systemClock, warn } from "@tessera/core/internal";
-import type { SqlConnection } from "./records.js";
+import type { SqlConnection } from "./sql.js";
 
-export interface LaunchSettings {
+interface LaunchSettings {
   readonly url: string;
   readonly connection: SqlConnection;
   readonly queue: string;
@@ -19,7 +19,7 @@ export interface LaunchSettings {
 }
 
 /** The queue as this process sees it. */
-export interface Queue {
+interface Queue {
   /** Hands a run in; one that is known stays as it is. */
   add(id: string): Promise<void>;
   cancel(id: string): Promise<void>;

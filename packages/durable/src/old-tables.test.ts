@@ -1,12 +1,11 @@
 // the tables that records of commit cf1deb2 made in a database, with the runs of its committed folder in them
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect } from "@jest/globals";
-import { type AnyOperator, flow, operator, text } from "@tessera/core";
 import { compile } from "@tessera/graph";
-import { hasPostgres, needs, PostgresServer } from "@tessera/testkit";
-import { z } from "zod";
+import { hasPostgres, needs, oldFlow, PostgresServer } from "@tessera/testkit";
 import { connectSteadily } from "./connection.js";
-import { postgresRecords, type SqlConnection } from "./records.js";
+import { postgresRecords } from "./records.js";
+import type { SqlConnection } from "./sql.js";
 
 const folder = new URL("../../graph/src/records/fixtures/cf1deb2/", import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, folder), "utf8");
@@ -39,29 +38,7 @@ async function fill(connection: SqlConnection): Promise<void> {
 }
 
 let started: string[] = [];
-const add = operator({
-  name: "test.add",
-  version: 1,
-  about: { module: "data", submodule: "test", summary: "Adds a letter." },
-  config: z.strictObject({ add: z.string() }),
-  ports: { input: { value: text }, output: { value: text } },
-  effects: "write",
-  bound: () => ({ calls: 1, tokens: 5 }),
-  setup:
-    ({ add }) =>
-    async ({ value }, { path, spend, random }) => {
-      started.push(path);
-      spend({ calls: 1, tokens: 2 });
-      return { value: `${value}${add}${Math.floor(random() * 10)}` };
-    },
-});
-const { document } = flow("old", { value: "text", values: { list: "text" } }, (f, { value, values }) => {
-  const a = f.node("a", add({ add: "ä\n\t" }), { value });
-  const each = f.each("each", add({ add: "e" }), { over: "value", max: 3 }, { value: values });
-  return { each: each.value, value: f.node("last", add({ add: "l" }), { value: a.value }).value };
-});
-const operators = [add] as unknown as AnyOperator[];
-const input = { value: "v", values: ["1", "2"] };
+const { document, operators, input } = oldFlow((path) => started.push(path));
 
 let server: PostgresServer | undefined;
 afterAll(() => server?.remove());

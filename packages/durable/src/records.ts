@@ -1,4 +1,4 @@
-// public: SqlConnection, PostgresRecords, postgresRecords
+// public: PostgresRecords, postgresRecords
 import type { Records, RunRecord } from "@tessera/core";
 import type {
   Charge,
@@ -12,11 +12,7 @@ import type {
 } from "@tessera/core/internal";
 import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph/internal";
 import { createTables } from "./schema.js";
-
-/** Runs statements with parameters: a pool of pg, or an instance of PGlite. */
-export interface SqlConnection {
-  query<R>(text: string, values?: unknown[]): Promise<{ rows: R[] }>;
-}
+import type { SqlConnection } from "./sql.js";
 
 /** Records in PostgreSQL, which several processes share. */
 export interface PostgresRecords extends Records {

@@ -1,5 +1,5 @@
 // internal: createTables
-import type { SqlConnection } from "./records.js";
+import type { SqlConnection } from "./sql.js";
 
 /** Makes what is not there yet. */
 export async function createTables(connection: SqlConnection, statements: readonly string[]): Promise<void> {

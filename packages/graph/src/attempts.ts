@@ -6,7 +6,7 @@ import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import { Scope } from "./scope.js";
 
-export interface AttemptsProgram extends Policy {
+interface AttemptsProgram extends Policy {
   /** Whether the body is a flow: when a flow fails, it leaves steps that are finished. */
   readonly composed: boolean;
 }

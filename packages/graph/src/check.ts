@@ -38,7 +38,7 @@ import type { FlowPlan, NodePlan, OperatorBody, PlannedPort, PlannedPorts } from
 /** More than the nodes of a document, so that each can have one. */
 const mostFindings = 2 * limits.nodes;
 
-export type OperatorTable = ReadonlyMap<string, AnyOperator>;
+type OperatorTable = ReadonlyMap<string, AnyOperator>;
 
 /**
  * The operators by name.

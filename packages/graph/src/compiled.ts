@@ -17,6 +17,7 @@ import { EventEmitter } from "eventemitter3";
 import { Audience } from "./audience.js";
 import { Channel } from "./channel.js";
 import { claimed, claimedNow, lifeOf, type Release } from "./claims.js";
+// A circle of types: `compile` makes a `CompiledFlow`, which keeps what it was compiled from.
 import type { CheckedFlow, CompileOptions } from "./compile.js";
 import { isOurs, located, observed } from "./foreign.js";
 import { flowBody } from "./frame.js";

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import type { FlowDocument, NodeDocument, Source } from "@tessera/core";
-import { referencesOf, splitReference } from "@tessera/core/internal";
 import fc from "fast-check";
 import { checkFlow } from "./compile.js";
 import { everyBound, everyOutput } from "./explore.fixture.js";
-import { testKit } from "./kit.fixture.js";
+import { prune, testKit } from "./kit.fixture.js";
 
 const pick = <T>(list: readonly T[], at: number): T => list[at % list.length]!;
 
@@ -80,20 +79,6 @@ function addNode(nodes: Record<string, NodeDocument>, texts: string[], decisions
   nodes[id] = node;
   if (kind === 4) decisions.push(`${id}.choice`, `${id}.long`);
   else texts.push(`${id}.value`, ...(kind === 5 ? [`${id}.extra`] : []));
-}
-
-/** Leaves out the nodes that nothing reads: they would be findings. */
-function prune(document: FlowDocument): FlowDocument {
-  const used = new Set<string>();
-  const pending = Object.values(document.output).flatMap(referencesOf);
-  while (pending.length > 0) {
-    const [id] = splitReference(pending.pop()!);
-    if (used.has(id) || id === "input") continue;
-    used.add(id);
-    const node = document.nodes[id]!;
-    pending.push(...Object.keys(node.when ?? {}), ...Object.values(node.in).flatMap(referencesOf));
-  }
-  return { ...document, nodes: Object.fromEntries(Object.entries(document.nodes).filter(([id]) => used.has(id))) };
 }
 
 describe("the check of decisions", () => {

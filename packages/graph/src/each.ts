@@ -5,7 +5,7 @@ import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
-export interface EachProgram extends Each {
+interface EachProgram extends Each {
   /** The output ports of the body. */
   readonly ports: readonly string[];
 }

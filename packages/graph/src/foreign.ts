@@ -31,7 +31,7 @@ export function isOurs(thrown: unknown): thrown is TesseraError {
 }
 
 /** Why a value does not fit a schema. */
-export interface Misfit {
+interface Misfit {
   readonly message: string;
   /** Where in the value. */
   readonly place: readonly string[];

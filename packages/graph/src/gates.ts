@@ -42,7 +42,7 @@ export class OutputGates {
 }
 
 /** Keeps what it is given until it is known whether it counts: a turn that may not be the last. */
-export class HoldingGate implements Gate {
+class HoldingGate implements Gate {
   private held: unknown[] = [];
   private state: "holding" | "open" | "closed" = "holding";
 

@@ -15,7 +15,7 @@ import { hashOf } from "./records/values.js";
 import type { Run } from "./run.js";
 import { type EntryWithTexts, isPending, pendingEntry } from "./waits/entries.js";
 
-export interface JournalSettings {
+interface JournalSettings {
   /** Where the run is kept; without it nothing is kept but in the cache. */
   readonly records?: Records | undefined;
   readonly cache?: Cache | undefined;

@@ -1,6 +1,8 @@
 // operators for the tests of this package
-import { type AnyOperator, flag, number, operator, text } from "@tessera/core";
+import { type AnyOperator, type FlowDocument, flag, number, operator, type TesseraError, text } from "@tessera/core";
+import { referencesOf, splitReference } from "@tessera/core/internal";
 import { z } from "zod";
+import { compile } from "./compile.js";
 
 const about = { module: "data", submodule: "test", summary: "For tests of the scheduler." } as const;
 const none = z.strictObject({});
@@ -201,4 +203,25 @@ export function testKit(log = new Log()) {
     }),
   };
   return { ...operators, log, all: Object.values(operators) as unknown as AnyOperator[] };
+}
+
+/** What is wrong with a document, as `compile` says it. */
+export const findingsOf = (document: unknown, kit = testKit()): Promise<TesseraError[]> =>
+  compile(document, { operators: kit.all }).then(
+    () => [],
+    (error: TesseraError) => [...error.findings],
+  );
+
+/** Leaves out the nodes that nothing reads: they would be findings. */
+export function prune(document: FlowDocument): FlowDocument {
+  const used = new Set<string>();
+  const pending = Object.values(document.output).flatMap(referencesOf);
+  while (pending.length > 0) {
+    const [id] = splitReference(pending.pop()!);
+    if (used.has(id) || id === "input") continue;
+    used.add(id);
+    const node = document.nodes[id]!;
+    pending.push(...Object.keys(node.when ?? {}), ...Object.values(node.in).flatMap(referencesOf));
+  }
+  return { ...document, nodes: Object.fromEntries(Object.entries(document.nodes).filter(([id]) => used.has(id))) };
 }

@@ -33,7 +33,7 @@ export interface LedgerSettings {
 }
 
 /** Who tells the user. */
-export interface Warner {
+interface Warner {
   warn(path: string, message: string, about: string): void;
 }
 

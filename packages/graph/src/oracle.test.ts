@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@jest/globals";
 import { type FlowDocument, type NodeDocument, type Source, TesseraError } from "@tessera/core";
-import { referencesOf, splitReference } from "@tessera/core/internal";
+import { splitReference } from "@tessera/core/internal";
 import { countOf } from "@tessera/testkit";
 import fc from "fast-check";
 import { checkFlow, compile } from "./compile.js";
-import { testKit } from "./kit.fixture.js";
+import { prune, testKit } from "./kit.fixture.js";
 
 type Row = Record<string, unknown>;
 const missing = Symbol("missing");
@@ -181,20 +181,6 @@ const flows: fc.Arbitrary<FlowDocument> = fc
     };
     return prune(document);
   });
-
-/** Leaves out the nodes that nothing reads: they would be findings. */
-function prune(document: FlowDocument): FlowDocument {
-  const used = new Set<string>();
-  const pending = Object.values(document.output).flatMap(referencesOf);
-  while (pending.length > 0) {
-    const [id] = splitReference(pending.pop()!);
-    if (used.has(id) || id === "input") continue;
-    used.add(id);
-    const node = document.nodes[id]!;
-    pending.push(...Object.keys(node.when ?? {}), ...Object.values(node.in).flatMap(referencesOf));
-  }
-  return { ...document, nodes: Object.fromEntries(Object.entries(document.nodes).filter(([id]) => used.has(id))) };
-}
 
 const everyInput = (): Row[] =>
   inputs.reduce<Row[]>(

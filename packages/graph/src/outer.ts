@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Context } from "@tessera/core";
+// A circle of types: a step knows what watches its models, which asks what step is at work.
 import type { Asking } from "./asking.js";
 import type { Reservation } from "./ledger.js";
 

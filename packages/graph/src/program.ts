@@ -2,6 +2,7 @@ import type { Bound, Json, PortType, Work } from "@tessera/core";
 import type { z } from "zod";
 import type { Asking } from "./asking.js";
 import type { Feed } from "./gates.js";
+// A circle of types: what is run names the run, and a run names what it runs and who hears of it.
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 

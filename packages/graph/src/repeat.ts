@@ -7,7 +7,7 @@ import type { Activation, Activity, Body, Row } from "./program.js";
 import type { Owner, Run } from "./run.js";
 import type { Scope } from "./scope.js";
 
-export interface RepeatProgram extends Repeat {
+interface RepeatProgram extends Repeat {
   /** The flags of `until`. */
   readonly flags: readonly string[];
   /** Checks what is carried, by input port, where the types are not equal. */

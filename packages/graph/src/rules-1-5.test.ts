@@ -1,26 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
-import { type FlowEvent, first, flow, is, named, operator, type TesseraError, text, value } from "@tessera/core";
+import { first, flow, is, named, operator, text, value } from "@tessera/core";
 import { z } from "zod";
 import { checkFlow, compile } from "./compile.js";
-import type { CompiledFlow } from "./compiled.js";
-import { testKit } from "./kit.fixture.js";
-
-const _pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function findingsOf(document: unknown, kit = testKit()): Promise<TesseraError[]> {
-  return compile(document, { operators: kit.all }).then(
-    () => [],
-    (error: TesseraError) => [...error.findings],
-  );
-}
-
-async function _eventsOf(ready: CompiledFlow, input: Record<string, unknown>): Promise<FlowEvent[]> {
-  const list: FlowEvent[] = [];
-  for await (const event of ready.stream(input)) list.push(event);
-  return list;
-}
-
-const _trace = (events: FlowEvent[]) => events.map(({ type, path }) => `${type} ${path}`);
+import { findingsOf, testKit } from "./kit.fixture.js";
 
 describe("rule 1: a node runs once, as soon as every source it reads has settled", () => {
   it("does not wait for nodes that it does not read", async () => {

@@ -1,21 +1,14 @@
 import { describe, expect, it, jest } from "@jest/globals";
-import { type FlowEvent, first, flow, is, operator, type TesseraError, text, use, value } from "@tessera/core";
+import { type FlowEvent, first, flow, is, operator, text, use, value } from "@tessera/core";
 import { EventEmitter } from "eventemitter3";
 import { z } from "zod";
 import { compile } from "./compile.js";
 import type { CompiledFlow } from "./compiled.js";
-import { testKit } from "./kit.fixture.js";
+import { findingsOf, testKit } from "./kit.fixture.js";
 import { memoryRecords } from "./records/memory.js";
 import type { FlowEvents } from "./run.js";
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function findingsOf(document: unknown, kit = testKit()): Promise<TesseraError[]> {
-  return compile(document, { operators: kit.all }).then(
-    () => [],
-    (error: TesseraError) => [...error.findings],
-  );
-}
 
 async function eventsOf(ready: CompiledFlow, input: Record<string, unknown>): Promise<FlowEvent[]> {
   const list: FlowEvent[] = [];

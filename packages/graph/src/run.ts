@@ -59,7 +59,7 @@ export interface Startable {
 
 const compactAt = 1024;
 
-export interface RunSettings extends LedgerSettings {
+interface RunSettings extends LedgerSettings {
   /** What names the run in idempotency keys; by default a name of its own. */
   readonly name?: string | undefined;
   readonly principal?: Principal | undefined;

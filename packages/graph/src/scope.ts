@@ -1,5 +1,5 @@
 /** What has to be settled when a scope ends before it. */
-export interface Abandonable {
+interface Abandonable {
   abandon(): void;
 }
 

@@ -25,7 +25,7 @@ export interface Needs {
   readonly sources: readonly (readonly Read[])[];
 }
 
-export interface WiredNode extends Needs {
+interface WiredNode extends Needs {
   readonly id: string;
   /** Whether it can be left out for an error. */
   readonly mayFail: boolean;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import { AIMessage, AIMessageChunk } from "@langchain/core/messages";
 import { FakeChatModel, FakeListChatModel, FakeStreamingChatModel } from "@langchain/core/utils/testing";
-import type { Delta, GenerateRequest } from "@tessera/core";
+import type { GenerateRequest } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
+import { collected } from "@tessera/testkit";
 import { fromChatModel } from "./chat-model.js";
 
 const messages = [
@@ -11,16 +12,10 @@ const messages = [
 ] as const;
 const request: GenerateRequest = { messages, maxTokens: 100 };
 
-async function deltas(generated: AsyncIterable<Delta>): Promise<Delta[]> {
-  const all: Delta[] = [];
-  for await (const delta of generated) all.push(delta);
-  return all;
-}
-
 describe("fromChatModel", () => {
   it("streams part by part, and ends with usage", async () => {
     const model = fromChatModel(new FakeListChatModel({ responses: ["Because it waits."] }));
-    const all = await deltas(model.generate(request));
+    const all = await collected(model.generate(request));
     expect(all.length).toBeGreaterThan(10);
     expect(all.map(({ text }) => text).join("")).toBe("Because it waits.");
     expect(all.at(-1)).toMatchObject({ finish: "stop", usage: { prompt: 5, completion: 5 } });
@@ -54,7 +49,7 @@ describe("fromChatModel", () => {
         })();
       },
     };
-    const all = await deltas(fromChatModel(model).generate(request));
+    const all = await collected(fromChatModel(model).generate(request));
     expect(all.map(({ text }) => text).join("")).toBe("One two");
     expect(all.at(-1)).toMatchObject({ finish: "length", usage: { prompt: 7, completion: 2 } });
   });
@@ -70,7 +65,7 @@ describe("fromChatModel", () => {
 
   it("stops at maxTokens, which the model ignores", async () => {
     const model = fromChatModel(new FakeListChatModel({ responses: ["word ".repeat(1000)] }));
-    const all = await deltas(model.generate({ ...request, maxTokens: 20 }));
+    const all = await collected(model.generate({ ...request, maxTokens: 20 }));
     const text = all.map((delta) => delta.text).join("");
     expect(text.trim().split(" ")).toHaveLength(20);
     expect(all.at(-1)!.finish).toBe("length");

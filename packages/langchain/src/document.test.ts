@@ -6,13 +6,20 @@ import fc from "fast-check";
 import { toDocument, toPassage } from "./document.js";
 
 const word = fc.string({ minLength: 1, maxLength: 8 });
+const place = fc.record(
+  { unit: fc.constantFrom("page", "slide", "row"), from: fc.nat(), to: fc.nat(), inside: fc.array(word) },
+  { requiredKeys: ["unit", "from", "to"] },
+);
 const passage: fc.Arbitrary<Passage> = fc.record(
   {
     id: word,
     text: fc.string(),
     title: word,
     parent: word,
-    source: fc.record({ path: word, lines: fc.tuple(fc.nat(), fc.nat()), symbol: word }, { requiredKeys: ["path"] }),
+    source: fc.record(
+      { path: word, lines: fc.tuple(fc.nat(), fc.nat()), place, symbol: word },
+      { requiredKeys: ["path"] },
+    ),
     metadata: fc.dictionary(
       word.filter((key) => key !== "__proto__" && key !== "tessera"),
       fc.jsonValue({ noUnicodeString: false } as never) as fc.Arbitrary<Passage["metadata"][string]>,

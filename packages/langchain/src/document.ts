@@ -1,5 +1,5 @@
 // public: DocumentLike
-import type { Json, Passage } from "@tessera/core";
+import { type Json, type Passage, passage } from "@tessera/core";
 import { accessKey, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
@@ -12,14 +12,7 @@ export interface DocumentLike {
 
 // what a passage has beside its text and metadata, kept under one key of a document's metadata
 const key = "tessera";
-const kept = z.object({
-  id: z.string(),
-  title: z.string().optional(),
-  source: z
-    .object({ path: z.string(), lines: z.tuple([z.number(), z.number()]).optional(), symbol: z.string().optional() })
-    .optional(),
-  parent: z.string().optional(),
-});
+const kept = passage.pick({ id: true, title: true, source: true, parent: true });
 // how LangChain's own splitters and loaders write a place
 const location = z.object({ lines: z.object({ from: z.number(), to: z.number() }) });
 

@@ -14,7 +14,7 @@ export { readSequence, likeliest } from "./engines/reference/decoder.js";
 export { referenceVectors } from "./engines/reference/engine.js";
 export { openEncoderModel, openDecoderModel } from "./formats/open-model.js";
 export { type Tensor, writeSafetensors } from "./formats/safetensors.js";
-export { type AddedReport, addModel, removeModel } from "./installed/add.js";
+export { addModel, removeModel } from "./installed/add.js";
 export { type AddedModel, modelHome, listAdded } from "./installed/home.js";
 export { type ModelLibrary, libraryOf, openLibraryEncoder, openReranker } from "./local/library-names.js";
 export { isOfThisMachine } from "./remote/openai-endpoint.js";

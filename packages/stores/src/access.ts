@@ -2,7 +2,7 @@ import type { Passage, Principal } from "@tessera/core";
 import { accessKey, accessNames } from "@tessera/core/internal";
 
 /** Which slots a principal may see. */
-export interface Permitted {
+interface Permitted {
   /** By slot: 1 where it may be seen. */
   readonly mask: Uint8Array;
   readonly count: number;

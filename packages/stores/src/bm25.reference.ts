@@ -3,9 +3,7 @@ import type { Passage, StoreQuery } from "@tessera/core";
 import { admits } from "@tessera/core/internal";
 import { askedIn, formsOf, languagesOfTexts, pieceWeight, WordList, words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
-
-/** What BM25 reads of a passage. */
-export const indexedText = ({ title, text }: Passage): string => (title === undefined ? text : `${title}\n${text}`);
+import { indexedText } from "./indexed-text.js";
 
 /**
  * BM25 by its formula alone, the oracle of `Bm25Store`:

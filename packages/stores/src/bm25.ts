@@ -21,7 +21,7 @@ import {
   wordsRevision,
 } from "@tessera/text";
 import { z } from "zod";
-import { indexedText } from "./bm25.reference.js";
+import { indexedText } from "./indexed-text.js";
 import { assertTop, PassageTable, passagesAsJson } from "./passage-table.js";
 import { merge, OpenSegment, type QueryTerm, type Segment, saturation, searchSegment, segmentOf } from "./postings.js";
 import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.js";

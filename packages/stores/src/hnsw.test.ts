@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "@jest/globals";
 import type { Filter, Passage } from "@tessera/core";
 import { uniform } from "@tessera/core/internal";
 import { testStore } from "@tessera/testkit";
+import { agreement } from "./agreement.fixture.js";
 import { ExactStore } from "./exact.js";
 import { HnswStore } from "./hnsw.js";
 import { loadVectorStore, openVectorStore } from "./nearest.js";
@@ -31,19 +32,12 @@ const passageOf = (i: number): Passage => ({
   metadata: { tenth: i % 10, hundredth: i % 100 },
 });
 
-async function recall(store: HnswStore, oracle: ExactStore, filter?: Filter): Promise<number> {
-  let found = 0;
-  let wanted = 0;
-  for (let i = 0; i < 50; i++) {
-    const query = { vector: point(), top: 10, filter };
-    const expected = new Set((await oracle.search(query)).map((hit) => hit.passage.id));
-    const hits = await store.search(query);
-    expect(hits).toHaveLength(expected.size);
-    found += hits.filter((hit) => expected.has(hit.passage.id)).length;
-    wanted += expected.size;
-  }
-  return found / wanted;
-}
+const recall = (store: HnswStore, oracle: ExactStore, filter?: Filter): Promise<number> =>
+  agreement(
+    store,
+    oracle,
+    Array.from({ length: 50 }, () => ({ vector: point(), top: 10, filter })),
+  );
 
 describe("HnswStore", () => {
   let store: HnswStore;

@@ -71,8 +71,10 @@ export class HnswStore extends VectorStore {
     const unit = this.vectors.unit(query.vector, "vector");
     const open = filter === undefined && table.unrestricted;
     const admission = open ? undefined : table.admission(filter, principal);
-    if (admission && (admission.slots || this.vectors.admitted(admission, query) < selective))
-      return this.vectors.exact(unit, query, admission);
+    const few = admission
+      ? admission.slots || this.vectors.admitted(admission, query) < selective
+      : table.size < selective * table.end; // a graph of mostly deleted passages leads past the few that are left
+    if (few) return this.vectors.exact(unit, query, admission);
 
     const { slots, distances } = this.#near(unit, {
       count: top + ties,

@@ -16,7 +16,7 @@ export const token = (value: unknown): string => {
 export const fact = (field: string, value: Json): string => token([field, value]);
 
 /** What the filters and the principal's condition look at, of one passage. */
-export interface PassageFacts {
+interface PassageFacts {
   /** Every value that a field holds; of a list also each member. */
   readonly facts: readonly string[];
   /** The fields that are numbers, under their names as JSON. */

@@ -12,8 +12,8 @@ import {
 import { every, messageOf } from "@tessera/core/internal";
 import { askedIn, pieceWeight, words } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
-import { indexedText } from "./bm25.reference.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
+import { indexedText } from "./indexed-text.js";
 import { factsOf } from "./passage-facts.js";
 import { assertTop, passagesAsJson } from "./passage-table.js";
 import { Conditions } from "./postgres-filter.js";

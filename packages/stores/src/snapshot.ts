@@ -18,7 +18,7 @@ const manifestSchema = z.object({
 });
 type Manifest = z.infer<typeof manifestSchema>;
 
-export interface Snapshot<Header = Record<string, z.infer<ReturnType<typeof z.json>>>> {
+interface Snapshot<Header = Record<string, z.infer<ReturnType<typeof z.json>>>> {
   readonly header: Header;
   /** The checked content of each file, and where it lies. */
   readonly files: Readonly<Record<string, { bytes: Buffer; path: string }>>;

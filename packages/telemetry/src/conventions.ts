@@ -150,7 +150,7 @@ export const describeChat = (model: string, request: Partial<GenerateRequest>, c
   },
 });
 
-export interface Answered {
+interface Answered {
   readonly text: string;
   readonly finish: string | undefined;
   readonly usage: { readonly prompt: number; readonly completion: number } | undefined;

@@ -1,7 +1,6 @@
-import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { memory } from "../measure/process.js";
+import { inNewProcess, memory } from "../measure/process.js";
 
 /** Milliseconds a call takes, as the least of some calls after a warm-up: the rest is the machine's noise. */
 export async function least(call: () => Promise<unknown>, calls: number): Promise<number> {
@@ -51,13 +50,8 @@ export async function heapOfWaiting(start: (gate: Promise<void>) => Promise<unkn
 }
 
 /** Milliseconds that an import takes in a new process, without the start of Node. */
-export function importTime(code: string): number {
-  const script = `const b = performance.now(); ${code}; console.log(performance.now() - b)`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
-  const ms = Number(stdout);
-  if (!(ms > 0)) throw new Error(`the import failed: ${stderr.split("\n")[0]}`);
-  return ms;
-}
+export const importTime = (code: string): number =>
+  inNewProcess(`const before = performance.now(); ${code}; console.log(performance.now() - before)`);
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

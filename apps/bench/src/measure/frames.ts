@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 
 /** The packages that a run needs: today's, or those of another commit. */
-export interface RunModules {
+interface RunModules {
   readonly core: typeof import("@tessera/core");
   readonly tessera: typeof import("@tessera/tessera");
 }

@@ -1,9 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { baselineModule } from "./baseline.js";
+import { inNewProcess } from "./process.js";
 import { interleave, medianInterval, percentile } from "./rounds.js";
 
 /** What the import of a package costs beside the baseline. */
-export interface ImportCost {
+interface ImportCost {
   readonly name: string;
   /** Milliseconds of processor time, medians. */
   readonly today: number;
@@ -17,13 +17,10 @@ export interface ImportCost {
 export const mostImportRatio = 1.05;
 
 /** Milliseconds of processor time that an import takes in a new process, without the start of Node. */
-function processorTimeOf(url: string): number {
-  const script = `const before = process.cpuUsage(); await import(${JSON.stringify(url)}); const { user, system } = process.cpuUsage(before); console.log((user + system) / 1000)`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
-  const ms = Number(stdout);
-  if (!(ms > 0)) throw new Error(`the import of ${url} failed: ${stderr.split("\n")[0]}`);
-  return ms;
-}
+const processorTimeOf = (url: string): number =>
+  inNewProcess(
+    `const before = process.cpuUsage(); await import(${JSON.stringify(url)}); const { user, system } = process.cpuUsage(before); console.log((user + system) / 1000)`,
+  );
 
 /** The import of a built package beside the baseline's, in new processes that take turns. */
 export async function importCost(name: "tessera" | "core" | "graph", rounds = 21): Promise<ImportCost> {

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /** What a system of a bench can do; every method may be called from the process that compares. */
@@ -86,4 +86,12 @@ export function memory(): { heap: number; resident: number } {
   for (let i = 0; i < 3; i++) (globalThis as { gc?: () => void }).gc?.();
   const { heapUsed, external, rss } = process.memoryUsage();
   return { heap: (heapUsed + external) / 1e6, resident: rss / 1e6 };
+}
+
+/** The number that a program, a module given as a text, prints in a process of its own. @throws Error where it prints none above 0 */
+export function inNewProcess(program: string): number {
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  const printed = Number(stdout);
+  if (!(printed > 0)) throw new Error(`a program failed: ${stderr.split("\n")[0]}`);
+  return printed;
 }

@@ -6,7 +6,7 @@ import { readFlow } from "../documents.js";
 import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
 
-export interface CheckOptions {
+interface CheckOptions {
   readonly mermaid?: boolean;
   readonly code?: boolean;
 }

@@ -22,7 +22,7 @@ import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js
 import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
 
 /** The folder of all published data: $TESSERA_DATA, or "shared/data" beside the working directory. */
-export const dataFolder = (): string => resolve(process.env.TESSERA_DATA ?? "../shared/data");
+const dataFolder = (): string => resolve(process.env.TESSERA_DATA ?? "../shared/data");
 
 /** Adds the commands below `tessera eval`. */
 export function evaluationCommands(command: Command, action: EvaluationCommands["action"], signal: AbortSignal): void {

@@ -47,7 +47,7 @@ async function candidates(places: typeof usualPlaces): Promise<Candidate[]> {
   return (await Promise.all(running)).flat();
 }
 
-export interface InitOptions {
+interface InitOptions {
   /** Where the config is written; the working directory by default. */
   readonly folder?: string;
   readonly places?: typeof usualPlaces;

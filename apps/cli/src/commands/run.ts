@@ -19,7 +19,7 @@ import { settingsFor } from "../settings.js";
 import { type Terminal, UsageError } from "../terminal.js";
 import { usesVectors } from "../vectors.js";
 
-export interface RunResourceOptions extends SourceOptions {
+interface RunResourceOptions extends SourceOptions {
   /** A folder whose index gives the stores "sparse" and "dense" and the encoder "encoder". */
   readonly source?: string;
   /** A data set, whose corpus gives them, the graph "graph" and the heads instead. */

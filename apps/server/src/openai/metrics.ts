@@ -3,7 +3,7 @@ import type { DecoderScheduler, EncoderBatcher } from "@tessera/models/internal"
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** What a service may show of itself. */
-export interface Observed {
+interface Observed {
   readonly encoders: Readonly<Record<string, object>>;
   readonly languageModels: Readonly<Record<string, object>>;
 }

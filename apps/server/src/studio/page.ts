@@ -13,7 +13,7 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** What a page of this service may load: its own files, and styles that bear the nonce of the answer. */
-export const contentPolicy = (nonce: string): string =>
+const contentPolicy = (nonce: string): string =>
   [
     "default-src 'none'",
     "script-src 'self'",

@@ -19,7 +19,7 @@ export const headerBytes = 52;
 export const entryHeaderBytes = 17;
 
 /** What a segment says of itself at its beginning. */
-export interface SegmentHeader {
+interface SegmentHeader {
   readonly number: number;
   /** The sequence number of its first entry. */
   readonly first: number;

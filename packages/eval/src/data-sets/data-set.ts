@@ -65,7 +65,7 @@ export async function* readCorpus(folder: string): AsyncGenerator<Passage> {
  * The questions of a folder, one at a time. Where the ids of the corpus are given, every gold id must be among them.
  * @throws TesseraError BAD_SOURCE with file and line.
  */
-export async function* readQuestions(folder: string, corpus?: ReadonlySet<string>): AsyncGenerator<Question> {
+async function* readQuestions(folder: string, corpus?: ReadonlySet<string>): AsyncGenerator<Question> {
   const seen = new Set<string>();
   for await (const { value, path } of recordsOf(join(folder, files.questions), questionRecord, hints.questions)) {
     once(seen, value.id, path);

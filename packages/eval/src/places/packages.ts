@@ -7,8 +7,7 @@ import { TesseraError } from "@tessera/core";
 import type { PlacePackage } from "./place-set.js";
 
 /** Where fetched packages are kept. */
-export const packagesFolder = (): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera", "places");
+const packagesFolder = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera", "places");
 
 function run(command: string, given: readonly string[], cwd: string): Promise<void> {
   return new Promise((resolve, reject) => {

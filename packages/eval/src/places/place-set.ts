@@ -6,7 +6,7 @@ import { z } from "zod";
 const range = z.tuple([z.int().positive(), z.int().positive()]);
 
 /** A question with its place: lines of a file, or pages. */
-export const placeQuestion = z.strictObject({
+const placeQuestion = z.strictObject({
   id: z.string(),
   half: z.enum(["choosing", "reporting"]),
   package: z.string(),
@@ -19,7 +19,7 @@ export const placeQuestion = z.strictObject({
 });
 export type PlaceQuestion = z.infer<typeof placeQuestion>;
 
-export const placePackage = z.strictObject({
+const placePackage = z.strictObject({
   from: z.enum(["npm", "pypi", "debian"]),
   /** In its registry, where that is not the name it has here. */
   name: z.string().optional(),
@@ -31,7 +31,7 @@ export const placePackage = z.strictObject({
 });
 export type PlacePackage = z.infer<typeof placePackage>;
 
-export interface PlaceSet {
+interface PlaceSet {
   readonly packages: ReadonlyMap<string, PlacePackage>;
   readonly questions: readonly PlaceQuestion[];
 }

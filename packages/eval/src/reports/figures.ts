@@ -42,7 +42,7 @@ export function summarise(results: readonly QuestionResult[], settings?: Bootstr
 }
 
 /** A question on which two flows differ. */
-export interface QuestionDifference {
+interface QuestionDifference {
   readonly id: string;
   readonly question: string;
   readonly left: number;

@@ -1,4 +1,4 @@
-export interface LineChart {
+interface LineChart {
   readonly title: string;
   readonly x: string;
   readonly y: string;

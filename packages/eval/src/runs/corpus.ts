@@ -8,7 +8,7 @@ import { headOf } from "@tessera/retriever/internal";
 import { Bm25Store, openVectorStore } from "@tessera/stores";
 import type { Resources } from "@tessera/tessera";
 
-export interface CorpusSettings {
+interface CorpusSettings {
   /** What makes the vectors; without it the hash encoder, fitted to the passages. */
   readonly vectors?: Vectors | undefined;
   readonly progress?: ((done: number) => void) | undefined;

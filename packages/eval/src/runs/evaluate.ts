@@ -14,7 +14,7 @@ import type { Question } from "../data-sets/data-set.js";
 import { answerMeasures, foundIds, rankingMeasures } from "../measures/measures.js";
 import { type QuestionResult, ResultFile } from "./results.js";
 
-export interface EvaluationProgress {
+interface EvaluationProgress {
   /** Questions with a result, those of an earlier run among them. */
   readonly done: number;
   readonly failed: number;

@@ -30,7 +30,7 @@ export interface FlowSettings {
 }
 
 /** How flows are run, and by which model. */
-export interface MeasuringSettings extends Omit<FlowSettings, "limit"> {
+interface MeasuringSettings extends Omit<FlowSettings, "limit"> {
   /** The model "model"; it is not closed. */
   readonly model?: LanguageModel | undefined;
 }

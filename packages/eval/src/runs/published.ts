@@ -81,7 +81,7 @@ const telling = (metric: string, { questions }: DataSet): boolean =>
   metric !== "all-gold@5" || questions.some(({ gold = [] }) => gold.length > 1);
 
 /** A published data set that the flows without a model are measured on. */
-export interface PublishedEvaluation extends FlowSettings {
+interface PublishedEvaluation extends FlowSettings {
   readonly converter: Converter;
   /** The folder of all published data. */
   readonly folder: string;

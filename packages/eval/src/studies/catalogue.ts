@@ -10,7 +10,7 @@ import type { StudyOptions } from "./study.js";
 import { tuning } from "./tuning.js";
 
 /** What a study of the catalogue is run on. */
-export interface StudyRun extends StudyOptions {
+interface StudyRun extends StudyOptions {
   /** The folder of all published data. */
   readonly folder: string;
   /** The published data set, for the studies that take any. */
@@ -18,7 +18,7 @@ export interface StudyRun extends StudyOptions {
 }
 
 /** A study of single operators. */
-export interface Study {
+interface Study {
   readonly about: string;
   /** "any": of the data sets that have questions with gold passages one is chosen; "own": the study has its own. */
   readonly data: "any" | "own";

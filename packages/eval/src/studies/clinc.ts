@@ -60,7 +60,7 @@ function thresholdOf(inside: readonly (Guess & { wanted: string })[], outside: r
 }
 
 /** What routers reach on questions of the intents, and on questions of none. */
-export interface Scopes {
+interface Scopes {
   readonly inside: Outcomes;
   readonly outside: Outcomes;
 }

@@ -2,7 +2,7 @@ import { TesseraError } from "@tessera/core";
 import { mean } from "@tessera/core/internal";
 
 /** One rung of a search: how many candidates still take part, and how many questions each has been asked after it. */
-export interface Rung {
+interface Rung {
   readonly candidates: number;
   readonly questions: number;
 }
@@ -14,7 +14,7 @@ export interface SearchPlan {
   readonly runs: number;
 }
 
-export interface PlanSettings {
+interface PlanSettings {
   /** How many combinations of values there are. */
   readonly combinations: number;
   /** How many questions are for choosing, and how many for the comparison at the end. */
@@ -93,7 +93,7 @@ export interface Standing<C> {
 }
 
 /** Asks a candidate the first `count` questions and gives all its values, or says why that failed. */
-export type AskCandidate<C> = (
+type AskCandidate<C> = (
   candidate: C,
   count: number,
 ) => Promise<{ values: readonly number[]; failure?: string | undefined }>;

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { type AnyOperator, flow, type Host, operator, type Records, text } from "@tessera/core";
+import { oldFlow } from "@tessera/testkit";
 import { z } from "zod";
 import { compile } from "../compile.js";
 import { diskRecords } from "./disk.js";
 import { memoryRecords } from "./memory.js";
-import { oldFlow } from "./old-folder.fixture.js";
 
 const folders: string[] = [];
 const fresh = () => {

@@ -7,7 +7,7 @@ import { corrupt, noCharge, pack } from "./pack.js";
 import { fromJson } from "./serialize.js";
 
 /** A run as the first layout of records kept it: its record, and the key and the record of each finished step by path. */
-export interface LegacyRun {
+interface LegacyRun {
   /** JSON, as `run.json` holds it. */
   readonly run: string;
   /** JSON of steps, as `steps/<key>.json` holds it. */

@@ -35,7 +35,7 @@ export function logRecords(log: KeyedLog, options: LogRecordsOptions = {}): Reco
   return new LogRecords(log, options);
 }
 
-export interface LogRecordsOptions {
+interface LogRecordsOptions {
   /** Runs of the first layout, which are brought into the log when they are asked for. */
   readonly legacy?: LegacyFolder | undefined;
   /** The bytes that texts of the cache may take, 256 MiB; the least recently used go first. */

@@ -1,15 +1,15 @@
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
 import { type SentenceSettings, sentenceSettings } from "../formats/sentence-transformers.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import type { Activation, Block, EncoderModel, Matrix, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
 
 const size = z.int().positive();
 
 /** The names of transformers for what we compute. */
-export const activationNames: Readonly<Record<string, Activation>> = {
+const activationNames: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
   gelu_python: "gelu",
   gelu_new: "gelu-tanh",
@@ -23,7 +23,7 @@ export const activation = z
   .enum(Object.keys(activationNames) as [string, ...string[]])
   .transform((name) => activationNames[name]!);
 
-export const bertConfig = z
+const bertConfig = z
   .looseObject({
     vocab_size: size,
     hidden_size: size,
@@ -52,9 +52,7 @@ const passedOver =
  * type 0 is added into the positions, since every text is of one type. Every layer is an exit.
  */
 async function readBert(checkpoint: Checkpoint): Promise<EncoderModel> {
-  const parsed = bertConfig.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(bertConfig, checkpoint.config, checkpoint.configPath);
   const sentences = await sentenceSettings(checkpoint, config.max_position_embeddings);
   const weights = await checkpoint.weights();
   const tensors = new ModelTensors(weights, config.layer_norm_eps);
@@ -71,7 +69,7 @@ async function readBert(checkpoint: Checkpoint): Promise<EncoderModel> {
 }
 
 /** The tensors of a BERT body whose names begin with `prefix`. */
-export function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: string) {
+function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: string) {
   const { hidden_size: hidden, intermediate_size: inner } = config;
   const matrix = (name: string, rows: number, columns: number): Matrix => ({
     ...tensors.singleMatrix(`${prefix}${name}.weight`, rows, columns),
@@ -118,7 +116,7 @@ export function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: str
 }
 
 /** What the files of sentence-transformers say, for a body each of whose layers is an exit. */
-export function exitsAndFrames(sentences: SentenceSettings, layers: number, hidden: number) {
+function exitsAndFrames(sentences: SentenceSettings, layers: number, hidden: number) {
   const exits = Array.from({ length: layers }, (_, i) => ({ layer: i + 1 }));
   return {
     pooling: sentences.pooling,

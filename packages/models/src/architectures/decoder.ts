@@ -81,7 +81,7 @@ export interface AttentionModules {
 }
 
 /** A feedforward part: output · (silu(gate · x) ⊙ (input · x)), or output · gelu_tanh(input · x) without a gate. */
-export interface SharedModule {
+interface SharedModule {
   /** size × hidden */
   readonly input: Weight;
   readonly gate: Weight;

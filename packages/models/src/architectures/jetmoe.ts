@@ -1,11 +1,11 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { StoredTensors } from "../formats/stored-weights.js";
+import type { DecoderArchitecture } from "./architecture.js";
 import type { DecoderModel, Rotary, Routing } from "./decoder.js";
 import type { Norm } from "./encoder.js";
-import type { DecoderArchitecture } from "./registry.js";
 import { RotaryError, rotaryFields, rotaryOf } from "./rotary.js";
 import { chatOf, endsOf } from "./softmax-decoder.js";
 
@@ -32,9 +32,7 @@ const fields = z.looseObject({
  * @throws TesseraError BAD_BUNDLE with the file, and the field or the tensor
  */
 async function readJetMoe(checkpoint: Checkpoint): Promise<DecoderModel> {
-  const parsed = fields.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(fields, checkpoint.config, checkpoint.configPath);
   const refuse = (message: string): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path: checkpoint.configPath });
   const { hidden_size: hidden, vocab_size: vocabulary, num_key_value_heads: heads, kv_channels: headSize } = config;

@@ -1,4 +1,4 @@
-import type { DecoderArchitecture } from "./registry.js";
+import type { DecoderArchitecture } from "./architecture.js";
 import { readSoftmaxDecoder } from "./softmax-decoder.js";
 
 /** Llama and those with its tensors: SmolLM2, Mistral, Qwen2 and 2.5, Qwen3, Granite. */

@@ -1,4 +1,4 @@
-import type { DecoderArchitecture } from "./registry.js";
+import type { DecoderArchitecture } from "./architecture.js";
 import { readSoftmaxDecoder } from "./softmax-decoder.js";
 
 /** Mixtures whose router takes the softmax over those chosen: Mixtral, GraniteMoE with and without a shared expert. */

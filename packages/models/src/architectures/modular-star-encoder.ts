@@ -1,10 +1,10 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
 
 const size = z.int().positive();
 
@@ -101,9 +101,7 @@ export async function readStarEncoder(
   checkpoint: Checkpoint,
   { language = "python" }: { language?: string } = {},
 ): Promise<EncoderModel> {
-  const parsed = starConfig.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(starConfig, checkpoint.config, checkpoint.configPath);
   const { hidden_size: hidden, num_attention_heads: heads, num_key_value_heads: shared } = config;
   const layers = Math.min(config.num_hidden_layers, config.till_layer ?? Number.POSITIVE_INFINITY);
   const exitLayers = config.matryoshka_layers.filter((layer) => layer <= layers).sort((a, b) => a - b);

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
+import type { DecoderArchitecture } from "./architecture.js";
 import type { DecoderModel, Routing } from "./decoder.js";
 import type { Matrix, Norm } from "./encoder.js";
-import type { DecoderArchitecture } from "./registry.js";
 
 const size = z.int().positive();
 
@@ -46,9 +46,7 @@ const molmConfig = z
  * @throws TesseraError BAD_BUNDLE with the file and the tensor
  */
 async function readModuleFormer(checkpoint: Checkpoint): Promise<DecoderModel> {
-  const parsed = molmConfig.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(molmConfig, checkpoint.config, checkpoint.configPath);
   const { n_embd: hidden, gating_size: gate, vocab_size: vocabulary } = config;
 
   const weights = await checkpoint.weights();

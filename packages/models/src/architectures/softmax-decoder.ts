@@ -1,6 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { StoredTensors } from "../formats/stored-weights.js";
 import type {
@@ -49,10 +49,10 @@ const fields = z.looseObject({
   clip_qkv: z.null().optional(),
   ...rotaryFields,
 });
-export type SoftmaxConfig = z.infer<typeof fields>;
+type SoftmaxConfig = z.infer<typeof fields>;
 
 /** What a family adds to the parts that all share. */
-export interface Family {
+interface Family {
   /** What the softmax of a router runs over: all experts, or those chosen. */
   readonly over?: ((config: SoftmaxConfig) => "all" | "chosen") | undefined;
 }
@@ -74,9 +74,7 @@ interface Reading {
  * @throws TesseraError BAD_BUNDLE with the file, and the field or the tensor
  */
 export async function readSoftmaxDecoder(checkpoint: Checkpoint, family: Family): Promise<DecoderModel> {
-  const parsed = fields.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(fields, checkpoint.config, checkpoint.configPath);
   const refuse = (message: string): TesseraError =>
     new TesseraError("BAD_BUNDLE", message, { path: checkpoint.configPath });
   const { hidden_size: hidden, num_attention_heads: heads, vocab_size: vocabulary } = config;

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import {
   type Block,
   type EncoderModel,
@@ -11,7 +12,6 @@ import {
   type Matrix,
   pairsOf,
 } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -53,9 +53,11 @@ const config = z
 
 /** A bundle of a BERT trunk with exits: exit 0 is two static tables, and each deeper one adds a share of its vector. */
 async function readBertExits(checkpoint: Checkpoint): Promise<EncoderModel> {
-  const parsed = config.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const { hidden, intermediate, vocabulary, exits, ...fields } = parsed.data;
+  const { hidden, intermediate, vocabulary, exits, ...fields } = configOf(
+    config,
+    checkpoint.config,
+    checkpoint.configPath,
+  );
   const weights = await checkpoint.weights();
   const tensors = new ModelTensors(weights, fields.normEpsilon);
   const matrix = (name: string, rows: number, columns: number): Matrix => ({

@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Bundle, badConfig, readBundle } from "../formats/bundle.js";
+import { type Bundle, configOf, readBundle } from "../formats/bundle.js";
 import { readJson } from "../formats/json-file.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
 import { loaded } from "../formats/stored-rows.js";
+import type { DecoderArchitecture } from "./architecture.js";
 import type { AttentionModules, DecoderModel, FeedforwardModules, Routing } from "./decoder.js";
 import type { Matrix } from "./encoder.js";
-import type { DecoderArchitecture } from "./registry.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
@@ -45,7 +45,7 @@ const dense = z.object({
 });
 
 /** The fields of config.json that decoders add. */
-export const decoderConfig = z.discriminatedUnion("architecture", [mixture, dense]).superRefine((config, context) => {
+const decoderConfig = z.discriminatedUnion("architecture", [mixture, dense]).superRefine((config, context) => {
   const refuse = (path: string, message: string): void => context.addIssue({ code: "custom", path: [path], message });
   if (config.attention.size % config.attention.heads !== 0) refuse("attention", "size must be divisible by heads");
   for (const [mark, id] of Object.entries(config.specialTokens))
@@ -71,9 +71,7 @@ export type DecoderConfig = z.infer<typeof decoderConfig>;
  * @throws TesseraError BAD_BUNDLE where the config or a tensor is not as docs/models/decoder-bundle.md says.
  */
 export function decoderModel(bundle: Bundle): DecoderModel {
-  const parsed = decoderConfig.safeParse(bundle.config);
-  if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
-  const config = parsed.data;
+  const config = configOf(decoderConfig, bundle.config, join(bundle.folder, "config.json"));
   const { hidden, vocabulary } = config;
   const tensors = new ModelTensors(bundle, config.normEpsilon);
   const modules = config.architecture === "tessera-moe" ? mixtureReader(config, tensors) : denseReader(config, tensors);
@@ -232,9 +230,8 @@ const golden = z.object({
  */
 export async function readDecoderGolden(folder: string, model: DecoderModel): Promise<readonly DecoderGoldenCase[]> {
   const path = join(folder, "golden.json");
-  const parsed = golden.safeParse((await readJson(path)).value);
-  if (!parsed.success) throw badConfig(path, parsed.error);
-  for (const { name, ids, logprobs, argmax, greedy } of parsed.data.cases) {
+  const parsed = configOf(golden, (await readJson(path)).value, path);
+  for (const { name, ids, logprobs, argmax, greedy } of parsed.cases) {
     const refuse = (message: string): TesseraError =>
       new TesseraError("BAD_BUNDLE", `case "${name}": ${message}`, { path });
     if ([...ids, ...argmax, ...greedy].some((id) => id >= model.embedding.rows))
@@ -243,5 +240,5 @@ export async function readDecoderGolden(folder: string, model: DecoderModel): Pr
     if (logprobs.length !== ids.length - 1 || argmax.length !== ids.length - 1)
       throw refuse("there must be one log-probability and one likeliest id for every position but the last");
   }
-  return parsed.data.cases;
+  return parsed.cases;
 }

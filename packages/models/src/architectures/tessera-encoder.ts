@@ -1,18 +1,18 @@
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Bundle, badConfig, readBundle } from "../formats/bundle.js";
+import { type Bundle, configOf, readBundle } from "../formats/bundle.js";
 import { readJson } from "../formats/json-file.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import { type Block, type EncoderModel, type ExitHead, type Frame, type Kind, kinds, type Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
 
 const natural = z.int().nonnegative();
 const size = z.int().positive();
 const pair = z.object({ query: size, index: size });
 
 /** The fields of config.json that architecture "tessera-encoder" adds. */
-export const encoderConfig = z
+const encoderConfig = z
   .object({
     name: z.string(),
     architecture: z.literal("tessera-encoder"),
@@ -56,9 +56,7 @@ const isRising = (numbers: readonly number[]): boolean =>
  * @throws TesseraError BAD_BUNDLE where the config or a tensor is not as docs/models/bundle.md says.
  */
 export function encoderModel(bundle: Bundle): EncoderModel {
-  const parsed = encoderConfig.safeParse(bundle.config);
-  if (!parsed.success) throw badConfig(join(bundle.folder, "config.json"), parsed.error);
-  const config = parsed.data;
+  const config = configOf(encoderConfig, bundle.config, join(bundle.folder, "config.json"));
   const { hidden, intermediate } = config;
   const tensors = new ModelTensors(bundle, config.normEpsilon);
   const norm = (name: string): Norm => tensors.norm("rms", name, hidden);
@@ -150,9 +148,8 @@ const golden = z.object({
  */
 export async function readGolden(folder: string, model: EncoderModel): Promise<readonly GoldenCase[]> {
   const path = join(folder, "golden.json");
-  const parsed = golden.safeParse((await readJson(path)).value);
-  if (!parsed.success) throw badConfig(path, parsed.error);
-  for (const { name, kind, ids, vectors } of parsed.data.cases) {
+  const parsed = configOf(golden, (await readJson(path)).value, path);
+  for (const { name, kind, ids, vectors } of parsed.cases) {
     const refuse = (message: string): TesseraError =>
       new TesseraError("BAD_BUNDLE", `case "${name}": ${message}`, { path });
     if (ids.some((id) => id >= model.embedding.rows)) throw refuse("an id is outside the vocabulary");
@@ -161,5 +158,5 @@ export async function readGolden(folder: string, model: EncoderModel): Promise<r
       if (vectors[layer]?.length !== model.hidden)
         throw refuse(`no vector of ${model.hidden} numbers for exit ${layer}`);
   }
-  return parsed.data.cases;
+  return parsed.cases;
 }

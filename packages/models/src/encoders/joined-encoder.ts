@@ -2,7 +2,7 @@
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 
 /** An encoder within a joined one. */
-export interface JoinedPart {
+interface JoinedPart {
   readonly encoder: Encoder;
   /** Of the joined score, above 0; the shares sum to 1. */
   readonly share: number;

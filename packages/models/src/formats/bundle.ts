@@ -40,9 +40,8 @@ const shardIndex = z.looseObject({ weight_map: z.record(z.string(), z.string()) 
 export async function readBundle(folder: string, signal?: AbortSignal): Promise<Bundle> {
   const path = join(folder, "config.json");
   const { value: config, hash } = await readJson(path);
-  const parsed = header.safeParse(config);
-  if (!parsed.success) throw badConfig(path, parsed.error);
-  const { name, architecture, files } = parsed.data;
+  const parsed = configOf(header, config, path);
+  const { name, architecture, files } = parsed;
 
   const weights: string[] = [];
   for (const file of Object.keys(files)) {
@@ -76,7 +75,7 @@ export async function readBundle(folder: string, signal?: AbortSignal): Promise<
   }
   if (weights.length === 0) throw new TesseraError("BAD_BUNDLE", "config.json names no .safetensors file", { path });
   await checkShards(folder, weights, files, homes);
-  return { folder, name, architecture, revision: hash.slice(0, 16), config: parsed.data, tensors };
+  return { folder, name, architecture, revision: hash.slice(0, 16), config: parsed, tensors };
 }
 
 /** One file without an index is model.safetensors; several agree with the index, tensor by tensor. */
@@ -94,9 +93,8 @@ async function checkShards(
     });
   }
   const path = join(folder, indexFile);
-  const parsed = shardIndex.safeParse((await readJson(path)).value);
-  if (!parsed.success) throw badConfig(path, parsed.error);
-  const map = new Map(Object.entries(parsed.data.weight_map));
+  const parsed = configOf(shardIndex, (await readJson(path)).value, path);
+  const map = new Map(Object.entries(parsed.weight_map));
   for (const name of new Set([...map.keys(), ...homes.keys()]))
     if (map.get(name) !== homes.get(name))
       throw new TesseraError(
@@ -106,8 +104,12 @@ async function checkShards(
       );
 }
 
-export const badConfig = (path: string, error: z.ZodError): TesseraError =>
-  new TesseraError("BAD_BUNDLE", z.prettifyError(error), { path, cause: error });
+/** A config, or another JSON file of a model, as a schema reads it. @throws TesseraError BAD_BUNDLE with the file and the field */
+export function configOf<Schema extends z.ZodType>(schema: Schema, value: unknown, path: string): z.infer<Schema> {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  throw new TesseraError("BAD_BUNDLE", z.prettifyError(error), { path, cause: error });
+}
 
 /** Reads in pieces, so that hashing never holds the event loop; keeps the bytes where they are needed. */
 export async function readHashed(

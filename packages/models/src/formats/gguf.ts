@@ -8,7 +8,7 @@ import type { StoredTensor } from "./stored-rows.js";
 export type GgufValue = string | number | boolean | readonly GgufValue[];
 
 /** Which tensors a file may have: those whose types are read here, or any. */
-export type GgufTypes = "read" | "any";
+type GgufTypes = "read" | "any";
 
 /** A GGUF file whose tensors stay where they are. */
 export interface GgufFile {

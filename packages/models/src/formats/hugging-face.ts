@@ -5,7 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import { z } from "zod";
-import { badConfig, readHashed } from "./bundle.js";
+import { configOf, readHashed } from "./bundle.js";
 import type { Checkpoint, Weights } from "./checkpoint.js";
 import { readJson } from "./json-file.js";
 import { headerLength, readEntries, readSafetensors, type Tensor } from "./safetensors.js";
@@ -44,15 +44,14 @@ async function readWeights(folder: string, configHash: string): Promise<Weights>
   return { folder, tensors, revision: createHash("sha256").update(hashes.join()).digest("hex").slice(0, 16) };
 }
 
+const shards = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+
 /** One file, or the shards of an index. */
 async function filesOf(folder: string): Promise<string[]> {
   const index = join(folder, "model.safetensors.index.json");
   if (!existsSync(index)) return ["model.safetensors"];
-  const parsed = z
-    .looseObject({ weight_map: z.record(z.string(), z.string()) })
-    .safeParse((await readJson(index)).value);
-  if (!parsed.success) throw badConfig(index, parsed.error);
-  const files = [...new Set(Object.values(parsed.data.weight_map))].sort();
+  const parsed = configOf(shards, (await readJson(index)).value, index);
+  const files = [...new Set(Object.values(parsed.weight_map))].sort();
   const odd = files.find((file) => basename(file) !== file);
   if (odd !== undefined) throw new TesseraError("BAD_BUNDLE", `"${odd}" is outside the folder`, { path: index });
   return files;

@@ -1,9 +1,10 @@
 // internal: openEncoderModel, openDecoderModel
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
+import type { Architecture, ModelKind } from "../architectures/architecture.js";
 import type { DecoderModel } from "../architectures/decoder.js";
 import type { EncoderModel } from "../architectures/encoder.js";
-import { type Architecture, architectureOf, type ModelKind } from "../architectures/registry.js";
+import { architectureOf } from "../architectures/registry.js";
 import { bundleCheckpoint } from "./bundle.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { isGguf } from "./gguf.js";

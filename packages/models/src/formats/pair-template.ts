@@ -8,7 +8,7 @@ type Part =
   | { readonly text: "first" | "second"; readonly type: number };
 
 /** How a cross-encoder reads two texts as one sequence, by the tokenizer's own template. */
-export interface PairTemplate {
+interface PairTemplate {
   readonly parts: readonly Part[];
   /** Tokens of the marks. */
   readonly marks: number;

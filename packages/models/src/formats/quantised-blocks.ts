@@ -1,5 +1,5 @@
 /** How many values a block holds, how many bytes it takes, and how it becomes numbers. */
-export interface BlockType {
+interface BlockType {
   readonly values: number;
   readonly bytes: number;
   /** Writes `count` blocks from byte `at` on into `out`, from 0. */

@@ -19,7 +19,7 @@ const known: Readonly<Record<string, number>> = { ...bytesOf, ...buffers };
 const largestHeader = 100_000_000;
 
 /** A tensor of a file's header; bytes are those of the file. */
-export interface SafetensorsEntry {
+interface SafetensorsEntry {
   readonly dtype: Stored;
   readonly shape: readonly number[];
   readonly from: number;

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
+// A circle of types: a weight of a decoder may be rows that stay in their file, and such rows are a weight.
 import type { Weight } from "../architectures/decoder.js";
 import type { Matrix } from "../architectures/encoder.js";
 import { blockTypes, type StoredType } from "./quantised-blocks.js";
@@ -95,7 +96,7 @@ export interface StoredTensor {
 }
 
 /** Bytes of one row of `columns` values. */
-export const rowBytesOf = (type: StoredType, columns: number): number =>
+const rowBytesOf = (type: StoredType, columns: number): number =>
   (columns / blockTypes[type].values) * blockTypes[type].bytes;
 
 /** `count` rows from `first` on, where all dimensions but the last count as rows. */

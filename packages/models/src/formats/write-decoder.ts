@@ -13,7 +13,7 @@ const continued = 4;
 /** The longest golden case that is computed here: the reference reads it again for every token. */
 const longestCase = 24;
 
-export interface DecoderFiles {
+interface DecoderFiles {
   /** config.json without format, hashes and files. */
   readonly config: Readonly<Record<string, unknown>> & { readonly name: string; readonly architecture: string };
   readonly tensors: ReadonlyMap<string, Tensor>;

@@ -1,8 +1,9 @@
-// internal: AddedReport, addModel, removeModel
+// internal: addModel, removeModel
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
-import { architectureOf, type ModelKind } from "../architectures/registry.js";
+import type { ModelKind } from "../architectures/architecture.js";
+import { architectureOf } from "../architectures/registry.js";
 import { isGguf, readGguf } from "../formats/gguf.js";
 import { openCheckpoint } from "../formats/open-model.js";
 import { bundleFolders, listBundles, sizeOf } from "../tools/catalogue.js";
@@ -10,7 +11,7 @@ import { type AddedModel, assertName, findAdded, folderOf, modelHome, removeFile
 import { fetchFromHub, type HubSource } from "./hub.js";
 
 /** A model that is added now. */
-export interface AddedReport extends AddedModel {
+interface AddedReport extends AddedModel {
   /** Bytes of its files. */
   readonly size: number;
   /** Why our engines do not read it; llama.cpp may. */
@@ -18,7 +19,7 @@ export interface AddedReport extends AddedModel {
 }
 
 /** How a model is added. */
-export interface AddSettings extends Omit<HubSource, "repository"> {
+interface AddSettings extends Omit<HubSource, "repository"> {
   /** Under which name; by default that of the folder, the file or the repository. */
   readonly name?: string | undefined;
 }

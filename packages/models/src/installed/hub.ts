@@ -26,7 +26,7 @@ export interface HubSource {
 }
 
 /** A repository that was fetched. */
-export interface Fetched {
+interface Fetched {
   readonly commit: string;
   readonly licence: string | undefined;
   /** The folder, or the one GGUF file. */

@@ -16,7 +16,7 @@ const transformersRelease = "4.3.2";
 type Library = typeof import("@huggingface/transformers");
 
 /** A model of transformers.js with our tokenizer. */
-export interface OpenedTransformers {
+interface OpenedTransformers {
   readonly name: string;
   /** Changes with the config, the tokenizer, the weights and the release. */
   readonly revision: string;

@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import type { Delta, GenerateRequest, LanguageModel } from "@tessera/core";
+import type { GenerateRequest, LanguageModel } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
-import { scriptedModel } from "@tessera/testkit";
+import { collected, scriptedModel } from "@tessera/testkit";
 import { openCassette } from "./cassette.js";
 
 let folder: string;
@@ -22,12 +22,6 @@ const ask = (content: string, more: Partial<GenerateRequest> = {}): GenerateRequ
 });
 const echo = () =>
   scriptedModel(({ messages }) => `you said ${messages[0]!.content}`, { capabilities: ["logprobs", "score"] });
-async function deltas(generated: AsyncIterable<Delta>): Promise<Delta[]> {
-  const all: Delta[] = [];
-  for await (const delta of generated) all.push(delta);
-  return all;
-}
-
 describe("a cassette", () => {
   it("records what a model says, and says the same without it", async () => {
     const path = fresh();
@@ -38,7 +32,7 @@ describe("a cassette", () => {
 
     const replaying = await openCassette(path);
     expect(await complete(replaying, ask("hello", { logprobs: true }))).toEqual(said);
-    expect(await deltas(replaying.generate(ask("hello", { logprobs: true })))).toHaveLength(1);
+    expect(await collected(replaying.generate(ask("hello", { logprobs: true })))).toHaveLength(1);
     expect(replaying.revision).toBe(recording.revision);
     expect([...replaying.capabilities]).toEqual(["logprobs", "score"]);
   });
@@ -82,7 +76,7 @@ describe("a cassette", () => {
   it("streams while it records, and tells every setting apart", async () => {
     const model = echo();
     const cassette = await openCassette(fresh(), { model });
-    expect((await deltas(cassette.generate(ask("a b c")))).length).toBeGreaterThan(3);
+    expect((await collected(cassette.generate(ask("a b c")))).length).toBeGreaterThan(3);
     for (const more of [{ seed: 1 }, { seed: 2 }, { temperature: 1 }, { maxTokens: 2 }, { stop: ["x"] }])
       await complete(cassette, ask("a b c", more));
     expect(model.requests).toHaveLength(6);

@@ -5,7 +5,7 @@ import { type Delta, type LanguageModel, type Message, TesseraError } from "@tes
 import { canonicalJson, messageOf, sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
-export interface CassetteOptions {
+interface CassetteOptions {
   /** The model that is asked for what is not recorded; without it, the cassette only replays. */
   readonly model?: LanguageModel;
 }

@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import type { Delta, GenerateRequest } from "@tessera/core";
+import type { GenerateRequest } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
+import { collected } from "@tessera/testkit";
 import { openAiEncoder, openAiModel } from "./openai.js";
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: Record<string, unknown>) => void;
@@ -55,16 +56,10 @@ const hello = stream(text("Hel"), text("lo"), finish(), used, "[DONE]");
 
 const request: GenerateRequest = { messages: [{ role: "user", content: "Say hello." }], maxTokens: 20 };
 const model = (more: object = {}) => openAiModel({ baseUrl, model: "tiny", backoffMs: 1, ...more });
-async function deltas(generated: AsyncIterable<Delta>): Promise<Delta[]> {
-  const all: Delta[] = [];
-  for await (const delta of generated) all.push(delta);
-  return all;
-}
-
 describe("openAiModel", () => {
   it("streams an answer and its usage", async () => {
     answers = [hello];
-    expect(await deltas(model({ apiKey: "secret" }).generate(request))).toEqual([
+    expect(await collected(model({ apiKey: "secret" }).generate(request))).toEqual([
       { text: "Hel" },
       { text: "lo" },
       { text: "", finish: "stop", usage: { prompt: 7, completion: 3 } },
@@ -109,7 +104,7 @@ describe("openAiModel", () => {
   it("gives the log-probabilities of tokens, with alternatives", async () => {
     const content = [{ token: "Hi", logprob: -0.5, top_logprobs: [{ token: "Ho", logprob: -1.5 }] }];
     answers = [stream({ choices: [{ delta: { content: "Hi" }, logprobs: { content } }] }, finish("length"))];
-    const all = await deltas(model({ capabilities: ["logprobs"] }).generate({ ...request, logprobs: true }));
+    const all = await collected(model({ capabilities: ["logprobs"] }).generate({ ...request, logprobs: true }));
     expect(all).toEqual([
       { text: "Hi", tokens: [{ text: "Hi", logprob: -0.5, alternatives: [{ text: "Ho", logprob: -1.5 }] }] },
       { text: "", finish: "length" },

@@ -5,6 +5,7 @@ import { type DecoderResult, type DecoderSession, ragged, type Sampling } from "
 import { BlockCache } from "./block-cache.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
+import { errorsOf } from "./service-error.js";
 
 export interface SchedulerSettings {
   /** For errors. */
@@ -27,7 +28,7 @@ export interface DrawnToken {
 }
 
 /** One answer that is wanted. */
-export interface SequenceRequest {
+interface SequenceRequest {
   /** Who asks: callers get equal shares. */
   readonly caller: string;
   readonly prompt: Int32Array;
@@ -103,6 +104,7 @@ export class DecoderScheduler {
   private admissions = 0;
   private pumping = false;
   private closed = false;
+  private readonly error: ReturnType<typeof errorsOf>;
   /** Tokens a millisecond. */
   private speed = 0;
   /** Since the start. */
@@ -112,6 +114,7 @@ export class DecoderScheduler {
     private readonly session: DecoderSession,
     private readonly settings: SchedulerSettings,
   ) {
+    this.error = errorsOf(settings.name);
     this.clock = settings.clock ?? systemClock;
     this.sequences = settings.sequences ?? 64;
     this.waiting = settings.waiting ?? 256;
@@ -415,14 +418,6 @@ export class DecoderScheduler {
 
   private failure(cause: unknown): TesseraError {
     return TesseraError.is(cause) ? cause : this.error("MODEL_FAILED", messageOf(cause), { cause });
-  }
-
-  private error(
-    code: "ABORTED" | "BAD_ARGUMENT" | "CLOSED" | "MODEL_FAILED" | "OVERLOADED",
-    message: string,
-    details: { hint?: string; cause?: unknown; retryAfterMs?: number } = {},
-  ): TesseraError {
-    return new TesseraError(code, message, { path: this.settings.name, ...details });
   }
 }
 

@@ -4,6 +4,7 @@ import { Deferred, messageOf, systemClock } from "@tessera/core/internal";
 import { type EncoderSession, type Ragged, ragged } from "../engines/engine.js";
 import { FairQueue } from "./fair-queue.js";
 import { FairShares } from "./fair-shares.js";
+import { errorsOf } from "./service-error.js";
 
 export interface BatcherSettings {
   /** For errors. */
@@ -67,6 +68,7 @@ export class EncoderBatcher {
   private arrivals = 0;
   private tokens = 0;
   private closed = false;
+  private readonly error: ReturnType<typeof errorsOf>;
   private forgetTimer: (() => void) | undefined;
   /** Tokens a millisecond. */
   private speed = 0;
@@ -77,6 +79,7 @@ export class EncoderBatcher {
     private readonly session: EncoderSession,
     private readonly settings: BatcherSettings,
   ) {
+    this.error = errorsOf(settings.name);
     this.clock = settings.clock ?? systemClock;
     this.tokensPerBatch = settings.tokensPerBatch ?? 1024;
     this.waitMs = settings.waitMs ?? 0;
@@ -250,13 +253,5 @@ export class EncoderBatcher {
     for (const text of call.waiting) this.withdraw(text);
     this.calls.delete(call);
     this.shares.leave(call.caller);
-  }
-
-  private error(
-    code: "ABORTED" | "CLOSED" | "MODEL_FAILED" | "OVERLOADED",
-    message: string,
-    details: { hint?: string; cause?: unknown; retryAfterMs?: number } = {},
-  ): TesseraError {
-    return new TesseraError(code, message, { path: this.settings.name, ...details });
   }
 }

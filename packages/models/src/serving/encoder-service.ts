@@ -8,7 +8,7 @@ import { openEncoderFiles } from "../formats/open-model.js";
 import { TokenizerThreads } from "../tokenizer/threads.js";
 import { type BatcherSettings, EncoderBatcher } from "./encoder-batcher.js";
 
-export type EncoderServiceSettings = Omit<BatcherSettings, "name" | "check">;
+type EncoderServiceSettings = Omit<BatcherSettings, "name" | "check">;
 
 /** An encoder that many callers share: their texts meet in batches, and each gets an equal part. */
 export interface EncoderService extends CodeEncoder {

@@ -13,7 +13,7 @@ import { type LanguageModelService, languageModelService } from "./language-mode
 export const defaultLanguageModel = "code-language-model";
 
 /** How many answers run and wait at once. */
-export type LanguageModelServiceSettings = Omit<SchedulerSettings, "name" | "context">;
+type LanguageModelServiceSettings = Omit<SchedulerSettings, "name" | "context">;
 
 /** A decoder of this machine as a language model that many callers share. */
 export interface LocalLanguageModel extends LanguageModelService {

@@ -3,26 +3,32 @@ import { type AddedToken, addedToken, cutter, type Section } from "./added-token
 import { byteLevelAlphabet } from "./byte-level-alphabet.js";
 import { Merger } from "./merger.js";
 import { type Cut, cutsOf, normaliserOf } from "./pieces.js";
+import { TokenBytes } from "./token-bytes.js";
+// A circle of types: `readTokenizer` chooses one of the tokenizers, and each of them is a `Tokenizer`.
 import type { Tokenizer } from "./tokenizer.js";
 
 // checked by hand: of tens of thousands of entries a schema makes tens of milliseconds
-export const isVocabulary = (value: unknown): value is Readonly<Record<string, number>> =>
+const isVocabulary = (value: unknown): value is Readonly<Record<string, number>> =>
   typeof value === "object" && value !== null && Object.values(value).every(isId);
 const isId = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-export type Merge = string | readonly [string, string];
-export const areMerges = (value: unknown): value is readonly Merge[] =>
+type Merge = string | readonly [string, string];
+const areMerges = (value: unknown): value is readonly Merge[] =>
   Array.isArray(value) && value.every((merge) => (typeof merge === "string" ? merge.split(" ") : merge).length === 2);
+
+/** The model of a `tokenizer.json` that merges pairs. */
+export const bytePairModel = z.looseObject({
+  type: z.literal("BPE"),
+  vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, "a vocabulary gives each token its id"),
+  merges: z.custom<readonly Merge[]>(areMerges, "merges are pairs of tokens"),
+  ignore_merges: z.boolean().nullish(),
+});
 
 const document = z.looseObject({
   normalizer: z.unknown().optional(),
   pre_tokenizer: z.unknown().optional(),
 
-  model: z.looseObject({
-    type: z.literal("BPE"),
-    vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, "a vocabulary gives each token its id"),
-    merges: z.custom<readonly Merge[]>(areMerges, "merges are pairs of tokens"),
+  model: bytePairModel.extend({
     unk_token: z.string().nullish(),
-    ignore_merges: z.boolean().nullish(),
     byte_fallback: z.boolean().nullish(),
     fuse_unk: z.boolean().nullish(),
     continuing_subword_prefix: z.enum([""]).nullish(),
@@ -57,7 +63,7 @@ export function* parseBpe(raw: unknown): Generator<void, Tokenizer> {
 /** Entries of a vocabulary in one turn of the event loop. */
 const entriesPerTurn = 1024;
 
-class BpeTokenizer implements Tokenizer {
+class BpeTokenizer extends TokenBytes implements Tokenizer {
   readonly marks: readonly string[];
   private readonly cut: Cut;
   /** Texts may be read in parts: no piece crosses a blank between letters. */
@@ -68,11 +74,12 @@ class BpeTokenizer implements Tokenizer {
 
   constructor(
     private readonly merger: Merger,
-    private readonly tokens: readonly Uint8Array[],
+    tokens: readonly Uint8Array[],
     added: readonly Added[],
     private readonly normalise: (text: string) => string,
     pre: ReturnType<typeof cutsOf> | undefined,
   ) {
+    super(tokens);
     this.cut = pre?.cut ?? ((text) => (text === "" ? [] : [text]));
     this.inParts = pre?.byteLevel ?? false;
     const cutters = (some: readonly Added[]) => ({
@@ -84,10 +91,6 @@ class BpeTokenizer implements Tokenizer {
     });
     this.sections = { text: cutters(added.filter(({ special }) => !special)), all: cutters(added) };
     this.marks = added.filter(({ special }) => special).map(({ content }) => content);
-  }
-
-  get vocabulary(): number {
-    return this.tokens.length;
   }
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
@@ -127,14 +130,6 @@ class BpeTokenizer implements Tokenizer {
       }
       for (const id of found) ids.push(id);
     }
-  }
-
-  bytes(id: number): Uint8Array {
-    return this.tokens[id] ?? new Uint8Array();
-  }
-
-  decode(ids: Iterable<number>): string {
-    return Buffer.concat(Array.from(ids, (id) => this.bytes(id))).toString("utf8");
   }
 }
 

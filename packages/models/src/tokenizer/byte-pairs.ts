@@ -1,5 +1,5 @@
 /** What of a tokenizer.json's model byte-pair encoding needs. */
-export interface Merges {
+interface Merges {
   readonly vocab: Readonly<Record<string, number>>;
   /** Pairs that become one token, the first ones before the others. */
   readonly merges: readonly (string | readonly [string, string])[];

@@ -3,7 +3,7 @@ import { joinPairs } from "./byte-pairs.js";
 const most = 2 ** 21; // of ids and of merges
 
 /** What of a tokenizer.json's model a merger needs. */
-export interface MergerModel {
+interface MergerModel {
   readonly vocab: Readonly<Record<string, number>>;
   /** Pairs that become one token, the first ones before the others. */
   readonly merges: readonly (string | readonly [string, string])[];

@@ -82,7 +82,7 @@ const folded: Readonly<Record<string, string>> = { s: "\u017f", k: "\u212a" };
  * Node 22 does not know it.
  * @throws UnknownStepError for what JavaScript does not have
  */
-export function patternOf(source: string): RegExp {
+function patternOf(source: string): RegExp {
   const spelled = source.replace(/\(\?i:([^()]*)\)/g, (_, group: string) => {
     if (/[\\[\]]/.test(group)) throw new UnknownStepError(`(?i:${group}) is not read`);
     return `(?:${group.replace(/[a-z]/gi, (letter) => {

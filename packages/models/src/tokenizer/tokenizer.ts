@@ -8,11 +8,12 @@ import { TesseraError } from "@tessera/core";
 import { messageOf, missing } from "@tessera/core/internal";
 import { z } from "zod";
 import { isGguf, readGguf } from "../formats/gguf.js";
-import { areMerges, isVocabulary, type Merge, parseBpe } from "./bpe.js";
+import { bytePairModel, parseBpe } from "./bpe.js";
 import { byteLevelAlphabet } from "./byte-level-alphabet.js";
 import { BytePairs } from "./byte-pairs.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { UnknownStepError } from "./pieces.js";
+import { TokenBytes } from "./token-bytes.js";
 import { isWordPiece, parseWordPiece } from "./word-piece.js";
 
 /** Text to token ids and back, by byte-level BPE or by WordPiece. */
@@ -40,11 +41,7 @@ export interface Tokenizer {
 const document = z.looseObject({
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
-  model: z.looseObject({
-    type: z.literal("BPE"),
-    vocab: z.custom<Readonly<Record<string, number>>>(isVocabulary, "a vocabulary gives each token its id"),
-    merges: z.custom<readonly Merge[]>(areMerges, "merges are pairs of tokens"),
-    ignore_merges: z.boolean().nullish(),
+  model: bytePairModel.extend({
     continuing_subword_prefix: z.string().nullish(),
     end_of_word_suffix: z.string().nullish(),
     dropout: z.number().nullish(),
@@ -235,25 +232,15 @@ function* bytesOfTokens({ model, added_tokens }: Document): Generator<void, Uint
   return tokens;
 }
 
-class VocabularyTokenizer implements Tokenizer {
+class VocabularyTokenizer extends TokenBytes implements Tokenizer {
   constructor(
     private readonly pieces: Encode,
-    private readonly tokens: readonly Uint8Array[],
-  ) {}
-
-  get vocabulary(): number {
-    return this.tokens.length;
+    tokens: readonly Uint8Array[],
+  ) {
+    super(tokens);
   }
 
   encode(text: string, most = Number.POSITIVE_INFINITY): Int32Array {
     return this.pieces(text.toWellFormed(), most);
-  }
-
-  bytes(id: number): Uint8Array {
-    return this.tokens[id] ?? new Uint8Array();
-  }
-
-  decode(ids: Iterable<number>): string {
-    return Buffer.concat(Array.from(ids, (id) => this.bytes(id))).toString("utf8");
   }
 }

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { basename, delimiter, dirname, join } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { missing } from "@tessera/core/internal";
-import type { ModelKind } from "../architectures/registry.js";
+import type { ModelKind } from "../architectures/architecture.js";
 import { isGguf } from "../formats/gguf.js";
 import { readJson } from "../formats/json-file.js";
 import { kindOfCheckpoint } from "../formats/open-model.js";

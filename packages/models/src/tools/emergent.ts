@@ -8,7 +8,7 @@ import type { Tensor } from "../formats/safetensors.js";
 import { loaded } from "../formats/stored-rows.js";
 import { copiedFiles, writeDecoderBundle } from "../formats/write-decoder.js";
 
-export interface Emergence {
+interface Emergence {
   /** Layers to turn into experts, from 0. */
   readonly layers: readonly number[];
   readonly experts: number;

@@ -1,8 +1,8 @@
 // internal: DecoderInspection, inspectModel
 import { TesseraError } from "@tessera/core";
+import type { ModelKind } from "../architectures/architecture.js";
 import type { DecoderModel, Frequencies, SoftmaxAttention, StoredMatrix } from "../architectures/decoder.js";
 import type { EncoderModel, Kind, Matrix } from "../architectures/encoder.js";
-import type { ModelKind } from "../architectures/registry.js";
 import { cpuEngine } from "../engines/cpu.js";
 import type { Engine } from "../engines/engine.js";
 import { openDecoderModel, openEncoderModel } from "../formats/open-model.js";
@@ -29,7 +29,7 @@ interface Inspection {
 }
 
 /** What an encoder is made of. */
-export interface EncoderInspection extends Inspection {
+interface EncoderInspection extends Inspection {
   readonly kind: "encoder";
   /** Weights that run until an exit, the embedding table included. */
   readonly exits: readonly { readonly layer: number; readonly parameters: number }[];
@@ -52,7 +52,7 @@ export interface DecoderInspection extends Inspection {
   readonly frequencies: Readonly<Record<string, Frequencies>>;
 }
 
-export interface InspectModel extends Counting {
+interface InspectModel extends Counting {
   readonly folders?: readonly string[] | undefined;
   /** A file of text on which a decoder's modules are counted now, instead of what config.json says; see `readSamples`. */
   readonly on?: string | undefined;

@@ -9,7 +9,7 @@ import { copiedFiles, writeDecoderBundle } from "../formats/write-decoder.js";
 import { type Counting, moduleFrequencies, type Sample } from "./module-frequencies.js";
 
 /** Places of the modules that stay, rising, by layer. */
-export interface KeptModules {
+interface KeptModules {
   readonly attention: readonly (readonly number[])[];
   readonly feedforward: readonly (readonly number[])[];
 }
@@ -33,7 +33,7 @@ export function mostUsedModules(
   return { attention: best("attention", attention), feedforward: best("feedforward", feedforward) };
 }
 
-export interface Pruning extends Counting {
+interface Pruning extends Counting {
   /** The share of modules that stay in each layer, above 0 and at most 1. */
   readonly keep: number;
   /** What the modules are to serve. */

@@ -88,7 +88,7 @@ export const decoderShapes = {
   },
 } as const satisfies Record<string, Shape>;
 
-export interface RandomDecoder {
+interface RandomDecoder {
   readonly shape: keyof typeof decoderShapes;
   readonly seed?: number;
   /** A tokenizer.json to copy, which makes vocabulary and marks those of our own; without one, inputs are ids. */

@@ -31,7 +31,7 @@ export const encoderShapes = {
   },
 } as const;
 
-export interface RandomEncoder {
+interface RandomEncoder {
   readonly shape: keyof typeof encoderShapes;
   readonly seed?: number;
   /** The largest shard in bytes, header included. */

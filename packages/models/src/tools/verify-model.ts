@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";
+import type { ModelKind } from "../architectures/architecture.js";
 import type { DecoderModel } from "../architectures/decoder.js";
-import type { ModelKind } from "../architectures/registry.js";
 import { type DecoderGoldenCase, readDecoderGolden } from "../architectures/tessera-decoder.js";
 import { type GoldenCase, readGolden } from "../architectures/tessera-encoder.js";
 import { cpuEngine } from "../engines/cpu.js";
@@ -43,7 +43,7 @@ export interface DecoderVerdict extends Verdict {
   readonly otherTokens: number;
 }
 
-export type EngineVerdict = EncoderVerdict | DecoderVerdict;
+type EngineVerdict = EncoderVerdict | DecoderVerdict;
 
 /**
  * Compares engines with a model's golden cases. Of an encoder, the reference must agree to 1e-5 in every component, and

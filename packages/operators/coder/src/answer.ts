@@ -1,4 +1,4 @@
-import type { Language } from "./sandbox/sandbox.js";
+import type { Language } from "./sandbox/language.js";
 
 /** A fenced part of an answer. */
 interface Fence {

@@ -1,7 +1,8 @@
 import type { Json } from "@tessera/core";
 import { mulberry32 } from "@tessera/core/internal";
 import type { CodeModule, Problem } from "./problem.js";
-import type { Language, Outcome, Sandbox } from "./sandbox/sandbox.js";
+import type { Language } from "./sandbox/language.js";
+import type { Outcome, Sandbox } from "./sandbox/sandbox.js";
 
 type Arguments = readonly Json[];
 
@@ -79,7 +80,7 @@ const general: Json[] = [
  * Argument lists for a function of unknown types, shared by all functions of its arity: combinations of what occurs in
  * the public tests and of a few general values, in a fixed order.
  */
-export function sharedArguments(arity: number, given: readonly Arguments[], count: number): Json[][] {
+function sharedArguments(arity: number, given: readonly Arguments[], count: number): Json[][] {
   const parts = new Map<string, Json>();
   for (const list of given) for (const value of list) partsOf(value, parts);
   for (const value of general) parts.set(JSON.stringify(value), value);

@@ -2,7 +2,7 @@
 import { number, operator } from "@tessera/core";
 import { z } from "zod";
 import { type CodeModule, codeModules, codeSamples, problem, type Sample } from "./problem.js";
-import type { Language } from "./sandbox/sandbox.js";
+import type { Language } from "./sandbox/language.js";
 import { type FunctionDefinition, functionsIn } from "./syntax.js";
 
 const programs = /^(main|solve|solution|test|tests|check)$/i;

@@ -7,7 +7,7 @@ export function distance(a: readonly number[], b: readonly number[]): number {
   return sum;
 }
 
-export interface Partition {
+interface Partition {
   /** The cluster of each point. */
   readonly labels: number[];
   /** The mean of each cluster. */

@@ -91,7 +91,7 @@ export function faultOf({ task_id, prompt, canonical_solution }: MbxpProblem): s
   return undefined;
 }
 
-export interface MbxpReport {
+interface MbxpReport {
   readonly passed: number;
   /** Published solutions that fail, with what is wrong with them. */
   readonly faulty: { readonly id: string; readonly fault: string }[];

@@ -1,6 +1,7 @@
 // public: Problem, Sample
 import { z } from "zod";
-import { language, tests, verdict } from "./sandbox/sandbox.js";
+import { language } from "./sandbox/language.js";
+import { tests, verdict } from "./sandbox/sandbox.js";
 
 /** What is asked for: a function (or, without `entry`, a program that reads and prints). */
 export const problem = z.object({
@@ -19,7 +20,7 @@ export const problem = z.object({
 export type Problem = z.infer<typeof problem>;
 
 /** An answer of the model, read as a program. */
-export const codeSample = z.object({
+const codeSample = z.object({
   /** Unique in its run: "round.index". */
   id: z.string(),
   /** What the model wrote. */
@@ -36,7 +37,7 @@ export type Sample = z.infer<typeof codeSample>;
 export const codeSamples = z.array(codeSample);
 
 /** A function of a sample. */
-export const codeModule = z.object({
+const codeModule = z.object({
   /** The id of the sample it was taken from. */
   sample: z.string(),
   name: z.string(),

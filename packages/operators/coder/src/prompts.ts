@@ -1,7 +1,7 @@
 import { declarePrompt, fence, fenceRule, type Host, type Message, openPrompt, type PromptText } from "@tessera/core";
 import { clip } from "@tessera/core/internal";
 import type { CodeModule, Problem, Sample } from "./problem.js";
-import type { Language } from "./sandbox/sandbox.js";
+import type { Language } from "./sandbox/language.js";
 
 /** How a program is asked for. "brief" is the form that a model trained on our own domain reads. */
 export type Style = "full" | "brief";

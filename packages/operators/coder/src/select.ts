@@ -6,7 +6,7 @@ import { codeSamples, type Problem, problem, type Sample } from "./problem.js";
 import type { Sandbox } from "./sandbox/sandbox.js";
 
 /** A group of samples that behave alike. */
-export interface Agreement {
+interface Agreement {
   readonly members: Sample[];
   readonly score: number;
 }
@@ -15,7 +15,7 @@ export interface Agreement {
  * Groups samples by what they give on the public tests' inputs and variations of them, as CodeT does with generated tests:
  * score = members × (1 + the public tests' part), so that of groups that pass alike the larger wins. The best come first.
  */
-export async function agreements(
+async function agreements(
   sandbox: Sandbox,
   samples: readonly Sample[],
   problem: Problem,

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
-import { missing, type ReadingThreads, readingThreads } from "@tessera/core/internal";
+import { missing, readingThreads } from "@tessera/core/internal";
 import type { Node, Parser } from "web-tree-sitter";
-import type { Language } from "./sandbox/sandbox.js";
+import type { Language } from "./sandbox/language.js";
 
 /** A function at the top level of a program. */
 export interface FunctionDefinition {
@@ -36,7 +36,7 @@ export async function openParser(language: Language): Promise<Parser> {
 /** How long a parser may take for one program, in milliseconds; what a person wrote takes some. */
 export const limitMs = 2000;
 
-const threads = new Map<Language, ReadingThreads<FunctionDefinition[]>>();
+const threads = readingThreads<FunctionDefinition[], Language>(new URL("./syntax-worker.js", import.meta.url), limitMs);
 
 /**
  * The functions at the top level of a program, read in a thread; `undefined` where the parser does not end in time or
@@ -48,12 +48,7 @@ export async function functionsIn(
   language: Language,
   signal?: AbortSignal,
 ): Promise<FunctionDefinition[] | undefined> {
-  let own = threads.get(language);
-  if (!own) {
-    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language, limitMs);
-    threads.set(language, own);
-  }
-  const reading = await own.run(text, { signal });
+  const reading = await threads(language).run(text, { signal });
   return "value" in reading ? reading.value : undefined;
 }
 

@@ -4,12 +4,15 @@ import { runOperator } from "@tessera/testkit";
 const core = await import("@tessera/core/internal");
 jest.unstable_mockModule("@tessera/core/internal", () => ({
   ...core,
-  readingThreads: (script: URL, language: string) =>
-    core.readingThreads(
-      new URL("./unread.fixture.js", import.meta.url),
-      { parses: !script.pathname.includes("typescript"), language } as never,
-      1500,
-    ),
+  readingThreads: (script: URL) => {
+    const parses = !script.pathname.includes("typescript");
+    const languages = new Map<string, never>();
+    const threads = core.readingThreads(new URL("./unread.fixture.js", import.meta.url), 1500);
+    return (language: string) => {
+      if (!languages.has(language)) languages.set(language, { parses, language } as never);
+      return threads(languages.get(language)!);
+    };
+  },
 }));
 const { extract } = await import("./extract.js");
 const { openSandbox } = await import("./sandbox/sandbox.js");

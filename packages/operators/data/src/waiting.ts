@@ -24,7 +24,7 @@ export const who = z
   .optional();
 
 /** The moment that a text names, in milliseconds since 1970. @throws TesseraError BAD_VALUE */
-export function momentOf(text: string): number {
+function momentOf(text: string): number {
   const parsed = z.iso.datetime({ offset: true }).safeParse(text);
   const moment = parsed.success ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(moment))

@@ -60,6 +60,10 @@ testOperator(ensemble, {
   ],
 });
 
+/** What the ensemble over two passages says by a model. */
+const decoded = (model: LanguageModel) =>
+  runOperator(ensemble, config, { query: "q", hits: two }, { host: hostOf({ "model/main": model }) });
+
 describe("fuser.ensemble", () => {
   it("row 46: the token level decodes Σ λ p on toy distributions", async () => {
     // first token: a = 1/4·0.6 + 3/4·0.3 = 0.375, b = 1/4·0.4 + 3/4·0.5 = 0.475, c = 3/4·0.2 = 0.15
@@ -68,12 +72,7 @@ describe("fuser.ensemble", () => {
       rome: { "": { a: 0.6, b: 0.4 }, b: {} },
       paris: { "": { b: 0.5, a: 0.3, c: 0.2 }, b: {} },
     });
-    const output = await runOperator(
-      ensemble,
-      config,
-      { query: "q", hits: two },
-      { host: hostOf({ "model/main": model }) },
-    );
+    const output = await decoded(model);
     expect(output).toMatchObject({ answer: { text: "b" }, confidence: expect.closeTo(0.475, 12), level: "token" });
     expect(model.calls).toBe(4);
   });
@@ -81,12 +80,7 @@ describe("fuser.ensemble", () => {
   it("row 46: no single passage need prefer what the ensemble says", async () => {
     // rome alone says x, paris alone says y; together z: 1/4·0.4 + 3/4·0.4 = 0.4 > y = 3/4·0.5 = 0.375
     const model = tableModel({ rome: { "": { x: 0.6, z: 0.4 } }, paris: { "": { y: 0.5, z: 0.4 } } });
-    const output = await runOperator(
-      ensemble,
-      config,
-      { query: "q", hits: two },
-      { host: hostOf({ "model/main": model }) },
-    );
+    const output = await decoded(model);
     expect(output).toMatchObject({ answer: { text: "z" } });
   });
 

@@ -7,7 +7,7 @@ const asking = new Set(
 );
 
 /** What an answer without a model is told, besides its question. */
-export interface QuestionSettings {
+interface QuestionSettings {
   /** The language of the question; by default what its words say, or else those of the texts. */
   readonly language?: Language | undefined;
   /** The texts that it is asked of, where they are known. */

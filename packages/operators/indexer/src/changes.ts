@@ -1,4 +1,5 @@
 import { type Passage, TesseraError } from "@tessera/core";
+// A circle of types: `updateCodebase` tells of changes, and collecting them is a part of it.
 import type { Change } from "./codebase.js";
 
 const words = ({ text, title, source }: Passage): string => JSON.stringify([text, title, source?.path, source?.symbol]);

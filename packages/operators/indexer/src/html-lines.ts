@@ -4,7 +4,7 @@ import type { Heading } from "./sections.js";
 type Node = DefaultTreeAdapterTypes.ChildNode;
 
 /** A page as lines of text, with its headings, and the line of the source that each begins on. */
-export interface HtmlLines {
+interface HtmlLines {
   readonly title: string | undefined;
   readonly lines: readonly string[];
   readonly headings: readonly Heading[];

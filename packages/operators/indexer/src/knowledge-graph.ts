@@ -30,7 +30,7 @@ interface Edge {
   readonly owner: number;
 }
 
-export interface Walk {
+interface Walk {
   /** Passages to begin at, by id, with their weights. */
   readonly passages: ReadonlyMap<string, number>;
   /** Entities to begin at, by name, with their weights. */

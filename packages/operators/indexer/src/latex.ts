@@ -38,7 +38,7 @@ const plain = (heading: string): string =>
     .trim();
 
 /** The sectioning commands of a LaTeX text outside verbatim text and comments, from \part down to \subparagraph. */
-export function latexOutline(lines: readonly string[]): Outline {
+function latexOutline(lines: readonly string[]): Outline {
   const headings: Heading[] = [];
   const inside: boolean[] = [];
   let environment: string | undefined;

@@ -1,4 +1,5 @@
 import { isBlank } from "./line.js";
+// A circle of types: sections are cut along an outline, and an outline says where sections begin.
 import type { Heading, Outline } from "./sections.js";
 
 /** A heading in plain words: without emphasis, code marks, link targets and closing hashes. */

@@ -10,7 +10,7 @@ export interface SavedStore extends Store {
   save(folder: string): Promise<void>;
 }
 
-export interface StoreParticipantSettings {
+interface StoreParticipantSettings {
   /** The name of its folder in the index: "sparse", "dense". */
   readonly name: string;
   /** Changes when what was saved is of no more use; the encoder's revision and space are added to it. */

@@ -13,8 +13,8 @@ jest.unstable_mockModule("web-tree-sitter", async () => {
 const core = await import("@tessera/core/internal");
 jest.unstable_mockModule("@tessera/core/internal", () => ({
   ...core,
-  readingThreads: (_: URL, language: string, limitMs: number) =>
-    core.readingThreads(new URL("./unread.fixture.js", import.meta.url), language, limitMs),
+  readingThreads: (_: URL, limitMs: number) =>
+    core.readingThreads(new URL("./unread.fixture.js", import.meta.url), limitMs),
 }));
 const { openParser } = await import("./syntax.js");
 const { chunkCode } = await import("./outline.js");

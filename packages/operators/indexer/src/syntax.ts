@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type { TesseraError } from "@tessera/core";
-import { missing, type ReadingThreads, readingThreads, warn } from "@tessera/core/internal";
+import { missing, readingThreads, warn } from "@tessera/core/internal";
 import type { Parser } from "web-tree-sitter";
 import type { Definition } from "./definitions.js";
 
@@ -66,7 +66,7 @@ export async function openParser(language: string): Promise<Parser> {
 /** How long a parser may take for one file, in milliseconds; a file of megabytes takes a second. */
 const limitMs = 20_000;
 
-const threads = new Map<string, ReadingThreads<Definition[]>>();
+const threads = readingThreads<Definition[]>(new URL("./syntax-worker.js", import.meta.url), limitMs);
 
 /**
  * What is defined in a file, read in a thread; nothing where the parser does not end in time or fails on it: the file's
@@ -74,11 +74,6 @@ const threads = new Map<string, ReadingThreads<Definition[]>>();
  * @throws TesseraError DEPENDENCY_MISSING, and the reason of the signal.
  */
 export async function definitionsOf(text: string, language: string, signal?: AbortSignal): Promise<Definition[]> {
-  let own = threads.get(language);
-  if (!own) {
-    own = readingThreads(new URL("./syntax-worker.js", import.meta.url), language, limitMs);
-    threads.set(language, own);
-  }
-  const reading = await own.run(text, { signal });
+  const reading = await threads(language).run(text, { signal });
   return "value" in reading ? reading.value : [];
 }

@@ -1,5 +1,5 @@
 /** What of a reading Cypher query can be checked against a schema. */
-export interface CypherUse {
+interface CypherUse {
   readonly labels: Set<string>;
   readonly types: Set<string>;
   /** Properties by the labels and types, together, of the variable they are read from. */

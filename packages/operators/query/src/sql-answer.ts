@@ -18,7 +18,7 @@ interface Found {
 }
 
 /** What a model's answer holds: a statement to be guarded and run, or why none can be read with certainty. */
-export interface StatementReading {
+interface StatementReading {
   /** The statement; where it is refused, all that is refused with it; "" where there is none. */
   readonly sql: string;
   readonly error?: string;

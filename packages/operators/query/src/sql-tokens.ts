@@ -9,14 +9,14 @@ export interface SqlToken {
   readonly end: number;
 }
 
-export interface Lexing {
+interface Lexing {
   readonly dialect: Database["dialect"];
   /** Whether a backslash in quotes takes the next character with it. */
   readonly escapes: boolean;
 }
 
 /** Why the tokens end before the statement does, and the tokens so far. */
-export interface Unreadable {
+interface Unreadable {
   readonly reason: string;
   /** Whether every database finds this fault too, and runs nothing: an open quote, a backslash outside of quotes. */
   readonly void: boolean;

@@ -2,6 +2,7 @@
 import { type Clock, type Encoder, type Hit, hits, operator, rank, text } from "@tessera/core";
 import { dot, embeddedText, systemClock } from "@tessera/core/internal";
 import { z } from "zod";
+import { scaled } from "./scaled.js";
 
 /** Candidates that are encoded at once; between two batches the time is read. */
 const batch = 8;
@@ -71,10 +72,4 @@ export function closerBy(clock: Clock) {
       };
     },
   });
-}
-
-/** From the least, 0, to the best, 1; all 1 where all are equal. */
-function scaled(scores: readonly number[]): number[] {
-  const [least, most] = [Math.min(...scores), Math.max(...scores)];
-  return scores.map((score) => (most === least ? 1 : (score - least) / (most - least)));
 }

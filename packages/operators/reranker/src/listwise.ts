@@ -1,7 +1,7 @@
 import { ask, type Context, declarePrompt, fence, fenceRule, type Hit, type LanguageModel } from "@tessera/core";
 import { clip } from "@tessera/core/internal";
 
-export interface ListwiseSettings {
+interface ListwiseSettings {
   /** How many passages one prompt holds, and by how many the window moves forward. */
   readonly window: number;
   readonly step: number;

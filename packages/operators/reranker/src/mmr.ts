@@ -2,6 +2,7 @@
 import { type Encoder, type Hit, hits, number, operator, type Ports, rank, text } from "@tessera/core";
 import { dot, type Piece, typed } from "@tessera/core/internal";
 import { z } from "zod";
+import { scaled } from "./scaled.js";
 
 const unit = (vector: readonly number[]): Float64Array => {
   const norm = Math.hypot(...vector) || 1;
@@ -29,11 +30,6 @@ function select(
     for (const index of rest) likeness[index] = Math.max(likeness[index]!, dot(vectors[index]!, vectors[next]!));
   }
   return picked;
-}
-
-function scaled(scores: readonly number[]): number[] {
-  const [least, most] = [Math.min(...scores), Math.max(...scores)];
-  return scores.map((score) => (most === least ? 1 : (score - least) / (most - least)));
 }
 
 const specification = operator({

@@ -28,6 +28,10 @@ testOperator(modelRerank, {
   ],
 });
 
+/** Three passages, each judged by itself. */
+const pointwise = (host: ReturnType<typeof hostWith>) =>
+  runOperator(modelRerank, { ...config, style: "pointwise" }, { query: "q", hits: list("abc") }, { host });
+
 describe("reranker.model", () => {
   it.each(["listwise", "pointwise"])("row 29: unparsable %s output falls back to input order", async (style) => {
     const host = hostWith(scriptedModel(() => "who knows, yes or no"));
@@ -64,12 +68,7 @@ describe("reranker.model", () => {
         },
       }),
     );
-    const output = await runOperator(
-      modelRerank,
-      { ...config, style: "pointwise" },
-      { query: "q", hits: list("abc") },
-      { host },
-    );
+    const output = await pointwise(host);
     expect([order(output), output.by]).toEqual(["bca", "probability"]);
     for (const [place, chance] of [0.9, 0.5, 0.2].entries())
       expect((output.hits as Hit[])[place]!.score).toBeCloseTo(chance, 9);
@@ -77,12 +76,7 @@ describe("reranker.model", () => {
 
   it("pointwise without log-probabilities takes 1 and 0 by the text, and says so", async () => {
     const host = hostWith(scriptedModel(({ messages }) => (messages[1]!.content.includes("passage b") ? "Yes" : "No")));
-    const output = await runOperator(
-      modelRerank,
-      { ...config, style: "pointwise" },
-      { query: "q", hits: list("abc") },
-      { host },
-    );
+    const output = await pointwise(host);
     expect([order(output), output.by]).toEqual(["bac", "text"]);
     expect((output.hits as Hit[]).map(({ score }) => score)).toEqual([1, 0, 0]);
   });

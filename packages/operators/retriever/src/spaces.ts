@@ -1,7 +1,7 @@
 import { type Embedding, type Encoder, type Host, type Store, TesseraError } from "@tessera/core";
 
 /** Turns a query into a vector, and searches a store of vectors. */
-export interface DenseSearch {
+interface DenseSearch {
   readonly store: Store;
   readonly encoder: Encoder;
   encode(query: string, signal: AbortSignal): Promise<Float32Array>;

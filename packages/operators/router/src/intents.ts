@@ -19,7 +19,7 @@ export const intentSettings = {
 
 export type Routes = Readonly<Record<string, readonly string[] | Readonly<Record<string, readonly string[]>>>>;
 
-export interface Intent {
+interface Intent {
   readonly route: string;
   readonly name: string;
   readonly vectors: readonly Float32Array[];

@@ -1,21 +1,10 @@
-import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { temporaryFolder } from "../folder.fixture.js";
+import { published } from "../folder.fixture.js";
 import { readChunking } from "./chunking.js";
 import { readClinc } from "./clinc.js";
 import { readHaluEval } from "./halueval.js";
 import { readText2Cypher } from "./text2cypher.js";
-
-/** A folder with files of these texts, by their paths. */
-async function published(files: Readonly<Record<string, string>>): Promise<string> {
-  const folder = await temporaryFolder();
-  for (const [path, text] of Object.entries(files)) {
-    await mkdir(join(folder, path, ".."), { recursive: true });
-    await writeFile(join(folder, path), text);
-  }
-  return folder;
-}
 
 const cell = (value: string) => `"${value.replaceAll('"', '""')}"`;
 const questionsCsv = (...rows: [question: string, references: unknown, document: string][]) =>

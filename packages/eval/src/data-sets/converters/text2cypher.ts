@@ -5,13 +5,13 @@ import { type Converter, readPublished, shaped } from "../converter.js";
 import { readCsv } from "../csv.js";
 
 /** What a graph holds: the properties of each label, and of each relation's type with the labels that it joins. */
-export interface PublishedSchema {
+interface PublishedSchema {
   readonly nodes: Record<string, string[]>;
   readonly relations: Record<string, { properties: string[]; joins: [string, string][] }>;
 }
 
 /** A question, the query that a large model wrote for it, and what a real database said of that. */
-export interface CypherQuestion {
+interface CypherQuestion {
   readonly question: string;
   readonly database: string;
   readonly cypher: string;

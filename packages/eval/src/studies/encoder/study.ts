@@ -21,7 +21,7 @@ import {
   searchWords,
 } from "./search.js";
 
-export interface EncoderEvaluation {
+interface EncoderEvaluation {
   /** The bundle; by default the encoder that ships. */
   readonly encoder?: string;
   /** The file of held-out pairs of the mine. */

@@ -1,11 +1,9 @@
 import { flows as catalogue } from "@tessera/flows";
 import { compile } from "@tessera/graph";
-import { SqliteDatabase } from "@tessera/query";
 import { operators } from "@tessera/tessera";
-import { ResourceHost } from "@tessera/tessera/internal";
 import { containsAnswer } from "../../measures/answers.js";
 import type { RowCheck } from "./check.js";
-import { decisions, geography } from "./geography.js";
+import { decisions, geographyHost } from "./geography.js";
 
 /** Row 56: PlanRAG on five questions that need several statements, over a database made here. */
 const planning: RowCheck = {
@@ -13,10 +11,9 @@ const planning: RowCheck = {
   about: "PlanRAG on SQLite",
   async measure({ limit, signal, progress, model }) {
     const language = model();
-    const database = await SqliteDatabase.create(geography, { timeoutMs: 60_000 });
+    const country = await geographyHost(language);
     try {
-      const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
-      const flow = await compile(catalogue.get("planrag")!.flow.document, { operators, host });
+      const flow = await compile(catalogue.get("planrag")!.flow.document, { operators, host: country.host });
       const asked = decisions.slice(0, limit);
       const [right, plans]: [number[], number[]] = [[], []];
       for (const [index, { question, answer }] of asked.entries()) {
@@ -31,7 +28,7 @@ const planning: RowCheck = {
         { what: "plans of a question", values: plans, most: 3 },
       ];
     } finally {
-      await database.close();
+      await country.close();
     }
   },
 };

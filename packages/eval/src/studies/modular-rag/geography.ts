@@ -1,3 +1,7 @@
+import type { LanguageModel } from "@tessera/core";
+import { SqliteDatabase } from "@tessera/query";
+import { ResourceHost } from "@tessera/tessera/internal";
+
 /** An invented country, for questions that a model answers by SQL. */
 export const geography = `
 CREATE TABLE region (name TEXT PRIMARY KEY, area INTEGER NOT NULL);
@@ -102,3 +106,13 @@ export const decisions: readonly { readonly question: string; readonly answer: s
   },
   { question: "Which region holds the town whose bridge was built in 1931?", answer: "Northmark" },
 ];
+
+/**
+ * What operators find when they ask for a database and a language model: the invented country in SQLite, and `language`.
+ * `close` ends it.
+ */
+export async function geographyHost(language: LanguageModel) {
+  const database = await SqliteDatabase.create(geography, { timeoutMs: 60_000 });
+  const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
+  return { database, host, close: () => database.close() };
+}

@@ -1,5 +1,5 @@
 import type { LanguageModel } from "@tessera/core";
-import { SqliteDatabase, textToCypher, textToSql } from "@tessera/query";
+import { textToCypher, textToSql } from "@tessera/query";
 import { referencesIn } from "@tessera/query/internal";
 import { plan } from "@tessera/router";
 import { ResourceHost } from "@tessera/tessera/internal";
@@ -7,7 +7,7 @@ import { converters } from "../../data-sets/converters/catalogue.js";
 import { readText2Cypher } from "../../data-sets/converters/text2cypher.js";
 import { studyContext } from "../study.js";
 import type { RowCheck } from "./check.js";
-import { geography, questions as sqlQuestions } from "./geography.js";
+import { geographyHost, questions as sqlQuestions } from "./geography.js";
 
 interface Step {
   readonly question: string;
@@ -80,26 +80,25 @@ const executions: RowCheck = {
   about: "text-to-SQL on a database made here",
   async measure({ limit, signal, progress, model }) {
     const language = model();
-    const database = await SqliteDatabase.create(geography, { timeoutMs: 60_000 });
+    const country = await geographyHost(language);
     try {
-      const host = new ResourceHost({ model: { model: () => language }, database: { database: () => database } });
       // the longest statement by hand has 120 characters
       const settings = textToSql.config.parse({ model: "model", database: "database", maxTokens: 96 });
-      const ask = await textToSql.setup(settings, host);
+      const ask = await textToSql.setup(settings, country.host);
       const asked = sqlQuestions.slice(0, limit);
       const [right, ran]: [number[], number[]] = [[], []];
       for (const [index, { question, sql }] of asked.entries()) {
         progress(index, asked.length);
         const { valid, rows } = await ask({ query: question }, studyContext(signal));
         ran.push(Number(valid));
-        right.push(Number(valid && sameRows(rows, await database.read(sql, 50, signal))));
+        right.push(Number(valid && sameRows(rows, await country.database.read(sql, 50, signal))));
       }
       return [
         { what: "statements that ran, after two repairs at most", values: ran },
         { what: `execution accuracy of ${language.revision}`, values: right },
       ];
     } finally {
-      await database.close();
+      await country.close();
     }
   },
 };

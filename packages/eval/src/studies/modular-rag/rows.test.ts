@@ -1,33 +1,15 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import { type LanguageModel, TesseraError } from "@tessera/core";
 import { SqliteDatabase } from "@tessera/query";
 import { guards } from "@tessera/query/internal";
 import { scriptedModel } from "@tessera/testkit";
+import { published } from "../../data-sets/folder.fixture.js";
 import { KeptOutput } from "../../reports/output.fixture.js";
 import type { Output } from "../../reports/output.js";
 import { measureRows, type RowCheck, type RowFigure } from "./check.js";
 import { decisions, geography, questions } from "./geography.js";
 import { evaluateGuards } from "./guards.js";
 import { rowChecks } from "./rows.js";
-
-const folders: string[] = [];
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
-});
-
-/** A folder of published data with files of these texts. */
-async function published(files: Readonly<Record<string, string>>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "rows-"));
-  folders.push(folder);
-  for (const [path, text] of Object.entries(files)) {
-    await mkdir(join(folder, path, ".."), { recursive: true });
-    await writeFile(join(folder, path), text);
-  }
-  return folder;
-}
 
 /** What a command prints, on both streams, and its exit code. */
 async function captured(work: (output: Output) => number | Promise<number>, json: boolean) {

@@ -1,7 +1,7 @@
 import { type Property, propertyLeast, type Shape } from "./schema.js";
 
 /** What is to be written next, a byte at a time, or what stands for it. Of each there is one: terms are compared by identity. */
-export interface Term {
+interface Term {
   readonly id: number;
   /** The fewest bytes until it is over. */
   readonly least: number;

@@ -7,7 +7,7 @@ interface Likely {
 }
 
 /** Logits of one token, and as much room for their powers: views of the shared memory, −∞ in the padding. */
-export interface LogitRoom {
+interface LogitRoom {
   readonly logits: Float32Array;
   readonly powers: Float32Array;
 }

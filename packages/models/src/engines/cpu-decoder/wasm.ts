@@ -2,7 +2,7 @@
 // specification 2.0 with 128-bit vectors.
 
 export type Code = readonly number[];
-export type ValueType = "i32" | "f32" | "v128";
+type ValueType = "i32" | "f32" | "v128";
 
 const valueTypes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
 

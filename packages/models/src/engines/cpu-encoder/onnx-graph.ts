@@ -58,13 +58,13 @@ class Message {
 }
 
 const elementTypes = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
-export type ElementType = keyof typeof elementTypes;
+type ElementType = keyof typeof elementTypes;
 
 /** The bits of fp16 are given as Uint16Array. */
 export type Constant = Float32Array | Uint16Array | Int8Array | Uint8Array | BigInt64Array;
 
 /** A number with a fraction part is written as a float attribute: `{ float: 1e-6 }`; whole numbers as integers. */
-export type Attribute = number | readonly number[] | { readonly float: number };
+type Attribute = number | readonly number[] | { readonly float: number };
 
 /** Builds one graph, node by node; every method returns the name of what it made. */
 export class GraphBuilder {

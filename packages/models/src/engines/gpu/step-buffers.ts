@@ -5,7 +5,7 @@ import { attentionTile } from "./kernels/attention-tiled.js";
 import { groupedRows, type Numbers } from "./kernels/kernel.js";
 import { samplingWords } from "./kernels/sample.js";
 
-export interface RoomSizes {
+interface RoomSizes {
   /** New tokens of a step, rows of logits, and sequences, at most. */
   readonly tokens: number;
   readonly rows: number;

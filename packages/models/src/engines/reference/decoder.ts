@@ -12,7 +12,7 @@ import { dequantise, type Norm } from "../../architectures/encoder.js";
 import { loaded } from "../../formats/stored-rows.js";
 
 /** What the reference computes of one sequence. */
-export interface DecoderReading {
+interface DecoderReading {
   /** [tokens, vocabulary]: the logits of what follows each token. */
   readonly logits: readonly Float32Array[];
   /** The chosen modules of each token in each layer, best first. */
@@ -147,11 +147,15 @@ function attendSoftmax(
         for (const [j, share] of shares.entries())
           for (let c = 0; c < size; c++) found[head * size + c]! += share * values[j]![from + c]!;
       }
-      const back = multiply(output[module]!, found);
-      for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+      accumulate(change, multiply(output[module]!, found), weight);
     }
     return change;
   });
+}
+
+/** Adds a vector, times a weight, to a sum. */
+function accumulate(sum: Float64Array, vector: Float64Array, weight: number): void {
+  for (let c = 0; c < sum.length; c++) sum[c]! += weight * vector[c]!;
 }
 
 /** Queries or keys of one token, normed and turned by its position. */
@@ -199,8 +203,7 @@ function attendSticks(
           stick *= 1 - part;
         }
       }
-      const back = multiply(output[module]!, found);
-      for (let c = 0; c < change.length; c++) change[c]! += weight * back[c]!;
+      accumulate(change, multiply(output[module]!, found), weight);
     }
     return change;
   });

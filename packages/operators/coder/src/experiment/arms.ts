@@ -47,7 +47,7 @@ export interface ArmSettings {
 }
 
 /** A sample with the tokens of its prompt and its answer. */
-export interface PaidSample extends Sample {
+interface PaidSample extends Sample {
   readonly tokens: number;
 }
 
@@ -59,7 +59,7 @@ export interface Round {
 }
 
 /** What arms share on a problem: as many rounds as an arm has, sampled without a look at what came before. */
-export type Pools = Readonly<Record<"direct" | "modular", readonly Round[]>>;
+type Pools = Readonly<Record<"direct" | "modular", readonly Round[]>>;
 
 const inputs = 24;
 

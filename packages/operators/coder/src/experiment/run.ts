@@ -5,7 +5,7 @@ import type { CodeModule } from "../problem.js";
 import { type Arm, type ArmSettings, arms, loggedPools, poolsOf, type Round, runArm } from "./arms.js";
 import type { LoggedSample, Task } from "./score.js";
 
-export interface ExperimentSettings extends Omit<ArmSettings, "foreign"> {
+interface ExperimentSettings extends Omit<ArmSettings, "foreign"> {
   readonly arms?: readonly Arm[];
   readonly seeds?: readonly number[];
   /** What was logged before: pools in it are not drawn again. */

@@ -21,7 +21,7 @@ export const task = problem.extend({
 export type Task = z.infer<typeof task>;
 
 /** A sample as it is logged; scoring needs nothing else, so that a log replays without a model. */
-export const loggedSample = z.object({
+const loggedSample = z.object({
   problem: z.string(),
   arm: z.string(),
   /** 0 for what the arm began with. */

@@ -5,12 +5,13 @@ import { z } from "zod";
 import { bwrap } from "./bwrap.js";
 import { docker } from "./docker.js";
 import type { Driver } from "./driver.js";
+import { language } from "./language.js";
 import { quickjs } from "./quickjs.js";
 import { remote } from "./remote.js";
-import { language, type Reason, type Sandbox, tests } from "./sandbox.js";
+import { type Reason, type Sandbox, tests } from "./sandbox.js";
 
 /** A candidate and its tests: a line of `cases.jsonl`. */
-export const codeCase = z.object({ id: z.string(), code: z.string(), tests, language: language.optional() });
+const codeCase = z.object({ id: z.string(), code: z.string(), tests, language: language.optional() });
 export type CodeCase = z.infer<typeof codeCase>;
 
 /** What became of a case. */
@@ -74,7 +75,7 @@ function parseCase(line: string): CodeCase | string {
 }
 
 /** The drivers by name. "docker" and "remote" are bridges; "remote" needs the address of a server. */
-export const driverNames = ["quickjs", "bwrap", "docker", "remote"] as const;
+const driverNames = ["quickjs", "bwrap", "docker", "remote"] as const;
 /** The name of a driver of the sandbox. */
 export type DriverName = (typeof driverNames)[number];
 

@@ -54,7 +54,7 @@ export interface Driver {
 }
 
 /** The largest program and input, in characters: ten megabytes of model output are refused, not parsed. */
-export const largestProgram = 1_000_000;
+const largestProgram = 1_000_000;
 
 /** @throws TesseraError SANDBOX_REFUSED for more characters than a program may have. */
 export function admitSize(path: string, size: number): void {

@@ -197,7 +197,7 @@ export async function admitPresent(
   if (missing) throw new TesseraError("SANDBOX_REFUSED", missing, { path: driver.name, hint });
 }
 
-export function admitArgument(driver: Driver, program: Program, signal?: AbortSignal): void {
+function admitArgument(driver: Driver, program: Program, signal?: AbortSignal): void {
   admit(driver, program, signal);
   if (Buffer.byteLength(program.source) > longestArgument)
     throw new TesseraError("SANDBOX_REFUSED", "the program is longer than a process takes", {

@@ -1,15 +1,12 @@
-// public: Language, Sandbox, openSandbox
+// public: Sandbox, openSandbox
 import { randomUUID } from "node:crypto";
 import { type Json, type Resource, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { admitSize, type Driver, defaultLimits, type Execution, type Limits, type Runnable } from "./driver.js";
 import { harnessOf } from "./harness.js";
+import type { Language } from "./language.js";
 import { type Translation, toJavaScript } from "./typescript.js";
 import { checkEntry, equalValues, identifierPattern } from "./values.js";
-
-export const language = z.enum(["javascript", "typescript", "python"]);
-/** A language that the sandbox runs. */
-export type Language = z.infer<typeof language>;
 
 /** A test: a call whose result must equal `expected`, or what the program must print when it reads `input`. */
 export const test = z.union([

@@ -22,7 +22,7 @@ export const isZipWith = (bytes: Uint8Array, part: string): boolean =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(part);
 
 /** Whether bytes are an old office file, or a new one that a password keeps: both are containers of Microsoft's. */
-export const isCompound = (bytes: Uint8Array): boolean =>
+const isCompound = (bytes: Uint8Array): boolean =>
   [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1].every((byte, index) => bytes[index] === byte);
 
 const encryptedMark = Buffer.from("EncryptedPackage", "utf16le");
@@ -79,7 +79,7 @@ export function partPath(from: string, target: string): string {
 }
 
 /** What a part of an office file refers to, by id, and by the last word of its type ("slide", "notesSlide"). */
-export interface Relation {
+interface Relation {
   readonly id: string;
   readonly type: string;
   readonly target: string;

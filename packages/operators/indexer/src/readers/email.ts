@@ -20,7 +20,7 @@ const people = (list: readonly (Address & { group?: Address[] })[] = []): string
     .join(", ");
 
 /** The blocks of a document as a part of another: every place is inside the part. */
-export function blocksInside(document: ReadDocument, name: string, around: DocumentPlace): Block[] {
+function blocksInside(document: ReadDocument, name: string, around: DocumentPlace): Block[] {
   const inside = [...(around.inside ?? []), name];
   if (document.kind === "text") {
     const place: DocumentPlace = { ...around, inside };

@@ -37,7 +37,7 @@ const hasControls = (bytes: Uint8Array): boolean =>
   bytes.some((byte) => byte < 9 || (byte > 13 && byte < 27) || (byte > 27 && byte < 32) || byte === 127);
 
 /** "\n" ends every line, whatever ended it. */
-export const evenLines = (text: string): string => (text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
+const evenLines = (text: string): string => (text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
 
 /**
  * The text of bytes with "\n" at the ends of lines: UTF-8, UTF-16, the encoding that is declared, or the one that they are
@@ -87,7 +87,7 @@ export interface Guess {
   readonly confidence: number;
 }
 
-export interface Decoded {
+interface Decoded {
   readonly text: string;
   /** What could not be told about it. */
   readonly unread?: UnreadPart;

@@ -50,7 +50,7 @@ const plain = (text: string): string =>
     .join("");
 
 /** The size that most letters have, in steps of half a point. */
-export function bodySize(pages: readonly PageLines[]): number {
+function bodySize(pages: readonly PageLines[]): number {
   const weights = new Map<number, number>();
   for (const { size, text } of pages.flatMap(({ groups }) => groups.flat())) {
     const step = Math.round(size * 2) / 2;

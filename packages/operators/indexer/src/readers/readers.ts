@@ -18,7 +18,7 @@ export interface ReadersSettings {
 }
 
 /** What is known of a reader without running it. */
-export interface ReaderFacts {
+interface ReaderFacts {
   readonly name: string;
   readonly version: number;
   readonly extensions: readonly string[];

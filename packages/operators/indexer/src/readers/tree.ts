@@ -31,7 +31,7 @@ const isFlat = (tree: Tree): boolean =>
   tree.kind === "value" || (tree.kind === "list" && tree.items.every(({ kind }) => kind === "value"));
 
 /** The values of a tree with their paths: "server.limits.size". A list of values is one. */
-export function* fieldsIn(tree: Tree, path: string): Generator<Field> {
+function* fieldsIn(tree: Tree, path: string): Generator<Field> {
   const note = tree.note ? `  # ${tree.note}` : "";
   if (tree.kind === "value") yield [path, shortText(tree.text) + note];
   else if (isFlat(tree))

@@ -27,7 +27,7 @@ export interface Example {
 /** What is minimised, in nats; P_R = softmax(q′·d / γ) over the documents of an example. */
 export type Loss = "contrastive" | "divergence";
 
-export interface TrainingSettings {
+interface TrainingSettings {
   readonly loss: Loss;
   readonly rank: number;
   /** γ */

@@ -17,9 +17,9 @@ import {
 } from "./device.fixture.js";
 import { combine, expertHistogram, expertScatter, expertTiles, router } from "./experts.js";
 import { groupedRows, type Numbers } from "./kernel.js";
-import type { Matmul, MatmulShape } from "./matmul.js";
 import { fewRowsMatmul } from "./matmul-few.js";
 import { plainMatmul } from "./matmul-plain.js";
+import type { Matmul, MatmulShape } from "./matmul-shape.js";
 import { unitsMatmul } from "./matmul-units.js";
 
 afterAll(closeDevices);

@@ -1,6 +1,6 @@
 import { groupedRows, kernel } from "./kernel.js";
-import type { Matmul, MatmulShape } from "./matmul.js";
 import { columnsAtOnce, matmulParts } from "./matmul-parts.js";
+import type { Matmul, MatmulShape } from "./matmul-shape.js";
 
 const columns = 8;
 const lanes = 8;

@@ -1,5 +1,5 @@
 import { counts, type Numbers } from "./kernel.js";
-import type { Activation, MatmulShape } from "./matmul.js";
+import type { Activation, MatmulShape } from "./matmul-shape.js";
 
 const activations: Record<Activation, string> = {
   none: "return z;",
@@ -21,7 +21,7 @@ const activations: Record<Activation, string> = {
 };
 
 /** What every matrix product declares, whichever kernel computes it. */
-export interface MatmulParts {
+interface MatmulParts {
   readonly buffers: Readonly<Record<string, Numbers | "u32" | `vec4<${Numbers}>` | `out ${Numbers}`>>;
   /** Functions: `source(row)` is x's row, `place(row)` is y's, `write_out(place, column, z, next)` writes y. */
   readonly functions: string;

@@ -1,6 +1,6 @@
 import { groupedRows, kernel } from "./kernel.js";
-import type { Matmul, MatmulShape } from "./matmul.js";
 import { columnsAtOnce, matmulParts } from "./matmul-parts.js";
+import type { Matmul, MatmulShape } from "./matmul-shape.js";
 
 /** A kind of fragment that a device's matrix units multiply: fp16 [m, k] times [k, n], summed in fp32 [m, n]. */
 export interface MatrixUnits {

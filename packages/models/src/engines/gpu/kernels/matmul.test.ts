@@ -17,9 +17,10 @@ import {
   units,
 } from "./device.fixture.js";
 import type { Numbers } from "./kernel.js";
-import { type Activation, type Matmul, type MatmulShape, matmul } from "./matmul.js";
+import { matmul } from "./matmul.js";
 import { fewRowsMatmul } from "./matmul-few.js";
 import { plainMatmul } from "./matmul-plain.js";
+import type { Activation, Matmul, MatmulShape } from "./matmul-shape.js";
 import { type MatrixUnits, unitsMatmul } from "./matmul-units.js";
 
 afterAll(closeDevices);

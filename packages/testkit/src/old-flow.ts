@@ -1,9 +1,11 @@
-// the flow whose runs lie in `old-folder`, as the records of commit cf1deb2 left them: "whole" has ended, "cut" was killed
-// before its last step had a record
+// public: oldFlow
 import { type AnyOperator, flow, operator, text } from "@tessera/core";
 import { z } from "zod";
 
-/** The operators of the flow; `started` hears of each step that starts. */
+/**
+ * The flow whose runs lie in the folder `packages/graph/src/records/fixtures/cf1deb2`, as the records of that commit left
+ * them: "whole" has ended, "cut" was killed before its last step had a record. `started` hears of each step that starts.
+ */
 export function oldFlow(started: (path: string) => void) {
   const add = operator({
     name: "test.add",
