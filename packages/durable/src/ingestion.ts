@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { type FlowDocument, type Store, TesseraError } from "@tessera/core";
 import type { RunState, Runs } from "@tessera/graph/internal";
 import type { SteadyConnection } from "./connection.js";
-import type { SqlConnection } from "./records.js";
 import { createTables } from "./schema.js";
+import type { SqlConnection } from "./sql.js";
 
 /** A file of a corpus: its path within the folder, and the hash of its content. */
 export interface IngestedFile {
