@@ -31,10 +31,11 @@ class Service {
     readonly url: string,
   ) {}
 
-  static async start(database: string | undefined, ms: number): Promise<Service> {
+  static async start(database: string | undefined, ms: number, env: NodeJS.ProcessEnv = {}): Promise<Service> {
     const flags = ["--conditions=@tessera/source", `--import=${sources}`, "--disable-warning=DeprecationWarning"];
     const child = spawn(process.execPath, [...flags, program, folder, String(ms), ...(database ? [database] : [])], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...env },
     });
     const [said] = await Promise.race([
       once(child.stdout!, "data"),
@@ -204,6 +205,30 @@ for (const [name, suite, database] of [
       expect([run.status, run.output]).toEqual(["done", await undisturbed()]);
       expect(new Set(ran()).size).toBe(ran().length);
       expect(await service.ask("POST", "/flows/every/runs", body, key)).toMatchObject({ id: ended.id, status: "done" });
+    });
+
+    it("goes on with a new version of an operator where that is asked for, and does nothing again that is finished", async () => {
+      const { id, http } = await service.ask(
+        "POST",
+        "/flows/grow/runs",
+        { input: { query: "q" } },
+        { "idempotency-key": "grow" },
+      );
+      expect(http).toBe(500);
+      await service.end("SIGTERM");
+      rmSync(join(folder, "ran"));
+      service = await Service.start(database(), 60, { TEST_VERSION: "2" });
+      const [run] = (await service.ask("GET", "/runs?limit=1")).runs;
+      const resume = (body: object) => service.ask("POST", `/runs/${run.id}/resume`, body);
+      expect([run.flow, run.status, id]).toEqual(["grow", "failed", undefined]);
+      expect(await resume({})).toMatchObject({ http: 200, status: "running" });
+      const refused = await service.until(run.id, hasEnded);
+      expect(refused).toMatchObject({ status: "failed", error: { code: "CONFLICT" } });
+      expect(refused.error.message).toContain("version 1 of test.versioned, which is 2 by now");
+      expect(ran()).toEqual([]);
+      expect(await resume({ acceptChanges: true })).toMatchObject({ http: 200, status: "running" });
+      expect(await service.until(run.id, hasEnded)).toMatchObject({ status: "done", output: { text: "q 1 2" } });
+      expect(ran()).toEqual(["grow/last 2"]);
     });
 
     describe("after a restart", () => {

@@ -25,6 +25,28 @@ const paid = operator({
       return { text: `said ${query}` };
     },
 });
+/** Notes its version; the first one of "last" fails. */
+const version = Number(process.env.TEST_VERSION ?? 1);
+const versioned = operator({
+  name: "test.versioned",
+  version,
+  about: { module: "data", submodule: "test", summary: "Says its version." },
+  config: z.strictObject({ last: z.boolean().default(false) }),
+  ports: { input: { query: text }, output: { text } },
+  effects: "write",
+  setup:
+    ({ last }) =>
+    ({ query }, { path }) => {
+      appendFileSync(join(folder, "ran"), `${path} ${version}\n`);
+      if (last && version === 1) throw new Error("not yet");
+      return { text: `${query} ${version}` };
+    },
+});
+const grow = flow("grow", { query: "text" }, (f, input) => {
+  const { text } = f.node("first", versioned({}), input);
+  return { text: f.node("last", versioned({ last: true }), { query: text }).text };
+}).document;
+
 /** Goes on for ever. */
 const holding = operator({
   name: "test.holding",
@@ -49,8 +71,8 @@ const { flows, operators } = everyKind({
 });
 const { server, url: address } = await serve({
   folder,
-  flows: { ...flows, ask, hold },
-  operators: [...operators, paid, holding],
+  flows: { ...flows, ask, hold, grow },
+  operators: [...operators, paid, holding, versioned],
   port: 0,
   ...(url && { database: { url, leaseMs: 1500, pollMs: 50 } }),
 });
