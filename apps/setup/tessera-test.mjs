@@ -21,6 +21,7 @@ const child = spawn(
     // jest reads the sources by its own means; these are for the threads and processes that tests start
     "--conditions=@tessera/source",
     `--import=${new URL("sources.mjs", import.meta.url).href}`,
+    `--import=${new URL("quick-exit.mjs", import.meta.url).href}`,
     require.resolve("jest/bin/jest"),
     "--config",
     fileURLToPath(new URL("jest.config.mjs", import.meta.url)),
