@@ -8,6 +8,7 @@ import { texts } from "./texts.js";
 import { ErrorNote, Loading } from "./ui/parts.js";
 
 const FlowsPage = lazy(() => import("./flows/flows-page.js"));
+const EvaluatePage = lazy(() => import("./evaluate/evaluate-page.js"));
 const EditPage = lazy(() => import("./edit/edit-page.js"));
 const IndexPage = lazy(() => import("./index/index-page.js"));
 const RunsPage = lazy(() => import("./runs/runs-page.js"));
@@ -20,6 +21,7 @@ const places = [
   ["runs", texts.nav.runs],
   ["edit", texts.nav.edit],
   ["index", texts.nav.index],
+  ["evaluate", texts.nav.evaluate],
 ] as const;
 
 /** The view of an address. */
@@ -34,6 +36,7 @@ function View() {
     return <ComparePage key={`${first} ${second}`} a={first} b={second} />;
   if (view === "edit") return <EditPage key={first ?? ""} name={first} />;
   if (view === "index") return <IndexPage />;
+  if (view === "evaluate") return <EvaluatePage />;
   return (
     <div className="page">
       <h1>{texts.nowhere}</h1>

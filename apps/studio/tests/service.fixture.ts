@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Passage } from "@tessera/core";
+import { measureRecorded } from "@tessera/eval/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { type Served, serve } from "@tessera/server";
 import { Bm25Store, ExactStore } from "@tessera/stores";
@@ -79,6 +80,7 @@ export async function startStudio(): Promise<Studio> {
         dense,
         encoder,
       },
+      measure: measureRecorded,
       used: (link) => links.push(link),
     },
   });

@@ -219,6 +219,36 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await context.close();
   });
 
+  test("marks answers, and measures flows on them question by question", async () => {
+    const { page, faults, context } = await studio.open();
+    for (const question of ["When does the ferry leave?", "How many piers has the harbour?"]) {
+      await page.getByRole("link", { name: "Ask", exact: true }).click();
+      await page.getByRole("textbox", { name: "Question" }).fill(question);
+      await page.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Right" }).click();
+      await page.getByText("Noted as right in “marked”.").waitFor();
+    }
+    const lines = readFileSync(join(studio.work, ".tessera/data/marked/questions.jsonl"), "utf8").trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).question)).toEqual([
+      "When does the ferry leave?",
+      "How many piers has the harbour?",
+    ]);
+    await page.getByRole("link", { name: "Evaluate", exact: true }).first().click();
+    await page.getByText("marked (2 questions)").waitFor({ state: "attached" });
+    for (const name of ["hybrid", "linear"]) await page.getByRole("checkbox", { name, exact: true }).check();
+    await page.getByRole("button", { name: "Run and measure" }).click();
+    await page.getByRole("heading", { name: "Question by question" }).waitFor();
+    await page.getByRole("img", { name: /^Means and intervals of/ }).waitFor();
+    const figures = page.getByRole("table", { name: "Means with their intervals" });
+    expect(await figures.getByRole("row", { name: /^(hybrid|linear)/ }).count()).toBe(2);
+    // from a figure to its run
+    const row = page.getByRole("row", { name: /^When does the ferry leave\?/ });
+    await row.getByRole("link").first().click();
+    await page.getByRole("heading", { name: "Sources" }).waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
   test("has no finding of axe in any view, light and dark, wide and narrow", async () => {
     const found: Record<string, string[]> = {};
     for (const [colorScheme, width] of [
@@ -243,6 +273,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
         "#/edit",
         "#/edit/rag",
         "#/index",
+        "#/evaluate",
       ]) {
         await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
         await page.getByRole("heading", { level: 1 }).waitFor();

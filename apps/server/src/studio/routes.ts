@@ -1,4 +1,5 @@
 import type { FastifyInstance } from "fastify";
+import { dataRoutes, type Measure } from "./data-routes.js";
 import { pageRoutes, welcomeRoute } from "./page.js";
 import { type StudioSessions, sessionRoute } from "./sessions.js";
 import { type SourceFolder, sourceRoutes } from "./source-routes.js";
@@ -14,6 +15,8 @@ export interface StudioOptions {
   readonly folder?: string | undefined;
   /** The folder that the flows search, and its index. */
   readonly source?: SourceFolder | undefined;
+  /** Measures runs on data sets; without it nothing is evaluated. */
+  readonly measure?: Measure | undefined;
 }
 
 /** The page, and the routes that only the studio has. Without a studio `GET /` says what this service is. */
@@ -24,4 +27,5 @@ export function studioRoutes(server: FastifyInstance, studio: StudioOptions | un
   if (studio.sessions) sessionRoute(server, studio.sessions);
   workRoutes(server, studio.folder);
   if (studio.source) sourceRoutes(server, studio.source);
+  if (studio.source && studio.folder !== undefined) dataRoutes(server, studio.folder, studio.source, studio.measure);
 }

@@ -170,6 +170,7 @@ describe("the folder of the studio", () => {
     rmSync(join(work, ".tessera"), { recursive: true });
     symlinkSync(outside, join(work, ".tessera"));
     expect((await put("mine", document)).json()).toMatchObject({ code: "FORBIDDEN" });
+    expect(readdirSync(outside)).toEqual(["theirs.flow.json"]);
     rmSync(outside, { recursive: true });
   });
 

@@ -23,19 +23,25 @@ export class WorkFolder {
   }
 
   /** A folder in this one, made where it is missing. @throws TesseraError FORBIDDEN where a link leads out. */
-  async #inside(...parts: string[]): Promise<string> {
-    const path = join(this.folder, ...parts);
-    await mkdir(path, { recursive: true });
-    const [root, real] = await Promise.all([realpath(this.folder), realpath(path)]);
-    if (real !== root && !real.startsWith(root + sep))
-      throw new TesseraError("FORBIDDEN", "the folder leads out of the one that was handed over", {
-        path: parts.join("/"),
-      });
+  async inside(...parts: string[]): Promise<string> {
+    const root = await realpath(this.folder);
+    let real = root;
+    for (const part of parts) {
+      // one after the other, so that nothing is made behind a link
+      const path = join(real, part);
+      await mkdir(path).catch(() => {});
+      real = await realpath(path);
+      if (!real.startsWith(root + sep))
+        throw new TesseraError("FORBIDDEN", "the folder leads out of the one that was handed over", {
+          path: parts.join("/"),
+        });
+    }
+    if (parts[0] === ".tessera") await keepOut(join(root, ".tessera"));
     return real;
   }
 
   /** Replaces a file as a whole; a link that stands in its place is replaced, not followed. */
-  async #write(path: string, text: string): Promise<void> {
+  async write(path: string, text: string): Promise<void> {
     const draft = `${path}.draft`;
     await rm(draft, { force: true });
     await writeFile(draft, text, { flag: "wx" });
@@ -69,17 +75,17 @@ export class WorkFolder {
     const document: FlowDocument = { ...(await inSlices(readingDocument(value))), name };
     const hash = hashDocument(document);
     const before = await this.read(name).catch(() => undefined);
-    const folder = await this.#inside();
+    const folder = await this.inside();
     const files = [`${name}.flow.json`, `${name}.flow.ts`];
     const text = `${JSON.stringify(document, undefined, 2)}\n`;
-    await this.#write(join(folder, files[0]!), text);
-    await this.#write(join(folder, files[1]!), printFlow(document, { importOf }));
-    await this.#write(join(await this.#inside(".tessera", "versions", name), `${hash}.json`), text);
+    await this.write(join(folder, files[0]!), text);
+    await this.write(join(folder, files[1]!), printFlow(document, { importOf }));
+    await this.write(join(await this.inside(".tessera", "versions", name), `${hash}.json`), text);
     return { hash, files, changed: !before || hashDocument(before.document) !== hash };
   }
 
   async versions(name: string): Promise<{ hash: string; saved: string }[]> {
-    const folder = await this.#inside(".tessera", "versions", name);
+    const folder = await this.inside(".tessera", "versions", name);
     const found = await Promise.all(
       (await readdir(folder))
         .filter((file) => /^[0-9a-f]{64}\.json$/.test(file))
@@ -93,13 +99,17 @@ export class WorkFolder {
 
   /** @throws TesseraError NOT_FOUND */
   async version(name: string, hash: string): Promise<FlowDocument> {
-    const folder = await this.#inside(".tessera", "versions", name);
+    const folder = await this.inside(".tessera", "versions", name);
     const text = await readFile(join(folder, `${hash}.json`), "utf8").catch(() => {
       throw new TesseraError("NOT_FOUND", `there is no such version of "${name}"`, { path: hash });
     });
     return JSON.parse(text) as FlowDocument;
   }
 }
+
+/** Keeps what the studio makes out of the index of the folder and out of its repository. */
+const keepOut = (folder: string): Promise<void> =>
+  writeFile(join(folder, ".gitignore"), "*\n", { flag: "wx" }).catch(() => {});
 
 /** Uploads the flows of a folder, so that they can run; one that cannot is left out, with a warning. */
 export async function uploadFlows(library: Library, folder: string): Promise<void> {

@@ -108,6 +108,16 @@ export interface Spent {
 
 export type RunStatus = "running" | "waiting" | "done" | "budget" | "failed" | "cancelled" | "interrupted";
 
+/** What a run waits for. */
+export interface Wait {
+  readonly path: string;
+  readonly kind: "answer" | "signal" | "time";
+  readonly payload?: Json;
+  readonly schema?: Schema;
+  readonly signal?: string;
+  readonly due?: string;
+}
+
 export interface RunState {
   readonly id: string;
   readonly flow: string;
@@ -115,6 +125,7 @@ export interface RunState {
   readonly input: Readonly<Record<string, Json>>;
   readonly output?: Readonly<Record<string, Json>>;
   readonly error?: Finding;
+  readonly waits?: readonly Wait[];
   readonly spent?: Spent;
   readonly seed?: number;
   readonly started: string;

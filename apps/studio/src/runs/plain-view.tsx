@@ -1,4 +1,5 @@
 import type { Citation, Json, Passage } from "../api/types.js";
+import { MarkAnswer } from "../evaluate/mark-answer.js";
 import { whereOf } from "../source/source-drawer.js";
 import { texts } from "../texts.js";
 import { ErrorNote, Loading } from "../ui/parts.js";
@@ -83,6 +84,13 @@ export function PlainView({ run, links }: { run: RunModel; links: ValueLinks }) 
           <h2 id="sources">{texts.run.sources}</h2>
           <Sources citations={answer.citations} passages={passages} links={links} />
         </section>
+      )}
+      {isOver && answer && question !== undefined && (
+        <MarkAnswer
+          question={question}
+          cited={[...new Set(answer.citations.map(({ passage }) => passage))]}
+          run={links.run}
+        />
       )}
       {isOver && (
         <section className="stack tight" aria-labelledby="why">

@@ -15,6 +15,7 @@ import { StepDetail } from "./step-detail.js";
 import { useRun, useRunFlow, type WatchedRun } from "./use-run.js";
 import type { ValueLinks } from "./value-view.js";
 import { answerOf, questionOf } from "./values.js";
+import { Waits } from "./waits.js";
 import { Waterfall } from "./waterfall.js";
 
 const FlowDrawing = lazy(() => import("../drawing/drawing.js"));
@@ -143,6 +144,9 @@ export default function RunPage({ id }: { id: string }) {
       <div className="stack">
         {error && <ErrorNote finding={error} />}
         <RunHead run={run} id={id} />
+        {state?.status === "waiting" && state.waits && (
+          <Waits run={id} waits={state.waits} links={links} answered={watched.again} />
+        )}
         <Tabs
           tabs={views}
           chosen={view}

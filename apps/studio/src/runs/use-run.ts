@@ -9,6 +9,8 @@ export interface WatchedRun {
   /** Its events so far, up to the most that can be gone through. */
   readonly events: readonly RunEvent[];
   readonly error: Finding | undefined;
+  /** Follows it anew, as after an answer that it waited for. */
+  readonly again: () => void;
 }
 
 const mostEvents = 100_000;
@@ -20,6 +22,8 @@ export function useRun(id: string): WatchedRun {
     events: [],
   }));
   const [error, setError] = useState<Finding>();
+  const [turn, setTurn] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: followed anew when the caller says so
   useEffect(() => {
     const model = new RunModel();
     const kept: RunEvent[] = [];
@@ -44,9 +48,9 @@ export function useRun(id: string): WatchedRun {
     };
     watch().catch((thrown) => controller.signal.aborted || setError(findingOf(thrown)));
     return () => controller.abort();
-  }, [id]);
+  }, [id, turn]);
   useSyncExternalStore(run.subscribe, run.snapshot);
-  return { run, events, error };
+  return { run, events, error, again: () => setTurn((now) => now + 1) };
 }
 
 /** The document that a run began with, and its ports. */

@@ -151,7 +151,8 @@ async function countOf(events: AsyncIterable<FlowEvent>, wanted: (operator: stri
   return count;
 }
 
-function read(
+/** Measures what a run gave for a question. @throws TesseraError BAD_OUTPUT */
+export function read(
   output: Readonly<Record<string, unknown>>,
   question: Question,
   { retrievals, calls, tokens }: { retrievals: number; calls: number; tokens: number },
