@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Passage } from "@tessera/core";
+import type { FlowDocument, Passage } from "@tessera/core";
 import { measureRecorded } from "@tessera/eval/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { type Served, serve } from "@tessera/server";
@@ -34,17 +34,26 @@ export const scripted = (prompt: string): string =>
     ? `Scripted answer: ${hostile} [1]`
     : "Scripted answer: the ferry leaves at nine [1].";
 
+export interface Opened {
+  readonly page: Page;
+  /** What the page logged as errors. */
+  readonly faults: string[];
+  readonly context: BrowserContext;
+  /** The key that the page works with. */
+  key(): Promise<string>;
+}
+
 export interface Studio {
   readonly served: Served;
   readonly browser: Browser;
   readonly work: string;
   /** A page in which the studio is open, as after its link; what it logs as an error is in `faults`. */
-  open(how?: Parameters<Browser["newContext"]>[0]): Promise<{ page: Page; faults: string[]; context: BrowserContext }>;
+  open(how?: Parameters<Browser["newContext"]>[0]): Promise<Opened>;
   close(): Promise<void>;
 }
 
 /** A service with a studio over a small folder, a scripted model, and a browser. */
-export async function startStudio(): Promise<Studio> {
+export async function startStudio(more: Readonly<Record<string, FlowDocument>> = {}): Promise<Studio> {
   const folder = mkdtempSync(join(tmpdir(), "tessera-studio-"));
   const work = join(folder, "town");
   mkdirSync(work);
@@ -66,7 +75,7 @@ export async function startStudio(): Promise<Studio> {
   const served = await serve({
     folder: join(folder, "service"),
     port: 0,
-    flows: Object.fromEntries(names.map((name) => [name, catalogue.get(name)!.flow.document])),
+    flows: { ...Object.fromEntries(names.map((name) => [name, catalogue.get(name)!.flow.document])), ...more },
     resources: { store: { sparse, dense }, encoder: { encoder }, model: { model } },
     studio: {
       page: fileURLToPath(new URL("../dist", import.meta.url)),
@@ -100,7 +109,12 @@ export async function startStudio(): Promise<Studio> {
       page.on("pageerror", ({ message }) => void faults.push(message));
       await page.goto(links.at(-1)!);
       await page.getByRole("heading", { level: 1 }).waitFor();
-      return { page, faults, context };
+      return {
+        page,
+        faults,
+        context,
+        key: async () => String(await page.evaluate('localStorage.getItem("tessera.studio.key")')),
+      };
     },
     async close() {
       await browser.close();

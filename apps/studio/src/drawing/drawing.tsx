@@ -49,16 +49,18 @@ function nodesOf({ nodes }: Drawing, boxes: ReadonlyMap<string, Box>, canEdit: b
   });
 }
 
-const edgeOf = ({ id, from, fromPort, to, toPort, when }: DrawnEdge, isLit: boolean): Edge => ({
+const litEdge = ({ className }: Edge): Partial<Edge> => ({ className: `${className} lit`, zIndex: 1001 });
+
+const edgeOf = ({ id, from, fromPort, to, toPort, when }: DrawnEdge): Edge => ({
   id,
   source: from,
   sourceHandle: `out:${fromPort}`,
   target: to,
   targetHandle: `in:${toPort}`,
-  className: `${when === undefined ? "" : "when"}${isLit ? " lit" : ""}`,
+  className: when === undefined ? "" : "when",
   focusable: false,
   deletable: false,
-  zIndex: isLit ? 1001 : 1,
+  zIndex: 1,
   ...(when !== undefined && { label: when }),
 });
 
@@ -108,7 +110,37 @@ function Sight({ chosen }: { chosen: string | undefined }) {
   return null;
 }
 
+const large = 150; // nodes
+
 const motion = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 250);
+
+type Stage = { readonly drawing: Drawing; readonly boxes: ReadonlyMap<string, Box> };
+
+/** The nodes and edges of what is laid out. An edge that is not lit stays the same object, and is not drawn again. */
+function useParts(stage: Stage | undefined, drawing: Drawing, canEdit: boolean) {
+  const [lit, hover] = useLit(stage?.drawing ?? drawing);
+  const nodes = useMemo(() => (stage ? nodesOf(stage.drawing, stage.boxes, canEdit) : []), [stage, canEdit]);
+  const plain = useMemo(() => (stage?.drawing.edges ?? []).map(edgeOf), [stage]);
+  const edges = useMemo(
+    () => (lit.size === 0 ? plain : plain.map((edge) => (lit.has(edge.id) ? { ...edge, ...litEdge(edge) } : edge))),
+    [plain, lit],
+  );
+  return [nodes, edges, hover, lit.size > 0] as const;
+}
+
+/** Fits the view when there are other nodes. A large flow begins at its inputs; zooming out shows the whole. */
+function useFitted(nodes: readonly Node<CardData>[], name: string) {
+  const instance = useRef<ReactFlowInstance<Node<CardData>>>(undefined);
+  const count = nodes.length;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only when there are other nodes
+  useEffect(() => {
+    if (count === 0) return;
+    const first = count > large ? nodes.slice(0, 40).map(({ id }) => ({ id })) : undefined;
+    const options = { padding: 0.08, maxZoom: 1, ...(first && { nodes: first }) };
+    requestAnimationFrame(() => void instance.current?.fitView(options));
+  }, [count, name]);
+  return instance;
+}
 
 /** The drawing of a flow: nodes and ports, laid out from left to right. */
 export default function FlowDrawing(props: DrawingProps) {
@@ -117,12 +149,10 @@ export default function FlowDrawing(props: DrawingProps) {
   const [open, setOpen] = useState<ReadonlySet<string>>(() => new Set(inner.length <= 3 ? inner : []));
   const drawing = useMemo(() => drawingOf(document, ports, open), [document, ports, open]);
   const boxes = useLayout(drawing);
-  const shown = useRef<{ drawing: Drawing; boxes: ReadonlyMap<string, Box> }>(undefined);
+  const shown = useRef<Stage>(undefined);
   if (boxes) shown.current = { drawing, boxes };
   const stage = shown.current;
-  const [lit, hover] = useLit(stage?.drawing ?? drawing);
-  const nodes = useMemo(() => (stage ? nodesOf(stage.drawing, stage.boxes, edit !== undefined) : []), [stage, edit]);
-  const edges = useMemo(() => (stage?.drawing.edges ?? []).map((edge) => edgeOf(edge, lit.has(edge.id))), [stage, lit]);
+  const [nodes, edges, hover, isFollowing] = useParts(stage, drawing, edit !== undefined);
   const toggle = useCallback(
     (path: string) =>
       setOpen((before) => {
@@ -136,15 +166,11 @@ export default function FlowDrawing(props: DrawingProps) {
     () => ({ toggle, hover, run, chosen, findings: findings ?? [], edit, ports }),
     [toggle, hover, run, chosen, findings, edit, ports],
   );
-  const instance = useRef<ReactFlowInstance<Node<CardData>>>(undefined);
   const count = nodes.length;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the view is fitted when there are other nodes
-  useEffect(() => {
-    if (count > 0) requestAnimationFrame(() => void instance.current?.fitView({ padding: 0.08, maxZoom: 1 }));
-  }, [count, document.name]);
+  const instance = useFitted(nodes, document.name);
   return (
     <DrawingContext value={links}>
-      <section className={`drawing${lit.size > 0 ? " following" : ""}`} aria-label={texts.drawing.label(document.name)}>
+      <section className={`drawing${isFollowing ? " following" : ""}`} aria-label={texts.drawing.label(document.name)}>
         {inner.length > 0 && (
           <button
             type="button"

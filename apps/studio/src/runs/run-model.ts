@@ -117,7 +117,7 @@ export class RunModel {
     this.state = state;
     if (!this.timed && state.ended) this.now = Math.max(this.now, Date.parse(state.ended) - Date.parse(state.started));
     for (const step of this.steps)
-      if (step.status === "running" && state.status !== "running")
+      if (step.status === "running" && state.status !== "running" && state.status !== "waiting")
         this.#move(step, state.status === "done" ? "done" : "failed");
     this.#changed();
   }

@@ -1,5 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { ask, findingOf, follow } from "../api/client.js";
+import { ask, findingOf, follow, type RunListener } from "../api/client.js";
 import type { Check, Finding, FlowDocument, RunEvent, RunState } from "../api/types.js";
 import { useLoaded } from "../ui/use.js";
 import { RunModel } from "./run-model.js";
@@ -14,6 +14,13 @@ export interface WatchedRun {
 }
 
 const mostEvents = 100_000;
+
+/** A run as its first event tells it; the whole comes at its end. */
+function begun(id: string, { type, data }: RunEvent): RunState | undefined {
+  if (type !== "flow-start") return undefined;
+  const { flow, input } = data as unknown as Pick<RunState, "flow" | "input">;
+  return { id, flow, input, status: "running", started: "" };
+}
 
 /** A run with its events so far, which grows while it runs. */
 export function useRun(id: string): WatchedRun {
@@ -30,23 +37,17 @@ export function useRun(id: string): WatchedRun {
     const controller = new AbortController();
     setRun({ run: model, events: kept });
     setError(undefined);
-    const watch = async () => {
-      const { events: _, ...state } = await ask<RunState & { events: unknown }>(`/runs/${id}`);
-      model.state = state.status === "running" ? state : { ...state, status: "running" };
-      await follow(
-        id,
-        0,
-        {
-          event(event) {
-            model.apply(event);
-            if (kept.length < mostEvents && !event.type.endsWith("-delta")) kept.push(event);
-          },
-          ended: (ended) => model.end(ended),
-        },
-        controller.signal,
-      );
+    const listener: RunListener = {
+      event(event) {
+        model.state ??= begun(id, event);
+        model.apply(event);
+        if (kept.length < mostEvents && !event.type.endsWith("-delta")) kept.push(event);
+      },
+      ended: (ended) => model.end(ended),
     };
-    watch().catch((thrown) => controller.signal.aborted || setError(findingOf(thrown)));
+    follow(id, 0, listener, controller.signal).catch(
+      (thrown) => controller.signal.aborted || setError(findingOf(thrown)),
+    );
     return () => controller.abort();
   }, [id, turn]);
   useSyncExternalStore(run.subscribe, run.snapshot);
