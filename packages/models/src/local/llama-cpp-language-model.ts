@@ -68,14 +68,23 @@ export async function openLlamaCppModel(settings: LlamaCppSettings): Promise<Lla
       cause,
     });
   }
-  return new LlamaCpp(opened, context, contextSize);
+  const computed = new LlamaCpp(opened, context, contextSize);
+  // a plain object, as the other models are: whoever wraps one copies its fields
+  return {
+    name: opened.name,
+    revision: opened.revision,
+    capabilities,
+    threads,
+    context: contextSize,
+    count: (text) => computed.count(text),
+    generate: (request, signal) => computed.generate(request, signal),
+    score: (request, signal) => computed.score(request, signal),
+    close: () => computed.close(),
+  };
 }
 
-class LlamaCpp implements LlamaCppLanguageModel {
-  readonly capabilities = capabilities;
+class LlamaCpp {
   readonly name: string;
-  readonly revision: string;
-  readonly threads: number;
   private readonly model: LlamaModel;
   private readonly sequences: LlamaCppSequences;
   private readonly marks: ReadonlyMap<string, Token>;
@@ -91,8 +100,6 @@ class LlamaCpp implements LlamaCppLanguageModel {
   ) {
     this.model = opened.model;
     this.name = opened.name;
-    this.revision = opened.revision;
-    this.threads = opened.threads;
     this.sequences = new LlamaCppSequences(cache, this.name);
     this.marks = marksOf(this.model);
     this.tokenBias = opened.never([...this.marks.values()].filter((mark) => !this.model.isEogToken(mark)));

@@ -48,6 +48,17 @@ const verifyBy = (run: string, settings: object): FlowDocument => ({
   output: { text: "verify.verdict" },
 });
 
+/** The passages that are shown, ordered by how likely the question is after each; the first is what would be cited. */
+const likelihood: FlowDocument = {
+  version: 1,
+  name: "likelihood",
+  input: about,
+  nodes: {
+    order: { run: "reranker.likelihood", with: { model }, in: { query: "input.query", hits: "input.hits" } },
+  },
+  output: { hits: "order.hits" },
+};
+
 /** The operators that ask a model. */
 export const modelFlows = {
   answer: answerBy("generator.answer", { model, maxTokens: 96 }),
@@ -71,6 +82,7 @@ export const modelFlows = {
     output: { text: "judge.choice" },
   },
   verify: verifyBy("generator.verify", { model, maxTokens: 16 }),
+  likelihood,
   rewrite: search(
     "rewrite",
     "rewrite.query",
@@ -98,6 +110,7 @@ export const ruleFlows = {
   answer: answerBy("generator.extract", {}),
   judge: answerBy("generator.extract", {}),
   verify: verifyBy("generator.support", {}),
+  likelihood: answerBy("generator.extract", {}),
   rewrite: search("question", "input.query", {}),
   hyde: search("question", "input.query", {}),
 } as const satisfies Record<keyof typeof modelFlows, FlowDocument>;

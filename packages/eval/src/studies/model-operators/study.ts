@@ -88,6 +88,10 @@ export async function measureLanguageModel(
   let failed = false;
   try {
     for (const task of wanted) {
+      if (task.needs && !model.capabilities.has(task.needs)) {
+        output.say(`\n${output.style.bold(task.name)}: left out, since the model lacks "${task.needs}"`);
+        continue;
+      }
       const questions = questionsOf(dataSet, task).slice(0, limit);
       if (questions.length === 0)
         throw new TesseraError("BAD_SOURCE", `the data set asks nothing of the task "${task.name}"`, {

@@ -1,5 +1,5 @@
 // internal: tasks
-import type { FlowDocument, Hit, Passage } from "@tessera/core";
+import type { Capability, FlowDocument, Hit, Passage } from "@tessera/core";
 import type { DataSet, Question } from "../../data-sets/data-set.js";
 import { bootstrap, type Interval, type PairedInterval, pairedBootstrap } from "../../measures/statistics.js";
 import type { QuestionResult } from "../../runs/results.js";
@@ -18,6 +18,8 @@ export interface Task {
   /** The kind of question, `metadata.task`. */
   readonly asks: string;
   readonly only?: (question: Question) => boolean;
+  /** What the model must be able to do; the task is left out for one that is not. */
+  readonly needs?: Capability;
   readonly measure: (result: QuestionResult, question: Question) => Measures;
   /** The measures in all of which the model must be better for it to be the default. */
   readonly decisive: readonly string[];
@@ -78,6 +80,18 @@ export const tasks: readonly Task[] = [
     asks: "judge",
     measure: chosen(({ text, refused }) => (refused || text === "no" ? "no" : "yes")),
     decisive: ["accuracy"],
+  },
+  {
+    name: "likelihood",
+    model: "reranker.likelihood",
+    rule: "generator.extract",
+    flows: flowsOf("likelihood"),
+    asks: "answer",
+    only: shows,
+    needs: "score",
+    // what the rule cites first, and what the model puts first
+    measure: ({ measures }) => ({ "right passage": measures["cites gold first"] ?? measures["recall@1"] ?? 0 }),
+    decisive: ["right passage"],
   },
   ...(["rewrite", "hyde"] as const).map(
     (name): Task => ({
