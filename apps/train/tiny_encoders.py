@@ -2,9 +2,9 @@
 
     python tiny_encoders.py ../../packages/models/src/fixtures
 
-writes cross-tiny (BERT with a head of one class), modernbert-tiny and qwen3-embedding-tiny, and the ONNX files of bert-tiny and
+writes cross-tiny (BERT with a head of one class), modernbert-tiny, qwen3-embedding-tiny and model2vec-tiny, and the ONNX files of bert-tiny and
 cross-tiny that transformers.js computes. Weights are saved in fp16 and computed in fp32 from these. Needs torch, transformers,
-safetensors, tokenizers, onnx and onnxscript.
+safetensors, tokenizers, model2vec, onnx and onnxscript.
 """
 
 import json
@@ -13,8 +13,10 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
+from model2vec import StaticModel
 from tokenizers import Tokenizer
 from transformers import (
     BertConfig,
@@ -253,9 +255,24 @@ def qwen3_embedding(fixtures):
     write(folder / "golden.json", dict(transformers=transformers.__version__, cases=cases))
 
 
+def static_table(fixtures):
+    folder = fixtures / "model2vec-tiny"
+    tokenizer = Tokenizer.from_file(str(fixtures / "bert-tiny" / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    vectors = np.random.default_rng(5).standard_normal((tokenizer.get_vocab_size(), 24)).astype(np.float32)
+    model = StaticModel(vectors, tokenizer, config={}, normalize=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    texts = [*TEXTS, "☃ unknown ☃"]
+    write(folder / "golden.json", dict(texts=texts, vectors=[rounded(torch.tensor(vector)) for vector in model.encode(texts)]))
+
+
 def main(target):
     fixtures = Path(target)
-    for make in (bert, cross, modern_bert, qwen3_embedding):
+    for make in (bert, cross, modern_bert, qwen3_embedding, static_table):
         make(fixtures)
 
 

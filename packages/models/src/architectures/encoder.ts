@@ -90,6 +90,8 @@ export interface EncoderModel {
   /** Whether a token attends to those before it only. */
   readonly causal?: boolean | undefined;
   readonly pooling: "mean" | "first" | "last";
+  /** "kept" where a vector is what the exit gives; else it is brought to unit length. */
+  readonly lengths?: "kept" | undefined;
   /** vocabulary × hidden */
   readonly embedding: Matrix;
   /** Learned positions, the longest input × hidden, added to the rows of the embedding. */

@@ -17,7 +17,8 @@ export interface EncoderSession {
   readonly exits: readonly number[];
   readonly hidden: number;
   /**
-   * [texts, hidden], row-major: unit vectors of full width, one a text, that leave after layer `exit`.
+   * [texts, hidden], row-major: vectors of full width, one a text, that leave after layer `exit`; of unit length, but for a
+   * model whose lengths are kept.
    * A text's vector does not depend on the other texts of the batch or on other callers.
    * @throws TesseraError BAD_ARGUMENT for an exit, ids or offsets that do not fit the model; ABORTED; CLOSED; MODEL_FAILED.
    */

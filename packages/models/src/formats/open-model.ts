@@ -47,7 +47,7 @@ export async function openEncoderFiles(path: string): Promise<{ model: EncoderMo
 }
 
 async function encoderOf(checkpoint: Checkpoint): Promise<EncoderModel> {
-  const architecture = architectureOf(checkpoint);
+  const architecture = architectureOf(checkpoint, "encoder");
   if (architecture.kind === "encoder") return architecture.read(checkpoint);
   throw otherKind(architecture, checkpoint, "encodes no texts");
 }
@@ -64,11 +64,15 @@ export async function openDecoderModel(path: string): Promise<DecoderModel> {
 }
 
 /**
- * What the model at a path computes, by its config alone.
+ * What the model at a path computes, by its config, and by whether it has the files of sentence-transformers where a body may
+ * be either.
  * @throws TesseraError BAD_BUNDLE
  */
-export const kindOfCheckpoint = async (path: string): Promise<ModelKind> =>
-  architectureOf(await openCheckpoint(path)).kind;
+export async function kindOfCheckpoint(path: string): Promise<ModelKind> {
+  const checkpoint = await openCheckpoint(path);
+  const encodes = (await checkpoint.json("modules.json")) !== undefined;
+  return architectureOf(checkpoint, encodes ? "encoder" : "decoder").kind;
+}
 
 const otherKind = ({ kind }: Architecture, { type, path }: Checkpoint, lacks: string): TesseraError =>
   new TesseraError("MISSING_CAPABILITY", `${type} is ${kind === "encoder" ? "an encoder" : "a decoder"}: it ${lacks}`, {

@@ -3,9 +3,8 @@ import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import type { ModelKind } from "../architectures/architecture.js";
-import { architectureOf } from "../architectures/registry.js";
 import { isGguf, readGguf } from "../formats/gguf.js";
-import { openCheckpoint } from "../formats/open-model.js";
+import { kindOfCheckpoint, openCheckpoint } from "../formats/open-model.js";
 import { bundleFolders, listBundles, sizeOf } from "../tools/catalogue.js";
 import { type AddedModel, assertName, findAdded, folderOf, modelHome, removeFiles, writeAdded } from "./home.js";
 import { fetchFromHub, type HubSource } from "./hub.js";
@@ -71,13 +70,13 @@ async function enter(model: Pick<AddedModel, "name" | "path" | "source" | "licen
 /** What a model is, by its config alone; a GGUF file that our engines do not read may still be read by llama.cpp. */
 async function recognised(path: string): Promise<{ type: string; kind?: ModelKind; unread?: string }> {
   if (!isGguf(path)) {
-    const checkpoint = await openCheckpoint(path);
-    return { type: String(checkpoint.type), kind: architectureOf(checkpoint).kind };
+    const { type = "static-table" } = await openCheckpoint(path);
+    return { type, kind: await kindOfCheckpoint(path) };
   }
   const { metadata } = await readGguf(path, "any");
   const type = String(metadata.get("general.architecture") ?? "unknown");
   try {
-    return { type, kind: architectureOf(await openCheckpoint(path)).kind };
+    return { type, kind: await kindOfCheckpoint(path) };
   } catch (error) {
     if (!TesseraError.is(error)) throw error;
     return { type, unread: error.message };

@@ -1,5 +1,6 @@
 // internal: ModelLibrary, libraryOf, openLibraryEncoder, openReranker
 import { type Reranker, TesseraError } from "@tessera/core";
+import { openCrossEncoder } from "../architectures/cross-encoder.js";
 import { isGguf } from "../formats/gguf.js";
 import { findModel } from "../tools/catalogue.js";
 import { openLlamaCppEncoder } from "./llama-cpp-encoder.js";
@@ -28,16 +29,16 @@ export async function openLibraryEncoder(library: ModelLibrary, place: string): 
 }
 
 /**
- * The cross-encoder of "transformers.js:<folder>".
- * @throws TesseraError UNKNOWN_RESOURCE, MISSING_CAPABILITY; else as `openTransformersReranker`
+ * The cross-encoder of a folder, by our CPU engine, or of "transformers.js:<folder>" by that library.
+ * @throws TesseraError UNKNOWN_RESOURCE, MISSING_CAPABILITY; else as `openCrossEncoder` and `openTransformersReranker`
  */
 export async function openReranker(name: string): Promise<Reranker & { close(): Promise<void> }> {
   const { library, place } = libraryOf(name);
   const path = await findModel(place);
-  if (library !== "transformers.js" || isGguf(path))
-    throw new TesseraError("MISSING_CAPABILITY", `"${name}" is no cross-encoder that is computed here`, {
+  if (library === "llama.cpp" || isGguf(path))
+    throw new TesseraError("MISSING_CAPABILITY", "a GGUF file is no cross-encoder here", {
       path: name,
-      hint: "transformers.js:<folder> opens one",
+      hint: "name a folder, or transformers.js:<folder>",
     });
-  return openTransformersReranker({ folder: path });
+  return library === undefined ? openCrossEncoder(path) : openTransformersReranker({ folder: path });
 }

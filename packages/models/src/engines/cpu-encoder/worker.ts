@@ -47,6 +47,7 @@ async function start(): Promise<(job: Job) => Promise<Float32Array>> {
     const shape = new Tensor("int64", BigInt64Array.from([texts, length, model.hidden], BigInt), [3]);
     const results = await native(() => session.run({ ids: new Tensor("int32", ids, [ids.length]), shape }));
     const embeddings = results.embedding!.data as Float32Array;
+    if (model.lengths === "kept") return Float32Array.from(embeddings);
     const vectors = new Float32Array(texts * model.hidden);
     for (let from = 0; from < vectors.length; from += model.hidden)
       vectors.set(unit(embeddings.subarray(from, from + model.hidden)), from);

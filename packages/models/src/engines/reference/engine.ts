@@ -140,7 +140,8 @@ function leave(
     pooled[i] = model.pooling === "mean" ? sum / x.rows : normed.values[row * model.hidden + i]!;
   }
   const own = projection ? multiply({ rows: 1, columns: model.hidden, values: pooled }, projection).values : pooled;
-  return unit(share === undefined ? own : own.map((value, i) => value + share * start![i]!));
+  const vector = share === undefined ? own : own.map((value, i) => value + share * start![i]!);
+  return model.lengths === "kept" ? vector : unit(vector);
 }
 
 function normalise(norm: Norm, x: Rows): Rows {
