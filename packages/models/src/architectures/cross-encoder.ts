@@ -2,7 +2,7 @@
 import { type Reranker, TesseraError } from "@tessera/core";
 import { cpuEngine } from "../engines/cpu.js";
 import { type Engine, ragged } from "../engines/engine.js";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
 import { openCheckpoint } from "../formats/open-model.js";
@@ -37,9 +37,7 @@ async function readCrossEncoder(checkpoint: Checkpoint): Promise<CrossEncoderMod
         hint: "transformers.js:<folder> computes others",
       },
     );
-  const parsed = bertConfig.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(bertConfig, checkpoint.config, checkpoint.configPath);
   const { hidden_size: hidden, vocab_size: words, num_hidden_layers: layer } = config;
   const weights = await checkpoint.weights();
   const tensors = new ModelTensors(weights, config.layer_norm_eps);

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";
 import { activation, exitsAndFrames } from "./bert.js";
 import type { Block, EncoderModel, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
+import type { EncoderArchitecture } from "./architecture.js";
 
 const size = z.int().positive();
 const theta = z.looseObject({ rope_theta: z.number().positive(), rope_type: z.literal("default").optional() });
@@ -49,9 +49,7 @@ const passedOver = /^(?:head\.|decoder\.|classifier\.)/;
  * the final norm.
  */
 async function readModernBert(checkpoint: Checkpoint): Promise<EncoderModel> {
-  const parsed = fields.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(fields, checkpoint.config, checkpoint.configPath);
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
   const sentences = await sentenceSettings(checkpoint, config.max_position_embeddings);
   const weights = await checkpoint.weights();

@@ -79,6 +79,29 @@ describe("a checkpoint of ModularStarEncoder's layout", () => {
     await expect(openEncoderModel(folder)).rejects.toMatchObject({ code: "BAD_BUNDLE" });
   });
 
+  it("is read as it was published: its marks stand in the tokenizer's files, its default exit is the one in the middle", async () => {
+    const { sep_token_id, cls_token_id, rope_theta, ...published } = JSON.parse(
+      await readFile(join(folder, "config.json"), "utf8"),
+    );
+    const config = { ...published, rope_parameters: { rope_theta, rope_type: "default" } };
+    await writeFile(join(folder, "config.json"), JSON.stringify(config));
+    await expect(openEncoderModel(folder)).rejects.toMatchObject({ code: "BAD_BUNDLE" });
+    const added = [
+      { content: "<sep>", id: sep_token_id },
+      { content: "<cls>", id: cls_token_id },
+    ];
+    await writeFile(join(folder, "tokenizer.json"), JSON.stringify({ added_tokens: added }));
+    const { frames, default: usual } = await openEncoderModel(folder);
+    expect(frames.text).toMatchObject({
+      before: [sep_token_id, expect.any(String), sep_token_id],
+      after: [cls_token_id],
+    });
+    expect(usual).toEqual({ query: 2, index: 2 });
+    await rm(join(folder, "tokenizer.json"));
+    await writeFile(join(folder, "added_tokens.json"), JSON.stringify({ "<sep>": 7, "<cls>": 8 }));
+    expect((await openEncoderModel(folder)).frames.code).toMatchObject({ after: [8] });
+  });
+
   it("that was cut after one exit keeps that one", async () => {
     const path = join(folder, "model.safetensors");
     const tensors = readSafetensors(await readFile(path), path);

@@ -7,6 +7,7 @@ import type { EncoderArchitecture } from "./architecture.js";
 import type { Block, EncoderModel, ExitHead, Frame, Matrix, Norm } from "./encoder.js";
 
 const size = z.int().positive();
+const id = z.int().nonnegative();
 
 const starConfig = z.looseObject({
   hidden_size: size,
@@ -16,15 +17,42 @@ const starConfig = z.looseObject({
   intermediate_size: size,
   vocab_size: size,
   norm_epsilon: z.number().positive(),
-  rope_theta: z.number().positive(),
+  // since transformers 5 in a table
+  rope_theta: z.number().positive().optional(),
+  rope_parameters: z.looseObject({ rope_theta: z.number().positive() }).nullish(),
   max_position_embeddings: size.min(64),
   hidden_act: z.literal("gelu_pytorch_tanh"),
   matryoshka_layers: z.array(size).min(1),
   /** The releases that were cut after one exit say after which. */
   till_layer: size.nullish(),
-  sep_token_id: z.int().nonnegative(),
-  cls_token_id: z.int().nonnegative(),
+  // the published config has neither: they stand in the files of the tokenizer
+  sep_token_id: id.optional(),
+  cls_token_id: id.optional(),
 });
+
+/**
+ * The ids of the marks around a text: those of the config, else of `<sep>` and `<cls>` in added_tokens.json or tokenizer.json.
+ * @throws TesseraError BAD_BUNDLE
+ */
+async function marksOf(checkpoint: Checkpoint, { sep_token_id: sep, cls_token_id: cls }: z.infer<typeof starConfig>) {
+  if (sep !== undefined && cls !== undefined) return { sep, cls };
+  const named = new Map<string, number>();
+  const beside = z.record(z.string(), id).safeParse(await checkpoint.json("added_tokens.json"));
+  for (const [content, number] of Object.entries(beside.data ?? {})) named.set(content, number);
+  if (!named.has("<sep>") || !named.has("<cls>")) {
+    const { document } = await checkpoint.tokenizer();
+    const { added_tokens: added = [] } = (JSON.parse(document) ?? {}) as {
+      added_tokens?: { id: number; content: string }[];
+    };
+    for (const { content, id: number } of added) named.set(content, number);
+  }
+  const found = { sep: sep ?? named.get("<sep>"), cls: cls ?? named.get("<cls>") };
+  if (found.sep === undefined || found.cls === undefined)
+    throw new TesseraError("BAD_BUNDLE", "neither the config nor the tokenizer says which tokens <sep> and <cls> are", {
+      path: checkpoint.configPath,
+    });
+  return { sep: found.sep, cls: found.cls };
+}
 
 /** The instructions of the published model; a code snippet is introduced by its language. */
 const instructions = {
@@ -71,7 +99,7 @@ async function starTensors(
       up: matrix(`${layer}.mlp.c_fc`, config.intermediate_size, hidden),
       down: matrix(`${layer}.mlp.c_proj`, hidden, config.intermediate_size),
       activation: "gelu-tanh",
-      ropeTheta: config.rope_theta,
+      ropeTheta: config.rope_parameters?.rope_theta ?? config.rope_theta!,
     };
   });
   const projections = projectionNames(names);
@@ -101,7 +129,11 @@ export async function readStarEncoder(
   checkpoint: Checkpoint,
   { language = "python" }: { language?: string } = {},
 ): Promise<EncoderModel> {
-  const config = configOf(starConfig, checkpoint.config, checkpoint.configPath);
+  const complete = starConfig.refine((fields) => fields.rope_parameters ?? fields.rope_theta, {
+    path: ["rope_theta"],
+    message: "it is missing",
+  });
+  const config = configOf(complete, checkpoint.config, checkpoint.configPath);
   const { hidden_size: hidden, num_attention_heads: heads, num_key_value_heads: shared } = config;
   const layers = Math.min(config.num_hidden_layers, config.till_layer ?? Number.POSITIVE_INFINITY);
   const exitLayers = config.matryoshka_layers.filter((layer) => layer <= layers).sort((a, b) => a - b);
@@ -110,10 +142,13 @@ export async function readStarEncoder(
       path: checkpoint.configPath,
     });
 
+  const { sep, cls } = await marksOf(checkpoint, config);
   const { revision, embedding, blocks, exits } = await starTensors(checkpoint, config, { layers, exitLayers });
+  // the exit in the middle is the paper's best, 18 of 36
+  const best = exits.find(({ layer }) => 2 * layer === config.num_hidden_layers)?.layer ?? exits.at(-1)!.layer;
   const frame = (instruction: string): Frame => ({
-    before: [config.sep_token_id, instruction, config.sep_token_id],
-    after: [config.cls_token_id],
+    before: [sep, instruction, sep],
+    after: [cls],
     maxTokens: config.max_position_embeddings,
   });
   return {
@@ -135,7 +170,7 @@ export async function readStarEncoder(
       code: frame(instructions.code(language)),
     },
     pairs: exits.map(({ layer }) => ({ query: layer, index: layer })),
-    default: { query: exits.at(-1)!.layer, index: exits.at(-1)!.layer },
+    default: { query: best, index: best },
   };
 }
 

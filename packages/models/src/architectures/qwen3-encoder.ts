@@ -1,12 +1,12 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { badConfig } from "../formats/bundle.js";
+import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";
 import { exitsAndFrames } from "./bert.js";
 import type { Block, EncoderModel, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./registry.js";
+import type { EncoderArchitecture } from "./architecture.js";
 
 const size = z.int().positive();
 const fields = z.looseObject({
@@ -35,9 +35,7 @@ const fields = z.looseObject({
  * last token, the mark that the tokenizer puts behind it. Every layer is an exit; the last has the final norm.
  */
 async function readQwen3(checkpoint: Checkpoint): Promise<EncoderModel> {
-  const parsed = fields.safeParse(checkpoint.config);
-  if (!parsed.success) throw badConfig(checkpoint.configPath, parsed.error);
-  const config = parsed.data;
+  const config = configOf(fields, checkpoint.config, checkpoint.configPath);
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers, head_dim: head } = config;
   const ropeTheta = config.rope_parameters?.rope_theta ?? config.rope_theta;
   if (ropeTheta === undefined)

@@ -48,8 +48,8 @@ const verifyBy = (run: string, settings: object): FlowDocument => ({
   output: { text: "verify.verdict" },
 });
 
-/** The passages that are shown, ordered by how likely the question is after each; the first is what would be cited. */
-const likelihood: FlowDocument = {
+/** What scores and sends no prompt, so that no training hears of it: the passages that are shown, ordered by how likely the question is after each; the first is what would be cited. */
+export const likelihood: FlowDocument = {
   version: 1,
   name: "likelihood",
   input: about,
@@ -82,7 +82,6 @@ export const modelFlows = {
     output: { text: "judge.choice" },
   },
   verify: verifyBy("generator.verify", { model, maxTokens: 16 }),
-  likelihood,
   rewrite: search(
     "rewrite",
     "rewrite.query",
@@ -110,7 +109,6 @@ export const ruleFlows = {
   answer: answerBy("generator.extract", {}),
   judge: answerBy("generator.extract", {}),
   verify: verifyBy("generator.support", {}),
-  likelihood: answerBy("generator.extract", {}),
   rewrite: search("question", "input.query", {}),
   hyde: search("question", "input.query", {}),
 } as const satisfies Record<keyof typeof modelFlows, FlowDocument>;

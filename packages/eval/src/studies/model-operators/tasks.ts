@@ -3,7 +3,7 @@ import type { Capability, FlowDocument, Hit, Passage } from "@tessera/core";
 import type { DataSet, Question } from "../../data-sets/data-set.js";
 import { bootstrap, type Interval, type PairedInterval, pairedBootstrap } from "../../measures/statistics.js";
 import type { QuestionResult } from "../../runs/results.js";
-import { modelFlows, ruleFlows } from "./flows.js";
+import { likelihood, modelFlows, ruleFlows } from "./flows.js";
 
 /** What is measured of one question, by name; a measure that does not apply to it is left out. */
 type Measures = Readonly<Record<string, number>>;
@@ -85,7 +85,7 @@ export const tasks: readonly Task[] = [
     name: "likelihood",
     model: "reranker.likelihood",
     rule: "generator.extract",
-    flows: flowsOf("likelihood"),
+    flows: { model: likelihood, rule: ruleFlows.answer },
     asks: "answer",
     only: shows,
     needs: "score",
