@@ -23,7 +23,7 @@ export const activation = z
   .enum(Object.keys(activationNames) as [string, ...string[]])
   .transform((name) => activationNames[name]!);
 
-const bertConfig = z
+export const bertConfig = z
   .looseObject({
     vocab_size: size,
     hidden_size: size,
@@ -69,7 +69,7 @@ async function readBert(checkpoint: Checkpoint): Promise<EncoderModel> {
 }
 
 /** The tensors of a BERT body whose names begin with `prefix`. */
-function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: string) {
+export function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: string) {
   const { hidden_size: hidden, intermediate_size: inner } = config;
   const matrix = (name: string, rows: number, columns: number): Matrix => ({
     ...tensors.singleMatrix(`${prefix}${name}.weight`, rows, columns),
@@ -116,7 +116,7 @@ function bertTrunk(tensors: ModelTensors, config: BertConfig, prefix: string) {
 }
 
 /** What the files of sentence-transformers say, for a body each of whose layers is an exit. */
-function exitsAndFrames(sentences: SentenceSettings, layers: number, hidden: number) {
+export function exitsAndFrames(sentences: SentenceSettings, layers: number, hidden: number) {
   const exits = Array.from({ length: layers }, (_, i) => ({ layer: i + 1 }));
   return {
     pooling: sentences.pooling,

@@ -3,9 +3,9 @@ import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors, rowsOf } from "../formats/model-tensors.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import { activation, exitsAndFrames } from "./bert.js";
 import type { Block, EncoderModel, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./architecture.js";
 
 const size = z.int().positive();
 const theta = z.looseObject({ rope_theta: z.number().positive(), rope_type: z.literal("default").optional() });

@@ -4,9 +4,9 @@ import { configOf } from "../formats/bundle.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { ModelTensors } from "../formats/model-tensors.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";
+import type { EncoderArchitecture } from "./architecture.js";
 import { exitsAndFrames } from "./bert.js";
 import type { Block, EncoderModel, Norm } from "./encoder.js";
-import type { EncoderArchitecture } from "./architecture.js";
 
 const size = z.int().positive();
 const fields = z.looseObject({

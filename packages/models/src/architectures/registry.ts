@@ -1,6 +1,6 @@
 import { TesseraError } from "@tessera/core";
 import type { Checkpoint } from "../formats/checkpoint.js";
-import type { Architecture } from "./architecture.js";
+import type { Architecture, ModelKind } from "./architecture.js";
 import { bert } from "./bert.js";
 import { jetMoe } from "./jetmoe.js";
 import { llama } from "./llama.js";

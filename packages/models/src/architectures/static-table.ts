@@ -1,8 +1,8 @@
 import { TesseraError } from "@tessera/core";
 import { z } from "zod";
 import type { Checkpoint } from "../formats/checkpoint.js";
-import type { EncoderModel, Frame, Matrix } from "./encoder.js";
 import type { EncoderArchitecture } from "./architecture.js";
+import type { EncoderModel, Frame, Matrix } from "./encoder.js";
 
 const longest = 8192;
 const vocabulary = z.looseObject({
