@@ -10,7 +10,8 @@ const rule = "noExcessiveLinesPerFunction";
 const require = createRequire(join(root, "package.json"));
 const biome = join(dirname(require.resolve("@biomejs/biome/package.json")), "bin", "biome");
 const aside = new Set(["node_modules", "dist", "fixtures", "samples", ".test", ".turbo"]);
-// what biome.json exempts: tests and suites of tests, which list cases, and the programs of the sandbox
+// what the overrides of biome.json exempt: tests, their fixtures and the suites of the testkit, whose functions are lists of
+// cases that are each read alone; and the programs of the sandbox, which run elsewhere
 const exempt = /\.(?:test|fixture)\.ts$|(?:^|\/)packages\/testkit\/|\/coder\/harness\//;
 /** Functions that are no longer than this are not told. */
 const least = 30;
