@@ -14,6 +14,7 @@ export { repairLog, type LogRepair } from "./files/repair-log.js";
 export { WriterLock } from "./files/writer-lock.js";
 export { assertFilter, fieldOf, matches, accessKey, accessNames, permits, admits } from "./filter.js";
 export type { LoopOutput } from "./flow.js";
+export { withoutIntroduction } from "./introduction.js";
 export { parsingJson } from "./json-text.js";
 export { limits } from "./limits.js";
 export { normalQuery } from "./normal-query.js";

@@ -13,7 +13,7 @@ import {
   operator,
   text,
 } from "@tessera/core";
-import { asking, clip } from "@tessera/core/internal";
+import { asking, clip, withoutIntroduction } from "@tessera/core/internal";
 import { z } from "zod";
 
 const choices = {
@@ -42,7 +42,7 @@ Write the letter first, and then in one sentence what must be changed.`,
  */
 export const confirm = operator({
   name: "generator.confirm",
-  version: 2,
+  version: 3,
   about: {
     module: "generation",
     submodule: "verification",
@@ -75,8 +75,9 @@ export const confirm = operator({
         { role: "user", content },
       ] as const;
       const { text: said } = await ask(model, { messages, maxTokens, temperature: 0 }, context);
-      const [, letter = "D", reason = ""] =
-        /^[^\p{L}]*(?:answer|choice)?[^\p{L}]*([A-D])(?![\p{L}'])[^\p{L}\p{N}]*([\s\S]*)$/iu.exec(said) ?? [];
+      const choiceOf = (text: string) =>
+        /^[^\p{L}]*(?:answer|choice)?[^\p{L}]*([A-D])(?![\p{L}'])[^\p{L}\p{N}]*([\s\S]*)$/iu.exec(text);
+      const [, letter = "D", reason = ""] = choiceOf(said) ?? choiceOf(withoutIntroduction(said)) ?? [];
       const choice = choices[letter.toUpperCase() as keyof typeof choices];
       const confirmed = choice === "right";
       return { confirmed, choice, feedback: confirmed ? "" : reason.trim() || `The answer is ${choice}.` };

@@ -1,4 +1,4 @@
-import { normalQuery } from "@tessera/core/internal";
+import { normalQuery, withoutIntroduction } from "@tessera/core/internal";
 
 const bullet =
   /^\s*(?:(?:[-*+•–—‣▪●◦]|\(?#?\d{1,3}[.):]|\(?[a-z]\)|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+|\d{1,3}[、．]\s*)(?:\[[ x]\]\s+)?/i;
@@ -95,7 +95,9 @@ export function readList(answer: string): string[] {
 /** One text out of what a model said: without quotes, a code fence or a label such as "Query:". */
 export function readOne(answer: string): string {
   const inner = /```[a-z]*\n([\s\S]*?)```/i.exec(answer)?.[1] ?? answer;
-  const line = inner.trim().replace(/^(?:[a-z]+ ){0,3}(?:query|question|answer|rewrite)\s*:\s*/i, "");
+  const line = withoutIntroduction(inner)
+    .trim()
+    .replace(/^(?:[a-z]+ ){0,3}(?:query|question|answer|rewrite)\s*:\s*/i, "");
   return bare(line.split(/\r?\n\s*\r?\n/)[0]!.replace(/\s+/g, " "));
 }
 

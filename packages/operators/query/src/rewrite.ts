@@ -1,6 +1,6 @@
 // public: rewrite
 import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
-import { asking, normalQuery } from "@tessera/core/internal";
+import { asking, normalQuery, withoutIntroduction } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
 import { about } from "./question.js";
@@ -8,7 +8,7 @@ import { about } from "./question.js";
 /** Cuts an answer at "**" and splits it at ";" (the protocol of Ma et al. 2023), each query once. */
 export function readRewrites(answer: string, count: number): string[] {
   const seen = new Set<string>();
-  return answer
+  return withoutIntroduction(answer)
     .split("**")[0]!
     .split(/;|\r?\n/)
     .map(readOne)
@@ -30,7 +30,7 @@ const asked = declarePrompt({
  */
 export const rewrite = operator({
   name: "query.rewrite",
-  version: 2,
+  version: 3,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",

@@ -21,7 +21,7 @@ const asked = declarePrompt({
  */
 export const standalone = operator({
   name: "query.standalone",
-  version: 1,
+  version: 2,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",

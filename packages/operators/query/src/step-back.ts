@@ -17,7 +17,7 @@ const asked = declarePrompt({
  */
 export const stepBack = operator({
   name: "query.step-back",
-  version: 2,
+  version: 3,
   about: {
     module: "pre-retrieval",
     submodule: "query transformation",
