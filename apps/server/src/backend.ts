@@ -58,8 +58,14 @@ export interface Backend {
 }
 
 /** The library's object over what a backend keeps: flows of its own, its indexes, its records. */
-export const composed = (options: BackendOptions, indexes: Indexes, records: Records): AnyTessera =>
+export const composed = (
+  options: BackendOptions,
+  indexes: Indexes,
+  records: Records,
+  wake: false | ((run: string) => Promise<unknown>),
+): AnyTessera =>
   createTessera({
+    wake,
     flows: options.flows,
     operators: options.operators ?? [],
     resources: mergedResources([options.resources ?? {}, indexes.resources]),
@@ -82,10 +88,13 @@ export async function openFolder(folder: string, options: BackendOptions): Promi
     const owners = await LocalOwners.open(join(folder, "owners.json"), assertHeld);
     log = await openServiceLog(folder, { assertHeld: () => lock.assertHeld(), bytes: options.bytes });
     const records = logRecords(log.log, { legacy: new LegacyFolder(join(folder, "records")) });
-    const tessera = composed(options, indexes, records);
+    const opened = Promise.withResolvers<EmbeddedRuns>();
+    opened.promise.catch(() => {});
+    const tessera = composed(options, indexes, records, async (run) => (await opened.promise).wake(run));
     const library = new Library(tessera, options.flows, folderFlows(join(folder, "flows"), assertHeld));
     await library.load();
     const runs = await EmbeddedRuns.open(tessera, records, log.runs, { ...options.events, bytes: options.bytes });
+    opened.resolve(runs);
     return {
       tessera,
       library,

@@ -231,6 +231,63 @@ for (const [name, suite, database] of [
       expect(ran()).toEqual(["grow/last 2"]);
     });
 
+    it("a run that waits or sleeps outlives kills, is answered once, and wakes by itself", async () => {
+      const nod = {
+        version: 1,
+        name: "nod",
+        input: { topic: "text", ms: "number" },
+        nodes: {
+          draft: { run: "text.template", with: { template: "About {topic}." }, in: { topic: "input.topic" } },
+          ask: { run: "flow.wait", with: { answer: { choice: ["yes", "no"] } }, in: { payload: "draft.text" } },
+          nap: { run: "flow.sleep", in: { value: "draft.text", ms: "input.ms" } },
+          end: {
+            run: "text.template",
+            with: { template: "{slept} {answer}" },
+            in: { slept: "nap.value", answer: "ask.answer" },
+          },
+        },
+        output: { text: "end.text" },
+      };
+      expect(await service.ask("PUT", "/flows/nod", nod)).toMatchObject({ http: 201 });
+      const id = await service.begin("nod", { input: { topic: "tea", ms: 700 } });
+      const wait = {
+        path: "nod/ask",
+        kind: "answer",
+        payload: "About tea.",
+        schema: { type: "string", enum: ["yes", "no"] },
+      };
+      const first = await service.until(id, hasEnded);
+      expect(first).toMatchObject({ status: "waiting", waits: [wait, { path: "nod/nap", kind: "time" }] });
+      await restart("SIGKILL");
+      const isAwake = ({ status, waits = [] }: { status: string; waits: unknown[] }) =>
+        status === "waiting" && waits.length === 1;
+      await service.until(id, isAwake); // it has woken by itself, and waits for the answer alone
+      const { runs } = await service.ask("GET", "/runs?state=waiting");
+      expect(runs).toMatchObject([{ id, flow: "nod", status: "waiting", waits: [wait] }]);
+      const answer = (value: unknown, headers = {}) =>
+        service.ask("POST", `/runs/${id}/waits/${encodeURIComponent("nod/ask")}`, { answer: value }, headers);
+      expect(await answer("perhaps")).toMatchObject({ http: 400, code: "BAD_INPUT" });
+      expect(await service.ask("POST", `/runs/${id}/waits/nod/aks`, { answer: "yes" })).toMatchObject({ http: 404 });
+      expect(await answer("yes", { prefer: "respond-async" })).toMatchObject({ http: 202 });
+      await restart("SIGKILL");
+      const run = await service.until(id, ({ status }) => status === "done");
+      expect(run.output).toEqual({ text: "About tea. yes" });
+      expect(await answer("no")).toMatchObject({ http: 409, code: "CONFLICT" });
+      expect((await service.ask("GET", "/runs?state=waiting")).runs).toEqual([]);
+      // answered at once, and cancelled while it waits
+      const other = await service.begin("nod", { input: { topic: "milk", ms: 0 } });
+      await service.until(other, isAwake);
+      const cancelled = await service.ask("POST", `/runs/${other}/cancel`);
+      expect([cancelled.http, cancelled.status, cancelled.waits]).toEqual([200, "cancelled", undefined]);
+      const third = await service.begin("nod", { input: { topic: "rum", ms: 0 } });
+      await service.until(third, isAwake);
+      expect(await service.ask("POST", `/runs/${third}/waits/nod/ask`, { answer: "no" })).toMatchObject({
+        http: 200,
+        status: "done",
+        output: { text: "About rum. no" },
+      });
+    });
+
     describe("after a restart", () => {
       const once = { "idempotency-key": "order-1" };
       const order = (query: string) => service.ask("POST", "/flows/ask/runs", { input: { query } }, once);

@@ -1,7 +1,9 @@
 import { type Records, TesseraError } from "@tessera/core";
 import { errorBody, SlotMap, stampNow, warn, warnOfHidden } from "@tessera/core/internal";
-import type { Budget, RunResult } from "@tessera/graph";
+import type { AnswerOptions, Budget, RunResult } from "@tessera/graph";
 import {
+  type Arrival,
+  assertMayReceive,
   assertSameRun,
   cancellation,
   defaultRetention,
@@ -179,16 +181,12 @@ export class EmbeddedRuns implements Runs {
     );
   }
 
-  #reached(live: LiveRun, run: Launched, { status, output, spent }: RunResult<unknown>): void {
+  #reached(live: LiveRun, run: Launched, { status, output, spent, waits }: RunResult<unknown>): void {
     let state: RunState;
     try {
-      state = {
-        ...live.state,
-        status,
-        output: toJson(output) as RunState["output"] & object,
-        spent,
-        ended: stampNow(),
-      };
+      state = waits
+        ? { ...live.state, status, spent, waits: toJson(waits) as unknown as RunState["waits"] & object }
+        : { ...live.state, status, output: toJson(output) as RunState["output"] & object, spent, ended: stampNow() };
     } catch (thrown) {
       return void this.#failed(live, run, thrown);
     }
@@ -224,10 +222,11 @@ export class EmbeddedRuns implements Runs {
     live.state = state;
     live.settle(state);
     live.wake();
-    if (this.log) this.#orderLast(id);
+    const isWaiting = state.status === "waiting";
+    if (this.log && !isWaiting) this.#orderLast(id);
     if (this.log && this.#live.get(id) === live && this.log.summaries.get(id)?.status === state.status)
       this.#leave(live);
-    else {
+    else if (!isWaiting) {
       this.#ended.add(id, live.bytes);
       if (this.#live.size > kept.runs || this.#ended.bytes > kept.bytes) this.#forgetOldest();
     }
@@ -286,8 +285,9 @@ export class EmbeddedRuns implements Runs {
     return this.#live.get(id)?.state ?? this.log?.get(id);
   }
 
-  async list({ principal, flows, limit }: RunQuery): Promise<RunState[]> {
+  async list({ principal, flows, status, limit }: RunQuery): Promise<RunState[]> {
     const ids = this.#summaries()
+      .filter((summary) => status === undefined || summary.status === status)
       .filter((summary) => principal === undefined || summary.principal === principal)
       .sort((a, b) => (a.started < b.started ? 1 : -1));
     const short = (id: string) => this.#live.get(id)?.state ?? this.log?.get(id, { long: false });
@@ -318,9 +318,11 @@ export class EmbeddedRuns implements Runs {
     return this.#alone(id, async () => {
       const state = await this.#known(id);
       const live = this.#live.get(id);
-      if (state.status === "interrupted") {
+      if (state.status === "interrupted" || state.status === "waiting") {
+        await this.steps?.waits?.remove(id);
+        const { waits: _, ...rest } = state;
         const ended = stampNow();
-        const cancelled: RunState = { ...state, status: "cancelled", error: cancellation(id), ended };
+        const cancelled: RunState = { ...rest, status: "cancelled", error: cancellation(id), ended };
         this.#orderLast(id);
         await this.log?.save(cancelled);
         if (live) live.state = cancelled;
@@ -332,6 +334,28 @@ export class EmbeddedRuns implements Runs {
       live.abort(new Error("cancelled"));
       return live.settled;
     });
+  }
+
+  async deliver(id: string, arrival: Arrival, options: AnswerOptions): Promise<boolean> {
+    assertMayReceive(await this.#known(id));
+    const { value } = arrival;
+    const { goesOn } =
+      "path" in arrival
+        ? await this.tessera.noteAnswer(id, arrival.path, value, options)
+        : await this.tessera.noteSignal(id, arrival.signal, value, options);
+    return goesOn;
+  }
+
+  /** Takes up a run that is due, or that a process left that died after it had waited. Resolves when it rests again. */
+  async wake(id: string): Promise<void> {
+    const isUp = await this.#alone(id, async () => {
+      const state = await this.get(id);
+      if (state?.status !== "waiting" && state?.status !== "interrupted") return state !== undefined;
+      await this.#resume(id, undefined, {});
+      return true;
+    });
+    if (isUp) await this.settled(id);
+    else await this.tessera.resume(id); // one that nobody started here, such as by a program on the same records
   }
 
   resume(id: string, budget?: Budget, how: ResumedBy = {}): Promise<RunState> {
@@ -397,7 +421,7 @@ export class EmbeddedRuns implements Runs {
     const places = new Map([...(this.log ? this.#order : this.#ended.ids)].map((id, place) => [id, place]));
     const placeOf = (id: string) => places.get(id) ?? -1;
     const ended = this.#summaries()
-      .filter(({ id, status }) => status !== "running" && !this.#turns.has(id))
+      .filter(({ id, status }) => status !== "running" && status !== "waiting" && !this.#turns.has(id))
       .sort((a, b) => placeOf(b.id) - placeOf(a.id) || (a.ended! < b.ended! ? 1 : -1));
     const left = ended.filter(({ ended }, place) => place < runs && ended! >= since);
     const ids = ended.filter((one) => !left.includes(one)).map(({ id }) => id);

@@ -4,13 +4,14 @@ import { type RunState, unpack } from "@tessera/graph/internal";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { Client, clientSignal, readUntil } from "./client.js";
-import { statuses } from "./errors.js";
 import { dataText } from "./live-run.js";
 import { may } from "./rights.js";
 import { named } from "./route.js";
+import { answerOfRun, bodyOfRun, runId } from "./run-answers.js";
 import { find, resumeRun, startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 import { fitsPlainly } from "./validate.js";
+import { waitingRuns } from "./wait-routes.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
 const runBody = fitsPlainly(
@@ -28,7 +29,10 @@ const resumeBody = z.strictObject({
   /** Whether it goes on although its document, or the version of an operator, is another than it began with. */
   acceptChanges: z.boolean().optional(),
 });
-const runId = z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/) });
+const listed = z.object({
+  state: z.enum(["running", "waiting", "done", "budget", "failed", "cancelled", "interrupted"]).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(50),
+});
 const runValue = runId.extend({ hash: z.string().regex(/^[0-9a-f]{64}$/) });
 const idempotency = fitsPlainly(
   z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() }),
@@ -42,9 +46,6 @@ function isInputAlone(body: unknown): boolean {
   const { input } = body as { input?: unknown };
   return typeof input === "object" && input !== null && !Array.isArray(input);
 }
-
-/** States of older versions have a hash of the input besides. */
-const bodyOfRun = (state: RunState) => ({ ...state, asked: undefined, key: undefined, inputHash: undefined });
 
 /** The beginning of the first text that a run was given: what people know it by. */
 function beginningOfInput(input: RunState["input"]): string | undefined {
@@ -149,22 +150,26 @@ async function answerStart(service: Service, request: FastifyRequest<StartRoute>
   }
   const ended = await runs.settled(id);
   client.whenGone(undefined);
-  const status = ended.error ? statuses[ended.error.code] : ended.status === "interrupted" ? 503 : 200;
-  return reply.code(status).send(ended.error ? { ...ended.error, run: id } : bodyOfRun(ended));
+  return answerOfRun(reply, ended);
 }
 
 function readingRoutes(server: FastifyInstance, service: Service): void {
   const { runs } = service;
-  server.get<{ Querystring: { limit: number } }>(
+  server.get<{ Querystring: z.infer<typeof listed> }>(
     "/runs",
     {
-      schema: { querystring: z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) }) },
-      config: { scope: "run", summary: "the latest runs of the key's principal" },
+      schema: { querystring: listed },
+      config: {
+        scope: "run",
+        summary: "the latest runs of the key's principal; with state=waiting the runs whose waits the key may answer",
+      },
     },
     async ({ key, query }) => {
+      if (query.state === "waiting") return { runs: await waitingRuns(service, key, query.limit) };
       const all = await runs.list({
         principal: key.scopes.includes("operate") ? undefined : key.principal.id,
         flows: key.flows,
+        status: query.state,
         limit: query.limit,
       });
       const seen = all.filter((run) => may(key, { to: "see", run }));

@@ -3,11 +3,11 @@ import { randomUUID } from "node:crypto";
 import { type Sampling, TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import type { Budget } from "@tessera/graph";
-import { type RunState, resumed } from "@tessera/graph/internal";
+import { type Arrival, type RunState, resumed } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
-import { assertMay, assertMayUse, assertMayWrite } from "./rights.js";
+import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
 import { writing } from "./route.js";
 import type { Service } from "./server.js";
 
@@ -180,6 +180,53 @@ export function resumeRun(
     return leased(service, key, { id, lease }, () => runs.resume(id, lease.budget, { acceptChanges, key: key.id }));
   });
 }
+
+/**
+ * Gives a run what comes from outside, for a key, and takes it up where it rests. What it spends from then on counts
+ * against the key that answers. A run that the key may neither see nor answer does not exist for it.
+ */
+export function deliver(service: Service, key: Key, id: string, arrival: Arrival): Promise<RunState> {
+  const { runs, meter, starts, library } = service;
+  const { principal: by, scopes } = key;
+  return starts.do(id, async () => {
+    const known = await runs.get(id);
+    const unknown = () => new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+    if (!known || (key.flows && !key.flows.includes(known.flow))) throw unknown();
+    const give = async () => {
+      try {
+        return await runs.deliver(id, arrival, { by, scopes, anyone: scopes.includes("operate") });
+      } catch (thrown) {
+        const isRefusal = TesseraError.is(thrown) && thrown.code !== "BAD_INPUT" && thrown.code !== "CONFLICT";
+        throw isRefusal && !may(key, { to: "see", run: known }) ? unknown() : thrown;
+      }
+    };
+    if (known.status === "running" && (await give())) return (await runs.get(id))!;
+    const flow = library.find(known.flow);
+    const applicant = { id, bound: flow?.bound ?? unbounded, budget: known.budget, before: known.spent };
+    // before the answer is kept: a run that waits for nothing any more must be able to go on
+    const lease = await meter.admit(key, applicant);
+    const goesOn =
+      known.status !== "running" &&
+      (await give().catch(async (thrown) => {
+        await lease.release({ calls: 0, tokens: 0 });
+        throw thrown;
+      }));
+    if (goesOn) {
+      await lease.release({ calls: 0, tokens: 0 });
+      return (await runs.get(id))!;
+    }
+    return leased(service, key, { id, lease }, () =>
+      runs.resume(id, known.budget).catch(async (thrown) => {
+        // somebody else saw what had come, and took it up
+        const now = await runs.get(id);
+        if (now && TesseraError.is(thrown) && thrown.code === "CONFLICT") return now;
+        throw thrown;
+      }),
+    );
+  });
+}
+
+const unbounded = { steps: 0, calls: 0, tokens: 0, layers: 0 };
 
 /** A run for a key that may see it. @throws TesseraError NOT_FOUND */
 export async function find({ runs }: Service, key: Key, id: string): Promise<RunState> {

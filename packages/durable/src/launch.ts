@@ -13,23 +13,38 @@ interface LaunchSettings {
   /** How often a run is taken over before it is given up. */
   readonly attempts: number;
   /** Works on a run until it has ended, or until the signal says that it was cancelled. */
-  readonly work: (id: string, cancelled: AbortSignal) => Promise<void>;
+  readonly work: (id: string, life: number, cancelled: AbortSignal) => Promise<void>;
   /** Notes that a run was given up: every worker that took it died. */
   readonly giveUp: (id: string) => Promise<void>;
 }
 
-/** The queue as this process sees it. */
+/** A life of a run: what a worker does of it until it ends or comes to rest. */
+export interface LifeOfRun {
+  readonly id: string;
+  /** From 0. */
+  readonly life: number;
+}
+
+/** The queue as this process sees it. Each life of a run is a workflow. */
 interface Queue {
-  /** Hands a run in; one that is known stays as it is. */
-  add(id: string): Promise<void>;
-  cancel(id: string): Promise<void>;
-  /** Hands a run in again that had ended. */
-  again(id: string): Promise<void>;
-  forget(id: string): Promise<void>;
+  /**
+   * Hands a life in; one that is known stays as it is.
+   * @param at when it may begin, in milliseconds since 1970; at once without it
+   */
+  add(one: LifeOfRun, at?: number): Promise<void>;
+  /** Lets a life begin at once that was handed in for later. */
+  hurry(one: LifeOfRun): Promise<void>;
+  cancel(one: LifeOfRun): Promise<void>;
+  /** Hands a life in again that had ended. */
+  again(one: LifeOfRun): Promise<void>;
+  /** Forgets this life and those before it. */
+  forget(one: LifeOfRun): Promise<void>;
   close(within: number, abandon: () => void): Promise<void>;
 }
 
 const workflowName = "tessera.run";
+const workflowOf = ({ id, life }: LifeOfRun): string => (life === 0 ? id : `${id}:${life}`);
+const runOf = (workflow: string): string => workflow.split(":", 1)[0]!;
 const glance = 100; // runs given up that are looked at, the latest first
 
 let launched = false;
@@ -55,14 +70,20 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
   const run = await startWorkflows(dbos, worker, settings);
   const stop = await startBeating(dbos, worker, settings);
   return {
-    async add(id) {
-      await DBOS.startWorkflow(run, { workflowID: id, queueName: queue })(id);
+    async add(one, at) {
+      const delaySeconds = at === undefined ? 0 : (at - Date.now()) / 1000;
+      const settings = { workflowID: workflowOf(one), queueName: queue };
+      const later = delaySeconds > 0 ? { enqueueOptions: { delaySeconds } } : {};
+      await DBOS.startWorkflow(run, { ...settings, ...later })(one.id, one.life);
     },
-    cancel: (id) => DBOS.cancelWorkflow(id),
-    async again(id) {
-      await DBOS.rewindWorkflow(id, { queueName: queue });
+    hurry: (one) => DBOS.setWorkflowDelay(workflowOf(one), { delaySeconds: 0.001 }),
+    cancel: (one) => DBOS.cancelWorkflow(workflowOf(one)),
+    async again(one) {
+      await DBOS.rewindWorkflow(workflowOf(one), { queueName: queue });
     },
-    forget: (id) => DBOS.deleteWorkflow(id),
+    async forget({ id, life }) {
+      for (let one = life; one >= 0; one--) await DBOS.deleteWorkflow(workflowOf({ id, life: one }));
+    },
     async close(within, abandon) {
       await stop();
       const drained = DBOS.shutdown({ workflowCompletionTimeoutMS: Math.min(within, 2 ** 31 - 1) });
@@ -80,8 +101,8 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
 async function startWorkflows({ DBOS }: Dbos, worker: string, settings: LaunchSettings) {
   const { url, queue, concurrency, pollMs, attempts, work } = settings;
   const run = DBOS.registerWorkflow(
-    async (id: string) => {
-      await DBOS.runStep(() => work(id, DBOS.stepStatus!.cancelSignal), { name: "flow" });
+    async (id: string, life?: number) => {
+      await DBOS.runStep(() => work(id, life ?? 0, DBOS.stepStatus!.cancelSignal), { name: "flow" });
     },
     { name: workflowName, maxRecoveryAttempts: attempts },
   );
@@ -144,5 +165,5 @@ async function beat({ DBOS, getExecutor }: Dbos, worker: string, settings: Launc
     loadInput: false,
     loadOutput: false,
   });
-  for (const { workflowID } of lost) await giveUp(workflowID);
+  for (const { workflowID } of lost) await giveUp(runOf(workflowID));
 }

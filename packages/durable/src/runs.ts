@@ -2,13 +2,16 @@
 import { randomUUID } from "node:crypto";
 import { type Spent, TesseraError } from "@tessera/core";
 import { errorBody, messageOf, systemClock, warnOfHidden } from "@tessera/core/internal";
-import type { Budget, FlowEvents, RunResult } from "@tessera/graph";
+import type { AnswerOptions, Budget, FlowEvents, RunResult } from "@tessera/graph";
 import {
+  type Arrival,
+  assertMayReceive,
   assertSameRun,
   cancellation,
   eventData,
   type FlowRunner,
   firstState,
+  hasCome,
   keysOf,
   type ResumedBy,
   type Retention,
@@ -24,7 +27,7 @@ import {
 import { EventEmitter } from "eventemitter3";
 import type { SteadyConnection } from "./connection.js";
 import { EventLog, type EventWriter } from "./events.js";
-import { launch } from "./launch.js";
+import { type LifeOfRun, launch } from "./launch.js";
 import type { PostgresRecords } from "./records.js";
 import { createTables } from "./schema.js";
 
@@ -61,6 +64,8 @@ const schema = [
   `CREATE TABLE IF NOT EXISTS tessera.state (
      id text PRIMARY KEY, state text NOT NULL, principal text NOT NULL, holder text,
      started timestamptz NOT NULL DEFAULT now(), ended timestamptz)`,
+  // how often it came to rest; a table of an earlier release lacks it
+  "ALTER TABLE tessera.state ADD COLUMN IF NOT EXISTS life int NOT NULL DEFAULT 0",
   "CREATE INDEX IF NOT EXISTS state_principal ON tessera.state (principal, started DESC)",
   "CREATE INDEX IF NOT EXISTS state_ended ON tessera.state (ended) WHERE ended IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS tessera.event (
@@ -120,9 +125,9 @@ export class DurableRuns implements Runs {
         await runs.#end(state, { status: "failed", error: errorBody(error), spent });
       },
       // a workflow cannot be given before there is something to give it to
-      work: async (id, signal) => {
+      work: async (id, life, signal) => {
         while (!runs) await new Promise((resolve) => setTimeout(resolve, 5));
-        await runs.#work(id, signal);
+        await runs.#work({ id, life }, signal);
       },
     });
     runs = new DurableRuns(settings, queue);
@@ -142,7 +147,7 @@ export class DurableRuns implements Runs {
     const known = await this.#known(id);
     assertSameRun(known, state);
     // handed in again where a crash came between the note and the queue; the queue knows it by its id
-    if (known.status === "running") await this.queue.add(id);
+    if (known.status === "running") await this.queue.add({ id, life: 0 });
     return known;
   }
 
@@ -154,11 +159,12 @@ export class DurableRuns implements Runs {
     return rows[0] && (JSON.parse(rows[0].state) as RunState);
   }
 
-  async list({ principal, flows, limit }: RunQuery): Promise<RunState[]> {
+  async list({ principal, flows, status, limit }: RunQuery): Promise<RunState[]> {
     const { rows } = await this.settings.connection.query<{ state: string }>(
       `SELECT state FROM tessera.state WHERE ($1::text IS NULL OR principal = $1)
-         AND ($3::text[] IS NULL OR state::json->>'flow' = ANY ($3)) ORDER BY started DESC LIMIT $2::int`,
-      [principal === undefined ? null : JSON.stringify(principal), limit, flows ?? null],
+         AND ($3::text[] IS NULL OR state::json->>'flow' = ANY ($3))
+         AND ($4::text IS NULL OR state::json->>'status' = $4) ORDER BY started DESC LIMIT $2::int`,
+      [principal === undefined ? null : JSON.stringify(principal), limit, flows ?? null, status ?? null],
     );
     return rows.map(({ state }) => JSON.parse(state) as RunState);
   }
@@ -169,10 +175,12 @@ export class DurableRuns implements Runs {
     const running = this.#running.get(id);
     // what another process has in flight is not known here
     const spent = running?.due() ?? ((await this.settings.records.run(id)) ? undefined : nothing);
-    const cancelled = await this.#end(state, { status: "cancelled", error: cancellation(id), ...(spent && { spent }) });
+    const { waits: _, ...rest } = state;
+    const cancelled = await this.#end(rest, { status: "cancelled", error: cancellation(id), ...(spent && { spent }) });
     if (!cancelled) throw new TesseraError("CONFLICT", "the run has ended", { path: id });
     running?.abort.abort(new Error("cancelled"));
-    await this.queue.cancel(id);
+    await this.settings.records.waits?.remove(id);
+    await this.queue.cancel({ id, life: await this.#lifeOf(id) });
     return cancelled;
   }
 
@@ -190,15 +198,72 @@ export class DurableRuns implements Runs {
   }
 
   async resume(id: string, budget?: Budget, how: ResumedBy = {}): Promise<RunState> {
-    const running = resumed(await this.#known(id), budget, how);
+    const known = await this.#known(id);
+    const running = resumed(known, budget, how);
+    if (known.status === "waiting") return this.#goOn(running);
     await this.#released(id);
-    const { rows } = await this.settings.connection.query(
-      "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING id",
+    const { rows } = await this.settings.connection.query<{ life: number }>(
+      "UPDATE tessera.state SET state = $2, ended = NULL WHERE id = $1 AND ended > '-infinity' RETURNING life",
       [id, JSON.stringify(running)],
     );
-    if (rows.length === 0) throw new TesseraError("CONFLICT", "the run is resumed or forgotten already", { path: id });
-    await this.queue.again(id);
+    if (!rows[0]) throw new TesseraError("CONFLICT", "the run is resumed or forgotten already", { path: id });
+    await this.queue.again({ id, life: rows[0].life });
     return running;
+  }
+
+  async deliver(id: string, arrival: Arrival, options: AnswerOptions): Promise<boolean> {
+    assertMayReceive(await this.#known(id));
+    const { runner } = this.settings;
+    const { value } = arrival;
+    const { goesOn } =
+      "path" in arrival
+        ? await runner.noteAnswer(id, arrival.path, value, options)
+        : await runner.noteSignal(id, arrival.signal, value, options);
+    // whoever works on it elsewhere looks what has come when it comes to rest
+    return goesOn || (await this.#known(id)).status === "running";
+  }
+
+  async #lifeOf(id: string): Promise<number> {
+    const { rows } = await this.settings.connection.query<{ life: number }>(
+      "SELECT life FROM tessera.state WHERE id = $1",
+      [id],
+    );
+    return rows[0]?.life ?? 0;
+  }
+
+  /** Begins the next life of a run that waits, unless somebody else has begun it. */
+  async #goOn(running: RunState): Promise<RunState> {
+    const { id } = running;
+    const { rows } = await this.settings.connection.query<{ life: number }>(
+      `UPDATE tessera.state SET state = $2
+       WHERE id = $1 AND ended IS NULL AND state::json->>'status' = 'waiting' RETURNING life`,
+      [id, JSON.stringify(running)],
+    );
+    if (!rows[0]) return this.#known(id);
+    const next = { id, life: rows[0].life };
+    await this.queue.add(next);
+    await this.queue.hurry(next);
+    return running;
+  }
+
+  /** Notes that a run has come to rest, and hands its next life in for when it is due. */
+  async #rest(state: RunState, life: number): Promise<void> {
+    const { id } = state;
+    const { rows } = await this.settings.connection.query(
+      "UPDATE tessera.state SET state = $2, life = life + 1 WHERE id = $1 AND ended IS NULL AND life = $3 RETURNING id",
+      [id, JSON.stringify(state), life],
+    );
+    if (rows.length > 0) await this.#schedule(state, life + 1);
+    this.#changes.emit(id);
+  }
+
+  /** Hands the next life of a run that waits in: at once if something has come meanwhile, or for when it is due. */
+  async #schedule(state: RunState, life: number): Promise<void> {
+    const { id, waits = [] } = state;
+    const dues = waits.flatMap(({ due }) => (due === undefined ? [] : [Date.parse(due)]));
+    if (dues.length > 0) await this.queue.add({ id, life }, Math.min(...dues));
+    const journal = await this.settings.records.journal(id);
+    if (waits.some((wait) => hasCome(journal, wait))) await this.#goOn(resumed(state, undefined));
   }
 
   /** Waits until the worker of a run that was ended from elsewhere has stopped, or must be dead. */
@@ -270,19 +335,20 @@ export class DurableRuns implements Runs {
   async prune({ runs, ageMs }: Retention): Promise<number> {
     const { connection, records } = this.settings;
     // what is claimed is not resumed any more; where this process dies meanwhile, the next prune goes on with it
-    const { rows } = await connection.query<{ id: string }>(
+    const { rows } = await connection.query<{ id: string; life: number }>(
       `UPDATE tessera.state SET ended = '-infinity' WHERE ended IS NOT NULL AND id IN (
          SELECT id FROM (SELECT id, ended, row_number() OVER (ORDER BY ended DESC) AS place
                          FROM tessera.state WHERE ended IS NOT NULL) AS over
          WHERE place > $1 OR ended < now() - make_interval(secs => $2))
-       RETURNING id`,
+       RETURNING id, life`,
       [runs, ageMs / 1000],
     );
     const ids = rows.map(({ id }) => id);
+    const lives = new Map(rows.map(({ id, life }) => [id, life]));
     for (let from = 0; from < ids.length; from += 100) {
       const some = ids.slice(from, from + 100);
       await records.forget(some);
-      for (const id of some) await this.queue.forget(id);
+      for (const id of some) await this.queue.forget({ id, life: lives.get(id)! });
       await connection.query("DELETE FROM tessera.state WHERE id = ANY($1::text[])", [some]);
     }
     return ids.length;
@@ -315,14 +381,10 @@ export class DurableRuns implements Runs {
   }
 
   /** The one step of a run's workflow. Does not throw for what the flow threw: that is the run's end. */
-  async #work(id: string, cancelled: AbortSignal): Promise<void> {
+  async #work({ id, life }: LifeOfRun, cancelled: AbortSignal): Promise<void> {
     const holder = randomUUID();
-    const { rows } = await this.settings.connection.query<{ state: string }>(
-      "UPDATE tessera.state SET holder = $2 WHERE id = $1 AND ended IS NULL RETURNING state",
-      [id, holder],
-    );
-    if (!rows[0]) return;
-    const state = JSON.parse(rows[0].state) as RunState;
+    const state = await this.#taken({ id, life }, holder);
+    if (!state) return;
     // who works on it need not be the process that its key was shown to
     if (state.key !== undefined && (await this.settings.isRevoked?.(state.key))) {
       const spent = await spentOf(this.settings.records, id);
@@ -338,8 +400,10 @@ export class DurableRuns implements Runs {
     const writer = this.#log.writer(id, () => this.#changes.emit(id));
     let end: Partial<RunState>;
     try {
-      const { status, output, spent } = await this.#run(state, working, writer.push);
-      end = { status, output: toJson(output) as RunState["output"] & object, spent };
+      const { status, output, spent, waits } = await this.#run(state, working, writer.push);
+      end = waits
+        ? { status, spent, waits: toJson(waits) as unknown as RunState["waits"] & object }
+        : { status, output: toJson(output) as RunState["output"] & object, spent };
     } catch (thrown) {
       const error = TesseraError.is(thrown) ? thrown : new TesseraError("INTERNAL", messageOf(thrown), { path: id });
       const spent = working.due();
@@ -358,13 +422,37 @@ export class DurableRuns implements Runs {
     // left to the worker that takes it over
     if (aborted && this.#closing) await new Promise(() => {});
     // else its end was noted by whoever cancelled it
-    if (!aborted) await this.#end(state, end);
+    if (end.waits) await this.#rest({ ...state, ...end }, life);
+    else if (!aborted) await this.#end(state, end);
     await this.#release(id, holder);
   }
 
   async #release(id: string, holder: string): Promise<void> {
     const { connection } = this.settings;
     await connection.query("UPDATE tessera.state SET holder = NULL WHERE id = $1 AND holder = $2", [id, holder]);
+  }
+
+  /** Takes a life of a run, unless the run has ended or has another life. */
+  async #taken({ id, life }: LifeOfRun, holder: string): Promise<RunState | undefined> {
+    const { connection } = this.settings;
+    const { rows } = await connection.query<{ state: string; life: number }>(
+      `UPDATE tessera.state SET holder = CASE WHEN life = $3 THEN $2 ELSE holder END
+       WHERE id = $1 AND ended IS NULL RETURNING state, life`,
+      [id, holder, life],
+    );
+    if (!rows[0]) return undefined;
+    const state = JSON.parse(rows[0].state) as RunState;
+    // a worker that died when it had noted the rest, and not yet handed the next life in
+    if (rows[0].life === life + 1 && state.status === "waiting") await this.#schedule(state, life + 1);
+    if (rows[0].life !== life) return undefined;
+    if (state.status !== "waiting") return state;
+    const running = resumed(state, undefined);
+    await connection.query("UPDATE tessera.state SET state = $2 WHERE id = $1 AND ended IS NULL AND life = $3", [
+      id,
+      JSON.stringify(running),
+      life,
+    ]);
+    return running;
   }
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {

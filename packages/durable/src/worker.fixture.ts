@@ -20,6 +20,14 @@ export async function openWorker(url: string, ms: number, concurrency: number): 
   const runner: FlowRunner = {
     flow: async (name) => compiled.get(name)!,
     stream: async (name, input, options) => compiled.get(name)!.stream(input, options),
+    noteAnswer: async (run, path, value, options) => {
+      const flow = compiled.get((await records.run(run))!.flow)!;
+      return { goesOn: await flow.answer(run, { path, value }, options) };
+    },
+    noteSignal: async (run, name, value, options) => {
+      const flow = compiled.get((await records.run(run))!.flow)!;
+      return { goesOn: await flow.signal(run, { name, value }, options) };
+    },
     resumeStream: async (id, options) => compiled.get((await records.run(id))!.flow)!.resumeStream(id, options),
   };
   return DurableRuns.open({ url, connection, records, runner, concurrency, leaseMs: 1500, pollMs: 100, attempts: 1 });

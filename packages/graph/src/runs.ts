@@ -1,5 +1,5 @@
 // internal: RunRequest, ResumedBy, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
-// internal: assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
+// internal: assertMayReceive, Arrival, RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
 import {
   type ErrorBody,
   type FlowEvent,
@@ -16,6 +16,7 @@ import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
 import type { ResumeOptions, RunOptions, RunStream } from "./run-options.js";
+import type { AnswerOptions } from "./waits/answering.js";
 import { isPending, type Wait } from "./waits/entries.js";
 
 export interface RunRequest {
@@ -106,8 +107,14 @@ export interface ResumedBy {
 export interface RunQuery {
   readonly principal?: string | undefined;
   readonly flows?: readonly string[] | undefined;
+  readonly status?: RunStatus | undefined;
   readonly limit: number;
 }
+
+/** What comes to a run from outside: an answer to the wait at a path, or a signal. */
+export type Arrival =
+  | { readonly path: string; readonly value: unknown }
+  | { readonly signal: string; readonly value: unknown };
 
 /**
  * Where runs live: in one process and on its disk, or on PostgreSQL. Whatever it is, a run that was started once runs
@@ -135,6 +142,12 @@ export interface Runs {
   resume(id: string, budget?: Budget, how?: ResumedBy): Promise<RunState>;
   /** Where a run may be worked on by a process that did not start it: cancels all runs under way of an API key. */
   cancelOf?(key: string): Promise<void>;
+  /**
+   * Keeps an answer or a signal for a run. It resolves when that would survive a crash.
+   * @returns whether nobody has to take the run up: it goes on by itself, or does not wait for this
+   * @throws TesseraError NOT_FOUND; CONFLICT where the run has ended, or the wait; BAD_INPUT, FORBIDDEN, OVERLOADED
+   */
+  deliver(id: string, arrival: Arrival, options: AnswerOptions): Promise<boolean>;
   /** What happened after the event `after`, and what happens, until the run ends. */
   events(id: string, after?: number): AsyncIterable<RunEvent>;
   /**
@@ -158,6 +171,9 @@ export interface FlowRunner {
   flow(name: string): Promise<Pick<CompiledFlow, "document" | "hash">>;
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
   resumeStream(id: string, options: ResumeOptions): Promise<RunStream<unknown>>;
+  /** Keeps an answer or a signal. @returns whether the run goes on by itself, or does not wait for this */
+  noteAnswer(run: string, path: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;
+  noteSignal(run: string, name: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;
 }
 
 /** A run as it is noted first. */
@@ -200,6 +216,14 @@ export function assertSameRun(known: RunState, asked: RunState): void {
 const isLarger = (budget: Budget | undefined, than: Budget | undefined): boolean =>
   limits.some((kind) => limitOf(budget, kind) > limitOf(than, kind));
 
+const resumable: ReadonlySet<RunStatus> = new Set(["waiting", "interrupted", "failed", "cancelled"]);
+
+/** @throws TesseraError CONFLICT where a run takes no answers and signals any more */
+export function assertMayReceive({ id, status }: RunState): void {
+  if (status === "running" || status === "waiting" || status === "interrupted") return;
+  throw new TesseraError("CONFLICT", `the run has ended: ${status}`, { path: id });
+}
+
 /**
  * A run that goes on.
  * @throws TesseraError CONFLICT where it runs or has succeeded, or ended by a budget that was not smaller.
@@ -211,13 +235,13 @@ export function resumed(
 ): RunState {
   const { status, id } = state;
   const endedByBudget = status === "budget";
-  if (endedByBudget ? !isLarger(budget, state.budget) : !["interrupted", "failed", "cancelled"].includes(status))
+  if (endedByBudget ? !isLarger(budget, state.budget) : !resumable.has(status))
     throw new TesseraError(
       "CONFLICT",
       endedByBudget ? "the run ended by its budget" : `a run that is ${status} cannot be resumed`,
       { path: id, ...(endedByBudget && { hint: "resume it with a larger `budget`, for the whole run" }) },
     );
-  const { output: _, error: __, ended: ___, spent: ____, acceptChanges: _____, ...rest } = state;
+  const { output: _, error: __, ended: ___, spent: ____, acceptChanges: _____, waits: ______, ...rest } = state;
   return {
     ...rest,
     status: "running",

@@ -41,7 +41,7 @@ export async function openDatabase(
     const revision = await SharedRevision.open(connection);
     const indexes = await DatabaseIndexes.open(await connectPostgres(url), connection, revision);
     opened.push(() => indexes.close());
-    const tessera = composed(options, indexes, records);
+    const tessera = composed(options, indexes, records, false);
     opened.push(() => tessera.close());
     const library = new Library(tessera, options.flows, await databaseFlows(connection, revision));
     await library.load();
@@ -77,6 +77,8 @@ export async function openDatabase(
 /** Flows as they are now: another process may have changed them since a run was handed in. */
 const following = (tessera: AnyTessera, library: Library, follow: () => Promise<void>): FlowRunner => ({
   flow: (name) => library.flow(name),
+  noteAnswer: (run, path, value, options) => tessera.noteAnswer(run, path, value, options),
+  noteSignal: (run, name, value, options) => tessera.noteSignal(run, name, value, options),
   async stream(name, input, options) {
     await follow();
     return tessera.stream(name, input, options);

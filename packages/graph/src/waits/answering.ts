@@ -1,5 +1,5 @@
 // public: AnswerOptions
-// internal: openWaitsOf
+// internal: openWaitsOf, hasCome
 import { randomUUID } from "node:crypto";
 import { type Clock, type Principal, type Records, type RunRecord, TesseraError } from "@tessera/core";
 import {
@@ -88,6 +88,19 @@ export async function openWaitsOf(records: Records, { id, flow }: RunRecord): Pr
   const open = openEntries(await records.journal(id));
   const waits = open.map(async (entry) => waitOf(id, flow, entry, (await unpack(entry.output, records)).payload));
   return inOrder(await Promise.all(waits));
+}
+
+/** Whether something has come that a run waits for. */
+export function hasCome({ entries }: RunJournal, { path, signal }: Pick<Wait, "path" | "signal">): boolean {
+  const entry = entries.get(path);
+  if (!entry || !isPending(entry)) return true;
+  if (signal === undefined) return false;
+  return [...entries.values()].some(
+    ({ mark, path }) =>
+      mark === "signal" &&
+      signalAt(path).name === signal &&
+      !entries.has(pathOfSignal(signal, signalAt(path).number, true)),
+  );
 }
 
 /** What is known of a run that waits, for whoever looks for it. */
