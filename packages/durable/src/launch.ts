@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { TesseraError } from "@tessera/core";
 import { every, messageOf, systemClock, warn } from "@tessera/core/internal";
@@ -69,14 +70,16 @@ export async function launch(settings: LaunchSettings): Promise<Queue> {
   const { queue, connection } = settings;
   const run = await startWorkflows(dbos, worker, settings);
   const stop = await startBeating(dbos, worker, settings);
+  // the next life is handed in from the step of the one before, where DBOS takes no workflows
+  const outside = new AsyncResource("tessera.queue");
   return {
     async add(one, at) {
       const delaySeconds = at === undefined ? 0 : (at - Date.now()) / 1000;
       const settings = { workflowID: workflowOf(one), queueName: queue };
       const later = delaySeconds > 0 ? { enqueueOptions: { delaySeconds } } : {};
-      await DBOS.startWorkflow(run, { ...settings, ...later })(one.id, one.life);
+      await outside.runInAsyncScope(() => DBOS.startWorkflow(run, { ...settings, ...later })(one.id, one.life));
     },
-    hurry: (one) => DBOS.setWorkflowDelay(workflowOf(one), { delaySeconds: 0.001 }),
+    hurry: (one) => outside.runInAsyncScope(() => DBOS.setWorkflowDelay(workflowOf(one), { delaySeconds: 0.001 })),
     cancel: (one) => DBOS.cancelWorkflow(workflowOf(one)),
     async again(one) {
       await DBOS.rewindWorkflow(workflowOf(one), { queueName: queue });
