@@ -11,7 +11,7 @@ import { answerOfRun, bodyOfRun, runId } from "./run-answers.js";
 import { find, resumeRun, startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 import { fitsPlainly } from "./validate.js";
-import { waitingRuns } from "./wait-routes.js";
+import { waitingRuns, waitRoutes } from "./wait-routes.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
 const runBody = fitsPlainly(
@@ -95,6 +95,7 @@ export function runRoutes(server: FastifyInstance, service: Service, records: Re
   readingRoutes(server, service);
   eventRoutes(server, service);
   changingRoutes(server, service);
+  waitRoutes(server, service);
 }
 
 function documentRoute(server: FastifyInstance, service: Service, records: Records): void {

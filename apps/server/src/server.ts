@@ -38,7 +38,6 @@ import { runRoutes } from "./run-routes.js";
 import { type StudioOptions, studioRoutes } from "./studio/routes.js";
 import { UnauthenticatedLimits, type UnauthenticatedSettings } from "./unauthenticated.js";
 import { tooDeep, validated } from "./validate.js";
-import { waitRoutes } from "./wait-routes.js";
 
 export interface ServerOptions {
   readonly tessera: AnyTessera;
@@ -166,7 +165,6 @@ export function createServer(options: ServerOptions): FastifyInstance {
   studioRoutes(server, options.studio);
   flowRoutes(server, service);
   runRoutes(server, service, options.records);
-  waitRoutes(server, service);
   if (options.indexes) indexRoutes(server, service, options.indexes);
   mcpRoute(server, service);
   void server.register(openaiRoutes, {
