@@ -267,7 +267,7 @@ for (const [name, suite, database] of [
       const answer = (value: unknown, headers = {}) =>
         service.ask("POST", `/runs/${id}/waits/${encodeURIComponent("nod/ask")}`, { answer: value }, headers);
       expect(await answer("perhaps")).toMatchObject({ http: 400, code: "BAD_INPUT" });
-      expect(await service.ask("POST", `/runs/${id}/waits/nod/aks`, { answer: "yes" })).toMatchObject({ http: 404 });
+      expect(await service.ask("POST", `/runs/${id}/waits/nod%2Faks`, { answer: "yes" })).toMatchObject({ http: 404 });
       expect(await answer("yes", { prefer: "respond-async" })).toMatchObject({ http: 202 });
       await restart("SIGKILL");
       const run = await service.until(id, ({ status }) => status === "done");
@@ -281,7 +281,7 @@ for (const [name, suite, database] of [
       expect([cancelled.http, cancelled.status, cancelled.waits]).toEqual([200, "cancelled", undefined]);
       const third = await service.begin("nod", { input: { topic: "rum", ms: 0 } });
       await service.until(third, isAwake);
-      expect(await service.ask("POST", `/runs/${third}/waits/nod/ask`, { answer: "no" })).toMatchObject({
+      expect(await service.ask("POST", `/runs/${third}/waits/nod%2Fask`, { answer: "no" })).toMatchObject({
         http: 200,
         status: "done",
         output: { text: "About rum. no" },

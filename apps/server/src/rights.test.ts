@@ -67,6 +67,8 @@ describe("who may do what, at every route", () => {
     [`GET /runs/RUN/values/${hashOfLong}`]: [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     "GET /runs/RUN/document": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409, 409]],
+    "POST /runs/RUN/waits/AT": [{ answer: 1 }, [409, 404, 404, 404, 409, 403, 409, 409]],
+    "POST /runs/RUN/signals/secret": [{ value: 1 }, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /v1/chat/completions": [
       { model: "secret", messages: [{ role: "user", content: "q" }] },
@@ -121,7 +123,9 @@ describe("who may do what, at every route", () => {
         .replace("RUN", "{id}")
         .replace(hashOfLong, "{hash}")
         .replace("/indexes/docs", "/indexes/{name}")
-        .replace("/models/secret", "/models/{name}"),
+        .replace("/models/secret", "/models/{name}")
+        .replace("/waits/AT", "/waits/{path}")
+        .replace("/signals/secret", "/signals/{name}"),
     );
     expect(told.sort()).toEqual(served.sort());
   });

@@ -196,7 +196,7 @@ export function deliver(service: Service, key: Key, id: string, arrival: Arrival
       try {
         return await runs.deliver(id, arrival, { by, scopes, anyone: scopes.includes("operate") });
       } catch (thrown) {
-        const isRefusal = TesseraError.is(thrown) && thrown.code !== "BAD_INPUT" && thrown.code !== "CONFLICT";
+        const isRefusal = TesseraError.is(thrown) && thrown.code !== "BAD_INPUT";
         throw isRefusal && !may(key, { to: "see", run: known }) ? unknown() : thrown;
       }
     };

@@ -13,7 +13,7 @@ const answerBody = z
   .strictObject({ answer: z.any() })
   .refine((body) => body.answer !== undefined, { path: ["answer"], message: "the answer is missing" });
 const signalBody = z.strictObject({ value: z.any().default(null) });
-const atPath = runId.extend({ "*": z.string().min(1) });
+const atPath = runId.extend({ path: z.string().min(1) });
 const byName = runId.extend({ name: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/) });
 
 /** Whether a key may answer a wait of a run. */
@@ -45,15 +45,15 @@ async function answered(service: Service, request: FastifyRequest, reply: Fastif
 
 /** Answers and signals to runs. */
 export function waitRoutes(server: FastifyInstance, service: Service): void {
-  server.post<{ Params: { id: string; "*": string }; Body: z.infer<typeof answerBody> }>(
-    "/runs/:id/waits/*",
+  server.post<{ Params: { id: string; path: string }; Body: z.infer<typeof answerBody> }>(
+    "/runs/:id/waits/:path",
     {
       schema: { params: atPath, body: answerBody },
       config: { scope: "run", summary: "answer what a run waits for at a path, and see what it comes to" },
     },
     async (request, reply) => {
       const { key, params, body } = request;
-      const arrival = { path: params["*"], value: body.answer };
+      const arrival = { path: params.path, value: body.answer };
       return answered(service, request, reply, await deliver(service, key, params.id, arrival));
     },
   );

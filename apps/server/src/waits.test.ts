@@ -49,7 +49,7 @@ const begin = async (flow: string): Promise<string> => {
   return run.id;
 };
 const answer = (who: string, id: string, flow: string, value: unknown) =>
-  call(who, "POST", `/runs/${id}/waits/${flow}/ask`, { answer: value });
+  call(who, "POST", `/runs/${id}/waits/${flow}%2Fask`, { answer: value });
 
 describe("the waits of a service", () => {
   it("are answered by the owner of the run, by whom the wait names, and by who operates the service", async () => {
@@ -90,8 +90,8 @@ describe("the waits of a service", () => {
       expect(await answer("ann", id, "plain", value)).toMatchObject({ http: 409, code: "CONFLICT" });
     }
     const id = await begin("plain");
-    expect(await call("ann", "POST", `/runs/${id}/waits/plain/ask`, { reply: 1 })).toMatchObject({ http: 400 });
-    expect(await call("ann", "POST", `/runs/${id}/waits/plain/none`, { answer: 1 })).toMatchObject({ http: 404 });
+    expect(await call("ann", "POST", `/runs/${id}/waits/plain%2Fask`, { reply: 1 })).toMatchObject({ http: 400 });
+    expect(await call("ann", "POST", `/runs/${id}/waits/plain%2Fnone`, { answer: 1 })).toMatchObject({ http: 404 });
     const many = await Promise.all([1, 2, 3, 4].map((value) => answer("ann", id, "plain", value)));
     expect(many.map(({ http }) => http).sort()).toEqual([200, 409, 409, 409]);
   });

@@ -165,12 +165,12 @@ export async function answerWait(place: Place, { path, value }: Answer, options:
   const journal = await records.journal(record.id);
   const asked = waitAt(journal, record.id, path);
   const wait = asked.wait!;
+  assertMayAnswer(record, wait.who, path, options);
   if (wait.signal !== undefined)
     throw new TesseraError("BAD_INPUT", `the step waits for the signal "${wait.signal}"`, {
       path,
       hint: "send it: signal(run, name, value)",
     });
-  assertMayAnswer(record, wait.who, path, options);
   assertFits(wait, value, path);
   const by = options.by?.id;
   const ended = { by: "answer", at: dateOf(clock), ...(by !== undefined && { principal: by }) } as const;
