@@ -31,7 +31,8 @@ export const nodeOf = (version) =>
         process.platform === "win32" ? "bin/node.exe" : "bin/node",
       );
 
-const npmScript = () => {
+/** The command of npm. */
+export const npmScript = () => {
   const own = join(dirname(process.execPath), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");
   return existsSync(own) ? [process.execPath, own] : ["npm"];
 };
@@ -39,7 +40,15 @@ const npmScript = () => {
 /** How each package manager installs what package.json names. Those that know a strict layout use it. */
 const managers = {
   npm: {
-    command: () => [...npmScript(), "install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"],
+    command: () => [
+      ...npmScript(),
+      "install",
+      "--no-audit",
+      "--no-fund",
+      "--prefer-offline",
+      "--ignore-scripts",
+      "--loglevel=error",
+    ],
     overrides: (of) => ({ overrides: of }),
   },
   pnpm: {

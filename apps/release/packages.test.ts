@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { needs } from "@tessera/testkit";
 import { build } from "esbuild";
 import { publint } from "publint";
-import { application, Consumer, hasRegistry, nodeOf, versions } from "./consumer.mjs";
+import { application, Consumer, hasRegistry, nodeOf, npmScript, versions } from "./consumer.mjs";
 import { packAll } from "./pack.mjs";
 import { optionalParts } from "./parts.mjs";
 import { published } from "./published.mjs";
@@ -108,6 +108,29 @@ describe("an application outside of this repository", () => {
   );
 });
 
+describe("npm create tessera", () => {
+  needs(registry, "no package registry is reached")(
+    "makes projects that install, compile and pass their tests, and says what is wrong with a command line",
+    () => {
+      const maker = consumer();
+      maker.install("npm", { "create-tessera": "" });
+      const create = (...args: string[]) =>
+        maker.run([process.execPath, "node_modules/create-tessera/bin/create-tessera.mjs", ...args]);
+      expect(create("app", "--template", "blog")).toMatchObject({ status: 2, stdout: "" });
+      expect(create("node_modules")).toMatchObject({ status: 2, stderr: expect.stringContaining("is not empty") });
+      for (const template of ["service", "chat", "flow"]) {
+        expect(create(template, "--template", template)).toMatchObject({ status: 0, stderr: "" });
+        const project = consumer();
+        project.copy(maker.path(template));
+        const { dependencies, devDependencies } = JSON.parse(readFileSync(project.path("package.json"), "utf8"));
+        project.install("npm", { ...dependencies, ...devDependencies });
+        const tested = project.run([...(npmScript() as [string, ...string[]]), "test", "--silent"]);
+        expect([template, tested.status, tested.output]).toEqual([template, 0, expect.stringMatching(/pass 1\n/)]);
+      }
+    },
+  );
+});
+
 describe("a packed package", () => {
   it("has no finding of attw: an importer gets types that fit what runs", async () => {
     const problems: string[] = [];
@@ -149,7 +172,9 @@ describe("a packed package", () => {
       for (const field of ["optionalDependencies", "devDependencies", "scripts"])
         expect([name, field, manifest[field]]).toEqual([name, field, undefined]);
       expect(text("package.json")).not.toMatch(/workspace:|@tessera\/source/);
-      const wrong = [...texts].filter((file) => /\.(test|fixture)\.|(?<!\.d)\.[cm]?tsx?$/.test(file));
+      const wrong = [...texts].filter(
+        (file) => !file.startsWith("templates/") && /\.(test|fixture)\.|(?<!\.d)\.[cm]?tsx?$/.test(file),
+      );
       expect([name, wrong]).toEqual([name, []]);
       const maps = [...texts].filter(
         (file) => /\.[cm]?js$/.test(file) && /\/\/# sourceMappingURL=(?!data:)/.test(text(file)),

@@ -7,6 +7,8 @@ const library = ["core", "text", "graph", "models", "stores", ...operators, "mcp
 export const floors = {
   core: [],
   text: [],
+  // the scaffold: it writes files, and runs nothing of ours
+  "create-tessera": [],
   // trained weights: bundles, and where they lie
   weights: [],
   graph: ["core"],

@@ -18,7 +18,17 @@ import {
 import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
 
-const aside = new Set(["node_modules", "dist", ".test", ".turbo", "fixtures", "samples", "__pycache__", ".venv"]);
+const aside = new Set([
+  "node_modules",
+  "dist",
+  ".test",
+  ".turbo",
+  "fixtures",
+  "samples",
+  "templates",
+  "__pycache__",
+  ".venv",
+]);
 
 function* typescriptIn(folder: string): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

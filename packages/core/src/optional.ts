@@ -19,7 +19,8 @@ export const optionalParts: readonly OptionalPart[] = [
   {
     part: "The CPU engine of local models",
     packages: { "onnxruntime-node": "1.30.0" },
-    otherwise: "its install script downloads a library; or use another engine",
+    otherwise:
+      "with --ignore-scripts where its install script cannot download what only CUDA needs; or use another engine",
   },
   { part: "The GPU engine of local models", packages: { webgpu: "0.6.2" }, otherwise: "or use the CPU engine" },
   {
