@@ -130,11 +130,16 @@ export function drawingOf(document: FlowDocument, ports: Check["ports"], open: R
   const building: Building = { nodes: [], edges: [], ports, open };
   drawFlow(building, document, document.name);
   const known = new Set(building.nodes.map(({ id }) => id));
-  return {
-    nodes: building.nodes,
-    // a reference that leads nowhere is a finding, and no line
-    edges: building.edges.filter(({ from, to }) => known.has(from) && known.has(to)),
-  };
+  // a reference that leads nowhere is a finding, and no line
+  const edges = building.edges.filter(({ from, to }) => known.has(from) && known.has(to));
+  // ports that are read are drawn also where no check has named them
+  const read = new Map<string, Set<string>>();
+  for (const { from, fromPort } of edges) read.set(from, (read.get(from) ?? new Set()).add(fromPort));
+  const whole = (node: DrawnNode): DrawnNode => ({
+    ...node,
+    outputs: [...new Set([...node.outputs, ...(read.get(node.id) ?? [])])],
+  });
+  return { nodes: building.nodes.map(whole), edges };
 }
 
 /** The paths of all flows inside a document. */
