@@ -6,7 +6,7 @@ import { type LanguageModel, TesseraError } from "@tessera/core";
 import { cpuEngine, openLlamaCppModel, openLocalLanguageModel } from "@tessera/models";
 import type { Report } from "./measure/report.js";
 
-const rounds = 5;
+const rounds = 3;
 const answerTokens = 48;
 const fileName = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
