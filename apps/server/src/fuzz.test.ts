@@ -175,7 +175,7 @@ function isError(path: string, body: unknown): boolean {
 
 describe("every route, from its OpenAPI schema", () => {
   it("answers thousands of requests with 2xx or a TesseraError of 4xx, and is healthy afterwards", async () => {
-    const least = countOf({ usual: 6_000, long: 20_000 });
+    const least = countOf({ usual: 3_000, long: 20_000 });
     let count = 0;
     const seen = new Map<string, number>();
     const rounds = Math.ceil(least / routes.length);

@@ -137,7 +137,7 @@ describe("durable runs", () => {
     "two workers share a queue of hundreds of runs, and one is killed: each run ends exactly once",
     async () => {
       await connection.query("TRUNCATE ran, ends");
-      const count = countOf({ usual: 400, long: 1_000 });
+      const count = countOf({ usual: 200, long: 1_000 });
       const [first, second] = [work(2), work(2)];
       const id = (i: number) => `many-${i}`;
       for (let from = 0; from < count; from += 50)

@@ -125,7 +125,7 @@ describe("one ledger, over thousands of runs of random flows on a fake clock", (
     ["and likewise where operators run flows, in every way to begin a run", { inner: true }],
   ])("%s", async (_, { inner = false }: Watching) => {
     const kinds = { done: 0, failed: 0, abandoned: 0, spent: 0 };
-    const count = countOf({ usual: inner ? 600 : 4_000, long: 10_000 });
+    const count = countOf({ usual: inner ? 600 : 2_000, long: 10_000 });
     for (let seed = 0; seed < count; seed++) {
       const watched = await watch(seed, { inner, budget: (bound) => bound });
       try {

@@ -278,7 +278,7 @@ describe("hostile documents", () => {
           if (!TesseraError.is(error)) throw error;
         }
       }),
-      { numRuns: countOf({ usual: 3_000, long: 10_000 }), endOnFailure: true },
+      { numRuns: countOf({ usual: 1_500, long: 10_000 }), endOnFailure: true },
     );
     expect(Object.getOwnPropertyNames(Object.prototype)).toHaveLength(before);
     expect(({} as Row).run).toBeUndefined();

@@ -64,7 +64,7 @@ describe("a run that was killed at any write", () => {
   });
 
   it("any write of thousands of flows, with stores that others change and operators that rise in between", async () => {
-    for (let seed = 1; seed <= countOf({ usual: 4_000, long: 10_000 }); seed++) {
+    for (let seed = 1; seed <= countOf({ usual: 2_000, long: 10_000 }); seed++) {
       const document = randomFlow(seed, { nodes: 3, depth: 1 });
       const world = new World();
       const kept = noting(memoryRecords());
