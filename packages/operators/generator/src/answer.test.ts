@@ -214,6 +214,22 @@ describe("generator.answer", () => {
   });
 });
 
+describe("thoughts", () => {
+  it.each([
+    ["in tags", "<think>Two waits, I guess.</think>\nThey wait [2]."],
+    ["that the prompt had opened", "Two waits, I guess.\n</think>\nThey wait [2]."],
+  ])("are an output where they are asked for, and nowhere else: %s", async (_, said) => {
+    const asked = await runOperator(answer, { model: "writer", thoughts: true }, input, { host: saying(said) });
+    expect(asked).toMatchObject({ text: "They wait [2].", thoughts: "Two waits, I guess." });
+    const plain = await runOperator(answer, { model: "writer" }, input, { host: saying(said) });
+    expect(JSON.stringify(plain)).not.toContain("I guess");
+    const none = await runOperator(answer, { model: "writer", thoughts: true }, input, {
+      host: saying("They wait [2]."),
+    });
+    expect(none).not.toHaveProperty("thoughts");
+  });
+});
+
 describe("copies", () => {
   it("are named by the citation of the one that is shown", async () => {
     const place = (path: string) => ({ path, from: 0, to: 9, lines: [1, 2] as [number, number] });

@@ -40,6 +40,8 @@ export const answer = operator({
     ...writing,
     /** Gives the answer's tokens with their log-probabilities at `tokens`; needs a model that has them. */
     logprobs: z.boolean().default(false),
+    /** Gives what a reasoning model thought before its answer at `thoughts`. No other operator sees it. */
+    thoughts: z.boolean().default(false),
     /** What is said where the passages hold no answer. */
     refusal: z.string().default("The passages that were found do not answer this question."),
   }),
@@ -52,6 +54,7 @@ export const answer = operator({
       unknown: z.array(number),
       finish: z.enum(["stop", "length"]),
       tokens,
+      thoughts: text.optional(),
     },
   },
   needs: { logprobs: { when: "`logprobs` is set" } },
@@ -92,7 +95,12 @@ export const answer = operator({
       // what was streamed is a draft: the whole answer, which is known now, is read once more
       const { markers, refusals, ...whole } = reading(passages.length, said.text);
       const written = whole.push(said.text) + whole.end();
-      const rest = { finish, ...(logprobs && { tokens: said.tokens.map(({ text, logprob }) => ({ text, logprob })) }) };
+      const thoughts = config.thoughts && said.thoughts?.length ? { thoughts: said.thoughts.join("\n\n") } : {};
+      const rest = {
+        finish,
+        ...thoughts,
+        ...(logprobs && { tokens: said.tokens.map(({ text, logprob }) => ({ text, logprob })) }),
+      };
       const unknown = [...markers.unknown];
       if (refusals.refused || written.trim() === "") {
         context.emit("text", config.refusal);
