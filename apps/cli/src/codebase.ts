@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { TesseraError } from "@tessera/core";
 import { Readers } from "@tessera/indexer";
 import type { chooseEngine } from "@tessera/models";
-import { needsEngine } from "@tessera/models/internal";
+import { defaultEncoder, needsEngine } from "@tessera/models/internal";
 import { type EncoderSettings, type OpenedCodebase, updateCodebase } from "@tessera/tessera";
 import { type IndexEncoder, indexEncoderOf } from "./endpoints.js";
 import { type EncoderOptions, openEngine } from "./engine.js";
@@ -12,8 +12,7 @@ import { locateIndex, noteIndex } from "./index-home.js";
 import { settingsFor } from "./settings.js";
 import type { Terminal } from "./terminal.js";
 
-/** What makes the vectors where nothing else is said: our encoder, whose first exit is indexed and whose last looks closer. */
-export const defaultEncoder = "code-encoder-2";
+export { defaultEncoder };
 
 /** How a source is opened. */
 export interface SourceOptions extends Omit<EncoderOptions, "encoder"> {
@@ -91,7 +90,7 @@ async function openWith(
     await noteIndex(folder, root, name);
     terminal.clear();
     if (opened.report?.rebuilt !== undefined) terminal.note(`indexed again, since ${opened.report.rebuilt}`);
-    if (opened.vectors.kind === "exact") terminal.note(opened.vectors.reason);
+    if (opened.vectors.isFallback) terminal.note(opened.vectors.reason);
     return { ...opened, folder, close: () => opened.close().finally(() => choice?.close()) };
   } catch (error) {
     await choice?.close();

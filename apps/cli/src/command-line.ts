@@ -1,33 +1,16 @@
 import { defaultLanguageModel } from "@tessera/models";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { defaultEncoder, type SourceOptions } from "./codebase.js";
-import * as addedModels from "./commands/added-models.js";
-import { type AskOptions, ask } from "./commands/ask.js";
-import { type ChatOptions, chat } from "./commands/chat.js";
-import { check, schema } from "./commands/check.js";
-import { type CoderRunOptions, runCases } from "./commands/coder.js";
-import { dataSetOf, evaluationCommands } from "./commands/evaluate.js";
-import { type DatabaseIndexOptions, indexIntoDatabase } from "./commands/index-database.js";
-import { indexSource } from "./commands/index-folder.js";
-import { indexes, prune } from "./commands/indexes.js";
-import { init } from "./commands/init.js";
-import * as languageModels from "./commands/language-models.js";
-import { flows, operators } from "./commands/list.js";
-import { listMcpServers } from "./commands/mcp.js";
-import * as models from "./commands/models.js";
-import { prompts } from "./commands/prompts.js";
-import { type RepairOptions, repairService } from "./commands/repair.js";
-import { type RunCommandOptions, run } from "./commands/run.js";
-import {
-  createKey,
-  type KeyOptions,
-  listKeys,
-  revokeKey,
-  type ServeCommandOptions,
-  serve,
-  studio,
-} from "./commands/serve.js";
-import { tuneCommand } from "./commands/tune.js";
+import type * as addedModels from "./commands/added-models.js";
+import type { AskOptions } from "./commands/ask.js";
+import type { ChatOptions } from "./commands/chat.js";
+import type { CoderRunOptions } from "./commands/coder.js";
+import type { DatabaseIndexOptions } from "./commands/index-database.js";
+import type * as languageModels from "./commands/language-models.js";
+import type * as models from "./commands/models.js";
+import type { RepairOptions } from "./commands/repair.js";
+import type { RunCommandOptions } from "./commands/run.js";
+import type { KeyOptions, ServeCommandOptions, studio } from "./commands/serve.js";
 import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
 import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
@@ -99,8 +82,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
     coderCommand,
   ];
   for (const add of adding) add({ program, action, signal });
-  evaluationCommands(program.command("eval"), action, signal);
-  tuneCommand(program, { action, signal }, dataSetOf);
+  await addEvaluation({ program, action, signal }, words);
 
   try {
     await program.parseAsync(words, { from: "user" });
@@ -114,6 +96,17 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
       );
     return error.exitCode === 0 ? 0 : 2;
   }
+}
+
+/** The commands that measure are many and are loaded for their own words and for help alone. */
+async function addEvaluation({ program, action, signal }: Commands, words: readonly string[]): Promise<void> {
+  const known = new Set(program.commands.map((command) => command.name()));
+  const first = words.find((word) => !word.startsWith("-"));
+  if (first !== undefined && first !== "help" && known.has(first)) return;
+  const { dataSetOf, evaluationCommands } = await import("./commands/evaluate.js");
+  const { tuneCommand } = await import("./commands/tune.js");
+  evaluationCommands(program.command("eval"), action, signal);
+  tuneCommand(program, { action, signal }, dataSetOf);
 }
 
 function indexCommand({ program, action, signal }: Commands): void {
@@ -133,10 +126,15 @@ function indexCommand({ program, action, signal }: Commands): void {
     .option("--workers <number>", "processes that work on it besides; with 0 this one does", count, 0)
     .option("--join", "work on what another process hands in, until stopped")
     .action(
-      action((terminal, folder: string, { database, ...options }: SourceOptions & Partial<DatabaseIndexOptions>) =>
-        database === undefined
-          ? indexSource(terminal, folder, { ...options, signal })
-          : indexIntoDatabase(terminal, folder, { ...(options as DatabaseIndexOptions), database, signal }),
+      action(
+        async (terminal, folder: string, { database, ...options }: SourceOptions & Partial<DatabaseIndexOptions>) =>
+          database === undefined
+            ? (await import("./commands/index-folder.js")).indexSource(terminal, folder, { ...options, signal })
+            : (await import("./commands/index-database.js")).indexIntoDatabase(terminal, folder, {
+                ...(options as DatabaseIndexOptions),
+                database,
+                signal,
+              }),
       ),
     );
 }
@@ -160,14 +158,14 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .option("--trace", "show every step")
     .option("--events", "under --json: with every event of the run")
     .action(
-      action((terminal, question: string | undefined, options: Omit<AskOptions, "signal">) =>
-        ask(terminal, question, { ...options, signal }),
+      action(async (terminal, question: string | undefined, options: Omit<AskOptions, "signal">) =>
+        (await import("./commands/ask.js")).ask(terminal, question, { ...options, signal }),
       ),
     );
   program
     .command("init")
     .description("write a small tessera.config.json, and say which models were found")
-    .action(action((terminal) => init(terminal)));
+    .action(action(async (terminal) => (await import("./commands/init.js")).init(terminal)));
   languageModelOptions(
     program
       .command("chat")
@@ -178,8 +176,8 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
     .action(
-      action((terminal, options: Omit<ChatOptions, "signal">) =>
-        chat(terminal, { ...options, input: process.stdin, signal }),
+      action(async (terminal, options: Omit<ChatOptions, "signal">) =>
+        (await import("./commands/chat.js")).chat(terminal, { ...options, input: process.stdin, signal }),
       ),
     );
 }
@@ -189,12 +187,16 @@ function indexCommands({ program, action }: Commands): void {
   all
     .command("list")
     .description("list them, with the folders that they are of")
-    .action(action((terminal) => indexes(terminal)));
+    .action(action(async (terminal) => (await import("./commands/indexes.js")).indexes(terminal)));
   all
     .command("prune")
     .description("remove those whose folder is no more")
     .option("--older-than <days>", "and those that were not used for so long")
-    .action(action((terminal, options: { olderThan?: string }) => prune(terminal, options)));
+    .action(
+      action(async (terminal, options: { olderThan?: string }) =>
+        (await import("./commands/indexes.js")).prune(terminal, options),
+      ),
+    );
 }
 
 const count = (value: string): number => {
@@ -228,8 +230,8 @@ function flowCommands({ program, action, signal }: Commands): void {
     .option("--out <folder>", "writes each output there, records of training data as train.jsonl and test.jsonl")
     .option("--trace", "show every step")
     .action(
-      action((terminal, flow: string, question: string | undefined, options: Omit<RunCommandOptions, "signal">) =>
-        run(terminal, flow, { ...options, question, signal }),
+      action(async (terminal, flow: string, question: string | undefined, options: Omit<RunCommandOptions, "signal">) =>
+        (await import("./commands/run.js")).run(terminal, flow, { ...options, question, signal }),
       ),
     );
   program
@@ -239,8 +241,8 @@ function flowCommands({ program, action, signal }: Commands): void {
     .option("--mermaid", "print a drawing")
     .option("--code", "print the flow as builder code")
     .action(
-      action((terminal, flow: string, options: { mermaid?: boolean; code?: boolean }) =>
-        check(terminal, flow, options),
+      action(async (terminal, flow: string, options: { mermaid?: boolean; code?: boolean }) =>
+        (await import("./commands/check.js")).check(terminal, flow, options),
       ),
     );
 }
@@ -250,27 +252,33 @@ function listCommands({ program, action }: Commands): void {
     .command("mcp")
     .description("list the tools and resources of the config's MCP servers")
     .argument("[server]", "of one of them")
-    .action(action((terminal, server: string | undefined) => listMcpServers(terminal, server)));
+    .action(
+      action(async (terminal, server: string | undefined) =>
+        (await import("./commands/mcp.js")).listMcpServers(terminal, server),
+      ),
+    );
   program
     .command("flows")
     .description("list the named flows")
-    .action(action((terminal) => flows(terminal)));
+    .action(action(async (terminal) => (await import("./commands/list.js")).flows(terminal)));
   program
     .command("operators")
     .description("list the operators")
-    .action(action((terminal) => operators(terminal)));
+    .action(action(async (terminal) => (await import("./commands/list.js")).operators(terminal)));
   program
     .command("prompts")
     .description("list the prompts that operators send")
     .argument("[name]", "one of them")
     .option("--show", "print the texts; a file of one can stand in its place (docs/prompts.md)")
     .action(
-      action((terminal, name: string | undefined, options: { show?: boolean }) => prompts(terminal, name, options)),
+      action(async (terminal, name: string | undefined, options: { show?: boolean }) =>
+        (await import("./commands/prompts.js")).prompts(terminal, name, options),
+      ),
     );
   program
     .command("schema")
     .description("print the JSON Schema of flow documents")
-    .action(action((terminal) => schema(terminal)));
+    .action(action(async (terminal) => (await import("./commands/check.js")).schema(terminal)));
 }
 
 function serviceCommand({ program, action, signal }: Commands): void {
@@ -308,10 +316,10 @@ function serviceCommand({ program, action, signal }: Commands): void {
     .option("--repair", "serve nothing; list what is lost of damaged logs")
     .option("--drop-damaged", "with --repair: keep what is whole, and move the damaged logs aside")
     .action(
-      action((terminal, options: Omit<ServeCommandOptions, "signal"> & RepairOptions) =>
+      action(async (terminal, options: Omit<ServeCommandOptions, "signal"> & RepairOptions) =>
         options.repair || options.dropDamaged
-          ? repairService(terminal, options)
-          : serve(terminal, { ...options, signal }),
+          ? (await import("./commands/repair.js")).repairService(terminal, options)
+          : (await import("./commands/serve.js")).serve(terminal, { ...options, signal }),
       ),
     );
 }
@@ -329,8 +337,8 @@ function studioCommand({ program, action, signal }: Commands): void {
     .addOption(readerOption())
     .option("--port <number>", "0 takes any", "0")
     .action(
-      action((terminal, folder: string | undefined, options: Parameters<typeof studio>[2]) =>
-        studio(terminal, folder, { ...options, signal }),
+      action(async (terminal, folder: string | undefined, options: Parameters<typeof studio>[2]) =>
+        (await import("./commands/serve.js")).studio(terminal, folder, { ...options, signal }),
       ),
     );
 }
@@ -350,16 +358,20 @@ function keyCommands({ program, action }: Commands): void {
     .option("--concurrency <number>", "runs at once")
     .option("--calls-per-day <number>", "model calls")
     .option("--tokens-per-day <number>")
-    .action(action((terminal, name: string, options: KeyOptions) => createKey(terminal, name, options)));
+    .action(
+      action(async (terminal, name: string, options: KeyOptions) =>
+        (await import("./commands/serve.js")).createKey(terminal, name, options),
+      ),
+    );
   keys
     .command("list")
     .description("list the keys, without their secrets")
-    .action(action((terminal) => listKeys(terminal)));
+    .action(action(async (terminal) => (await import("./commands/serve.js")).listKeys(terminal)));
   keys
     .command("revoke")
     .description("revoke a key; a running service refuses it at once")
     .argument("<id>")
-    .action(action((terminal, id: string) => revokeKey(terminal, id)));
+    .action(action(async (terminal, id: string) => (await import("./commands/serve.js")).revokeKey(terminal, id)));
 }
 
 function modelCommands(commands: Commands): void {
@@ -371,7 +383,7 @@ function modelCommands(commands: Commands): void {
   model
     .command("list")
     .description("list the models that are here")
-    .action(action((terminal) => models.list(terminal)));
+    .action(action(async (terminal) => (await import("./commands/models.js")).list(terminal)));
   model
     .command("inspect")
     .description(
@@ -382,15 +394,15 @@ function modelCommands(commands: Commands): void {
     .option("--most <lines>", "lines of it at most", Number, 200)
     .option("--svg <file>", "draw them")
     .action(
-      action((terminal, name: string | undefined, options: languageModels.InspectOptions) =>
-        models.inspect(terminal, name, { ...options, signal }),
+      action(async (terminal, name: string | undefined, options: languageModels.InspectOptions) =>
+        (await import("./commands/models.js")).inspect(terminal, name, { ...options, signal }),
       ),
     );
   model
     .command("verify")
     .description("compare every engine of this machine with the golden vectors or cases")
     .argument("[model]")
-    .action(action((terminal, name?: string) => models.verify(terminal, name)));
+    .action(action(async (terminal, name?: string) => (await import("./commands/models.js")).verify(terminal, name)));
   model
     .command("encode")
     .description('encode {"text"} lines into row-major little-endian float32')
@@ -402,8 +414,8 @@ function modelCommands(commands: Commands): void {
     .requiredOption("--input <file>", "texts.jsonl")
     .requiredOption("--output <file>", "vectors.f32")
     .action(
-      action((terminal, options: Parameters<typeof models.encode>[1]) =>
-        models.encode(terminal, { ...options, signal }),
+      action(async (terminal, options: Parameters<typeof models.encode>[1]) =>
+        (await import("./commands/models.js")).encode(terminal, { ...options, signal }),
       ),
     );
   languageModelCommands(model, commands);
@@ -419,15 +431,17 @@ function addedModelCommands(model: Command, { action, signal }: Commands): void 
     .option("--revision <name>", "a branch, tag or commit of the repository")
     .option("--hub <address>", "the hub; $HF_ENDPOINT or that of Hugging Face by default")
     .action(
-      action((terminal, source: string, options: addedModels.AddOptions) =>
-        addedModels.add(terminal, source, { ...options, signal }),
+      action(async (terminal, source: string, options: addedModels.AddOptions) =>
+        (await import("./commands/added-models.js")).add(terminal, source, { ...options, signal }),
       ),
     );
   model
     .command("remove")
     .description("forget a model that was added; what was fetched for it is deleted")
     .argument("<name>")
-    .action(action((terminal, name: string) => addedModels.remove(terminal, name)));
+    .action(
+      action(async (terminal, name: string) => (await import("./commands/added-models.js")).remove(terminal, name)),
+    );
 }
 
 function languageModelCommands(model: Command, { action, signal }: Commands): void {
@@ -442,8 +456,8 @@ function languageModelCommands(model: Command, { action, signal }: Commands): vo
     .option("--max-tokens <count>", "the longest answer", Number, 256)
     .option("--json-schema <file>", "a JSON Schema that the answer meets")
     .action(
-      action((terminal, options: languageModels.GenerateOptions) =>
-        languageModels.generate(terminal, { ...options, signal }),
+      action(async (terminal, options: languageModels.GenerateOptions) =>
+        (await import("./commands/language-models.js")).generate(terminal, { ...options, signal }),
       ),
     );
   model
@@ -455,8 +469,8 @@ function languageModelCommands(model: Command, { action, signal }: Commands): vo
     .option("--keep <share>", "of the modules of each layer", Number, 0.5)
     .option("--most <lines>", "lines of the text at most", Number, 1000)
     .action(
-      action((terminal, name: string | undefined, options: languageModels.PruneOptions) =>
-        languageModels.prune(terminal, name, { ...options, signal }),
+      action(async (terminal, name: string | undefined, options: languageModels.PruneOptions) =>
+        (await import("./commands/language-models.js")).prune(terminal, name, { ...options, signal }),
       ),
     );
   model
@@ -470,8 +484,8 @@ function languageModelCommands(model: Command, { action, signal }: Commands): vo
     .option("--seed <number>", "of the clusters", Number)
     .option("--merge", "make the layers dense again")
     .action(
-      action((terminal, name: string, options: languageModels.EmergentOptions) =>
-        languageModels.emergent(terminal, name, options),
+      action(async (terminal, name: string, options: languageModels.EmergentOptions) =>
+        (await import("./commands/language-models.js")).emergent(terminal, name, options),
       ),
     );
 }
@@ -489,5 +503,9 @@ function coderCommand({ program, action, signal }: Commands): void {
     )
     .option("--url <address>", 'the server of the driver "remote"')
     .requiredOption("--input <file>", "cases.jsonl")
-    .action(action((terminal, options: CoderRunOptions) => runCases(terminal, { ...options, signal })));
+    .action(
+      action(async (terminal, options: CoderRunOptions) =>
+        (await import("./commands/coder.js")).runCases(terminal, { ...options, signal }),
+      ),
+    );
 }

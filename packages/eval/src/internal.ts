@@ -3,6 +3,7 @@
 export type { Converter } from "./data-sets/converter.js";
 export { converters } from "./data-sets/converters/catalogue.js";
 export { readCorpus } from "./data-sets/data-set.js";
+export { measureCodePassages } from "./places/code-passages.js";
 export { measurePlaces, type PlacesSettings } from "./places/measure.js";
 export { type ComparisonOptions, compareFiles } from "./reports/comparison.js";
 export { moduleText, moduleSvg } from "./reports/module-map.js";

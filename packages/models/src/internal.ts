@@ -24,7 +24,7 @@ export { EncoderBatcher } from "./serving/encoder-batcher.js";
 export { encoderService } from "./serving/encoder-service.js";
 export { TokenizerThreads } from "./tokenizer/threads.js";
 export { type Tokenizer, readTokenizer, tokenizerPath } from "./tokenizer/tokenizer.js";
-export { kindOfModel } from "./tools/catalogue.js";
+export { defaultEncoder, kindOfModel } from "./tools/catalogue.js";
 export { convertToEmergent, mergeEmergent } from "./tools/emergent.js";
 export { type EncodeFile, encodeFile } from "./tools/encode-file.js";
 export { type DecoderInspection, inspectModel } from "./tools/inspect-model.js";

@@ -22,7 +22,7 @@ import {
 } from "@tessera/text";
 import { z } from "zod";
 import { indexedText } from "./indexed-text.js";
-import { assertTop, PassageTable, passagesAsJson } from "./passage-table.js";
+import { assertTop, type LoadSettings, PassageTable, passagesAsJson, type SaveSettings } from "./passage-table.js";
 import { merge, OpenSegment, type QueryTerm, type Segment, saturation, searchSegment, segmentOf } from "./postings.js";
 import { alignedBuffer, bytesOf, readSnapshot, writeSnapshot } from "./snapshot.js";
 import { enlarged, Terms } from "./terms.js";
@@ -194,7 +194,7 @@ export class Bm25Store implements Store {
    * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
-  async save(folder: string): Promise<void> {
+  async save(folder: string, { passages = "all" }: SaveSettings = {}): Promise<void> {
     this.#table.assertOpen();
     this.#settle();
     while (this.#segments.length > 1) this.#mergeLast();
@@ -212,7 +212,7 @@ export class Bm25Store implements Store {
       folder,
       { ...format, header: head },
       {
-        passages: this.#table.toLines(),
+        ...this.#table.toFiles(passages),
         keys: this.#table.keyLines(),
         codes: bytesOf(codes),
         ends: bytesOf(ends),
@@ -226,11 +226,11 @@ export class Bm25Store implements Store {
   }
 
   /** @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED */
-  static async load(folder: string): Promise<Bm25Store> {
+  static async load(folder: string, { passages }: LoadSettings = {}): Promise<Bm25Store> {
     const { header: head, files } = await readSnapshot(folder, { ...format, header });
     const buffer = (name: string) => alignedBuffer(files[name]?.bytes ?? Buffer.alloc(0));
     const store = new Bm25Store(head);
-    store.#table = PassageTable.fromLines("store.bm25", head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    store.#table = PassageTable.fromFiles("store.bm25", head.revision, files, passages);
     store.#table.readKeys(files.keys?.bytes);
     store.#terms = Terms.from(new Uint16Array(buffer("codes")), new Int32Array(buffer("ends")));
     store.#lengths = new Int32Array(buffer("lengths"));

@@ -1,6 +1,6 @@
 // public: ExactStore
 import type { ChangeOptions, Hit, Passage, StoreQuery } from "@tessera/core";
-import { assertTop } from "./passage-table.js";
+import { assertTop, type LoadSettings, type SaveSettings } from "./passage-table.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
 
@@ -43,17 +43,17 @@ export class ExactStore extends VectorStore {
    * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
-  async save(folder: string): Promise<void> {
+  async save(folder: string, how?: SaveSettings): Promise<void> {
     this.vectors.table.assertOpen();
-    await this.vectors.save(folder);
+    await this.vectors.save(folder, how);
   }
 
   /**
    * Opens the saved index of a vector store of any kind.
    * @throws TesseraError INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED
    */
-  static async load(folder: string): Promise<ExactStore> {
-    const { vectors } = await Vectors.load(folder, "store.exact");
+  static async load(folder: string, given?: LoadSettings): Promise<ExactStore> {
+    const { vectors } = await Vectors.load(folder, "store.exact", given);
     const store = new ExactStore(vectors);
     store.vectors = vectors;
     return store;

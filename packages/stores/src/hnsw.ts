@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { Graph } from "./graph.js";
-import { assertTop, selective } from "./passage-table.js";
+import { assertTop, type LoadSettings, type SaveSettings, selective } from "./passage-table.js";
 import { TopHeap } from "./top-heap.js";
 import { VectorStore } from "./vector-store.js";
 import { type VectorSpace, Vectors } from "./vectors.js";
@@ -46,8 +46,8 @@ export class HnswStore extends VectorStore {
    * Opens the saved index of a vector store of any kind. If it has no graph, one is built.
    * @throws TesseraError DEPENDENCY_MISSING, INDEX_MISSING, INDEX_CORRUPT, STORE_FAILED
    */
-  static async load(folder: string, settings: HnswSettings = {}): Promise<HnswStore> {
-    const { vectors, graph: path } = await Vectors.load(folder, "store.hnsw");
+  static async load(folder: string, settings: HnswSettings & LoadSettings = {}): Promise<HnswStore> {
+    const { vectors, graph: path } = await Vectors.load(folder, "store.hnsw", settings);
     const { end } = vectors.table;
     const store = new HnswStore(vectors, await Graph.open(vectors.width, end === 0 ? undefined : path), settings);
     if (store.#graph.isEmpty) {
@@ -149,12 +149,12 @@ export class HnswStore extends VectorStore {
    * Writes the index into a folder, and replaces what was saved there.
    * @throws TesseraError STORE_FAILED
    */
-  async save(folder: string): Promise<void> {
+  async save(folder: string, how?: SaveSettings): Promise<void> {
     this.vectors.table.assertOpen();
     // without a graph, one is built when the store is opened again
     const graph = this.#graph;
     const kept = !graph.failed && !graph.isEmpty;
-    await this.#write(() => this.vectors.save(folder, kept ? { graph: (path) => graph.save(path) } : {}));
+    await this.#write(() => this.vectors.save(folder, how, kept ? { graph: (path) => graph.save(path) } : {}));
   }
 
   /** Changes the graph, unless it failed: the vectors are kept beside it, and a search then compares them all. */

@@ -4,5 +4,6 @@ export { type SqlConnection, type SqlDatabase, type PostgresPool, connectPostgre
 export { ExactStore } from "./exact.js";
 export { type HnswSettings, HnswStore } from "./hnsw.js";
 export { type MilvusSettings, MilvusStore } from "./milvus.js";
-export { type OpenedStore, openVectorStore, loadVectorStore, type VectorSpace } from "./nearest.js";
+export { type OpenedStore, openVectorStore, loadVectorStore, type VectorSpace, type VectorStoreSettings } from "./nearest.js";
+export type { LoadSettings, SaveSettings } from "./passage-table.js";
 export { type PostgresSettings, PostgresStore } from "./postgres.js";

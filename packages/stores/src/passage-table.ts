@@ -1,4 +1,6 @@
+// public: LoadSettings, SaveSettings
 import { createHash } from "node:crypto";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type ChangeOptions, type Filter, type Hit, type Passage, type Principal, TesseraError } from "@tessera/core";
 import { admits, assertFilter, matches } from "@tessera/core/internal";
 import { Access } from "./access.js";
@@ -9,6 +11,23 @@ export interface Admission {
   readonly admits: (slot: number) => boolean;
   /** All slots that are admitted, rising, where they are few and known by name or value; else each is to be asked. */
   readonly slots?: Int32Array;
+}
+
+/** How much of an index is written. */
+export interface SaveSettings {
+  /**
+   * "none" where the passages are kept elsewhere: then the index holds their ids alone, and they are given when it is
+   * opened. By default all of them.
+   */
+  readonly passages?: "all" | "none";
+  /** Bytes of a vector's component: 4 by default; 1 rounds it to 255 steps, which moves a cosine by about 0.001. */
+  readonly bytes?: 4 | 1;
+}
+
+/** What an index is opened with. */
+export interface LoadSettings {
+  /** Those that were left out when it was saved; others may be among them. */
+  readonly passages?: readonly Passage[];
 }
 
 /** Below this share of the passages what is admitted is looked at one by one. */
@@ -224,6 +243,40 @@ export class PassageTable {
       chunks.push(Buffer.from(chunk));
     }
     return Buffer.concat(chunks);
+  }
+
+  /** The table as files of a snapshot: the passages, or their ids where they are kept elsewhere. */
+  toFiles(passages: SaveSettings["passages"]): Record<string, Uint8Array> {
+    if (passages !== "none") return { passages: this.toLines() };
+    const ids = Array.from({ length: this.end }, (_, slot) => this.#passages[slot]?.id ?? null);
+    return { ids: deflateRawSync(JSON.stringify(ids)) };
+  }
+
+  /**
+   * The table that was saved, by the files of its snapshot: with its passages, or with ids alone, whose passages are given.
+   * @throws TesseraError INDEX_CORRUPT
+   */
+  static fromFiles(
+    store: string,
+    revision: string,
+    files: Readonly<Record<string, { bytes: Buffer; path: string }>>,
+    passages: readonly Passage[] | undefined,
+  ): PassageTable {
+    const { ids } = files;
+    if (ids === undefined) return PassageTable.fromLines(store, revision, files.passages?.bytes ?? Buffer.alloc(0));
+    const known = new Map((passages ?? []).map((passage) => [passage.id, passage]));
+    const table = new PassageTable(store, revision);
+    for (const id of JSON.parse(inflateRawSync(ids.bytes).toString("utf8")) as (string | null)[]) {
+      const passage = id === null ? undefined : known.get(id);
+      if (id !== null && passage === undefined)
+        throw new TesseraError("INDEX_CORRUPT", `the passage "${id}" of the index was not given`, {
+          path: ids.path,
+          hint: "this index was saved without its passages; give them when it is opened, or index again",
+        });
+      if (passage) table.put(passage);
+      else table.#vacant.push(table.#passages.push(undefined) - 1);
+    }
+    return table;
   }
 
   static fromLines(store: string, revision: string, lines: Buffer): PassageTable {

@@ -31,6 +31,16 @@ export abstract class VectorStore implements Store {
     return this.vectors.table.get(ids, principal);
   }
 
+  /** The vector of each passage that it holds among these, by id, of length 1. */
+  vectorsOf(ids: readonly string[]): Map<string, Float32Array> {
+    const found = new Map<string, Float32Array>();
+    for (const id of ids) {
+      const slot = this.vectors.table.slotOf(id);
+      if (slot !== undefined) found.set(id, this.vectors.row(slot).slice());
+    }
+    return found;
+  }
+
   /** @throws TesseraError CLOSED */
   async check(): Promise<void> {
     this.vectors.table.assertOpen();

@@ -1,6 +1,6 @@
 import { type ChangeOptions, type Hit, type Passage, type StoreQuery, TesseraError } from "@tessera/core";
 import { z } from "zod";
-import { type Admission, PassageTable, passagesAsJson } from "./passage-table.js";
+import { type Admission, type LoadSettings, PassageTable, passagesAsJson, type SaveSettings } from "./passage-table.js";
 import { alignedBuffer, bytesOf, type Content, readSnapshot, writeSnapshot } from "./snapshot.js";
 import { TopHeap } from "./top-heap.js";
 
@@ -34,6 +34,36 @@ export function unitOf(vector: Float32Array | undefined, { space, width }: Vecto
   const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
   for (let i = 0; i < vector.length; i++) unit[i] = vector[i]! * scale;
   return unit;
+}
+
+/** Rows in one signed byte a component, with a scale for each row: component = byte · scale. */
+function roundedFiles(rows: Float32Array, width: number): Record<string, Uint8Array> {
+  const rounded = new Int8Array(rows.length);
+  const scales = new Float32Array(rows.length / width);
+  for (let row = 0; row < scales.length; row++) {
+    let most = 0;
+    for (let i = row * width; i < (row + 1) * width; i++) most = Math.max(most, Math.abs(rows[i]!));
+    const scale = most / 127;
+    scales[row] = scale;
+    if (scale > 0) for (let i = row * width; i < (row + 1) * width; i++) rounded[i] = Math.round(rows[i]! / scale);
+  }
+  return { rounded: bytesOf(rounded), scales: bytesOf(scales) };
+}
+
+/** The rows that were rounded, each of length 1 again. */
+function rowsOf(rounded: Uint8Array, scaleBytes: Uint8Array, width: number): Float32Array {
+  const bytes = new Int8Array(alignedBuffer(rounded));
+  const scales = new Float32Array(alignedBuffer(scaleBytes));
+  if (bytes.length !== scales.length * width) return new Float32Array(1); // does not fit, and is refused
+  const rows = new Float32Array(bytes.length);
+  for (let row = 0; row < scales.length; row++) {
+    if (scales[row] === 0) continue;
+    let squares = 0;
+    for (let i = row * width; i < (row + 1) * width; i++) squares += bytes[i]! * bytes[i]!;
+    const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares);
+    for (let i = row * width; i < (row + 1) * width; i++) rows[i] = bytes[i]! * scale;
+  }
+  return rows;
 }
 
 /** Passages with their vectors, each of length 1 in a row of one matrix: what all vector stores hold, and save alike. */
@@ -141,26 +171,39 @@ export class Vectors {
     return Math.min(permitted, admitted / asked);
   }
 
-  async save(folder: string, contents: Readonly<Record<string, Content>> = {}): Promise<void> {
+  async save(
+    folder: string,
+    { passages, bytes = 4 }: SaveSettings = {},
+    contents: Readonly<Record<string, Content>> = {},
+  ): Promise<void> {
     const { space, width, table } = this;
+    const rows = this.#rows.subarray(0, table.end * width);
     await writeSnapshot(
       folder,
       { ...format, header: { space, width, revision: table.revision } },
       {
-        passages: table.toLines(),
+        ...table.toFiles(passages),
         keys: table.keyLines(),
-        vectors: bytesOf(this.#rows.subarray(0, table.end * width)),
+        ...(bytes === 1 ? roundedFiles(rows, width) : { vectors: bytesOf(rows) }),
         ...contents,
       },
     );
   }
 
   /** What any vector store saved, and where its graph lies, if it saved one. */
-  static async load(folder: string, store: string): Promise<{ vectors: Vectors; graph: string | undefined }> {
+  static async load(
+    folder: string,
+    store: string,
+    { passages }: LoadSettings = {},
+  ): Promise<{ vectors: Vectors; graph: string | undefined }> {
     const { header: head, files } = await readSnapshot(folder, { ...format, header });
-    const table = PassageTable.fromLines(store, head.revision, files.passages?.bytes ?? Buffer.alloc(0));
+    const table = PassageTable.fromFiles(store, head.revision, files, passages);
     table.readKeys(files.keys?.bytes);
-    const rows = new Float32Array(alignedBuffer(files.vectors?.bytes ?? Buffer.alloc(0)));
+    const { vectors = { bytes: Buffer.alloc(0) }, rounded, scales } = files;
+    const rows =
+      rounded && scales
+        ? rowsOf(rounded.bytes, scales.bytes, head.width)
+        : new Float32Array(alignedBuffer(vectors.bytes));
     if (rows.length !== table.end * head.width)
       throw new TesseraError("INDEX_CORRUPT", "the parts of the index do not fit", {
         path: folder,

@@ -42,7 +42,12 @@ export interface OpenedCodebase {
   /** What the update changed; undefined if the index was only opened. */
   readonly report: Report | undefined;
   /** Which vector store is used on this machine, and why, in one line. */
-  readonly vectors: { readonly kind: "hnsw" | "exact" | "none"; readonly reason: string };
+  readonly vectors: {
+    readonly kind: "hnsw" | "exact" | "none";
+    readonly reason: string;
+    /** Whether another kind was wanted and could not be opened here. */
+    readonly isFallback: boolean;
+  };
   /** The stores "sparse" and "dense", and the encoder "encoder", as flows name them. */
   readonly resources: Resources;
   /** The model of the vectors, with its exits and widths; undefined if the vectors are hash features alone. */
@@ -55,8 +60,11 @@ const sparse = storeParticipant({
   name: "sparse",
   revision: wordsRevision,
   create: () => new Bm25Store(),
-  load: Bm25Store.load,
+  load: (folder, passages) => Bm25Store.load(folder, { passages }),
 });
+
+/** Up to so many passages a search compares every vector, in some 20 ms, and the index needs no graph. */
+const exactUpTo = 50_000;
 
 const encoderFolder = (participant: string): string => join(participant, "encoder");
 
@@ -64,8 +72,9 @@ const encoderFolder = (participant: string): string => join(participant, "encode
 const denseBy = (encoder: Encoder, width: number): Participant =>
   storeParticipant({
     name: "dense",
-    create: async () => (await openVectorStore({ space: encoder.space({}), width })).store,
-    load: async (saved) => (await loadVectorStore(saved)).store,
+    create: async (expected) =>
+      (await openVectorStore({ space: encoder.space({}), width }, { exactUpTo, expected })).store,
+    load: async (saved, passages) => (await loadVectorStore(saved, { exactUpTo, passages })).store,
     encoder,
   });
 
@@ -86,8 +95,10 @@ const denseByHash = (vectors: Vectors): Participant => ({
     const encoder = vectors.encoderOver(hash, "code");
     await storeParticipant({
       name: "dense",
-      create: async () => (await openVectorStore({ space: encoder.space({}), width: vectors.widthOver(hash) })).store,
-      load: async (saved) => (await loadVectorStore(saved)).store,
+      create: async (expected) =>
+        (await openVectorStore({ space: encoder.space({}), width: vectors.widthOver(hash) }, { exactUpTo, expected }))
+          .store,
+      load: async (saved, passages) => (await loadVectorStore(saved, { exactUpTo, passages })).store,
       encoder,
       batch: 256,
     }).write({ ...generation, previous });
@@ -121,8 +132,9 @@ const denseByGiven = (encoder: Encoder, indexFolder: string): Participant => {
       try {
         await storeParticipant({
           name: "dense",
-          create: async () => (await openVectorStore({ space: encoder.space({}), width: await width() })).store,
-          load: async (saved) => (await loadVectorStore(saved)).store,
+          create: async (expected) =>
+            (await openVectorStore({ space: encoder.space({}), width: await width() }, { exactUpTo, expected })).store,
+          load: async (saved, passages) => (await loadVectorStore(saved, { exactUpTo, passages })).store,
           encoder: over,
           batch: textsAtOnce,
         }).write({ ...generation, previous });
@@ -212,25 +224,26 @@ async function openStores(
   report: Report | undefined,
   made: Vectors | Encoder | undefined,
 ): Promise<OpenedCodebase> {
+  const passages = await codebase.passages();
   if (made === undefined)
     return {
       codebase,
       report,
-      vectors: { kind: "none", reason: "there are no vectors" },
-      resources: { store: { sparse: await Bm25Store.load(storeFolder(codebase.folderOf("sparse"))) } },
+      vectors: { kind: "none", reason: "there are no vectors", isFallback: false },
+      resources: { store: { sparse: await Bm25Store.load(storeFolder(codebase.folderOf("sparse")), { passages }) } },
       model: undefined,
       close: async () => {},
     };
   const dense = codebase.folderOf("dense");
   const [words, vectors, encoder] = await Promise.all([
-    Bm25Store.load(storeFolder(codebase.folderOf("sparse"))),
-    loadVectorStore(storeFolder(dense)),
+    Bm25Store.load(storeFolder(codebase.folderOf("sparse")), { passages }),
+    loadVectorStore(storeFolder(dense), { exactUpTo, passages }),
     encoderOf(made, dense),
   ]);
   return {
     codebase,
     report,
-    vectors: { kind: vectors.kind, reason: vectors.reason },
+    vectors: { kind: vectors.kind, reason: vectors.reason, isFallback: vectors.isFallback },
     resources: { store: { sparse: words, dense: vectors.store }, encoder: { encoder } },
     model: isVectors(made) ? made.model : undefined,
     close: () => closeMakers(made),

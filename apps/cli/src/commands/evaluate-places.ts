@@ -1,4 +1,4 @@
-import { measurePlaces, type PlacesSettings } from "@tessera/eval/internal";
+import { measureCodePassages, measurePlaces, type PlacesSettings } from "@tessera/eval/internal";
 import { Option } from "commander";
 import type { EvaluationCommands } from "./evaluation.js";
 
@@ -17,11 +17,15 @@ export function placesCommand({ command, action, signal }: EvaluationCommands): 
       new Option("--half <half>", "which half of the questions").choices(["choosing", "reporting"]).default("choosing"),
     )
     .option("--package <name...>", "only these packages")
-    .option("--encoder <name>", "what makes the vectors", "hash")
+    .option("--encoder <name>", "what makes the vectors; by default that of `tessera ask`")
     .option("--against <folder>", "a checkout that is built, to measure beside this one")
     .action(
       action((terminal, { package: packages, ...options }: PlacesOptions) =>
         measurePlaces(terminal, { ...options, ...(packages && { packages }), signal }),
       ),
     );
+  command
+    .command("code-passages")
+    .description("how functions and comments of four packages lie in passages: Go, Java, Rust and C++")
+    .action(action((terminal) => measureCodePassages(terminal, signal)));
 }

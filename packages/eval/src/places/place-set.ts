@@ -60,15 +60,20 @@ export interface Cited {
 const mostLines = 60;
 const overlap = (a: readonly [number, number], b: readonly [number, number]): boolean => a[0] <= b[1] && b[0] <= a[1];
 
-/** Whether a citation is the place of a question: it overlaps it, and has at most 60 lines or three pages. */
-export function isPlace(
-  { path, lines, place }: Cited,
-  wanted: Pick<PlaceQuestion, "path" | "lines" | "pages">,
-): boolean {
+type Wanted = Pick<PlaceQuestion, "path" | "lines" | "pages">;
+
+/** Whether a citation and the place of a question have a line or page in common. */
+export function touchesPlace({ path, lines, place }: Cited, wanted: Wanted): boolean {
   if (path !== wanted.path) return false;
-  if (wanted.pages) {
-    if (place?.unit !== "page") return false;
-    return place.to - place.from < 3 && overlap([place.from, place.to], wanted.pages);
-  }
-  return lines !== undefined && lines[1] - lines[0] < mostLines && overlap(lines, wanted.lines!);
+  if (wanted.pages) return place?.unit === "page" && overlap([place.from, place.to], wanted.pages);
+  return lines !== undefined && overlap(lines, wanted.lines!);
+}
+
+/** Whether a citation is the place of a question: it overlaps it, and has at most 60 lines or three pages. */
+export function isPlace(cited: Cited, wanted: Wanted): boolean {
+  const { lines, place } = cited;
+  const isShort = wanted.pages
+    ? place !== undefined && place.to - place.from < 3
+    : lines && lines[1] - lines[0] < mostLines;
+  return isShort === true && touchesPlace(cited, wanted);
 }

@@ -17,6 +17,10 @@ export const hybrid = flow("hybrid", { query: "text" }, (f, { query }) => {
     lists: named({ words: words.hits, vectors: near.hits }),
   });
   const looked = f.node("closer", closer({ encoder: "encoder", top: 20 }), { query, hits: fused.hits });
-  const written = f.node("answer", extract(), { query, hits: looked.hits });
+  const written = f.node("answer", extract(), {
+    query,
+    hits: looked.hits,
+    similarities: looked.similarities,
+  });
   return { answer: written.answer, text: written.text, hits: looked.hits };
 });

@@ -1,5 +1,5 @@
 // public: ListedModel, listModels, findModel
-// internal: kindOfModel
+// internal: defaultEncoder, kindOfModel
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -169,4 +169,50 @@ describe("generator.extract", () => {
   it("answers a question that has only common words by all of them", async () => {
     expect((await run("what is this?", [prose("x", "This", "What is this thing?")])).answer.refused).toBe(false);
   });
+
+  describe("with similarities", () => {
+    const ranked = hits.map((one, index) => ({ ...one, score: 1 - index / 10 }));
+    const ask = async (query: string, similarities?: Record<string, number>) =>
+      ((await runOperator(extract, {}, { query, hits: ranked, similarities })) as { answer: Answer }).answer;
+    const all = (similarity: number) => Object.fromEntries(hits.map(({ passage }) => [passage.id, similarity]));
+
+    it("answers a question that shares no word with its place", async () => {
+      const question = "pause between attempts that went wrong";
+      expect((await ask(question)).refused).toBe(true);
+      const { refused, citations } = await ask(question, { ...all(0.1), "src/retry.ts#backoff": 0.6 });
+      expect([refused, citations[0]!.symbol]).toEqual([false, "backoff"]);
+    });
+
+    it("refuses words that are met by chance", async () => {
+      const question = "who retries the sourdough of the bakery";
+      expect((await ask(question, all(0.05))).refused).toBe(true);
+      expect((await ask(question, all(0.45))).refused).toBe(false);
+    });
+
+    it("takes coverage where a passage was not looked at", async () => {
+      const question = "where are retries backed off?";
+      expect((await ask(question, {})).refused).toBe(false);
+      expect((await ask("How do I bake sourdough bread?", {})).refused).toBe(true);
+    });
+  });
+
+  it("keeps the order of the scores, and cites neighbours as one place", async () => {
+    const at = (from: number, name: string, score: number): Hit => ({
+      ...code("src/a.ts", name, from, `/** Retries ${name}. */\nfunction ${name}() {\n  retry();\n}`),
+      score,
+    });
+    const other = code("src/b.ts", "far", 1, "/** Retries far. */\nfunction far() {\n  retry();\n}");
+    const { answer, text } = await run("how does it retry?", [
+      at(10, "one", 1),
+      at(500, "two", 0.9),
+      at(30, "three", 0.8),
+      { ...other, score: 0.7 },
+    ]);
+    expect(answer.citations.map(({ path, lines }) => [path, lines])).toEqual([
+      ["src/a.ts", [10, 33]],
+      ["src/a.ts", [500, 503]],
+      ["src/b.ts", [1, 4]],
+    ]);
+    expect(text).toContain("`three` in src/a.ts:30-33 [1]");
+  });
 });

@@ -1,63 +1,82 @@
 // public: extract
-import { type Answer, answer, cite, flag, hits, operator, type Passage, text } from "@tessera/core";
+import { type Answer, answer, cite, flag, type Hit, hits, number, operator, type Passage, text } from "@tessera/core";
 import { type Language, languages } from "@tessera/text";
 import { z } from "zod";
 import { Question } from "./coverage.js";
-import { look, type Quoted, quoted, scoreOf, textsOf } from "./quotes.js";
+import { type Place, placesOf } from "./places.js";
+import { answersBy, evidenceOf, type Found, isAside, look, type Quoted, quoted, textsOf } from "./quotes.js";
+
+/** What an answer may be of: a hit with what it holds of the question. */
+interface Candidate extends Found {
+  /** Its score, from the least of the hits, 0, to the best, 1; with what its description or best sentence covers. */
+  readonly score: number;
+  /** How far it answers, in units of what an answer needs: 1 is enough. */
+  readonly evidence: number;
+}
 
 /**
- * Answers without a model: it picks the passages that cover the question best, and quotes the place, the description,
- * the signature and the lines of code, or the sentences, that say so. Coverage is the share of the question's words
- * that a passage holds in one form or another, identifiers split into their parts, so that "backed off" finds `backoff`.
- * A heading counts with what stands below it, and is never quoted alone. Passages that say the same take one place, and
- * its citation names the others. It refuses where no passage covers `least` of the question. Streams each block of the answer at `text`.
+ * Answers without a model: it takes the passages as they are ranked, and quotes the place, the description, the signature
+ * and the lines of code, or the sentences, that cover the question best. What covers it by its description or one sentence is
+ * moved forward a little, tests and what others wrote back. Functions that stand side by side in a file are one place.
+ * Passages that say the same take one place, and its citation names the others. A heading counts with what stands below
+ * it, and is never quoted alone.
+ *
+ * It refuses where nothing that was found answers. The evidence of a passage is its coverage, the share of the question's
+ * words that it holds in one form or another, identifiers split into their parts, so that "backed off" finds `backoff`:
+ * at least `least` is needed. Where `similarities` says how near a passage is to the question (as `reranker.closer` does),
+ * similarity + coverage / 2 must be at least `leastNear`, so that a question in other words is answered too. Streams each
+ * block of the answer at `text`.
  */
 export const extract = operator({
   name: "generator.extract",
-  version: 2,
+  version: 3,
   about: {
     module: "generation",
     submodule: "generation",
     summary: "Answers with the sentences, signatures and lines that cover the question best, without a model.",
   },
   config: z.strictObject({
-    /** The most passages that are cited. */
+    /** The most places that are cited. */
     passages: z.int().positive().default(3),
     /** The most sentences, or lines of a body, that are quoted from a passage. */
     quotes: z.int().positive().default(3),
     /** The share of the question that the best passage must cover, from 0 to 1. */
     least: z.number().min(0).max(1).default(0.4),
+    /** What similarity and half of the coverage must come to, where similarities are known. */
+    leastNear: z.number().min(0).default(0.48),
     /** The language of the questions; by default what their words say, or else those of the passages. */
     language: z.enum(languages as [Language, ...Language[]]).optional(),
     refusal: z.string().default("Nothing that was found answers this question."),
   }),
-  ports: { input: { query: text, hits }, output: { answer, text, refused: flag } },
+  ports: {
+    input: { query: text, hits, similarities: z.record(z.string(), number).optional() },
+    output: { answer, text, refused: flag },
+  },
   effects: "none",
   setup: (config) => (input, context) => {
     const texts = input.hits.map(({ passage }) => textsOf(passage));
     const question = new Question(input.query, { language: config.language, texts });
     const found = input.hits.map(({ passage }) => look(passage, question));
     const weights = question.weights(found.map(({ all }) => all));
-    const scored = found.map((member, index) => ({ ...member, ...scoreOf(member, index, question, weights) }));
-    const answers = scored.some(({ coverage }) => coverage >= config.least);
+    const scores = scaled(input.hits);
+    const candidates = found.map((member, index): Candidate => {
+      const evidence = evidenceOf(member, question, weights);
+      const { id } = member.passage;
+      const near = input.similarities ?? {};
+      const similarity = Object.hasOwn(near, id) ? near[id] : undefined;
+      const back = isAside(member.passage) ? aside : 0;
+      return {
+        ...member,
+        score: scores[index]! + described * (evidence?.about ?? 0) - back,
+        evidence: answersBy(evidence, { similarity, ...config }),
+      };
+    });
+    const answers = candidates.some(({ evidence }) => evidence >= 1);
     // beside an answer stand places that say less of it
-    const ranked = scored
-      .filter(({ coverage }) => answers && coverage >= config.least / 2)
-      .sort((a, b) => b.score - a.score);
-    const chosen: { passage: Passage; quote: Quoted; copies: Passage[] }[] = [];
-    const places = new Set<string>();
-    for (const member of ranked) {
-      const { passage, score } = member;
-      const { source, id } = passage;
-      const place = source?.symbol === undefined ? id : `${source.path}#${source.symbol}`; // parts of one definition
-      if (places.has(place)) continue;
-      const quote = quoted(member, question, weights, config.quotes);
-      const same = chosen.find((other) => other.quote.said === quote.said);
-      if (same) same.copies.push(passage);
-      else if (score < 0.4 * ranked[0]!.score || chosen.length === config.passages) continue;
-      else chosen.push({ passage, quote, copies: [] });
-      places.add(place);
-    }
+    const ranked = answers
+      ? candidates.filter(({ evidence }) => evidence >= 0.5).sort((a, b) => b.score - a.score)
+      : [];
+    const chosen = choose(ranked, config.passages, (member) => quoted(member, question, weights, config.quotes));
 
     const blocks: string[] = [];
     const add = (block: string): void => {
@@ -65,13 +84,53 @@ export const extract = operator({
       blocks.push(separator + block);
       context.emit("text", separator + block);
     };
-    for (const [index, { quote }] of chosen.entries()) add(quote.block(`[${index + 1}]`));
+    for (const [index, { quotes }] of chosen.entries()) for (const quote of quotes) add(quote.block(`[${index + 1}]`));
     if (chosen.length === 0) add(config.refusal);
     const written: Answer = {
       text: blocks.join(""),
-      citations: chosen.map(({ passage, copies }, index) => cite(index + 1, passage, copies)),
+      citations: chosen.map(({ place, copies }, index) => citationOf(index + 1, place, copies)),
       refused: chosen.length === 0,
     };
     return { answer: written, text: written.text, refused: written.refused };
   },
 });
+
+/** How much a description or sentence that covers the whole question moves a passage, on the scale of the hits' scores. */
+const described = 0.2;
+/** How far a test, or what others wrote, is moved back. */
+const aside = 0.15;
+
+/** The scores from the least, 0, to the best, 1; where all are equal the order counts, and little. */
+function scaled(found: readonly Hit[]): number[] {
+  const scores = found.map(({ score }) => score);
+  const [least, most] = [Math.min(...scores), Math.max(...scores)];
+  return scores.map((score, index) => (most === least ? 1 - index / 100 : (score - least) / (most - least)));
+}
+
+interface Chosen {
+  readonly place: Place<Candidate>;
+  readonly quotes: readonly Quoted[];
+  readonly copies: readonly Passage[];
+}
+
+/** The first places, without passages that say what another has said: those are copies of it. */
+function choose(ranked: readonly Candidate[], count: number, quote: (member: Candidate) => Quoted): Chosen[] {
+  const said = new Map<string, { readonly member: Candidate; readonly quote: Quoted; readonly copies: Passage[] }>();
+  for (const member of ranked) {
+    const own = quote(member);
+    const same = said.get(own.said);
+    if (same) same.copies.push(member.passage);
+    else said.set(own.said, { member, quote: own, copies: [] });
+  }
+  const originals = new Map([...said.values()].map((one) => [one.member, one]));
+  return placesOf([...originals.keys()], count, ({ code }) => code !== undefined).map((place) => {
+    const members = place.members.map((member) => originals.get(member)!);
+    return { place, quotes: members.map((one) => one.quote), copies: members.flatMap(({ copies }) => copies) };
+  });
+}
+
+/** The citation of a place: of its best passage, with the lines of all of them. */
+function citationOf(marker: number, { members, lines }: Place<Candidate>, copies: readonly Passage[]) {
+  const citation = cite(marker, members[0]!.passage, copies);
+  return lines && members.length > 1 ? { ...citation, lines: [...lines] as [number, number] } : citation;
+}

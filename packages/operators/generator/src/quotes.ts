@@ -53,30 +53,43 @@ export function look(passage: Passage, question: Question): Found {
   return { passage, code, quotes, statements, name, about, all };
 }
 
-/**
- * How well a passage answers, from 0 to 1: the share of the question it covers, what its description or a single quote
- * covers, what its name covers, and its place in the ranking.
- */
-export function scoreOf(
-  { passage, code, quotes, name, about, all }: Found,
-  index: number,
+/** What a passage holds of a question, each from 0 to 1. */
+export interface Evidence {
+  /** The share of the question that it covers, in all and in a single quote or description, and more where its name does. */
+  readonly coverage: number;
+  /** What its name covers with its description, or with the best sentence where it is prose. */
+  readonly about: number;
+}
+
+export function evidenceOf(
+  { code, quotes, name, about, all }: Found,
   question: Question,
   weights: Weights,
-) {
-  if (!code && quotes.length === 0) return { coverage: 0, score: 0 }; // headings alone answer nothing
+): Evidence | undefined {
+  if (!code && quotes.length === 0) return undefined; // headings alone answer nothing
   const whole = weigh(all, weights);
   const focus = quotes.reduce(
     (most, { text }) => Math.max(most, weigh(new Set([...name, ...question.in(text)]), weights)),
     weigh(about, weights),
   );
-  const place = 1 / (1 + index / 4);
-  const score = 0.225 * whole + 0.225 * focus + 0.15 * weigh(name, weights) + 0.4 * place;
   // what its name says weighs more than what it mentions
-  return {
-    coverage: (whole + focus) / 2 + 0.2 * weigh(name, weights),
-    score: score * (aside.test(passage.source?.path ?? "") ? 0.5 : 1),
-  };
+  return { coverage: (whole + focus) / 2 + 0.2 * weigh(name, weights), about: code ? weigh(about, weights) : focus };
 }
+
+/** How far a passage answers, where 1 is enough: by its coverage, and by its similarity where that is known. */
+export function answersBy(
+  evidence: Evidence | undefined,
+  { similarity, least, leastNear }: { similarity: number | undefined; least: number; leastNear: number },
+): number {
+  if (evidence === undefined) return 0;
+  const [has, needs] =
+    similarity === undefined ? [evidence.coverage, least] : [similarity + evidence.coverage / 2, leastNear];
+  return needs === 0 ? 1 : has / needs;
+}
+
+/** Whether a passage is seldom what is asked for: of a test or a sample, or by others or a program. */
+export const isAside = ({ source, metadata }: Passage): boolean =>
+  aside.test(source?.path ?? "") || metadata.test === true || metadata.vendored === true || metadata.generated === true;
 
 const short = (line: string, length = 160): string => (line.length > length ? `${line.slice(0, length - 1)}…` : line);
 

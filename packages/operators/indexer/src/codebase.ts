@@ -1,7 +1,9 @@
 // public: Chunker, Change, Participant, Progress, UpdateSettings, Report, codeChunker, Codebase, Skipped
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { promisify } from "node:util";
+import { deflateRaw, inflateRaw } from "node:zlib";
 import { type MaybePromise, type Passage, TesseraError } from "@tessera/core";
 import { canonicalJson, messageOf, WriterLock } from "@tessera/core/internal";
 import type { z } from "zod";
@@ -45,6 +47,8 @@ export interface Generation extends Change {
   readonly previous: string | undefined;
   /** Every passage of the new generation, for what depends on all of them. */
   passages(): Passage[];
+  /** Every passage as it was when `previous` was written. */
+  before(): Passage[];
   readonly signal: AbortSignal | undefined;
   progress(done: number, total: number): void;
 }
@@ -210,7 +214,8 @@ async function bringUpToDate(
   const old = rebuild ? undefined : await readIfThere(folder);
   if (old) await sweep(folder, [old.generation]);
   const wanted = canonicalJson({ list, chunker: chunker.revision, readers: readers.revision });
-  const scanned = await scan(root, old ? await knownOf(folder, old) : new Map(), {
+  const oldFiles = old ? await knownOf(folder, old) : new Map<string, Known>();
+  const scanned = await scan(root, oldFiles, {
     list: { ...list, exclude: [...list.exclude, ...within(root, folder)] },
     chunker,
     readers,
@@ -247,7 +252,7 @@ async function bringUpToDate(
   const generation = `generation-${randomUUID()}`;
   const target = join(folder, generation);
   try {
-    await writeGeneration(target, scanned, participants, { old, folder, signal, progress });
+    await writeGeneration(target, scanned, participants, { old, oldFiles, folder, signal, progress });
     let rows = 0;
     const files = known.map(({ file, line }) => ({ ...file, row: line && rows++ }));
     const manifest = { ...head, generation, files, sums: await seal(target) };
@@ -282,22 +287,20 @@ async function writeGeneration(
   participants: readonly Participant[],
   {
     old,
+    oldFiles,
     folder,
     signal,
     progress,
   }: Pick<UpdateSettings, "signal"> & {
     old: Manifest | undefined;
+    oldFiles: ReadonlyMap<string, Known>;
     folder: string;
     progress: (progress: Progress) => void;
   },
 ): Promise<void> {
   await mkdir(target);
-  const handle = await open(join(target, "passages.jsonl"), "wx");
-  try {
-    for (const { line } of files) if (line) await handle.writeFile(Buffer.concat([line, Buffer.from("\n")]));
-  } finally {
-    await handle.close();
-  }
+  const lines = files.flatMap(({ line }) => (line ? [line, Buffer.from("\n")] : []));
+  await writeFile(join(target, compressed), await deflate(Buffer.concat(lines), { level: 6 }), { flag: "wx" });
   for (const participant of participants) {
     const { name, revision } = participant;
     signal?.throwIfAborted();
@@ -307,6 +310,7 @@ async function writeGeneration(
       ...(continues ? changes : { added: allOf(files), changed: [], moved: [], removed: [] }),
       folder: join(target, name),
       passages: () => allOf(files),
+      before: () => allOf([...oldFiles.values()]),
       previous: continues ? join(folder, old!.generation, name) : undefined,
       signal,
       progress: (done, total) => progress({ stage: name, done, total }),
@@ -317,9 +321,21 @@ async function writeGeneration(
 const allOf = (files: readonly Known[]): Passage[] =>
   files.flatMap(({ line }) => (line ? (JSON.parse(line.toString()) as Passage[]) : []));
 
-/** The files of an index by path; row by row, `passages.jsonl` holds the passages of those that have any. */
-async function knownOf(folder: string, { generation, files }: Manifest): Promise<Map<string, Known>> {
-  const bytes = await readFile(join(folder, generation, "passages.jsonl"));
+/** The passages, a line of JSON for each file that has any, compressed; plain in an index of an older version. */
+const compressed = "passages.jsonl.z";
+const deflate = promisify(deflateRaw);
+const inflate = promisify(inflateRaw);
+
+async function linesIn(folder: string, { generation, sums }: Manifest): Promise<Buffer> {
+  const plain = sums.some(({ path }) => path === "passages.jsonl");
+  if (plain) return readFile(join(folder, generation, "passages.jsonl"));
+  return inflate(await readFile(join(folder, generation, compressed)));
+}
+
+/** The files of an index by path, with the passages of those that have any. */
+async function knownOf(folder: string, manifest: Manifest): Promise<Map<string, Known>> {
+  const { files } = manifest;
+  const bytes = await linesIn(folder, manifest);
   const lines: Buffer[] = [];
   for (let from = 0, end = bytes.indexOf(10); end >= 0; from = end + 1, end = bytes.indexOf(10, from))
     lines.push(bytes.subarray(from, end));

@@ -28,6 +28,9 @@ class ListStore implements SavedStore {
   async delete(ids: readonly string[]) {
     for (const id of ids) this.entries.delete(id);
   }
+  vectorsOf(ids: readonly string[]) {
+    return new Map(ids.map((id) => [id, Float32Array.from(this.entries.get(id)!.vector!)]));
+  }
   async save(target: string) {
     mkdirSync(target);
     writeFileSync(join(target, "list.json"), JSON.stringify([...this.entries]));
@@ -81,6 +84,27 @@ describe("storeParticipant", () => {
     writeFileSync(join(root, "a.ts"), ["", functionOf("f0", 100), ...all.slice(2), functionOf("more", 1)].join("\n"));
     expect(await update()).toBe(2);
     expect(await update(countingEncoder("2"))).toBe(10);
+  });
+
+  it("gives a store the passages that it was saved with", async () => {
+    const [root, index] = [join(folder, "d/root"), join(folder, "d/index")];
+    mkdirSync(root, { recursive: true });
+    const given: string[][] = [];
+    const participant = storeParticipant({
+      name: "sparse",
+      create: () => new ListStore(),
+      load: (saved, passages) => {
+        given.push(passages.map(({ id }) => id).sort());
+        return ListStore.load(saved);
+      },
+    });
+    const update = () => Codebase.update(index, { root, participants: [participant] });
+    writeFileSync(join(root, "a.ts"), functionOf("one", 1));
+    writeFileSync(join(root, "b.ts"), functionOf("two", 2));
+    await update();
+    writeFileSync(join(root, "b.ts"), functionOf("three", 3));
+    await update();
+    expect(given).toEqual([["a.ts#one", "b.ts#two"]]);
   });
 
   it("needs no encoder for a store of words", async () => {

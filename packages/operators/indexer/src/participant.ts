@@ -1,5 +1,4 @@
 // internal: storeFolder, storeParticipant
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Embedding, Encoder, MaybePromise, Passage, Store } from "@tessera/core";
 import type { Participant } from "./codebase.js";
@@ -7,7 +6,10 @@ import { assertSpace, embed } from "./embed.js";
 
 /** A store that can be kept in a folder. */
 export interface SavedStore extends Store {
-  save(folder: string): Promise<void>;
+  /** Where it can, it leaves the passages out, and rounds vectors to a byte: the index has the passages, and is to be small. */
+  save(folder: string, how: { readonly passages: "none"; readonly bytes: 1 }): Promise<void>;
+  /** The vectors that it holds of these passages, by id; without this they are computed again. */
+  vectorsOf?(ids: readonly string[]): ReadonlyMap<string, Float32Array>;
 }
 
 interface StoreParticipantSettings {
@@ -15,8 +17,10 @@ interface StoreParticipantSettings {
   readonly name: string;
   /** Changes when what was saved is of no more use; the encoder's revision and space are added to it. */
   readonly revision?: string;
-  create(): MaybePromise<SavedStore>;
-  load(folder: string): Promise<SavedStore>;
+  /** @param expected how many passages it will hold */
+  create(expected: number): MaybePromise<SavedStore>;
+  /** @param passages those of the index, as it was saved */
+  load(folder: string, passages: readonly Passage[]): Promise<SavedStore>;
   /** For a store of vectors. */
   readonly encoder?: Encoder | undefined;
   readonly embedding?: Embedding | undefined;
@@ -29,7 +33,7 @@ export const storeFolder = (participantFolder: string): string => join(participa
 
 /**
  * Keeps a store beside the passages of a codebase, so that both are always of the same generation. Only passages with new
- * words are encoded; the vectors of those that moved are taken from a copy that is kept for this, by id.
+ * words are encoded; the vectors of those that moved are taken from the store as it was.
  * @throws TesseraError SPACE_MISMATCH where the store holds another vector space than the encoder's.
  */
 export function storeParticipant(settings: StoreParticipantSettings): Participant {
@@ -37,14 +41,12 @@ export function storeParticipant(settings: StoreParticipantSettings): Participan
   return {
     name,
     revision: [revision, encoder?.revision ?? "", encoder?.space(embedding) ?? ""].join("|"),
-    async write({ folder, previous, added, changed, moved, removed, signal, progress }) {
-      const store = await (previous === undefined ? create() : load(storeFolder(previous)));
+    async write({ folder, previous, before, added, changed, moved, removed, signal, progress }) {
+      const store = await (previous === undefined ? create(added.length) : load(storeFolder(previous), before()));
       try {
         assertSpace(store, encoder, embedding, name);
-        const vectors = new Map(encoder && previous !== undefined ? await readVectors(previous) : []);
+        const vectors = new Map(encoder ? store.vectorsOf?.(moved.map(({ id }) => id)) : []);
         await store.delete(removed);
-        for (const id of removed) vectors.delete(id);
-        for (const { id } of changed) vectors.delete(id);
         const list = [...added, ...changed, ...moved];
         for (let from = 0; from < list.length; from += batch) {
           signal?.throwIfAborted();
@@ -53,8 +55,7 @@ export function storeParticipant(settings: StoreParticipantSettings): Participan
           await store.upsert(part, encoder && part.map(({ id }) => vectors.get(id)!));
           progress(Math.min(from + batch, list.length), list.length);
         }
-        await store.save(storeFolder(folder));
-        if (encoder) await writeVectors(folder, vectors);
+        await store.save(storeFolder(folder), { passages: "none", bytes: 1 });
       } finally {
         await store.close?.();
       }
@@ -72,23 +73,4 @@ async function fill(
   const fresh = part.filter(({ id }) => !vectors.has(id));
   const encoded = await embed(encoder, fresh, { ...embedding, batch: fresh.length || 1, signal });
   for (const [index, { id }] of fresh.entries()) vectors.set(id, encoded[index]!);
-}
-
-async function writeVectors(folder: string, vectors: ReadonlyMap<string, Float32Array>): Promise<void> {
-  const width = vectors.values().next().value?.length ?? 0;
-  const rows = new Float32Array(vectors.size * width);
-  let row = 0;
-  for (const vector of vectors.values()) rows.set(vector, row++ * width);
-  await writeFile(join(folder, "vectors.f32"), new Uint8Array(rows.buffer));
-  await writeFile(join(folder, "vectors.json"), JSON.stringify({ width, ids: [...vectors.keys()] }));
-}
-
-/** The vectors by id; the files were checked against their checksums when the index was opened. */
-async function readVectors(folder: string): Promise<[string, Float32Array][]> {
-  const { width, ids } = JSON.parse(await readFile(join(folder, "vectors.json"), "utf8")) as {
-    width: number;
-    ids: string[];
-  };
-  const rows = new Float32Array(new Uint8Array(await readFile(join(folder, "vectors.f32"))).buffer);
-  return ids.map((id, row) => [id, rows.subarray(row * width, (row + 1) * width)]);
 }

@@ -54,16 +54,26 @@ testOperator(closer, {
       output: (output) => expect(order(output)).toEqual(["0.1", "0.9", "0.5"]),
     },
     {
+      name: "the similarity of each that was looked at is its cosine",
+      config: { encoder: "main", depth: 2 },
+      input: { query: "0", hits: found },
+      output: ({ similarities }) => {
+        expect(Object.keys(similarities as object).sort()).toEqual(["0.1", "0.9"]);
+        for (const [id, cosine] of Object.entries(similarities as Record<string, number>))
+          expect(cosine).toBeCloseTo(Math.cos(Number(id)), 5);
+      },
+    },
+    {
       name: "an encoder that has no closer look lets all pass",
       config: { encoder: "plain", top: 2 },
       input: { query: "0", hits: found },
-      output: { hits: found.slice(0, 2) },
+      output: { hits: found.slice(0, 2), similarities: {} },
     },
     {
       name: "nothing stays nothing",
       config: { encoder: "main" },
       input: { query: "0", hits: [] },
-      output: { hits: [] },
+      output: { hits: [], similarities: {} },
     },
   ],
 });

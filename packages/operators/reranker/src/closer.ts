@@ -1,5 +1,5 @@
 // public: closer
-import { type Clock, type Encoder, type Hit, hits, operator, rank, text } from "@tessera/core";
+import { type Clock, type Encoder, type Hit, hits, number, operator, rank, text } from "@tessera/core";
 import { dot, embeddedText, systemClock } from "@tessera/core/internal";
 import { z } from "zod";
 import { scaled } from "./scaled.js";
@@ -14,6 +14,8 @@ const batch = 8;
  * and ends after `budget` milliseconds at the latest with the batch under way, or after `depth` of them; what was not
  * looked at follows in its own order. What the budget left out is encoded behind the answer where the encoder remembers
  * vectors, so that the next query finds it. With an encoder that has no such embedding the candidates pass as they are.
+ * `similarities` holds the cosine of each passage that was looked at, by id: unlike a score it can be compared between
+ * questions, so that `generator.extract` can tell by it whether anything answers.
  */
 export const closer = closerBy(systemClock);
 
@@ -21,7 +23,7 @@ export const closer = closerBy(systemClock);
 export function closerBy(clock: Clock) {
   return operator({
     name: "reranker.closer",
-    version: 1,
+    version: 2,
     about: {
       module: "post-retrieval",
       submodule: "rerank",
@@ -36,15 +38,16 @@ export function closerBy(clock: Clock) {
       kept: z.number().min(0).max(1).optional(),
       top: z.int().positive().optional(),
     }),
-    ports: { input: { query: text, hits }, output: { hits } },
+    ports: { input: { query: text, hits }, output: { hits, similarities: z.record(z.string(), number) } },
     setup: async ({ encoder: name, depth, budget, kept, top }, host) => {
       const encoder = await host.resource<Encoder>("encoder", name);
       const look = encoder.closer;
-      if (look === undefined) return ({ hits: found }) => ({ hits: top === undefined ? found : found.slice(0, top) });
+      if (look === undefined)
+        return ({ hits: found }) => ({ hits: top === undefined ? found : found.slice(0, top), similarities: {} });
       const { kept: advised, ...embedding } = look;
       return async ({ query, hits: found }, { signal }) => {
         const candidates = found.slice(0, depth);
-        if (candidates.length === 0) return { hits: [] };
+        if (candidates.length === 0) return { hits: [], similarities: {} };
         const ends = clock.now() + budget;
         const asked = (await encoder.encode([query], { ...embedding, kind: "query" }, signal))[0]!;
         const near: number[] = [];
@@ -66,9 +69,13 @@ export function closerBy(clock: Clock) {
         const now = scaled(near);
         const share = kept ?? advised;
         const scored = looked.map((hit, i) => ({ hit, score: (1 - share) * now[i]! + share * before[i]! }));
-        // a score is at least 0; what was not looked at comes after it, in its order
-        const behind = found.slice(near.length).map((hit, index) => ({ hit, score: -1 - index }));
-        return { hits: rank("reranker.closer", [...scored, ...behind], top) };
+        // a score is at least 0; what was not looked at comes close after it, in its order
+        const rest = found.slice(near.length);
+        const behind = rest.map((hit, index) => ({ hit, score: (-0.1 * (index + 1)) / rest.length }));
+        return {
+          hits: rank("reranker.closer", [...scored, ...behind], top),
+          similarities: Object.fromEntries(looked.map(({ passage }, i) => [passage.id, near[i]!])),
+        };
       };
     },
   });
