@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Filter, Passage, StoreQuery } from "@tessera/core";
-import { admits, uniform } from "@tessera/core/internal";
+import { uniform } from "@tessera/core/internal";
 import { hasPgvector, hasPlainPostgres, needs, PostgresServer, testStore } from "@tessera/testkit";
 import fc from "fast-check";
 import { agreement } from "./agreement.fixture.js";
 import { referenceBm25 } from "./bm25.reference.js";
 import { connectPostgres, type SqlDatabase } from "./database.js";
 import { ExactStore } from "./exact.js";
-import { filter, passage, principal } from "./filters.fixture.js";
+import { admitsAsCore } from "./filters.fixture.js";
 import { openPglite } from "./pglite.fixture.js";
 import { type PostgresSettings, PostgresStore } from "./postgres.js";
 
@@ -83,27 +83,7 @@ needs(server !== undefined, "no DATABASE_URL, and no server to start")(
 describe("PostgresStore", () => {
   it("admits by SQL what core admits, whatever keys, values and names there are, and keeps them as they are", async () => {
     const store = await open(space);
-    const vector = Float32Array.of(1, 0, 0, 0);
-    await fc.assert(
-      fc.asyncProperty(
-        fc.uniqueArray(passage, { selector: ({ id }) => id, maxLength: 6 }),
-        fc.array(fc.tuple(fc.option(filter, { nil: undefined }), principal), { minLength: 1, maxLength: 8 }),
-        async (passages, queries) => {
-          await store.delete(["p1", "p2", "p3", "p4", "p'5", 'p"6']);
-          await store.upsert(
-            passages,
-            passages.map(() => vector),
-          );
-          for (const [filter, principal] of queries) {
-            const expected = passages.filter((one) => admits(one, filter, principal));
-            const found = (await store.search({ vector, top: 10, filter, principal })).map((hit) => hit.passage);
-            const order = (a: Passage, b: Passage) => (a.id < b.id ? -1 : 1);
-            expect(found.sort(order)).toEqual(expected.sort(order));
-          }
-        },
-      ),
-      { numRuns: 100 },
-    );
+    await admitsAsCore(store, 100);
   });
 
   it("ranks words as the reference of BM25 does, after any adds, replacements and deletes", async () => {

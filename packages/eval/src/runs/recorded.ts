@@ -18,12 +18,12 @@ export interface RecordedRun {
 }
 
 /** The runs of one flow over the questions of a set. */
-export interface RecordedFlow {
+interface RecordedFlow {
   readonly flow: string;
   readonly runs: readonly RecordedRun[];
 }
 
-export interface MeasuredFlows {
+interface MeasuredFlows {
   readonly results: readonly (readonly QuestionResult[])[];
   readonly summaries: readonly Summary[];
   /** Of each flow but the first, beside the first. */

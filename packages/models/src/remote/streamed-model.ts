@@ -10,7 +10,7 @@ export type Part = Pick<Delta, "text" | "tokens" | "thoughts" | "finish" | "usag
 };
 
 /** How a service is asked for an answer, and how it is read. */
-export interface AnswerForm {
+interface AnswerForm {
   readonly path: string;
   /** Whether the answer is a JSON value a line; else server-sent events, or one JSON value. */
   readonly lines?: boolean;
