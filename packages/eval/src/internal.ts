@@ -10,7 +10,7 @@ export { moduleText, moduleSvg } from "./reports/module-map.js";
 export { corpusResources } from "./runs/corpus.js";
 export { type GridModel, baselines, evaluateGrid } from "./runs/grid.js";
 export { evaluatePublished } from "./runs/published.js";
-export { type RecordedRun, type RecordedFlow, type MeasuredFlows, measureRecorded } from "./runs/recorded.js";
+export { type RecordedRun, measureRecorded } from "./runs/recorded.js";
 export { studies } from "./studies/catalogue.js";
 export { evaluateEncoder } from "./studies/encoder/study.js";
 export { modelFlows } from "./studies/model-operators/flows.js";

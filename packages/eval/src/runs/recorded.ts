@@ -1,4 +1,4 @@
-// internal: RecordedRun, RecordedFlow, MeasuredFlows, measureRecorded
+// internal: RecordedRun, measureRecorded
 import { messageOf } from "@tessera/core/internal";
 import type { Question } from "../data-sets/data-set.js";
 import { type Comparison, compare, type Summary, summarise } from "../reports/figures.js";
