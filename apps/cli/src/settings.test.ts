@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { formsService, modelService } from "./model-service.fixture.js";
-import { tessera, tesseraProcess } from "./program.fixture.js";
+import { ended, root, start, tessera, tesseraProcess } from "./program.fixture.js";
 import { findConfig, readSettings } from "./settings.js";
 
+const main = join(root, "apps/cli/src/main.ts");
 const home = mkdtempSync(join(tmpdir(), "tessera-settings-"));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -119,6 +120,25 @@ export default defineConfig({ flows: { loud, quiet: "quiet.json" }, operators: [
     expect(JSON.parse(again.out).output).toEqual({ text: "LAND IN SIGHT" });
     const checked = await tesseraProcess(["check", "quiet"], folder, env());
     expect(checked).toMatchObject({ code: 0, out: expect.stringContaining("ok quiet") });
+
+    write("code/src/a.md", "# Rain\n");
+    const words = ["serve", "--source", "src", "--encoder", "hash", "--port", "0"];
+    const child = start(main, words, { cwd: folder, env: env() });
+    const ending = ended(child);
+    let out = "";
+    await new Promise<void>((resolve, reject) => {
+      child.stdout!.on("data", (part: string) => {
+        out += part;
+        if (/tsr_\S+\n/.test(out)) resolve();
+      });
+      void ending.then(({ err }) => reject(new Error(err)));
+    });
+    const headers = { authorization: `Bearer ${/tsr_\S+/.exec(out)![0]}`, "content-type": "application/json" };
+    const body = JSON.stringify({ input: { query: "ahoy" } });
+    const served = await fetch(`${/http:\S+/.exec(out)![0]}/flows/loud/runs`, { method: "POST", headers, body });
+    expect(((await served.json()) as { output: unknown }).output).toEqual({ text: "AHOY" });
+    child.kill("SIGKILL");
+    await ending;
 
     writeFileSync(file, `${config}\n`);
     expect((await tesseraProcess(["check", "quiet"], folder, env())).err).toContain("NOT_TRUSTED");
