@@ -26,6 +26,7 @@ const aside = new Set([
   "fixtures",
   "samples",
   "templates",
+  "pages",
   "__pycache__",
   ".venv",
 ]);
