@@ -25,7 +25,7 @@ const mark = /^\s*(?:#\[|@\w)/; // an attribute or annotation between comment an
 const maximum = 400;
 
 /** A function with the comment above it; rows count from 0. */
-export interface FunctionRows {
+interface FunctionRows {
   /** Of the comment; that of the function where it has none. */
   readonly from: number;
   readonly start: number;
@@ -66,7 +66,7 @@ function commentAbove(lines: readonly string[], start: number): number {
 }
 
 /** What passages make of the functions of a file. */
-export interface CodeFigures {
+interface CodeFigures {
   readonly functions: number;
   /** Functions with their comment that fit in a passage, and of these those that are in one. */
   readonly fitting: number;

@@ -54,7 +54,7 @@ export function look(passage: Passage, question: Question): Found {
 }
 
 /** What a passage holds of a question, each from 0 to 1. */
-export interface Evidence {
+interface Evidence {
   /** The share of the question that it covers, in all and in a single quote or description, and more where its name does. */
   readonly coverage: number;
   /** What its name covers with its description, or with the best sentence where it is prose. */
