@@ -39,7 +39,7 @@ function publish(dryRun) {
     "kB packed": (statSync(tarballs.get(manifest.name)).size / 1e3).toFixed(0),
   }));
   console.log(`${table(rows)}\n`);
-  const args = ["publish", "--access=public", "--report-summary", ...(dryRun ? ["--dry-run", "--no-git-checks"] : [])];
+  const args = ["publish", "--access=public", ...(dryRun ? ["--dry-run", "--no-git-checks"] : [])];
   const { status } = spawnSync(process.execPath, overAll(...args), {
     cwd: root,
     env: { ...environment(), NPM_CONFIG_PROVENANCE: dryRun ? "false" : "true" },
