@@ -104,7 +104,7 @@ ${JSON.stringify(exampleOf(name), undefined, 2)}
 
 The operators on the three levels of Modular RAG: module, sub-module, operator; ${entries.length} of them. \`npx tessera operators\`
 prints them with the equations that they implement, \`--json\` with the schemas of their settings and an example each.
-Beyond the paper's 15 sub-modules, four of ours hold what it names without a place: how a hierarchical index, a knowledge graph
+Beyond the paper's 15 sub-modules, five are ours. \`waiting\` is for flows that wait. The others hold what the paper names without a place: how a hierarchical index, a knowledge graph
 and small-to-big passages are searched, and the generator itself. The modules data and code are no part of the paper.
 
 ${table(["module", "sub-module", "operators"], list)}

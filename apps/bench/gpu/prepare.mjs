@@ -36,7 +36,10 @@ const parts = {
   koffi: ["package.json", "index.js", "src"],
   "@koromix/koffi-linux-x64": ["package.json", "index.js", "linux_x64"],
 };
-const needless = ["adm-zip", "global-agent", "@webgpu/types", "debug"];
+const needless = [
+  ...["adm-zip", "global-agent", "@webgpu/types", "debug"],
+  ...["@huggingface/hub", "@huggingface/transformers", "node-llama-cpp", "@tessera/weights"],
+];
 
 const script = `#!/bin/sh
 # the experiments of docs/models/gpu.md; a driver's own loader and description go first where they are found
@@ -98,7 +101,9 @@ function carry(name, by, to) {
       dereference: true,
       filter: (path) => !/\.(d\.[cm]?ts|map|md)$/.test(path) && !/\/(node_modules|src)$/.test(path),
     });
-  const wanted = Object.keys({ ...about.dependencies, ...about.optionalDependencies });
+  // the parts that a user may add are peers; of an outside package they are its own matter
+  const peers = name.startsWith("@tessera/") ? about.peerDependencies : {};
+  const wanted = Object.keys({ ...about.dependencies, ...about.optionalDependencies, ...peers });
   for (const other of wanted) {
     if (needless.includes(other) || (name === "koffi" && other !== "@koromix/koffi-linux-x64")) continue;
     carry(other, from, to);

@@ -30,8 +30,8 @@ describe("the catalogue of operators", () => {
       for (const submodule of submodules)
         expect(abouts).toContainEqual(expect.objectContaining({ module, submodule, summary: expect.any(String) }));
     expect(Object.values(levels).flat()).toHaveLength(15);
-    // docs/operators says why these four are there
-    const ours = ["hierarchical search", "knowledge-graph search", "small-to-big expansion", "generation"];
+    // docs/operators says why these five are there
+    const ours = ["hierarchical search", "knowledge-graph search", "small-to-big expansion", "generation", "waiting"];
     for (const { module, submodule } of abouts)
       if (module !== "data" && module !== "code")
         expect([...(levels[module as keyof typeof levels] ?? []), ...ours]).toContain(submodule);

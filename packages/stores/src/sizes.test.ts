@@ -71,6 +71,27 @@ describe.each(Object.entries(kinds))("a store of kind %s", (_, { open, load, vec
   });
 });
 
+describe("HnswStore", () => {
+  it("finds each passage again after all, or most, were deleted and written again", async () => {
+    for (const left of [0, 1, 100, 600]) {
+      const store = await HnswStore.open({ space: "s", width });
+      const all = Array.from({ length: 1500 }, (_, i) => passageOf(i));
+      const vectors = all.map((_, i) => points[i]!);
+      for (let turn = 0; turn < 3; turn++) {
+        await store.upsert(all, vectors);
+        if (turn < 2) await store.delete(all.slice(left).map(({ id }) => id));
+      }
+      const missed: string[] = [];
+      for (const [i, { id }] of all.entries()) {
+        const [hit] = await store.search({ vector: points[i]!, top: 1 });
+        if (hit?.passage.id !== id) missed.push(id);
+      }
+      expect([left, missed]).toEqual([left, []]);
+      await store.close();
+    }
+  });
+});
+
 describe("a graph", () => {
   it("that failed once is never given to the library again", async () => {
     const graph = await Graph.open(width);

@@ -16,7 +16,7 @@ const settings = {
     coder.debug.model coder.elect.sandbox coder.represent.encoder coder.represent.sandbox coder.revise.model
     coder.run.sandbox coder.sample.model coder.select.sandbox fuser.ensemble.model fuser.model.model fuser.weighted.follow.encoder
     generator.answer.model generator.claims.model generator.confirm.model generator.continue.model generator.dual.model
-    generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store
+    generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store indexer.read-files.folder
     indexer.graph-walk.graph indexer.reverse-hyde.model indexer.triples.model indexer.write.store indexer.write.encoder
     query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
     query.sub-query.model query.text-to-cypher.model query.text-to-cypher.database query.text-to-sql.model query.text-to-sql.database

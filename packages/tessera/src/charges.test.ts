@@ -105,7 +105,9 @@ function world() {
     run: async () => ({}),
   };
   const kinds: Record<string, Resource> = { model: counting, encoder, store };
-  const host = { resource: async (kind: string) => (kinds[kind] ?? nothing) as never };
+  const host = {
+    resource: async (kind: string, _name: string, own?: Resource) => (own ?? kinds[kind] ?? nothing) as never,
+  };
   return { asked, host };
 }
 

@@ -20,7 +20,8 @@ function hostWith(capabilities: readonly Capability[]) {
   };
   const stub = { revision: "1", space: () => "space" };
   const host: Host = {
-    resource: async <T extends Resource>(kind: string) => (kind === "model" ? model : stub) as unknown as T,
+    resource: async <T extends Resource>(kind: string, _name: string, own?: T) =>
+      own ?? ((kind === "model" ? model : stub) as unknown as T),
   };
   return { host, asked };
 }

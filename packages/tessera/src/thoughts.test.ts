@@ -109,8 +109,8 @@ const stub = {
   read: async (statement: string) => [{ statement }],
 };
 const hostWith = (model: Resource): Host => ({
-  resource: async <T extends Resource>(kind: string) =>
-    (kind === "model" ? model : kind === "encoder" ? scriptedEncoder() : stub) as unknown as T,
+  resource: async <T extends Resource>(kind: string, _name: string, own?: T) =>
+    own ?? ((kind === "model" ? model : kind === "encoder" ? scriptedEncoder() : stub) as unknown as T),
 });
 
 const members = [...catalogue.values()].flatMap(({ operator }) => variantsOf(operator));
