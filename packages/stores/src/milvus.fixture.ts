@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer, connect as open } from "node:net";
+import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { MilvusClient } from "@zilliz/milvus2-sdk-node";
 
 const folder =
   process.getuid?.() === 0 ? "/opt/tessera" : join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tessera");
@@ -20,13 +21,19 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-const answers = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = open(port, "127.0.0.1", () => resolve(true));
-    socket.on("error", () => resolve(false));
-    socket.on("close", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
-  });
+/** Whether the server answers a call: it takes connections somewhat earlier than it serves them. */
+async function answers(address: string): Promise<boolean> {
+  const client = new MilvusClient({ address, ssl: false, logLevel: "error" });
+  try {
+    await client.connectPromise;
+    await client.getVersion();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.closeConnection().catch(() => {});
+  }
+}
 
 /** A Milvus Lite of this machine's own, in a folder that goes with it. */
 export class MilvusServer {
@@ -50,7 +57,7 @@ export class MilvusServer {
   async up(): Promise<void> {
     const words = ["server", "--data-dir", join(this.folder, "data"), "--host", "127.0.0.1", "--port", `${this.port}`];
     this.#process = spawn(program, words, { stdio: "ignore" });
-    for (let tries = 0; !(await answers(this.port)); tries++) {
+    for (let tries = 0; !(await answers(this.address)); tries++) {
       if (tries > 1000 || this.#process.exitCode !== null) throw new Error("Milvus Lite does not start");
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
