@@ -4,9 +4,9 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { environment, pnpmScript, SetupError } from "@tessera/setup/setup.mjs";
+import { sweep } from "@tessera/setup/sweep.mjs";
 import { published } from "./published.mjs";
 import { writeReadmes } from "./readme.mjs";
-import { sweep } from "./sweep.mjs";
 import { root } from "./workspace.mjs";
 
 const hooks = fileURLToPath(new URL("pnpmfile.mjs", import.meta.url));

@@ -4,30 +4,6 @@ import { stemmer as english } from "@orama/stemmers/english";
 import { folded } from "./fold.js";
 import type { Language } from "./languages.js";
 
-// the stemmers of @orama/stemmers by language, without English, which every program needs; Korean has its own below
-const stemmers: Partial<Record<Language, string>> = {
-  ar: "arabic",
-  bg: "bulgarian",
-  da: "danish",
-  de: "german",
-  el: "greek",
-  es: "spanish",
-  fi: "finnish",
-  fr: "french",
-  hi: "indian",
-  hu: "hungarian",
-  it: "italian",
-  nl: "dutch",
-  no: "norwegian",
-  pt: "portuguese",
-  ro: "romanian",
-  ru: "russian",
-  sv: "swedish",
-  ta: "tamil",
-  tr: "turkish",
-  uk: "ukrainian",
-};
-
 const require = createRequire(import.meta.url);
 type Stem = (word: string) => string;
 
@@ -42,12 +18,17 @@ const loaded = new Map<Language, Stem>([
 ]);
 const unchanged: Stem = (word) => word;
 
-/** @throws Error where a bundler left the package out: it cannot see which languages a program meets. */
-function load(name: string): Stem {
+// the languages of stemmers.cjs
+const inFile = new Set("ar bg da de el es fi fr hi hu it nl no pt ro ru sv ta tr uk".split(" "));
+let stemmers: Record<string, () => Stem> | undefined;
+
+/** @throws Error where a bundler left the file out: it cannot see which languages a program meets. */
+function load(language: Language): Stem {
   try {
-    return (require(`@orama/stemmers/${name}`) as { stemmer: Stem }).stemmer;
+    stemmers ??= require("./stemmers.cjs") as Record<string, () => Stem>;
+    return stemmers[language]!();
   } catch (cause) {
-    throw new Error(`the stems of ${name} cannot be loaded: let your bundler keep "@orama/stemmers" external`, {
+    throw new Error(`the stems of ${language} cannot be loaded: let your bundler keep "@tessera/text" external`, {
       cause,
     });
   }
@@ -56,9 +37,7 @@ function load(name: string): Stem {
 function stemmerOf(language: Language): Stem {
   let stem = loaded.get(language);
   if (!stem) {
-    const name = stemmers[language];
-    // each is a file of some kilobytes, read when its language is first met
-    stem = name === undefined ? unchanged : load(name);
+    stem = inFile.has(language) ? load(language) : unchanged;
     loaded.set(language, stem);
   }
   return stem;

@@ -210,9 +210,8 @@ class Owner {
 
   private async open(): Promise<Answer<"open">> {
     this.starts += 1;
-    const source = import.meta.url.endsWith(".ts") ? "./process.ts" : "./process.js";
     // a process and no `Thread`: a driver that fails ends its process, and one process serves many models at once
-    const child = fork(fileURLToPath(new URL(source, import.meta.url)), {
+    const child = fork(fileURLToPath(new URL("./process.js", import.meta.url)), {
       serialization: "advanced",
       ...launchWith(this.driver),
       stdio: ["ignore", "ignore", "pipe", "ipc"],
