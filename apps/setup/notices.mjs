@@ -9,7 +9,8 @@ export const noticesFile = "third-party.txt";
 const inPackage = /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+(?=[\\/])/;
 
 /** The whole Apache licence, which its packages often only name, and which who passes them on must give. */
-const apache = () => readFileSync(join(root, "apps", "setup", "node_modules", "typescript", "LICENSE.txt"), "utf8").trim();
+const apache = () =>
+  readFileSync(join(root, "apps", "setup", "node_modules", "typescript", "LICENSE.txt"), "utf8").trim();
 
 /** What a package says of its licence: name, version, the licence's name and its text. */
 function noticeOf(folder) {
@@ -27,7 +28,6 @@ function noticeOf(folder) {
 export class Bundled {
   folders = new Set();
 
-  /** Vite asks for the plugins of its workers by a function, hence a new one each time. */
   get plugin() {
     return {
       name: "tessera:notices",
@@ -35,7 +35,8 @@ export class Bundled {
         for (const file of Object.values(files))
           for (const [id, { renderedLength }] of Object.entries(file.modules ?? {})) {
             const [found] = inPackage.exec(id.replaceAll("\0", "")) ?? [];
-            if (found && renderedLength > 0 && existsSync(join(found, "package.json"))) this.folders.add(found);
+            if (found && (renderedLength > 0 || id.endsWith(".css")) && existsSync(join(found, "package.json")))
+              this.folders.add(found);
           }
       },
     };

@@ -27,10 +27,13 @@ function reached(folder, { exports, bin }) {
 
 /**
  * Removes from `dist` every file that nothing reaches: what the sources no longer make, and types that only our own
- * sources import.
+ * sources import. It leaves alone what another tool builds.
  */
 export function sweep(folder) {
   const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  // another bundler clears its own files
+  if (manifest.scripts?.build !== "tessera-build") return;
   const kept = reached(folder, manifest);
-  for (const path of globSync("dist/**/*.{js,cjs,d.ts}", { cwd: folder })) if (!kept.has(path)) rmSync(join(folder, path));
+  for (const path of globSync("dist/**/*.{js,cjs,d.ts}", { cwd: folder }))
+    if (!kept.has(path)) rmSync(join(folder, path));
 }

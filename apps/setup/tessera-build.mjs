@@ -44,7 +44,10 @@ const fromDist = {
   transform: {
     filter: { id: /\/src\/.*\.[jt]s$/, code: /import\.meta\.url/ },
     handler: (code, id) => {
-      const own = posix.relative(posix.join(folder.replaceAll("\\", "/"), "src"), posix.dirname(id.replaceAll("\\", "/")));
+      const own = posix.relative(
+        posix.join(folder.replaceAll("\\", "/"), "src"),
+        posix.dirname(id.replaceAll("\\", "/")),
+      );
       return code.replaceAll(besides, (_, quote, place) => {
         const path = posix.join(own, place);
         const file = path.endsWith(".js") ? `./${flat(path)}.js` : path;
@@ -54,7 +57,11 @@ const fromDist = {
   },
 };
 
-const packages = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies, ...manifest.optionalDependencies });
+const packages = Object.keys({
+  ...manifest.dependencies,
+  ...manifest.peerDependencies,
+  ...manifest.optionalDependencies,
+});
 const isOutside = (id) => id.startsWith("node:") || packages.some((name) => id === name || id.startsWith(`${name}/`));
 
 async function javascript() {

@@ -1,9 +1,13 @@
+import { Bundled } from "@tessera/setup/notices.mjs";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
+const bundled = new Bundled();
+
 export default defineConfig({
   base: "/studio/",
-  plugins: [react()],
+  plugins: [react(), bundled.plugin, { name: "notices", closeBundle: () => bundled.write("dist") }],
+  worker: { plugins: () => [bundled.plugin] },
   html: { cspNonce: "__NONCE__" },
   build: {
     target: "es2023",

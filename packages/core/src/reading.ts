@@ -1,6 +1,5 @@
 // internal: Reading, readingThreads
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 import { messageOf } from "./errors.js";
 import { Thread } from "./thread.js";
 import { ThreadQueue } from "./thread-queue.js";
@@ -35,8 +34,10 @@ export function readingThreads<Value, Language extends string = string>(
   };
 }
 
-const threadsOf = <Value>(script: URL, language: string, limitMs: number): ReadingThreads<Value> =>
-  new ThreadQueue<string, Reading<Value>>({
+function threadsOf<Value>(script: URL, language: string, limitMs: number): ReadingThreads<Value> {
+  // loaded where a thread starts: to import this package costs less without it
+  const { Worker } = process.getBuiltinModule("node:worker_threads");
+  return new ThreadQueue<string, Reading<Value>>({
     threads: Math.min(4, availableParallelism()),
     start: () =>
       new Thread(
@@ -54,3 +55,4 @@ const threadsOf = <Value>(script: URL, language: string, limitMs: number): Readi
     failed: (error) => ({ unread: "broken", detail: messageOf(error) }),
     reusable: (reading) => "value" in reading,
   });
+}

@@ -1,5 +1,5 @@
 // internal: Thread, answerJobs, ThreadReply
-import { parentPort, type TransferListItem, type Worker } from "node:worker_threads";
+import type { TransferListItem, Worker } from "node:worker_threads";
 import { Deferred } from "./deferred.js";
 import { type ErrorCode, type ErrorDetails, messageOf, TesseraError } from "./errors.js";
 import type { MaybePromise } from "./operator.js";
@@ -124,7 +124,7 @@ export async function answerJobs<Job, Answer>(
   start: () => MaybePromise<(job: Job) => MaybePromise<Answer>>,
   transfer: (answer: Answer) => readonly TransferListItem[] = () => [],
 ): Promise<void> {
-  const port = parentPort!;
+  const port = process.getBuiltinModule("node:worker_threads").parentPort!;
   const reply = (message: ThreadReply<Answer>, buffers: readonly TransferListItem[] = []): void =>
     port.postMessage(message, buffers);
   const fail = (error: unknown): void =>

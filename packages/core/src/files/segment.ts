@@ -1,4 +1,3 @@
-import { crc32 } from "node:zlib";
 import { TesseraError } from "../errors.js";
 
 /*
@@ -12,6 +11,13 @@ import { TesseraError } from "../errors.js";
  * The mark is written in place after each sync and says what was confirmed. So bytes that are missing before it are a
  * loss, and bytes behind it that are no whole entry were never confirmed.
  */
+
+let zlib: typeof import("node:zlib") | undefined;
+// zlib takes milliseconds to load: the first log needs it, and not everyone who imports this package
+const crc32 = (bytes: Buffer, from?: number): number => {
+  zlib ??= process.getBuiltinModule("node:zlib");
+  return zlib.crc32(bytes, from);
+};
 
 const magic = Buffer.from("TSRLOG1\n", "latin1");
 const markAt = 24;
