@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { allowed, allowedInTests, floors, forTests, native } from "./floors.mjs";
+import { allowed, allowedInTests, bundled, floors, forTests, native } from "./floors.mjs";
 import { root, workspaces } from "./setup.mjs";
 
 type Names = Readonly<Record<string, string>>;
@@ -115,7 +115,10 @@ const strangers = (all: readonly Package[]): string[] =>
     .filter(({ isApp }) => !isApp)
     .flatMap(({ name, manifest }) => {
       const own = { zod: "", ...table<Names>(allowed, name) };
-      const inTests = { ...own, "@jest/globals": "", "fast-check": "", ...table<Names>(allowedInTests, name) };
+      const inTests = {
+        ...{ ...own, "@jest/globals": "", "fast-check": "" },
+        ...{ ...table<Names>(allowedInTests, name), ...table<Names>(bundled, name) },
+      };
       return [
         ...outside(shipped(manifest)).filter((dependency) => !Object.hasOwn(own, dependency)),
         ...outside(manifest.devDependencies).filter((dependency) => !Object.hasOwn(inTests, dependency)),

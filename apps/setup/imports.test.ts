@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { parseSync } from "@swc/core";
 import { circlesIn, unexplainedCircles } from "./circles.mjs";
@@ -15,6 +15,7 @@ import {
   undocumented,
   unusedExports,
 } from "./face.mjs";
+import { bundled } from "./floors.mjs";
 import { generated, misplaced } from "./generate.mjs";
 import { root, workspaces } from "./setup.mjs";
 
@@ -98,11 +99,13 @@ describe("imports", () => {
       // what the studio's page imports is bundled into it, and not installed
       const isBundled = place.startsWith(join("apps", "studio", "src"));
       const development = isTest || isBundled ? ["devDependencies"] : [];
-      const declared = new Set(
-        ["dependencies", "optionalDependencies", "peerDependencies", ...development].flatMap((kind) =>
+      const intoBuild = (bundled as Record<string, object>)[basename(folder)] ?? {};
+      const declared = new Set([
+        ...Object.keys(intoBuild),
+        ...["dependencies", "optionalDependencies", "peerDependencies", ...development].flatMap((kind) =>
           Object.keys(manifest[kind] ?? {}),
         ),
-      );
+      ]);
       return importsOf(text, { tsx: path.endsWith(".tsx") })
         .filter((name) => {
           if (name.startsWith("node:")) return false;
