@@ -84,9 +84,11 @@ class BertExits(nn.Module):
     def forward(self, batch: Packed, last: int | None = None) -> dict[int, Tensor]:
         """[sequences, hidden] at every exit up to `last`, not yet of unit length. Deeper exits do not teach exit 0."""
         found = {0: self.static(batch)}
-        if last == 0:
-            return found
-        states, start = self.states(batch, last), found[0].detach()
+        return found if last == 0 else found | self.deeper(batch, self.states(batch, last), found[0].detach())
+
+    def deeper(self, batch: Packed, states: list[Tensor], start: Tensor) -> dict[int, Tensor]:
+        """[sequences, hidden] at the exits past 0 of the layers that ran, from their states and exit 0's vectors."""
+        found = {}
         for place, layer in enumerate(self.shape.exits):
             if 0 < layer < len(states):
                 own = self.exits[str(layer)](pool(states[layer].float(), batch)).float()

@@ -1,6 +1,7 @@
 """Trains the exits of a published BERT encoder, so that quality rises with depth: the encoder `code-encoder-2`.
 
     python bert_encoder.py train MINILM WORDLLAMA MINE RUN --minutes 100   the same command again goes on
+    python bert_encoder.py train … --from BUNDLE               the same from a bundle's stored weights, with a fresh optimizer
     python bert_encoder.py evaluate MINILM RUN                 CoSQA and NQ at every exit, beside the weights it started from
     python bert_encoder.py evaluate MINILM RUN --weights start.pt   the floor: one ridge map an exit, no training
     python bert_encoder.py evaluate MINILM --bundle BUNDLE     the same for a bundle
@@ -14,6 +15,8 @@ checkpoints and logs. WORDLLAMA is the folder of its package. The stages:
 4. exits: the layers and the deeper exits, by pairs of code and prose at every exit and at two widths; deeper exits teach
    shallower ones, and on prose the published model teaches all, so that what it knows is not forgotten. The weights are then
    taken back a part of the way, as the setting "blend" says.
+
+From a bundle the second stage only turns the teacher's space to that of the bundle's last exit.
 """
 
 import argparse
@@ -35,83 +38,16 @@ from torch import Tensor
 import bundle
 import retrieval
 from bert import BertExits, BertShape, load_minilm
+from bert_texts import LETTERS, PROSE, Source, bags_of, ids_of, sources_of, texts_of
 from encoder import divergence, info_nce, similarities
-from extract import description
 from trainer import Packed, Schedule, Task, Trainer, order
-from views import read_pairs, read_questions, view
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("TESSERA_DATA", HERE.parent.parent.parent / "shared" / "data"))
 WIDTHS = (64, 128, 256, 384)
 CUTS = {"query": 32, "passage": 96}  # tokens of a text in training
 RATES = {"exits.": 4.0, "shares": 20.0, "layers.0.": 2.5, "layers.1.": 2.5, "layers.2.": 1.5, "layers.3.": 1.5, "layers.4.": 0.7, "layers.5.": 0.7}  # of the schedule's
-LETTERS = 1_200  # of a code in training
-CLS, SEP = 101, 102
-
-
-# ---------------------------------------------------------------- texts
-
-
-@dataclass(frozen=True)
-class Source:
-    """Pairs that are drawn into a batch together; the share of batches that come from here, and of the texts that are read."""
-
-    name: str
-    share: float
-    read: float
-    pairs: list[dict]
-    prose: bool = False
-
-
-def sources_of(mine: Path, data: Path) -> list[Source]:
-    pairs = read_pairs(mine / "pairs" / "train.jsonl")
-    prose = read_pairs(mine / "prose" / "train.jsonl")
-    questions = read_questions(data)
-    documented = [pair for pair in pairs if pair["kind"] == "docstring"]
-    others = [pair for pair in pairs if pair["kind"] != "docstring"]
-    sources = [
-        Source("python docstrings", 0.26, 0.04, [pair for pair in documented if pair["language"] == "python"]),
-        Source("other docstrings", 0.16, 0.027, [pair for pair in documented if pair["language"] != "python"]),
-        Source("names and tests", 0.05, 0.01, others),
-        Source("python questions", 0.11, 0.02, [pair for pair in questions if pair["language"] == "python"]),
-        Source("other questions", 0.06, 0.01, [pair for pair in questions if pair["language"] != "python"]),
-        Source("sections", 0.20, 0.133, [pair for pair in prose if "wordnet" not in pair["repository"]], prose=True),
-        Source("descriptions", 0.06, 0.04, [pair for pair in map(opening, documented) if pair], prose=True),
-        Source("definitions", 0.10, 0.72, [pair for pair in prose if "wordnet" in pair["repository"]], prose=True),
-    ]
-    return [source for source in sources if source.pairs]
-
-
-def opening(pair: dict) -> dict | None:
-    """The first sentence of a docstring and what follows it as a pair of prose; None where nothing much follows."""
-    found = re.split(r"(?<=[.!?])\s+(?=[A-Z`])", " ".join(description(pair["text"]).split()), maxsplit=1)
-    return {"title": found[0], "text": found[1]} if len(found) == 2 and len(found[1]) >= 80 else None
-
-
-def texts_of(pair: dict, generator: random.Random) -> tuple[str, str]:
-    """(query, passage) of a pair for one step; names inside it may be split into words ("parseHeader", "parse header")."""
-    if "title" in pair:
-        return pair["title"], pair["text"]
-    query, code = view(pair, generator)
-    code = code[:LETTERS]
-    return query, split_names(code) if generator.random() < 0.5 else code
-
-
-def split_names(text: str) -> str:
-    """Blanks where lower case meets upper case, and before the last of several capitals: "parseHTTPHeader", "parse HTTP Header"."""
-    letters = []
-    for place, letter in enumerate(text):
-        before, after = text[place - 1] if place else " ", text[place + 1] if place + 1 < len(text) else " "
-        if letter.isupper() and (before.islower() or before.isdigit() or (before.isupper() and after.islower())):
-            letters.append(" ")
-        letters.append(letter)
-    return "".join(letters)
-
-
-def ids_of(tokenizer: Tokenizer, texts: list[str], most: int) -> list[list[int]]:
-    """[CLS] tokens [SEP], the end of long texts cut."""
-    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    return [[CLS, *encoding.ids[: most - 2], SEP] for encoding in encodings]
+EVERY, LAST = slice(None), slice(-1, None)  # layers whose states are kept
 
 
 # ---------------------------------------------------------------- start
@@ -122,32 +58,39 @@ def sample(sources: list[Source], count: int, seed: int) -> tuple[list[str], lis
     generator = random.Random(seed)
     texts, names = [], []
     for source in sources:
-        for pair in generator.choices(source.pairs, k=max(1, round(count * source.read / 2))):
-            texts += texts_of(pair, generator)
+        wanted = max(1, round(count * source.read / 2))
+        for number in range(wanted):  # every pair once before one comes again
+            place = number % len(source.pairs)
+            order_of = generator.sample(source.pairs, len(source.pairs)) if place == 0 else order_of
+            texts += texts_of(order_of[place], generator)
             names.append(source.name)
     return texts, names
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the published model made of texts: ids, mean states [texts, layers + 1, hidden] and the source of each pair of texts."""
+    """What a model made of texts: ids, mean states [texts, layers, hidden] of which the last layer's come last, and the source of each pair."""
 
     ids: list[list[int]]
     states: Tensor
     names: list[str]
 
     @staticmethod
-    def of(model: BertExits, tokenizer: Tokenizer, sources: list[Source], count: int, seed: int) -> "Reading":
-        texts, names = sample(sources, count, seed)
-        ids = ids_of(tokenizer, texts, CUTS["passage"])
-        return Reading(ids, pooled_states(model, ids), names)
+    def of(model: BertExits, tokenizer: Tokenizer, sources: list[Source], settings: dict, layers: slice = EVERY) -> "Reading":
+        texts, names = sample(sources, settings["read"], settings["seed"])
+        ids = ids_of(tokenizer, texts, settings.get("passage", CUTS["passage"]))
+        return Reading(ids, pooled_states(model, ids, layers), names)
 
     def balanced(self) -> numpy.ndarray:
-        """Places of pairs in which the many definitions, which are short, weigh as much as about all others together."""
-        return numpy.repeat(numpy.arange(len(self.names)), [1 if name == "definitions" else 3 for name in self.names])
+        """Places of pairs in which the many definitions and bags, which are short, weigh as much as about all others together."""
+        return numpy.repeat(numpy.arange(len(self.names)), [1 if name in ("definitions", "bags") else 3 for name in self.names])
+
+    def drawn(self, count: int, seed: int) -> "Reading":
+        """Up to `count` pairs, drawn at random."""
+        return self.of_pairs(numpy.random.default_rng(seed).permutation(len(self.names))[:count])
 
     def of_pairs(self, pairs: numpy.ndarray) -> "Reading":
-        places = numpy.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+        places = places_of(pairs)
         return Reading([self.ids[place] for place in places], self.states[places], [self.names[pair] for pair in pairs])
 
     def save(self, path: Path) -> None:
@@ -159,16 +102,24 @@ class Reading:
         return Reading(found["ids"], found["states"].float(), found["names"])
 
 
+def places_of(pairs: numpy.ndarray) -> numpy.ndarray:
+    """The places of the two texts of each pair, one after the other."""
+    return numpy.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+
+
 @torch.no_grad()
-def pooled_states(model: BertExits, ids: list[list[int]], tokens: int = 6_000) -> Tensor:
-    """[texts, layers + 1, hidden]: the mean state of each text after the embeddings and after each layer, in bf16 arithmetic."""
-    found = torch.zeros(len(ids), model.shape.layers + 1, model.shape.hidden)
-    for chosen in by_length(ids, tokens):
+def pooled_states(model: BertExits, ids: list[list[int]], layers: slice = EVERY, tokens: int = 6_000) -> Tensor:
+    """[texts, layers, hidden]: the mean state of each text after the embeddings and after each layer, in bf16 arithmetic."""
+    found = torch.zeros(len(ids), len(range(model.shape.layers + 1)[layers]), model.shape.hidden)
+    batches, begun = by_length(ids, tokens), time.monotonic()
+    for number, chosen in enumerate(batches):
+        if number % 100 == 99:
+            print(f"read {number + 1} of {len(batches)} batches, {time.monotonic() - begun:.0f} s", flush=True)
         batch = Packed.of([ids[place] for place in chosen])
         with torch.autocast("cpu", torch.bfloat16):
             states = model.states(batch)
-        for layer, state in enumerate(states):
-            found[chosen, layer] = mean_of(state, batch)
+        for place, state in enumerate(states[layers]):
+            found[chosen, place] = mean_of(state, batch)
     return found
 
 
@@ -200,8 +151,8 @@ def ridge(inputs: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Ten
 
 
 @torch.no_grad()
-def start(model: BertExits, reading: Reading, letters: Tensor) -> None:
-    """Sets the table to the first components of `letters` [vocabulary, any], and all exits in closed form.
+def start(model: BertExits, reading: Reading, letters: Tensor) -> Tensor:
+    """Sets the table to the first components of `letters` [vocabulary, any], and all exits in closed form; returns the turn.
 
     The last exit turns its space; exit 0 is a ridge map to its unit vectors, and the others to what exit 0 leaves of them.
     """
@@ -217,17 +168,24 @@ def start(model: BertExits, reading: Reading, letters: Tensor) -> None:
     for layer, (weight, bias) in maps.items():
         model.exits[str(layer)].weight.copy_(weight)
         model.exits[str(layer)].bias.copy_(bias)
-    start_between(model, reading)
+    start_between(model, reading, target)
+    return rotation
 
 
 @torch.no_grad()
-def start_between(model: BertExits, reading: Reading) -> None:
-    """Sets the exits between the first and the last to ridge maps to what exit 0 leaves of the last one's unit vectors."""
-    last = max(model.shape.exits)
-    target = F.normalize(reading.states[:, -1], dim=-1) @ model.exits[str(last)].weight.T
+def turn_to(model: BertExits, reading: Reading) -> Tensor:
+    """[hidden, hidden], orthogonal: what best turns the teacher's unit vectors to those of the model's last exit."""
+    own = torch.cat([model(Packed.of(reading.ids[place : place + 64]))[max(model.shape.exits)] for place in range(0, len(reading.ids), 64)])
+    left, _, right = torch.linalg.svd((F.normalize(own, dim=-1).T @ F.normalize(reading.states[:, -1], dim=-1)).double())
+    return (left @ right).float()
+
+
+@torch.no_grad()
+def start_between(model: BertExits, reading: Reading, target: Tensor) -> None:
+    """Sets the exits between the first and the last to ridge maps, from the layers' states to what exit 0 leaves of `target`."""
     left = target - model.static(Packed.of(reading.ids))
     for place, layer in enumerate(model.shape.exits):
-        if 0 < layer < last:
+        if 0 < layer < max(model.shape.exits):
             weight, bias = ridge(reading.states[:, layer], left, 0.3)
             model.exits[str(layer)].weight.copy_(weight)
             model.exits[str(layer)].bias.copy_(bias)
@@ -253,47 +211,87 @@ def letters_of(tokenizer: Tokenizer, wordllama: Path) -> Tensor:
 
 
 class Table(Task):
-    """The stage "table": exit 0 alone, on pairs that were read, drawn from all sources together."""
+    """The stage "table": exit 0 alone, on texts that were read. A batch holds prose and, three quarters as many, pairs with code.
 
-    def __init__(self, model: BertExits, reading: Reading, settings: dict) -> None:
-        self.model, self.reading, self.size, self.seed = model, reading, settings["tableBatch"], settings["seed"]
-        self.target, self.pairs = targets_of(model, reading), reading.balanced()
+    On prose the similarities among all texts of the batch are taught: those of the published model, and for the share
+    `settings["letters"]` those of the means of `letters` [vocabulary, any], since these hold names that few texts have.
+    """
 
-    def batch(self, step: int) -> tuple[Packed, Tensor]:
-        epoch, place = divmod(step * self.size, max(self.size, len(self.pairs) - self.size))
-        pairs = self.pairs[order(len(self.pairs), self.seed, epoch)[place : place + self.size]]
-        places = [*(2 * pairs), *(2 * pairs + 1)]
+    def __init__(self, model: BertExits, reading: Reading, target: Tensor, letters: Tensor, settings: dict) -> None:
+        self.model, self.reading, self.target, self.letters = model, reading, target, letters
+        self.settings, self.seed = settings, settings["seed"]
+        pairs = reading.balanced()
+        prose = numpy.array([reading.names[pair] in PROSE for pair in pairs], bool)
+        self.parts = [(pairs[prose], settings["tableBatch"]), (pairs[~prose], settings["tableBatch"] * 3 // 4)]
+
+    def batch(self, step: int) -> list[tuple[Packed, Tensor]]:
+        """(queries, then their passages, packed; the vectors that teach them) of prose, and of code."""
+        return [self.drawn(pairs, size, step) for pairs, size in self.parts if len(pairs)]
+
+    def drawn(self, pairs: numpy.ndarray, size: int, step: int) -> tuple[Packed, Tensor]:
+        epoch, place = divmod(step * size, max(size, len(pairs) - size))
+        chosen = pairs[order(len(pairs), self.seed, epoch)[place : place + size]]
+        places = [*(2 * chosen), *(2 * chosen + 1)]
         return Packed.of([self.reading.ids[number] for number in places]), self.target[places]
 
-    def loss(self, batch: tuple[Packed, Tensor]) -> tuple[Tensor, dict[str, float], int]:
-        packed, target = batch
-        parts = losses({0: self.model.static(packed)}, target, WIDTHS[1], True)
-        return sum(parts.values()), {name: part.item() for name, part in parts.items()}, len(packed.ids)
+    def loss(self, batch: list[tuple[Packed, Tensor]]) -> tuple[Tensor, dict[str, float], int]:
+        packed, target = batch[0]
+        own = F.embedding_bag(packed.ids, self.letters, packed.offsets[:-1], mode="mean")
+        share, vectors = self.settings["letters"], self.model.static(packed)
+        goal = (1 - share) * among(target, target.shape[1]) + share * among(own, own.shape[1])
+        parts = {"relations": vectors.new_zeros(()), "vectors": 1 - F.cosine_similarity(vectors, target, dim=-1).mean()}
+        for width in (WIDTHS[1], vectors.shape[1]):
+            parts["relations"] = parts["relations"] + follow(among(vectors, width), goal)
+        for code, taught in batch[1:]:
+            parts["code"] = 0.5 * sum(losses({0: self.model.static(code)}, taught, WIDTHS[1], True).values())
+        return sum(parts.values()), {name: part.item() for name, part in parts.items()}, sum(len(part.ids) for part, _ in batch)
 
 
-def targets_of(model: BertExits, reading: Reading) -> Tensor:
+def targets_of(turn: Tensor, reading: Reading) -> Tensor:
     """[texts, hidden]: the published model's unit vectors in the space of the exits."""
-    return F.normalize(reading.states[:, -1], dim=-1) @ model.exits[str(max(model.shape.exits))].weight.detach().clone().T
+    return F.normalize(reading.states[:, -1], dim=-1) @ turn.T
 
 
 class Exits(Task):
-    """The stage "exits": layers and deeper exits. Code is drawn from the sources, prose from what was read, with its targets."""
+    """The stage "exits": layers and deeper exits. Code is drawn from the sources, prose from what was read, with its targets.
 
-    def __init__(self, model: BertExits, tokenizer: Tokenizer, sources: list[Source], reading: Reading, settings: dict) -> None:
+    `alone`: train the layers up to this exit for it alone, as a smaller model would be.
+    """
+
+    def __init__(
+        self, model: BertExits, tokenizer: Tokenizer, sources: list[Source], reading: Reading, target: Tensor, settings: dict, alone: int | None = None
+    ) -> None:
         self.model, self.tokenizer, self.sources, self.reading = model, tokenizer, sources, reading
-        self.size, self.seed = settings["batch"], settings["seed"]
+        self.settings, self.size, self.seed, self.alone = settings, settings["batch"], settings["seed"], alone
         self.shares = numpy.array([source.share for source in sources])
         self.shares /= self.shares.sum()
-        self.target = targets_of(model, reading)
+        self.target = target
         self.places = {source.name: [place for place, name in enumerate(reading.names) if name == source.name] for source in sources}
+        self.orders: dict[tuple[str, int], numpy.ndarray] = {}
+        self.codes = {source.name: self.static_of(source) for source in sources if not source.prose} if settings.get("group", 1) > 1 else {}
+
+    @torch.no_grad()
+    def static_of(self, source: Source) -> Tensor:
+        """[pairs, hidden]: exit 0's unit vectors of a source's code."""
+        ids = ids_of(self.tokenizer, [pair["code"][:LETTERS] for pair in source.pairs], CUTS["passage"])
+        return F.normalize(torch.cat([self.model.static(Packed.of(ids[place : place + 512])) for place in range(0, len(ids), 512)]), dim=-1)
+
+    def order(self, source: Source, epoch: int) -> numpy.ndarray:
+        """The order of a source's pairs in an epoch; code whose exit 0 is alike stands together, so that negatives are hard."""
+        if source.name not in self.codes:
+            return order(len(self.places[source.name]) if source.prose else len(source.pairs), self.seed, epoch)
+        if (source.name, epoch) not in self.orders:
+            self.orders[source.name, epoch] = grouped(self.codes[source.name], self.settings["group"], self.seed, epoch)
+        return self.orders[source.name, epoch]
 
     def batch(self, step: int) -> tuple[Packed, Tensor | None, int]:
         """(queries, then their passages, packed; the vectors that teach them, or None for code; the second width)."""
         generator = random.Random(f"{self.seed} {step}")
         source = self.sources[numpy.searchsorted(numpy.cumsum(self.shares), generator.random() * 0.999_999)]
         count = len(self.places[source.name]) if source.prose else len(source.pairs)
-        epoch, place = divmod(step * self.size, max(self.size, count - self.size))
-        chosen = order(count, self.seed, epoch)[place : place + self.size]
+        size = self.size * (self.settings.get("short", 1) if source.name == "definitions" else 1)
+        epoch, place = divmod(step * size, max(size, count - size))
+        chosen = self.order(source, epoch)[place : place + size]
         width = generator.choice(WIDTHS[:-1])
         if source.prose:
             pairs = [self.places[source.name][number] for number in chosen]
@@ -305,24 +303,73 @@ class Exits(Task):
 
     def loss(self, batch: tuple[Packed, Tensor | None, int]) -> tuple[Tensor, dict[str, float], int]:
         packed, target, width = batch
-        found = self.model(packed)
+        static = self.model.static(packed).detach()
+        states = self.model.states(packed, self.alone)
+        found = self.model.deeper(packed, states, static)
+        if self.alone:
+            found = {self.alone: found[self.alone]}
         prose = target is not None
-        deeper = {exit: vectors for exit, vectors in found.items() if exit}
-        parts = losses(deeper, target if prose else found[max(found)].detach(), width, prose)
+        parts = losses(found, target if prose else found[max(found)].detach(), width, prose)
+        if self.settings.get("tokens") and not self.alone:
+            parts["tokens"] = self.settings["tokens"] * token_distance(self.model, packed, states, static)
         return sum(parts.values()), {f"{name} {'prose' if prose else 'code'}": part.item() for name, part in parts.items()}, len(packed.ids)
 
     def rate(self, name: str) -> float:
         return next((rate for start, rate in RATES.items() if name.startswith(start)), 1.0)
 
 
+def grouped(vectors: Tensor, size: int, seed: int, epoch: int) -> numpy.ndarray:
+    """A drawn order of all rows in which each run of `size` is a row with those nearest to it by cosine, none twice.
+
+    Rows nearer than 0.95 are likely one text written twice, and do not come into one run.
+    """
+    free, runs = torch.ones(len(vectors), dtype=torch.bool), []
+    for place in order(len(vectors), seed, epoch):
+        if free[place]:
+            scores = vectors @ vectors[place]
+            scores[~free | (scores > 0.95)] = -2
+            near = [number for number in scores.topk(min(size - 1, len(vectors))).indices.tolist() if scores[number] > -2]
+            runs.append([int(place), *near])
+            free[runs[-1]] = False
+    drawn = [runs[number] for number in order(len(runs), seed, epoch)]
+    return numpy.concatenate([run for run in sorted(drawn, key=len, reverse=True)])
+
+
+def token_distance(model: BertExits, batch: Packed, states: list[Tensor], start: Tensor) -> Tensor:
+    """Mean over exits between the first and the last, and over tokens, of |v − sg v_L|² / mean |sg v_L|².
+
+    v is what a token adds to its text's vector at an exit, v_L at the last one: deeper exits teach shallower ones token by token.
+    """
+    last, texts = max(model.shape.exits), start[batch.sequence]
+
+    def of(place: int, layer: int) -> Tensor:
+        return model.exits[str(layer)](states[layer]).float() + model.shares[place] * texts
+
+    goal = of(len(model.shape.exits) - 1, last).detach()
+    between = [(place, layer) for place, layer in enumerate(model.shape.exits) if 0 < layer < last]
+    distances = [(of(place, layer) - goal).square().sum(-1).mean() for place, layer in between]
+    return sum(distances) / len(between) / goal.square().sum(-1).mean()
+
+
+def among(vectors: Tensor, width: int) -> Tensor:
+    """[texts, texts]: scaled cosines of the first `width` components among all texts of a batch; a text with itself is far below all."""
+    scores = similarities(vectors, vectors, width)
+    return scores.masked_fill(torch.eye(len(scores), dtype=torch.bool), -1e4)
+
+
+def follow(scores: Tensor, goal: Tensor) -> Tensor:
+    """KL(softmax goal ‖ softmax scores), mean over the rows."""
+    return F.kl_div(F.log_softmax(scores, -1), F.log_softmax(goal.detach(), -1), reduction="batchmean", log_target=True)
+
+
 def losses(found: dict[int, Tensor], target: Tensor, width: int, prose: bool) -> dict[str, Tensor]:
-    """Over exits i and two widths: InfoNCE(q_i, p_i), KL to the similarities of the target, 1 − cos to the target's vectors.
+    """Over exits i and two widths: InfoNCE(q_i, p_i), KL to the similarities of the target among all texts, 1 − cos to its vectors.
 
     Each row of a tensor of `found` is a query (first half) or its passage (second half). Exit i weighs (i + 1) / (L + 1) in
     InfoNCE; the distances to the target weigh alike at all exits, and at the last exit for prose only.
     """
     last = max(found)
-    half = len(target) // 2
+    half, goal = len(target) // 2, among(target, target.shape[1])
     parts = {"pairs": target.new_zeros(()), "relations": target.new_zeros(()), "vectors": target.new_zeros(())}
     for exit, vectors in found.items():
         full = vectors.shape[1]
@@ -331,7 +378,7 @@ def losses(found: dict[int, Tensor], target: Tensor, width: int, prose: bool) ->
             parts["pairs"] = parts["pairs"] + share * (exit + 1) / (last + 1) * (0.5 if prose else 1.0) * info_nce(scores)
             if exit == last and not prose:
                 continue
-            parts["relations"] = parts["relations"] + share * divergence(scores, similarities(target[:half], target[half:], target.shape[1]))
+            parts["relations"] = parts["relations"] + share * (divergence(scores, similarities(target[:half], target[half:], target.shape[1])) + follow(among(vectors, cut), goal))
             cosine = F.cosine_similarity(vectors[:, :cut], target[:, :cut].detach(), dim=-1)
             parts["vectors"] = parts["vectors"] + share * 4.0 * (1 - cosine).mean()
     return parts
@@ -373,33 +420,51 @@ def show(values: dict[str, dict[int, numpy.ndarray]], base: dict[str, dict[int, 
             print(f"{name:6s} exit {exit}: {line}", flush=True)
 
 
-def train(minilm: Path, wordllama: Path, mine: Path, run: Path, settings: dict, minutes: float) -> bool:
+def train(
+    minilm: Path, wordllama: Path, mine: Path, run: Path, settings: dict, minutes: float, origin: Path | None = None, alone: int | None = None
+) -> bool:
     """Goes on with the stages for `minutes`; returns whether all have ended. The model is then in RUN/final.pt."""
     run.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
     torch.manual_seed(settings["seed"])
-    model, tokenizer = load_minilm(minilm)
-    sources = sources_of(mine, DATA)
+    teacher, tokenizer = load_minilm(minilm)
+    model = from_bundle(origin)[0] if origin else teacher
+    letters = letters_of(tokenizer, wordllama)
+    sources = sources_of(mine, DATA, bags_of(tokenizer, 16_000, settings["seed"]))
     if not (run / "reading.pt").exists():
-        Reading.of(model, tokenizer, sources, settings["read"], settings["seed"]).save(run / "reading.pt")
+        Reading.of(teacher, tokenizer, sources, settings, LAST if origin else EVERY).save(run / "reading.pt")
     reading = Reading.load(run / "reading.pt")
     if not (run / "start.pt").exists():
-        start(model, reading, letters_of(tokenizer, wordllama))
-        torch.save(model.state_dict(), run / "start.pt")
-    model.load_state_dict(torch.load(run / "start.pt", weights_only=True))
-    began = time.monotonic()
+        turn = turn_to(model, reading.drawn(2_000, settings["seed"])) if origin else start(model, reading, letters)
+        torch.save({"model": model.state_dict(), "turn": turn}, run / "start.pt")
+    begin = torch.load(run / "start.pt", weights_only=True)
+    model.load_state_dict(begin["model"])
+    target = targets_of(begin["turn"], reading)
     trained(model, ("table.", "exits.0."))
     schedule = Schedule(settings["tableSteps"], settings["tableRate"], warmup=20, decay=0.0)
-    if not Trainer(Table(model, reading, settings), schedule, run / "table", report=100).run(minutes):
+    if not Trainer(Table(model, reading, target, letters, settings), schedule, run / "table", report=100).run(minutes - (time.monotonic() - began) / 60):
         return False
-    start_between(model, reading.of_pairs(reading.balanced()))
+    meet(model, reading, target, settings, origin is not None)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     trained(model, ("layers.", "exits.", "shares", "embedding_norm."), ("exits.0.",))
     schedule = Schedule(settings["steps"], settings["rate"], warmup=settings["warmup"], decay=0.01)
-    task = Exits(model, tokenizer, sources, reading, settings)
+    task = Exits(model, tokenizer, sources, reading, target, settings, alone)
     ended = Trainer(task, schedule, run / "exits", precision="bf16", report=1).run(minutes - (time.monotonic() - began) / 60, save_every=300)
     model.load_state_dict(between(before, model.state_dict(), settings["blend"]))
     finish(model, settings, minilm, run)
     return ended
+
+
+def meet(model: BertExits, reading: Reading, target: Tensor, settings: dict, own: bool) -> None:
+    """After exit 0 has changed, sets the exits between it and the last anew; `own`: by what the model itself reads."""
+    if own:
+        pairs = numpy.random.default_rng(settings["seed"]).permutation(len(reading.names))[:6_000]
+        reading, target = reading.of_pairs(pairs), target[places_of(pairs)]
+        reading = Reading(reading.ids, pooled_states(model, reading.ids), reading.names)
+        start_between(model, reading, target)
+        return
+    pairs = reading.balanced()
+    start_between(model, reading.of_pairs(pairs), target[places_of(pairs)])
 
 
 def between(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -442,6 +507,8 @@ def main() -> None:
     for name in ("minilm", "wordllama", "mine", "run"):
         training.add_argument(name, type=Path)
     training.add_argument("--minutes", type=float, default=100)
+    training.add_argument("--from", dest="origin", type=Path, help="a bundle to go on from, with a fresh optimizer")
+    training.add_argument("--alone", type=int, help="train the layers up to this exit for it alone, to compare")
     judging = commands.add_parser("evaluate")
     judging.add_argument("minilm", type=Path)
     judging.add_argument("run", type=Path, nargs="?")
@@ -453,7 +520,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.command == "train":
-        ended = train(chosen.minilm, chosen.wordllama, chosen.mine, chosen.run, json.loads(chosen.settings.read_text()), chosen.minutes)
+        ended = train(chosen.minilm, chosen.wordllama, chosen.mine, chosen.run, json.loads(chosen.settings.read_text()), chosen.minutes, chosen.origin, chosen.alone)
         print("all stages have ended" if ended else "not ended: the same command goes on")
     else:
         model, tokenizer = load_minilm(chosen.minilm)

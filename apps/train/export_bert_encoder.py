@@ -21,7 +21,8 @@ from torch import Tensor
 import bundle
 import retrieval
 from bert import BertExits, BertShape
-from bert_encoder import DATA, WIDTHS, encode, from_bundle, ids_of, weights_of
+from bert_encoder import DATA, WIDTHS, encode, from_bundle, weights_of
+from bert_texts import ids_of
 from trainer import Packed
 
 POSITIONS = 256  # tokens of a text that an engine reads, as the published model was tuned

@@ -2,24 +2,31 @@
 
 import math
 import random
+from collections import Counter
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer, models
 
 from bert import BertExits, BertShape, renamed
 from bert_encoder import (
     Reading,
     Table,
+    among,
     between,
+    follow,
+    grouped,
     losses,
     pooled_states,
     ridge,
-    split_names,
     start,
     targets_of,
+    token_distance,
     trained,
+    turn_to,
 )
+from bert_texts import bags_of, split_names
 from trainer import Packed
 
 SHAPE = BertShape(vocabulary=60, hidden=16, layers=4, heads=4, intermediate=24, positions=12, table=8, exits=(0, 2, 4))
@@ -145,11 +152,23 @@ def test_the_start_keeps_every_angle_of_the_last_exit_and_puts_its_variance_firs
 
 def test_each_exit_of_the_start_is_nearer_to_the_last_than_the_one_before():
     model, read = reading(400)
-    start(model, read, torch.randn(60, 20))
+    turn = start(model, read, torch.randn(60, 20))
     found = model(Packed.of(read.ids))
-    target = targets_of(model, read)
+    target = targets_of(turn, read)
     errors = [float((found[exit] - target).square().sum()) for exit in (0, 2)]
     assert errors[1] < errors[0] < float((target - target.mean(0)).square().sum())
+
+
+def test_the_turn_takes_the_teachers_vectors_to_those_of_a_model_that_is_the_teacher_turned():
+    model, read = reading(120)
+    expected = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(8))).Q
+    with torch.no_grad():
+        model.exits["4"].weight.copy_(expected)
+        model.exits["4"].bias.zero_()
+        exact = torch.stack([model.states(Packed.of([ids]))[-1].mean(0) for ids in read.ids])
+    turn = turn_to(model, Reading(read.ids, exact[:, None], read.names))
+    torch.testing.assert_close(turn @ turn.T, torch.eye(16), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(F.normalize(exact, dim=-1) @ turn.T, F.normalize(exact @ expected.T, dim=-1), atol=1e-3, rtol=1e-3)
 
 
 def test_exit_0_is_taught_by_its_own_stage_alone():
@@ -165,15 +184,68 @@ def test_exit_0_is_taught_by_its_own_stage_alone():
 
 def test_a_reading_is_kept_and_batches_pair_its_queries_with_their_passages(tmp_path):
     model, read = reading(20)
-    start(model, read, torch.randn(60, 20))
+    target = targets_of(start(model, read, torch.randn(60, 20)), read)
     read.save(tmp_path / "reading.pt")
     again = Reading.load(tmp_path / "reading.pt")
     assert again.ids == read.ids and again.names == read.names
-    packed, target = Table(model, again, {"tableBatch": 4, "seed": 1}).batch(0)
-    rows = [packed.ids[packed.sequence == number].tolist() for number in range(8)]
-    places = [read.ids.index(row) for row in rows]
-    assert [place + 1 for place in places[:4]] == places[4:] and all(place % 2 == 0 for place in places[:4])
-    torch.testing.assert_close(target, targets_of(model, again)[places])
+    again = Reading(again.ids, again.states, ["sections"] * 5 + ["code"] * 5)
+    for prose, (packed, found) in zip((True, False), Table(model, again, target, torch.randn(60, 20), {"tableBatch": 4, "seed": 1}).batch(0), strict=True):
+        count = 4 if prose else 3
+        rows = [packed.ids[packed.sequence == number].tolist() for number in range(2 * count)]
+        places = [read.ids.index(row) for row in rows]
+        assert [place + 1 for place in places[:count]] == places[count:] and all(place % 2 == 0 and (place < 10) == prose for place in places[:count])
+        torch.testing.assert_close(found, target[places])
+
+
+def test_texts_follow_similarities_among_all_of_a_batch_and_not_with_themselves():
+    vectors = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 2.0]])
+    scores = among(vectors, 2)
+    expected = 20 * torch.tensor([[0, 0.6, 0], [0.6, 0, 0.8], [0, 0.8, 0]])
+    torch.testing.assert_close(scores.masked_fill(torch.eye(3, dtype=torch.bool), 0), expected)
+    assert scores.diagonal().max() < -1000
+    assert follow(scores, scores).item() == pytest.approx(0, abs=1e-6)
+    shares = [math.exp(12) / (math.exp(12) + 1), 1 / (math.exp(12) + 1)]
+    other = torch.tensor([[-1e4, 0.0, 0.0]] * 3)
+    first = sum(share * math.log(share / 0.5) for share in shares)
+    assert follow(other[:1], scores[:1]).item() == pytest.approx(first, rel=1e-4)
+
+
+def test_bags_hold_what_they_are_asked_for_in_any_order():
+    tokenizer = Tokenizer(models.WordPiece({token: place for place, token in enumerate(["[UNK]", "read", "line", "##ing", "1999", "a", "!", "café"])}, unk_token="[UNK]"))
+    bags = bags_of(tokenizer, 40, 2)
+    words = {word for bag in bags for word in bag["text"].split()}
+    assert words == {"read", "line", "1999", "reading", "lineing", "1999ing"}
+    for bag in bags:
+        assert 1 <= len(bag["title"].split()) <= 4 <= len(bag["text"].split()) <= 16
+        assert not Counter(bag["title"].split()) - Counter(bag["text"].split())
+
+
+@pytest.mark.parametrize("count", [1, 7, 24, 61])
+def test_rows_that_are_alike_stand_together_and_copies_do_not(count):
+    generator = torch.Generator().manual_seed(count)
+    centres = F.normalize(torch.randn(count, 32, generator=generator), dim=-1)
+    vectors = F.normalize(torch.cat([centres, centres + 0.1 * torch.randn(count, 32, generator=generator)]), dim=-1)
+    found = grouped(vectors, 2, 3, 0).tolist()
+    assert sorted(found) == list(range(2 * count))
+    assert found != grouped(vectors, 2, 3, 1).tolist() or count == 1
+    together = [abs(found[place] - found[place + 1]) == count for place in range(0, 2 * count, 2)]
+    assert sum(together) >= 0.7 * count
+    copies = grouped(torch.cat([centres, centres]), 2, 3, 0).tolist()
+    assert sorted(copies) == list(range(2 * count))
+    assert not any(abs(copies[place] - copies[place + 1]) == count for place in range(0, 2 * count - 1, 2)) or count == 1
+
+
+def test_token_distances_teach_the_exits_between_and_are_zero_where_each_token_has_the_last_exits_vector():
+    model, read = reading(6)
+    batch = Packed.of(read.ids)
+    states, start_vectors = model.states(batch), model.static(batch).detach()
+    gradients = torch.autograd.grad(token_distance(model, batch, states, start_vectors), [model.exits["2"].weight, model.exits["4"].weight], allow_unused=True)
+    assert gradients[0] is not None and gradients[1] is None
+    with torch.no_grad():
+        model.exits["2"].load_state_dict(model.exits["4"].state_dict())
+        model.shares.copy_(torch.tensor([0.0, 0.3, 0.3]))
+    same = [states[0], states[1], states[4], states[3], states[4]]
+    assert token_distance(model, batch, same, start_vectors).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("prose", [False, True])
