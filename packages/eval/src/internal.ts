@@ -6,6 +6,7 @@ export { readCorpus } from "./data-sets/data-set.js";
 export { measureCodePassages } from "./places/code-passages.js";
 export { measurePlaces, type PlacesSettings } from "./places/measure.js";
 export { type ComparisonOptions, compareFiles } from "./reports/comparison.js";
+export { lineChart } from "./reports/line-chart.js";
 export { moduleText, moduleSvg } from "./reports/module-map.js";
 export { corpusResources } from "./runs/corpus.js";
 export { type GridModel, baselines, evaluateGrid } from "./runs/grid.js";

@@ -1,3 +1,4 @@
+// internal: lineChart
 interface LineChart {
   readonly title: string;
   readonly x: string;
