@@ -9,7 +9,7 @@ interface BlockType {
 let halves: Float32Array | undefined;
 
 /** Every IEEE 754 binary16 as a number. */
-function halfTable(): Float32Array {
+export function halfTable(): Float32Array {
   if (halves) return halves;
   const table = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {
@@ -71,7 +71,7 @@ const fours = (fifth: boolean, least: boolean): BlockType["read"] => {
 };
 
 /** The scale and the least value, 6 bits each, of part `i` of a block of 256 (Q4_K, Q5_K). */
-function partOf(view: DataView, at: number, i: number): { scale: number; least: number } {
+export function partOf(view: DataView, at: number, i: number): { scale: number; least: number } {
   if (i < 4) return { scale: view.getUint8(at + i) & 63, least: view.getUint8(at + i + 4) & 63 };
   const both = view.getUint8(at + i + 4);
   return {

@@ -24,32 +24,33 @@ export interface StoredRows {
 /** Bytes that are read at once. */
 const pieceBytes = 4 * 1024 * 1024;
 
+const problem = ({ path, name }: StoredRows, message: string, cause?: unknown): TesseraError =>
+  new TesseraError("BAD_BUNDLE", message, { path: `${path}#${name}`, cause });
+
+/** Bytes of one row of `columns` values. */
+const rowBytesOf = (type: StoredType, columns: number): number =>
+  (columns / blockTypes[type].values) * blockTypes[type].bytes;
+
 /**
- * Gives the rows in their order, some at a time, in fp32: `take` gets the number of the first and their values, which
- * are overwritten by the next ones. Holds the thread that calls.
- * @throws TesseraError BAD_BUNDLE where the file has changed or a value is not finite
+ * Gives the bytes of the rows in their order, some rows at a time: `take` gets the number of the first, how many there are, and
+ * the bytes, which are overwritten by the next ones. Heads that lie interleaved come whole. Holds the thread that calls.
  */
-export function eachRows(
-  { path, name, offset, type, interleaved }: StoredRows,
+function eachPiece(
+  stored: StoredRows,
   rows: number,
   columns: number,
-  take: (first: number, values: Float32Array) => void,
+  take: (first: number, count: number, view: DataView) => void,
 ): void {
-  const { values: perBlock, bytes, read } = blockTypes[type];
-  const rowBytes = (columns / perBlock) * bytes;
-  const unit = interleaved ?? 1;
+  const { path, offset, type, interleaved: unit = 1 } = stored;
+  const rowBytes = rowBytesOf(type, columns);
   const rowsAtOnce = Math.min(rows, Math.max(unit, Math.floor(pieceBytes / rowBytes / unit) * unit));
   const piece = Buffer.alloc(rowsAtOnce * rowBytes);
   const view = new DataView(piece.buffer, piece.byteOffset, piece.length);
-  const found = new Float32Array(rowsAtOnce * columns);
-  const turned = interleaved === undefined ? undefined : new Float32Array(interleaved * columns);
-  const bad = (message: string, cause?: unknown): TesseraError =>
-    new TesseraError("BAD_BUNDLE", message, { path: `${path}#${name}`, cause });
   let file: number;
   try {
     file = openSync(path, "r");
   } catch (cause) {
-    throw bad(`the file cannot be read: ${messageOf(cause)}`, cause);
+    throw problem(stored, `the file cannot be read: ${messageOf(cause)}`, cause);
   }
   try {
     for (let first = 0; first < rows; first += rowsAtOnce) {
@@ -58,18 +59,62 @@ export function eachRows(
       let at = 0;
       while (at < wanted) {
         const got = readSync(file, piece, at, wanted - at, offset + first * rowBytes + at);
-        if (got === 0) throw bad("the file ends within the tensor: it is cut short");
+        if (got === 0) throw problem(stored, "the file ends within the tensor: it is cut short");
         at += got;
       }
-      read(view, 0, wanted / bytes, found);
-      const values = found.subarray(0, count * columns);
-      if (!areFinite(values)) throw bad("a value is not finite");
-      if (turned) for (let head = 0; head < count; head += unit) halveSplit(values, head * columns, columns, turned);
-      take(first, values);
+      take(first, count, view);
     }
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * Gives the rows in their order, some at a time, in fp32: `take` gets the number of the first and their values, which
+ * are overwritten by the next ones. Holds the thread that calls.
+ * @throws TesseraError BAD_BUNDLE where the file has changed or a value is not finite
+ */
+export function eachRows(
+  stored: StoredRows,
+  rows: number,
+  columns: number,
+  take: (first: number, values: Float32Array) => void,
+): void {
+  const { type, interleaved } = stored;
+  const { values: perBlock, read } = blockTypes[type];
+  let found = new Float32Array(0);
+  const turned = interleaved === undefined ? undefined : new Float32Array(interleaved * columns);
+  eachPiece(stored, rows, columns, (first, count, view) => {
+    if (found.length < count * columns) found = new Float32Array(count * columns);
+    read(view, 0, (count * columns) / perBlock, found);
+    const values = found.subarray(0, count * columns);
+    if (!areFinite(values)) throw problem(stored, "a value is not finite");
+    if (turned)
+      for (let head = 0; head < count; head += interleaved!) halveSplit(values, head * columns, columns, turned);
+    take(first, values);
+  });
+}
+
+/**
+ * Gives the rows as they are stored: `take` gets the number of a row and where its bytes begin; false says that a number in it
+ * is not finite. Otherwise as `eachRows`, but that heads that lie interleaved come in the order of the file.
+ */
+export function eachStoredRow(
+  stored: StoredRows,
+  rows: number,
+  columns: number,
+  take: (row: number, view: DataView, at: number) => boolean,
+): void {
+  const { type, interleaved } = stored;
+  const bytes = rowBytesOf(type, columns);
+  eachPiece(stored, rows, columns, (first, count, view) => {
+    for (let i = 0; i < count; i++) {
+      const row = first + i;
+      const within = interleaved ? row % interleaved : 0;
+      const place = interleaved ? row - within + (within >> 1) + (within & 1) * (interleaved / 2) : row;
+      if (!take(place, view, i * bytes)) throw problem(stored, "a value is not finite");
+    }
+  });
 }
 
 /** Without a call a value: there may be hundreds of millions. */
@@ -94,10 +139,6 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   readonly stored: StoredRows;
 }
-
-/** Bytes of one row of `columns` values. */
-const rowBytesOf = (type: StoredType, columns: number): number =>
-  (columns / blockTypes[type].values) * blockTypes[type].bytes;
 
 /** `count` rows from `first` on, where all dimensions but the last count as rows. */
 export const rowsOfTensor = ({ shape, stored }: StoredTensor, first: number, count: number): StoredTensor => ({

@@ -10,7 +10,8 @@ import { readGguf } from "../../formats/gguf.js";
 import { openDecoderModel } from "../../formats/open-model.js";
 import type { StoredType } from "../../formats/quantised-blocks.js";
 import { readRows } from "../../formats/stored-rows.js";
-import { plan, unpackRow } from "./packed.js";
+import { unpackRow } from "./pack-weights.js";
+import { plan } from "./packed.js";
 
 let folder: string;
 let model: DecoderModel;
@@ -44,7 +45,7 @@ async function stored(type: StoredType, rows: number, columns: number): Promise<
   return { rows, columns, stored: (await readGguf(path)).tensors.get("t")!.stored };
 }
 
-describe("weights in blocks", () => {
+describe.each([undefined, 16])("weights in blocks, of heads of %s rows that lie interleaved", (interleaved) => {
   it.each([
     ["Q8_0", 1e-6],
     ["Q4_0", 1e-6],
@@ -56,7 +57,8 @@ describe("weights in blocks", () => {
     // two scales in 32 columns: rounded to 255 steps
     ["Q6_K", 1 / 250],
   ] as const)("hold %s to %d of a block's range", async (type, most) => {
-    const matrix = await stored(type, 64, 512);
+    const plain = await stored(type, 64, 512);
+    const matrix = { ...plain, stored: { ...plain.stored, interleaved } };
     const { packed, write } = plan(
       { ...model, embedding: matrix, head: matrix },
       { blocks: 1, blockTokens: 4 },
@@ -77,11 +79,13 @@ describe("weights in blocks", () => {
       }
     }
   });
+});
 
+describe("weights in blocks", () => {
   it("are those of every matrix that lies in a file, and only of these", async () => {
     expect((await goldenLogits("llama")).ids).toHaveLength(40);
     const { packed } = plan(model, { blocks: 1, blockTokens: 4 }, "int8", 1);
     expect(packed.hasBlocks).toBe(true);
-    expect(packed.layers[0]!.feedforward.output[0]!.kind).toBe("blocks");
+    expect(packed.layers[0]!.feedforward.output[0]!.kind).toBe("narrow");
   });
 });

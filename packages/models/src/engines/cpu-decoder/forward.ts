@@ -2,20 +2,20 @@ import type { Rotary } from "../../architectures/decoder.js";
 import type { DecoderBatch, DecoderResult, ModuleCounts } from "../engine.js";
 import { type Kernels, kernels } from "./kernels.js";
 import { nextToken } from "./next-token.js";
-import {
-  blockOf,
-  type PackedAttention,
-  type PackedFeedforward,
-  type PackedMatrix,
-  type PackedModel,
-  type PackedNorm,
-  type PackedRouting,
-  type PackedShared,
-  type PackedSoftmax,
-  padded,
-  type Scratch,
-  unpackRow,
+import { padded, unpackRow } from "./pack-weights.js";
+import type {
+  PackedAttention,
+  PackedFeedforward,
+  PackedMatrix,
+  PackedModel,
+  PackedNorm,
+  PackedRouting,
+  PackedShared,
+  PackedSoftmax,
+  Scratch,
 } from "./packed.js";
+import { type Inputs, Products, type Rows } from "./products.js";
+import { attendQueries } from "./softmax-attention.js";
 import type { SharedMemory } from "./wasm.js";
 
 /** A module that was chosen for a token of the pass. */
@@ -35,12 +35,6 @@ interface Place {
   readonly cache: number;
 }
 
-/** Numbers of fp32 one after another, `stride` apart. */
-interface Rows {
-  readonly address: number;
-  readonly stride: number;
-}
-
 export class StoppedError extends Error {}
 
 /**
@@ -49,6 +43,7 @@ export class StoppedError extends Error {}
  */
 export class DecoderThread {
   private readonly kernels: Kernels;
+  private readonly products: Products;
   private readonly floats: Float32Array;
   private readonly integers: Int32Array;
   private readonly scratch: Scratch;
@@ -57,6 +52,8 @@ export class DecoderThread {
   private readonly size: number;
   private readonly keySize: number;
   private counts: ModuleCounts | undefined;
+  /** Where the numbers of the blocks of each sequence of the pass lie. */
+  private readonly tables = new Map<number, number>();
   /** The rotation whose angles lie in the scratch. */
   private turned: Rotary | undefined;
 
@@ -75,6 +72,7 @@ export class DecoderThread {
     this.at = Object.fromEntries(
       Object.entries(model.scratch.at).map(([name, address]) => [name, from + address]),
     ) as Scratch["at"];
+    this.products = new Products(model, this.kernels, this.floats, this.integers, this.at);
     this.width = padded(model.hidden);
     this.size = padded(model.size);
     this.keySize = padded(model.keySize);
@@ -141,18 +139,25 @@ export class DecoderThread {
       if (multipliers.embedding !== 1) for (let i = 0; i < trunk.length; i++) trunk[i]! *= multipliers.embedding;
     }
     this.turned = undefined;
+    this.tables.clear();
+    for (const { sequence } of pass) {
+      if (this.tables.has(sequence)) continue;
+      const table = this.at.table + 4 * this.scratch.blocks * this.tables.size;
+      this.integers.set(blocks[sequence]!.subarray(0, this.scratch.blocks), table / 4);
+      this.tables.set(sequence, table);
+    }
     for (const [layer, { attention, feedforward }] of layers.entries()) {
       if (this.stopped()) throw new StoppedError();
-      count(this.attention(attention, pass, blocks), this.counts?.attention[layer]);
+      count(this.attention(attention, pass), this.counts?.attention[layer]);
       count(this.feedforward(feedforward, pass.length), this.counts?.feedforward[layer]);
     }
   }
 
-  private attention(part: PackedAttention, pass: readonly Place[], blocks: readonly Int32Array[]): readonly Choice[] {
+  private attention(part: PackedAttention, pass: readonly Place[]): readonly Choice[] {
     const { at, size } = this;
     const normed = this.normed(part.norm, pass.length);
-    const choices = this.route(part.routing, pass.length, normed);
-    const inputs = this.prepare(normed, this.width, pass.length);
+    const inputs = this.products.prepare(normed, this.width, pass.length);
+    const choices = this.route(part.routing, pass.length, inputs);
     const rows = Array.from(pass.keys());
     const cacheOf = (base: number): number[] => pass.map(({ cache }) => base + 4 * this.keySize * cache);
     if (part.keyValue)
@@ -160,49 +165,36 @@ export class DecoderThread {
         [part.keyValue.key, part.keys],
         [part.keyValue.value, part.values],
       ] as const)
-        this.multiply(
-          matrix,
-          rows.map((row) => inputs.address(row)),
-          rows.map((row) => inputs.scale(row)),
-          cacheOf(base),
-        );
+        this.products.multiply(matrix, inputs, rows, cacheOf(base));
     else
       for (const [row, address] of cacheOf(part.keys).entries())
         this.view(address, size).set(this.view(normed.address + normed.stride * row, size));
 
     const queries: Rows = { address: at.inner, stride: 4 * size };
     this.byModule(choices, (chosen, pairs) =>
-      this.multiply(
+      this.products.multiply(
         part.query[chosen[0]!.module]!,
-        chosen.map(({ token }) => inputs.address(token)),
-        chosen.map(({ token }) => inputs.scale(token)),
+        inputs,
+        chosen.map(({ token }) => token),
         pairs.map((pair) => queries.address + queries.stride * pair),
       ),
     );
     const found: Rows = { address: at.found, stride: 4 * size };
     this.view(found.address, size * choices.length).fill(0);
-    if (part.softmax) this.attendSoftmax(part, part.softmax, pass, blocks, choices);
-    else this.attendSticks(part, pass, blocks, choices);
+    if (part.softmax) this.attendSoftmax(part, part.softmax, pass, choices);
+    else this.attendSticks(part, pass, choices);
     this.add(part.output, choices, found, size, part.bias);
     return choices;
   }
 
   /** Stick-breaking attention of the queries of all choices, into `found`. */
-  private attendSticks(
-    part: PackedAttention,
-    pass: readonly Place[],
-    blocks: readonly Int32Array[],
-    choices: readonly Choice[],
-  ): void {
+  private attendSticks(part: PackedAttention, pass: readonly Place[], choices: readonly Choice[]): void {
     const { model, at, size } = this;
     const bytes = (4 * model.size) / model.heads;
-    let table = -1;
     for (const [pair, { token }] of choices.entries()) {
       const { sequence, position } = pass[token]!;
       const visible = position + (model.attendsCurrent ? 1 : 0);
       if (visible === 0) continue;
-      if (table !== sequence) this.integers.set(blocks[sequence]!, at.table / 4);
-      table = sequence;
       for (let head = 0; head < 4 * model.size; head += bytes)
         this.kernels.attend(
           at.inner + 4 * size * pair + head,
@@ -212,7 +204,7 @@ export class DecoderThread {
           at.scores,
           bytes,
           4 * size,
-          at.table,
+          this.tables.get(sequence)!,
           model.blockTokens,
           visible,
           1 / Math.sqrt(bytes / 4),
@@ -225,10 +217,9 @@ export class DecoderThread {
     part: PackedAttention,
     softmax: PackedSoftmax,
     pass: readonly Place[],
-    blocks: readonly Int32Array[],
     choices: readonly Choice[],
   ): void {
-    const { model, at, size, keySize, kernels } = this;
+    const { model, at, size, keySize, kernels, scratch } = this;
     const { keyValueHeads, scale, queryNorm, keyNorm, rotary } = softmax;
     const bytes = (4 * model.size) / model.heads;
     const angles = rotary && this.angles(rotary, pass);
@@ -244,22 +235,22 @@ export class DecoderThread {
     for (const [token, { cache }] of pass.entries())
       prepare(part.keys + 4 * keySize * cache, bytes * keyValueHeads, keyNorm, token);
     const group = model.heads / keyValueHeads;
-    let table = -1;
-    for (const [pair, { token }] of choices.entries()) {
-      const { sequence, position } = pass[token]!;
-      const queries = at.inner + 4 * size * pair;
-      prepare(queries, 4 * model.size, queryNorm, token);
-      if (table !== sequence) this.integers.set(blocks[sequence]!, at.table / 4);
-      table = sequence;
-      const visible = position + 1;
-      for (let head = 0; head < model.heads; head++) {
-        const shared = Math.floor(head / group) * bytes;
-        const places = [bytes, 4 * keySize, at.table, model.blockTokens, visible] as const;
-        const peak = kernels.scoreKeys(queries + head * bytes, part.keys + shared, at.scores, ...places, scale);
-        const whole = kernels.powers(at.scores, at.scores, Math.ceil(visible / 4) * 4, peak, 1);
-        const out = at.found + 4 * size * pair + head * bytes;
-        kernels.sumValues(at.scores, part.values + shared, out, ...places, 1 / whole);
-      }
+    for (const [pair, { token }] of choices.entries())
+      prepare(at.inner + 4 * size * pair, 4 * model.size, queryNorm, token);
+    const room = { kernels, floats: this.floats, scores: at.scores, room: 4 * scratch.places };
+    for (let shared = 0; shared < keyValueHeads; shared++) {
+      const [keys, values] = [part.keys + shared * bytes, part.values + shared * bytes];
+      const head = { keys, values, bytes, stride: 4 * keySize, blockTokens: model.blockTokens };
+      const queries = choices.flatMap(({ token }, pair) => {
+        const { sequence, position } = pass[token]!;
+        return Array.from({ length: group }, (_, head) => {
+          const place = 4 * size * pair + (shared * group + head) * bytes;
+          const table = this.tables.get(sequence)!;
+          return { from: at.inner + place, to: at.found + place, visible: position + 1, table };
+        });
+      });
+      for (let first = 0; first < queries.length; first += scratch.queries)
+        attendQueries(queries.slice(first, first + scratch.queries), head, scale, room);
     }
   }
 
@@ -281,18 +272,17 @@ export class DecoderThread {
   }
 
   private feedforward(part: PackedFeedforward, count: number): readonly Choice[] {
-    const normed = this.normed(part.norm, count);
-    const choices = this.route(part.routing, count, normed);
-    const inputs = this.prepare(normed, this.width, count);
+    const inputs = this.products.prepare(this.normed(part.norm, count), this.width, count);
+    const choices = this.route(part.routing, count, inputs);
     const width = padded(part.input[0]!.rows);
     const inner: Rows = { address: this.at.inner, stride: 4 * width };
     const gates: Rows = { address: this.at.gates, stride: 4 * width };
     this.byModule(choices, (chosen, pairs) => {
       const multiply = (matrix: PackedMatrix, outputs: Rows): void =>
-        this.multiply(
+        this.products.multiply(
           matrix,
-          chosen.map(({ token }) => inputs.address(token)),
-          chosen.map(({ token }) => inputs.scale(token)),
+          inputs,
+          chosen.map(({ token }) => token),
           pairs.map((pair) => outputs.address + outputs.stride * pair),
         );
       const { module } = chosen[0]!;
@@ -301,37 +291,35 @@ export class DecoderThread {
     });
     if (part.gate) this.kernels.siluGate(gates.address, inner.address, width * choices.length);
     else this.kernels.geluTanh(inner.address, width * choices.length);
-    const shared = part.shared && this.sharedWeights(part.shared, normed, count);
+    const shared = part.shared && this.sharedWeights(part.shared, inputs, count);
     this.add(part.output, choices, inner, width, part.bias);
-    if (part.shared) this.addShared(part.shared, normed, shared!);
+    if (part.shared) this.addShared(part.shared, inputs, shared!);
     return choices;
   }
 
   /** How much the part that all tokens share counts for each of them. */
-  private sharedWeights({ weight }: PackedShared, normed: Rows, count: number): number[] {
+  private sharedWeights({ weight }: PackedShared, inputs: Inputs, count: number): number[] {
     const rows = Array.from({ length: count }, (_, row) => row);
     if (!weight) return rows.map(() => 1);
-    const inputs = this.prepare(normed, this.width, count);
     const stride = 4 * padded(1);
     // the router's room is free by now; its rows are as wide or wider
     const outputs = rows.map((row) => this.at.router + stride * row);
-    this.multiply(weight, rows.map(inputs.address), rows.map(inputs.scale), outputs);
+    this.products.multiply(weight, inputs, rows, outputs);
     return outputs.map((address) => 1 / (1 + Math.exp(-this.floats[address / 4]!)));
   }
 
-  private addShared({ input, gate, output }: PackedShared, normed: Rows, weights: readonly number[]): void {
+  private addShared({ input, gate, output }: PackedShared, inputs: Inputs, weights: readonly number[]): void {
     const count = weights.length;
-    const inputs = this.prepare(normed, this.width, count);
     const width = padded(input.rows);
     const rows = Array.from({ length: count }, (_, row) => row);
     for (const [matrix, to] of [
       [input, this.at.inner],
       [gate, this.at.gates],
     ] as const)
-      this.multiply(
+      this.products.multiply(
         matrix,
-        rows.map(inputs.address),
-        rows.map(inputs.scale),
+        inputs,
+        rows,
         rows.map((row) => to + 4 * width * row),
       );
     this.kernels.siluGate(this.at.gates, this.at.inner, width * count);
@@ -348,14 +336,14 @@ export class DecoderThread {
     bias: number,
   ): void {
     const { residual } = this.model.multipliers;
-    const inputs = this.prepare(rows, width, choices.length);
+    const inputs = this.products.prepare(rows, width, choices.length);
     this.byModule(choices, (chosen, pairs) =>
-      this.multiply(
+      this.products.multiply(
         output[chosen[0]!.module]!,
-        pairs.map((pair) => inputs.address(pair)),
-        pairs.map((pair, i) => inputs.scale(pair) * chosen[i]!.weight * residual),
+        inputs,
+        pairs,
         chosen.map(({ token }) => this.at.trunk + 4 * this.width * token),
-        true,
+        { rates: chosen.map(({ weight }) => weight * residual), accumulate: true },
       ),
     );
     if (bias === 0) return;
@@ -379,56 +367,27 @@ export class DecoderThread {
   }
 
   /** The choices of all tokens, token by token; within a token modules rise. */
-  private route(routing: PackedRouting, count: number, normed: Rows): Choice[] {
+  private route(routing: PackedRouting, count: number, inputs: Inputs): Choice[] {
     if (routing.kind === "none") return Array.from({ length: count }, (_, token) => ({ token, module: 0, weight: 1 }));
     const modules = (routing.kind === "learned" ? routing.output : routing.gate).rows;
     const stride = 4 * padded(modules);
-    const outputs = Array.from({ length: count }, (_, row) => this.at.router + stride * row);
-    const ones = outputs.map(() => 1);
-    const rowsOf = ({ address, stride: apart }: Rows): number[] => outputs.map((_, row) => address + apart * row);
-    if (routing.kind === "average") this.multiply(routing.gate, rowsOf(normed), ones, outputs);
-    else if (!routing.input) this.multiply(routing.output, rowsOf(normed), ones, outputs);
+    const rows = Array.from({ length: count }, (_, row) => row);
+    const outputs = rows.map((row) => this.at.router + stride * row);
+    if (routing.kind === "average") this.products.multiply(routing.gate, inputs, rows, outputs);
+    else if (!routing.input) this.products.multiply(routing.output, inputs, rows, outputs);
     else {
       const width = padded(routing.input.rows);
       const gate: Rows = { address: this.at.gate, stride: 4 * width };
-      const inputs = this.prepare(normed, this.width, count);
-      this.multiply(
+      this.products.multiply(
         routing.input,
-        rowsOf(normed).map((_, row) => inputs.address(row)),
-        ones.map((_, row) => inputs.scale(row)),
-        rowsOf(gate),
+        inputs,
+        rows,
+        rows.map((row) => gate.address + gate.stride * row),
       );
       this.kernels.geluErf(gate.address, width * count);
-      const gates = this.prepare(gate, width, count);
-      this.multiply(
-        routing.output,
-        ones.map((_, row) => gates.address(row)),
-        ones.map((_, row) => gates.scale(row)),
-        outputs,
-      );
+      this.products.multiply(routing.output, this.products.prepare(gate, width, count), rows, outputs);
     }
     return outputs.flatMap((address, token) => choose(this.view(address, modules), routing, token));
-  }
-
-  /** Rows as a matrix takes them: fp32 as they are, or numbers of 16 bits with a scale a row. */
-  private prepare(
-    rows: Rows,
-    width: number,
-    count: number,
-  ): { address(row: number): number; scale(row: number): number } {
-    if (this.model.precision === "fp32") return { address: (row) => rows.address + rows.stride * row, scale: () => 1 };
-    const scales = new Float64Array(count);
-    const from = this.at.quantised;
-    const { hasBlocks } = this.model;
-    const stride = (hasBlocks ? 2.25 : 2) * width;
-    // the largest sum of products is below 2³¹; that of a block always is
-    const most = hasBlocks ? 32767 : Math.min(32767, Math.floor((2 ** 31 - 1) / (128 * width)));
-    for (let row = 0; row < count; row++) {
-      const to = from + stride * row;
-      scales[row] = this.kernels.quantise(rows.address + rows.stride * row, to, width, most);
-      if (hasBlocks) this.kernels.blockSums(to, to + 2 * width, width % 32 === 0 ? 64 : 32, to + 2 * width);
-    }
-    return { address: (row) => from + stride * row, scale: (row) => scales[row]! };
   }
 
   /** Calls `work` for each module that was chosen, rising, with its choices and their numbers. */
@@ -449,52 +408,20 @@ export class DecoderThread {
       );
   }
 
-  private multiply(
-    { kind, rows, columns, weights, scales, bias }: PackedMatrix,
-    inputs: readonly number[],
-    inputScales: readonly number[],
-    outputs: readonly number[],
-    accumulate = false,
-  ): void {
-    const { at } = this;
-    for (let i = 0; i < inputs.length; i++) {
-      this.integers[at.inputs / 4 + i] = inputs[i]!;
-      this.floats[at.inputScales / 4 + i] = inputScales[i]!;
-      this.integers[at.outputs / 4 + i] = outputs[i]!;
-    }
-    const block = kind === "blocks" ? blockOf(columns) : 16;
-    const panels = padded(rows) / (kind === "blocks" ? 16 : 4);
-    const steps = padded(columns) / block;
-    const { multiplyFloat, multiplyInt8, multiplyBlocks16, multiplyBlocks32 } = this.kernels;
-    const ofBlocks = block === 32 ? multiplyBlocks32 : multiplyBlocks16;
-    const product = kind === "float" ? multiplyFloat : kind === "rows" ? multiplyInt8 : ofBlocks;
-    product(
-      weights,
-      scales,
-      bias,
-      panels,
-      steps,
-      at.inputs,
-      at.inputScales,
-      at.outputs,
-      inputs.length,
-      accumulate ? 1 : 0,
-    );
-  }
-
   /** The logits after the tokens in these rows of the trunk. */
   private logits(rows: readonly number[]): void {
     const { trunk, normed, logits } = this.at;
     const { norm, head, multipliers } = this.model;
     const stride = 4 * this.width;
     for (const [i, row] of rows.entries()) this.normalise(norm, trunk + stride * row, normed + stride * i);
-    const inputs = this.prepare({ address: normed, stride }, this.width, rows.length);
+    const inputs = this.products.prepare({ address: normed, stride }, this.width, rows.length);
     const places = Array.from(rows.keys());
-    this.multiply(
+    this.products.multiply(
       head,
-      places.map((i) => inputs.address(i)),
-      places.map((i) => inputs.scale(i) * multipliers.logits),
+      inputs,
+      places,
       places.map((i) => logits + 4 * padded(head.rows) * i),
+      { rates: places.map(() => multipliers.logits) },
     );
   }
 

@@ -1,4 +1,4 @@
-import { blockPanelRows, next, panelRows, sumOfLanes, zero } from "./kernel-parts.js";
+import { next, panelRows, zero } from "./kernel-parts.js";
 import {
   type Code,
   FunctionBuilder,
@@ -7,7 +7,6 @@ import {
   i16x8,
   i32,
   i32x4,
-  type Local,
   type Locals,
   loop,
   repeat,
@@ -74,119 +73,6 @@ export function product(name: string, int8: boolean): FunctionBuilder {
     ];
   });
 }
-
-/**
- * As `multiplyInt8`, for weights scale · W + middle with both for every `columns` columns of a row: output = bias +
- * inputScale · Σ_blocks scale ⊙ (W x of the block) + middle ⊙ (sum of x in the block). A panel has 16 rows; in a block of it
- * two columns of four rows stand together, so that a product of pairs has a lane a row. `scales` has 16 scales and 16 middles
- * a panel and block; the sums of an input's blocks stand behind it (`blockSums`). A block's sum is whole: no rounding.
- */
-export function blockProduct(name: string, columns: number): FunctionBuilder {
-  const parameters = Array.from({ length: 10 }, () => "i32" as const);
-  return new FunctionBuilder(name, parameters, undefined, (procedure, ...given) => {
-    const [weights, scales, bias, panels, blocks, inputs, inputScales, outputs, count, accumulate] =
-      given as Locals<10>;
-    const [input, at, left, offset, end, w, scale, list, total] = procedure.variables(9, "i32");
-    const wholes = procedure.variables(4, "v128");
-    const sums = procedure.variables(4, "v128");
-    const x = procedure.variable("v128");
-    return [
-      offset.set(i32.const(0)),
-      end.set(i32.mul(panels.get, i32.const(panelBytes))),
-      loop(i32.lt(offset.get, end.get), [
-        input.set(i32.const(0)),
-        loop(i32.lt(input.get, count.get), [
-          list.set(i32.shl(input.get, i32.const(2))),
-          ...sums.map((sum) => sum.set(zero)),
-          at.set(i32.load(i32.add(inputs.get, list.get))),
-          total.set(i32.add(at.get, i32.mul(blocks.get, i32.const(2 * columns)))),
-          w.set(weights.get),
-          scale.set(scales.get),
-          left.set(blocks.get),
-          repeat([...blockStep(columns, { at, total, w, scale, x, wholes, sums }), next(left, -1)], left.get),
-          x.set(f32x4.splat(f32.load(i32.add(inputScales.get, list.get)))),
-          at.set(i32.add(i32.load(i32.add(outputs.get, list.get)), offset.get)),
-          when(accumulate.get, [left.set(at.get)], [left.set(i32.add(bias.get, offset.get))]),
-          ...sums.map((sum, q) =>
-            v128.store(at.get, f32x4.add(f32x4.mul(sum.get, x.get), v128.load(left.get, 16 * q)), 16 * q),
-          ),
-          next(input, 1),
-        ]),
-        weights.set(i32.add(weights.get, i32.mul(blocks.get, i32.const(blockPanelRows * columns)))),
-        scales.set(i32.add(scales.get, i32.mul(blocks.get, i32.const(2 * panelBytes)))),
-        next(offset, panelBytes),
-      ]),
-    ];
-  });
-}
-
-const panelBytes = blockPanelRows * 4;
-
-/** One block of one panel and one input: its whole sums, then their part of the panel's sums. */
-function blockStep(
-  columns: number,
-  {
-    at,
-    total,
-    w,
-    scale,
-    x,
-    wholes,
-    sums,
-  }: Readonly<Record<"at" | "total" | "w" | "scale" | "x", Local>> &
-    Readonly<Record<"wholes" | "sums", readonly Local[]>>,
-): Code[] {
-  const pair = (k: number): Code[] => [
-    x.set(v128.splat(at.get, 4 * k)),
-    ...wholes.map((whole, q) => {
-      const product = i32x4.dot(v128.load8x8(w.get, 32 * k + 8 * q), x.get);
-      return whole.set(k === 0 ? product : i32x4.add(whole.get, product));
-    }),
-  ];
-  return [
-    ...Array.from({ length: columns / 2 }, (_, k) => pair(k)).flat(),
-    x.set(v128.splat(total.get)),
-    ...sums.map((sum, q) =>
-      sum.set(
-        f32x4.add(
-          f32x4.add(sum.get, f32x4.mul(x.get, v128.load(scale.get, panelBytes + 16 * q))),
-          f32x4.mul(f32x4.ofInteger(wholes[q]!.get), v128.load(scale.get, 16 * q)),
-        ),
-      ),
-    ),
-    next(at, 2 * columns),
-    next(total, 4),
-    next(w, blockPanelRows * columns),
-    next(scale, 2 * panelBytes),
-  ];
-}
-
-/** out = the sums, in fp32, of blocks of `bytes` bytes of numbers of 16 bits, from `x` to `end`. */
-export const blockSums = new FunctionBuilder(
-  "blockSums",
-  ["i32", "i32", "i32", "i32"],
-  undefined,
-  (procedure, x, end, bytes, out) => {
-    const stop = procedure.variable("i32");
-    const [sum, ones] = procedure.variables(2, "v128");
-    const whole = f32x4.ofInteger(sum.get);
-    return [
-      // 1 in each of eight lanes of 16 bits
-      ones.set(i32x4.splat(i32.const(0x10001))),
-      loop(i32.lt(x!.get, end!.get), [
-        stop.set(i32.add(x!.get, bytes!.get)),
-        sum.set(zero),
-        repeat(
-          [sum.set(i32x4.add(sum.get, i32x4.dot(v128.load(x!.get), ones.get))), next(x!, 16)],
-          i32.lt(x!.get, stop.get),
-        ),
-        sum.set(whole),
-        f32.store(out!.get, sumOfLanes(sum)),
-        next(out!, 4),
-      ]),
-    ];
-  },
-);
 
 /** x of `length` (padded) as numbers of 16 bits, round(x · most / max|x|); returns max|x| / most, 0 for a vector of zeros. */
 export const quantise = new FunctionBuilder(

@@ -1,6 +1,8 @@
-import { attend, scoreKeys, sumValues } from "./kernel-attention.js";
+import { attend } from "./kernel-attention.js";
+import { type BlockFormat, blockProduct, blockSums, eightBits, fourBits, toDigits } from "./kernel-blocks.js";
 import { exponential, next, sumOfLanes, zero } from "./kernel-parts.js";
-import { blockProduct, blockSums, product, quantise } from "./kernel-products.js";
+import { product, quantise } from "./kernel-products.js";
+import { scoreKeys, sumValues } from "./kernel-softmax.js";
 import {
   assemble,
   type Code,
@@ -194,6 +196,18 @@ const siluGate = new FunctionBuilder("siluGate", ["i32", "i32", "i32"], undefine
   ];
 });
 
+/** x · rate in place, `length` components. */
+const scaleRow = new FunctionBuilder("scaleRow", ["i32", "i32", "f32"], undefined, (procedure, at, length, rate) => {
+  const end = procedure.variable("i32");
+  return [
+    end.set(i32.add(at!.get, i32.shl(length!.get, i32.const(2)))),
+    repeat(
+      [v128.store(at!.get, f32x4.mul(v128.load(at!.get), f32x4.splat(rate!.get))), next(at!, 16)],
+      i32.lt(at!.get, end.get),
+    ),
+  ];
+});
+
 /** The largest of `length` numbers. */
 const largest = new FunctionBuilder("largest", ["i32", "i32"], "f32", (procedure, at, length) => {
   const end = procedure.variable("i32");
@@ -238,16 +252,29 @@ const powers = new FunctionBuilder(
   },
 );
 
+/** Weights in blocks: of 8 bits with 32 or 16 columns, of 4 bits with scales of 16 or of 32 bits. */
+const blockFormats = {
+  eights: eightBits(32),
+  narrow: eightBits(16),
+  foursHalf: fourBits(true),
+  foursSingle: fourBits(false),
+} as const satisfies Record<string, BlockFormat>;
+
+export type BlockFormatName = keyof typeof blockFormats;
+
 /** Addresses and lengths are numbers; see the procedure of each name. */
 export interface Kernels {
   /** (weights, scales, bias, panels, steps, inputs, inputScales, outputs, count, accumulate) */
   multiplyInt8(...given: number[]): void;
   multiplyFloat(...given: number[]): void;
-  /** As multiplyInt8, `steps` being blocks of 32 or of 16 columns, and `panels` of 16 rows. */
-  multiplyBlocks32(...given: number[]): void;
-  multiplyBlocks16(...given: number[]): void;
+  /**
+   * As multiplyInt8, `steps` being blocks of columns and `panels` of 16 rows; by format and by how many inputs a tile has, one or
+   * four.
+   */
+  readonly multiplyBlocks: Readonly<Record<BlockFormatName, Readonly<Record<1 | 4, (...given: number[]) => void>>>>;
   quantise(x: number, out: number, length: number, most: number): number;
   blockSums(x: number, end: number, bytes: number, out: number): void;
+  toDigits(x: number, out: number, length: number, most: number): void;
   normalise(x: number, weight: number, bias: number, out: number, width: number, length: number, epsilon: number): void;
   normaliseRms(x: number, weight: number, out: number, width: number, length: number, epsilon: number): void;
   /** `half` is in bytes. */
@@ -257,10 +284,13 @@ export interface Kernels {
   geluErf(at: number, length: number): void;
   /** (query, keys, values, out, scores, bytes, stride, table, blockTokens, visible, scale) */
   attend(...given: number[]): void;
-  /** (query, keys, scores, bytes, stride, table, blockTokens, visible, scale): the largest score */
-  scoreKeys(...given: number[]): number;
-  /** (shares, values, out, bytes, stride, table, blockTokens, visible, rate) */
+  /** (query, scores, keys, bytes, stride, entry, blockTokens, count, scale), and for two queries and places for scores. */
+  scoreKeys(...given: number[]): void;
+  scoreKeysOfTwo(...given: number[]): void;
+  /** (shares, out, values, bytes, stride, entry, blockTokens, count, fresh), and for two. */
   sumValues(...given: number[]): void;
+  sumValuesOfTwo(...given: number[]): void;
+  scaleRow(at: number, length: number, rate: number): void;
   largest(at: number, length: number): number;
   powers(x: number, out: number, length: number, peak: number, rate: number): number;
 }
@@ -270,10 +300,13 @@ export function kernels(memory: SharedMemory): Kernels {
   const procedures = [
     product("multiplyInt8", true),
     product("multiplyFloat", false),
-    blockProduct("multiplyBlocks32", 32),
-    blockProduct("multiplyBlocks16", 16),
+    ...Object.entries(blockFormats).flatMap(([name, format]) => [
+      blockProduct(`${name}1`, format, 4, 1),
+      blockProduct(`${name}4`, format, 2, 4),
+    ]),
     quantise,
     blockSums,
+    toDigits,
     normalise,
     normaliseRms,
     rotate,
@@ -281,10 +314,21 @@ export function kernels(memory: SharedMemory): Kernels {
     geluTanh,
     geluErf,
     attend,
-    scoreKeys,
-    sumValues,
+    scoreKeys("scoreKeys", 1),
+    scoreKeys("scoreKeysOfTwo", 2),
+    sumValues("sumValues", 1),
+    sumValues("sumValuesOfTwo", 2),
+    scaleRow,
     largest,
     powers,
   ];
-  return instantiate(assemble(procedures), memory) as Kernels;
+  const found = instantiate(assemble(procedures), memory) as Kernels & Record<string, (...given: number[]) => void>;
+  const tiles = (name: string) => ({ 1: found[`${name}1`]!, 4: found[`${name}4`]! });
+  const multiplyBlocks = {
+    eights: tiles("eights"),
+    narrow: tiles("narrow"),
+    foursHalf: tiles("foursHalf"),
+    foursSingle: tiles("foursSingle"),
+  };
+  return { ...found, multiplyBlocks };
 }

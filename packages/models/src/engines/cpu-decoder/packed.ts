@@ -11,27 +11,21 @@ import type {
   Weight,
 } from "../../architectures/decoder.js";
 import type { Matrix, Norm } from "../../architectures/encoder.js";
-import { dequantise, quantise } from "../../architectures/encoder.js";
-import { eachRows, loaded } from "../../formats/stored-rows.js";
+import { dequantise } from "../../architectures/encoder.js";
+import { loaded } from "../../formats/stored-rows.js";
 import type { CacheSize } from "../engine.js";
-import { blockPanelRows, lane, panelRows } from "./kernel-parts.js";
+import { digits } from "./kernel-blocks.js";
+import { bytesOfMatrix, isBlocks, kindOfStored, type PackedKind, padded, writeMatrix } from "./pack-weights.js";
 
 export type Precision = "int8" | "fp32";
 
-export const padded = (components: number): number => Math.ceil(components / lane) * lane;
-
 /** Where a matrix lies: addresses are bytes. Rows are padded too, so that a product writes whole padded vectors. */
 export interface PackedMatrix {
-  /**
-   * "float": fp32. "rows": int8 with a scale a row, as our bundles store it. "blocks": int8 with a scale and a middle for
-   * every 32 columns of a row (16, where 32 do not divide them), for weights that a file has in another type: a scale a row
-   * loses 1 % of the perplexity of SmolLM2, and blocks hold most types of GGUF as they are.
-   */
-  readonly kind: "float" | "rows" | "blocks";
+  readonly kind: PackedKind;
   readonly rows: number;
   readonly columns: number;
   readonly weights: number;
-  /** fp32: [padded rows], ones for fp32 weights; of blocks [panels, blocks, 2, 16]: scales, then middles. */
+  /** fp32: [padded rows], ones for fp32 weights; of blocks [panels, blocks, 2, 16]: scales, then middles, fp32 or halves. */
   readonly scales: number;
   /** [padded rows] fp32 */
   readonly bias: number;
@@ -104,11 +98,17 @@ export interface Scratch {
   readonly tokens: number;
   /** Tokens whose logits are computed together. */
   readonly logitTokens: number;
+  /** Queries by softmax that are attended together. */
+  readonly queries: number;
+  /** Places of the scores of one query, and blocks of one sequence. */
+  readonly places: number;
+  readonly blocks: number;
   readonly at: Readonly<
     Record<
       | "trunk"
       | "normed"
       | "quantised"
+      | "digits"
       | "gate"
       | "router"
       | "inner"
@@ -138,7 +138,7 @@ export interface PackedModel {
   /** Components of a key and of a value. */
   readonly keySize: number;
   readonly multipliers: Multipliers;
-  /** Whether weights are of kind "blocks": all of them are, or none but small ones in fp32. */
+  /** Whether weights are in blocks: all of them are, or none; small ones may be in fp32. */
   readonly hasBlocks: boolean;
   readonly attendsCurrent: boolean;
   readonly blockTokens: number;
@@ -183,20 +183,13 @@ class Arena {
   /** `make` gives the weights when they are written. */
   matrix(
     { rows, columns, bias }: Pick<Matrix, "rows" | "columns" | "bias">,
-    kind: PackedMatrix["kind"],
+    kind: PackedKind,
     make: () => Weight,
   ): PackedMatrix {
-    const [outputs, inputs] = [padded(rows), padded(columns)];
-    const weights = this.take(outputs * inputs * (kind === "float" ? 4 : 1));
-    const count = kind === "blocks" ? (2 * outputs * inputs) / blockOf(columns) : outputs;
-    const scales = this.take(4 * count);
-    this.writes.push((memory) => {
-      const into =
-        kind === "float"
-          ? new Float32Array(memory, weights, outputs * inputs)
-          : new Int8Array(memory, weights, outputs * inputs);
-      writeRows(make(), kind, into, new Float32Array(memory, scales, count));
-    });
+    const bytes = bytesOfMatrix(kind, rows, columns);
+    const [weights, scales] = [this.take(bytes.weights), this.take(bytes.scales)];
+    this.writes.push((memory) => writeMatrix(make(), memory, { kind, columns, weights, scales }));
+    const outputs = padded(rows);
     return {
       kind,
       rows,
@@ -208,166 +201,11 @@ class Arena {
   }
 }
 
-/** Columns of a block. */
-export const blockOf = (columns: number): 16 | 32 => (padded(columns) % 32 === 0 ? 32 : 16);
-
-/** Packs a matrix; one that lies in a file is read, quantised and packed some rows at a time. */
-function writeRows(
-  weight: Weight,
-  kind: PackedMatrix["kind"],
-  into: Int8Array | Float32Array,
-  scales: Float32Array,
-): void {
-  const pack = (matrix: Matrix, first: number): void => {
-    if (kind === "float") return packPanels(into as Float32Array, dequantise(matrix), first, matrix);
-    if (kind === "blocks") return packBlocks(into as Int8Array, scales, first, matrix);
-    const { values, scale } = quantise(matrix);
-    packPanels(into, values as Int8Array, first, matrix);
-    scales.set(scale!, first);
-  };
-  if (kind === "float") scales.fill(1);
-  if (!("stored" in weight)) return pack(weight, 0);
-  const { stored, rows, columns } = weight;
-  eachRows(stored, rows, columns, (first, values) => pack({ rows: values.length / columns, columns, values }, first));
-}
-
-/** Rows as `multiplyBlocks…` takes them. */
-function packBlocks(
-  into: Int8Array,
-  scales: Float32Array,
-  first: number,
-  { rows, columns, values }: Pick<Matrix, "rows" | "columns" | "values">,
-): void {
-  const block = blockOf(columns);
-  const blocks = padded(columns) / block;
-  const found = { scale: 0, middle: 0 };
-  for (let r = 0; r < rows; r++) {
-    const row = first + r;
-    const [panel, within] = [Math.floor(row / blockPanelRows), row % blockPanelRows];
-    for (let b = 0; b < blocks; b++) {
-      const from = r * columns + b * block;
-      const to = Math.min(from + block, (r + 1) * columns);
-      grid(values as Float32Array, from, to, found);
-      const place = panel * blocks + b;
-      scales[2 * place * blockPanelRows + within] = found.scale;
-      scales[(2 * place + 1) * blockPanelRows + within] = found.middle;
-      if (found.scale === 0) continue;
-      const rate = 1 / found.scale;
-      const start = place * blockPanelRows * block + 8 * (within >> 2) + 2 * (within & 3);
-      for (let i = from; i < to; i++) {
-        const column = i - from;
-        into[start + 32 * (column >> 1) + (column & 1)] = Math.round((values[i]! - found.middle) * rate);
-      }
-    }
-  }
-}
-
-/** Steps between the least and the greatest value of a block whose values were stored with five bits or fewer. */
-const fewSteps = 31;
-
-/**
- * Scale and middle of values[from, to) as middle + scale · q, |q| ≤ 127. Exact where the values lie on such a grid, as those
- * of Q8_0 (middle 0) and of the types of four and five bits do; else 255 steps from the least to the greatest.
- */
-function grid(values: Float32Array, from: number, to: number, found: { scale: number; middle: number }): void {
-  let [least, most] = [values[from]!, values[from]!];
-  for (let i = from + 1; i < to; i++) {
-    const value = values[i]!;
-    if (value < least) least = value;
-    if (value > most) most = value;
-  }
-  const range = most - least;
-  found.middle = least;
-  found.scale = 0;
-  // a block below the normal numbers counts as one value
-  if (range < 2 ** -110) return;
-  const peak = Math.max(-least, most);
-  if (isGrid(values, from, to, 0, 127 / peak)) {
-    found.scale = peak / 127;
-    found.middle = 0;
-    return;
-  }
-  for (let steps = 1; steps <= fewSteps; steps++)
-    if (isGrid(values, from, to, least, steps / range)) {
-      found.scale = range / steps;
-      return;
-    }
-  found.scale = range / 254;
-  found.middle = least + range / 2;
-}
-
-/** Whether (value − zero) · rate is whole for all values, but for their own rounding. */
-function isGrid(values: Float32Array, from: number, to: number, zero: number, rate: number): boolean {
-  for (let i = from; i < to; i++) {
-    const place = (values[i]! - zero) * rate;
-    if (Math.abs(place - Math.round(place)) > 1e-4) return false;
-  }
-  return true;
-}
-
-/** Panels of four rows; in a panel, one vector of each row in turn: 8 bytes, or 4 numbers of fp32. */
-function packPanels<T extends Int8Array | Float32Array>(
-  into: T,
-  values: T,
-  first: number,
-  { rows, columns }: Pick<Matrix, "rows" | "columns">,
-): void {
-  const vector = into instanceof Int8Array ? 8 : 4;
-  const panel = panelRows * padded(columns);
-  for (let row = 0; row < rows; row++) {
-    const start = Math.floor((first + row) / panelRows) * panel + ((first + row) % panelRows) * vector;
-    const from = row * columns;
-    for (let column = 0; column < columns; column++) {
-      const lane = column % vector;
-      into[start + (column - lane) * panelRows + lane] = values[from + column]!;
-    }
-  }
-}
-
-/** One row of a packed matrix, dequantised, into `out`. */
-export function unpackRow(memory: ArrayBufferLike, matrix: PackedMatrix, row: number, out: Float32Array): void {
-  if (matrix.kind === "blocks") return unpackBlocks(memory, matrix, row, out);
-  const { kind, columns, weights, scales } = matrix;
-  const float = kind === "float";
-  const vector = float ? 4 : 8;
-  const length = panelRows * padded(columns);
-  const at = weights + Math.floor(row / panelRows) * length * (float ? 4 : 1);
-  const panel = float ? new Float32Array(memory, at, length) : new Int8Array(memory, at, length);
-  const scale = float ? 1 : new Float32Array(memory, scales, row + 1)[row]!;
-  const first = (row % panelRows) * vector;
-  for (let column = 0; column < columns; column += vector) {
-    const from = first + column * panelRows;
-    for (let i = 0; i < vector; i++) out[column + i] = panel[from + i]! * scale;
-  }
-}
-
-function unpackBlocks(
-  memory: ArrayBufferLike,
-  { columns, weights, scales }: PackedMatrix,
-  row: number,
-  out: Float32Array,
-): void {
-  const block = blockOf(columns);
-  const blocks = padded(columns) / block;
-  const [panel, within] = [Math.floor(row / blockPanelRows), row % blockPanelRows];
-  const bytes = new Int8Array(
-    memory,
-    weights + panel * blockPanelRows * padded(columns),
-    blockPanelRows * padded(columns),
-  );
-  const count = 2 * blockPanelRows;
-  const rates = new Float32Array(memory, scales + 4 * panel * blocks * count, blocks * count);
-  for (let column = 0; column < columns; column++) {
-    const b = Math.floor(column / block);
-    const place = column % block;
-    const at = b * blockPanelRows * block + 32 * (place >> 1) + 8 * (within >> 2) + 2 * (within & 3) + (place & 1);
-    out[column] = bytes[at]! * rates[b * count + within]! + rates[b * count + blockPanelRows + within]!;
-  }
-}
-
 /** Tokens that are computed together: enough to read a panel of weights from the cache, few enough to stay in it. */
 const passTokens = 32;
 const logitTokens = 8;
+/** The scores of the queries that are attended together take about this much, half of a core's own cache. */
+const scoreBytes = 512 * 1024;
 
 /** Lays a model out for `threads` threads; `write` fills the memory, once. */
 export function plan(
@@ -400,7 +238,7 @@ export function plan(
     keySize,
     multipliers: model.multipliers ?? { embedding: 1, residual: 1, logits: 1 },
     attendsCurrent: model.attendsCurrent,
-    hasBlocks: embedding.kind === "blocks",
+    hasBlocks: isBlocks(embedding.kind),
     blockTokens: cache.blockTokens,
     embedding,
     head,
@@ -437,7 +275,7 @@ class Packer {
   ) {}
 
   matrix(source: Weight): PackedMatrix {
-    const kind = this.float ? "float" : "stored" in source ? "blocks" : "rows";
+    const kind = this.float ? "float" : "stored" in source ? kindOfStored(source.stored, source.columns) : "rows";
     return this.arena.matrix(source, kind, () => source);
   }
 
@@ -529,12 +367,15 @@ function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
   const hidden = padded(model.hidden);
   const blocks = Math.ceil(model.context / cache.blockTokens);
   const softmax = model.layers.some(({ attention }) => attention.softmax);
+  const places = padded(cache.blockTokens) * (softmax ? blocks : 1);
+  const queries = Math.min(24, Math.max(2, Math.floor(scoreBytes / (4 * places))));
   const turned = most(({ attention }) => attention.softmax?.rotary?.frequencies.length ?? 0);
   const at = {
     trunk: arena.take(4 * passTokens * hidden),
     normed: arena.take(4 * passTokens * hidden),
     // numbers of 16 bits, and behind them the sum of every 16 of them
     quantised: arena.take(2.25 * passTokens * Math.max(hidden, gate, inner)),
+    digits: arena.take((digits.bytes / 32) * passTokens * Math.max(hidden, gate, inner)),
     gate: arena.take(4 * passTokens * gate),
     router: arena.take(4 * passTokens * padded(modules)),
     inner: arena.take(4 * passTokens * inner),
@@ -544,12 +385,12 @@ function scratchOf(model: DecoderModel, cache: CacheSize): Scratch {
     inputs: arena.take(4 * pairs),
     inputScales: arena.take(4 * pairs),
     outputs: arena.take(4 * pairs),
-    table: arena.take(4 * blocks),
-    scores: arena.take(4 * padded(cache.blockTokens) * (softmax ? blocks : 1)),
+    table: arena.take(4 * passTokens * blocks),
+    scores: arena.take(4 * places * (softmax ? queries : 1)),
     logits: arena.take(4 * logitTokens * vocabulary),
     powers: arena.take(4 * vocabulary),
   };
-  return { tokens: passTokens, logitTokens, at, bytes: arena.bytes };
+  return { tokens: passTokens, logitTokens, queries, places, blocks, at, bytes: arena.bytes };
 }
 
 /** The mean row of each matrix: the gate of emergent experts (avg-k). */

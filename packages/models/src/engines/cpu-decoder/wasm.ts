@@ -1,5 +1,5 @@
 // WebAssembly as bytes: the few instructions that the kernels need, written as expressions. Opcodes are those of the core
-// specification 2.0 with 128-bit vectors.
+// specification 3.0 with 128-bit vectors, relaxed ones among them.
 
 export type Code = readonly number[];
 type ValueType = "i32" | "f32" | "v128";
@@ -61,6 +61,9 @@ export const i32 = {
   mul: binary(0x6c),
   div: binary(0x6d),
   shl: binary(0x74),
+  and: binary(0x71),
+  or: binary(0x72),
+  store: write(0x36),
 };
 
 export const f32 = {
@@ -84,8 +87,11 @@ export const v128 = {
   splat: access(0xfd, 9),
   /** Eight bytes as eight signed numbers of 16 bits. */
   load8x8: access(0xfd, 1),
+  /** Four numbers of 16 bits as four signed numbers of 32 bits. */
+  load16x4: access(0xfd, 3),
   store: write(0xfd, 11),
   and: v2(78),
+  or: v2(80),
   /** The bits of `a` where the mask is set, else those of `b`. */
   select: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, 0xfd, 82],
 };
@@ -99,9 +105,25 @@ export const shuffle32 = (a: Code, b: Code, lanes: readonly number[]): Code => [
   ...lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)),
 ];
 
-export const i16x8 = { narrow: v2(133) };
+export const i8x16 = { narrow: v2(101) };
+
+export const i16x8 = {
+  const: (value: number): Code => [
+    ...[0xfd, 12],
+    ...Array.from({ length: 8 }, () => [value & 255, (value >> 8) & 255]).flat(),
+  ],
+  narrow: v2(133),
+  shr: (a: Code, bits: number): Code => [...a, ...i32.const(bits), 0xfd, ...unsigned(141)],
+  add: v2(142),
+  /** Pairs of products of bytes, summed: those of `a` have a sign, those of `b` are at most 127, so that every machine agrees. */
+  dotBytes: v2(0x112),
+};
 
 export const i32x4 = {
+  const: (value: number): Code => [
+    ...[0xfd, 12],
+    ...[0, 1, 2, 3].flatMap(() => [0, 8, 16, 24].map((bits) => (value >>> bits) & 255)),
+  ],
   splat: v1(17),
   add: v2(174),
   shl: (a: Code, bits: number): Code => [...a, ...i32.const(bits), 0xfd, ...unsigned(171)],
@@ -123,6 +145,8 @@ export const f32x4 = {
   min: v2(232),
   max: v2(233),
   nearest: v1(106),
+  /** a · b + c, rounded once where the machine can. */
+  madd: (a: Code, b: Code, c: Code): Code => [...a, ...b, ...c, 0xfd, ...unsigned(0x105)],
   ofInteger: v1(250),
 };
 
