@@ -162,7 +162,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   });
   server.get("/openapi.json", { config: { scope: "open", summary: "this description" } }, () => describe());
   catalogueRoutes(server, service, tessera);
-  studioRoutes(server, options.studio);
+  studioRoutes(server, options.studio, service, tessera);
   flowRoutes(server, service);
   runRoutes(server, service, options.records);
   if (options.indexes) indexRoutes(server, service, options.indexes);

@@ -9,6 +9,7 @@ import { ErrorNote, Loading } from "./ui/parts.js";
 
 const FlowsPage = lazy(() => import("./flows/flows-page.js"));
 const EvaluatePage = lazy(() => import("./evaluate/evaluate-page.js"));
+const TunePage = lazy(() => import("./tune/tune-page.js"));
 const EditPage = lazy(() => import("./edit/edit-page.js"));
 const IndexPage = lazy(() => import("./index/index-page.js"));
 const RunsPage = lazy(() => import("./runs/runs-page.js"));
@@ -22,6 +23,7 @@ const places = [
   ["edit", texts.nav.edit],
   ["index", texts.nav.index],
   ["evaluate", texts.nav.evaluate],
+  ["tune", texts.nav.tune],
 ] as const;
 
 /** The view of an address. */
@@ -37,6 +39,7 @@ function View() {
   if (view === "edit") return <EditPage key={first ?? ""} name={first} />;
   if (view === "index") return <IndexPage />;
   if (view === "evaluate") return <EvaluatePage />;
+  if (view === "tune") return <TunePage key={first ?? ""} id={first} />;
   return (
     <div className="page">
       <h1>{texts.nowhere}</h1>

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FlowDocument, Passage } from "@tessera/core";
-import { measureRecorded } from "@tessera/eval/internal";
+import { measureRecorded, tuneServed } from "@tessera/eval/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { type Served, serve } from "@tessera/server";
 import { Bm25Store, ExactStore } from "@tessera/stores";
@@ -90,6 +90,7 @@ export async function startStudio(more: Readonly<Record<string, FlowDocument>> =
         encoder,
       },
       measure: measureRecorded,
+      tune: tuneServed,
       used: (link) => links.push(link),
     },
   });
@@ -125,3 +126,12 @@ export async function startStudio(more: Readonly<Record<string, FlowDocument>> =
 }
 
 export const chromiumPath = "/usr/bin/chromium";
+
+/** What the service is asked beside the page, with the key of the page. */
+export async function callOf({ served }: Studio, { key }: Opened) {
+  const headers = { authorization: `Bearer ${await key()}`, "content-type": "application/json" };
+  return async (method: string, path: string, body?: object) => {
+    const answer = await fetch(served.url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    return { ...((await answer.json()) as Record<string, unknown>), http: answer.status } as Record<string, unknown>;
+  };
+}

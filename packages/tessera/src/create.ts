@@ -1,7 +1,7 @@
 // public: Tessera, createTessera
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import { type AnyOperator, type Flow, type RunRecord, TesseraError } from "@tessera/core";
+import { type AnyOperator, type Cache, type Flow, type RunRecord, TesseraError } from "@tessera/core";
 import { abortable, didYouMean, onAbort, Slots, sleep, systemClock, warn } from "@tessera/core/internal";
 import {
   type AnswerOptions,
@@ -172,6 +172,23 @@ export class Tessera<F extends Flows> {
   async examine(document: unknown): Promise<Pick<CompiledFlow, "hash" | "bound" | "writes" | "resources">> {
     const { host } = await this.#ready("examine");
     return this.#outside.runInAsyncScope(() => compile(document, { operators: this.operators, host }));
+  }
+
+  /**
+   * Does some work with documents that it compiles on the current operators and resources, which stay open until the work
+   * has ended. Nothing is installed.
+   * @throws TesseraError CLOSED, and what the work throws.
+   */
+  async compiling<T>(
+    work: (compile: (document: unknown, cache?: Cache) => Promise<CompiledFlow>) => Promise<T>,
+  ): Promise<T> {
+    const flowSet = await this.#ready("compiling");
+    const { host } = flowSet;
+    const done = work((document, cache) =>
+      this.#outside.runInAsyncScope(() => compile(document, { operators: this.operators, host, cache })),
+    );
+    flowSet.follow(done);
+    return done;
   }
 
   /**

@@ -81,7 +81,7 @@ async function studioOf(
   if (!["127.0.0.1", "::1", "localhost"].includes(host))
     throw new UsageError(`the studio is served to this machine alone, not at ${host}: leave out --host`);
   const { page } = await import("@tessera/studio");
-  const { measureRecorded } = await import("@tessera/eval/internal");
+  const { measureRecorded, tuneServed } = await import("@tessera/eval/internal");
   const of = <T extends Resource>(kind: string, name: string) => resources[kind]?.[name] as T | undefined;
   return {
     page,
@@ -96,6 +96,7 @@ async function studioOf(
       encoder: of<Encoder>("encoder", "encoder"),
     },
     measure: measureRecorded,
+    tune: tuneServed,
     used: (link: string) => terminal.say(`the studio was opened; another link: ${link}`),
   };
 }

@@ -1,8 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { named } from "../route.js";
-import { DataFolder, mark, type QuestionRecord } from "./data-folder.js";
-import type { SourceFolder } from "./source-routes.js";
+import { type DataFolder, mark, type QuestionRecord } from "./data-folder.js";
 
 /** Runs that were made for the questions of a data set, by flow. */
 const recorded = z.strictObject({
@@ -36,11 +35,15 @@ type Named = { Params: z.infer<typeof named> };
 const config = (summary: string) => ({ scope: "flows" as const, summary });
 
 /** The data sets of the folder: their questions, answers that are marked right or wrong, and the measuring of runs. */
-export function dataRoutes(server: FastifyInstance, folder: string, source: SourceFolder, measure?: Measure): void {
-  const data = new DataFolder(folder, () => source.passages());
+export function dataRoutes(
+  server: FastifyInstance,
+  data: DataFolder,
+  { measure, tunes }: { measure?: Measure | undefined; tunes: boolean },
+): void {
   server.get("/studio/data", { config: config("the data sets of the folder") }, async () => ({
     sets: await data.list(),
     measures: measure !== undefined,
+    tunes,
   }));
   server.get<Named>(
     "/studio/data/:name",

@@ -1,6 +1,6 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { texts } from "../texts.js";
-import type { Finding, Json, RunEvent, RunState } from "./types.js";
+import type { Finding, Json, RunEvent, RunState, WaitingRun } from "./types.js";
 
 /** An error of the service, with its code, place and hint. */
 export class ServiceError extends Error {
@@ -107,6 +107,10 @@ export const startRun = (flow: string, input: Readonly<Record<string, Json>>, se
   });
 
 export const cancelRun = (id: string): Promise<RunState> => ask(`/runs/${id}/cancel`, { method: "POST" });
+
+/** The runs that wait for something that the key may answer. */
+export const waitingRuns = async (): Promise<readonly WaitingRun[]> =>
+  (await ask<{ runs: WaitingRun[] }>("/runs?state=waiting")).runs;
 
 const values = new Map<string, Promise<Json>>();
 

@@ -118,6 +118,13 @@ export interface Wait {
   readonly due?: string;
 }
 
+export interface WaitingRun {
+  readonly id: string;
+  readonly flow: string;
+  readonly started: string;
+  readonly waits: readonly Wait[];
+}
+
 export interface RunState {
   readonly id: string;
   readonly flow: string;

@@ -8,6 +8,7 @@ import "../styles/runs.css";
 import { texts } from "../texts.js";
 import { count, duration } from "../ui/numbers.js";
 import { ErrorNote, Facts, Loading, Status } from "../ui/parts.js";
+import { Table } from "../ui/table.js";
 import { useLoaded } from "../ui/use.js";
 
 const TextDifference = lazy(() => import("./text-difference.js"));
@@ -101,34 +102,28 @@ function Steps({ steps, a, b }: { steps: readonly ComparedStep[]; a: string; b: 
           {texts.compare.onlyChanged}
         </label>
       </div>
-      <table className="table steps-compared">
-        <thead>
-          <tr>
-            <th scope="col">{texts.compare.step}</th>
-            <th scope="col">{texts.compare.change}</th>
-            <th scope="col" className="number">
-              {texts.compare.first}
-            </th>
-            <th scope="col" className="number">
-              {texts.compare.second}
-            </th>
+      <Table
+        className="steps-compared"
+        head={[
+          texts.compare.step,
+          texts.compare.change,
+          { number: texts.compare.first },
+          { number: texts.compare.second },
+        ]}
+      >
+        {shown.slice(0, mostRows).map((one) => (
+          <tr key={one.path} className={one.path === chosen ? "chosen" : ""}>
+            <td>
+              <button type="button" className="link mono" onClick={() => setChosen(one.path)}>
+                {one.path}
+              </button>
+            </td>
+            <td className={one.change === "same" ? "muted" : ""}>{texts.compare.changes[one.change]}</td>
+            <td className="number">{ms(one.before)}</td>
+            <td className="number">{ms(one.after)}</td>
           </tr>
-        </thead>
-        <tbody>
-          {shown.slice(0, mostRows).map((one) => (
-            <tr key={one.path} className={one.path === chosen ? "chosen" : ""}>
-              <td>
-                <button type="button" className="link mono" onClick={() => setChosen(one.path)}>
-                  {one.path}
-                </button>
-              </td>
-              <td className={one.change === "same" ? "muted" : ""}>{texts.compare.changes[one.change]}</td>
-              <td className="number">{ms(one.before)}</td>
-              <td className="number">{ms(one.after)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </Table>
       {shown.length > mostRows && <p className="muted">{texts.compare.more(shown.length - mostRows)}</p>}
       {step && (
         <div className="stack tight">

@@ -5,58 +5,37 @@ import { to } from "../route.js";
 import "../styles/evaluate.css";
 import { texts } from "../texts.js";
 import { ErrorNote, Loading } from "../ui/parts.js";
+import { Table } from "../ui/table.js";
 import { useLoaded } from "../ui/use.js";
+import { DataSetChoice, type DataSets, interval, measurable } from "./data-sets.js";
 import { CostPlot, IntervalPlot } from "./plots.js";
-import { type Evaluation, type Interval, type Measured, type Question, useEvaluation } from "./use-evaluation.js";
-
-interface DataSets {
-  readonly sets: readonly { readonly name: string; readonly questions: number }[];
-  readonly measures: boolean;
-}
+import { type Evaluation, type Measured, type Question, useEvaluation } from "./use-evaluation.js";
 
 const costs = ["tokens", "calls", "milliseconds", "retrievals"];
-const interval = ({ mean, low, high }: Interval): string =>
-  `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
-
 function Figures({ measured }: { measured: Measured }) {
   const metrics = [...new Set(measured.summaries.flatMap(({ figures }) => figures.map(({ metric }) => metric)))];
   return (
-    <div className="scroll">
-      <table className="table">
-        <caption className="visually-hidden">{texts.evaluate.figures}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{texts.evaluate.flow}</th>
-            {metrics.map((metric) => (
-              <th key={metric} scope="col" className="number">
-                {metric}
-              </th>
-            ))}
-            <th scope="col" className="number">
-              {texts.evaluate.failed}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {measured.summaries.map(({ flow, figures, failed, questions }) => (
-            <tr key={flow}>
-              <th scope="row">{flow}</th>
-              {metrics.map((metric) => {
-                const found = figures.find((figure) => figure.metric === metric);
-                return (
-                  <td key={metric} className="number">
-                    {found ? interval(found) : "–"}
-                  </td>
-                );
-              })}
-              <td className="number">
-                {failed} / {questions}
+    <Table
+      caption={texts.evaluate.figures}
+      head={[texts.evaluate.flow, ...metrics.map((metric) => ({ number: metric })), { number: texts.evaluate.failed }]}
+    >
+      {measured.summaries.map(({ flow, figures, failed, questions }) => (
+        <tr key={flow}>
+          <th scope="row">{flow}</th>
+          {metrics.map((metric) => {
+            const found = figures.find((figure) => figure.metric === metric);
+            return (
+              <td key={metric} className="number">
+                {found ? interval(found) : "–"}
               </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+            );
+          })}
+          <td className="number">
+            {failed} / {questions}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -64,36 +43,24 @@ function Differences({ measured }: { measured: Measured }) {
   return measured.comparisons.map(({ left, right, differences }) => (
     <section key={right} className="stack tight">
       <h2>{texts.evaluate.beside(right, left)}</h2>
-      <table className="table">
-        <thead>
-          <tr>
-            <th scope="col">{texts.evaluate.metric}</th>
-            <th scope="col" className="number">
-              {texts.evaluate.difference}
-            </th>
-            <th scope="col" className="number">
-              {texts.evaluate.more}
-            </th>
-            <th scope="col" className="number">
-              {texts.evaluate.less}
-            </th>
-            <th scope="col" className="number">
-              {texts.evaluate.equal}
-            </th>
+      <Table
+        head={[
+          texts.evaluate.metric,
+          ...[texts.evaluate.difference, texts.evaluate.more, texts.evaluate.less, texts.evaluate.equal].map(
+            (number) => ({ number }),
+          ),
+        ]}
+      >
+        {differences.map(({ metric, difference, larger, smaller, equal }) => (
+          <tr key={metric}>
+            <td>{metric}</td>
+            <td className="number">{interval(difference)}</td>
+            <td className="number">{larger}</td>
+            <td className="number">{smaller}</td>
+            <td className="number">{equal}</td>
           </tr>
-        </thead>
-        <tbody>
-          {differences.map(({ metric, difference, larger, smaller, equal }) => (
-            <tr key={metric}>
-              <td>{metric}</td>
-              <td className="number">{interval(difference)}</td>
-              <td className="number">{larger}</td>
-              <td className="number">{smaller}</td>
-              <td className="number">{equal}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </Table>
     </section>
   ));
 }
@@ -110,37 +77,23 @@ function Questions({ measured, metric, runs }: { measured: Measured; metric: str
   };
   const sorted = [...questions].sort(([a], [b]) => spread(b) - spread(a)).slice(0, mostRows);
   return (
-    <div className="scroll">
-      <table className="table">
-        <thead>
-          <tr>
-            <th scope="col">{texts.run.question}</th>
-            {flows.map((flow) => (
-              <th key={flow} scope="col" className="number">
-                {flow}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {sorted.map(([id, question]) => (
-            <tr key={id}>
-              <td className="breaking">{question}</td>
-              {flows.map((flow, index) => {
-                const result = byId[index]!.get(id);
-                const run = runs.get(`${flow} ${id}`);
-                const words = result?.error?.code ?? result?.measures[metric]?.toFixed(3) ?? "–";
-                return (
-                  <td key={flow} className="number">
-                    {run ? <a href={to("runs", run)}>{words}</a> : words}
-                  </td>
-                );
-              })}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table head={[texts.run.question, ...flows.map((number) => ({ number }))]}>
+      {sorted.map(([id, question]) => (
+        <tr key={id}>
+          <td className="breaking">{question}</td>
+          {flows.map((flow, index) => {
+            const result = byId[index]!.get(id);
+            const run = runs.get(`${flow} ${id}`);
+            const words = result?.error?.code ?? result?.measures[metric]?.toFixed(3) ?? "–";
+            return (
+              <td key={flow} className="number">
+                {run ? <a href={to("runs", run)}>{words}</a> : words}
+              </td>
+            );
+          })}
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -205,16 +158,7 @@ function Choices({
         if (value) evaluation.start(set, value.questions, picked);
       }}
     >
-      <label className="row tight">
-        <span className="label">{texts.evaluate.set}</span>
-        <select className="input narrow" value={set} onChange={({ target }) => setSet(target.value)}>
-          {sets.map(({ name, questions }) => (
-            <option key={name} value={name}>
-              {texts.evaluate.setOf(name, questions)}
-            </option>
-          ))}
-        </select>
-      </label>
+      <DataSetChoice sets={sets} chosen={set} choose={setSet} />
       <fieldset className="row">
         <legend className="label">{texts.evaluate.flows}</legend>
         {flows.map(({ name }) => (
@@ -256,14 +200,7 @@ export default function EvaluatePage() {
     return { ...data, flows };
   }, []);
   const evaluation = useEvaluation();
-  const flows = useMemo(
-    () =>
-      (value?.flows ?? []).filter(
-        ({ input, output }) =>
-          (input.required?.length ?? 0) === 1 && output.some((port) => /hits|answer|text/.test(port)),
-      ),
-    [value],
-  );
+  const flows = useMemo(() => (value?.flows ?? []).filter(measurable), [value]);
   const canStart = value?.measures && value.sets.length > 0;
   return (
     <div className="page">

@@ -42,6 +42,35 @@ export function IntervalPlot({
   );
 }
 
+/** Differences with their 95 % intervals around the line of no difference. */
+export function DifferencePlot(props: { rows: readonly (Interval & { readonly name: string })[]; label: string }) {
+  const { rows, label } = props;
+  const reach = Math.max(...rows.flatMap(({ low, high }) => [Math.abs(low), Math.abs(high)]), 1e-9);
+  const middle = left + (width - left - 70) / 2;
+  const at = (value: number) => middle + (value / reach) * ((width - left - 70) / 2);
+  return (
+    <svg className="plot" viewBox={`0 0 ${width} ${rows.length * row + 8}`} role="img" aria-label={label}>
+      <line className="axis" x1={middle} x2={middle} y1={0} y2={rows.length * row + 8} />
+      {rows.map(({ name, mean, low, high }, index) => {
+        const y = index * row + row / 2 + 4;
+        return (
+          <g key={name}>
+            <text x={0} y={y + 4}>
+              {name}
+            </text>
+            <line x1={at(low)} x2={at(high)} y1={y} y2={y} />
+            <circle cx={at(mean)} cy={y} r={5} />
+            <text x={width - 55} y={y + 4}>
+              {mean < 0 ? "−" : "+"}
+              {Math.abs(mean).toFixed(3)}
+            </text>
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
 /** Quality against cost: each flow as a point. */
 export function CostPlot({ measured, metric, cost }: { measured: Measured; metric: string; cost: string }) {
   const points = measured.summaries.flatMap(({ flow, figures }) => {

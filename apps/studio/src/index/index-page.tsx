@@ -9,6 +9,7 @@ import "../styles/runs.css";
 import { texts } from "../texts.js";
 import { count, score } from "../ui/numbers.js";
 import { ErrorNote, Loading, Tabs } from "../ui/parts.js";
+import { Table } from "../ui/table.js";
 import { useLoaded, useWork } from "../ui/use.js";
 
 interface WordShare {
@@ -56,32 +57,22 @@ function Explained({ found, way }: { found: Found; way: string }) {
 
 function Words({ words }: { words: readonly WordShare[] }) {
   return (
-    <table className="table words">
-      <thead>
-        <tr>
-          <th scope="col">{texts.index.word}</th>
-          <th scope="col" className="number">
-            {texts.index.times}
-          </th>
-          <th scope="col" className="number">
-            {texts.index.inPassages}
-          </th>
-          <th scope="col" className="number">
-            {texts.index.adds}
-          </th>
+    <Table
+      className="words"
+      head={[
+        texts.index.word,
+        ...[texts.index.times, texts.index.inPassages, texts.index.adds].map((number) => ({ number })),
+      ]}
+    >
+      {words.slice(0, 12).map(({ word, times, passages, score: adds }) => (
+        <tr key={word} className={times === 0 ? "muted" : ""}>
+          <td className="breaking">{word}</td>
+          <td className="number">{times}</td>
+          <td className="number">{passages}</td>
+          <td className="number">{score(adds)}</td>
         </tr>
-      </thead>
-      <tbody>
-        {words.slice(0, 12).map(({ word, times, passages, score: adds }) => (
-          <tr key={word} className={times === 0 ? "muted" : ""}>
-            <td className="breaking">{word}</td>
-            <td className="number">{times}</td>
-            <td className="number">{passages}</td>
-            <td className="number">{score(adds)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+      ))}
+    </Table>
   );
 }
 
@@ -292,24 +283,16 @@ const tabs = [
 function LeftOut({ source }: { source: SourceIndex }) {
   if (source.skipped.length === 0) return <p className="muted">{texts.index.nothingLeft}</p>;
   return (
-    <table className="table">
-      <thead>
-        <tr>
-          <th scope="col">{texts.index.file}</th>
-          <th scope="col">{texts.index.reason}</th>
+    <Table head={[texts.index.file, texts.index.reason]}>
+      {source.skipped.slice(0, 2000).map(({ path, reason, detail }) => (
+        <tr key={`${path} ${reason}`}>
+          <td className="mono breaking">{path}</td>
+          <td>
+            {texts.index.reasons[reason] ?? reason} {detail && <span className="muted">{detail}</span>}
+          </td>
         </tr>
-      </thead>
-      <tbody>
-        {source.skipped.slice(0, 2000).map(({ path, reason, detail }) => (
-          <tr key={`${path} ${reason}`}>
-            <td className="mono breaking">{path}</td>
-            <td>
-              {texts.index.reasons[reason] ?? reason} {detail && <span className="muted">{detail}</span>}
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+      ))}
+    </Table>
   );
 }
 

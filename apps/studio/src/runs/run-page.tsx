@@ -1,5 +1,5 @@
 import { lazy, Suspense, useMemo, useState } from "react";
-import { cancelRun, startRun } from "../api/client.js";
+import { cancelRun, startRun, waitingRuns } from "../api/client.js";
 import type { Passage } from "../api/types.js";
 import { go, setQuery, to, useRoute } from "../route.js";
 import { type SourceAt, SourceDrawer } from "../source/source-drawer.js";
@@ -7,7 +7,7 @@ import "../styles/runs.css";
 import { texts } from "../texts.js";
 import { count, duration } from "../ui/numbers.js";
 import { ErrorNote, Facts, Loading, Status, Tabs } from "../ui/parts.js";
-import { useWork } from "../ui/use.js";
+import { useLoaded, useWork } from "../ui/use.js";
 import { PlainView } from "./plain-view.js";
 import { Replay, useReplay } from "./replay.js";
 import type { RunModel } from "./run-model.js";
@@ -65,6 +65,13 @@ function RunHead({ run, id }: { run: RunModel; id: string }) {
       {error && <ErrorNote finding={error} />}
     </header>
   );
+}
+
+/** What somebody may answer of a run that is not shown to them. */
+function Lent({ id, links }: { id: string; links: ValueLinks }) {
+  const { value, again } = useLoaded(waitingRuns, []);
+  const run = value?.find((one) => one.id === id);
+  return run ? <Waits run={id} waits={run.waits} links={links} answered={again} /> : null;
 }
 
 const views = [
@@ -143,7 +150,7 @@ export default function RunPage({ id }: { id: string }) {
     <div className={`page run${view === "steps" ? " whole" : ""}`}>
       <div className="stack">
         {error && <ErrorNote finding={error} />}
-        <RunHead run={run} id={id} />
+        {error?.code === "NOT_FOUND" ? <Lent id={id} links={links} /> : <RunHead run={run} id={id} />}
         {state?.status === "waiting" && state.waits && (
           <Waits run={id} waits={state.waits} links={links} answered={watched.again} />
         )}

@@ -1,4 +1,4 @@
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { ask, findingOf, follow, type RunListener } from "../api/client.js";
 import type { Check, Finding, FlowDocument, RunEvent, RunState } from "../api/types.js";
 import { useLoaded } from "../ui/use.js";
@@ -9,7 +9,7 @@ export interface WatchedRun {
   /** Its events so far, up to the most that can be gone through. */
   readonly events: readonly RunEvent[];
   readonly error: Finding | undefined;
-  /** Follows it anew, as after an answer that it waited for. */
+  /** Follows it on, as after an answer that it waited for. */
   readonly again: () => void;
 }
 
@@ -22,36 +22,33 @@ function begun(id: string, { type, data }: RunEvent): RunState | undefined {
   return { id, flow, input, status: "running", started: "" };
 }
 
-/** A run with its events so far, which grows while it runs. */
+/** A run with its events so far, which grows while it runs. It is followed on behind what is known, so that nothing is lost of it. */
 export function useRun(id: string): WatchedRun {
-  const [{ run, events }, setRun] = useState<{ run: RunModel; events: RunEvent[] }>(() => ({
-    run: new RunModel(),
-    events: [],
-  }));
+  const [followed] = useState(() => ({ run: new RunModel(), events: [] as RunEvent[] }));
+  const { run, events } = followed;
   const [error, setError] = useState<Finding>();
   const [turn, setTurn] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: followed anew when the caller says so
+  // biome-ignore lint/correctness/useExhaustiveDependencies: followed on when the caller says so
   useEffect(() => {
-    const model = new RunModel();
-    const kept: RunEvent[] = [];
     const controller = new AbortController();
-    setRun({ run: model, events: kept });
     setError(undefined);
     const listener: RunListener = {
       event(event) {
-        model.state ??= begun(id, event);
-        model.apply(event);
-        if (kept.length < mostEvents && !event.type.endsWith("-delta")) kept.push(event);
+        if (event.sequence <= run.last) return;
+        run.state ??= begun(id, event);
+        run.apply(event);
+        if (events.length < mostEvents && !event.type.endsWith("-delta")) events.push(event);
       },
-      ended: (ended) => model.end(ended),
+      ended: (ended) => run.end(ended),
     };
-    follow(id, 0, listener, controller.signal).catch(
+    follow(id, run.last, listener, controller.signal).catch(
       (thrown) => controller.signal.aborted || setError(findingOf(thrown)),
     );
     return () => controller.abort();
   }, [id, turn]);
   useSyncExternalStore(run.subscribe, run.snapshot);
-  return { run, events, error, again: () => setTurn((now) => now + 1) };
+  const again = useCallback(() => setTurn((now) => now + 1), []);
+  return { run, events, error, again };
 }
 
 /** The document that a run began with, and its ports. */

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { ask, startRun } from "../api/client.js";
+import { ask, startRun, waitingRuns } from "../api/client.js";
 import type { FlowSummary, RunRow, SourceIndex } from "../api/types.js";
 import { go, to } from "../route.js";
 import { texts } from "../texts.js";
@@ -86,13 +86,13 @@ function Question({ flows, samples }: { flows: readonly FlowSummary[]; samples: 
   );
 }
 
-export function RunList({ runs }: { runs: readonly RunRow[] }) {
+function RunList({ runs }: { runs: readonly RunRow[] }) {
   return (
     <ul className="rows">
-      {runs.map(({ id, flow, status, started }) => (
+      {runs.map(({ id, flow, status, started, about = flow }) => (
         <li key={id}>
-          <a href={to("runs", id)}>
-            <span className="breaking">{flow}</span>
+          <a href={to("runs", id)} title={flow}>
+            <span className="about">{about}</span>
             <Status status={status} />
             <time dateTime={started} className="muted small">
               {moment(started)}
@@ -105,12 +105,13 @@ export function RunList({ runs }: { runs: readonly RunRow[] }) {
 }
 
 const loadStart = async () => {
-  const [{ flows }, { runs }, source] = await Promise.all([
+  const [{ flows }, { runs }, source, waiting] = await Promise.all([
     ask<{ flows: FlowSummary[] }>("/flows"),
     ask<{ runs: RunRow[] }>("/runs?limit=5"),
     ask<SourceIndex>("/source").catch(() => undefined),
+    waitingRuns(),
   ]);
-  return { flows: askable(flows), runs, source };
+  return { flows: askable(flows), runs, source, waiting: waiting.length };
 };
 
 /** The first view: a question, and what else can be done. */
@@ -129,6 +130,11 @@ export function Start() {
         {source && <p className="muted">{texts.start.about(source.files.length, passages)}</p>}
       </header>
       {error && <ErrorNote finding={error} />}
+      {value && value.waiting > 0 && (
+        <p className="note">
+          <a href={`${to("runs")}?status=waiting`}>{texts.start.waiting(value.waiting)}</a>
+        </p>
+      )}
       {value && <Question flows={value.flows} samples={samples} />}
       <div className="two">
         <section className="stack tight" aria-labelledby="what">

@@ -23,7 +23,7 @@ const hintOf = ({ default: preset, description, minimum, maximum }: Schema, requ
     .join(" · ");
 
 /** A schema of one kind: of several it is the first that is no null. */
-function plain(schema: Schema): Schema {
+export function plainSchema(schema: Schema): Schema {
   if (!schema.anyOf) return schema;
   const kinds = schema.anyOf.filter(({ type }) => type !== "null");
   return kinds.length === 1 ? { ...schema, ...kinds[0] } : { ...schema, type: "json" };
@@ -117,7 +117,7 @@ function TextInput({
 /** One field of a form, by the JSON Schema of its value. What has no form of its own is written as JSON. */
 export function SchemaField({ name, schema: given, value, change, required, autoFocus }: FieldProps) {
   const id = useId();
-  const schema = plain(given);
+  const schema = plainSchema(given);
   const hint = hintOf(given, required);
   const describedBy = `${id}-hint`;
   const parts = { id, value, change, describedBy };

@@ -9,7 +9,7 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { didYouMean, messageOf } from "@tessera/core/internal";
-import type { CompiledFlow } from "@tessera/graph";
+import type { Budget, CompiledFlow } from "@tessera/graph";
 import type { Question } from "../data-sets/data-set.js";
 import { answerMeasures, foundIds, rankingMeasures } from "../measures/measures.js";
 import { type QuestionResult, ResultFile } from "./results.js";
@@ -18,6 +18,11 @@ interface EvaluationProgress {
   /** Questions with a result, those of an earlier run among them. */
   readonly done: number;
   readonly failed: number;
+}
+
+interface AdmittedRun {
+  readonly budget?: Budget | undefined;
+  release(spent?: { readonly calls: number; readonly tokens: number }): Promise<void>;
 }
 
 export interface EvaluationOptions {
@@ -37,6 +42,8 @@ export interface EvaluationOptions {
   /** Whether an id is one of the corpus; where it is not, a found part counts as its parent. By default all are. */
   readonly corpusHas?: ((id: string) => boolean) | undefined;
   readonly principal?: Principal | undefined;
+  /** Sets aside what a run may spend, before it begins; `release` hears what it did spend. What it throws ends all. */
+  readonly admit?: ((flow: Pick<CompiledFlow, "bound">) => Promise<AdmittedRun>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((progress: EvaluationProgress) => void) | undefined;
 }
@@ -90,17 +97,22 @@ export async function evaluate(
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const measure = async (question: Question): Promise<QuestionResult> => {
     const result = { flow: name, hash: flow.hash, revision, id: question.id, question: question.question };
+    const admitted = await options.admit?.(flow);
+    const { budget } = admitted ?? {};
     const start = performance.now();
+    let spent: Parameters<AdmittedRun["release"]>[0];
     try {
-      const stream = flow.stream(input(question) as never, { signal: either, principal: options.principal });
+      const stream = flow.stream(input(question) as never, { signal: either, principal: options.principal, budget });
       const [ran, retrievals] = await Promise.all([stream.result, countOf(stream, retrieves)]);
       const milliseconds = performance.now() - start;
-      const spent = { retrievals, ...ran.spent };
-      return { ...result, ...read(ran.output, question, spent, milliseconds, options.corpusHas) };
+      spent = ran.spent;
+      return { ...result, ...read(ran.output, question, { retrievals, ...spent }, milliseconds, options.corpusHas) };
     } catch (error) {
       either.throwIfAborted();
       const { code, path } = TesseraError.is(error) ? error : { code: "NODE_FAILED", path: undefined };
       return { ...result, measures: {}, error: { code, message: messageOf(error), path } };
+    } finally {
+      await admitted?.release(spent);
     }
   };
 

@@ -1,4 +1,5 @@
 // public: TuneSettings, Trial, TunedFlow, Tuning, tune
+// internal: SearchSettings, searchSettings
 import { join } from "node:path";
 import { type FlowDocument, type LanguageModel, TesseraError } from "@tessera/core";
 import { canonicalJson, didYouMean, hashDocument, mean, mulberry32 } from "@tessera/core/internal";
@@ -37,6 +38,18 @@ export interface TuneSettings extends FlowSettings {
   readonly model?: LanguageModel | undefined;
   /** A folder that keeps a file of results for each candidate: run again, the search takes up where it was. */
   readonly out?: string | undefined;
+}
+
+/** What a search over questions needs, where somebody else opened the resources. */
+export interface SearchSettings
+  extends Pick<TuneSettings, "document" | "settings" | "metric" | "smaller" | "runs" | "calls" | "seed" | "out"> {
+  readonly questions: readonly Question[];
+  /** Hears how the search is laid out, once every value was checked and before anything runs. */
+  readonly planned?: ((plan: Pick<Tuning, "plan" | "grid" | "questions" | "smaller">) => void) | undefined;
+  /** Hears how many runs are done. */
+  readonly progress?: ((done: number, planned: number) => void) | undefined;
+  /** Hears what a candidate has reached, each time that it was asked. */
+  readonly tried?: ((trial: Trial) => void) | undefined;
 }
 
 /** A combination of values that was tried. */
@@ -96,18 +109,31 @@ const costs = ["retrievals", "calls", "tokens", "milliseconds"];
  * its operator, BAD_SOURCE for too few questions; else what the flow as it was throws.
  */
 export async function tune(output: Output, settings: TuneSettings): Promise<Tuning> {
-  const { dataSet, limit, document, settings: tuned } = settings;
-  const combinations = combinationsOf(tuned);
-  for (const { at } of tuned) settingOf(document, at);
-  const [choosing, unseen] = halves(questionsOf(dataSet, limit), settings.seed ?? 0);
+  const { dataSet, limit, ...search } = settings;
+  const questions = questionsOf(dataSet, limit);
+  assertSearchable({ ...search, questions });
+  const progress = (done: number, planned: number): void => output.progress("tune", done, planned);
   return withMeasuring(output, dataSet, settings, async (measuring) => {
-    const search = new Search(output, measuring, settings);
     try {
-      return await search.over(combinations, choosing, unseen);
+      return await searchSettings(measuring, { ...search, questions, progress });
     } finally {
       output.clear();
     }
   });
+}
+
+/** As `tune`, on what the caller opened. @throws TesseraError as `tune` does */
+export async function searchSettings(measuring: Measuring, settings: SearchSettings): Promise<Tuning> {
+  const { combinations, choosing, unseen } = assertSearchable(settings);
+  return new Search(measuring, settings).over(combinations, choosing, unseen);
+}
+
+/** What of a search can be told before anything is opened. @throws TesseraError BAD_ARGUMENT, BAD_SOURCE */
+function assertSearchable({ document, settings, questions, seed = 0 }: SearchSettings) {
+  const combinations = combinationsOf(settings);
+  for (const { at } of settings) settingOf(document, at);
+  const [choosing, unseen] = halves(questions, seed);
+  return { combinations, choosing, unseen };
 }
 
 const leastQuestions = 4;
@@ -147,9 +173,8 @@ class Search {
   private planned = 0;
 
   constructor(
-    private readonly output: Output,
     private readonly measuring: Measuring,
-    private readonly settings: TuneSettings,
+    private readonly settings: SearchSettings,
   ) {
     const { metric, smaller = costs.includes(metric) } = settings;
     this.sign = smaller ? -1 : 1;
@@ -164,6 +189,11 @@ class Search {
     this.planned = plan.runs;
     const candidates = this.candidates(combinations, plan.rungs[0]!.candidates, base.hash);
     await this.checkAll(candidates);
+    const laid = {
+      ...{ smaller: this.sign < 0, plan, grid: { combinations, runs: combinations * choosing.length } },
+      questions: { choosing: choosing.length, unseen: unseen.length },
+    };
+    this.settings.planned?.(laid);
     const asked = this.measured(choosing, await this.resultsOf(base, choosing));
     const before = await this.valuesOf(base, asked);
     // questions without the measure are not asked again
@@ -173,13 +203,10 @@ class Search {
     );
     const best = await this.judge(base, standings[0], asked, unseen);
     return {
-      ...{ flow: document.name, metric, smaller: this.sign < 0, before: this.sign * mean(before) },
+      ...{ flow: document.name, metric, before: this.sign * mean(before), ...laid },
       trials: standings.map((standing) => this.trial(standing)),
       best,
       confirmed: best?.failed === 0 && this.sign * (this.sign > 0 ? best.unseen.low : best.unseen.high) > 0,
-      questions: { choosing: choosing.length, unseen: unseen.length },
-      plan,
-      grid: { combinations, runs: combinations * choosing.length },
       spent: this.spent,
     };
   }
@@ -244,7 +271,7 @@ class Search {
     const out = this.settings.out && join(this.settings.out, `${candidate.hash.slice(0, 16)}.jsonl`);
     const results = await this.measuring.measure(await this.flow(candidate), open, {
       out,
-      progress: ({ done }) => this.output.progress("tune", before + done, this.planned),
+      progress: ({ done }) => this.settings.progress?.(before + done, this.planned),
     });
     this.spent.runs += open.length;
     for (const result of results) {
@@ -282,7 +309,9 @@ class Search {
   private async ask(candidate: Candidate, questions: readonly Question[]) {
     const values = await this.valuesOf(candidate, questions);
     const failed = (await this.resultsOf(candidate, questions)).find(({ error }) => error)?.error;
-    return { values, failure: failed && `${failed.code}: ${failed.message}` };
+    const reached = { values, failure: failed && `${failed.code}: ${failed.message}` };
+    this.settings.tried?.(this.trial({ candidate, ...reached }));
+    return reached;
   }
 
   private trial({ candidate, values, failure }: Standing<Candidate>): Trial {
