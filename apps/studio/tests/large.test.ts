@@ -7,8 +7,11 @@ import { chromiumPath, type Studio, startStudio } from "./service.fixture.js";
 
 const nodes = 500;
 const elements = 25_000;
-/** The longest task of the main thread, in processor time: of an interaction, and of a view that opens. */
-const mostMs = { interaction: 150, opening: 600 };
+/**
+ * What the aims are: 33 ms of the main thread's processor time for an interaction, and 100 ms for the longest task of a
+ * view that opens. A machine that does much else takes more of it for the same work, so that the test permits twice that.
+ */
+const mostMs = { interaction: 66, opening: 200 };
 
 /** A flow of 500 nodes in ten rows, each of which reads the one before. */
 const large: FlowDocument = {
@@ -44,13 +47,18 @@ const many: FlowDocument = {
   output: { texts: "each.text" },
 };
 
+interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly tdur?: number;
+  readonly args: { readonly name?: string };
+}
+
 /** The processor time of the page's main thread while something is done, in milliseconds: all of it, and its longest task. */
 async function spent(session: CDPSession, work: () => Promise<unknown>): Promise<{ all: number; longest: number }> {
-  const tasks: number[] = [];
-  const collect = ({ value }: { value: unknown[] }) => {
-    for (const { name, tdur = 0 } of value as { name: string; tdur?: number }[])
-      if (name === "RunTask" || name === "ThreadControllerImpl::RunTask") tasks.push(tdur / 1000);
-  };
+  const events: TraceEvent[] = [];
+  const collect = ({ value }: { value: unknown[] }) => void events.push(...(value as TraceEvent[]));
   session.on("Tracing.dataCollected", collect);
   await session.send("Tracing.start", {
     transferMode: "ReportEvents",
@@ -61,8 +69,19 @@ async function spent(session: CDPSession, work: () => Promise<unknown>): Promise
   await session.send("Tracing.end");
   await complete;
   session.off("Tracing.dataCollected", collect);
+  // the browser and the worker that computes the layout have threads of their own
+  const threadOf = ({ pid, tid }: TraceEvent) => `${pid} ${tid}`;
+  const main = new Set(
+    events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(threadOf),
+  );
+  const tasks = events
+    .filter((event) => event.name.endsWith("RunTask") && main.has(threadOf(event)))
+    .map(({ tdur = 0 }) => tdur / 1000);
+  expect(tasks.length).toBeGreaterThan(0);
   return { all: tasks.reduce((sum, one) => sum + one, 0), longest: Math.max(0, ...tasks) };
 }
+
+const report = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const settled = (page: Page) =>
   page.evaluate(
@@ -100,9 +119,31 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio w
         await settled(page);
       });
     };
+    /** The middle of an element: the pointer goes there without a script in the page, whose time would count. */
+    const middleOf = async (selector: string, index = 0) => {
+      const box = (await page.locator(selector).nth(index).boundingBox())!;
+      return [box.x + box.width / 2, box.y + box.height / 2] as const;
+    };
+    await act("nothing", async () => {});
     await show("open 500 nodes", "#/flows/large", ".react-flow__node");
-    await act("zoom", () => page.locator(".react-flow__controls-zoomin").click());
-    await act("hover", () => page.locator(".react-flow__node").nth(3).hover());
+    const [port, node, zoomIn] = [
+      await middleOf(".react-flow__node .port.out", 3),
+      await middleOf(".react-flow__node", 5),
+      await middleOf(".react-flow__controls-zoomin"),
+    ];
+    await page.mouse.move(2, 2);
+    await settled(page);
+    await act("hover a port", () => page.mouse.move(...port));
+    expect(await page.locator(".react-flow__edge-path.lit").count()).toBeGreaterThan(0);
+    await act("hover another node", () => page.mouse.move(...node));
+    await act("leave it", () => page.mouse.move(2, 2));
+    await act("zoom", () => page.mouse.click(...zoomIn));
+    await page.mouse.move(...node);
+    await act("pan", async () => {
+      await page.mouse.down();
+      await page.mouse.move(node[0] - 60, node[1] - 40);
+      await page.mouse.up();
+    });
     const id = await run("many", { list: Array.from({ length: elements }, (_, index) => `element ${index}`) });
     await show("open 50,000 events", `#/runs/${id}?view=steps`, ".wrow");
     await page
@@ -110,16 +151,16 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio w
       .first()
       .waitFor();
     await settled(page);
-    await act("choose a step", () => page.locator(".wrow").nth(5).click());
+    const row = await middleOf(".wrow", 5);
+    await act("choose a step", () => page.mouse.click(...row));
     await act("next step", () => page.keyboard.press("ArrowDown"));
     await act("scroll", () => page.mouse.wheel(0, 40_000));
-    const tasks = Object.fromEntries(Object.entries(figures).map(([name, { longest }]) => [name, longest]));
-    if (process.env.TESSERA_LONG) console.error(JSON.stringify(figures));
-    expect(
-      Object.entries(tasks).filter(
-        ([name, longest]) => longest > (name.startsWith("open") ? mostMs.opening : mostMs.interaction),
-      ),
-    ).toEqual([]);
+    for (const [name, { all, longest }] of Object.entries(figures))
+      report(`${name}: ${all.toFixed(0)} ms in all, ${longest.toFixed(0)} ms the longest task`);
+    const tooLong = Object.entries(figures).filter(([name, { all, longest }]) =>
+      name.startsWith("open") ? longest > mostMs.opening : all > mostMs.interaction,
+    );
+    expect(tooLong).toEqual([]);
     await context.close();
   });
 });

@@ -169,7 +169,9 @@ describe("the searches of a service", () => {
 
   it("charge each of their runs to the key, and end where its day is spent", async () => {
     const { call } = await keyOf("ann", { limits: { callsPerDay: 5 } });
-    const asks = { bound: { steps: 1, calls: 2, tokens: 10, layers: 0 } } as Parameters<Parameters<Tune>[0]["admit"]>[0];
+    const asks = { bound: { steps: 1, calls: 2, tokens: 10, layers: 0 } } as Parameters<
+      Parameters<Tune>[0]["admit"]
+    >[0];
     search = async ({ planned, admit }) => {
       planned({});
       for (let run = 0; run < 10; run++) await (await admit(asks)).release({ calls: 2, tokens: 10 });

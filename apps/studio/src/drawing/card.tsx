@@ -6,6 +6,7 @@ import { texts } from "../texts.js";
 import { duration } from "../ui/numbers.js";
 import { type DrawnNode, whenPort } from "./graph.js";
 import { lineHeight, portsFrom } from "./layout.js";
+import { LitEdges } from "./lit.js";
 
 export interface CardData extends Record<string, unknown> {
   readonly node: DrawnNode;
@@ -21,7 +22,7 @@ export interface WireEnd {
 /** What the cards of a drawing share. */
 export interface DrawingLinks {
   readonly toggle: (path: string) => void;
-  readonly hover: (at: { node: string; port?: string; side?: "in" | "out" } | undefined) => void;
+  readonly lit: LitEdges;
   readonly run: RunModel | undefined;
   readonly chosen: string | undefined;
   readonly findings: readonly Finding[];
@@ -39,12 +40,15 @@ export interface DrawingLinks {
 
 export const DrawingContext = createContext<DrawingLinks>({
   toggle: () => {},
-  hover: () => {},
+  lit: new LitEdges(),
   run: undefined,
   chosen: undefined,
   findings: [],
   ports: undefined,
 });
+
+/** How far below the top of a card the edge of a condition ends, in pixels. */
+export const whenAt = 20;
 
 const never = () => () => {};
 
@@ -53,7 +57,7 @@ function useNodeState(run: RunModel | undefined, path: string): NodeState | unde
 }
 
 function Port({ node, name, side }: { node: DrawnNode; name: string; side: "in" | "out" }) {
-  const { hover, ports, edit } = use(DrawingContext);
+  const { lit, ports, edit } = use(DrawingContext);
   const known = ports?.[flowOf(node)]?.[portsKey(node, side)]?.[name];
   const refusal = edit?.refusal(node.id, name, side);
   return (
@@ -63,9 +67,9 @@ function Port({ node, name, side }: { node: DrawnNode; name: string; side: "in" 
       title={refusal || (known ? `${name}: ${known.words}${known.optional ? texts.drawing.optional : ""}` : name)}
       onMouseEnter={(event) => {
         event.stopPropagation();
-        hover({ node: node.id, port: name, side });
+        lit.hover({ node: node.id, port: name, side });
       }}
-      onMouseLeave={() => hover({ node: node.id })}
+      onMouseLeave={() => lit.hover({ node: node.id })}
     >
       <Handle
         type={side === "in" ? "target" : "source"}
@@ -130,7 +134,7 @@ export function DrawnCard({ data: { node } }: NodeProps<Node<CardData>>) {
       title={wrong.map(({ message }) => message).join("\n") || undefined}
     >
       {!isEnd && (
-        <Handle type="target" position={Position.Left} id={`in:${whenPort}`} className="when" style={{ top: 20 }} />
+        <Handle type="target" position={Position.Left} id={`in:${whenPort}`} className="when" style={{ top: whenAt }} />
       )}
       <div className="head">
         <div className="name">

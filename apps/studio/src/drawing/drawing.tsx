@@ -3,6 +3,7 @@ import {
   Controls,
   type Edge,
   type Node,
+  Position,
   ReactFlow,
   type ReactFlowInstance,
   useReactFlow,
@@ -13,9 +14,11 @@ import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Check, Finding, FlowDocument } from "../api/types.js";
 import type { RunModel } from "../runs/run-model.js";
 import { texts } from "../texts.js";
-import { type CardData, DrawingContext, type DrawingLinks, DrawnCard } from "./card.js";
-import { type Drawing, type DrawnEdge, drawingOf, flowsIn } from "./graph.js";
-import { type Box, layOut } from "./layout.js";
+import { type CardData, DrawingContext, type DrawingLinks, DrawnCard, whenAt } from "./card.js";
+import { type Drawing, type DrawnEdge, type DrawnNode, drawingOf, flowsIn, whenPort } from "./graph.js";
+import { type Box, layOut, lineHeight, portsFrom } from "./layout.js";
+import { LitEdges } from "./lit.js";
+import { Wire } from "./wire.js";
 
 export interface DrawingProps {
   readonly document: FlowDocument;
@@ -29,6 +32,23 @@ export interface DrawingProps {
 }
 
 const nodeTypes = { card: memo(DrawnCard) };
+const edgeTypes = { wire: memo(Wire) };
+
+const handleSize = 8; // pixels
+const half = handleSize / 2;
+
+/** Where the handles of a node are, as its styles place them: what is out of sight need not be drawn to be measured. */
+function handlesOf(node: DrawnNode, width: number): NonNullable<Node["handles"]> {
+  const size = { width: handleSize, height: handleSize };
+  const y = (index: number) => portsFrom(node) + index * lineHeight + lineHeight / 2 - half;
+  const left = { ...size, type: "target", position: Position.Left, x: -half } as const;
+  const right = { ...size, type: "source", position: Position.Right, x: width - half } as const;
+  return [
+    ...node.inputs.map((name, index) => ({ ...left, id: `in:${name}`, y: y(index) })),
+    ...node.outputs.map((name, index) => ({ ...right, id: `out:${name}`, y: y(index) })),
+    { ...left, id: `in:${whenPort}`, y: whenAt - half },
+  ];
+}
 
 function nodesOf({ nodes }: Drawing, boxes: ReadonlyMap<string, Box>, canEdit: boolean): Node<CardData>[] {
   return nodes.map((node) => {
@@ -39,6 +59,7 @@ function nodesOf({ nodes }: Drawing, boxes: ReadonlyMap<string, Box>, canEdit: b
       position: { x, y },
       width,
       height,
+      handles: handlesOf(node, width),
       data: { node },
       ariaLabel: node.runs === "" ? node.name : `${node.name}, ${node.runs}`,
       draggable: false,
@@ -49,10 +70,9 @@ function nodesOf({ nodes }: Drawing, boxes: ReadonlyMap<string, Box>, canEdit: b
   });
 }
 
-const litEdge = ({ className }: Edge): Partial<Edge> => ({ className: `${className} lit`, zIndex: 1001 });
-
 const edgeOf = ({ id, from, fromPort, to, toPort, when }: DrawnEdge): Edge => ({
   id,
+  type: "wire",
   source: from,
   sourceHandle: `out:${fromPort}`,
   target: to,
@@ -63,27 +83,6 @@ const edgeOf = ({ id, from, fromPort, to, toPort, when }: DrawnEdge): Edge => ({
   zIndex: 1,
   ...(when !== undefined && { label: when }),
 });
-
-/** The edges of a value, from where it is made to all who read it. */
-function useLit({ edges }: Drawing): [ReadonlySet<string>, DrawingLinks["hover"]] {
-  const [lit, setLit] = useState<ReadonlySet<string>>(new Set());
-  const hover = useCallback<DrawingLinks["hover"]>(
-    (at) => {
-      if (!at) return setLit(new Set());
-      const { node, port, side } = at;
-      const touched = edges.filter((edge) =>
-        port === undefined
-          ? edge.from === node || edge.to === node
-          : side === "out"
-            ? edge.from === node && edge.fromPort === port
-            : edge.to === node && edge.toPort === port,
-      );
-      setLit(new Set(touched.map(({ id }) => id)));
-    },
-    [edges],
-  );
-  return [lit, hover];
-}
 
 function useLayout(drawing: Drawing): ReadonlyMap<string, Box> | undefined {
   const [laid, setLaid] = useState<{ boxes: ReadonlyMap<string, Box>; of: Drawing }>();
@@ -111,21 +110,21 @@ function Sight({ chosen }: { chosen: string | undefined }) {
 }
 
 const large = 150; // nodes
+const none: readonly Finding[] = [];
 
 const motion = (): number => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 250);
 
 type Stage = { readonly drawing: Drawing; readonly boxes: ReadonlyMap<string, Box> };
 
-/** The nodes and edges of what is laid out. An edge that is not lit stays the same object, and is not drawn again. */
-function useParts(stage: Stage | undefined, drawing: Drawing, canEdit: boolean) {
-  const [lit, hover] = useLit(stage?.drawing ?? drawing);
+/** The nodes and edges of what is laid out, and which edges are lit. */
+function useParts(stage: Stage | undefined, canEdit: boolean) {
+  const [lit] = useState(() => new LitEdges());
   const nodes = useMemo(() => (stage ? nodesOf(stage.drawing, stage.boxes, canEdit) : []), [stage, canEdit]);
-  const plain = useMemo(() => (stage?.drawing.edges ?? []).map(edgeOf), [stage]);
-  const edges = useMemo(
-    () => (lit.size === 0 ? plain : plain.map((edge) => (lit.has(edge.id) ? { ...edge, ...litEdge(edge) } : edge))),
-    [plain, lit],
-  );
-  return [nodes, edges, hover, lit.size > 0] as const;
+  const edges = useMemo(() => (stage?.drawing.edges ?? []).map(edgeOf), [stage]);
+  useEffect(() => {
+    lit.drawing = stage?.drawing;
+  }, [lit, stage]);
+  return { nodes, edges, lit };
 }
 
 /** Fits the view when there are other nodes. A large flow begins at its inputs; zooming out shows the whole. */
@@ -152,7 +151,7 @@ export default function FlowDrawing(props: DrawingProps) {
   const shown = useRef<Stage>(undefined);
   if (boxes) shown.current = { drawing, boxes };
   const stage = shown.current;
-  const [nodes, edges, hover, isFollowing] = useParts(stage, drawing, edit !== undefined);
+  const { nodes, edges, lit } = useParts(stage, edit !== undefined);
   const toggle = useCallback(
     (path: string) =>
       setOpen((before) => {
@@ -163,14 +162,20 @@ export default function FlowDrawing(props: DrawingProps) {
     [],
   );
   const links = useMemo(
-    () => ({ toggle, hover, run, chosen, findings: findings ?? [], edit, ports }),
-    [toggle, hover, run, chosen, findings, edit, ports],
+    () => ({ toggle, lit, run, chosen, findings: findings ?? none, edit, ports }),
+    [toggle, lit, run, chosen, findings, edit, ports],
   );
   const count = nodes.length;
   const instance = useFitted(nodes, document.name);
   return (
     <DrawingContext value={links}>
-      <section className={`drawing${isFollowing ? " following" : ""}`} aria-label={texts.drawing.label(document.name)}>
+      <section
+        className="drawing"
+        aria-label={texts.drawing.label(document.name)}
+        ref={(element) => {
+          lit.holder = element;
+        }}
+      >
         {inner.length > 0 && (
           <button
             type="button"
@@ -184,13 +189,14 @@ export default function FlowDrawing(props: DrawingProps) {
           nodes={nodes}
           edges={edges}
           nodeTypes={nodeTypes}
+          edgeTypes={edgeTypes}
           onInit={(made) => {
             instance.current = made;
           }}
           onNodeClick={(_, { id }) => choose?.(id)}
           onPaneClick={() => choose?.(undefined)}
-          onNodeMouseEnter={(_, { id }) => hover({ node: id })}
-          onNodeMouseLeave={() => hover(undefined)}
+          onNodeMouseEnter={(_, { id }) => lit.hover({ node: id })}
+          onNodeMouseLeave={() => lit.hover(undefined)}
           isValidConnection={edit ? (wire) => edit.fits(wire) : undefined}
           onConnect={edit ? (wire) => edit.connect(wire) : undefined}
           onConnectStart={edit ? (_, from) => edit.begin(from) : undefined}

@@ -60,19 +60,48 @@ function factsOf(step: Step): (readonly [string, string])[] {
   ];
 }
 
-/** The activations of a node that ran several times, to choose one. */
+/** Goes through the activations of a node that ran several times: they may be tens of thousands. */
 function Activations({ run, step, choose }: { run: RunModel; step: Step; choose: (path: string) => void }) {
   const all = run.stepsOf(step.node);
   if (all.length < 2) return null;
+  const at = all.indexOf(step);
+  const move = (to: number) => {
+    const next = all[to];
+    if (next) choose(next.path);
+  };
   return (
-    <label className="row tight small">
-      <span className="muted">{texts.run.activations(all.length)}</span>
-      <select className="input narrow mono" value={step.path} onChange={({ target }) => choose(target.value)}>
-        {all.slice(0, 1000).map(({ path }) => (
-          <option key={path}>{path}</option>
-        ))}
-      </select>
-    </label>
+    <div className="row tight small">
+      <button
+        type="button"
+        className="button small"
+        aria-label={texts.run.earlier}
+        disabled={at === 0}
+        onClick={() => move(at - 1)}
+      >
+        ‹
+      </button>
+      <label className="row tight">
+        <span className="muted">{texts.run.activation}</span>
+        <input
+          className="input count"
+          type="number"
+          min={1}
+          max={all.length}
+          value={at + 1}
+          onChange={({ target }) => move(target.valueAsNumber - 1)}
+        />
+        <span className="muted">{texts.run.ofActivations(all.length)}</span>
+      </label>
+      <button
+        type="button"
+        className="button small"
+        aria-label={texts.run.later}
+        disabled={at === all.length - 1}
+        onClick={() => move(at + 1)}
+      >
+        ›
+      </button>
+    </div>
   );
 }
 
