@@ -97,12 +97,15 @@ export class EmbeddedRuns implements Runs {
   }
 
   #startNew(request: RunRequest): RunState | Promise<RunState> {
-    const { id, flow, input, principal, budget, sampling, seed } = request;
     const state = firstState(request);
-    const prompts = this.#limits.detailed;
-    return this.#noted(new LiveRun(state, 0, this.#limits, this.log), state, ({ hear, part }) =>
-      this.tessera.launch(flow, input, { id, principal, budget, sampling, seed, prompts, hear, part }),
-    );
+    const live = new LiveRun(state, 0, this.#limits, this.log);
+    return this.#noted(live, state, (listener) => this.#launch(request, listener));
+  }
+
+  #launch(request: RunRequest, { hear, part }: Parameters<Begin>[0]): Launched | Promise<Launched> {
+    const { id, flow, input, principal, budget, sampling, seed, fork } = request;
+    const options = { id, principal, budget, sampling, seed, prompts: this.#limits.detailed, hear, part };
+    return fork ? this.tessera.launchFork(fork.of, fork.change, options) : this.tessera.launch(flow, input, options);
   }
 
   async #start(request: RunRequest): Promise<RunState> {
@@ -116,7 +119,7 @@ export class EmbeddedRuns implements Runs {
         : known;
     }
     this.#assertOpen(id);
-    if (!this.tessera.find(flow)) await this.tessera.flow(flow);
+    if (!request.fork && !this.tessera.find(flow)) await this.tessera.flow(flow);
     return this.#startNew(request);
   }
 
@@ -302,9 +305,10 @@ export class EmbeddedRuns implements Runs {
   #summaries() {
     const known = [...(this.log?.summaries ?? [])].map(([id, summary]) => ({ id, ...summary }));
     if (this.log) return known;
-    return [...this.#live.values()].map(({ state: { principal, ...state } }) => ({
+    return [...this.#live.values()].map(({ state: { principal, fork, ...state } }) => ({
       ...state,
       principal: principal.id,
+      ...(fork && { of: fork.of }),
     }));
   }
 
@@ -367,14 +371,14 @@ export class EmbeddedRuns implements Runs {
     this.#assertOpen(id);
     const recorded = await this.steps?.run(id);
     const events = this.#live.get(id)?.last ?? (await this.log?.events(id))?.at(-1)?.sequence;
-    const { flow, input, principal, sampling, seed, budget: most, acceptChanges } = running;
+    const { sampling, budget: most, acceptChanges } = running;
     const prompts = this.#limits.detailed;
     const live = new LiveRun(running, events ?? 0, this.#limits, this.log);
     return this.#noted(live, running, (listener): Launched | Promise<Launched> =>
       // one that ended before its first note begins anew
       recorded
         ? this.tessera.launchResume(id, { budget: most, sampling, acceptChanges, prompts, ...listener })
-        : this.tessera.launch(flow, input, { id, principal, seed, budget: most, sampling, prompts, ...listener }),
+        : this.#launch(running, listener),
     );
   }
 
@@ -420,8 +424,11 @@ export class EmbeddedRuns implements Runs {
     const since = new Date(Date.now() - ageMs).toISOString();
     const places = new Map([...(this.log ? this.#order : this.#ended.ids)].map((id, place) => [id, place]));
     const placeOf = (id: string) => places.get(id) ?? -1;
-    const ended = this.#summaries()
+    const summaries = this.#summaries();
+    const needed = neededByForks(summaries);
+    const ended = summaries
       .filter(({ id, status }) => status !== "running" && status !== "waiting" && !this.#turns.has(id))
+      .filter(({ id }) => !needed.has(id))
       .sort((a, b) => placeOf(b.id) - placeOf(a.id) || (a.ended! < b.ended! ? 1 : -1));
     const left = ended.filter(({ ended }, place) => place < runs && ended! >= since);
     const ids = ended.filter((one) => !left.includes(one)).map(({ id }) => id);
@@ -462,4 +469,18 @@ export class EmbeddedRuns implements Runs {
     await this.tessera.close(within === undefined ? {} : { within });
     await Promise.allSettled([...this.#live.values()].map(({ settled }) => settled));
   }
+}
+
+const goesOn: ReadonlySet<string> = new Set(["running", "waiting", "interrupted"]);
+
+/** The runs that forks take steps from, or the runs that those were forked from, as long as the forks have not ended. */
+function neededByForks(
+  runs: readonly { readonly id: string; readonly status: string; readonly of?: string }[],
+): ReadonlySet<string> {
+  const sources = new Map(runs.flatMap(({ id, of }) => (of === undefined ? [] : [[id, of] as const])));
+  const needed = new Set<string>();
+  for (const { status, of } of runs)
+    if (of !== undefined && goesOn.has(status))
+      for (let id: string | undefined = of; id !== undefined && !needed.has(id); id = sources.get(id)) needed.add(id);
+  return needed;
 }

@@ -69,6 +69,8 @@ describe("who may do what, at every route", () => {
     "POST /runs/RUN/cancel": [undefined, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /runs/RUN/waits/AT": [{ answer: 1 }, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /runs/RUN/signals/secret": [{ value: 1 }, [409, 404, 404, 404, 409, 403, 409, 409]],
+    "POST /runs/RUN/fork": [{ at: "secret/echo" }, [200, 404, 404, 404, 200, 403, 200, 200]],
+    "GET /runs/RUN/diff/RUN": [undefined, [200, 404, 404, 404, 200, 403, 200, 200]],
     "POST /runs/RUN/resume": [{}, [409, 404, 404, 404, 409, 403, 409, 409]],
     "POST /v1/chat/completions": [
       { model: "secret", messages: [{ role: "user", content: "q" }] },
@@ -120,6 +122,7 @@ describe("who may do what, at every route", () => {
     const told = [...Object.keys(table), ...Object.keys(lists), ...others].map((route) =>
       route
         .replace("/flows/secret", "/flows/{name}")
+        .replace("diff/RUN", "diff/{other}")
         .replace("RUN", "{id}")
         .replace(hashOfLong, "{hash}")
         .replace("/indexes/docs", "/indexes/{name}")
@@ -138,7 +141,7 @@ describe("who may do what, at every route", () => {
       const wanted: Record<string, number> = {};
       for (const [route, [payload, statuses]] of Object.entries(table)) {
         const run = await begin();
-        got[route] = (await ask(headers, route.replace("RUN", run), payload)).status;
+        got[route] = (await ask(headers, route.replaceAll("RUN", run), payload)).status;
         wanted[route] = statuses[column]!;
       }
       expect(got).toEqual(wanted);

@@ -10,6 +10,8 @@ export type Action =
   | { readonly to: "see" | "run"; readonly flow: string }
   | { readonly to: "change"; readonly flow: string; readonly owner: Owner }
   | { readonly to: "see" | "change"; readonly run: Pick<RunState, "id" | "flow" | "principal"> }
+  /** Runs a run again in which a step is another one than its flow says, or gives something else. */
+  | { readonly to: "edit"; readonly run: Pick<RunState, "id" | "flow" | "principal"> }
   | { readonly to: "see"; readonly index: string }
   | { readonly to: "change"; readonly index: string; readonly owner: Owner };
 
@@ -39,9 +41,8 @@ export function refusal(key: Key, action: Action): TesseraError | undefined {
   if ("run" in action) {
     const { id, flow, principal } = action.run;
     const own = principal.id === key.principal.id || hasOneOf(key, "operate");
-    return own && !refusal(key, { to: "run", flow })
-      ? undefined
-      : new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+    if (!own || refusal(key, { to: "run", flow })) return new TesseraError("NOT_FOUND", `there is no run "${id}"`);
+    return action.to !== "edit" || hasOneOf(key, "flows") ? undefined : lacks("flows", flow);
   }
   if ("flow" in action) {
     const { flow } = action;

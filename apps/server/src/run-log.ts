@@ -6,6 +6,8 @@ import { type PackedRow, packRow, unpackRow } from "./values.js";
 /** What is asked of a run without reading it. */
 export interface RunSummary extends Pick<RunState, "status" | "started" | "ended"> {
   readonly principal: string;
+  /** Of a fork: the run that it takes steps from. */
+  readonly of?: string;
 }
 
 type PackedState = Omit<RunState, "input" | "output"> & { readonly input: PackedRow; readonly output?: PackedRow };
@@ -37,8 +39,14 @@ export class RunLog {
     return this;
   }
 
-  #note(id: string, { status, started, ended, principal }: Omit<RunState, "input" | "output">): void {
-    this.#known.set(id, { status, started, principal: principal.id, ...(ended !== undefined && { ended }) });
+  #note(id: string, { status, started, ended, principal, fork }: Omit<RunState, "input" | "output">): void {
+    this.#known.set(id, {
+      status,
+      started,
+      principal: principal.id,
+      ...(ended !== undefined && { ended }),
+      ...(fork && { of: fork.of }),
+    });
   }
 
   get summaries(): ReadonlyMap<string, RunSummary> {

@@ -8,13 +8,13 @@ import { dataText } from "./live-run.js";
 import { may } from "./rights.js";
 import { named } from "./route.js";
 import { answerOfRun, bodyOfRun, runId } from "./run-answers.js";
-import { find, resumeRun, startRun } from "./run-starts.js";
+import { type Asked, find, resumeRun, startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 import { fitsPlainly } from "./validate.js";
 import { waitingRuns, waitRoutes } from "./wait-routes.js";
 
 const count = z.int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional();
-const runBody = fitsPlainly(
+export const runBody = fitsPlainly(
   z.strictObject({
     input: z.record(z.string(), z.any()).default({}),
     /** What `context.random` is made from. */
@@ -34,7 +34,7 @@ const listed = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(50),
 });
 const runValue = runId.extend({ hash: z.string().regex(/^[0-9a-f]{64}$/) });
-const idempotency = fitsPlainly(
+export const idempotency = fitsPlainly(
   z.looseObject({ "idempotency-key": z.string().min(1).max(256).optional() }),
   (headers) => (headers as Record<string, unknown>)["idempotency-key"] === undefined,
 );
@@ -124,22 +124,35 @@ function startRoute(server: FastifyInstance, service: Service): void {
       schema: { params: named, body: runBody, headers: idempotency },
       config: { scope: "run", summary: "run a flow: JSON, a stream of events, or 202 with Prefer: respond-async" },
     },
-    (request, reply) => answerStart(service, request, reply),
+    (request, reply) => {
+      const { key, params, body, headers } = request;
+      return answerStart(service, { request, reply, idempotencyKey: headers["idempotency-key"] }, (how) =>
+        startRun(service, key, { flow: params.name, ...body, ...how }),
+      );
+    },
   );
 }
 
-async function answerStart(service: Service, request: FastifyRequest<StartRoute>, reply: FastifyReply) {
+/** What a request that starts a run says besides what it starts. */
+interface Starting {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** Answers a request that starts a run: with what it comes to, with its events, or at once with 202. */
+export async function answerStart(
+  service: Service,
+  { request, reply, idempotencyKey }: Starting,
+  start: (asked: Pick<Asked, "idempotencyKey" | "signal">) => RunState | Promise<RunState>,
+) {
   const { runs } = service;
-  const { key, params, body, headers } = request;
-  const idempotencyKey = headers["idempotency-key"];
   const { prefer } = request.headers;
   const isBackground = prefer !== undefined && /\brespond-async\b/.test(String(prefer));
   // whoever gave no Idempotency-Key cannot come back for it
   const mayGo = isBackground || idempotencyKey !== undefined;
   const client = new Client(request, reply);
-  const { input, seed, budget } = body;
-  const asked = { flow: params.name, input, seed, budget, idempotencyKey, signal: mayGo ? undefined : client };
-  const state = await startRun(service, key, asked);
+  const state = await start({ idempotencyKey, signal: mayGo ? undefined : client });
   const { id } = state;
   // one that has ended meanwhile cannot be cancelled, and need not be
   if (!mayGo) client.whenGone(() => void runs.cancel(id).catch(() => {}));

@@ -1,10 +1,11 @@
 // internal
 import { randomUUID } from "node:crypto";
-import { type Sampling, TesseraError } from "@tessera/core";
+import { type FlowDocument, type Sampling, TesseraError } from "@tessera/core";
 import { sha256 } from "@tessera/core/internal";
 import type { Budget } from "@tessera/graph";
-import { type Arrival, type RunState, resumed } from "@tessera/graph/internal";
+import { type Arrival, changesDocument, type ForkOfRun, type RunState, resumed } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
+import { assertNotAmbient } from "./ambient.js";
 import type { Key } from "./keys.js";
 import type { Lease } from "./meter.js";
 import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
@@ -24,6 +25,8 @@ export interface Asked {
   readonly idempotencyKey?: string | undefined;
   /** A name for the run where no key makes one; by default a new one. */
   readonly id?: string | undefined;
+  /** Of a fork: of which run, and what is changed. */
+  readonly fork?: ForkOfRun | undefined;
   /** Nothing begins once it has aborted. */
   readonly signal?: Pick<AbortSignal, "throwIfAborted"> | undefined;
 }
@@ -62,7 +65,7 @@ export function startRun(service: Service, key: Key, asked: Asked): RunState | P
 
 const requestOf = (
   { id: key, principal }: Key,
-  { flow, input = {}, seed, sampling, budget = {} }: Asked,
+  { flow, input = {}, seed, sampling, budget = {}, fork }: Asked,
   id: string,
 ) => ({
   id,
@@ -73,9 +76,41 @@ const requestOf = (
   sampling,
   asked: budget,
   key,
+  ...(fork && { fork }),
 });
 
-function startNew(service: Service, key: Key, asked: Asked, { bound }: FlowHandle): RunState | Promise<RunState> {
+/** What a client asks for when it forks a run. */
+export interface AskedFork extends Pick<Asked, "seed" | "budget" | "idempotencyKey" | "signal"> {
+  readonly fork: ForkOfRun;
+}
+
+/**
+ * Starts a fork of a run that the key may see, as a run of the key's principal. Whoever changes what a node does or gives
+ * needs the right to upload flows, since that goes past what the flow's author wrote; such a fork may do what an uploaded
+ * flow may.
+ * @throws TesseraError NOT_FOUND, FORBIDDEN; as `Tessera.fork`
+ */
+export async function startFork(service: Service, key: Key, { fork, ...asked }: AskedFork): Promise<RunState> {
+  const { tessera, library } = service;
+  const { of, change } = fork;
+  const source = await find(service, key, of);
+  const edits = change.output !== undefined || changesDocument(change);
+  if (edits) assertMay(key, { to: "edit", run: source });
+  const before = (document: FlowDocument) => edits && assertNotAmbient(document, tessera.operators);
+  const flow = await tessera.examineFork(of, change, before);
+  assertMayUse(key, flow, writing(service).indexOf);
+  await assertMayWrite(key, { ...writing(service), flow, isUploaded: edits || library.isUploaded(source.flow) });
+  const { input, seed, sampling } = source;
+  const request = { seed, sampling, ...asked, flow: source.flow, input, fork };
+  return (asked.idempotencyKey === undefined ? startNew : startOnce)(service, key, request, flow);
+}
+
+function startNew(
+  service: Service,
+  key: Key,
+  asked: Asked,
+  { bound }: Pick<FlowHandle, "bound">,
+): RunState | Promise<RunState> {
   const { runs, meter } = service;
   asked.signal?.throwIfAborted();
   const { id = randomUUID(), budget } = asked;
@@ -89,7 +124,7 @@ function startNew(service: Service, key: Key, asked: Asked, { bound }: FlowHandl
   return lease ? begin(lease) : meter.admit(key, applicant).then(begin);
 }
 
-function startOnce(service: Service, key: Key, asked: Asked, { bound }: FlowHandle): Promise<RunState> {
+function startOnce(service: Service, key: Key, asked: Asked, { bound }: Pick<FlowHandle, "bound">): Promise<RunState> {
   const { runs, meter, starts } = service;
   const { budget, signal } = asked;
   const id = sha256(JSON.stringify([key.principal.id, asked.idempotencyKey]));

@@ -20,6 +20,7 @@ import { type AnyTessera, EmbeddedRuns } from "./embedded-runs.js";
 import { sendError } from "./errors.js";
 import { flowModels } from "./flow-models.js";
 import { flowRoutes } from "./flow-routes.js";
+import { forkRoutes } from "./fork-routes.js";
 import { healthRoutes } from "./health.js";
 import { indexRoutes } from "./index-routes.js";
 import type { Indexes } from "./indexes.js";
@@ -100,6 +101,7 @@ declare module "fastify" {
 
 /** What routes share. */
 export interface Service {
+  readonly tessera: AnyTessera;
   readonly library: Library;
   readonly runs: Runs;
   readonly meter: Meter;
@@ -146,15 +148,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
   closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const service: Service = {
-    library,
-    runs,
-    meter,
-    revocations,
-    starts: new KeyedQueue(),
-    owners,
-    indexes: options.indexes,
-  };
+  const shared = { tessera, library, runs, meter, revocations, owners };
+  const service: Service = { ...shared, starts: new KeyedQueue(), indexes: options.indexes };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);
@@ -165,6 +160,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   studioRoutes(server, options.studio, service, tessera);
   flowRoutes(server, service);
   runRoutes(server, service, options.records);
+  if (options.records) forkRoutes(server, service);
   if (options.indexes) indexRoutes(server, service, options.indexes);
   mcpRoute(server, service);
   void server.register(openaiRoutes, {

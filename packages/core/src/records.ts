@@ -28,7 +28,7 @@ export interface RunRecord {
   readonly hash: string;
   /**
    * The document under the port "document", so that the run can end on the document that it began with. Old runs lack
-   * it.
+   * it. Of a fork, what it takes from which run under the port "fork".
    */
   readonly document: ValueRefs;
   /** The version of each operator of the document, by the operator's name. */
@@ -70,6 +70,12 @@ export interface JournalEntry {
   readonly provisional?: boolean | undefined;
   /** The policy left the node out for an error. */
   readonly skipped?: boolean | undefined;
+  /** The result drew random numbers, which the seed and the path decide. */
+  readonly random?: boolean | undefined;
+  /** The step was not run: its result was taken from this step, of the run that this one was forked from. */
+  readonly from?: { readonly run: string; readonly path: string } | undefined;
+  /** The step was not run: the fork of a run says what it gave. */
+  readonly given?: boolean | undefined;
   /** Of a step that waits or waited. While the entry is provisional the step waits still. */
   readonly wait?: PendingWait | undefined;
   /** It is no step but something that came to the run, or who took it; its path begins with ":". */

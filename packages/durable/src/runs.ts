@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type Spent, TesseraError } from "@tessera/core";
 import { errorBody, messageOf, systemClock, warnOfHidden } from "@tessera/core/internal";
-import type { AnswerOptions, Budget, FlowEvents, RunResult } from "@tessera/graph";
+import type { AnswerOptions, Budget, FlowEvents, RunOptions, RunResult, RunStream } from "@tessera/graph";
 import {
   type Arrival,
   assertMayReceive,
@@ -74,6 +74,15 @@ const schema = [
   "CREATE TABLE IF NOT EXISTS tessera.worker (id text PRIMARY KEY, seen timestamptz NOT NULL)",
 ];
 
+/** The runs that forks take steps from, or the runs that those were forked from, as long as the forks have not ended. */
+const neededByForks = `
+  WITH RECURSIVE needed AS (
+    SELECT state::json->'fork'->>'of' AS id FROM tessera.state
+      WHERE ended IS NULL AND state LIKE '%"fork":{"of":%' AND state::json->'fork'->>'of' IS NOT NULL
+    UNION SELECT source.state::json->'fork'->>'of' FROM needed JOIN tessera.state AS source USING (id)
+      WHERE source.state LIKE '%"fork":{"of":%' AND source.state::json->'fork'->>'of' IS NOT NULL)
+  SELECT id FROM needed`;
+
 /** A run that this process works on. */
 interface Working {
   readonly abort: AbortController;
@@ -138,7 +147,7 @@ export class DurableRuns implements Runs {
   async start(request: RunRequest): Promise<RunState> {
     const { id, flow, principal } = request;
     if (this.#closing) throw new TesseraError("CLOSED", "no new runs are taken", { path: id });
-    await this.settings.runner.flow(flow);
+    if (!request.fork) await this.settings.runner.flow(flow);
     const state = firstState(request);
     await this.settings.connection.query(
       "INSERT INTO tessera.state (id, state, principal) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -340,6 +349,7 @@ export class DurableRuns implements Runs {
          SELECT id FROM (SELECT id, ended, row_number() OVER (ORDER BY ended DESC) AS place
                          FROM tessera.state WHERE ended IS NOT NULL) AS over
          WHERE place > $1 OR ended < now() - make_interval(secs => $2))
+         AND id NOT IN (${neededByForks})
        RETURNING id, life`,
       [runs, ageMs / 1000],
     );
@@ -457,18 +467,26 @@ export class DurableRuns implements Runs {
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {
     const { records, runner } = this.settings;
-    const { id, flow, input, principal, seed, budget, sampling } = state;
+    const { id, principal, seed } = state;
     const { signal } = working.abort;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => push(event.type, eventData(event)));
     // nobody iterates its events: they are heard
+    const { budget, sampling } = state;
     const watched = { signal, budget, sampling, events, shows: "output" } as const;
     // one that ended before its first note begins anew
     const stream = (await records.run(id))
       ? await runner.resumeStream(id, { ...watched, acceptChanges: state.acceptChanges })
-      : await runner.stream(flow, input, { ...watched, id, principal, seed });
+      : await begin(runner, state, { ...watched, id, principal, seed });
     working.due = () => stream.due();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;
   }
 }
+
+const begin = (
+  runner: FlowRunner,
+  { flow, input, fork }: RunState,
+  options: RunOptions,
+): Promise<RunStream<unknown>> =>
+  fork ? runner.forkStream(fork.of, fork.change, options) : runner.stream(flow, input, options);

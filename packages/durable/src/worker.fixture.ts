@@ -28,6 +28,8 @@ export async function openWorker(url: string, ms: number, concurrency: number): 
       const flow = compiled.get((await records.run(run))!.flow)!;
       return { goesOn: await flow.signal(run, { name, value }, options) };
     },
+    forkStream: async (id, change, options) =>
+      compiled.get((await records.run(id))!.flow)!.forkStream(id, change, options),
     resumeStream: async (id, options) => compiled.get((await records.run(id))!.flow)!.resumeStream(id, options),
   };
   return DurableRuns.open({ url, connection, records, runner, concurrency, leaseMs: 1500, pollMs: 100, attempts: 1 });

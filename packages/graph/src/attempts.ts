@@ -44,8 +44,8 @@ class Attempts implements Owner, Activity {
     const { journal } = this.run;
     if (journal) {
       const place = this.outer.place(this.path);
-      if (journal.skipped(place)) return this.owner.skipped(this.key);
-      while (journal.skipped(failedAt(place, this.attempt + 1))) this.attempt++;
+      if (journal.skipped(place, this.input)) return this.owner.skipped(this.key);
+      while (journal.skipped(failedAt(place, this.attempt + 1), this.input)) this.attempt++;
     }
     this.startAttempt();
   }
@@ -126,7 +126,7 @@ class Attempts implements Owner, Activity {
     if (!journal) return goOn();
     const worker = { scope: this.outer };
     this.run.resting?.begins(worker);
-    journal.skip(place).then(
+    journal.skip(place, this.input).then(
       () => {
         if (!this.outer.over) goOn();
         this.run.resting?.ends(worker);

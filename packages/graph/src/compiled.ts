@@ -6,7 +6,6 @@ import {
   type FlowDocument,
   type FlowEvent,
   type Json,
-  type Principal,
   type Records,
   type RunRecord,
   type Spent,
@@ -33,6 +32,10 @@ import type { FlowProgram, Row } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type FlowEvents, Run, type RunResult } from "./run.js";
 import type { LaunchedRun, LaunchOptions, ReplayOptions, ResumeOptions, RunOptions, RunStream } from "./run-options.js";
+import { homeless, misnamed, nameOf, origin, versionsOf } from "./run-record.js";
+import type { ForkChange } from "./time/changes.js";
+import { type ForkOf, forkOf } from "./time/forking.js";
+import { type Inheritance, inheritanceOf, originsOf } from "./time/inheritance.js";
 import { type Answer, type AnswerOptions, answerWait, noteOf, type Signal, sendSignal } from "./waits/answering.js";
 import { Life } from "./waits/life.js";
 import { type DeclaredSignal, signalsOf } from "./waits/signals.js";
@@ -80,6 +83,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   readonly prompts: Readonly<Record<string, string>>;
   private readonly body: ReturnType<typeof flowBody>;
   private readonly outputs: readonly string[];
+  private readonly plan: FlowPlan;
   private packedDocument: Packed | undefined;
   /** The signals that its nodes receive, by name. */
   private readonly signals: ReadonlyMap<string, DeclaredSignal>;
@@ -101,6 +105,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     this.writes = checked.writes ?? [];
     this.resources = checked.resources ?? [];
     this.prompts = checked.prompts ?? {};
+    this.plan = checked.plan;
     this.operators = versionsOf(checked.plan);
     this.body = flowBody(program);
     this.signals = signalsOf(checked.plan);
@@ -166,7 +171,8 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return this.executeClaimed({ release, life, again: true }, async () => {
       const left = await this.records.journal(id);
       const settings = this.continued(record, left, options);
-      const journal = new Journal({ ...this.journaled(settings, id), left });
+      const inherited = await this.inheritedBy(record, left);
+      const journal = new Journal({ ...this.journaled(settings, id), left, inherited });
       return { journal, input: await unpack(record.input, this.records), options: { ...settings, within } };
     });
   }
@@ -241,8 +247,58 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       const record = await this.recordOf(id);
       const given = (input ?? (await unpack(record.input, this.records))) as Row;
       const settings = { ...origin(record), ...options, within } as Settings;
-      return this.executeRecorded(given, settings, await this.records.journal(id));
+      return this.executeRecorded(given, settings, { other: await this.records.journal(id) });
     });
+  }
+
+  /**
+   * A new run of this flow that takes from a recorded run every step that a change does not affect: where the node and its
+   * input are the same, whatever has changed in stores since. An element of an `each` is recognised by its content, not by
+   * its place. A write or an answer serves one step only.
+   * @param change `at` is a path of the recorded run; what changes a document is in this flow already
+   * @throws TesseraError NOT_FOUND where the run has no such step; BAD_INPUT where what is given does not fit; BAD_ARGUMENT
+   */
+  fork(id: string, change: ForkChange, options: RunOptions = {}): Promise<RunResult<O>> {
+    return this.locating(async () => {
+      const within = withinOf(options);
+      const record = await this.recordOf(id);
+      const settings = { ...origin(record), ...options, within } as Settings;
+      if (this.bound.waits && !this.records.waits) throw homeless(this.document.name);
+      const input = (await unpack(record.input, this.records)) as Row;
+      return this.executeRecorded(input, settings, { fork: await this.forkFrom(record, change, settings) });
+    });
+  }
+
+  /** As `fork`, but returns the events as a stream. */
+  forkStream(id: string, change: ForkChange, options: RunOptions = {}): RunStream<O> {
+    return this.streamOf(options, (settings) => this.fork(id, change, settings as RunOptions));
+  }
+
+  /** As `fork`, but reports events by calls. */
+  launchFork(id: string, change: ForkChange, options: LaunchOptions = {}): LaunchedRun<O> {
+    return this.launchedOf(options, (settings) => this.fork(id, change, settings as RunOptions));
+  }
+
+  /** What `fork` would refuse. @throws TesseraError as `fork` */
+  async assertFork(id: string, change: ForkChange): Promise<void> {
+    await this.locating(async () => this.forkFrom(await this.recordOf(id), change, {}));
+  }
+
+  private forkFrom(
+    record: RunRecord,
+    change: ForkChange,
+    { seed = record.seed, principal }: Settings,
+  ): Promise<ForkOf> {
+    const { records, plan } = this;
+    return forkOf(change, { records, record, plan, seed, by: principal?.id });
+  }
+
+  /** What a run that goes on takes from the one that it was forked from. */
+  private async inheritedBy(record: RunRecord, { entries }: RunJournal): Promise<Inheritance | undefined> {
+    const { records } = this;
+    const origins = await originsOf(record, records);
+    const settings = { records, seed: record.seed, own: entries.values(), missing: record.id };
+    return origins.length > 0 ? inheritanceOf(origins, settings) : undefined;
   }
 
   /** Makes a `TesseraError` of what fails outside of a run's steps, such as records that return a wrong value. */
@@ -305,6 +361,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private recordFor(
     row: Row,
     { id, seed = 0, principal }: Pick<Settings, "seed" | "principal"> & { readonly id: string },
+    fork?: ForkOf,
   ): { readonly record: RunRecord; readonly texts: Texts } {
     const kept = pack(row);
     const document = this.packed;
@@ -312,7 +369,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       id,
       flow: this.document.name,
       hash: this.hash,
-      document: document.refs,
+      document: fork ? { ...document.refs, ...fork.kept.refs } : document.refs,
       operators: this.operators,
       ...(Object.keys(this.prompts).length > 0 && { prompts: this.prompts }),
       seed,
@@ -321,7 +378,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       claim: randomUUID(),
     };
     const texts = kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]);
-    return { record, texts };
+    return { record, texts: fork ? new Map([...texts, ...fork.kept.texts]) : texts };
   }
 
   /**
@@ -355,18 +412,19 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 
   /** Executes a new run and keeps its record, where there are records. */
-  private async executeRecorded(input: Row, options: Settings, other?: RunJournal): Promise<RunResult<O>> {
+  private async executeRecorded(input: Row, options: Settings, from: TakenFrom = {}): Promise<RunResult<O>> {
     const { records, cache } = this.options;
     const { id = randomUUID() } = options;
     const within = withinOf(options);
     const row = takeInput(input, this.program.input, this.document.name);
-    if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id, other }) });
-    const { record, texts } = this.recordFor(row, { ...options, id });
+    if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id }) });
+    const { other, fork } = from;
+    const { record, texts } = this.recordFor(row, { ...options, id }, fork);
     const life = this.newLife();
     const release = await claimed(records, id, life);
     return this.executeClaimed({ release, life, again: false }, async () => {
       await records.begin(record, texts);
-      const journal = new Journal({ ...this.journaled(options, id), other });
+      const journal = new Journal({ ...this.journaled(options, id), other, inherited: fork?.inherited });
       return { journal, input: row, options: { ...options, id, within, name: nameOf(record) } };
     });
   }
@@ -508,46 +566,15 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 }
 
+/** What a new run takes from a recorded one: for what-if, or as its fork. */
+interface TakenFrom {
+  readonly other?: RunJournal;
+  readonly fork?: ForkOf;
+}
 type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
 
 /** Whether a run was aborted because what runs it closes. */
 const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
-
-const homeless = (path: string): TesseraError =>
-  new TesseraError("BAD_ARGUMENT", "a flow that may wait needs records, where its runs are while they wait", {
-    path,
-    hint: "give `records`: diskRecords(folder), postgresRecords(connection), or memoryRecords() for one process",
-  });
-
-/** An access list names principals and groups: a name that is both would admit one in place of the other. */
-function misnamed(principal: Principal, path: string): TesseraError | undefined {
-  try {
-    const { id, groups } = principal;
-    if (!Array.isArray(groups) || !groups.includes(id)) return undefined;
-    return new TesseraError("BAD_ARGUMENT", `"${id}" would be a principal and a group`, {
-      path: `${path}.principal`,
-      hint: "access lists name both: give one of them another name",
-    });
-  } catch (thrown) {
-    return located(thrown, path);
-  }
-}
-
-/** The name of a run in idempotency keys: its id, and the start of its claim, since an id can be used again. */
-const nameOf = ({ id, claim }: RunRecord): string => (claim === "" ? id : `${id}.${claim.slice(0, 8)}`);
-
-function versionsOf({ nodes }: FlowPlan): Record<string, number> {
-  const versions: Record<string, number> = {};
-  for (const { body } of nodes)
-    if (body.kind === "flow") Object.assign(versions, versionsOf(body));
-    else versions[body.operator.name] = body.operator.version;
-  return versions;
-}
-
-const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" | "principal"> => ({
-  seed,
-  ...(principal !== undefined && { principal: principal as unknown as Principal }),
-});
 
 /** Writes the charges that no journal entry holds: those of attempts that failed or were given up. */
 const chargesOf =

@@ -13,6 +13,7 @@ import type { OperatorProgram, Row } from "./program.js";
 import { hashesIn, noCharge, pack, seal, unpack, unseal } from "./records/pack.js";
 import { hashOf } from "./records/values.js";
 import type { Run } from "./run.js";
+import type { Inheritance } from "./time/inheritance.js";
 import { type EntryWithTexts, isPending, pendingEntry } from "./waits/entries.js";
 
 interface JournalSettings {
@@ -26,6 +27,8 @@ interface JournalSettings {
   readonly left?: RunJournal | undefined;
   /** What another run has left, for what-if: by key. */
   readonly other?: RunJournal | undefined;
+  /** What it takes from the run that it was forked from. */
+  readonly inherited?: Inheritance | undefined;
   /** Whether nothing is computed: a step that is not in the journal is an error. */
   readonly replay?: boolean | undefined;
 }
@@ -77,6 +80,8 @@ export class Journal {
   /** Whether a finished step is among what is being written. */
   private stepsPending = false;
   private lost: { readonly error: TesseraError } | undefined;
+  /** Entries that are taken from another run, with the texts that they name. */
+  private readonly taken = new Map<JournalEntry, Promise<Texts>>();
   /** Whether this life noted that the run waits. */
   isNoted = false;
   /** Is told that something of the run could not be written. */
@@ -103,11 +108,43 @@ export class Journal {
     return this.settings.cache !== undefined || (this.byKey?.size ?? 0) > 0;
   }
 
-  /**
-   * The entry of a step that is finished. One that came after a refusal by the budget stands for the same input only, but a
-   * write is never done again.
-   */
+  /** The entry of a step that need not be run: this run has finished it, or takes it from another one. */
   finished(program: OperatorProgram, place: string, input: Row): JournalEntry | undefined {
+    const own = this.own(program, place, input);
+    if (own || this.asked(program, place)) return own;
+    const inherited = this.settings.inherited?.entry(program, place, input);
+    if (inherited) this.takeOver(inherited);
+    return inherited;
+  }
+
+  /**
+   * Keeps an entry of another run as one of this run. Nobody waits for that but the end of the run: where it is lost the
+   * step is found again.
+   */
+  private takeOver(entry: JournalEntry): void {
+    const { records, run, inherited } = this.settings;
+    const texts = inherited!.texts(entry, records!);
+    this.taken.set(entry, texts);
+    const write = async () => {
+      const known = await texts;
+      const written = records!.direct?.commit(run, entry, known);
+      await (written ?? records!.commit(run, entry, known));
+    };
+    this.written(write()).then(
+      () => this.taken.delete(entry),
+      (thrown) => {
+        const error = isOurs(thrown) ? thrown : located(thrown, run, "STORE_FAILED");
+        this.lost ??= { error };
+        this.onLost?.(error);
+      },
+    );
+  }
+
+  /**
+   * The entry of a step that this run has finished. One that came after a refusal by the budget stands for the same input
+   * only, but a write is never done again.
+   */
+  private own(program: OperatorProgram, place: string, input: Row): JournalEntry | undefined {
     const entry = this.settings.left?.entries.get(place);
     if (!entry || entry.skipped || isPending(entry) || (entry.operator !== "" && entry.operator !== program.name))
       return undefined;
@@ -171,13 +208,19 @@ export class Journal {
     return { id, flow, ...(principal !== undefined && { principal: { id: principal } }) };
   }
 
-  /** Whether the policy of a node left it out. */
-  skipped(place: string): boolean {
-    return this.settings.left?.entries.get(place)?.skipped ?? false;
+  /** Whether the policy of a node left it out, in this run or in the one that it was forked from. */
+  skipped(place: string, input: Row): boolean {
+    const { left, inherited } = this.settings;
+    const own = left?.entries.get(place);
+    if (own || !inherited) return own?.skipped ?? false;
+    const found = inherited.skipped(place, hashOf(input, "input"));
+    if (found) this.takeOver(found);
+    return found !== undefined;
   }
 
-  output(entry: JournalEntry): Promise<Row> {
-    return unpack(entry.output, this.settings.records!);
+  async output(entry: JournalEntry): Promise<Row> {
+    const texts = await this.taken.get(entry);
+    return unpack(entry.output, texts ? { texts: async () => texts } : this.settings.records!);
   }
 
   /** What a result would depend on that is computed now. To be called in the same turn in which the work begins. */
@@ -255,7 +298,7 @@ export class Journal {
 
   /** @returns the output that stands; at once where the store says so at once */
   private note(result: Omit<Result, "disturbed">, key: string | undefined): Row | Promise<Row> {
-    const { program, place, before, output, streamed, provisional, charged } = result;
+    const { program, place, before, output, streamed, provisional, charged, random } = result;
     const { records, run } = this.settings;
     if (!records) return output;
     const { refs, texts } = pack(output);
@@ -267,6 +310,7 @@ export class Journal {
       ...(key !== undefined && { key }),
       output: refs,
       ...(streamed && { streamed }),
+      ...(random && { random }),
       ...(charged && { charged }),
       ...(provisional && { provisional }),
     };
@@ -318,15 +362,16 @@ export class Journal {
   /** Waits until everything that is noted would survive a crash. @throws TesseraError where something could not be written */
   async durable(): Promise<void> {
     while (this.last) await this.last.catch(() => {});
+    while (this.taken.size > 0 && !this.lost) await Promise.allSettled([...(this.writing ?? [])]);
     if (this.lost) throw this.lost.error;
     await this.charges;
   }
 
   /** Notes that the policy of a node left it out, so that a run that goes on leaves it out too. */
-  async skip(place: string): Promise<void> {
+  async skip(place: string, input: Row): Promise<void> {
     const { records, run } = this.settings;
     if (!records || this.replays) return;
-    const entry = { path: place, operator: "", version: 0, input: "", output: {}, skipped: true };
+    const entry = { path: place, operator: "", version: 0, input: hashOf(input, "input"), output: {}, skipped: true };
     await this.written(records.commit(run, entry, noTexts));
   }
 
@@ -411,9 +456,9 @@ export function chargedBefore({ entries, charged, attempts }: RunJournal): Charg
     steps: number;
   };
   for (const entry of entries.values()) {
-    const { skipped, mark, charged: own = noCharge } = entry;
-    // a step that waits still is counted when the run goes on
-    if (!skipped && !mark && !isPending(entry)) total.steps++;
+    const { skipped, mark, from, given, charged: own = noCharge } = entry;
+    // a step that waits still is counted when the run goes on, and one that was not run never
+    if (!skipped && !mark && !from && !given && !isPending(entry)) total.steps++;
     for (const unit of ["calls", "tokens", "layers", "cost"] as const) total[unit] += own[unit];
   }
   return total;

@@ -1,4 +1,4 @@
-// internal: RunRequest, ResumedBy, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
+// internal: RunRequest, ForkOfRun, ResumedBy, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
 // internal: assertMayReceive, Arrival, RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
 import {
   type ErrorBody,
@@ -16,6 +16,7 @@ import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";
 import type { Budget } from "./run.js";
 import type { ResumeOptions, RunOptions, RunStream } from "./run-options.js";
+import type { ForkChange } from "./time/changes.js";
 import type { AnswerOptions } from "./waits/answering.js";
 import { isPending, type Wait } from "./waits/entries.js";
 
@@ -35,6 +36,14 @@ export interface RunRequest {
   readonly asked?: Budget | undefined;
   /** The id of the API key that it is started with: the run ends when the key is revoked, whoever works on it. */
   readonly key?: string | undefined;
+  /** Of a fork: of which run, and what is changed. */
+  readonly fork?: ForkOfRun | undefined;
+}
+
+/** What a fork was made of, as its state keeps it. */
+export interface ForkOfRun {
+  readonly of: string;
+  readonly change: ForkChange;
 }
 
 /**
@@ -59,6 +68,7 @@ export interface RunState {
   readonly key?: string | undefined;
   /** Whether it was resumed for good or ill of what has changed since it began. */
   readonly acceptChanges?: true;
+  readonly fork?: ForkOfRun | undefined;
   readonly output?: { readonly [port: string]: Json };
   readonly error?: ErrorBody;
   /**
@@ -171,6 +181,7 @@ export interface FlowRunner {
   flow(name: string): Promise<Pick<CompiledFlow, "document" | "hash">>;
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
   resumeStream(id: string, options: ResumeOptions): Promise<RunStream<unknown>>;
+  forkStream(id: string, change: ForkChange, options: RunOptions): Promise<RunStream<unknown>>;
   /** Keeps an answer or a signal. @returns whether the run goes on by itself, or does not wait for this */
   noteAnswer(run: string, path: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;
   noteSignal(run: string, name: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;
@@ -187,10 +198,24 @@ export function firstState({
   seed = 0,
   asked = budget ?? {},
   key,
+  fork,
 }: RunRequest): RunState {
   const values = toJson(input) as RunState["input"];
   const started = stampNow();
-  return { id, flow, principal, status: "running", input: values, seed, budget, sampling, asked, key, started };
+  const state = {
+    id,
+    flow,
+    principal,
+    status: "running",
+    input: values,
+    seed,
+    budget,
+    sampling,
+    asked,
+    key,
+    started,
+  } as const;
+  return fork ? { ...state, fork } : state;
 }
 
 const jsonOf = (sampling: Sampling | undefined): Json => JSON.parse(JSON.stringify(sampling ?? {}));
@@ -206,6 +231,7 @@ export function assertSameRun(known: RunState, asked: RunState): void {
   if (known.flow !== asked.flow) conflict("flow");
   if (canonicalJson(known.input) !== canonicalJson(asked.input)) conflict("input");
   if (known.principal.id !== asked.principal.id) conflict("principal");
+  if (canonicalJson(toJson(known.fork ?? null)) !== canonicalJson(toJson(asked.fork ?? null))) conflict("change");
   if (known.seed !== asked.seed) conflict("seed");
   if (canonicalJson(jsonOf(known.sampling)) !== canonicalJson(jsonOf(asked.sampling))) conflict("sampling");
   if (known.asked && limits.some((kind) => limitOf(known.asked, kind) !== limitOf(asked.asked, kind)))

@@ -1,14 +1,21 @@
 // public: Tessera, createTessera
 import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import { type AnyOperator, type Cache, type Flow, type RunRecord, TesseraError } from "@tessera/core";
+import {
+  type AnyOperator,
+  type Cache,
+  type Flow,
+  type FlowDocument,
+  type Records,
+  type RunRecord,
+  TesseraError,
+} from "@tessera/core";
 import { abortable, didYouMean, onAbort, Slots, sleep, systemClock, warn } from "@tessera/core/internal";
 import {
   type AnswerOptions,
   type CompiledFlow,
   type CompileOptions,
   compile,
-  type ReplayOptions,
   type ResumeOptions,
   type RunOptions,
   type RunResult,
@@ -28,6 +35,7 @@ import { type AnyFlow, assertNames, FlowSet, operatorsFor, type Predecessor } fr
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
 import type { CloseOptions, Delivered, Flows, InterruptedRun, TesseraOptions, WaitingQuery } from "./options.js";
 import { PendingRecords } from "./pending.js";
+import { RecordedRuns } from "./recorded-runs.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
 import type { AdmittedRun, Running } from "./running.js";
 
@@ -40,7 +48,7 @@ type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
  * the asynchronous context (`AsyncLocalStorage`) of its caller, in operators and in listeners. Resources are opened in
  * the context in which the object was made, so that a connection does not keep the context of a request alive.
  */
-export class Tessera<F extends Flows> {
+export class Tessera<F extends Flows> extends RecordedRuns {
   readonly #outside = new AsyncResource("Tessera");
   readonly #records: PendingRecords | undefined;
   readonly #running = new Slots<Running>();
@@ -56,6 +64,7 @@ export class Tessera<F extends Flows> {
 
   /** @throws TesseraError INVALID_FLOW if the key of a flow is not the name of its document. */
   constructor(private readonly options: TesseraOptions<F>) {
+    super();
     assertNames(options.flows);
     this.#host = new ResourceHost(options.resources ?? {});
     this.#records = options.records && new PendingRecords(options.records);
@@ -239,7 +248,7 @@ export class Tessera<F extends Flows> {
     const runs: TesseraRuns = {
       run: (input, options) => this.run(name, input as InputOf<F[N]>, options),
       stream: (input, options) => this.stream(name, input as InputOf<F[N]>, options),
-      takeUp: (use, start) => this.#takeUp({ ...use, of: name }, start),
+      takeUp: (use, start) => this.takeUp({ ...use, of: name }, start),
     };
     return new FlowHandle(name, now, runs);
   }
@@ -325,7 +334,7 @@ export class Tessera<F extends Flows> {
    * its document was not kept.
    */
   async resume(id: string, options?: ResumeOptions): Promise<RunResult> {
-    const { result } = await this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) => ({
+    const { result } = await this.takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) => ({
       result: flow.resume(id, options),
     }));
     return result;
@@ -333,7 +342,7 @@ export class Tessera<F extends Flows> {
 
   /** As `resume`, but returns the events as a stream. */
   resumeStream(id: string, options?: ResumeOptions): Promise<RunStream<Record<string, unknown>>> {
-    return this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
+    return this.takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
       flow.resumeStream(id, options),
     );
   }
@@ -343,7 +352,7 @@ export class Tessera<F extends Flows> {
     id: string,
     options?: ResumeOptions & Pick<LaunchOptions, "hear" | "part">,
   ): Promise<LaunchedRun<Record<string, unknown>>> {
-    return this.#takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
+    return this.takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
       flow.launchResume(id, options),
     );
   }
@@ -402,7 +411,7 @@ export class Tessera<F extends Flows> {
     value: unknown,
     options: AnswerOptions & AcceptedChanges = {},
   ): Promise<Delivered> {
-    const flow = await this.#flowOfRun(run, options);
+    const flow = await this.flowOfRun(run, options);
     const goesOn = await flow.answer(run, { path, value }, options);
     return { goesOn, result: goesOn ? flow.underWay(run) : undefined };
   }
@@ -414,7 +423,7 @@ export class Tessera<F extends Flows> {
     value: unknown,
     options: AnswerOptions & AcceptedChanges = {},
   ): Promise<Delivered> {
-    const flow = await this.#flowOfRun(run, options);
+    const flow = await this.flowOfRun(run, options);
     const goesOn = await flow.signal(run, { name, value }, options);
     return { goesOn, result: goesOn ? flow.underWay(run) : undefined };
   }
@@ -425,14 +434,14 @@ export class Tessera<F extends Flows> {
       return await this.resume(run, options);
     } catch (thrown) {
       const isTaken = TesseraError.is(thrown) && thrown.code === "CONFLICT";
-      const live = isTaken ? (await this.#flowOfRun(run, options)).underWay(run) : undefined;
+      const live = isTaken ? (await this.flowOfRun(run, options)).underWay(run) : undefined;
       if (live) return live;
       throw thrown;
     }
   }
 
   /** The compiled flow of a recorded run. */
-  async #flowOfRun(id: string, { acceptChanges }: AcceptedChanges): Promise<CompiledFlow> {
+  protected async flowOfRun(id: string, { acceptChanges }: AcceptedChanges = {}): Promise<CompiledFlow> {
     this.#assertOpen(id);
     const flowSet = this.#current ?? (await this.#ready(id));
     const record = await this.#records?.run(id);
@@ -441,40 +450,12 @@ export class Tessera<F extends Flows> {
   }
 
   /**
-   * Runs a recorded run again from its records, on the document that it began with, without calling any operator or
-   * model.
-   * @throws TesseraError RECORD_MISSING if the run or one of its steps is not recorded; INVALID_FLOW if its document
-   * can no longer be compiled; BAD_ARGUMENT if its flow has changed and its document was not kept.
-   */
-  async replay(id: string, options?: ReplayOptions): Promise<RunResult> {
-    const { result } = await this.#takeUp({ id, options }, (flow, options) => ({ result: flow.replay(id, options) }));
-    return result;
-  }
-
-  /**
-   * A new run of the recorded run's flow as it is now. Only steps whose key changed, and the steps after them, are
-   * computed. If the flow was removed, the document of the recorded run is used.
-   * @param id the recorded run; `options.id` is the id of the new one
-   * @param input the input of the new run; by default that of the recorded run
-   * @throws TesseraError as `resume` and `run`
-   */
-  async whatIf(id: string, input?: Record<string, unknown>, options?: RunOptions): Promise<RunResult> {
-    const { result } = await this.#takeUp(
-      { id, options, asItIsNow: true, as: options?.id ?? randomUUID() },
-      (flow, options) => ({
-        result: flow.whatIf(id, input, options),
-      }),
-    );
-    return result;
-  }
-
-  /**
    * Begins a run that uses a recorded run, on the flow that the recorded run began with or on the current flow of that
    * name.
    */
-  async #takeUp<T extends { readonly result: Promise<RunResult<unknown>> }>(
+  protected async takeUp<T extends { readonly result: Promise<RunResult<unknown>> }>(
     { id, of, as = id, options, asItIsNow = false }: UseOfRecord,
-    start: (flow: CompiledFlow, options: RunOptions) => T,
+    start: (flow: CompiledFlow, options: RunOptions) => T | Promise<T>,
   ): Promise<T> {
     this.#assertOpen(id);
     const record = await this.#records?.run(id);
@@ -506,6 +487,15 @@ export class Tessera<F extends Flows> {
         path: record.id,
       });
     return this.#outside.runInAsyncScope(() => compile(kept, { ...this.#settings, host }));
+  }
+
+  protected async compileChanged(document: FlowDocument): Promise<CompiledFlow> {
+    const { host } = await this.#ready(document.name);
+    return this.#outside.runInAsyncScope(() => compile(document, { ...this.#settings, host }));
+  }
+
+  protected get records(): Records | undefined {
+    return this.#records;
   }
 
   /** Begins a run once the flows are ready. */

@@ -87,6 +87,10 @@ const following = (tessera: AnyTessera, library: Library, follow: () => Promise<
     await follow();
     return tessera.resumeStream(id, options);
   },
+  async forkStream(id, change, options) {
+    await follow();
+    return tessera.forkStream(id, change, options);
+  },
 });
 
 /** Asks once, so that a service does not wait at its start for a server that is not there. */

@@ -139,7 +139,8 @@ function waitAt(journal: RunJournal, run: string, path: string): JournalEntry {
 
 const endings = { answer: "an answer", signal: "a signal", time: "its time" } as const;
 
-function assertFits(wait: PendingWait, value: unknown, path: string): void {
+/** @throws TesseraError BAD_INPUT where an answer does not fit what a wait asks */
+export function assertFits(wait: PendingWait, value: unknown, path: string): void {
   const type = waitTypeOf(wait);
   if (type === undefined)
     throw new TesseraError("BAD_INPUT", "the run sleeps: it takes no answer", { path, hint: "it wakes by itself" });
