@@ -1,5 +1,5 @@
-// public: Source, Policy, Each, Repeat, NodeDocument, FlowDocument, parseDocument
-// internal: readingDocument, flowDocument, referencesOf, splitReference, readsOf
+// public: Source, Each, Repeat, NodeDocument, FlowDocument, parseDocument
+// internal: readingDocument, flowDocument, referencesOf, splitReference, readsOf, Policy
 import { readingDocument } from "./document-reader.js";
 import type { Json } from "./passage.js";
 import type { PortType } from "./ports.js";

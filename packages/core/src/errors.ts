@@ -1,5 +1,5 @@
-// public: errorCodes, ErrorCode, TesseraError, ErrorBody
-// internal: errorBody, logLine, warn, warnOfHidden, messageOf
+// public: errorCodes, ErrorCode, TesseraError
+// internal: errorBody, logLine, warn, warnOfHidden, messageOf, ErrorBody
 import { z } from "zod";
 import { limits } from "./limits.js";
 import { maskSecrets } from "./secrets.js";

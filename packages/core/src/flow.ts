@@ -1,6 +1,5 @@
-// public: Ref, value, first, named, Condition, is, NodeOptions, Loop, FlowBuilder, Flow, flow, InputValues
-// public: OutputValues, First, Constant, Named
-// internal: LoopOutput
+// public: Ref, value, first, named, is, Loop, FlowBuilder, Flow, flow, First, Named
+// internal: LoopOutput, Condition, NodeOptions, InputValues, OutputValues, Constant, Refs
 import { didYouMean } from "./closest.js";
 import type { Each, FlowDocument, NodeDocument, Policy, Serve, Source } from "./document.js";
 import { TesseraError } from "./errors.js";

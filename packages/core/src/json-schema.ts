@@ -1,4 +1,4 @@
-// public: JsonSchema
+// internal: JsonSchema
 import { z } from "zod";
 import { canonicalJson } from "./canonical.js";
 import type { Json } from "./passage.js";

@@ -1,5 +1,5 @@
-// public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite, DocumentPlace
-// internal: mergeHits, embeddedText, whereOf, documentPlace
+// public: Json, passage, Passage, passages, hit, Hit, hits, rank, citation, Citation, answer, Answer, cite
+// internal: mergeHits, embeddedText, whereOf, documentPlace, DocumentPlace
 import { z } from "zod";
 
 /** A JSON value. */

@@ -1,5 +1,5 @@
-// public: declarePrompt, openPrompt, prompt, Prompt, PromptText, PromptSettings
-// internal: assertStandsFor
+// public: declarePrompt, openPrompt, prompt, Prompt
+// internal: assertStandsFor, PromptText, PromptSettings
 import { sha256 } from "./canonical.js";
 import { TesseraError } from "./errors.js";
 import type { Host, Resource } from "./resources.js";

@@ -1,5 +1,5 @@
-// public: WaitRequest, Answerers, Waits, waitFor
-// internal: requestOf, PendingWait, WaitNote, WaitNotes, WaitQuery, waitTypeOf, jsonSchemaOf
+// public: WaitRequest, Waits, waitFor
+// internal: requestOf, PendingWait, WaitNote, WaitNotes, WaitQuery, waitTypeOf, jsonSchemaOf, Answerers
 import type { JsonSchema } from "./json-schema.js";
 import type { Json } from "./passage.js";
 import { isOptional, type PortType, required } from "./ports.js";

@@ -1,4 +1,4 @@
-import type { JsonSchema } from "@tessera/core";
+import type { JsonSchema } from "@tessera/core/internal";
 
 /** The input of every flow that writes code: what `problem` of @tessera/coder describes. */
 export const problemType: JsonSchema = {

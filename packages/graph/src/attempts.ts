@@ -1,5 +1,5 @@
-import { type Policy, TesseraError } from "@tessera/core";
-import { limits } from "@tessera/core/internal";
+import { TesseraError } from "@tessera/core";
+import { limits, type Policy } from "@tessera/core/internal";
 import { located } from "./foreign.js";
 import { AttemptFeed, type Feed } from "./gates.js";
 import type { Activation, Activity, Body, Row } from "./program.js";

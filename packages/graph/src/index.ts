@@ -2,12 +2,11 @@
 export { type CompileOptions, type CheckedFlow, checkFlow, compile } from "./compile.js";
 export { CompiledFlow } from "./compiled.js";
 export { mermaid } from "./mermaid.js";
-export type { Notice } from "./notices.js";
-export type { ObservedRun, Observation, Observer } from "./observer.js";
+export type { Observation, Observer } from "./observer.js";
 export type { FlowBound } from "./plan.js";
 export { diskRecords } from "./records/disk.js";
 export { memoryRecords } from "./records/memory.js";
-export type { RunOptions, ResumeOptions, ReplayOptions, RunStream } from "./run-options.js";
+export type { RunOptions, ReplayOptions, RunStream } from "./run-options.js";
 export type { Budget, FlowEvents, RunResult } from "./run.js";
 export type { AnswerOptions } from "./waits/answering.js";
 export type { Wait } from "./waits/entries.js";

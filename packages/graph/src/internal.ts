@@ -2,15 +2,15 @@
 // For the packages of this repository only: it may change at any time.
 export { findingLines } from "./compile.js";
 export { outerContext } from "./compiled.js";
+export type { Notice } from "./notices.js";
+export type { ObservedRun } from "./observer.js";
 export { randomOf } from "./random.js";
 export { fromLegacy, LegacyFolder } from "./records/legacy.js";
 export { logRecords } from "./records/log.js";
 export { hashesIn, unpack, seal, unseal, sumOf, taken, unknownRun, assertRunId } from "./records/pack.js";
 export { toJson } from "./records/serialize.js";
-export type { LaunchOptions, LaunchedRun } from "./run-options.js";
-export { type RunRequest, type ForkOfRun, type ResumedBy, type RunState, type RunEvent, type Retention, defaultRetention, type RunQuery, type Runs, type FlowRunner, firstState, assertMayReceive, type Arrival, type RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf } from "./runs.js";
-export { type ForkChange, changesDocument, forkedDocument } from "./time/changes.js";
-export { type RunDifference, differenceOf } from "./time/difference.js";
+export type { LaunchOptions, LaunchedRun, ResumeOptions } from "./run-options.js";
+export { type RunRequest, type ResumedBy, type RunState, type RunEvent, type Retention, defaultRetention, type RunQuery, type Runs, type FlowRunner, firstState, assertMayReceive, type Arrival, type RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf } from "./runs.js";
 export { Alarm } from "./waits/alarm.js";
 export { openWaitsOf, hasCome } from "./waits/answering.js";
 export { isPending } from "./waits/entries.js";

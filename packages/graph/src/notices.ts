@@ -1,4 +1,4 @@
-// public: Notice
+// internal: Notice
 import type { PortType } from "@tessera/core";
 import { referencesOf, splitReference } from "@tessera/core/internal";
 import type { FlowPlan } from "./plan.js";

@@ -1,4 +1,5 @@
-// public: ObservedRun, Observation, Observer
+// public: Observation, Observer
+// internal: ObservedRun
 import type { FlowDocument, Resource, TesseraError } from "@tessera/core";
 import type { FlowEvents } from "./run.js";
 

@@ -1,5 +1,5 @@
-// public: RunOptions, ResumeOptions, ReplayOptions, RunStream
-// internal: LaunchOptions, LaunchedRun
+// public: RunOptions, ReplayOptions, RunStream
+// internal: LaunchOptions, LaunchedRun, ResumeOptions
 import type { FlowEvent, Principal, Sampling, Spent } from "@tessera/core";
 import type { OutputDelta } from "./gates.js";
 import type { Inside } from "./outer.js";

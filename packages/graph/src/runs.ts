@@ -1,7 +1,6 @@
 // internal: RunRequest, ForkOfRun, ResumedBy, RunState, RunEvent, Retention, defaultRetention, RunQuery, Runs, FlowRunner, firstState
 // internal: assertMayReceive, Arrival, RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf
 import {
-  type ErrorBody,
   type FlowEvent,
   type Json,
   type Principal,
@@ -10,7 +9,7 @@ import {
   type Spent,
   TesseraError,
 } from "@tessera/core";
-import { canonicalJson, errorBody, type RunJournal, stampNow } from "@tessera/core/internal";
+import { canonicalJson, type ErrorBody, errorBody, type RunJournal, stampNow } from "@tessera/core/internal";
 import type { CompiledFlow } from "./compiled.js";
 import { chargedBefore } from "./journal.js";
 import { toJson } from "./records/serialize.js";

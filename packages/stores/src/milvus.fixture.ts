@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@tessera/testkit";
 import { MilvusClient } from "@zilliz/milvus2-sdk-node";
 
 const folder =
@@ -12,14 +12,6 @@ const program = join(folder, "milvus", "bin", "milvus-lite");
 
 /** Whether Milvus Lite can be started here. */
 export const hasMilvus = existsSync(program);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Whether the server answers a call: it takes connections somewhat earlier than it serves them. */
 async function answers(address: string): Promise<boolean> {

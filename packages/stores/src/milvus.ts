@@ -12,7 +12,7 @@ import {
 import { every, messageOf, missing } from "@tessera/core/internal";
 import type { MilvusClient, RowData, SearchSimpleReq } from "@zilliz/milvus2-sdk-node";
 import { admitted, columnsOf, mostFacts } from "./milvus-filter.js";
-import { assertTop, passagesAsJson } from "./passage-table.js";
+import { assertStoreName, assertTop, passagesAsJson, passagesInOrder } from "./passage-table.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
 /** The server and the name of a store, and the space of its vectors. */
@@ -31,7 +31,6 @@ export interface MilvusSettings extends VectorSpace {
   readonly refreshMs?: number | undefined;
 }
 
-const nameShape = /^[a-z][a-z0-9_]{0,39}$/;
 const notKept = /[\0\p{Surrogate}]/u;
 const atOnce = 500; // passages a request
 const mostHits = 16_384; // of one search: a limit of Milvus
@@ -68,8 +67,7 @@ export class MilvusStore implements Store {
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
   static async open(settings: MilvusSettings): Promise<MilvusStore> {
     const { name, space, width, refreshMs = 1000 } = settings;
-    if (!nameShape.test(name))
-      throw new TesseraError("BAD_ARGUMENT", `"${name}" cannot name a store`, { hint: `it matches ${nameShape}` });
+    assertStoreName(name);
     // Milvus takes no vector of one component
     if (!Number.isInteger(width) || width < 2 || width > 32_768)
       throw new TesseraError("BAD_ARGUMENT", `a width is a whole number from 2 to 32,768, not ${width}`);
@@ -145,10 +143,7 @@ export class MilvusStore implements Store {
       for (const { id, passage } of await this.#query<Row>(this.passages, filter, ["id", "passage"]))
         found.set(id, passage);
     }
-    return ids.map((id) => {
-      const passage = found.get(id);
-      return passage === undefined ? undefined : (JSON.parse(passage) as Passage);
-    });
+    return passagesInOrder(ids, found);
   }
 
   /**

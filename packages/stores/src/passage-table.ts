@@ -313,3 +313,17 @@ export function assertTop(top: number): void {
   if (!Number.isInteger(top) || top < 1)
     throw new TesseraError("BAD_ARGUMENT", `top is a whole number above 0, not ${top}`);
 }
+
+/** The passages of a database in the order of the ids that were asked for; undefined where it has none. */
+export const passagesInOrder = (ids: readonly string[], found: ReadonlyMap<string, string>): (Passage | undefined)[] =>
+  ids.map((id) => {
+    const passage = found.get(id);
+    return passage === undefined ? undefined : (JSON.parse(passage) as Passage);
+  });
+
+/** @throws TesseraError BAD_ARGUMENT where a store of a database cannot bear the name */
+export function assertStoreName(name: string): void {
+  const shape = /^[a-z][a-z0-9_]{0,39}$/;
+  if (!shape.test(name))
+    throw new TesseraError("BAD_ARGUMENT", `"${name}" cannot name a store`, { hint: `it matches ${shape}` });
+}

@@ -15,7 +15,7 @@ import type { Bm25Settings } from "./bm25.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
 import { indexedText } from "./indexed-text.js";
 import { factsOf } from "./passage-facts.js";
-import { assertTop, passagesAsJson } from "./passage-table.js";
+import { assertStoreName, assertTop, passagesAsJson, passagesInOrder } from "./passage-table.js";
 import { Conditions } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
@@ -35,7 +35,6 @@ export interface PostgresSettings extends Bm25Settings, Partial<VectorSpace> {
   readonly refreshMs?: number;
 }
 
-const nameShape = /^[a-z][a-z0-9_]{0,39}$/;
 const notKept = /[\0\p{Surrogate}]/u; // what PostgreSQL's text cannot hold
 const atOnce = 500; // passages a statement
 const ties = 16; // more than `top` that are looked at where the last places are equal
@@ -66,8 +65,7 @@ export class PostgresStore implements Store {
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
   static async open(settings: PostgresSettings): Promise<PostgresStore> {
     const { database, name, space, width, k1 = 1.2, b = 0.75, ef = 128, refreshMs = 1000 } = settings;
-    if (!nameShape.test(name))
-      throw new TesseraError("BAD_ARGUMENT", `"${name}" cannot name a store`, { hint: `it matches ${nameShape}` });
+    assertStoreName(name);
     if ((space === undefined) !== (width === undefined))
       throw new TesseraError("BAD_ARGUMENT", "a space has a name and a width");
     if (width !== undefined && !(Number.isInteger(width) && width > 0 && width <= 16000))
@@ -188,10 +186,7 @@ export class PostgresStore implements Store {
       ),
     );
     const found = new Map(rows.map(({ id, passage }) => [id, passage]));
-    return ids.map((id) => {
-      const passage = found.get(id);
-      return passage === undefined ? undefined : (JSON.parse(passage) as Passage);
-    });
+    return passagesInOrder(ids, found);
   }
 
   /**

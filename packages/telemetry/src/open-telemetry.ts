@@ -2,7 +2,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type Context, context, type Span, type Tracer, trace } from "@opentelemetry/api";
 import type { FlowDocument, FlowEvent, NodeDocument, TesseraError } from "@tessera/core";
-import type { Observation, ObservedRun, Observer } from "@tessera/graph";
+import type { Observation, Observer } from "@tessera/graph";
+import type { ObservedRun } from "@tessera/graph/internal";
 import {
   type Described,
   describeFlow,

@@ -1,7 +1,7 @@
 // public: CatalogueEntry, catalogue, operators, prompts
 import * as coder from "@tessera/coder";
-import type { AnyOperator, PromptText } from "@tessera/core";
-import { isOperator } from "@tessera/core/internal";
+import type { AnyOperator } from "@tessera/core";
+import { isOperator, type PromptText } from "@tessera/core/internal";
 import * as data from "@tessera/data";
 import * as fuser from "@tessera/fuser";
 import * as generator from "@tessera/generator";

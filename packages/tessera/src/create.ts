@@ -16,7 +16,6 @@ import {
   type CompiledFlow,
   type CompileOptions,
   compile,
-  type ResumeOptions,
   type RunOptions,
   type RunResult,
   type RunStream,
@@ -28,6 +27,7 @@ import {
   type LaunchOptions,
   openWaitsOf,
   outerContext,
+  type ResumeOptions,
   unpack,
 } from "@tessera/graph/internal";
 import { operators as all } from "./catalogue.js";

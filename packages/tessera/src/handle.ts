@@ -1,15 +1,8 @@
 // public: FlowHandle
 import { randomUUID } from "node:crypto";
 import type { FlowDocument } from "@tessera/core";
-import type {
-  CompiledFlow,
-  FlowBound,
-  ReplayOptions,
-  ResumeOptions,
-  RunOptions,
-  RunResult,
-  RunStream,
-} from "@tessera/graph";
+import type { CompiledFlow, FlowBound, ReplayOptions, RunOptions, RunResult, RunStream } from "@tessera/graph";
+import type { ResumeOptions } from "@tessera/graph/internal";
 
 /** Which recorded run something stands on, and how. @internal */
 export interface UseOfRecord {

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/glo
 import { flow, type Hit } from "@tessera/core";
 import { endpointEncoder } from "@tessera/models";
 import { dense } from "@tessera/retriever";
+import { stubService } from "@tessera/testkit";
 import { openCodebase, updateCodebase } from "./codebase.js";
 import { createTessera } from "./create.js";
 import { KeptVectors } from "./kept-vectors.js";
@@ -32,33 +32,26 @@ let answered: string[][] = [];
 let left: string[][] = [];
 let answer: (texts: string[], send: () => void, response: ServerResponse) => void;
 const vectorOf = (text: string) => words.map((word) => text.split(word).length - 1 + 0.01);
-const server = createServer((request, response) => {
-  const chunks: Buffer[] = [];
-  request.on("data", (part: Buffer) => chunks.push(part));
-  request.on("end", () => {
-    const { input } = JSON.parse(Buffer.concat(chunks).toString()) as { input: string[] };
-    const data = input.map((text, index) => ({ index, embedding: vectorOf(text) }));
-    left.push(input);
-    answer(
-      input,
-      () => {
-        left = left.filter((texts) => texts !== input);
-        answered.push(input);
-        response.writeHead(200, { "content-type": "application/json" });
-        response.end(JSON.stringify({ data }));
-      },
-      response,
-    );
-  });
+const service = stubService((_, response, text) => {
+  const { input } = JSON.parse(text) as { input: string[] };
+  const data = input.map((text, index) => ({ index, embedding: vectorOf(text) }));
+  left.push(input);
+  answer(
+    input,
+    () => {
+      left = left.filter((texts) => texts !== input);
+      answered.push(input);
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ data }));
+    },
+    response,
+  );
 });
 let baseUrl: string;
-beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+beforeAll(() => {
+  baseUrl = `${service.origin}/v1`;
 });
 afterAll(() => {
-  server.closeAllConnections();
-  server.close();
   rmSync(home, { recursive: true, force: true });
 });
 beforeEach(() => {

@@ -1,9 +1,9 @@
 // public: hasPostgres, hasPgvector, hasPlainPostgres, PostgresServer
 import { spawn, spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./stub-service.js";
 
 const root = "/usr/lib/postgresql"; // where Debian and Ubuntu put the versions
 const isRoot = process.getuid?.() === 0;
@@ -35,14 +35,6 @@ const mayRun = !isRoot || owner() !== undefined;
 export const hasPostgres = mayRun && folders.length > 0;
 export const hasPgvector = mayRun && withVectors !== undefined;
 export const hasPlainPostgres = mayRun && withoutVectors !== undefined;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A PostgreSQL server of this machine's own, in a folder that goes with it. */
 export class PostgresServer {

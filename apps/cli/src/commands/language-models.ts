@@ -2,10 +2,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { type GenerateRequest, type Json, TesseraError } from "@tessera/core";
 import { complete, messageOf } from "@tessera/core/internal";
 import { moduleSvg, moduleText } from "@tessera/eval/internal";
-import { cpuEngine, type DecoderVerdict, defaultLanguageModel, type EngineKind, findModel } from "@tessera/models";
+import { cpuEngine, defaultLanguageModel, type EngineKind, findModel } from "@tessera/models";
 import {
   convertToEmergent,
   type DecoderInspection,
+  type DecoderVerdict,
   mergeEmergent,
   openDecoderModel,
   pruneDecoder,

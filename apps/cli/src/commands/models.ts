@@ -1,5 +1,5 @@
-import { type EncoderVerdict, type EngineKind, listModels, verifyModel } from "@tessera/models";
-import { type EncodeFile, encodeFile, inspectModel, kindOfModel } from "@tessera/models/internal";
+import { type EngineKind, listModels, verifyModel } from "@tessera/models";
+import { type EncodeFile, type EncoderVerdict, encodeFile, inspectModel, kindOfModel } from "@tessera/models/internal";
 import { colors } from "../colors.js";
 import { openEngine } from "../engine.js";
 import { type Terminal, UsageError } from "../terminal.js";

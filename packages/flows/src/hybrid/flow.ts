@@ -1,8 +1,6 @@
-import { flow, named } from "@tessera/core";
-import { weighted } from "@tessera/fuser";
+import { flow } from "@tessera/core";
 import { extract } from "@tessera/generator";
-import { closer } from "@tessera/reranker";
-import { dense, sparse } from "@tessera/retriever";
+import { searchBothWays } from "../both-ways.js";
 
 /**
  * Hybrid: retrieve by words and by vectors at the same time, fuse both rankings by their scores, each from its least to
@@ -10,13 +8,7 @@ import { dense, sparse } from "@tessera/retriever";
  * the index holds; and answer without a model. Modular RAG, operators 17, 22 and 38.
  */
 export const hybrid = flow("hybrid", { query: "text" }, (f, { query }) => {
-  const words = f.node("sparse", sparse({ store: "sparse", top: 50 }), { query });
-  const near = f.node("dense", dense({ store: "dense", encoder: "encoder", top: 50 }), { query });
-  const follow = { encoder: "encoder", words: "words", vectors: "vectors" };
-  const fused = f.node("fuse", weighted({ follow, top: 50 }), {
-    lists: named({ words: words.hits, vectors: near.hits }),
-  });
-  const looked = f.node("closer", closer({ encoder: "encoder", top: 20 }), { query, hits: fused.hits });
+  const looked = searchBothWays(f, query);
   const written = f.node("answer", extract(), {
     query,
     hits: looked.hits,

@@ -1,8 +1,15 @@
 // public: Wait
 // internal: isPending
 import { randomUUID } from "node:crypto";
-import type { Answerers, Json, PortType, WaitRequest } from "@tessera/core";
-import { type JournalEntry, jsonSchemaOf, type PendingWait, type Texts, waitTypeOf } from "@tessera/core/internal";
+import type { Json, PortType, WaitRequest } from "@tessera/core";
+import {
+  type Answerers,
+  type JournalEntry,
+  jsonSchemaOf,
+  type PendingWait,
+  type Texts,
+  waitTypeOf,
+} from "@tessera/core/internal";
 import type { Row } from "../program.js";
 import { pack } from "../records/pack.js";
 

@@ -1,5 +1,5 @@
-import { type Answerers, type PortType, TesseraError, type Waits } from "@tessera/core";
-import { canonicalJson } from "@tessera/core/internal";
+import { type PortType, TesseraError, type Waits } from "@tessera/core";
+import { type Answerers, canonicalJson } from "@tessera/core/internal";
 import type { FlowPlan } from "../plan.js";
 
 /** A signal that some node of a flow receives. */

@@ -9,7 +9,7 @@ import { openCheckpoint } from "../formats/open-model.js";
 import { pairOf, pairTemplate } from "../formats/pair-template.js";
 import { parseTokenizer } from "../tokenizer/tokenizer.js";
 import { bertConfig, bertTrunk } from "./bert.js";
-import type { EncoderModel, Matrix } from "./encoder.js";
+import { applied, type EncoderModel, type Matrix } from "./encoder.js";
 
 /** A trunk that reads two texts as one sequence, and the head that scores its first state. */
 interface CrossEncoderModel {
@@ -122,7 +122,7 @@ export async function openCrossEncoder(
         const states = await session.encode(ragged(rows), exit, signal);
         for (let row = 0; row < rows.length; row++) {
           const state = states.subarray(row * trunk.hidden, (row + 1) * trunk.hidden);
-          const logits = times(classes, times(dense, state).map(Math.tanh));
+          const logits = applied(classes, classes.values, applied(dense, dense.values, state).map(Math.tanh));
           scores.push(logits.length === 1 ? logits[0]! : logits[1]! - logits[0]!);
         }
       }
@@ -130,15 +130,4 @@ export async function openCrossEncoder(
     },
     close: () => session.close(),
   };
-}
-
-/** W x + bias */
-function times({ rows, columns, values, bias }: Matrix, x: ArrayLike<number>): Float64Array {
-  const y = new Float64Array(rows);
-  for (let row = 0; row < rows; row++) {
-    let sum = bias?.[row] ?? 0;
-    for (let i = 0; i < columns; i++) sum += values[row * columns + i]! * x[i]!;
-    y[row] = sum;
-  }
-  return y;
 }

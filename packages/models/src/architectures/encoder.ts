@@ -130,6 +130,21 @@ export function dequantise({ values, scale, rows, columns }: Matrix): Float32Arr
   return weights;
 }
 
+/** W x + bias, with the weights in fp32 and the sums in fp64. */
+export function applied(
+  { rows, columns, bias }: Pick<Matrix, "rows" | "columns" | "bias">,
+  values: ArrayLike<number>,
+  x: ArrayLike<number>,
+): Float64Array {
+  const y = new Float64Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let sum = bias?.[row] ?? 0;
+    for (let i = 0; i < columns; i++) sum += values[row * columns + i]! * x[i]!;
+    y[row] = sum;
+  }
+  return y;
+}
+
 /** Int8 rows with one scale each: q = round(w / scale), scale = max|w| / 127. */
 export function quantise(matrix: Matrix): Matrix {
   if (matrix.values instanceof Int8Array) return matrix;

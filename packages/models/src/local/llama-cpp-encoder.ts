@@ -1,4 +1,5 @@
-// public: LlamaCppEncoderSettings, openLlamaCppEncoder
+// public: openLlamaCppEncoder
+// internal: LlamaCppEncoderSettings
 import { type Encoder, TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";

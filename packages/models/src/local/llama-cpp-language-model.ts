@@ -1,4 +1,5 @@
-// public: LlamaCppSettings, LlamaCppLanguageModel, openLlamaCppModel
+// public: openLlamaCppModel
+// internal: LlamaCppSettings, LlamaCppLanguageModel
 import {
   type Capability,
   type Delta,

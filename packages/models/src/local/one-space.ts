@@ -1,4 +1,4 @@
-// public: LocalEncoder
+// internal: LocalEncoder
 import { type Embedding, type Encoder, TesseraError } from "@tessera/core";
 
 /**

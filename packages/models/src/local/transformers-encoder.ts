@@ -1,4 +1,5 @@
-// public: TransformersFolder, openTransformersEncoder
+// public: openTransformersEncoder
+// internal: TransformersFolder
 import { type Encoder, TesseraError } from "@tessera/core";
 import { type Frame, unit } from "../architectures/encoder.js";
 import { sentenceSettings } from "../formats/sentence-transformers.js";

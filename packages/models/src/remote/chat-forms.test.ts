@@ -1,33 +1,20 @@
 // Stubs of services, written on 2026-11-30 from the published references: OpenAI's responses
 // (developers.openai.com/api/reference/resources/responses, with its streaming events) and Ollama's chat
 // (docs.ollama.com/api/chat). Neither is a recording, and neither service was called.
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import type { ServerResponse } from "node:http";
+import { beforeEach, describe, expect, it } from "@jest/globals";
 import type { Delta, GenerateRequest, LanguageModel } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
+import { stubService } from "@tessera/testkit";
 import fc from "fast-check";
 import { ollamaModel } from "./ollama.js";
 import { responsesModel } from "./responses.js";
 
 const seen: { url: string | undefined; body: Record<string, unknown> }[] = [];
 let answer: (response: ServerResponse) => void;
-const server = createServer((request, response) => {
-  const parts: Buffer[] = [];
-  request.on("data", (part: Buffer) => parts.push(part));
-  request.on("end", () => {
-    seen.push({ url: request.url, body: JSON.parse(Buffer.concat(parts).toString()) });
-    answer(response);
-  });
-});
-let origin: string;
-beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
+const service = stubService((request, response, body) => {
+  seen.push({ url: request.url, body: JSON.parse(body) });
+  answer(response);
 });
 beforeEach(() => {
   seen.length = 0;
@@ -95,10 +82,10 @@ const lines = (texts: readonly string[], end: object = {}, thoughts: readonly st
 const forms: [string, () => LanguageModel, typeof lines][] = [
   [
     "responses",
-    () => responsesModel({ baseUrl: `${origin}/v1`, model: "m", retries: 0 }),
+    () => responsesModel({ baseUrl: `${service.origin}/v1`, model: "m", retries: 0 }),
     (texts, end, thoughts) => events(texts, end && "done_reason" in end ? incomplete : completed, thoughts),
   ],
-  ["ollama", () => ollamaModel({ baseUrl: origin, model: "m", retries: 0 }), lines],
+  ["ollama", () => ollamaModel({ baseUrl: service.origin, model: "m", retries: 0 }), lines],
 ];
 
 describe.each(forms)("%s", (name, open, says) => {
@@ -163,7 +150,7 @@ describe("the requests are as the references have them", () => {
   const schema = { type: "object", properties: { a: { type: "string" } } };
   it("responses", async () => {
     answer = (response) => void response.end(events(["a"], completed));
-    const model = responsesModel({ baseUrl: `${origin}/v1`, model: "m", capabilities: ["json", "logprobs"] });
+    const model = responsesModel({ baseUrl: `${service.origin}/v1`, model: "m", capabilities: ["json", "logprobs"] });
     await complete(model, { ...request, schema, logprobs: true, alternatives: 5, seed: 3, topP: 0.5 });
     expect(seen).toEqual([
       {
@@ -186,7 +173,7 @@ describe("the requests are as the references have them", () => {
 
   it("ollama", async () => {
     answer = (response) => void response.end(lines(["a"]));
-    await complete(ollamaModel({ baseUrl: origin, model: "m" }), { ...request, schema, seed: 3, stop: ["x"] });
+    await complete(ollamaModel({ baseUrl: service.origin, model: "m" }), { ...request, schema, seed: 3, stop: ["x"] });
     expect(seen).toEqual([
       {
         url: "/api/chat",
@@ -210,7 +197,12 @@ describe("what only one of them has", () => {
   };
 
   it("responses: a whole answer where the service does not stream, refusals, log-probabilities, a failure in the middle", async () => {
-    const model = responsesModel({ baseUrl: `${origin}/v1`, model: "m", retries: 0, capabilities: ["logprobs"] });
+    const model = responsesModel({
+      baseUrl: `${service.origin}/v1`,
+      model: "m",
+      retries: 0,
+      capabilities: ["logprobs"],
+    });
     const output = [
       { type: "reasoning", summary: [{ type: "summary_text", text: "Hm." }] },
       { type: "message", content: [{ type: "output_text", text: "Yes.", annotations: [] }] },
@@ -254,7 +246,7 @@ describe("what only one of them has", () => {
   it("ollama: an error as a line of the stream", async () => {
     answer = (response) =>
       void response.end('{"message":{"content":"a"},"done":false}\n{"error":"model runner stopped"}\n');
-    await expect(complete(ollamaModel({ baseUrl: origin, model: "m" }), request)).rejects.toMatchObject({
+    await expect(complete(ollamaModel({ baseUrl: service.origin, model: "m" }), request)).rejects.toMatchObject({
       code: "MODEL_FAILED",
       message: expect.stringContaining("runner stopped"),
     });

@@ -1,4 +1,5 @@
-// public: EncoderShape, EndpointEncoderOptions, endpointEncoder
+// public: EndpointEncoderOptions, endpointEncoder
+// internal: EncoderShape
 import { type Encoder, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { Client, type Endpoint, isOfThisMachine } from "./openai-endpoint.js";

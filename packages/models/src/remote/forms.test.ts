@@ -1,8 +1,7 @@
 // Stubs of services, written on 2026-11-30 from the references that each shape names. None is a recording, and no
 // provider's own service was called.
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { stubService } from "@tessera/testkit";
 import { type EncoderShape, endpointEncoder } from "./encoder-endpoint.js";
 import { endpointReranker, type RerankerShape } from "./reranker-endpoint.js";
 
@@ -50,37 +49,24 @@ const stubs: Readonly<Record<string, (body: Body) => unknown>> = {
 const seen: { url: string; body: Body; key: string | undefined }[] = [];
 let failures: { status: number; headers?: Record<string, string> }[] = [];
 let spoil: ((answer: unknown) => unknown) | undefined;
-const server = createServer((request, response) => {
-  const parts: Buffer[] = [];
-  request.on("data", (part: Buffer) => parts.push(part));
-  request.on("end", () => {
-    const body = JSON.parse(Buffer.concat(parts).toString()) as Body;
-    const [, shape, ...path] = request.url!.split("/");
-    seen.push({ url: `/${path.join("/")}`, body, key: request.headers.authorization });
-    const failure = failures.shift();
-    const answer = stubs[`${shape} /${path.join("/")}`]?.(body);
-    response.writeHead(failure?.status ?? (answer === undefined ? 404 : 200), {
-      "content-type": "application/json",
-      ...failure?.headers,
-    });
-    response.end(JSON.stringify(failure ? { message: "later" } : (spoil?.(answer) ?? answer ?? {})));
+const service = stubService((request, response, text) => {
+  const body = JSON.parse(text) as Body;
+  const [, shape, ...path] = request.url!.split("/");
+  seen.push({ url: `/${path.join("/")}`, body, key: request.headers.authorization });
+  const failure = failures.shift();
+  const answer = stubs[`${shape} /${path.join("/")}`]?.(body);
+  response.writeHead(failure?.status ?? (answer === undefined ? 404 : 200), {
+    "content-type": "application/json",
+    ...failure?.headers,
   });
-});
-let origin: string;
-beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
+  response.end(JSON.stringify(failure ? { message: "later" } : (spoil?.(answer) ?? answer ?? {})));
 });
 beforeEach(() => {
   seen.length = 0;
   failures = [];
   spoil = undefined;
 });
-const at = (shape: string) => ({ baseUrl: `${origin}/${shape}`, model: "m", apiKey: "secret", backoffMs: 1 });
+const at = (shape: string) => ({ baseUrl: `${service.origin}/${shape}`, model: "m", apiKey: "secret", backoffMs: 1 });
 const texts = ["aaa", "a", "aaaaa"];
 const unit = (text: string) => {
   const vector = vectorOf(text);

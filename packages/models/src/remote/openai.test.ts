@@ -1,9 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import type { GenerateRequest } from "@tessera/core";
 import { complete } from "@tessera/core/internal";
-import { collected } from "@tessera/testkit";
+import { collected, stubService } from "@tessera/testkit";
 import { openAiEncoder, openAiModel } from "./openai.js";
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: Record<string, unknown>) => void;
@@ -11,24 +10,15 @@ const seen: { url: string | undefined; headers: IncomingMessage["headers"]; body
 let answers: Answer[] = [];
 let closed = 0;
 
-const server = createServer((request, response) => {
-  const parts: Buffer[] = [];
-  request.on("data", (part: Buffer) => parts.push(part));
-  request.on("end", () => {
-    const body = JSON.parse(Buffer.concat(parts).toString()) as Record<string, unknown>;
-    seen.push({ url: request.url, headers: request.headers, body });
-    response.on("close", () => closed++);
-    (answers.length > 1 ? answers.shift()! : answers[0]!)(request, response, body);
-  });
+const service = stubService((request, response, text) => {
+  const body = JSON.parse(text) as Record<string, unknown>;
+  seen.push({ url: request.url, headers: request.headers, body });
+  response.on("close", () => closed++);
+  (answers.length > 1 ? answers.shift()! : answers[0]!)(request, response, body);
 });
 let baseUrl: string;
-beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-});
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
+beforeAll(() => {
+  baseUrl = `${service.origin}/v1`;
 });
 beforeEach(() => {
   seen.length = 0;

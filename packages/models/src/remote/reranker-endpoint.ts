@@ -1,4 +1,5 @@
-// public: RerankerShape, EndpointRerankerOptions, endpointReranker
+// public: EndpointRerankerOptions, endpointReranker
+// internal: RerankerShape
 import { type Reranker, TesseraError } from "@tessera/core";
 import { z } from "zod";
 import { Client, type Endpoint } from "./openai-endpoint.js";

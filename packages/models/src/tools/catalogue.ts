@@ -1,5 +1,5 @@
-// public: ListedModel, listModels, findModel
-// internal: defaultEncoder, kindOfModel
+// public: listModels, findModel
+// internal: defaultEncoder, kindOfModel, ListedModel
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";

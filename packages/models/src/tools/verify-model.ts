@@ -1,4 +1,5 @@
-// public: EncoderVerdict, DecoderVerdict, verifyModel
+// public: verifyModel
+// internal: EncoderVerdict, DecoderVerdict
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { TesseraError } from "@tessera/core";

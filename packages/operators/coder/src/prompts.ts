@@ -1,5 +1,5 @@
-import { declarePrompt, fence, fenceRule, type Host, type Message, openPrompt, type PromptText } from "@tessera/core";
-import { clip } from "@tessera/core/internal";
+import { declarePrompt, fence, fenceRule, type Host, type Message, openPrompt } from "@tessera/core";
+import { clip, type PromptText } from "@tessera/core/internal";
 import type { CodeModule, Problem, Sample } from "./problem.js";
 import type { Language } from "./sandbox/language.js";
 

@@ -1,9 +1,9 @@
 // public: multiQuery
-import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { otherQueries } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 const asked = declarePrompt({
   name: "query.multi-query",
@@ -33,19 +33,11 @@ export const multiQuery = operator({
   ports: { input: { query: text }, output: { queries: z.array(text) } },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
-  setup: async ({ model: name, maxTokens, characters, count, temperature }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
+    const { count, temperature } = config;
     return async ({ query }, context) => {
-      const answer = await ask(
-        model,
-        {
-          messages: about(instructions({ count }), query, characters),
-          maxTokens,
-          temperature,
-        },
-        context,
-      );
+      const answer = await question({ query, words: { count }, temperature }, context);
       return { queries: otherQueries(answer.text, query, count) };
     };
   },

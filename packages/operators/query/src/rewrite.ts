@@ -1,9 +1,9 @@
 // public: rewrite
-import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, operator, text } from "@tessera/core";
 import { asking, normalQuery, withoutIntroduction } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 /** Cuts an answer at "**" and splits it at ";" (the protocol of Ma et al. 2023), each query once. */
 export function readRewrites(answer: string, count: number): string[] {
@@ -44,20 +44,12 @@ export const rewrite = operator({
   },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 3),
-  setup: async ({ model: name, maxTokens, characters, count }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
+    const { count } = config;
     const form = count === 1 ? "one search query" : `up to ${count} search queries, with ; between them,`;
     return async ({ query, history, draft }, context) => {
-      const answer = await ask(
-        model,
-        {
-          messages: about(instructions({ form }), query, characters, { history, draft }),
-          maxTokens,
-          temperature: 0,
-        },
-        context,
-      );
+      const answer = await question({ query, words: { form }, others: { history, draft } }, context);
       const queries = readRewrites(answer.text, count);
       if (queries.length === 0) queries.push(query);
       return { query: queries[0]!, queries };

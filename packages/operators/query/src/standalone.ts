@@ -1,9 +1,9 @@
 // public: standalone
-import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 /** The most characters of a question that a model wrote; a longer one is an answer and no question. */
 const longest = 1000;
@@ -39,22 +39,14 @@ export const standalone = operator({
   },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 2),
-  setup: async ({ model: name, maxTokens, characters }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
+    const { characters } = config;
     return async ({ query, history = "" }, context) => {
       if (history.trim() === "") return { query };
       // the end of a conversation says what its last question is about
       const recent = history.length > characters ? history.slice(-characters) : history;
-      const { text: said, finish } = await ask(
-        model,
-        {
-          messages: about(instructions(), query, characters, { history: recent }),
-          maxTokens,
-          temperature: 0,
-        },
-        context,
-      );
+      const { text: said, finish } = await question({ query, others: { history: recent } }, context);
       const whole = readOne(said);
       // what has no end is an answer, or a treatise
       const isQuestion = finish === "stop" && /\p{L}|\p{N}/u.test(whole) && whole.length <= longest;

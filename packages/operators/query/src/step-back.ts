@@ -1,9 +1,9 @@
 // public: stepBack
-import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readOne } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 const asked = declarePrompt({
   name: "query.step-back",
@@ -28,19 +28,10 @@ export const stepBack = operator({
   ports: { input: { query: text }, output: { query: text } },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
-  setup: async ({ model: name, maxTokens, characters }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
     return async ({ query }, context) => {
-      const answer = await ask(
-        model,
-        {
-          messages: about(instructions(), query, characters),
-          maxTokens,
-          temperature: 0,
-        },
-        context,
-      );
+      const answer = await question({ query }, context);
       return { query: readOne(answer.text) || query };
     };
   },

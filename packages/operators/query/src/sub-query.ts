@@ -1,10 +1,10 @@
 // public: subQuery
 // internal: referencesIn
-import { ask, boundOf, declarePrompt, flag, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, flag, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { readList } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 /** The numbers of the earlier sub-questions whose answers a sub-question needs, as in "Who married #1?". */
 export const referencesIn = (question: string): number[] => [
@@ -36,23 +36,15 @@ export const subQuery = operator({
   ports: { input: { query: text }, output: { queries: z.array(text), dependent: flag } },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 1),
-  setup: async ({ model: name, maxTokens, characters, count }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
+    const { count } = config;
     return async ({ query }, context) => {
-      const answer = await ask(
-        model,
-        {
-          messages: about(instructions({ count }), query, characters),
-          maxTokens,
-          temperature: 0,
-        },
-        context,
-      );
+      const answer = await question({ query, words: { count } }, context);
       const plan = readList(answer.text).slice(0, count);
-      const sound = plan.every((question, index) => referencesIn(question).every((to) => to >= 1 && to <= index));
+      const sound = plan.every((part, index) => referencesIn(part).every((to) => to >= 1 && to <= index));
       if (plan.length === 0 || !sound) return { queries: [query], dependent: false };
-      return { queries: plan, dependent: plan.some((question) => referencesIn(question).length > 0) };
+      return { queries: plan, dependent: plan.some((part) => referencesIn(part).length > 0) };
     };
   },
 });

@@ -1,9 +1,9 @@
 // public: verifyChain
-import { ask, boundOf, declarePrompt, type LanguageModel, openPrompt, operator, text } from "@tessera/core";
+import { boundOf, declarePrompt, operator, text } from "@tessera/core";
 import { asking } from "@tessera/core/internal";
 import { z } from "zod";
 import { otherQueries } from "./lines.js";
-import { about } from "./question.js";
+import { questioner } from "./question.js";
 
 const asked = declarePrompt({
   name: "query.verify-chain",
@@ -29,19 +29,11 @@ export const verifyChain = operator({
   ports: { input: { query: text, draft: text }, output: { queries: z.array(text) } },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 2),
-  setup: async ({ model: name, maxTokens, characters, count }, host) => {
-    const instructions = await openPrompt(host, asked);
-    const model = await host.resource<LanguageModel>("model", name);
+  setup: async (config, host) => {
+    const question = await questioner(asked, config, host);
+    const { count } = config;
     return async ({ query, draft }, context) => {
-      const answer = await ask(
-        model,
-        {
-          messages: about(instructions({ count }), query, characters, { draft }),
-          maxTokens,
-          temperature: 0,
-        },
-        context,
-      );
+      const answer = await question({ query, words: { count }, others: { draft } }, context);
       return { queries: otherQueries(answer.text, query, count) };
     };
   },

@@ -8,7 +8,7 @@ import type {
   SoftmaxAttention,
   Weight,
 } from "../../architectures/decoder.js";
-import { dequantise, type Norm } from "../../architectures/encoder.js";
+import { applied, dequantise, type Norm } from "../../architectures/encoder.js";
 import { loaded } from "../../formats/stored-rows.js";
 
 /** What the reference computes of one sequence. */
@@ -237,18 +237,7 @@ function weightsOf(matrix: Weight): Float32Array {
   return known;
 }
 
-/** W x + bias */
-function multiply(matrix: Weight, x: Float64Array): Float64Array {
-  const values = weightsOf(matrix);
-  const { rows, columns, bias } = matrix;
-  const y = new Float64Array(rows);
-  for (let row = 0; row < rows; row++) {
-    let sum = bias?.[row] ?? 0;
-    for (let i = 0; i < columns; i++) sum += values[row * columns + i]! * x[i]!;
-    y[row] = sum;
-  }
-  return y;
-}
+const multiply = (matrix: Weight, x: Float64Array): Float64Array => applied(matrix, weightsOf(matrix), x);
 
 function normalise({ kind, epsilon, weight, bias }: Norm, x: Float64Array): Float64Array {
   if (kind === "rms") {

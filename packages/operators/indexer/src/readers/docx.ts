@@ -1,4 +1,4 @@
-import type { DocumentPlace } from "@tessera/core";
+import type { DocumentPlace } from "@tessera/core/internal";
 import { type Archive, isZipWith, mainPart, openArchive, relationsOf } from "./archive.js";
 import type { Block, ListItem, Reader } from "./reader.js";
 import type { Xml } from "./xml.js";

@@ -1,5 +1,4 @@
-import type { DocumentPlace } from "@tessera/core";
-import { missing } from "@tessera/core/internal";
+import { type DocumentPlace, missing } from "@tessera/core/internal";
 import { startsLike } from "./archive.js";
 import { htmlBlocks } from "./html-blocks.js";
 import {

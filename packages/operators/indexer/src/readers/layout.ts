@@ -1,5 +1,5 @@
-import type { DocumentPlace, Passage } from "@tessera/core";
-import { documentPlace, estimateTokens } from "@tessera/core/internal";
+import type { Passage } from "@tessera/core";
+import { type DocumentPlace, documentPlace, estimateTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { markdownOutline } from "../markdown-outline.js";
 import type { Rows } from "../pieces.js";

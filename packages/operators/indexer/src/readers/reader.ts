@@ -1,6 +1,6 @@
 // public: ReaderFile, ReaderLimits, ReaderContext, BlockPlace, Block, ListItem, Field, UnreadPart, ReadDocument, Reader, UnreadFile
-import type { DocumentPlace, MaybePromise } from "@tessera/core";
-import type { UnreadReason } from "@tessera/core/internal";
+import type { MaybePromise } from "@tessera/core";
+import type { DocumentPlace, UnreadReason } from "@tessera/core/internal";
 
 /** A file as a reader sees it. */
 export interface ReaderFile {
