@@ -119,7 +119,8 @@ export function publicNames(name, all) {
 }
 
 /** The packages that users have; the testkit is for this repository alone. */
-export const documentedPackages = (all = packages()) => all.filter(({ name }) => name !== "@tessera/testkit");
+export const documentedPackages = (all = packages()) =>
+  all.filter(({ name }) => !["@tessera/testkit", "create-tessera"].includes(name));
 
 /** The page of a package in docs/api, which `npm run api` writes. */
 export const pageOf = (name) => `docs/api/${name.replace("@tessera/", "")}.md`;

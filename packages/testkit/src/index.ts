@@ -15,4 +15,4 @@ export { processorTimer } from "./processor-time.js";
 export { type RecordsUnderTest, kept, testRecords } from "./records.js";
 export { softwareDriver, halfDriver, withoutDriver, withoutHalf, withoutUnits } from "./software-gpu.js";
 export { type StoreSuite, testStore, closingChecks } from "./store.js";
-export { freePort, stubService } from "./stub-service.js";
+export { freePort, stubServer, stubService } from "./stub-service.js";

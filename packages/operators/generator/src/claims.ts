@@ -1,17 +1,8 @@
 // public: claims
-import {
-  ask,
-  boundOf,
-  declarePrompt,
-  fence,
-  fenceRule,
-  type LanguageModel,
-  openPrompt,
-  operator,
-  text,
-} from "@tessera/core";
+import { boundOf, declarePrompt, fence, operator, text } from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
+import { examiner } from "./examiner.js";
 import { sentencesOf } from "./sentences.js";
 
 const asked = declarePrompt({
@@ -51,18 +42,13 @@ export const claims = operator({
   ports: { input: { text }, output: { claims: z.array(text) } },
   prompts: [asked],
   bound: (config) => boundOf(config, config.model === undefined ? 0 : 1, 1),
-  async setup({ model: name, maxTokens, characters, claims: most }, host) {
-    const model = name === undefined ? undefined : await host.resource<LanguageModel>("model", name);
-    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
+  async setup({ model, maxTokens, characters, claims: most }, host) {
+    const examine = model === undefined ? undefined : await examiner(asked, { model, maxTokens }, host);
     return async ({ text: given }, context) => {
       const plain = given.replace(/```[\s\S]*?```|^ {4}.*$/gm, "").replace(/ ?\[\d{1,4}\]/g, "");
       if (!/\p{L}/u.test(plain)) return { claims: [] };
-      if (!model) return { claims: sentencesOf(plain).slice(0, most) };
-      const messages = [
-        { role: "system", content: system },
-        { role: "user", content: fence([{ text: clip(plain, characters) }], { tag: "answer" }) },
-      ] as const;
-      const { text: said } = await ask(model, { messages, maxTokens, temperature: 0 }, context);
+      if (!examine) return { claims: sentencesOf(plain).slice(0, most) };
+      const said = await examine(fence([{ text: clip(plain, characters) }], { tag: "answer" }), context);
       return { claims: lines(said).slice(0, most) };
     };
   },

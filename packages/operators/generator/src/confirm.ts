@@ -1,20 +1,8 @@
 // public: confirm
-import {
-  answer,
-  ask,
-  boundOf,
-  declarePrompt,
-  fence,
-  fenceRule,
-  flag,
-  hits,
-  type LanguageModel,
-  openPrompt,
-  operator,
-  text,
-} from "@tessera/core";
+import { answer, boundOf, declarePrompt, fence, flag, hits, operator, text } from "@tessera/core";
 import { asking, clip, withoutIntroduction } from "@tessera/core/internal";
 import { z } from "zod";
+import { examiner } from "./examiner.js";
 
 const choices = {
   A: "right",
@@ -61,20 +49,16 @@ export const confirm = operator({
   },
   prompts: [asked],
   bound: (config) => boundOf(config, 1, 2 + config.passages),
-  async setup({ model: name, maxTokens, characters, passages }, host) {
-    const model = await host.resource<LanguageModel>("model", name);
-    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
+  async setup(config, host) {
+    const { characters, passages } = config;
+    const examine = await examiner(asked, config, host);
     return async ({ query, answer, hits }, context) => {
       const quote = (tag: string, text: string): string => fence([{ text: clip(text, characters) }], { tag });
       const shown = hits
         .slice(0, passages)
         .map(({ passage }) => ({ ...passage, text: clip(passage.text, characters) }));
       const content = [fence(shown), quote("question", query), quote("answer", answer.text)].filter(Boolean).join("\n");
-      const messages = [
-        { role: "system", content: system },
-        { role: "user", content },
-      ] as const;
-      const { text: said } = await ask(model, { messages, maxTokens, temperature: 0 }, context);
+      const said = await examine(content, context);
       const choiceOf = (text: string) =>
         /^[^\p{L}]*(?:answer|choice)?[^\p{L}]*([A-D])(?![\p{L}'])[^\p{L}\p{N}]*([\s\S]*)$/iu.exec(text);
       const [, letter = "D", reason = ""] = choiceOf(said) ?? choiceOf(withoutIntroduction(said)) ?? [];

@@ -1,8 +1,9 @@
 // public: verify
-import { ask, boundOf, declarePrompt, fence, fenceRule, type LanguageModel, openPrompt, operator } from "@tessera/core";
+import { boundOf, declarePrompt, fence, operator } from "@tessera/core";
 import { asking, clip } from "@tessera/core/internal";
 import { z } from "zod";
 import { CitationReader } from "./citations.js";
+import { examiner } from "./examiner.js";
 import { type Checked, evidenceFor, ports, summarise, verdicts } from "./verdict.js";
 
 const asked = declarePrompt({
@@ -48,20 +49,16 @@ export const verify = operator({
   ports,
   prompts: [asked],
   bound: (config) => boundOf(config, config.claims, 1 + config.passages),
-  async setup({ model: name, maxTokens, characters, claims: most, passages: count }, host) {
-    const model = await host.resource<LanguageModel>("model", name);
-    const system = `${(await openPrompt(host, asked))()} ${fenceRule}`;
+  async setup(config, host) {
+    const { characters, claims: most, passages: count } = config;
+    const examine = await examiner(asked, config, host);
     return async ({ claims, hits = [], evidence }, context) => {
       const check = async (claim: string, index: number): Promise<Checked> => {
         const passages = evidenceFor(claim, evidence?.[index] ?? hits, count);
         if (passages.length === 0 || index >= most) return { claim, verdict: "insufficient", evidence: [], score: 0 };
         const shown = passages.map((passage) => ({ ...passage, text: clip(passage.text, characters) }));
         const content = `${fence(shown)}\n${fence([{ text: clip(claim, characters) }], { tag: "claim" })}`;
-        const messages = [
-          { role: "system", content: system },
-          { role: "user", content },
-        ] as const;
-        const { text: said } = await ask(model, { messages, maxTokens, temperature: 0 }, context);
+        const said = await examine(content, context);
         const verdict = readVerdict(said);
         const reader = new CitationReader(passages.length);
         reader.push(said);
