@@ -1,5 +1,5 @@
 // public: Ref, value, first, named, is, Loop, FlowBuilder, Flow, flow, First, Named
-// internal: LoopOutput, Condition, NodeOptions, InputValues, OutputValues, Constant, Refs
+// internal: LoopOutput, Constant, Refs
 import { didYouMean } from "./closest.js";
 import type { Each, FlowDocument, NodeDocument, Policy, Serve, Source } from "./document.js";
 import { TesseraError } from "./errors.js";
@@ -48,7 +48,7 @@ export const first = <T>(...members: (Ref<T> | Constant<T>)[]): First<T> => ({ f
 export const named = <T>(members: { readonly [name: string]: Ref<T> }): Named<T> => ({ named: members });
 
 /** A decision that a node waits for, made by `is`: one of these values of a flag or a choice. */
-export interface Condition {
+interface Condition {
   readonly ref: string;
   readonly values: readonly Json[];
 }
@@ -59,7 +59,7 @@ export const is = <T extends string | boolean>(decision: Ref<T>, ...values: NoIn
 });
 
 /** What a node may have besides its input: when it runs, and its policy. */
-export interface NodeOptions {
+interface NodeOptions {
   /** Conditions of the node; all of them must hold. */
   readonly when?: Condition | readonly Condition[];
   readonly policy?: Policy;
@@ -193,7 +193,7 @@ export class FlowBuilder {
 type FlowInput = Record<string, PortType>;
 type OptionalInputs<I extends FlowInput> = { [K in keyof I]: I[K] extends { optional: unknown } ? K : never }[keyof I];
 /** The values that a flow's input takes. */
-export type InputValues<I extends FlowInput> = {
+type InputValues<I extends FlowInput> = {
   [K in Exclude<keyof I, OptionalInputs<I>>]: PortValue<I[K]>;
 } & { [K in OptionalInputs<I>]?: PortValue<I[K]> };
 type BoundValue<B> =
@@ -209,7 +209,7 @@ type BoundValue<B> =
             ? T[]
             : never;
 /** The values of a flow's output. */
-export type OutputValues<R> = { [K in keyof R]: BoundValue<R[K]> };
+type OutputValues<R> = { [K in keyof R]: BoundValue<R[K]> };
 
 /** A flow: its document, and the types of its ports. It can be used like an operator. */
 export interface Flow<I, O> extends Piece<I, O> {

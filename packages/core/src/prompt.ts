@@ -1,11 +1,11 @@
 // public: declarePrompt, openPrompt, prompt, Prompt
-// internal: assertStandsFor, PromptText, PromptSettings
+// internal: assertStandsFor, PromptText
 import { sha256 } from "./canonical.js";
 import { TesseraError } from "./errors.js";
 import type { Host, Resource } from "./resources.js";
 
 /** Instructions for a language model, with places in braces that the operator fills. */
-export interface PromptSettings {
+interface PromptSettings {
   /** The name of the operator that sends it, and a further name if it sends several: "coder.sample.direct". */
   readonly name: string;
   /** Changed whenever the text changes. */

@@ -21,6 +21,6 @@ export { measureRows } from "./studies/modular-rag/check.js";
 export { evaluateGuards } from "./studies/modular-rag/guards.js";
 export { rowChecks } from "./studies/modular-rag/rows.js";
 export { printTuning } from "./tuning/print-tuning.js";
-export { type ServedSearch, tuneServed } from "./tuning/tune-served.js";
+export { tuneServed } from "./tuning/tune-served.js";
 export { type SearchSettings, searchSettings } from "./tuning/tune.js";
 export { readTunedSetting } from "./tuning/tuned-settings.js";

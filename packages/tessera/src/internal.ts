@@ -2,5 +2,4 @@
 // For the packages of this repository only: it may change at any time.
 export { exampleOf } from "./example.js";
 export type { Delivered } from "./options.js";
-export type { ExaminedFork } from "./recorded-runs.js";
 export { type Checks, assertReady, ResourceHost } from "./resources.js";

@@ -1,4 +1,3 @@
-// internal: ExaminedFork
 import { randomUUID } from "node:crypto";
 import { type FlowDocument, type Records, TesseraError } from "@tessera/core";
 import type { CompiledFlow, ReplayOptions, RunOptions, RunResult, RunStream } from "@tessera/graph";
@@ -14,7 +13,7 @@ import {
 import type { UseOfRecord } from "./handle.js";
 
 /** What a fork would run. @internal */
-export type ExaminedFork = Pick<CompiledFlow, "document" | "hash" | "bound" | "writes" | "resources">;
+type ExaminedFork = Pick<CompiledFlow, "document" | "hash" | "bound" | "writes" | "resources">;
 
 /** What can be done with a run that is recorded: it is run again, as it was or with a change, and compared. */
 export abstract class RecordedRuns {

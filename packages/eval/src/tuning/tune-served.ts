@@ -1,4 +1,4 @@
-// internal: ServedSearch, tuneServed
+// internal: tuneServed
 import type { FlowDocument, Json, Principal } from "@tessera/core";
 import type { Question } from "../data-sets/data-set.js";
 import { type EvaluationOptions, evaluate } from "../runs/evaluate.js";
@@ -7,7 +7,7 @@ import { type SearchSettings, searchSettings, type Trial, type Tuning } from "./
 import { readTunedSetting } from "./tuned-settings.js";
 
 /** A search that a client asks a service for: its flows run on what the service has open. */
-export interface ServedSearch
+interface ServedSearch
   extends Pick<SearchSettings, "metric" | "smaller" | "runs" | "calls" | "seed" | "planned" | "progress">,
     Pick<EvaluationOptions, "admit"> {
   readonly document: FlowDocument;

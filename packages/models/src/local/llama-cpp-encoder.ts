@@ -1,5 +1,4 @@
 // public: openLlamaCppEncoder
-// internal: LlamaCppEncoderSettings
 import { type Encoder, TesseraError } from "@tessera/core";
 import { messageOf } from "@tessera/core/internal";
 import type { LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp";
@@ -11,7 +10,7 @@ import type { LlamaCppFile } from "./settings.js";
 type Kind = Parameters<Encoder["encode"]>[1]["kind"];
 
 /** An encoder of a GGUF file that llama.cpp computes. */
-export interface LlamaCppEncoderSettings extends LlamaCppFile {
+interface LlamaCppEncoderSettings extends LlamaCppFile {
   /** The longest text in tokens, marks included; by default that of the model, at most 2,048. A longer text loses its end. */
   readonly context?: number | undefined;
   /** What the model wants before each kind of text, as in "query: ". */

@@ -1,5 +1,5 @@
 // public: openLlamaCppModel
-// internal: LlamaCppSettings, LlamaCppLanguageModel
+// internal: LlamaCppLanguageModel
 import {
   type Capability,
   type Delta,
@@ -19,7 +19,7 @@ import { LlamaCppSequences } from "./llama-cpp-sequences.js";
 import type { LlamaCppFile } from "./settings.js";
 
 /** A language model of a GGUF file that llama.cpp computes. */
-export interface LlamaCppSettings extends LlamaCppFile {
+interface LlamaCppSettings extends LlamaCppFile {
   /** Tokens of a prompt and its answer together; by default those of the model, at most 4,096. */
   readonly context?: number | undefined;
   /** Answers that grow at the same time, each with a cache of `context` tokens; 2 by default. Others wait. */

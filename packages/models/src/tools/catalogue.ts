@@ -1,5 +1,5 @@
 // public: listModels, findModel
-// internal: defaultEncoder, kindOfModel, ListedModel
+// internal: defaultEncoder, kindOfModel
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -38,7 +38,7 @@ export function bundleFolders(): string[] {
 }
 
 /** A model that can be named here: a bundle, or one that was added. */
-export interface ListedModel {
+interface ListedModel {
   readonly name: string;
   /** The folder, or the GGUF file. */
   readonly folder: string;

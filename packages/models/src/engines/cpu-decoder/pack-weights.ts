@@ -49,7 +49,7 @@ export function bytesOfMatrix(kind: PackedKind, rows: number, columns: number): 
 }
 
 /** Where a matrix is to be written, or lies: bytes of weights and of scales. */
-export interface PackedPlace {
+interface PackedPlace {
   readonly kind: PackedKind;
   readonly columns: number;
   readonly weights: number;
