@@ -13,6 +13,7 @@ import type { RunCommandOptions } from "./commands/run.js";
 import type { KeyOptions, ServeCommandOptions, studio } from "./commands/serve.js";
 import { engineOption } from "./engine.js";
 import { languageModelOptions } from "./language-model.js";
+import { runCommands } from "./run-commands.js";
 import { exitCodeOf, Terminal, type TerminalOptions, UsageError } from "./terminal.js";
 
 interface CommandLine {
@@ -78,6 +79,7 @@ export async function commandLine({ words, out, err, signal }: CommandLine): Pro
     serviceCommand,
     studioCommand,
     keyCommands,
+    runCommands,
     modelCommands,
     coderCommand,
   ];

@@ -297,7 +297,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private async inheritedBy(record: RunRecord, { entries }: RunJournal): Promise<Inheritance | undefined> {
     const { records } = this;
     const origins = await originsOf(record, records);
-    const settings = { records, seed: record.seed, own: entries.values(), missing: record.id };
+    const settings = { records, seed: record.seed, own: entries.values() };
     return origins.length > 0 ? inheritanceOf(origins, settings) : undefined;
   }
 

@@ -49,5 +49,5 @@ export async function forkOf(change: ForkChange, { records, record, plan, seed, 
   // those behind the run are missing where it had ended and needed them no more
   for (const origin of await originsOf(record, records)) if (await records.run(origin.run)) known.push(origin);
   const origins = [near, ...known];
-  return { inherited: await inheritanceOf(origins, { records, seed }), kept: pack({ fork: origins }) };
+  return { inherited: await inheritanceOf(origins, { records, seed, near: journal }), kept: pack({ fork: origins }) };
 }

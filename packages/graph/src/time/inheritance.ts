@@ -149,38 +149,39 @@ export async function originsOf(record: RunRecord, records: Pick<Records, "texts
   return fork === undefined ? [] : ((await unpack({ fork }, records)).fork as readonly Origin[]);
 }
 
+interface Reading {
+  readonly records: Records;
+  /** That of the run that takes. */
+  readonly seed: number;
+  /** What it has finished already. */
+  readonly own?: Iterable<JournalEntry>;
+  /** The journal of the first origin, where it is read already. */
+  readonly near?: RunJournal;
+}
+
 /**
  * Reads what a run takes from others.
- * @param missing what is done where one of them is not recorded any more: it is left out, or an error
- * @throws TesseraError RECORD_MISSING
+ * @throws TesseraError RECORD_MISSING where one of them is not recorded any more
  */
 export async function inheritanceOf(
   origins: readonly Origin[],
-  {
-    records,
-    seed,
-    own,
-    missing,
-  }: {
-    readonly records: Records;
-    readonly seed: number;
-    readonly own?: Iterable<JournalEntry>;
-    readonly missing?: string;
-  },
+  { records, seed, own, near }: Reading,
 ): Promise<Inheritance> {
   const sources = await Promise.all(
-    origins.map(async (origin) => {
-      const record = await records.run(origin.run);
+    origins.map(async (origin, index) => {
+      const { run } = origin;
+      const record = await records.run(run);
       if (!record)
         throw new TesseraError(
           "RECORD_MISSING",
-          `the run "${origin.run}" is not recorded any more, which this one was forked from`,
+          `the run "${run}", which this one was forked from, is not recorded now`,
           {
-            path: missing ?? origin.run,
+            path: run,
             hint: "start the flow anew",
           },
         );
-      return { ...origin, entries: (await records.journal(origin.run)).entries, sameSeed: record.seed === seed };
+      const { entries } = (index === 0 && near) || (await records.journal(run));
+      return { ...origin, entries, sameSeed: record.seed === seed };
     }),
   );
   return new Inheritance(sources, own);
