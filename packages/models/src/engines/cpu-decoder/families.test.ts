@@ -4,6 +4,7 @@ import { openDecoderModel } from "../../formats/open-model.js";
 import { cpuEngine } from "../cpu.js";
 import { type DecoderSession, ragged } from "../engine.js";
 import { logSoftmax } from "../reference/decoder.js";
+import { CpuDecoder } from "./session.js";
 
 const blockTokens = 8;
 const blocks = Int32Array.of(3, 0, 4, 1, 2);
@@ -40,6 +41,19 @@ const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 };
 
 describe.each([...denseFamilies, ...mixtureFamilies])("the CPU engine on %s", (family) => {
+  it.each(["int8", "fp32"] as const)("has the same on one thread and on a team of two in %s", async (precision) => {
+    const { ids } = await goldenLogits(family);
+    const model = await openDecoderModel(decoderFolder(family));
+    const size = { blocks: 5, blockTokens };
+    const sessions = [1, 2].map((threads) => new CpuDecoder(model, size, precision, threads, undefined, 0));
+    try {
+      const [alone, team] = await Promise.all(sessions.map((session) => logprobs(session, ids.slice(0, 24), 21)));
+      expect(team).toEqual(alone);
+    } finally {
+      await Promise.all(sessions.map((session) => session.close()));
+    }
+  });
+
   it.each([1, 2])("has the log-probabilities of transformers in fp32, on %i threads", async (workers) => {
     const golden = await goldenLogits(family);
     const session = await cpuEngine({ precision: "fp32", workers }).loadDecoder(

@@ -16,6 +16,7 @@ import type {
 } from "./packed.js";
 import { type Inputs, Products, type Rows } from "./products.js";
 import { attendQueries } from "./softmax-attention.js";
+import type { TeamMember } from "./team.js";
 import type { SharedMemory } from "./wasm.js";
 
 /** A module that was chosen for a token of the pass. */
@@ -24,6 +25,9 @@ interface Choice {
   readonly module: number;
   readonly weight: number;
 }
+
+/** Tokens of a tile: a team gives each member whole ones. */
+const tile = 4;
 
 /** A token of a pass, and where it stands. */
 interface Place {
@@ -40,6 +44,10 @@ export class StoppedError extends Error {}
 /**
  * Computes a decoder in one thread: up to `scratch.tokens` tokens at a time go through the layers. What a token gets
  * does not depend on the others of its pass: its sums run over columns, modules and keys in an order of their own.
+ *
+ * Threads may compute one step as a team. Where a pass has tokens for all, each takes some of them and they meet once a layer,
+ * when keys and values are there. Where it has fewer, each computes some rows of every product in the scratch of the first
+ * thread, and they meet after each. The numbers are the same, to the bit.
  */
 export class DecoderThread {
   private readonly kernels: Kernels;
@@ -47,7 +55,13 @@ export class DecoderThread {
   private readonly floats: Float32Array;
   private readonly integers: Int32Array;
   private readonly scratch: Scratch;
-  private readonly at: Scratch["at"];
+  /** Where this thread works; in a pass whose products are divided, what is made of them lies with the first thread. */
+  private at: Scratch["at"];
+  private readonly own: Scratch["at"];
+  private readonly shared: Scratch["at"];
+  private team: TeamMember | undefined;
+  /** Whether the team divides products, not tokens. */
+  private divided = false;
   private readonly width: number;
   private readonly size: number;
   private readonly keySize: number;
@@ -68,18 +82,26 @@ export class DecoderThread {
     this.floats = new Float32Array(memory.buffer);
     this.integers = new Int32Array(memory.buffer);
     this.scratch = model.scratch;
-    const from = model.threads[thread]!;
-    this.at = Object.fromEntries(
-      Object.entries(model.scratch.at).map(([name, address]) => [name, from + address]),
-    ) as Scratch["at"];
-    this.products = new Products(model, this.kernels, this.floats, this.integers, this.at);
+    const placed = (from: number): Scratch["at"] =>
+      Object.fromEntries(
+        Object.entries(model.scratch.at).map(([name, address]) => [name, from + address]),
+      ) as Scratch["at"];
+    const { trunk, inner, gates, found, logits } = placed(model.threads[0]!);
+    this.own = placed(model.threads[thread]!);
+    this.shared = { ...this.own, trunk, inner, gates, found, logits };
+    this.at = this.own;
+    this.products = new Products(model, this.kernels, this.floats, this.integers, this.own);
     this.width = padded(model.hidden);
     this.size = padded(model.size);
     this.keySize = padded(model.keySize);
   }
 
-  /** As `DecoderSession.step`, for a batch that was checked. */
-  step(batch: DecoderBatch): DecoderResult {
+  /**
+   * As `DecoderSession.step`, for a batch that was checked. A member of a team gives what fell to it: where another one drew,
+   * `next` is −1; scores of others' tokens are 0.
+   */
+  step(batch: DecoderBatch, team?: TeamMember): DecoderResult {
+    this.team = team;
     const { ids, offsets, cached, blocks, sampling, scored } = batch;
     const { blockTokens, layers } = this.model;
     const counters = (kind: "attention" | "feedforward"): Uint32Array[] =>
@@ -96,6 +118,7 @@ export class DecoderThread {
         : [];
     let pass: Place[] = [];
     const flush = (): void => {
+      pass = this.divide(pass);
       this.layers(pass, blocks);
       const wanted = pass.flatMap((place, row) => {
         const { sequence, position } = place;
@@ -105,7 +128,8 @@ export class DecoderThread {
       for (let from = 0; from < wanted.length; from += this.scratch.logitTokens) {
         const some = wanted.slice(from, from + this.scratch.logitTokens);
         this.logits(some.map(({ row }) => row));
-        for (const [i, { sequence, position, last }] of some.entries()) {
+        if (this.divided) team!.meet();
+        for (const [i, { sequence, position, last }] of this.isFirst ? some.entries() : []) {
           const logits = this.logitsOf(i);
           if (last) {
             const { drawn, alternatives: others } = this.draw(logits, sampling[sequence]!);
@@ -117,6 +141,7 @@ export class DecoderThread {
             scores[sequence]![place] = this.score(logits, ids[offsets[sequence]! + place + 1]!);
           }
         }
+        if (this.divided) team!.meet();
       }
       pass = [];
     };
@@ -125,19 +150,41 @@ export class DecoderThread {
         const position = cached[sequence]! + i - offsets[sequence]!;
         const block = blocks[sequence]![Math.floor(position / blockTokens)]!;
         pass.push({ sequence, position, id: ids[i]!, cache: block * blockTokens + (position % blockTokens) });
-        if (pass.length === this.scratch.tokens) flush();
+        if (pass.length === this.scratch.tokens * (team?.size ?? 1)) flush();
       }
     if (pass.length > 0) flush();
     return { next, logprob, alternatives, scores, modules: this.counts };
   }
 
+  /** Whether this thread does what is done once. */
+  private get isFirst(): boolean {
+    return !this.divided || this.team!.rank === 0;
+  }
+
+  /** The tokens of a pass that this thread computes: all where products are divided. */
+  private divide(pass: Place[]): Place[] {
+    const { team } = this;
+    this.divided = team !== undefined && pass.length < tile * team.size;
+    this.at = this.divided ? this.shared : this.own;
+    this.products.divide(this.divided ? team : undefined);
+    if (!team || this.divided) return pass;
+    const { from, to } = team.part(Math.ceil(pass.length / tile));
+    return pass.slice(from * tile, to * tile);
+  }
+
+  /** Waits for the others where products are divided. */
+  private meet(): void {
+    if (this.divided) this.team!.meet();
+  }
+
   private layers(pass: readonly Place[], blocks: readonly Int32Array[]): void {
     const { embedding, layers, multipliers } = this.model;
-    for (const [row, { id }] of pass.entries()) {
+    for (const [row, { id }] of this.isFirst ? pass.entries() : []) {
       const trunk = this.view(this.at.trunk + 4 * this.width * row, this.width);
       unpackRow(this.memory.buffer, embedding, id, trunk);
       if (multipliers.embedding !== 1) for (let i = 0; i < trunk.length; i++) trunk[i]! *= multipliers.embedding;
     }
+    this.meet();
     this.turned = undefined;
     this.tables.clear();
     for (const { sequence } of pass) {
@@ -148,8 +195,9 @@ export class DecoderThread {
     }
     for (const [layer, { attention, feedforward }] of layers.entries()) {
       if (this.stopped()) throw new StoppedError();
-      count(this.attention(attention, pass), this.counts?.attention[layer]);
-      count(this.feedforward(feedforward, pass.length), this.counts?.feedforward[layer]);
+      const counts = this.isFirst ? this.counts : undefined;
+      count(this.attention(attention, pass), counts?.attention[layer]);
+      count(this.feedforward(feedforward, pass.length), counts?.feedforward[layer]);
     }
   }
 
@@ -181,8 +229,12 @@ export class DecoderThread {
     );
     const found: Rows = { address: at.found, stride: 4 * size };
     this.view(found.address, size * choices.length).fill(0);
+    if (part.softmax) this.prepareHeads(part, part.softmax, pass, choices);
+    // now keys and values of all are there
+    this.team?.meet();
     if (part.softmax) this.attendSoftmax(part, part.softmax, pass, choices);
     else this.attendSticks(part, pass, choices);
+    this.meet();
     this.add(part.output, choices, found, size, part.bias);
     return choices;
   }
@@ -195,7 +247,8 @@ export class DecoderThread {
       const { sequence, position } = pass[token]!;
       const visible = position + (model.attendsCurrent ? 1 : 0);
       if (visible === 0) continue;
-      for (let head = 0; head < 4 * model.size; head += bytes)
+      const { from, to } = this.headsOf(model.heads);
+      for (let head = from * bytes; head < to * bytes; head += bytes)
         this.kernels.attend(
           at.inner + 4 * size * pair + head,
           part.keys + head,
@@ -212,15 +265,23 @@ export class DecoderThread {
     }
   }
 
-  /** softmax(scale · q kᵀ) v of the queries of all choices, into `found`; new keys and queries are normed and turned here. */
-  private attendSoftmax(
+  /** The heads that this thread attends. */
+  private headsOf(count: number): { readonly from: number; readonly to: number } {
+    return this.divided ? this.team!.part(count) : { from: 0, to: count };
+  }
+
+  /** Norms and turns the new keys and the queries. */
+  private prepareHeads(
     part: PackedAttention,
     softmax: PackedSoftmax,
     pass: readonly Place[],
     choices: readonly Choice[],
   ): void {
-    const { model, at, size, keySize, kernels, scratch } = this;
-    const { keyValueHeads, scale, queryNorm, keyNorm, rotary } = softmax;
+    const { model, at, size, keySize, kernels } = this;
+    const { keyValueHeads, queryNorm, keyNorm, rotary } = softmax;
+    // norms may go over all heads, so where the rows were divided one thread does it when all are there
+    this.meet();
+    if (!this.isFirst) return;
     const bytes = (4 * model.size) / model.heads;
     const angles = rotary && this.angles(rotary, pass);
     const half = rotary ? 4 * rotary.frequencies.length : 0;
@@ -234,11 +295,23 @@ export class DecoderThread {
     };
     for (const [token, { cache }] of pass.entries())
       prepare(part.keys + 4 * keySize * cache, bytes * keyValueHeads, keyNorm, token);
-    const group = model.heads / keyValueHeads;
     for (const [pair, { token }] of choices.entries())
       prepare(at.inner + 4 * size * pair, 4 * model.size, queryNorm, token);
+  }
+
+  /** softmax(scale · q kᵀ) v of the queries of all choices, into `found`. */
+  private attendSoftmax(
+    part: PackedAttention,
+    { keyValueHeads, scale }: PackedSoftmax,
+    pass: readonly Place[],
+    choices: readonly Choice[],
+  ): void {
+    const { model, at, size, keySize, kernels, scratch } = this;
+    const bytes = (4 * model.size) / model.heads;
+    const group = model.heads / keyValueHeads;
     const room = { kernels, floats: this.floats, scores: at.scores, room: 4 * scratch.places };
-    for (let shared = 0; shared < keyValueHeads; shared++) {
+    const { from, to } = this.headsOf(keyValueHeads);
+    for (let shared = from; shared < to; shared++) {
       const [keys, values] = [part.keys + shared * bytes, part.values + shared * bytes];
       const head = { keys, values, bytes, stride: 4 * keySize, blockTokens: model.blockTokens };
       const queries = choices.flatMap(({ token }, pair) => {
@@ -289,12 +362,24 @@ export class DecoderThread {
       multiply(part.input[module]!, inner);
       if (part.gate) multiply(part.gate[module]!, gates);
     });
-    if (part.gate) this.kernels.siluGate(gates.address, inner.address, width * choices.length);
-    else this.kernels.geluTanh(inner.address, width * choices.length);
+    const kind = part.input[0]!;
+    this.ownComponents(kind, choices.length, (from, length) => {
+      if (part.gate) this.kernels.siluGate(gates.address + from, inner.address + from, length);
+      else this.kernels.geluTanh(inner.address + from, length);
+    });
+    this.meet();
     const shared = part.shared && this.sharedWeights(part.shared, inputs, count);
     this.add(part.output, choices, inner, width, part.bias);
     if (part.shared) this.addShared(part.shared, inputs, shared!);
     return choices;
+  }
+
+  /** Calls `work` for what this thread computed of the rows of a product: bytes from the first row on, and components. */
+  private ownComponents(matrix: PackedMatrix, count: number, work: (from: number, length: number) => void): void {
+    const width = padded(matrix.rows);
+    const { from, to } = this.products.rowsOf(matrix);
+    if (to - from === width) work(0, width * count);
+    else if (to > from) for (let row = 0; row < count; row++) work(4 * (width * row + from), to - from);
   }
 
   /** How much the part that all tokens share counts for each of them. */
@@ -304,7 +389,7 @@ export class DecoderThread {
     const stride = 4 * padded(1);
     // the router's room is free by now; its rows are as wide or wider
     const outputs = rows.map((row) => this.at.router + stride * row);
-    this.products.multiply(weight, inputs, rows, outputs);
+    this.products.multiply(weight, inputs, rows, outputs, { whole: true });
     return outputs.map((address) => 1 / (1 + Math.exp(-this.floats[address / 4]!)));
   }
 
@@ -322,7 +407,10 @@ export class DecoderThread {
         rows,
         rows.map((row) => to + 4 * width * row),
       );
-    this.kernels.siluGate(this.at.gates, this.at.inner, width * count);
+    this.ownComponents(input, count, (from, length) =>
+      this.kernels.siluGate(this.at.gates + from, this.at.inner + from, length),
+    );
+    this.meet();
     const choices = weights.map((weight, token) => ({ token, module: 0, weight }));
     this.add([output], choices, { address: this.at.inner, stride: 4 * width }, width, 0);
   }
@@ -346,12 +434,15 @@ export class DecoderThread {
         { rates: chosen.map(({ weight }) => weight * residual), accumulate: true },
       ),
     );
-    if (bias === 0) return;
-    const values = this.view(bias, this.width);
-    for (const token of new Set(choices.map((choice) => choice.token))) {
-      const trunk = this.view(this.at.trunk + 4 * this.width * token, this.width);
-      for (let i = 0; i < trunk.length; i++) trunk[i]! += residual * values[i]!;
+    if (bias !== 0) {
+      const values = this.view(bias, this.width);
+      const { from, to } = this.products.rowsOf(output[0]!);
+      for (const token of new Set(choices.map((choice) => choice.token))) {
+        const trunk = this.view(this.at.trunk + 4 * this.width * token, this.width);
+        for (let i = from; i < to; i++) trunk[i]! += residual * values[i]!;
+      }
     }
+    this.meet();
   }
 
   private normed(norm: PackedNorm, count: number): Rows {
@@ -373,8 +464,9 @@ export class DecoderThread {
     const stride = 4 * padded(modules);
     const rows = Array.from({ length: count }, (_, row) => row);
     const outputs = rows.map((row) => this.at.router + stride * row);
-    if (routing.kind === "average") this.products.multiply(routing.gate, inputs, rows, outputs);
-    else if (!routing.input) this.products.multiply(routing.output, inputs, rows, outputs);
+    const whole = { whole: true };
+    if (routing.kind === "average") this.products.multiply(routing.gate, inputs, rows, outputs, whole);
+    else if (!routing.input) this.products.multiply(routing.output, inputs, rows, outputs, whole);
     else {
       const width = padded(routing.input.rows);
       const gate: Rows = { address: this.at.gate, stride: 4 * width };
@@ -383,9 +475,10 @@ export class DecoderThread {
         inputs,
         rows,
         rows.map((row) => gate.address + gate.stride * row),
+        whole,
       );
       this.kernels.geluErf(gate.address, width * count);
-      this.products.multiply(routing.output, this.products.prepare(gate, width, count), rows, outputs);
+      this.products.multiply(routing.output, this.products.prepare(gate, width, count), rows, outputs, whole);
     }
     return outputs.flatMap((address, token) => choose(this.view(address, modules), routing, token));
   }

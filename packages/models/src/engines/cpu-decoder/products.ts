@@ -1,7 +1,8 @@
 import { digits } from "./kernel-blocks.js";
 import type { Kernels } from "./kernels.js";
-import { isBlocks, isFours, padded, tileOf } from "./pack-weights.js";
+import { bytesOfMatrix, isBlocks, isFours, padded, tileOf } from "./pack-weights.js";
 import type { PackedMatrix, PackedModel, Scratch } from "./packed.js";
+import type { TeamMember } from "./team.js";
 
 /** Numbers of fp32 one after another, `stride` apart. */
 export interface Rows {
@@ -23,10 +24,18 @@ export interface Inputs {
 /** See `toDigits`: above this much of the root of the mean square a block of an input has twice the digits. */
 const wideAbove = 4;
 
+interface Multiplied {
+  readonly rates?: readonly number[];
+  readonly accumulate?: boolean;
+  readonly whole?: boolean;
+}
+
 /** Products of one thread: rows are rounded as a matrix takes them, then multiplied. */
 export class Products {
   /** Whose rows lie rounded in the scratch. */
   private readonly rounded: { halves?: Inputs; digits?: Inputs } = {};
+  /** The team whose member computes its part of every product. */
+  private team: TeamMember | undefined;
 
   constructor(
     private readonly model: PackedModel,
@@ -35,6 +44,20 @@ export class Products {
     private readonly integers: Int32Array,
     private readonly at: Scratch["at"],
   ) {}
+
+  /** From now on products are divided among the team; undefined: this thread computes them alone. */
+  divide(team: TeamMember | undefined): void {
+    this.team = team;
+  }
+
+  /** The rows of a product that this thread computes. */
+  rowsOf(matrix: PackedMatrix): { readonly from: number; readonly to: number } {
+    const rows = padded(matrix.rows);
+    if (!this.team) return { from: 0, to: rows };
+    const panel = tileOf(matrix.kind).rows;
+    const { from, to } = this.team.part(rows / panel);
+    return { from: from * panel, to: to * panel };
+  }
 
   /** What is rounded lies in room that the next rows overwrite: these are then rounded again. */
   prepare(rows: Rows, width: number, count: number): Inputs {
@@ -80,28 +103,35 @@ export class Products {
     return { address: (row) => from + stride * row, scale: () => 1 };
   }
 
-  /** output_i = matrix · input of `rows[i]`, times `rates[i]`; added to what is there, and without bias, with `accumulate`. */
+  /**
+   * output_i = matrix · input of `rows[i]`, times `rates[i]`; added to what is there, and without bias, with `accumulate`. A team
+   * divides it, but for what is to be `whole`.
+   */
   multiply(
     matrix: PackedMatrix,
     inputs: Inputs,
     rows: readonly number[],
     outputs: readonly number[],
-    { rates, accumulate = false }: { readonly rates?: readonly number[]; readonly accumulate?: boolean } = {},
+    { rates, accumulate = false, whole = false }: Multiplied = {},
   ): void {
     const { at, kernels } = this;
     const { kind, weights, scales, bias } = matrix;
     const { address, scale } = inputs.of(matrix);
+    const tile = tileOf(kind);
+    const all = padded(matrix.rows);
+    const { from, to } = whole ? { from: 0, to: all } : this.rowsOf(matrix);
+    if (from === to) return;
+    const steps = padded(matrix.columns) / tile.columns;
+    const bytes = bytesOfMatrix(kind, matrix.rows, matrix.columns);
     for (const [i, row] of rows.entries()) {
       this.integers[at.inputs / 4 + i] = address(row);
       this.floats[at.inputScales / 4 + i] = scale(row) * (rates?.[i] ?? 1);
-      this.integers[at.outputs / 4 + i] = outputs[i]!;
+      this.integers[at.outputs / 4 + i] = outputs[i]! + 4 * from;
     }
-    const tile = tileOf(kind);
-    const panels = padded(matrix.rows) / tile.rows;
-    const steps = padded(matrix.columns) / tile.columns;
     const run = (product: (...given: number[]) => void, first: number, count: number): void =>
       product(
-        ...[weights, scales, bias, panels, steps],
+        ...[weights + (bytes.weights / all) * from, scales + (bytes.scales / all) * from, bias + 4 * from],
+        ...[(to - from) / tile.rows, steps],
         ...[at.inputs, at.inputScales, at.outputs].map((list) => list + 4 * first),
         ...[count, accumulate ? 1 : 0],
       );

@@ -133,6 +133,61 @@ describe("a decoder on the CPU in int8", () => {
     expect(rest.logprob[0]).toBe(alone.logprob[0]);
   });
 
+  it.each([2, 3])("gives the same on one thread and on a team of %i, to the bit", async (workers) => {
+    for (const shape of [
+      { routing: "learned", keyValue: true, current: true },
+      { routing: "average", keyValue: false, current: false },
+      { routing: "none", keyValue: true, current: false },
+    ] as const) {
+      const some = randomDecoderModel(11, shape);
+      const alone = await open(some, "int8");
+      const team = new CpuDecoder(some, cache, "int8", workers, undefined, 0);
+      sessions.push(team);
+      const known = ids.map((id) => id % some.embedding.rows);
+      const steps = [
+        // passes that divide tokens, then one that divides products; then single tokens, one sequence and two
+        { ...one(known, 0, manyBlocks, { ...greedy, alternatives: 4 }), scored: [true], counted: true },
+        { ...one([5], known.length, manyBlocks, { ...greedy, alternatives: 4 }), counted: true },
+        {
+          ...ragged([[9], [1, 2, 3, 4, 5, 6, 7]]),
+          cached: Int32Array.of(known.length + 1, 0),
+          blocks: [Int32Array.from(manyBlocks), Int32Array.of(20, 21)],
+          sampling: [greedy, greedy],
+          scored: [false, true],
+        },
+      ];
+      for (const step of steps) expect(await team.step(step)).toEqual(await alone.step(step));
+    }
+  });
+
+  it("ends the step of a whole team when one of its threads dies, or when it is aborted, and goes on", async () => {
+    const started: Worker[] = [];
+    const start = (workerData: ThreadSettings): Worker => {
+      const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData });
+      started.push(worker);
+      return worker;
+    };
+    const session = new CpuDecoder(model, cache, "int8", 2, start, 0);
+    sessions.push(session);
+    const expected = await session.step(one(ids, 0, manyBlocks, greedy));
+    const long = one(
+      Array.from({ length: 96 }, () => 5),
+      0,
+      Array.from({ length: 24 }, (_, i) => i),
+      greedy,
+    );
+    const dying = session.step(long);
+    await started[1]!.terminate();
+    // it may have been done by then
+    await dying.catch((error: unknown) => expect(error).toMatchObject({ code: "MODEL_FAILED" }));
+    const abort = new AbortController();
+    const steps = Array.from({ length: 20 }, () => session.step(long, abort.signal).catch((error: unknown) => error));
+    await steps[0];
+    abort.abort(new Error("enough"));
+    expect(await steps.at(-1)).toMatchObject({ code: "ABORTED" });
+    expect((await session.step(one(ids, 0, manyBlocks, greedy))).logprob[0]).toBe(expected.logprob[0]);
+  });
+
   it("goes on from blocks that another sequence wrote", async () => {
     const session = await open(model, "int8", 2);
     await session.step(one([7, 3, 9, 4], 0, [5]));

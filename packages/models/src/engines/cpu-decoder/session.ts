@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { TesseraError } from "@tessera/core";
 import { onAbort, Thread } from "@tessera/core/internal";
-import type { DecoderModel } from "../../architectures/decoder.js";
+import type { DecoderModel, Routing } from "../../architectures/decoder.js";
 import { checkDecoderBatch } from "../decoder-batch.js";
 import {
   type CacheSize,
@@ -13,6 +13,7 @@ import {
 } from "../engine.js";
 import { type PackedModel, type Precision, plan } from "./packed.js";
 import type { Answer, Job, ThreadSettings } from "./protocol.js";
+import { teamCells } from "./team.js";
 import { mostBytes, type SharedMemory, sharedMemory } from "./wasm.js";
 
 type Start = (settings: ThreadSettings) => Worker;
@@ -20,9 +21,13 @@ type Start = (settings: ThreadSettings) => Worker;
 const startWorker: Start = (workerData) =>
   new Worker(new URL("./worker.js", import.meta.url), { workerData, name: "tessera-decoder" });
 
+/** Multiply-adds of a token in a layer from which on threads compute a step together: below, they would wait more than compute. */
+const worthSharing = 1e6;
+
 /**
- * A decoder in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many
- * threads as there are; a thread that dies fails its step, and the next step starts another.
+ * A decoder in worker threads over one shared memory of weights and cache. A step's sequences are dealt to as many threads as
+ * there are; where that leaves some with little to do, all compute the step together, if the model is large enough. A thread that
+ * dies fails its step, and the next step starts another.
  */
 export class CpuDecoder implements DecoderSession {
   readonly blocks: number;
@@ -30,6 +35,8 @@ export class CpuDecoder implements DecoderSession {
   private readonly packed: PackedModel;
   private readonly memory: SharedMemory;
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
+  private readonly cells = teamCells();
+  private readonly shares: boolean;
   private readonly threads: (Thread<Job, Answer> | undefined)[];
   private written = false;
   private closed = false;
@@ -42,6 +49,7 @@ export class CpuDecoder implements DecoderSession {
     private readonly precision: Precision,
     threads: number,
     private readonly start: Start = startWorker,
+    sharedFrom = worthSharing,
   ) {
     this.blocks = cache.blocks;
     this.blockTokens = cache.blockTokens;
@@ -51,6 +59,7 @@ export class CpuDecoder implements DecoderSession {
     if ((size / model.heads) % 4 !== 0)
       throw this.error("MISSING_CAPABILITY", `a head of ${size / model.heads} components is no multiple of 4`);
     this.packed = plan(model, cache, precision, threads).packed;
+    this.shares = threads > 1 && costOfLayer(model) >= sharedFrom;
     this.threads = new Array<Thread<Job, Answer> | undefined>(threads).fill(undefined);
     const tooLarge = (cause?: unknown): TesseraError =>
       this.error("BAD_ARGUMENT", `weights and cache need ${Math.ceil(this.packed.bytes / 2 ** 20)} MiB`, {
@@ -87,13 +96,18 @@ export class CpuDecoder implements DecoderSession {
     if (signal?.aborted) throw aborted();
     checkDecoderBatch(batch, this.model, this.cache);
     Atomics.store(this.stop, 0, 0);
-    const forget = signal && onAbort(signal, () => Atomics.store(this.stop, 0, 1));
+    const forget = signal && onAbort(signal, () => this.halt());
     try {
-      const parts = deal(batch, this.threads.length);
+      const dealt = deal(batch, this.threads.length);
+      const together = this.shares && isUneven(batch, dealt, this.threads.length);
+      const all = Array.from(batch.cached.keys());
+      const parts = together ? this.threads.map(() => all) : dealt;
+      const team = together ? parts.length : undefined;
+      Atomics.store(this.cells, 0, 0);
       // the thread that packs comes first
       if (!this.written) await this.thread(0).ready;
       // all have ended before any error is told: a part that still ran would write into the cache of the next step
-      const ended = await Promise.allSettled(parts.map((part, i) => this.ask(i, pick(batch, part))));
+      const ended = await Promise.allSettled(parts.map((part, i) => this.ask(i, { batch: pick(batch, part), team })));
       const answers = ended.map((end) => {
         if (end.status === "rejected") throw end.reason;
         return end.value;
@@ -106,10 +120,22 @@ export class CpuDecoder implements DecoderSession {
     }
   }
 
+  /** Ends the step that runs. */
+  private halt(): void {
+    Atomics.store(this.stop, 0, 1);
+    Atomics.notify(this.cells, 1);
+  }
+
   private async ask(number: number, job: Job): Promise<Answer> {
-    const thread = this.thread(number);
-    await thread.ready;
-    return thread.ask(job);
+    try {
+      const thread = this.thread(number);
+      await thread.ready;
+      return await thread.ask(job);
+    } catch (error) {
+      // the others of a team would wait for it
+      if (job.team !== undefined) this.halt();
+      throw error;
+    }
   }
 
   /** The thread of this number, started where there is none. */
@@ -117,9 +143,9 @@ export class CpuDecoder implements DecoderSession {
     const running = this.threads[number];
     if (running && !running.lost) return running;
     if (this.closed) throw this.closedError();
-    const { model, cache, precision, memory, packed, stop } = this;
+    const { model, cache, precision, memory, packed, stop, cells } = this;
     const source = !this.written && { source: { model, cache, precision } };
-    const thread = new Thread<Job, Answer>(this.start({ memory, packed, thread: number, stop, ...source }), {
+    const thread = new Thread<Job, Answer>(this.start({ memory, packed, thread: number, stop, cells, ...source }), {
       name: "a decoder thread",
       code: "MODEL_FAILED",
       path: model.name,
@@ -167,7 +193,7 @@ function deal({ offsets }: DecoderBatch, threads: number): number[][] {
 function pick(
   { ids, offsets, cached, blocks, sampling, scored, counted }: DecoderBatch,
   sequences: readonly number[],
-): Job {
+): DecoderBatch {
   return {
     ...ragged(sequences.map((i) => ids.subarray(offsets[i], offsets[i + 1]))),
     cached: Int32Array.from(sequences, (i) => cached[i]!),
@@ -179,6 +205,7 @@ function pick(
   };
 }
 
+/** What threads gave for their sequences, or for their part of the same. */
 function gather(batch: DecoderBatch, parts: readonly number[][], results: readonly DecoderResult[]): DecoderResult {
   const count = batch.cached.length;
   const next = new Int32Array(count).fill(-1);
@@ -188,10 +215,16 @@ function gather(batch: DecoderBatch, parts: readonly number[][], results: readon
   for (const [p, part] of parts.entries())
     for (const [i, sequence] of part.entries()) {
       const result = results[p]!;
-      next[sequence] = result.next[i]!;
-      logprob[sequence] = result.logprob[i]!;
-      alternatives[sequence] = result.alternatives?.[i];
-      scores[sequence] = result.scores?.[i];
+      if (result.next[i]! >= 0) {
+        next[sequence] = result.next[i]!;
+        logprob[sequence] = result.logprob[i]!;
+        alternatives[sequence] = result.alternatives?.[i];
+      }
+      const found = result.scores?.[i];
+      const known = scores[sequence];
+      // each token was scored by one thread, and is 0 in what others gave
+      if (known && found) for (const [t, score] of found.entries()) known[t]! += score;
+      else scores[sequence] ??= found;
     }
   return {
     next,
@@ -200,6 +233,22 @@ function gather(batch: DecoderBatch, parts: readonly number[][], results: readon
     scores,
     modules: batch.counted ? sum(results.map(({ modules }) => modules!)) : undefined,
   };
+}
+
+/** Whether dealing sequences would leave a fifth of the threads' time unused. */
+function isUneven({ offsets, ids }: DecoderBatch, dealt: readonly number[][], threads: number): boolean {
+  const loads = dealt.map((part) => part.reduce((sum, i) => sum + offsets[i + 1]! - offsets[i]!, 0));
+  return Math.max(...loads) * threads > 1.25 * ids.length;
+}
+
+/** Multiply-adds of one token in the first layer, without attention. */
+function costOfLayer({ layers, hidden }: DecoderModel): number {
+  const { attention, feedforward } = layers[0]!;
+  const top = ({ routing }: { routing: Routing }): number => (routing.kind === "none" ? 1 : routing.top);
+  const matrices = feedforward.gate ? 3 : 2;
+  return (
+    hidden * (2 * top(attention) * attention.query[0]!.rows + matrices * top(feedforward) * feedforward.input[0]!.rows)
+  );
 }
 
 /** The first of some counts, with the others added to it. */
