@@ -1,8 +1,12 @@
 import { TesseraError } from "@tessera/core";
 import type { SqlConnection, SqlDatabase } from "./database.js";
+import { termOf } from "./postgres-words.js";
 
-/** The statements that bring a store of the version before to this one; a version is never changed once it is out. */
-const migrations: ((schema: string, width: number | undefined) => string[])[] = [
+/** A statement, or work that takes several. */
+type Step = string | ((connection: SqlConnection) => Promise<void>);
+
+/** The steps that bring a store of the version before to this one; a version is never changed once it is out. */
+const migrations: ((schema: string, width: number | undefined) => Step[])[] = [
   (schema, width) => [
     `CREATE TABLE ${schema}.store (
        version int NOT NULL, space text, width int, revision text NOT NULL,
@@ -24,7 +28,34 @@ const migrations: ((schema: string, width: number | undefined) => string[])[] = 
     `CREATE TABLE ${schema}.made (key text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())`,
     `CREATE INDEX ON ${schema}.made (at)`,
   ],
+  (schema) => [
+    `ALTER TABLE ${schema}.term ADD COLUMN beginning text COLLATE "C", ADD COLUMN plain text COLLATE "C"`,
+    (connection) => describeTerms(connection, schema),
+    `CREATE INDEX ON ${schema}.term (beginning)`,
+  ],
 ];
+
+/** Words that are described at once. */
+const termsAtOnce = 5000;
+
+/** Notes of the words that are there what finds their forms. */
+async function describeTerms(connection: SqlConnection, schema: string): Promise<void> {
+  let last = "";
+  for (;;) {
+    const { rows } = await connection.query<{ word: string }>(
+      `SELECT word FROM ${schema}.term WHERE word > $1 ORDER BY word LIMIT ${termsAtOnce}`,
+      [last],
+    );
+    if (rows.length === 0) return;
+    last = rows.at(-1)!.word;
+    await connection.query(
+      `UPDATE ${schema}.term SET beginning = letters.beginning, plain = letters.plain
+       FROM json_to_recordset($1::json) AS letters (word text, beginning text, plain text)
+       WHERE term.word = letters.word`,
+      [JSON.stringify(rows.map(({ word }) => termOf(word)))],
+    );
+  }
+}
 
 /** Creates what a store needs, or brings it up to date; processes that start at the same time do it once. */
 export function migrate(
@@ -54,7 +85,8 @@ export function migrate(
         hint: "open it with the encoder that it was made with, or give the new one another name",
       });
     for (const statements of migrations.slice(before?.version ?? 0))
-      for (const statement of statements(schema, width)) await connection.query(statement);
+      for (const step of statements(schema, width))
+        await (typeof step === "string" ? connection.query(step) : step(connection));
     await connection.query(`UPDATE ${schema}.store SET version = $1, space = $2, width = $3`, [
       migrations.length,
       space ?? null,

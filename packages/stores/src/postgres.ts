@@ -10,7 +10,7 @@ import {
   TesseraError,
 } from "@tessera/core";
 import { every, messageOf } from "@tessera/core/internal";
-import { askedIn, pieceWeight, words } from "@tessera/text";
+import type { Language } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
 import { indexedText } from "./indexed-text.js";
@@ -18,6 +18,7 @@ import { factsOf } from "./passage-facts.js";
 import { assertStoreName, assertTop, passagesAsJson, passagesInOrder } from "./passage-table.js";
 import { Conditions } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
+import { askedForms, counted, languagesIn, termOf } from "./postgres-words.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
 /** The database and the name of a store, and how it is searched: by words, and with a `space` also by vectors. */
@@ -41,8 +42,8 @@ const ties = 16; // more than `top` that are looked at where the last places are
 
 /**
  * Passages in PostgreSQL: for several processes, and for more passages than one machine holds. Vectors are searched by
- * cosine with pgvector's graph (HNSW). Words are searched with the BM25 of `referenceBm25` without other forms of the
- * words, over a full-text index whose statistics every write updates. The filter and the rights of the principal are
+ * cosine with pgvector's graph (HNSW). Words, in all their forms, are searched with the BM25 of `referenceBm25`, over a
+ * full-text index whose statistics every write updates. The filter and the rights of the principal are
  * conditions of the statement. If the graph returns fewer passages than asked for, the admitted ones are compared one by
  * one. A query that has a vector is searched by vector.
  */
@@ -50,13 +51,15 @@ export class PostgresStore implements Store {
   #revision = "store.postgres:0";
   #open = true;
   readonly #stop: (() => void) | undefined;
+  #languages: { readonly revision: string; readonly list: readonly Language[] } | undefined; // of the passages
 
   private constructor(
     private readonly database: SqlDatabase,
     private readonly owned: boolean,
     private readonly schema: string,
     private readonly vectors: VectorSpace | undefined,
-    private readonly settings: Required<Pick<PostgresSettings, "k1" | "b" | "ef">>,
+    private readonly settings: Required<Pick<PostgresSettings, "k1" | "b" | "ef">> &
+      Pick<PostgresSettings, "language" | "forms">,
     refreshMs: number,
   ) {
     if (refreshMs > 0) this.#stop = every(refreshMs, () => void this.refresh().catch(() => {}), { background: true });
@@ -64,7 +67,7 @@ export class PostgresStore implements Store {
 
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
   static async open(settings: PostgresSettings): Promise<PostgresStore> {
-    const { database, name, space, width, k1 = 1.2, b = 0.75, ef = 128, refreshMs = 1000 } = settings;
+    const { database, name, space, width, k1 = 1.2, b = 0.75, ef = 128, refreshMs = 1000, language, forms } = settings;
     assertStoreName(name);
     if ((space === undefined) !== (width === undefined))
       throw new TesseraError("BAD_ARGUMENT", "a space has a name and a width");
@@ -80,7 +83,7 @@ export class PostgresStore implements Store {
       await told(migrate(opened, schema, { space, width }));
       const vectors = space !== undefined && width !== undefined ? { space, width } : undefined;
       const owned = typeof database === "string";
-      const store = new PostgresStore(opened, owned, schema, vectors, { k1, b, ef }, refreshMs);
+      const store = new PostgresStore(opened, owned, schema, vectors, { k1, b, ef, language, forms }, refreshMs);
       await store.refresh();
       return store;
     } catch (error) {
@@ -144,24 +147,32 @@ export class PostgresStore implements Store {
   }
 
   async #byWords({ text = "", top, filter, principal }: StoreQuery): Promise<Row[]> {
-    const asked = askedOf(text);
-    if (asked.size === 0) return [];
+    const languages = await this.#languagesNow();
+    const asked = await askedForms(text, this.settings, { connection: this.database, schema: this.schema, languages });
+    if (asked.length === 0) return [];
     const conditions = new Conditions([
-      [...asked.keys()],
-      [...asked.values()],
-      [...asked.keys()].map(lexeme),
-      [...asked.keys()].map(lexeme).join(" | "),
+      asked.map(({ word }) => word),
+      asked.map(({ factor }) => factor),
+      asked.map(({ word }) => lexeme(word)),
+      [...new Set(asked.map(({ word }) => lexeme(word)))].join(" | "),
       this.settings.k1,
       this.settings.b,
       top,
+      asked.map(({ group }) => group),
+      asked.map(({ own }) => own),
     ]);
     const admitted = conditions.admits(filter, principal);
     const { rows } = await this.database.query<Row>(
-      `WITH asked AS MATERIALIZED (
-         SELECT word, lexeme, occurrences * ln(1 + (store.passages - holders + 0.5) / (holders + 0.5)) AS weight,
+      `WITH form AS MATERIALIZED (
+         SELECT query.*, ln(1 + (store.passages - holders + 0.5) / (holders + 0.5)) AS idf,
                 store.words::float8 / store.passages AS average
-         FROM unnest($1::text[], $2::float8[], $3::text[]::tsquery[]) AS query (word, occurrences, lexeme)
-         JOIN ${this.schema}.term USING (word), ${this.schema}.store)
+         FROM unnest($1::text[], $2::float8[], $3::text[], $8::int[], $9::boolean[])
+              AS query (word, factor, lexeme, asked, own)
+         JOIN ${this.schema}.term USING (word), ${this.schema}.store),
+       most AS (SELECT asked, coalesce(min(idf) FILTER (WHERE own), min(idf)) AS idf FROM form GROUP BY asked),
+       asked AS MATERIALIZED (
+         SELECT word, lexeme::tsquery AS lexeme, average, sum(least(form.idf, most.idf) * factor) AS weight
+         FROM form JOIN most USING (asked) GROUP BY word, lexeme, average)
        SELECT id, passage, score
        FROM ${this.schema}.passage, LATERAL (
          SELECT sum(weight * frequency * ($5::float8 + 1) /
@@ -173,6 +184,14 @@ export class PostgresStore implements Store {
       conditions.values,
     );
     return rows;
+  }
+
+  /** The languages of the passages, which are read anew with each revision. */
+  async #languagesNow(): Promise<readonly Language[]> {
+    const revision = this.#revision;
+    if (this.#languages?.revision !== revision)
+      this.#languages = { revision, list: await languagesIn(this.database, this.schema) };
+    return this.#languages.list;
   }
 
   async get(ids: readonly string[], principal?: Principal): Promise<(Passage | undefined)[]> {
@@ -195,10 +214,46 @@ export class PostgresStore implements Store {
    */
   async upsert(passages: readonly Passage[], vectors?: readonly Float32Array[], how?: ChangeOptions): Promise<void> {
     this.#assertOpen();
+    const { rows, change } = this.#rowsOf(passages, vectors);
+    if (rows.size === 0) return;
+    await this.#write(change, how, (connection) => this.#put(connection, rows));
+  }
+
+  /**
+   * Puts passages in the place of all whose ids begin with one of some texts, in one transaction. Tells how many went and
+   * did not come again.
+   * @throws TesseraError SPACE_MISMATCH, BAD_ARGUMENT, CLOSED, STORE_FAILED
+   */
+  async replaceStarting(
+    starts: readonly string[],
+    passages: readonly Passage[],
+    vectors?: readonly Float32Array[],
+  ): Promise<number> {
+    this.#assertOpen();
+    const { rows, change } = this.#rowsOf(passages, vectors);
+    let gone = 0;
+    await this.#write(`${JSON.stringify(starts)}\n${change}`, {}, async (connection) => {
+      const { rows: before } = await connection.query<{ id: string }>(
+        `SELECT id FROM ${this.schema}.passage, unnest($1::text[]) AS start WHERE starts_with(id, start)`,
+        [kept(starts)],
+      );
+      const ids = before.map(({ id }) => id).filter((id) => !rows.has(id));
+      gone = ids.length;
+      if (gone > 0) await this.#remove(connection, ids);
+      return (rows.size > 0 && (await this.#put(connection, rows))) || gone > 0;
+    });
+    return gone;
+  }
+
+  /** Passages as rows, by id, and what tells this change from others. */
+  #rowsOf(
+    passages: readonly Passage[],
+    vectors: readonly Float32Array[] | undefined,
+  ): { readonly rows: ReadonlyMap<string, PassageRow>; readonly change: string } {
     const json = passagesAsJson(passages);
     if (this.vectors && passages.length !== (vectors?.length ?? 0))
       throw new TesseraError("BAD_ARGUMENT", `${passages.length} passages with ${vectors?.length ?? 0} vectors`);
-    const rows = new Map<string, object>();
+    const rows = new Map<string, PassageRow>();
     for (const [index, passage] of passages.entries()) {
       const path = `passages[${index}]`;
       if (notKept.test(passage.id))
@@ -217,24 +272,25 @@ export class PostgresStore implements Store {
         ...(unit && { vector: written(unit) }),
       });
     }
-    if (rows.size === 0) return;
     const change = createHash("sha256");
     for (const [index, row] of json.entries()) change.update(row).update(written(vectors?.[index] ?? []));
-    await this.#write(change.digest("hex"), how, async (connection) => {
-      const all = [...rows.entries()];
-      for (let from = 0; from < all.length; from += atOnce) {
-        const part = all.slice(from, from + atOnce);
-        await this.#remove(
-          connection,
-          part.map(([id]) => id),
-        );
-        await this.#insert(
-          connection,
-          part.map(([, row]) => row),
-        );
-      }
-      return true;
-    });
+    return { rows, change: change.digest("hex") };
+  }
+
+  async #put(connection: SqlConnection, rows: ReadonlyMap<string, PassageRow>): Promise<boolean> {
+    const all = [...rows.entries()];
+    for (let from = 0; from < all.length; from += atOnce) {
+      const part = all.slice(from, from + atOnce);
+      await this.#remove(
+        connection,
+        part.map(([id]) => id),
+      );
+      await this.#insert(
+        connection,
+        part.map(([, row]) => row),
+      );
+    }
+    return true;
   }
 
   async delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {
@@ -322,7 +378,8 @@ export class PostgresStore implements Store {
     return (rows[0]?.passages ?? 0) > 0;
   }
 
-  async #insert(connection: SqlConnection, rows: readonly object[]): Promise<void> {
+  async #insert(connection: SqlConnection, rows: readonly PassageRow[]): Promise<void> {
+    const terms = [...new Set(rows.flatMap((row) => row.words))].map(termOf);
     const vector = this.vectors ? ["vector", `vector vector(${this.vectors.width})`] : undefined;
     await connection.query(
       `WITH given AS (
@@ -331,12 +388,14 @@ export class PostgresStore implements Store {
        added AS (INSERT INTO ${this.schema}.passage
          SELECT id, passage, facts, numbers, access, array_to_tsvector(words), frequencies, length
                 ${vector ? `, ${vector[0]}` : ""} FROM given),
-       held AS (INSERT INTO ${this.schema}.term AS term
-         SELECT word, count(*) FROM given, unnest(words) AS word GROUP BY word
+       counted AS (SELECT word, count(*) AS holders FROM given, unnest(words) AS word GROUP BY word),
+       held AS (INSERT INTO ${this.schema}.term AS term (word, holders, beginning, plain)
+         SELECT word, holders, beginning, plain
+         FROM counted JOIN json_to_recordset($2::json) AS letters (word text, beginning text, plain text) USING (word)
          ON CONFLICT (word) DO UPDATE SET holders = term.holders + excluded.holders)
        UPDATE ${this.schema}.store SET passages = passages + (SELECT count(*) FROM given),
          words = words + (SELECT coalesce(sum(length), 0) FROM given)`,
-      [JSON.stringify(rows)],
+      [JSON.stringify(rows), JSON.stringify(terms)],
     );
   }
 
@@ -352,6 +411,13 @@ interface Row {
   readonly score: number;
 }
 
+/** A passage as it is written, with its facts and its vector. */
+interface PassageRow {
+  readonly id: string;
+  readonly words: readonly string[];
+  readonly [column: string]: unknown;
+}
+
 const byScore = (a: Row, b: Row): number => b.score - a.score || (a.id < b.id ? -1 : 1);
 
 const kept = (ids: readonly string[]): string[] => ids.filter((id) => !notKept.test(id));
@@ -361,27 +427,6 @@ const written = (vector: Iterable<number>): string => `[${[...vector].join(",")}
 
 /** A word as a query of PostgreSQL's full-text search. */
 const lexeme = (word: string): string => `'${word.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
-
-/** Without half a character, which a database does not take. */
-const wellFormed = (word: string): string => word.replace(/\p{Surrogate}/gu, "\ufffd");
-
-/** How often a text has each of its words. */
-function counted(text: string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const found of words(text)) {
-    const word = wellFormed(found);
-    counts.set(word, (counts.get(word) ?? 0) + 1);
-  }
-  return counts;
-}
-
-/** How often a question has each of its words; a piece of a word counts less. */
-function askedOf(text: string): Map<string, number> {
-  const { words: found } = askedIn(text);
-  return new Map(
-    [...found].map(([word, { times, piece }]) => [wellFormed(word), times * (piece ? pieceWeight : 1)] as const),
-  );
-}
 
 /** Errors of the database, as ours. */
 async function told<T>(work: Promise<T>): Promise<T> {
