@@ -25,6 +25,13 @@ describe("the readers of e-mail", () => {
     ]);
   });
 
+  it("reads the mailbox that Python writes, with a line that begins as a message does, and a name with letters of its own", async () => {
+    expect(await shown("log-python.mbox")).toEqual([
+      ["log-python.mbox, message 1", expect.stringContaining("# Watch\n\nFrom: Øre <watch@example.org>")],
+      ["log-python.mbox, message 2", expect.stringContaining("From the bridge all was quiet.\nThe log says so.")],
+    ]);
+  });
+
   it("reads a mailbox message by message; a line that begins with From is text", async () => {
     expect(await shown("box.mbox")).toEqual([
       ["box.mbox, message 1", "# One\n\nFrom: mira@example.org\n\nFrom here on it rains.\nFrom there it snows."],

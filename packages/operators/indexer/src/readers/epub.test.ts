@@ -35,6 +35,21 @@ describe("the EPUB reader", () => {
     expect(found[3]![1]).toContain("```python\ndef fee(deck):");
   });
 
+  it("reads what EbookLib writes, a table and a list among it, and not its page of contents twice", async () => {
+    const name = "pilots-ebooklib.epub";
+    const found = await shown(name);
+    const texts = found.map(([, text]) => text).join("\n");
+    expect(found.map(([where]) => where).filter((where) => /Lights|Sounds/.test(where))).toEqual([
+      `${name}, Lights, chapter 2`,
+      `${name}, Sounds, chapter 3`,
+    ]);
+    expect(texts).toContain(
+      "# Lights\n\nThe mole shows a red light, two flashes every ten seconds.\n\n- Green to starboard",
+    );
+    expect(texts).toContain("| Signal | Blasts |");
+    expect(texts).toContain("| Turning | four |");
+  });
+
   it("reads chapters in the order of the spine, from names that are encoded, past elements that end themselves", async () => {
     const chapters = {
       "one.xhtml": `<?xml version="1.0"?><html><head><title/></head><body><h1>One<a id="x"/></h1><p>First.</p></body></html>`,

@@ -33,6 +33,17 @@ describe("the notebook reader", () => {
     ]);
   });
 
+  it("reads what nbformat writes: a stream and a result as text, in the language of its kernel", async () => {
+    const name = "depths-nbformat.ipynb";
+    expect(await shown(name)).toEqual([
+      [
+        `${name}, cells 1-2`,
+        "# Depths\n\nThe pier was sounded in June.\n\n```r\nmean(depths)\n```\n\n```text\neleven soundings\n[1] 4.2\n```",
+      ],
+      [`${name}, cell 3`, "## Dredging\n\nThe channel is dredged every third year."],
+    ]);
+  });
+
   it("reads what pandoc writes, by the headings of its cells, and notebooks of the third format", async () => {
     expect((await shown("handbook-pandoc.ipynb")).map(([where, text]) => [where, text.split("\n")[0]])).toEqual([
       ["handbook-pandoc.ipynb, cell 1", "# Boarding"],
