@@ -5,6 +5,7 @@ export { converters } from "./data-sets/converters/catalogue.js";
 export { readCorpus } from "./data-sets/data-set.js";
 export { measureCodePassages } from "./places/code-passages.js";
 export { measurePlaces, type PlacesSettings } from "./places/measure.js";
+export { countSharedWords } from "./places/shared-words.js";
 export { type ComparisonOptions, compareFiles } from "./reports/comparison.js";
 export { lineChart } from "./reports/line-chart.js";
 export { moduleText, moduleSvg } from "./reports/module-map.js";

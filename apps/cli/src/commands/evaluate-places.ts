@@ -1,9 +1,10 @@
-import { measureCodePassages, measurePlaces, type PlacesSettings } from "@tessera/eval/internal";
+import { countSharedWords, measureCodePassages, measurePlaces, type PlacesSettings } from "@tessera/eval/internal";
 import { Option } from "commander";
 import type { EvaluationCommands } from "./evaluation.js";
 
 interface PlacesOptions extends Pick<PlacesSettings, "half" | "against" | "encoder"> {
   readonly package?: string[];
+  readonly sharedWords?: boolean;
 }
 
 /** Adds `tessera eval places`. */
@@ -19,9 +20,12 @@ export function placesCommand({ command, action, signal }: EvaluationCommands): 
     .option("--package <name...>", "only these packages")
     .option("--encoder <name>", "what makes the vectors; by default that of `tessera ask`")
     .option("--against <folder>", "a checkout that is built, to measure beside this one")
+    .option("--shared-words", "counts the questions that share no content word with their place, and asks none")
     .action(
-      action((terminal, { package: packages, ...options }: PlacesOptions) =>
-        measurePlaces(terminal, { ...options, ...(packages && { packages }), signal }),
+      action((terminal, { package: packages, sharedWords, ...options }: PlacesOptions) =>
+        sharedWords
+          ? countSharedWords(terminal, signal)
+          : measurePlaces(terminal, { ...options, ...(packages && { packages }), signal }),
       ),
     );
   command
