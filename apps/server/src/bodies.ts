@@ -17,7 +17,8 @@ interface BodyLimits {
 }
 
 /** Bytes of the body that a request announces; one that does not say may be as large as any. */
-function announced({ headers }: FastifyRequest, { each }: BodyLimits): number {
+function announced({ headers, routeOptions }: FastifyRequest, limits: BodyLimits): number {
+  const each = routeOptions.bodyLimit ?? limits.each;
   const length = headers["content-length"];
   if (length === undefined) return headers["transfer-encoding"] === undefined ? 0 : each;
   const bytes = Number(length);

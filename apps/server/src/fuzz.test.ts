@@ -18,7 +18,15 @@ let routes: {
   path: string;
   parameters: { name: string; in: string; schema: Schema }[];
   body?: Schema;
+  media: string;
 }[];
+
+/** A body of a route: JSON, the bytes of a file, or a form with one file. */
+function sentAs(media: string, text: string): { type: string; payload: string } {
+  if (media !== "multipart/form-data") return { type: media, payload: text };
+  const head = 'content-disposition: form-data; name="file"; filename="a/b.md"';
+  return { type: `${media}; boundary=edge`, payload: `--edge\r\n${head}\r\n\r\n${text}\r\n--edge--\r\n` };
+}
 
 beforeAll(async () => {
   const encoder = scriptedEncoder(16);
@@ -34,14 +42,17 @@ beforeAll(async () => {
   }));
   const { paths } = (await service.server.inject("/openapi.json")).json();
   routes = Object.entries(paths as Record<string, Record<string, Schema>>).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { parameters = [], requestBody }]) => ({
-      method: method.toUpperCase(),
-      path,
-      parameters: parameters as (typeof routes)[number]["parameters"],
-      body: (requestBody as { content: { "application/json": { schema: Schema } } } | undefined)?.content[
-        "application/json"
-      ].schema,
-    })),
+    Object.entries(methods).map(([method, { parameters = [], requestBody }]) => {
+      const { content = {} } = (requestBody ?? {}) as { content?: Record<string, { schema: Schema }> };
+      const [[media, described] = ["application/json", undefined]] = Object.entries(content);
+      return {
+        method: method.toUpperCase(),
+        path,
+        parameters: parameters as (typeof routes)[number]["parameters"],
+        body: media === "application/json" ? described?.schema : { type: "string" },
+        media,
+      };
+    }),
   );
   await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
   // what a flow takes is told by the flow's own schema
@@ -179,7 +190,7 @@ describe("every route, from its OpenAPI schema", () => {
     let count = 0;
     const seen = new Map<string, number>();
     const rounds = Math.ceil(least / routes.length);
-    for (const { method, path, parameters, body } of routes) {
+    for (const { method, path, parameters, body, media } of routes) {
       // whatever the route before removed
       await service.server.inject({ method: "PUT", url: "/indexes/docs", headers });
       const known = await runsFor(path);
@@ -204,11 +215,12 @@ describe("every route, from its OpenAPI schema", () => {
           else if (where === "query") query.push(`${name}=${encodeURIComponent(text)}`);
           else if (/^[\x21-\x7e]+$/.test(text)) extra[name] = text;
         }
+        const sent = sentAs(media, drawn.raw ?? JSON.stringify(drawn.body ?? null));
         const response = await service.server.inject({
           method: method as "GET",
           url: query.length ? `${url}?${query.join("&")}` : url,
-          headers: { accept: drawn.accept, ...headers, ...extra, ...(body && { "content-type": "application/json" }) },
-          ...(body && { payload: drawn.raw ?? JSON.stringify(drawn.body ?? null) }),
+          headers: { accept: drawn.accept, ...headers, ...extra, ...(body && { "content-type": sent.type }) },
+          ...(body && { payload: sent.payload }),
         });
         count++;
         const { statusCode } = response;

@@ -1,6 +1,7 @@
 import { hit, passage, TesseraError } from "@tessera/core";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import { fileRoutes } from "./file-routes.js";
 import type { Indexes, ServedIndex } from "./indexes.js";
 import type { Key } from "./keys.js";
 import { ownerOf } from "./owners.js";
@@ -18,7 +19,7 @@ const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(
 const config = (summary: string) => ({ scope: "indexes" as const, summary });
 
 /** What the routes find an index by: its name, and the key that asks. */
-function finding({ owners }: Service, indexes: Indexes) {
+export function finding({ owners }: Service, indexes: Indexes) {
   /** The index of a name, for a key that may change it. @throws TesseraError FORBIDDEN, NOT_FOUND */
   const changing = async (key: Key, name: string): Promise<ServedIndex> => {
     assertMay(key, { to: "see", index: name });
@@ -78,6 +79,7 @@ export function indexRoutes(server: FastifyInstance, service: Service, indexes: 
     },
   );
   passageRoutes(server, service, indexes);
+  fileRoutes(server, service, indexes);
 }
 
 /** What is in an index: passages, and the search of them. */

@@ -9,7 +9,15 @@ import { z } from "zod";
 import { storeThroughIndex } from "./index-store.js";
 
 const change = z.union([z.object({ upsert: z.array(passage) }), z.object({ delete: z.array(z.string()) })]);
-type Change = z.infer<typeof change>;
+
+/** What a change brings and takes; what it brings is there in the end. */
+interface Change {
+  readonly upsert?: readonly Passage[] | undefined;
+  readonly delete?: readonly string[] | undefined;
+}
+
+/** The passages of some files, by what their ids begin with. */
+export type FilePassages = ReadonlyMap<string, readonly Passage[]>;
 
 export interface IndexStatistics {
   readonly name: string;
@@ -28,6 +36,8 @@ export interface ServedIndex {
   /** Passages of one id are a replacement. A change whose idempotency key is kept already is not made again. */
   upsert(passages: readonly Passage[], how?: ChangeOptions): Promise<void>;
   delete(ids: readonly string[], how?: ChangeOptions): Promise<void>;
+  /** Puts the passages of some files in the place of all whose ids begin as theirs do. Tells how many went. */
+  replace(files: FilePassages): Promise<number>;
   /** By words. */
   search(query: Pick<StoreQuery, "text" | "top" | "principal">): Promise<Hit[]>;
 }
@@ -154,22 +164,25 @@ class LoggedIndex implements ServedIndex {
   }
 
   async #apply(made: Change): Promise<void> {
-    if ("delete" in made) {
-      await Promise.all([this.sparse.delete(made.delete), this.dense.delete(made.delete)]);
-      for (const id of made.delete) this.#ids.delete(id);
-      return;
+    const { upsert = [], delete: gone = [] } = made;
+    if (gone.length > 0) {
+      await Promise.all([this.sparse.delete(gone), this.dense.delete(gone)]);
+      for (const id of gone) this.#ids.delete(id);
     }
-    const texts = made.upsert.map(({ title = "", text }) => `${title}\n${text}`);
+    if (upsert.length === 0) return;
+    const texts = upsert.map(({ title = "", text }) => `${title}\n${text}`);
     const vectors = await this.encoder.encode(texts, { kind: "text" });
-    await this.dense.upsert(made.upsert, vectors);
-    await this.sparse.upsert(made.upsert);
-    for (const { id } of made.upsert) this.#ids.add(id);
+    await this.dense.upsert(upsert, vectors);
+    await this.sparse.upsert(upsert);
+    for (const { id } of upsert) this.#ids.add(id);
   }
 
-  #commit(made: Change, { idempotencyKey }: ChangeOptions = {}): Promise<void> {
+  /** Makes a change after those before it. One that depends on what is there is asked for in its turn. */
+  #commit(change: Change | (() => Change), { idempotencyKey }: ChangeOptions = {}): Promise<void> {
     const key = idempotencyKey === undefined ? undefined : keyPrefix + idempotencyKey;
     const result = this.#changes.then(async () => {
       if (key !== undefined && this.#made.has(key)) return;
+      const made = typeof change === "function" ? change() : change;
       const [oldest] = key !== undefined && this.#made.size >= keysKept ? this.#made : [];
       const keys: KeyedChange[] = key === undefined ? [] : [{ put: key, value: Buffer.from("1") }];
       if (oldest !== undefined) keys.push({ delete: oldest });
@@ -190,6 +203,17 @@ class LoggedIndex implements ServedIndex {
     return this.#commit({ delete: [...ids] }, how);
   }
 
+  async replace(files: FilePassages): Promise<number> {
+    const upsert = [...files.values()].flat();
+    const kept = new Set(upsert.map(({ id }) => id));
+    let gone: string[] = [];
+    await this.#commit(() => {
+      gone = [...this.#ids].filter((id) => !kept.has(id) && [...files.keys()].some((start) => id.startsWith(start)));
+      return { upsert, delete: gone };
+    });
+    return gone.length;
+  }
+
   search(query: Parameters<ServedIndex["search"]>[0]): Promise<Hit[]> {
     return this.sparse.search(query);
   }
@@ -201,12 +225,11 @@ class LoggedIndex implements ServedIndex {
   }
 }
 
-const changesOf = (made: Change): KeyedChange[] =>
-  "delete" in made
-    ? made.delete.map((id) => ({ delete: id }))
-    : made.upsert.map((one) => ({ put: one.id, value: Buffer.from(JSON.stringify(one)) }));
+const changesOf = ({ upsert = [], delete: gone = [] }: Change): KeyedChange[] => [
+  ...gone.map((id) => ({ delete: id })),
+  ...upsert.map((one) => ({ put: one.id, value: Buffer.from(JSON.stringify(one)) })),
+];
 
-/** Indexes in this process, one log each in a folder; `assertHeld` is asked before every write. */
 /** Indexes by name. */
 export class NamedIndexes<I extends ServedIndex> {
   protected readonly indexes = new Map<string, I>();
@@ -224,6 +247,7 @@ export class NamedIndexes<I extends ServedIndex> {
   }
 }
 
+/** Indexes in this process, one log each in a folder; `assertHeld` is asked before every write. */
 export class IndexFolder extends NamedIndexes<LoggedIndex> implements Indexes {
   private constructor(
     private readonly folder: string,

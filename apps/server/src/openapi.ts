@@ -10,10 +10,18 @@ declare module "fastify" {
     /** Asked by whoever looks after the service: not limited. */
     probe?: boolean;
     summary?: string;
+    /** What its body is where it is no JSON: the bytes of a file, or a form with files. */
+    media?: keyof typeof media;
     /** The shape of its errors; "Error" by default. */
     errors?: "Error" | "OpenAiError";
   }
 }
+
+const binary = { type: "string", format: "binary" } as const;
+const media = {
+  "application/octet-stream": binary,
+  "multipart/form-data": { type: "object", additionalProperties: { type: "array", items: binary } },
+} as const;
 
 const parts = { params: "path", querystring: "query", headers: "header" } as const;
 
@@ -35,17 +43,18 @@ export function collectRoutes(server: FastifyInstance): () => object {
   const paths: Record<string, Record<string, object>> = {};
   server.addHook("onRoute", ({ url, method, schema, config }) => {
     if (!config?.summary || typeof method !== "string" || method === "HEAD") return;
+    const rest = url.includes(":name") ? "path" : "name";
     const zods = (schema ?? {}) as Record<string, z.ZodObject | undefined>;
     const parameters = Object.entries(parts).flatMap(([part, where]) =>
       Object.entries(zods[part]?.shape ?? {}).map(([name, type]) => ({
-        name: name === "*" ? "name" : name,
+        name: name === "*" ? rest : name,
         in: where,
         required: where === "path" || !(type as z.ZodType).safeParse(undefined).success,
         schema: jsonSchema(type as z.ZodType),
       })),
     );
     const body = zods.body;
-    const path = url.replace(/:(\w+)/g, "{$1}").replace("*", "{name}");
+    const path = url.replace(/:(\w+)/g, "{$1}").replace("*", `{${rest}}`);
     paths[path] ??= {};
     paths[path][method.toLowerCase()] = {
       summary: config.summary,
@@ -57,6 +66,9 @@ export function collectRoutes(server: FastifyInstance): () => object {
           required: !body.safeParse({}).success,
           content: { "application/json": { schema: jsonSchema(body) } },
         },
+      }),
+      ...(config.media && {
+        requestBody: { required: true, content: { [config.media]: { schema: media[config.media] } } },
       }),
       responses: {
         "2XX": { description: "done" },

@@ -15,7 +15,7 @@ export interface ServeOptions
   extends Omit<BackendOptions, "bytes">,
     Pick<
       ServerOptions,
-      "models" | "origins" | "bodyLimit" | "bodiesLimit" | "logger" | "unauthenticated" | "trustProxy"
+      "models" | "origins" | "readers" | "bodyLimit" | "bodiesLimit" | "logger" | "unauthenticated" | "trustProxy"
     > {
   /** Where keys are kept and, without a database, runs, budgets, uploaded flows and indexes. */
   readonly folder: string;

@@ -81,7 +81,7 @@ describe("the service", () => {
       const path = above
         .join("")
         .replace(/:(\w+)/g, "{$1}")
-        .replace(/\/?\*/, "/{name}");
+        .replace(/\/?\*/, above.some((part) => part.includes(":name")) ? "/{path}" : "/{name}");
       for (const method of methods.split(", ").filter(Boolean)) if (method !== "HEAD") served.push(`${method} ${path}`);
     }
     expect(served.length).toBeGreaterThan(20);

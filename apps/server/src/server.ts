@@ -4,6 +4,7 @@ import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
 import { Slots, warn } from "@tessera/core/internal";
 import type { Runs } from "@tessera/graph/internal";
+import type { Readers } from "@tessera/indexer";
 import type { Checks } from "@tessera/tessera/internal";
 import Fastify, {
   type FastifyInstance,
@@ -49,6 +50,8 @@ export interface ServerOptions {
   /** The records that `tessera` was made with. */
   readonly records?: Records | undefined;
   readonly indexes?: Indexes | undefined;
+  /** What reads the files that clients send to indexes; the built-in readers by default. They stay the caller's. */
+  readonly readers?: Readers | undefined;
   /** The owners of flows and indexes; by default in memory. */
   readonly owners?: Owners | undefined;
   /** The models of this process that the OpenAI routes serve beside the flows. */
@@ -110,6 +113,7 @@ export interface Service {
   readonly owners: Owners;
   readonly indexes: Indexes | undefined;
   readonly revocations: Revocations;
+  readonly readers: Readers | undefined;
 }
 
 /**
@@ -148,8 +152,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const shared = { tessera, library, runs, meter, revocations, owners };
-  const service: Service = { ...shared, starts: new KeyedQueue(), indexes: options.indexes };
+  const { indexes, readers } = options;
+  const shared = { tessera, library, runs, meter, revocations, owners, indexes, readers };
+  const service: Service = { ...shared, starts: new KeyedQueue() };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
     reply.type(measured.contentType);

@@ -46,7 +46,7 @@ export function tooDeep(body: unknown): TesseraError | undefined {
 }
 
 function isWithin(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return true;
   if (levels === 0) return false;
   if (Array.isArray(value)) return value.every((member) => isWithin(member, levels - 1));
   for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], levels - 1)) return false;

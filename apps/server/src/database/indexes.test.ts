@@ -31,6 +31,13 @@ describe.each([
       { id: "a", text: "waits grow twice as long", metadata: {} },
       { id: "b", text: "bananas", metadata: { access: ["bob"] } },
     ]);
+    const fileOf = (...names: string[]) =>
+      new Map([["f.md#", names.map((name) => ({ id: `f.md#${name}`, text: `keel ${name}`, metadata: {} }))]]);
+    expect(await index.replace(fileOf("one", "two"))).toBe(0);
+    expect(await index.replace(fileOf("two", "three"))).toBe(1);
+    const keels = await index.search({ text: "keels", top: 5 });
+    expect(keels.map(({ passage }) => passage.id).sort()).toEqual(["f.md#three", "f.md#two"]);
+    expect(await index.replace(fileOf())).toBe(2);
     let followed = 0;
     await other.revision.follow(async () => {
       followed++;

@@ -6,6 +6,7 @@ import { PostgresStore, type SqlConnection, type SqlDatabase } from "@tessera/st
 import type { Resources } from "@tessera/tessera";
 import { storeThroughIndex } from "../index-store.js";
 import {
+  type FilePassages,
   type Indexes,
   type IndexStatistics,
   indexNamed,
@@ -38,9 +39,20 @@ class DatabaseIndex implements ServedIndex {
     };
   }
 
+  #vectors(passages: readonly Passage[]): Promise<Float32Array[]> | undefined {
+    return this.encoder?.encode(
+      passages.map(({ title = "", text }) => `${title}\n${text}`),
+      { kind: "text" },
+    );
+  }
+
   async upsert(passages: readonly Passage[], how?: ChangeOptions): Promise<void> {
-    const texts = passages.map(({ title = "", text }) => `${title}\n${text}`);
-    await this.store.upsert(passages, await this.encoder?.encode(texts, { kind: "text" }), how);
+    await this.store.upsert(passages, await this.#vectors(passages), how);
+  }
+
+  async replace(files: FilePassages): Promise<number> {
+    const passages = [...files.values()].flat();
+    return this.store.replaceStarting([...files.keys()], passages, await this.#vectors(passages));
   }
 
   delete(ids: readonly string[], how?: ChangeOptions): Promise<void> {

@@ -56,6 +56,9 @@ const unreadOf = (path: string, { reason, detail }: UnreadPart): Skipped => ({
   ...(detail && { detail }),
 });
 
+/** The id of a file as a passage: its path. */
+export const documentId = (path: string): string => path.replaceAll("#", "%23");
+
 /**
  * A whole file as a passage; the chunkers cut it, and put a "#" before what they add to its id. `metadata.test` is there
  * where the file is a test, so that a filter can leave tests out; so are `metadata.generated` and `metadata.vendored`.
@@ -78,7 +81,7 @@ export function documentOf(path: string, read: ReadResult): FolderDocument {
   const even = layout === undefined && prose ? wrapLines(text.split("\n")) : undefined;
   const laid = layout ?? even?.layout;
   const document: Passage = {
-    id: path.replaceAll("#", "%23"),
+    id: documentId(path),
     text: even?.text ?? text,
     ...(title !== undefined && title !== "" && { title }),
     source: { path },

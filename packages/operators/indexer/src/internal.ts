@@ -2,7 +2,9 @@
 // For the packages of this repository only: it may change at any time.
 export { directorySettings } from "./directory.js";
 export { embed, isProse } from "./embed.js";
+export { type FilePassages, passagesOfFile, isPathBelow, startOfFile } from "./file-passages.js";
 export { triplesOf } from "./knowledge-graph.js";
 export { chunkCode } from "./outline.js";
 export { storeFolder, storeParticipant } from "./participant.js";
+export { sharedReaders } from "./readers/readers.js";
 export { chunkWindows } from "./window.js";

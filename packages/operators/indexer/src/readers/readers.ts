@@ -1,4 +1,5 @@
 // public: ReadersSettings, Readers
+// internal: sharedReaders
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
