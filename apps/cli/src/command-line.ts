@@ -31,6 +31,10 @@ const collect = (value: string, before: string[] = []): string[] => [...before, 
 const readerOption = (): Option =>
   new Option("--reader <module>", "a module that reads further kinds of files; may be given again").argParser(collect);
 
+/** `--json-schema`: what the answer is held to. */
+const schemaOption = (): Option =>
+  new Option("--json-schema <file>", 'a JSON Schema that the answer meets; the input "schema" of a flow');
+
 /** Makes of what a command does what commander calls. */
 type Action = (
   work: (terminal: Terminal, ...args: never[]) => number | Promise<number>,
@@ -151,6 +155,7 @@ function sourceCommands({ program, action, signal }: Commands): void {
     .option("--question-file <file>", "the question is what this file holds")
     .option("--source <folder>", "what the question is about; the working directory by default")
     .option("--flow <name or file>", "the flow that answers; rag with a model, hybrid without one")
+    .addOption(schemaOption())
     .option(
       "--encoder <name>",
       `what makes the vectors: hash, a model's name or folder, or hash+<model> (default: "${defaultEncoder}")`,
@@ -212,6 +217,7 @@ function flowCommands({ program, action, signal }: Commands): void {
     .argument("<name or file>")
     .argument("[question]", "the text of a flow of one text input; - reads it from standard input")
     .option("--input <json, file or text>", "the flow's inputs; - reads them from standard input", "{}")
+    .addOption(schemaOption())
     .option("--source <folder>", 'a folder whose index gives the stores "sparse" and "dense"')
     .option("--data <folder>", 'a data set whose corpus gives them, the graph "graph" and the heads of Multi-Head RAG')
     .option("--database <file>", 'a SQLite file as the database "database"')

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { type FlowDocument, parseDocument, TesseraError } from "@tessera/core";
+import { type FlowDocument, type Json, parseDocument, TesseraError } from "@tessera/core";
 import { didYouMean, messageOf } from "@tessera/core/internal";
 import { flows } from "@tessera/flows";
+import { UsageError } from "./terminal.js";
 
 /** Parses JSON that came from a place. @throws TesseraError BAD_JSON */
 export function parseJson(text: string, path: string): unknown {
@@ -34,4 +35,29 @@ export async function readFlow(
     });
   }
   return parseDocument(parseJson(text, nameOrFile));
+}
+
+/** The JSON Schema of a file. @throws TesseraError BAD_SOURCE, BAD_JSON, BAD_ARGUMENT */
+export async function readSchemaFile(path: string): Promise<{ readonly [key: string]: Json }> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new TesseraError("BAD_SOURCE", `the schema cannot be read: ${messageOf(cause)}`, { path, cause });
+  });
+  const schema = parseJson(text, path) as Json;
+  if (typeof schema !== "object" || schema === null || Array.isArray(schema))
+    throw new TesseraError("BAD_ARGUMENT", "a JSON Schema is an object", { path });
+  return schema;
+}
+
+/**
+ * The input `schema` of a flow, from a file where one was named.
+ * @throws UsageError where the flow has no such input
+ */
+export async function schemaInput(
+  { name, input }: FlowDocument,
+  file: string | undefined,
+): Promise<{ readonly schema?: { readonly [key: string]: Json } }> {
+  if (file === undefined) return {};
+  if (!Object.hasOwn(input, "schema"))
+    throw new UsageError(`the flow "${name}" has no input "schema"; "structured" has one`);
+  return { schema: await readSchemaFile(file) };
 }

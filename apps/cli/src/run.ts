@@ -17,6 +17,8 @@ interface RunFlowOptions {
   readonly trace?: boolean | undefined;
   /** The output whose parts are written as they come. */
   readonly streamed?: string | undefined;
+  /** Called with each of these parts. */
+  readonly hear?: (() => void) | undefined;
   readonly budget?: Budget | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -51,7 +53,9 @@ export async function runOpened(
   let wrote = false;
   const writing = (async () => {
     for await (const { port, delta } of stream.output)
-      if (port === options.streamed && typeof delta === "string" && !options.trace) {
+      if (port === options.streamed && typeof delta === "string") {
+        options.hear?.();
+        if (options.trace) continue;
         terminal.write(delta);
         wrote = true;
       }

@@ -145,6 +145,146 @@ export default defineConfig({ flows: { loud, quiet: "quiet.json" }, operators: [
   });
 });
 
+describe("operators, readers and flows of one's own", () => {
+  const reader = `export const notes = {
+  name: "notes", version: 1, extensions: ["notes"],
+  async read({ bytes }, context) {
+    const text = (await context.text(bytes)).replaceAll("|", " ");
+    return { kind: "blocks", blocks: [{ kind: "paragraph", text, lines: [1, 1] }] };
+  },
+};
+`;
+  const own = `import { flow, operator, sparse, text, use } from "@tessera/tessera";
+import { z } from "zod";
+export const plain = operator({
+  name: "own.plain", version: 1,
+  about: { module: "data", submodule: "own", summary: "Asks without courtesies." },
+  config: z.strictObject({}),
+  ports: { input: { query: text }, output: { query: text } },
+  setup: () => ({ query }) => ({ query: query.replace(/please,? /i, "") }),
+});
+export const polite = flow("polite", { query: "text" }, (f, { query }) => {
+  const asked = f.node("plain", plain(), { query });
+  const { hits } = f.node("search", sparse({ store: "sparse", top: 5 }), { query: asked.query });
+  const written = f.node("answer", use("generator.answer", { model: "model" }), { query: asked.query, hits });
+  return { query: asked.query, answer: written.answer, text: written.text };
+});
+`;
+  const config = `import { defineConfig, type TesseraConfig } from "@tessera/tessera";
+import { polite } from "./own.mjs";
+const config: TesseraConfig = {
+  model: { endpoint: process.env.MODEL_URL!, model: "tiny" },
+  source: "notes", encoder: "hash", flow: "polite",
+  flows: { polite }, operators: ["./own.mjs"], readers: ["./notes-reader.mjs"],
+};
+export default defineConfig(config);
+`;
+  const names = ["--config", "tessera.config.ts"];
+
+  it("load from a TypeScript config outside of the repository in `ask`, `run`, `check`, `chat` and `eval`", async () => {
+    const folder = join(home, "own");
+    write("own/tessera.config.ts", config);
+    write("own/own.mjs", own);
+    write("own/notes-reader.mjs", reader);
+    write("own/notes/shed.notes", "The key|of the shed|hangs in the kitchen.");
+    const variables = { ...env(), TESSERA_HOME: join(home, "own-state"), MODEL_URL: endpoint };
+    const ask = await tesseraProcess(
+      [...names, "ask", "please, where is the key of the shed?", "--json"],
+      folder,
+      variables,
+    );
+    expect(JSON.parse(ask.out)).toMatchObject({
+      flow: "polite",
+      answer: "It waits twice as long each time [1].",
+      citations: [{ path: "shed.notes" }],
+    });
+    const sent = asked.at(-1)!.body.messages.at(-1)!.content;
+    expect(sent).toContain("hangs in the kitchen");
+    expect(sent).not.toContain("please");
+    // from now on the config is known
+    const run = await tesseraProcess(
+      ["run", "polite", "please where is it?", "--source", "notes", "--json"],
+      folder,
+      variables,
+    );
+    expect(JSON.parse(run.out).output).toMatchObject({ query: "where is it?" });
+    expect(await tesseraProcess(["check", "polite"], folder, variables)).toMatchObject({ code: 0 });
+    const chat = start(main, ["chat", "--flow", "polite"], { cwd: folder, env: variables });
+    chat.stdin.end("please where is the key?\n/quit\n");
+    expect(await ended(chat)).toMatchObject({ code: 0, out: expect.stringContaining("shed.notes:1") });
+    write("own/data/corpus.jsonl", '{"id": "a", "text": "The key hangs in the kitchen."}\n');
+    write("own/data/questions.jsonl", '{"id": "1", "question": "please where is the key?", "gold": ["a"]}\n');
+    const measured = await tesseraProcess(
+      ["eval", "run", "--flow", "polite", "--data", "data", "--json"],
+      folder,
+      variables,
+    );
+    expect(measured).toMatchObject({ code: 0, out: expect.stringMatching(/"metric":"cites gold","mean":1/) });
+  });
+});
+
+describe("an answer by a JSON Schema", () => {
+  const said: string[] = [];
+  const filler = modelService(() => said.shift() ?? "nothing more");
+  const schema = { type: "object", properties: { factor: { type: "number" } }, required: ["factor"] };
+  let words: string[];
+  beforeAll(async () => {
+    const url = await filler.start();
+    write("filled/a.js", retry);
+    write("schemas/schema.json", schema);
+    write("schemas/odd.json", { type: "object", properties: { a: { pattern: "x" } } });
+    words = ["--no-config", "ask", "by what is each wait longer?", "--encoder", "hash"];
+    words.push("--endpoint", url, "--model", "tiny", "--json");
+  });
+  afterAll(() => filler.stop());
+  const folder = join(home, "filled");
+
+  it("is JSON alone, with sources; a wrong one goes back to the model with its fault", async () => {
+    said.splice(0, 2, 'Sure! {"factor": "two"}', '```json\n{"factor": 2}\n```');
+    const { out } = await tessera([...words, "--json-schema", "../schemas/schema.json"], folder, env());
+    const answered = JSON.parse(out);
+    expect(answered).toMatchObject({ answer: '{"factor":2}', value: { factor: 2 }, citations: [{ path: "a.js" }] });
+    expect(filler.asked.at(-1)!.body.messages.at(-1)!.content).toContain("/factor is of the type string");
+    // what the time until the first word went to adds up
+    const { start, open, search, model, firstWord, ours } = answered.times;
+    expect(start + open + search + model).toBeCloseTo(firstWord, -1);
+    expect(ours + model).toBeCloseTo(firstWord, -1);
+  });
+
+  it("comes from `run` too, as the flow's output", async () => {
+    said.splice(0, 1, '{"factor": 2}');
+    const [first, , question, ...rest] = words as [string, string, string, ...string[]];
+    const run = [
+      first,
+      "run",
+      "structured",
+      question,
+      "--source",
+      ".",
+      ...rest,
+      "--json-schema",
+      "../schemas/schema.json",
+    ];
+    expect(JSON.parse((await tessera(run, folder, env())).out).output).toMatchObject({ value: { factor: 2 } });
+  });
+
+  it.each([
+    ["the model never meets it", "schema.json", [], "MODEL_FAILED", /\/factor|no JSON/],
+    ["it has a keyword that is not read", "odd.json", [], "BAD_ARGUMENT", /pattern.*\/properties\/a\/pattern/],
+    ["there is no such file", "none.json", [], "BAD_SOURCE", /none\.json/],
+    ["the flow takes none", "schema.json", ["--flow", "rag"], undefined, /no input/],
+  ])("is an error with a code and a reason where %s", async (_, file, more, code, reason) => {
+    said.splice(0, 2, "I think two.", '{"factor": "two"}');
+    const { code: exit, out } = await tessera(
+      [...words, "--json-schema", `../schemas/${file}`, ...more],
+      folder,
+      env(),
+    );
+    expect([exit === 0, out]).toEqual([false, expect.stringMatching(reason)]);
+    if (code !== undefined) expect(JSON.parse(out).error).toMatchObject({ code });
+  });
+});
+
 describe("models of a config", () => {
   it("are found from its folder where they are paths, and stay names where they are names", async () => {
     write("models/tessera.config.json", {

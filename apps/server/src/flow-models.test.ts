@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { type FlowDocument, first, flow, type LanguageModel, use, value } from "@tessera/core";
-import { answer } from "@tessera/generator";
+import { answer, structured } from "@tessera/generator";
 import { sparse } from "@tessera/retriever";
 import { scriptedModel } from "@tessera/testkit";
 import OpenAI from "openai";
@@ -25,6 +25,21 @@ const cited: FlowDocument = flow("cited", { query: "text" }, (f, { query }) => {
   const written = f.node("answer", answer({ model: "writer" }), { query, hits });
   return { text: written.text, answer: written.answer };
 }).document;
+const filled: string[] = [];
+const filler = scriptedModel(() => filled.shift() ?? "nothing");
+const fill: FlowDocument = flow(
+  "fill",
+  { query: "text", schema: { optional: { type: "object" } } },
+  (f, { query, schema }) => {
+    const { hits } = f.node("search", sparse({ store: "docs.sparse", top: 5 }), { query });
+    const { text, answer } = f.node("answer", structured({ model: "filler" }), {
+      query,
+      hits,
+      schema: schema as never,
+    });
+    return { text, answer };
+  },
+).document;
 const say: FlowDocument = flow("say", { query: "text", history: { optional: "text" } }, (f, { query, history }) => ({
   text: f.node("join", use("text.template", { template: "{history}\n> {query}" }), {
     history: first(history, value("nothing")),
@@ -33,7 +48,7 @@ const say: FlowDocument = flow("say", { query: "text", history: { optional: "tex
 })).document;
 
 beforeAll(async () => {
-  service = await startService(folder, { resources: { model: { writer: writer as LanguageModel, rewriter } } });
+  service = await startService(folder, { resources: { model: { writer: writer as LanguageModel, rewriter, filler } } });
   const url = await service.server.listen({ port: 0, host: "127.0.0.1" });
   const made = await service.key({ scopes: ["run", "flows", "indexes"], principal: { id: "ann" } });
   headers = made.headers;
@@ -49,6 +64,7 @@ beforeAll(async () => {
   await call("PUT", "/flows/ask", ask);
   await call("PUT", "/flows/say", say);
   await call("PUT", "/flows/cited", cited);
+  await call("PUT", "/flows/fill", fill);
 });
 beforeEach(() => {
   writer.requests.length = 0;
@@ -117,6 +133,30 @@ describe("a flow as a model", () => {
       pieces.push(piece);
     expect(pieces.at(-1)).toMatchObject({ sources, choices: [{ finish_reason: "stop", delta: { annotations } }] });
     expect(pieces.slice(0, -1).some((piece) => "sources" in piece)).toBe(false);
+  });
+
+  it("answers by the schema of response_format where it takes one, and refuses the field where it does not", async () => {
+    const schema = { type: "object", properties: { color: { type: "string" } }, required: ["color"] };
+    const response_format = { type: "json_schema" as const, json_schema: { name: "fruit", schema } };
+    const right = '{"color":"yellow"}';
+    const wrong = '{"colour": "yellow"}';
+    filled.push(wrong, right, wrong, right); // for the whole answer, and for the stream
+    const { text, finish } = await both("fill", { response_format });
+    expect([text, finish]).toEqual([right, "stop"]);
+    expect(filler.requests[1]!.messages.at(-1)!.content).toContain("/color is missing");
+    expect(
+      await client.chat.completions.create({ model: "fill", messages, response_format }).catch((e) => e),
+    ).toMatchObject({
+      status: 502,
+      code: "MODEL_FAILED",
+    });
+    const odd = { type: "json_schema" as const, json_schema: { name: "odd", schema: { not: {} } } };
+    for (const [model, more] of [
+      ["cited", { response_format }],
+      ["fill", { response_format: odd }],
+      ["fill", {}],
+    ] as const)
+      await expect(client.chat.completions.create({ model, messages, ...more })).rejects.toMatchObject({ status: 400 });
   });
 
   it("of no model has used no tokens", async () => {

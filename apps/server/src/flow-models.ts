@@ -6,7 +6,14 @@ import {
   type Sampling,
   TesseraError,
 } from "@tessera/core";
-import { isOptional, type ModelCall, referencesOf, required, splitReference } from "@tessera/core/internal";
+import {
+  isOptional,
+  type JsonSchema,
+  type ModelCall,
+  referencesOf,
+  required,
+  splitReference,
+} from "@tessera/core/internal";
 import type { RunEvent } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import { endWith, readUntil } from "./client.js";
@@ -18,8 +25,16 @@ import { may } from "./rights.js";
 import { startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 
-/** What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one. */
-function inputOf({ document: { input, serve = {} } }: FlowHandle, { question }: ChatRequest): Record<string, unknown> {
+/** Whether a flow takes a JSON Schema that its answer meets. */
+const takesSchema = ({ document: { input } }: FlowHandle): boolean =>
+  Object.hasOwn(input, "schema") && (required(input.schema!) as JsonSchema).type === "object";
+
+/**
+ * What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one, and the schema of
+ * `response_format` is `schema`.
+ */
+function inputOf(flow: FlowHandle, { question, schema }: ChatRequest): Record<string, unknown> {
+  const { input, serve = {} } = flow.document;
   if (!question)
     throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: fieldPath("messages") });
   const { query = "query", history = "history" } = serve;
@@ -28,6 +43,7 @@ function inputOf({ document: { input, serve = {} } }: FlowHandle, { question }: 
   return {
     ...serve.with,
     [query]: text,
+    ...(schema && takesSchema(flow) && { schema }),
     ...(takesHistory && {
       [history]:
         required(input[history]!) === "text"
@@ -167,7 +183,7 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
   const target = (flow: FlowHandle, port: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),
-    capabilities: new Set(["seed"]),
+    capabilities: new Set(["seed", ...(takesSchema(flow) ? (["json"] as const) : [])]),
     async *answer(request, caller, signal) {
       const key = keyOf(caller.key);
       if (!key) throw new TesseraError("UNAUTHENTICATED", "the key is no more");

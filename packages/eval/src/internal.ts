@@ -13,6 +13,7 @@ export { corpusResources } from "./runs/corpus.js";
 export { type GridModel, baselines, evaluateGrid } from "./runs/grid.js";
 export { evaluatePublished } from "./runs/published.js";
 export { type RecordedRun, measureRecorded } from "./runs/recorded.js";
+export { type AnswersStudy, evaluateAnswers } from "./studies/answers/study.js";
 export { studies } from "./studies/catalogue.js";
 export { evaluateEncoder } from "./studies/encoder/study.js";
 export { modelFlows } from "./studies/model-operators/flows.js";

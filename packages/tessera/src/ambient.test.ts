@@ -16,7 +16,7 @@ const settings = {
     coder.debug.model coder.elect.sandbox coder.represent.encoder coder.represent.sandbox coder.revise.model
     coder.run.sandbox coder.sample.model coder.select.sandbox fuser.ensemble.model fuser.model.model fuser.weighted.follow.encoder
     generator.answer.model generator.claims.model generator.confirm.model generator.continue.model generator.dual.model
-    generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store indexer.read-files.folder
+    generator.structured.model generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store indexer.read-files.folder
     indexer.graph-walk.graph indexer.reverse-hyde.model indexer.triples.model indexer.write.store indexer.write.encoder
     query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
     query.sub-query.model query.text-to-cypher.model query.text-to-cypher.database query.text-to-sql.model query.text-to-sql.database
@@ -31,11 +31,13 @@ const settings = {
     router.hybrid.encoder router.model-judge.model router.semantic.encoder`,
   "words for a model, or of an answer": `
     generator.answer.instructions generator.answer.refusal generator.continue.instructions generator.continue.until
-    generator.extract.refusal generator.instruct.teacher router.model-judge.question router.model-judge.choices.*
+    generator.extract.refusal generator.instruct.teacher generator.structured.instructions generator.structured.refusal router.model-judge.question router.model-judge.choices.*
     text.template.template text.template.separator router.beam.separator hits.union.sources[]`,
   "what the tool of a server is told, which its server judges": `mcp.search.arguments mcp.tool.arguments`,
   "a place in a JSON value": `
     mcp.search.argument mcp.search.hits mcp.search.text[] mcp.search.title mcp.search.address`,
+  "a JSON Schema, of which every keyword is known": `
+    generator.structured.schema.* generator.structured.schema.*[] generator.structured.schema.*[].*`,
   "a label that is compared": `
     router.hybrid.routes.*.keywords[] router.hybrid.routes.*.intents[] router.hybrid.routes.*.intents.*[]
     router.hybrid.otherwise router.metadata.routes.*[] router.metadata.otherwise router.model-judge.otherwise

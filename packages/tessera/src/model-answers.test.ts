@@ -13,7 +13,7 @@ interface Row {
   readonly plain: string;
   /** What of the output the answer decides. */
   readonly read: (output: Record<string, unknown>) => unknown;
-  /** What is read of an answer that says nothing of use; undefined where any text is an answer. */
+  /** What is read of an answer that says nothing of use, or the code of its error; undefined where any text is an answer. */
   readonly nothing?: unknown;
   /** Whether words around the answer are part of it: there, the answer is a text. */
   readonly isText?: boolean;
@@ -65,6 +65,12 @@ const rows: Readonly<Record<string, Row>> = {
     input: { claims: ["Cats sleep for hours."], hits },
     plain: "SUPPORTED [1]",
     read: ({ verdicts, checked, ...rest }) => JSON.stringify(verdicts ?? checked ?? rest),
+  },
+  "generator.structured": {
+    input: { query, hits, schema: { type: "object", properties: { hours: { type: "number" } }, required: ["hours"] } },
+    plain: '{"hours": 12}',
+    read: ({ value, refused }) => (refused ? "refused" : value),
+    nothing: "MODEL_FAILED",
   },
   "generator.confirm": {
     input: { query, answer: answerOf("Cats sleep [1]."), hits },
@@ -289,7 +295,10 @@ describe.each(
     });
 
   it.each(Object.entries(useless))("falls back on %s", async (_, text) => {
-    const read = await reading({ text });
+    const read = await reading({ text }).catch((error: unknown) => {
+      if (!TesseraError.is(error) || error.code !== row.nothing) throw error;
+      return error.code;
+    });
     if (row.nothing !== undefined) expect(read).toEqual(row.nothing);
   });
 

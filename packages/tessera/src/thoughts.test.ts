@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
-import type { AnyOperator, Host, Json, LanguageModel, Resource } from "@tessera/core";
+import { type AnyOperator, type Host, type Json, type LanguageModel, type Resource, TesseraError } from "@tessera/core";
 import { contextOf, scriptedEncoder } from "@tessera/testkit";
 import fc from "fast-check";
 import { z } from "zod";
@@ -145,7 +145,12 @@ describe("thoughts of a model", () => {
     const outcome = async (model: LanguageModel) => {
       const context = contextOf();
       const work = await operator.setup(config, hostWith(model));
-      return { output: await work(structuredClone(input), context), calls: context.spent.calls };
+      const ended = work(structuredClone(input), context);
+      const output = await Promise.resolve(ended).catch((error: unknown) => {
+        if (!TesseraError.is(error)) throw error;
+        return error.code;
+      });
+      return { output, calls: context.spent.calls };
     };
     const several = fc.array(fc.constantFrom(...answers), { minLength: 1, maxLength: 3 });
     await fc.assert(

@@ -4,11 +4,12 @@ import type { OpenedCodebase } from "@tessera/tessera";
 import { openSource, type SourceOptions } from "../codebase.js";
 import { colors } from "../colors.js";
 import { configResources, joinResources } from "../config-resources.js";
-import { readFlow } from "../documents.js";
+import { readFlow, schemaInput } from "../documents.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { questionOf } from "../question.js";
-import { runFlow } from "../run.js";
+import { type OpenedFlow, openFlow, runOpened } from "../run.js";
 import { settingsFor } from "../settings.js";
+import { Stopwatch, type Times } from "../stopwatch.js";
 import { type Terminal, UsageError } from "../terminal.js";
 import { noteUnreadAnswer } from "../unread.js";
 import { usesVectors } from "../vectors.js";
@@ -16,8 +17,10 @@ import { usesVectors } from "../vectors.js";
 export interface AskOptions extends SourceOptions, LanguageModelOptions {
   readonly questionFile?: string;
   readonly source?: string;
-  /** By default that of the config; else "rag" where there is a model, and "hybrid" where there is none. */
+  /** "structured" with a schema; else that of the config; else "rag" where there is a model, and "hybrid" where there is none. */
   readonly flow?: string;
+  /** A file with the JSON Schema of the answer, which is JSON then. */
+  readonly jsonSchema?: string;
   readonly trace?: boolean;
   /** Under --json: with every event of the run. */
   readonly events?: boolean;
@@ -54,35 +57,55 @@ export function showSources(terminal: Terminal, citations: Answer["citations"]):
 
 /** Answers a question about a folder, with citations; by a model where there is one. */
 export async function ask(terminal: Terminal, words: string | undefined, options: AskOptions): Promise<number> {
+  const watch = new Stopwatch();
   const question = await questionOf(words, options.questionFile);
   const { config, flows } = await settingsFor(terminal);
   const model = await openLanguageModel(terminal, options);
-  let opened: OpenedCodebase | undefined;
+  let codebase: OpenedCodebase | undefined;
+  let opened: OpenedFlow | undefined;
   try {
-    const document = await readFlow(options.flow ?? config.flow ?? (model ? "rag" : "hybrid"), flows);
-    opened = await openQuestioned(terminal, options, document);
+    if (options.jsonSchema !== undefined && !model)
+      throw new UsageError(
+        "--json-schema needs a model that fills it: --model, --endpoint or a config (docs/config.md)",
+      );
+    const usual = options.jsonSchema === undefined ? (config.flow ?? (model ? "rag" : "hybrid")) : "structured";
+    const document = await readFlow(options.flow ?? usual, flows);
+    const schema = await schemaInput(document, options.jsonSchema);
+    codebase = await openQuestioned(terminal, options, document);
     const resources = joinResources(
       await configResources(terminal, options.engine),
-      opened.resources,
-      model ? { model: { model } } : {},
+      codebase.resources,
+      model ? { model: { model: watch.watched(model) } } : {},
     );
+    opened = await openFlow(terminal, document, resources);
+    watch.opened();
     terminal.say(`${colors.bold(question)}\n`);
-    const streamed = { trace: options.trace, streamed: "text", signal: options.signal };
-    const ran = await runFlow(terminal, document, { query: question }, resources, streamed);
-    show(terminal, document.name, ran, { ...options, skipped: opened.report?.skipped ?? [] });
+    const streamed = { trace: options.trace, streamed: "text", signal: options.signal, hear: () => watch.shown() };
+    const ran = await runOpened(terminal, opened, { query: question, ...schema }, streamed);
+    show(terminal, document.name, ran, { ...options, skipped: codebase.report?.skipped ?? [], times: watch.times });
     return 0;
   } finally {
     await opened?.close();
+    await codebase?.close();
     await model?.close?.();
   }
+}
+
+/** Says what the time until the first word went to. */
+function noteTimes(terminal: Terminal, { start, open, search, model, ours, processor }: Times): void {
+  const whole = (milliseconds: number): string => `${milliseconds.toFixed(0)} ms`;
+  const parts = `start ${whole(start)}, open ${whole(open)}, search ${whole(search)}`;
+  terminal.note(
+    `first word: ours ${whole(ours)} (${parts}; ${whole(processor)} of the processor), the model's ${whole(model)}`,
+  );
 }
 
 /** Prints what was answered and not yet written, and the sources; under --json both, and the events where asked for. */
 function show(
   terminal: Terminal,
   flow: string,
-  { result, events, wrote }: Awaited<ReturnType<typeof runFlow>>,
-  options: Pick<AskOptions, "trace" | "events"> & { readonly skipped: readonly Unread[] },
+  { result, events, wrote }: Awaited<ReturnType<typeof runOpened>>,
+  options: Pick<AskOptions, "trace" | "events"> & { readonly skipped: readonly Unread[]; readonly times: Times },
 ): void {
   const parsed = answerPort.safeParse(result.output.answer);
   if (!parsed.success)
@@ -90,11 +113,15 @@ function show(
   const { text, citations, refused } = parsed.data;
   terminal.result({
     answer: text,
+    ...("value" in result.output && { value: result.output.value }),
     refused,
     citations: citations.map(({ passage: _, ...place }) => place),
     flow,
     skipped: options.skipped,
     spent: result.spent,
+    times: Object.fromEntries(
+      Object.entries(options.times).map(([name, value]) => [name, Math.round(value * 10) / 10]),
+    ),
     ...(options.events && { events }),
   });
   if (!wrote) terminal.say(`${options.trace ? "\n" : ""}${text}`);
@@ -102,5 +129,6 @@ function show(
     terminal.say();
     showSources(terminal, citations);
   }
+  if (options.trace) noteTimes(terminal, options.times);
   if (refused || citations.length === 0) noteUnreadAnswer(terminal, options.skipped);
 }

@@ -1,6 +1,8 @@
 import { basename, join } from "node:path";
 import type { DataSet } from "@tessera/eval";
 import {
+  type AnswersStudy,
+  evaluateAnswers,
   evaluateEncoder,
   evaluateGrid,
   evaluateLanguageModel,
@@ -65,6 +67,31 @@ export function languageModelCommand({ command, action, signal }: EvaluationComm
         const own = options.cassette === undefined ? defaultLanguageModel : undefined;
         const openModel = async () => (await openLanguageModel(terminal, { ...options, model: options.model ?? own }))!;
         return evaluateLanguageModel(terminal, { ...options, openModel, signal });
+      }),
+    );
+}
+
+interface AnswersOptions extends LanguageModelOptions, Pick<AnswersStudy, "recording" | "sets" | "limit"> {}
+
+export function answersCommand({ command, action, signal }: EvaluationCommands, folder: () => string): void {
+  languageModelOptions(
+    command
+      .command("answers")
+      .description(
+        "answers of a model beside quotations from the same passages; without a model, what a small one once answered",
+      ),
+  )
+    .option("--recording <file>", "keeps the answers of the model, goes on where it was, and is enough by itself later")
+    .option("--sets <names>", "only these questions, separated by commas: held-out, nq")
+    .option("--limit <number>", "only the first questions of each", positive)
+    .addOption(engineOption())
+    .action(
+      action((terminal, { recording, sets, limit, ...options }: AnswersOptions) => {
+        const isNamed = [options.model, options.endpoint, options.cassette].some((one) => one !== undefined);
+        const openModel = async () => (await openLanguageModel(terminal, options))!;
+        const model = options.model && basename(options.model);
+        const settings = { recording, sets, limit, model, signal, folder: folder() };
+        return evaluateAnswers(terminal, { ...settings, ...(isNamed && { openModel }) });
       }),
     );
 }

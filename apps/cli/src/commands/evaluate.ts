@@ -16,7 +16,7 @@ import { type LanguageModelOptions, languageModelOptions, openLanguageModel } fr
 import { resourceHints as hints } from "../resource-hints.js";
 import { settingsFor } from "../settings.js";
 import type { Terminal } from "../terminal.js";
-import { encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
+import { answersCommand, encoderCommand, gridCommand, languageModelCommand } from "./evaluate-models.js";
 import { placesCommand } from "./evaluate-places.js";
 import { guardsCommand, rowsCommand, studyCommands } from "./evaluate-studies.js";
 import { type EvaluationCommands, positive, vectorsOpener } from "./evaluation.js";
@@ -39,6 +39,7 @@ export function evaluationCommands(command: Command, action: EvaluationCommands[
   diffCommand(commands);
   encoderCommand(commands);
   languageModelCommand(commands);
+  answersCommand(commands, dataFolder);
   gridCommand(commands, dataSetOf);
   convertCommand(commands);
   studyCommands(commands, dataFolder);

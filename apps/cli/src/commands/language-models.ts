@@ -1,6 +1,5 @@
-import { readFile, writeFile } from "node:fs/promises";
-import { type GenerateRequest, type Json, TesseraError } from "@tessera/core";
-import { complete, messageOf } from "@tessera/core/internal";
+import { writeFile } from "node:fs/promises";
+import { complete } from "@tessera/core/internal";
 import { moduleSvg, moduleText } from "@tessera/eval/internal";
 import { cpuEngine, defaultLanguageModel, type EngineKind, findModel } from "@tessera/models";
 import {
@@ -15,7 +14,7 @@ import {
   tokenizerPath,
 } from "@tessera/models/internal";
 import { colors } from "../colors.js";
-import { parseJson } from "../documents.js";
+import { readSchemaFile } from "../documents.js";
 import { openOwn } from "../language-model.js";
 import { type Terminal, UsageError } from "../terminal.js";
 
@@ -172,14 +171,4 @@ export async function generate(
     await languageModel.close?.();
   }
   return 0;
-}
-
-async function readSchemaFile(path: string): Promise<NonNullable<GenerateRequest["schema"]>> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new TesseraError("BAD_SOURCE", `the schema cannot be read: ${messageOf(cause)}`, { path, cause });
-  });
-  const schema = parseJson(text, path) as Json;
-  if (typeof schema !== "object" || schema === null || Array.isArray(schema))
-    throw new TesseraError("BAD_ARGUMENT", "a JSON Schema is an object", { path });
-  return schema;
 }

@@ -8,7 +8,7 @@ import { SqliteDatabase } from "@tessera/query";
 import type { Resources } from "@tessera/tessera";
 import { defaultEncoder, openSource, type SourceOptions } from "../codebase.js";
 import { configResources, joinResources } from "../config-resources.js";
-import { parseJson, readFlow } from "../documents.js";
+import { parseJson, readFlow, schemaInput } from "../documents.js";
 import { openNamed } from "../engine.js";
 import { foldersOf } from "../folders.js";
 import { graphDatabaseOf } from "../graph-database.js";
@@ -38,6 +38,8 @@ export interface RunCommandOptions extends RunResourceOptions, LanguageModelOpti
   readonly input: string;
   /** In its place: the text of a flow of one text input. */
   readonly question?: string;
+  /** A file with the JSON Schema that the flow takes as its input `schema`. */
+  readonly jsonSchema?: string;
   readonly trace?: boolean;
   /** A run that would spend more ends with what was reached. */
   readonly mostCalls?: number;
@@ -134,7 +136,7 @@ export async function openResources(terminal: Terminal, options: RunResourceOpti
 export async function run(terminal: Terminal, nameOrFile: string, options: RunCommandOptions): Promise<number> {
   const { config, flows } = await settingsFor(terminal);
   const document = await readFlow(nameOrFile, flows);
-  const input = await inputOf(options, document);
+  const input = { ...(await inputOf(options, document)), ...(await schemaInput(document, options.jsonSchema)) };
   const silent = [options.model, options.cassette, options.endpoint, config.model].every((one) => one === undefined);
   const model = await openLanguageModel(terminal, silent ? { ...options, model: defaultModelOf(document) } : options);
   let opened: Opened | undefined;

@@ -7,5 +7,6 @@ export { dual } from "./dual.js";
 export { extract } from "./extract.js";
 export { instruct } from "./instruct.js";
 export { prefer } from "./prefer.js";
+export { structured } from "./structured.js";
 export { support } from "./support.js";
 export { verify } from "./verify.js";

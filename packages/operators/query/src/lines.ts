@@ -1,4 +1,4 @@
-import { normalQuery, withoutIntroduction } from "@tessera/core/internal";
+import { closingOf, normalQuery, withoutIntroduction } from "@tessera/core/internal";
 
 const bullet =
   /^\s*(?:(?:[-*+•–—‣▪●◦]|\(?#?\d{1,3}[.):]|\(?[a-z]\)|q(?:uery|uestion)?\s*\d{1,3}\s*[.:)])\s+|\d{1,3}[、．]\s*)(?:\[[ x]\]\s+)?/i;
@@ -30,20 +30,6 @@ export function readJson(answer: string): unknown {
     } catch {
       // it was no JSON, or not all of it
     }
-  }
-  return undefined;
-}
-
-/** Where the value that opens with a bracket at a place ends, or `undefined` where it does not. */
-function closingOf(text: string, from: number): number | undefined {
-  const open: string[] = [];
-  const token = /"(?:[^"\\\n]|\\.)*"|[[\]{}]/g;
-  token.lastIndex = from;
-  for (let found = token.exec(text); found; found = token.exec(text)) {
-    const [sign] = found;
-    if (sign === "[" || sign === "{") open.push(sign === "[" ? "]" : "}");
-    else if (!sign.startsWith('"') && open.pop() !== sign) return undefined;
-    if (open.length === 0) return token.lastIndex;
   }
   return undefined;
 }

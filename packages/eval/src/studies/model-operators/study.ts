@@ -13,6 +13,7 @@ import { corpusResources } from "../../runs/corpus.js";
 import { evaluate } from "../../runs/evaluate.js";
 import type { QuestionResult } from "../../runs/results.js";
 import { decide, questionsOf, type Task, type TwinFigure, tasks, twinFigures } from "./tasks.js";
+import { medians, printTwins, type TwinResults } from "./twins.js";
 
 /** Questions about code of repositories that no training saw; its README says whose they are. */
 const heldOut = fileURLToPath(new URL("../../../data/language-model", import.meta.url));
@@ -99,7 +100,7 @@ export async function measureLanguageModel(
         });
       const byModel = await run(task.flows.model, questions, `${data} ${model.revision}`);
       const byRule = await run(task.flows.rule, questions, data);
-      print(output, task, twinFigures(task, questions, byModel, byRule), { byModel, byRule });
+      print(output, task, twinFigures(task, questions, byModel, byRule), { model: byModel, rule: byRule });
       failed ||= byModel.every(({ error }) => error !== undefined);
     }
   } finally {
@@ -108,55 +109,21 @@ export async function measureLanguageModel(
   return failed ? 1 : 0;
 }
 
-function print(
-  output: Output,
-  task: Task,
-  figures: readonly TwinFigure[],
-  { byModel, byRule }: Record<"byModel" | "byRule", readonly QuestionResult[]>,
-): void {
+function print(output: Output, task: Task, figures: readonly TwinFigure[], results: TwinResults): void {
   const { chosen, because } = decide(task, figures);
   const names = { model: task.model, rule: task.rule };
-  const milliseconds = { model: median(byModel), rule: median(byRule) };
-  for (const figure of figures) output.line({ task: task.name, operators: names, ...figure });
+  printTwins(output, { task: task.name, ...names }, figures, results);
   output.line({
     task: task.name,
     default: names[chosen],
     because: because.map(({ measure }) => measure),
-    questions: byModel.length,
-    failed: byModel.filter(({ error }) => error).length,
-    milliseconds,
+    questions: results.model.length,
+    failed: results.model.filter(({ error }) => error).length,
+    milliseconds: medians(results),
   });
-  output.say(`\n${output.style.bold(task.name)}, ${byModel.length} questions; 95 % intervals by bootstrap\n`);
-  output.table(
-    ["", task.model, task.rule, "difference, paired"],
-    [
-      ...figures.map(({ measure, model, rule, difference }) => [
-        measure,
-        showInterval(model),
-        showInterval(rule),
-        showInterval(difference),
-      ]),
-      ["milliseconds, median", milliseconds.model.toFixed(1), milliseconds.rule.toFixed(1), ""],
-    ],
-  );
-  noteFailures(output, byModel);
   const reasons = because.map(({ measure, difference }) => `${measure} ${showInterval(difference)}`);
   const why = chosen === "model" ? "better with an interval above 0" : "not better with an interval above 0";
   output.say(
     `${output.style.bold(`default: ${names[chosen]}`)} because ${names.model} is ${why} in ${reasons.join("; ")}`,
-  );
-}
-
-function median(results: readonly QuestionResult[]): number {
-  const times = results.flatMap(({ measures: { milliseconds } }) => milliseconds ?? []).sort((a, b) => a - b);
-  return times[times.length >> 1] ?? 0;
-}
-
-function noteFailures(output: Output, results: readonly QuestionResult[]): void {
-  const errors = results.flatMap(({ error }) => error ?? []);
-  if (errors.length === 0) return;
-  const kinds = [...new Set(errors.map(({ code, message }) => `${code}: ${message}`))];
-  output.say(
-    output.style.red(`${errors.length} of ${results.length} questions failed and count as wrong: ${kinds[0]}`),
   );
 }

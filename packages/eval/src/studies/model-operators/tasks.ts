@@ -133,7 +133,7 @@ export interface TwinFigure {
 
 /** Every measure on the questions that have it, the decisive ones first. A question that failed counts as answered wrongly. */
 export function twinFigures(
-  { measure, decisive }: Task,
+  { measure, decisive }: Pick<Task, "measure" | "decisive">,
   questions: readonly Question[],
   model: readonly QuestionResult[],
   rule: readonly QuestionResult[],
