@@ -148,7 +148,7 @@ describe("a flow as a model", () => {
       await client.chat.completions.create({ model: "fill", messages, response_format }).catch((e) => e),
     ).toMatchObject({
       status: 502,
-      code: "MODEL_FAILED",
+      code: "model_failed",
     });
     const odd = { type: "json_schema" as const, json_schema: { name: "odd", schema: { not: {} } } };
     for (const [model, more] of [
