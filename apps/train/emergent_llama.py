@@ -27,39 +27,16 @@ from pathlib import Path
 import numpy
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaForCausalLM
+
+from balanced import exact_clusters
 
 EXPERTS = 64
 SHARES = (16, 32, 48)
 ARMS = ("gate", "both", "random", "bottom", "oracle")
 ROOT = Path(__file__).parent.parent.parent
 DATA = Path(os.environ.get("TESSERA_DATA", ROOT.parent / "shared" / "data"))
-
-
-def clusters_of(keys: Tensor, seed: int, rounds: int = 5) -> Tensor:
-    """The cluster of each row of `keys` [rows, width]: balanced k-means of the rows at unit length, started by k-means++."""
-    points = F.normalize(keys.double(), dim=-1).numpy()
-    rows, size = len(points), len(points) // EXPERTS
-    random = numpy.random.default_rng(seed)
-    centres = points[[random.integers(rows)]]
-    while len(centres) < EXPERTS:
-        nearest = squared(points, centres).min(1)
-        centres = numpy.vstack([centres, points[random.choice(rows, p=nearest / nearest.sum())]])
-    labels = None
-    for _ in range(rounds):
-        # every cluster stands there once for each of its places
-        places = linear_sum_assignment(squared(points, centres).repeat(size, axis=1))[1] // size
-        if labels is not None and (places == labels).all():
-            break
-        labels = places
-        centres = numpy.stack([points[labels == cluster].mean(0) for cluster in range(EXPERTS)])
-    return torch.from_numpy(labels)
-
-
-def squared(points: numpy.ndarray, centres: numpy.ndarray) -> numpy.ndarray:
-    return numpy.maximum((points**2).sum(1)[:, None] - 2 * points @ centres.T + (centres**2).sum(1), 0)
 
 
 class Skipping:
@@ -79,7 +56,7 @@ class Skipping:
             "both": lambda mlp: torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight], 1),
         }
         for name, key in keys.items():
-            self.labels[name] = [clusters_of(key(mlp).detach(), seed) for seed, mlp in enumerate(layers)]
+            self.labels[name] = [exact_clusters(key(mlp), EXPERTS, seed, starts=1, rounds=5) for seed, mlp in enumerate(layers)]
             print(f"clustered by {name}", flush=True)
         neurons = layers[0].gate_proj.out_features
         generator = torch.Generator().manual_seed(1)

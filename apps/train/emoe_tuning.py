@@ -16,9 +16,10 @@ import argparse
 import copy
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -30,7 +31,6 @@ import tokenizer as tokens
 from moe import LanguageModel, load_run, spell
 
 CLINC = Path(os.environ.get("TESSERA_DATA", Path(__file__).parent.parent.parent.parent / "shared" / "data")) / "clinc"
-RATES = (3e-4, 6e-4, 1.2e-3)
 TRAINED = ("dense", "emoe", "learned", "random", "bottom")
 TESTED = {"emoe": "merged", "dense": "sparse"}
 MARGIN = 0.5  # points within which two arms count as equivalent
@@ -47,6 +47,7 @@ class Settings:
     layers: tuple[int, ...] = (3,)
     experts: int = 64
     top: int = 16
+    rates: tuple[float, ...] = (3e-4, 6e-4, 1.2e-3)
 
 
 @dataclass(frozen=True)
@@ -161,33 +162,46 @@ def emergent(base: LanguageModel, arm: str, seed: int, settings: Settings) -> La
     return changed
 
 
-def measure(base: LanguageModel, arm: str, seed: int, rate: float, groups: tuple, settings: Settings) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True)
+class Way:
+    """How a kind of base is read, becomes a classifier and experts, and what is measured besides accuracies."""
+
+    utterances: Callable[[list[list[str]]], Utterances] = utterances
+    classifier: Callable[[Any, int], nn.Module] = Classifier
+    emergent: Callable[[Any, str, int, Settings], Any] = emergent
+    merge: Callable[[nn.Module], None] = lambda model: emoe.merge(model.base)
+    more: Callable[[nn.Module, Utterances], dict[str, float]] = lambda model, test: {}
+
+
+def measure(
+    base: nn.Module, arm: str, seed: int, rate: float, groups: tuple, settings: Settings, way: Way = Way()
+) -> dict[str, dict[str, float]]:
     """Accuracies of a trained arm, and of what is tested from the same weights."""
     known, shifted = groups
     generator = numpy.random.default_rng(seed)
     mixed = [[group[place] for place in generator.permutation(len(group))] for group in known]
     cut = settings.examples, settings.examples + settings.validation
-    train, validation = utterances([group[: cut[0]] for group in mixed]), utterances([group[cut[0] : cut[1]] for group in mixed])
-    test, outside = utterances([group[cut[1] : cut[1] + settings.tested] for group in mixed]), utterances([group[: settings.tested] for group in shifted])
+    train, validation = way.utterances([group[: cut[0]] for group in mixed]), way.utterances([group[cut[0] : cut[1]] for group in mixed])
+    test, outside = way.utterances([group[cut[1] : cut[1] + settings.tested] for group in mixed]), way.utterances([group[: settings.tested] for group in shifted])
     torch.manual_seed(seed)
-    model = Classifier(base if arm == "dense" else emergent(base, arm, seed, settings), len(known))
+    model = way.classifier(base if arm == "dense" else way.emergent(base, arm, seed, settings), len(known))
     tune(model, train, rate, seed, settings)
 
     def figures() -> dict[str, float]:
         found = {"validation": validation, "inside": test, "outside": outside}
-        return {name: round(accuracy(model, data), 3) for name, data in found.items()}
+        return {**{name: round(accuracy(model, data), 3) for name, data in found.items()}, **way.more(model, test)}
 
     lines = {arm: figures()}
     if arm == "emoe":
-        emoe.merge(model.base)
+        way.merge(model)
     elif arm == "dense":
-        model.base = emergent(model.base, "emoe", seed, settings)
+        model.base = way.emergent(model.base, "emoe", seed, settings)
     if arm in TESTED:
         lines[TESTED[arm]] = figures()
     return lines
 
 
-def run(base: LanguageModel, out: Path, seeds: int, settings: Settings, clinc: Path = CLINC) -> None:
+def run(base: nn.Module, out: Path, seeds: int, settings: Settings, clinc: Path = CLINC, way: Way = Way()) -> None:
     document = json.loads((clinc / "train-val.json").read_text())
     groups = split(document["train"] + document["val"], settings.intents)
     out.mkdir(parents=True, exist_ok=True)
@@ -197,7 +211,7 @@ def run(base: LanguageModel, out: Path, seeds: int, settings: Settings, clinc: P
     def once(arm: str, seed: int, rate: float) -> list[dict]:
         found = [line for line in done if (line["seed"], line["rate"]) == (seed, rate) and line["trained"] == arm]
         if not found:
-            measured = measure(base, arm, seed, rate, groups, settings)
+            measured = measure(base, arm, seed, rate, groups, settings, way)
             found = [{"arm": name, "trained": arm, "seed": seed, "rate": rate, **figures} for name, figures in measured.items()]
             done.extend(found)
             with open(log, "a") as file:
@@ -205,7 +219,7 @@ def run(base: LanguageModel, out: Path, seeds: int, settings: Settings, clinc: P
             print(json.dumps(found[0]), flush=True)
         return found
 
-    chosen = max(RATES, key=lambda rate: sum(once("dense", seed, rate)[0]["validation"] for seed in (101, 102)))
+    chosen = max(settings.rates, key=lambda rate: sum(once("dense", seed, rate)[0]["validation"] for seed in (101, 102)))
     for seed in range(1, seeds + 1):
         for arm in TRAINED:
             once(arm, seed, chosen)
@@ -226,6 +240,14 @@ def compare(lines: list[dict], arm: str, base: str, figure: str, samples: int = 
     }  # fmt: skip
 
 
+def report(out: Path, figures: tuple[str, ...]) -> None:
+    lines = [json.loads(line) for line in (out / "emoe-tuning.jsonl").read_text().splitlines()]
+    pairs = [(arm, "dense") for arm in ("dense", "emoe", "merged", "sparse", "learned", "random", "bottom")] + [("merged", "emoe")]
+    for arm, base in pairs:
+        for figure in figures:
+            print(json.dumps(compare(lines, arm, base, figure)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -241,11 +263,7 @@ def main() -> None:
             torch.set_num_threads(chosen.threads)
         run(load_run(chosen.base)[0], chosen.out, chosen.seeds, Settings())
         return
-    lines = [json.loads(line) for line in (chosen.out / "emoe-tuning.jsonl").read_text().splitlines()]
-    pairs = [(arm, "dense") for arm in ("dense", "emoe", "merged", "sparse", "learned", "random", "bottom")] + [("merged", "emoe")]
-    for arm, base in pairs:
-        for figure in ("inside", "outside"):
-            print(json.dumps(compare(lines, arm, base, figure)))
+    report(chosen.out, ("inside", "outside"))
 
 
 if __name__ == "__main__":
