@@ -25,6 +25,7 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -255,17 +256,19 @@ def targets_of(turn: Tensor, reading: Reading) -> Tensor:
 class Exits(Task):
     """The stage "exits": layers and deeper exits. Code is drawn from the sources, prose from what was read, with its targets.
 
-    `alone`: train the layers up to this exit for it alone, as a smaller model would be.
+    `alone`: train the layers up to this exit for it alone, as a smaller model would be. `teach`: what the published model makes of
+    code, which then teaches all exits as it does on prose; without it the last exit teaches the others.
     """
 
     def __init__(
-        self, model: BertExits, tokenizer: Tokenizer, sources: list[Source], reading: Reading, target: Tensor, settings: dict, alone: int | None = None
-    ) -> None:
+        self, model: BertExits, tokenizer: Tokenizer, sources: list[Source], reading: Reading, target: Tensor, settings: dict,
+        alone: int | None = None, teach: Callable[[list[list[int]]], Tensor] | None = None,
+    ) -> None:  # fmt: skip
         self.model, self.tokenizer, self.sources, self.reading = model, tokenizer, sources, reading
         self.settings, self.size, self.seed, self.alone = settings, settings["batch"], settings["seed"], alone
         self.shares = numpy.array([source.share for source in sources])
         self.shares /= self.shares.sum()
-        self.target = target
+        self.target, self.teach = target, teach
         self.places = {source.name: [place for place, name in enumerate(reading.names) if name == source.name] for source in sources}
         self.orders: dict[tuple[str, int], numpy.ndarray] = {}
         self.codes = {source.name: self.static_of(source) for source in sources if not source.prose} if settings.get("group", 1) > 1 else {}
@@ -285,7 +288,7 @@ class Exits(Task):
         return self.orders[source.name, epoch]
 
     def batch(self, step: int) -> tuple[Packed, Tensor | None, int]:
-        """(queries, then their passages, packed; the vectors that teach them, or None for code; the second width)."""
+        """(queries, then their passages, packed; the vectors that teach them, or None where the last exit does; the second width)."""
         generator = random.Random(f"{self.seed} {step}")
         source = self.sources[numpy.searchsorted(numpy.cumsum(self.shares), generator.random() * 0.999_999)]
         count = len(self.places[source.name]) if source.prose else len(source.pairs)
@@ -299,7 +302,7 @@ class Exits(Task):
             return Packed.of([self.reading.ids[number] for number in places]), self.target[places], width
         queries, passages = zip(*(texts_of(source.pairs[number], generator) for number in chosen), strict=True)
         ids = ids_of(self.tokenizer, list(queries), CUTS["query"]) + ids_of(self.tokenizer, list(passages), CUTS["passage"])
-        return Packed.of(ids), None, width
+        return Packed.of(ids), self.teach(ids) if self.teach else None, width
 
     def loss(self, batch: tuple[Packed, Tensor | None, int]) -> tuple[Tensor, dict[str, float], int]:
         packed, target, width = batch
@@ -308,11 +311,11 @@ class Exits(Task):
         found = self.model.deeper(packed, states, static)
         if self.alone:
             found = {self.alone: found[self.alone]}
-        prose = target is not None
-        parts = losses(found, target if prose else found[max(found)].detach(), width, prose)
+        taught = target is not None
+        parts = losses(found, target if taught else found[max(found)].detach(), width, taught)
         if self.settings.get("tokens") and not self.alone:
             parts["tokens"] = self.settings["tokens"] * token_distance(self.model, packed, states, static)
-        return sum(parts.values()), {f"{name} {'prose' if prose else 'code'}": part.item() for name, part in parts.items()}, len(packed.ids)
+        return sum(parts.values()), {f"{name} {'taught' if taught else 'own'}": part.item() for name, part in parts.items()}, len(packed.ids)
 
     def rate(self, name: str) -> float:
         return next((rate for start, rate in RATES.items() if name.startswith(start)), 1.0)
@@ -362,11 +365,11 @@ def follow(scores: Tensor, goal: Tensor) -> Tensor:
     return F.kl_div(F.log_softmax(scores, -1), F.log_softmax(goal.detach(), -1), reduction="batchmean", log_target=True)
 
 
-def losses(found: dict[int, Tensor], target: Tensor, width: int, prose: bool) -> dict[str, Tensor]:
+def losses(found: dict[int, Tensor], target: Tensor, width: int, taught: bool) -> dict[str, Tensor]:
     """Over exits i and two widths: InfoNCE(q_i, p_i), KL to the similarities of the target among all texts, 1 − cos to its vectors.
 
     Each row of a tensor of `found` is a query (first half) or its passage (second half). Exit i weighs (i + 1) / (L + 1) in
-    InfoNCE; the distances to the target weigh alike at all exits, and at the last exit for prose only.
+    InfoNCE; the distances to the target weigh alike at all exits, and at the last exit only where the target is the published model's.
     """
     last = max(found)
     half, goal = len(target) // 2, among(target, target.shape[1])
@@ -375,8 +378,8 @@ def losses(found: dict[int, Tensor], target: Tensor, width: int, prose: bool) ->
         full = vectors.shape[1]
         for cut, share in ((width, 0.5), (full, 0.5)):
             scores = similarities(vectors[:half], vectors[half:], cut)
-            parts["pairs"] = parts["pairs"] + share * (exit + 1) / (last + 1) * (0.5 if prose else 1.0) * info_nce(scores)
-            if exit == last and not prose:
+            parts["pairs"] = parts["pairs"] + share * (exit + 1) / (last + 1) * (0.5 if taught else 1.0) * info_nce(scores)
+            if exit == last and not taught:
                 continue
             parts["relations"] = parts["relations"] + share * (divergence(scores, similarities(target[:half], target[half:], target.shape[1])) + follow(among(vectors, cut), goal))
             cosine = F.cosine_similarity(vectors[:, :cut], target[:, :cut].detach(), dim=-1)
@@ -399,10 +402,12 @@ def encode(model: BertExits, tokenizer: Tokenizer, texts: list[str], most: int, 
     return found
 
 
-def evaluate(model: BertExits, tokenizer: Tokenizer, data: Path, passage: int = retrieval.CUTS["passage"]) -> dict[str, dict[int, numpy.ndarray]]:
-    """Per development set and exit one value a question (retrieval.figure)."""
+def evaluate(
+    model: BertExits, tokenizer: Tokenizer, data: Path, passage: int = retrieval.CUTS["passage"], pairs: Path | None = None
+) -> dict[str, dict[int, numpy.ndarray]]:
+    """Per development set and exit one value a question (retrieval.figure); `pairs`: on functions of held-out projects instead."""
     values: dict[str, dict[int, numpy.ndarray]] = {}
-    for questions in (retrieval.cosqa(data), retrieval.natural_questions(data)):
+    for questions in (retrieval.projects(pairs),) if pairs else (retrieval.cosqa(data), retrieval.natural_questions(data)):
         asked = encode(model, tokenizer, questions.queries, retrieval.CUTS["query"])
         found = encode(model, tokenizer, questions.passages, passage)
         values[questions.name] = {
@@ -444,11 +449,18 @@ def train(
     schedule = Schedule(settings["tableSteps"], settings["tableRate"], warmup=20, decay=0.0)
     if not Trainer(Table(model, reading, target, letters, settings), schedule, run / "table", report=100).run(minutes - (time.monotonic() - began) / 60):
         return False
-    meet(model, reading, target, settings, origin is not None)
+    if settings["tableSteps"]:
+        meet(model, reading, target, settings, origin is not None)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     trained(model, ("layers.", "exits.", "shares", "embedding_norm."), ("exits.0.",))
     schedule = Schedule(settings["steps"], settings["rate"], warmup=settings["warmup"], decay=0.01)
-    task = Exits(model, tokenizer, sources, reading, target, settings, alone)
+
+    def teach(ids: list[list[int]]) -> Tensor:
+        states = pooled_states(teacher, ids, LAST)
+        with torch.autocast("cpu", enabled=False):
+            return targets_of(begin["turn"], Reading(ids, states, []))
+
+    task = Exits(model, tokenizer, sources, reading, target, settings, alone, teach if settings.get("teach") and origin else None)
     ended = Trainer(task, schedule, run / "exits", precision="bf16", report=1).run(minutes - (time.monotonic() - began) / 60, save_every=300)
     model.load_state_dict(between(before, model.state_dict(), settings["blend"]))
     finish(model, settings, minilm, run)
@@ -514,6 +526,7 @@ def main() -> None:
     judging.add_argument("run", type=Path, nargs="?")
     judging.add_argument("--weights", default="final.pt", help="start.pt: the floor, one ridge map an exit and no training")
     judging.add_argument("--bundle", type=Path, help="judge a bundle's stored weights in place of a run's")
+    judging.add_argument("--pairs", type=Path, help="judge on the functions of the mine's pairs/held-out.jsonl in place of CoSQA and NQ")
     judging.add_argument("--passage", type=int, default=retrieval.CUTS["passage"])
     training.add_argument("--settings", type=Path, default=HERE / "sizes" / "bert-encoder.json")
     parser.add_argument("--threads", type=int, default=1)
@@ -524,12 +537,12 @@ def main() -> None:
         print("all stages have ended" if ended else "not ended: the same command goes on")
     else:
         model, tokenizer = load_minilm(chosen.minilm)
-        base = evaluate(model, tokenizer, DATA, chosen.passage)
+        base = evaluate(model, tokenizer, DATA, chosen.passage, chosen.pairs)
         if chosen.bundle:
             model, tokenizer = from_bundle(chosen.bundle)
         else:
             model.load_state_dict(weights_of(chosen.run / chosen.weights))
-        show(evaluate(model, tokenizer, DATA, chosen.passage), base)
+        show(evaluate(model, tokenizer, DATA, chosen.passage, chosen.pairs), base)
 
 
 if __name__ == "__main__":

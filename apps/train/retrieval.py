@@ -1,10 +1,13 @@
 """The two development sets of the encoder, CoSQA (code) and NQ (prose), and the figures on them with intervals."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
+
+from views import plain_view
 
 CUTS = {"query": 64, "passage": 256}  # tokens, with [CLS] and [SEP]
 DRAWS = 2_000
@@ -43,6 +46,21 @@ def natural_questions(data: Path) -> Questions:
     return Questions("nq", [question["question"] for question in asked], passages, numpy.array([question["gold"] for question in asked]))
 
 
+def projects(pairs: Path, most: int = 334, seed: int = 1) -> Questions:
+    """Functions of projects by the first sentence of their description, up to `most` of each language of Python, JavaScript and TypeScript.
+
+    Drawn by digest, so that they do not depend on the order of the file.
+    """
+    with open(pairs) as lines:
+        documented = [pair for pair in map(json.loads, lines) if pair["kind"] == "docstring"]
+    drawn = []
+    for language in ("python", "javascript", "typescript"):
+        own = sorted((pair for pair in documented if pair["language"] == language), key=lambda pair: hashlib.blake2b(f"{seed} {pair['code']}".encode()).digest())
+        drawn += own[:most]
+    queries, codes = zip(*(plain_view(pair) for pair in drawn), strict=True)
+    return Questions("projects", list(queries), list(codes), numpy.arange(len(drawn)))
+
+
 def ranks(queries: numpy.ndarray, passages: numpy.ndarray, gold: numpy.ndarray) -> numpy.ndarray:
     """The rank of each question's gold passage by cosine, from 1; a passage that ties with it counts as before it."""
     left, right = unit(queries), unit(passages)
@@ -56,8 +74,8 @@ def unit(vectors: numpy.ndarray) -> numpy.ndarray:
 
 
 def figure(name: str, found: numpy.ndarray) -> numpy.ndarray:
-    """One value a question: the reciprocal rank for CoSQA, whether the gold is among the first five for NQ."""
-    return 1 / found if name == "cosqa" else (found <= 5).astype(float)
+    """One value a question: whether the gold is among the first five for NQ, the reciprocal rank for the others."""
+    return (found <= 5).astype(float) if name == "nq" else 1 / found
 
 
 def interval(values: numpy.ndarray, seed: int = 1) -> tuple[float, float, float]:

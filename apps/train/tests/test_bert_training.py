@@ -98,3 +98,19 @@ def test_an_exit_alone_trains_its_own_layers_and_no_deeper_one(places, tmp_path)
     changed = {name.split(".")[1] for name, weight in stored.items() if name.startswith("layers.") and not torch.equal(final[name], weight)}
     assert changed == {"0", "1"}
     assert torch.equal(final["exits.4.weight"], stored["exits.4.weight"]) and not torch.equal(final["exits.2.weight"], stored["exits.2.weight"])
+
+
+def test_where_the_published_model_teaches_code_its_vectors_are_the_targets_of_every_exit(places, tmp_path, monkeypatch):
+    minilm, mine, folder = places
+    seen = []
+    monkeypatch.setattr(bert_encoder, "losses", lambda found, target, width, taught, plain=bert_encoder.losses: seen.append((taught, target)) or plain(found, target, width, taught))
+    settings = {**SETTINGS, "tableSteps": 0, "steps": 16, "teach": 1}
+    assert train(minilm, tmp_path, mine, tmp_path / "run", settings, 5, origin=folder)
+    assert len(seen) == 16 and all(taught for taught, _ in seen)
+    for _, target in seen:
+        torch.testing.assert_close(target.norm(dim=-1), torch.ones(len(target)), atol=1e-4, rtol=1e-4)
+    final, stored = weights(tmp_path / "run" / "final.pt"), from_bundle(folder)[0].state_dict()
+    assert torch.equal(final["table.weight"], stored["table.weight"])  # no step of the table, and the exits between are not set anew
+    seen.clear()
+    assert train(minilm, tmp_path, mine, tmp_path / "other", {**settings, "teach": 0}, 5, origin=folder)
+    assert not all(taught for taught, _ in seen)

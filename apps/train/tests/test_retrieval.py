@@ -44,3 +44,18 @@ def test_a_part_keeps_every_gold_passage():
     part = whole.part(10)
     assert len(part.passages) == 10 and [part.passages[place] for place in part.gold] == ["p49", "p3"]
     assert whole.part(1).passages == ["p3", "p49"] and whole.part(99).passages == whole.passages
+
+
+def test_projects_draws_described_functions_by_language_whatever_their_order(tmp_path):
+    pairs = [
+        {"kind": kind, "language": language, "text": f"Make {number}. More.", "code": f"{language} {kind} {number}", "documented": "", "symbol": "f"}
+        for language in ("python", "typescript", "go") for kind in ("docstring", "name") for number in range(6)
+    ]  # fmt: skip
+    found = []
+    for order in (pairs, pairs[::-1]):
+        (tmp_path / "held-out.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in order))
+        found.append(retrieval.projects(tmp_path / "held-out.jsonl", most=4))
+    assert found[0].passages == found[1].passages and len(found[0].passages) == 8
+    assert [passage.split()[:2] for passage in found[0].passages] == [["python", "docstring"]] * 4 + [["typescript", "docstring"]] * 4
+    assert found[0].queries[0] == f"Make {found[0].passages[0].split()[2]}." and list(found[0].gold) == list(range(8))
+    assert list(retrieval.figure("projects", numpy.array([2]))) == [0.5]
