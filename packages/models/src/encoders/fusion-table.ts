@@ -16,7 +16,7 @@ interface Fusion {
  * index holds: "static" vectors of no layer, or the states of the last layer of an encoder that was trained to retrieve.
  */
 const table: Readonly<Record<"static" | "deep", Readonly<Record<CorpusKind, Fusion>>>> = {
-  static: { code: { words: 0.5, kept: 0.2 }, text: { words: 0.5, kept: 0.1 } },
+  static: { code: { words: 0.4, kept: 0.2 }, text: { words: 0.5, kept: 0.1 } },
   deep: { code: { words: 0, kept: 0 }, text: { words: 0.3, kept: 0 } },
 };
 
