@@ -31,7 +31,7 @@ export const texts = {
   },
   status: {
     running: "running",
-    waiting: "waiting for an answer",
+    waiting: "waiting",
     done: "done",
     budget: "stopped by its budget",
     failed: "failed",
@@ -142,7 +142,9 @@ export const texts = {
     noSteps: "Nothing has happened yet.",
     chooseStep: "Choose a step, in the list or in the drawing, to see what went in and what came out.",
     noPrompts: "This step asked no model.",
-    lostPrompts: "The prompts of this run were not kept. They are kept in runs that start while the studio is open.",
+    lostPrompts:
+      "The prompts of this run were not kept. They are kept in runs that start while the studio is open, and not on PostgreSQL.",
+    untimed: "The record of this run has no times: its steps stand in their order, each with how long it took.",
     call: (index: number, prompt: number, completion: number) =>
       `Call ${index}: ${prompt} tokens read, ${completion} written`,
     said: "The model said",
@@ -155,6 +157,8 @@ export const texts = {
       error: "it failed, and its flow permits that",
       budget: "it did not fit into the budget",
     } as Record<string, string>,
+    forkOf: "made from",
+    forkAt: (path: string) => `another run, changed at ${path}`,
     attempts: (count: number) => plural(count, "attempt"),
     activation: "Activation",
     ofActivations: (count: number) => `of ${count}`,
@@ -210,11 +214,23 @@ export const texts = {
     changed: (changed: number, all: number) => `${changed} of ${all} differ`,
     onlyChanged: "only what differs",
     more: (count: number) => `and ${count} more`,
+    recorded: "from the record",
+    recordedAbout: (count: number, all: number) =>
+      `${count} of the ${all} steps of the second were taken from the record.`,
+    because: {
+      operator: "another operator",
+      version: "another version of the operator",
+      input: "another input",
+      output: "another output",
+      state: "another state",
+    } as Record<string, string>,
     changes: { same: "same", changed: "other output", added: "only in the second", removed: "only in the first" },
   },
   change: {
     title: "Change and run",
-    about: "The run is started again with the same input and this one change, and you see the difference.",
+    about:
+      "Only what follows from the change is run; every other step is taken from the record. You see the difference.",
+    aboutWhole: "The run is started again with the same input and this one change, and you see the difference.",
     run: "Run with the change",
     none: "Nothing is changed yet.",
     noSettings: "This step has no settings.",

@@ -48,12 +48,15 @@ export interface Studio {
   readonly browser: Browser;
   readonly work: string;
   /** A page in which the studio is open, as after its link; what it logs as an error is in `faults`. */
-  open(how?: Parameters<Browser["newContext"]>[0]): Promise<Opened>;
+  open(how?: Parameters<Browser["newContext"]>[0], before?: (page: Page) => Promise<void>): Promise<Opened>;
   close(): Promise<void>;
 }
 
 /** A service with a studio over a small folder, a scripted model, and a browser. */
-export async function startStudio(more: Readonly<Record<string, FlowDocument>> = {}): Promise<Studio> {
+export async function startStudio(
+  more: Readonly<Record<string, FlowDocument>> = {},
+  others: Pick<Parameters<typeof serve>[0], "operators"> = {},
+): Promise<Studio> {
   const folder = mkdtempSync(join(tmpdir(), "tessera-studio-"));
   const work = join(folder, "town");
   mkdirSync(work);
@@ -73,6 +76,7 @@ export async function startStudio(more: Readonly<Record<string, FlowDocument>> =
   const names = ["hybrid", "linear", "rag", "iterative", "conditional"];
   const links: string[] = [];
   const served = await serve({
+    ...others,
     folder: join(folder, "service"),
     port: 0,
     flows: { ...Object.fromEntries(names.map((name) => [name, catalogue.get(name)!.flow.document])), ...more },
@@ -100,10 +104,11 @@ export async function startStudio(more: Readonly<Record<string, FlowDocument>> =
     served,
     browser,
     work,
-    async open(how) {
+    async open(how, before) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...how });
       const page = await context.newPage();
       const faults: string[] = [];
+      await before?.(page);
       page.on("console", (message) => {
         if (message.type() === "error") faults.push(message.text());
       });
@@ -124,6 +129,34 @@ export async function startStudio(more: Readonly<Record<string, FlowDocument>> =
     },
   };
 }
+
+/** Two questions to people at once, of which one is a form, and a signal behind them. */
+export const approval: FlowDocument = {
+  version: 1,
+  name: "approval",
+  input: { topic: "text" },
+  nodes: {
+    draft: { run: "text.template", with: { template: "About {topic}." }, in: { topic: "input.topic" } },
+    approve: {
+      run: "flow.wait",
+      with: { answer: { choice: ["yes", "no"] } },
+      in: { payload: "draft.text" },
+    },
+    details: {
+      run: "flow.wait",
+      with: { form: { copies: "number", urgent: "flag", note: "text" } },
+      in: { payload: "draft.text" },
+    },
+    go: { run: "flow.receive", with: { signal: "go", value: "text" }, in: {} },
+    sent: {
+      run: "text.template",
+      with: { template: "Sent: {text} ({note}; {go})" },
+      in: { text: "draft.text", note: "details.note", go: "go.value" },
+      when: { "approve.answer": "yes" },
+    },
+  },
+  output: { text: { first: ["sent.text", { value: "nothing was sent" }] }, copies: "details.copies" },
+};
 
 export const chromiumPath = "/usr/bin/chromium";
 

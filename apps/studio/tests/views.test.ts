@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "@jest/globals";
 import { needs, needsForAll } from "@tessera/testkit";
 import type { Page } from "playwright-core";
-import { chromiumPath, type Studio, startStudio } from "./service.fixture.js";
+import { approval, callOf, chromiumPath, type Studio, startStudio } from "./service.fixture.js";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
@@ -28,7 +28,7 @@ async function findings(page: Page): Promise<string[]> {
 needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio in a browser", () => {
   let studio: Studio;
   beforeAll(async () => {
-    studio = await startStudio();
+    studio = await startStudio({ approval });
   });
   afterAll(() => studio.close());
   const test = needs(true, "");
@@ -105,7 +105,11 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await page.getByLabel("top").fill("1");
     await page.getByRole("button", { name: "Run with the change" }).click();
     await page.getByRole("heading", { name: "Two runs" }).waitFor();
-    await page.getByRole("row", { name: /\/sparse other output/ }).waitFor();
+    // only what follows was run
+    await page.getByRole("row", { name: /^\/sparse another output/ }).waitFor();
+    await page.getByRole("row", { name: /^\/dense same .* from the record$/ }).waitFor();
+    await page.getByRole("row", { name: /^\/fuse another input/ }).waitFor();
+    await page.getByText(/^\d of the \d+ steps of the second were taken from the record\.$/).waitFor();
     await page.getByRole("button", { name: "/sparse" }).click();
     await page.locator(".difference del", { hasText: "store.bm25" }).first().waitFor();
     // from the list of runs the same two
@@ -249,31 +253,62 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await context.close();
   });
 
-  test("has no finding of axe in any view, light and dark, wide and narrow", async () => {
+  test("gives a step another output, and runs only what follows from it", async () => {
+    const { page, faults, context } = await studio.open();
+    await page.getByLabel("by the flow").selectOption("rag");
+    await page.getByLabel("Question").fill("When does the ferry leave?");
+    await page.keyboard.press("Enter");
+    await page.getByRole("tab", { name: "Every step" }).click();
+    await page.getByRole("option", { name: /^answer/ }).click();
+    await page.getByRole("tab", { name: "Change and run" }).click();
+    await page.getByText("Give it another output").click();
+    const typed = page.getByLabel("Output", { exact: true });
+    const before = JSON.parse(await typed.inputValue());
+    await typed.fill(JSON.stringify({ ...before, answer: { ...before.answer, text: "It leaves at noon [1]." } }));
+    await page.getByRole("button", { name: "Run on this output" }).click();
+    await page.getByRole("heading", { name: "Two runs" }).waitFor();
+    await page.locator(".difference ins", { hasText: "noon" }).first().waitFor();
+    await page.getByRole("row", { name: /^\/fuse same .* from the record$/ }).waitFor();
+    await page.getByRole("link", { name: "rag" }).last().click();
+    await page.getByRole("link", { name: "another run, changed at rag/answer" }).waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("has no finding of axe in any view, light and dark, from 320 to 2560 pixels, and nothing moves where it should not", async () => {
     const found: Record<string, string[]> = {};
-    for (const [colorScheme, width] of [
-      ["light", 1280],
-      ["dark", 360],
+    const folder = join(studio.work, ".tessera/data/asked");
+    mkdirSync(folder, { recursive: true });
+    const lines = Array.from({ length: 8 }, (_, id) => ({ id: `q${id}`, question: `ferry ${id}`, gold: ["ferry.md"] }));
+    writeFileSync(join(folder, "questions.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const opened = await studio.open();
+    const call = await callOf(studio, opened);
+    const run = await call("POST", "/flows/rag/runs", { input: { query: "When does the ferry leave?" } });
+    const waiting = await call("POST", "/flows/approval/runs", { input: { topic: "tea" } });
+    const settings = [{ at: "retrieve.top", values: [1, 2] }];
+    const tuning = await call("POST", "/studio/tunings", { flow: "linear", set: "asked", metric: "MRR", settings });
+    await opened.context.close();
+    for (const [colorScheme, width, reducedMotion] of [
+      ["light", 1280, "no-preference"],
+      ["dark", 320, "reduce"],
+      ["light", 2560, "reduce"],
     ] as const) {
-      const { page, context } = await studio.open({ colorScheme, viewport: { width, height: 800 } });
-      await page.getByLabel("Question").fill("When does the ferry leave?");
-      await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Sources" }).waitFor();
-      const run = new URL(page.url()).hash;
-      const id = run.slice("#/runs/".length);
-      const compared = `#/compare/${id}/${id}`;
+      const { page, context } = await studio.open({ colorScheme, reducedMotion, viewport: { width, height: 800 } });
       for (const view of [
         "#/",
         "#/flows",
         "#/flows/iterative",
-        run,
-        `${run}?view=steps`,
+        `#/runs/${run.id}`,
+        `#/runs/${run.id}?view=steps`,
+        `#/runs/${waiting.id}`,
         "#/runs",
-        compared,
+        `#/compare/${run.id}/${run.id}`,
         "#/edit",
         "#/edit/rag",
         "#/index",
         "#/evaluate",
+        "#/tune",
+        `#/tune/${tuning.id}`,
       ]) {
         await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
         await page.getByRole("heading", { level: 1 }).waitFor();
@@ -281,7 +316,11 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
         const faults = await findings(page);
         const wide = Number(await page.evaluate("document.documentElement.scrollWidth"));
         if (wide > width) faults.push(`it is ${wide} pixels wide`);
-        if (faults.length > 0) found[`${view.replaceAll(id, "run")} ${colorScheme} ${width}`] = faults;
+        const moving = await page.evaluate(
+          'document.getAnimations().filter(({ playState }) => playState === "running").length',
+        );
+        if (reducedMotion === "reduce" && moving !== 0) faults.push(`${moving} things move`);
+        if (faults.length > 0) found[`${view} ${colorScheme} ${width}`] = faults;
       }
       await context.close();
     }

@@ -1,36 +1,7 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, expect } from "@jest/globals";
-import type { FlowDocument } from "@tessera/core";
 import { needs, needsForAll } from "@tessera/testkit";
-import { callOf, chromiumPath, hostile, type Studio, startStudio } from "./service.fixture.js";
-
-/** Two questions to people at once, of which one is a form, and a signal behind them. */
-const approval: FlowDocument = {
-  version: 1,
-  name: "approval",
-  input: { topic: "text" },
-  nodes: {
-    draft: { run: "text.template", with: { template: "About {topic}." }, in: { topic: "input.topic" } },
-    approve: {
-      run: "flow.wait",
-      with: { answer: { choice: ["yes", "no"] } },
-      in: { payload: "draft.text" },
-    },
-    details: {
-      run: "flow.wait",
-      with: { form: { copies: "number", urgent: "flag", note: "text" } },
-      in: { payload: "draft.text" },
-    },
-    go: { run: "flow.receive", with: { signal: "go", value: "text" }, in: {} },
-    sent: {
-      run: "text.template",
-      with: { template: "Sent: {text} ({note}; {go})" },
-      in: { text: "draft.text", note: "details.note", go: "go.value" },
-      when: { "approve.answer": "yes" },
-    },
-  },
-  output: { text: { first: ["sent.text", { value: "nothing was sent" }] }, copies: "details.copies" },
-};
+import { approval, callOf, chromiumPath, hostile, type Studio, startStudio } from "./service.fixture.js";
 
 needsForAll(existsSync(chromiumPath), "chromium is not installed")("runs that wait, in the studio", () => {
   let studio: Studio;

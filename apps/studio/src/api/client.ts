@@ -106,6 +106,12 @@ export const startRun = (flow: string, input: Readonly<Record<string, Json>>, se
     headers: { prefer: "respond-async" },
   });
 
+/** Runs a run once more with one change: only what follows from it. */
+export const forkRun = (
+  id: string,
+  change: { readonly at: string; readonly [what: string]: Json },
+): Promise<RunState> => ask(`/runs/${id}/fork`, { method: "POST", body: change, headers: { prefer: "respond-async" } });
+
 export const cancelRun = (id: string): Promise<RunState> => ask(`/runs/${id}/cancel`, { method: "POST" });
 
 /** The runs that wait for something that the key may answer. */

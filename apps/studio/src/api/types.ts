@@ -135,8 +135,17 @@ export interface RunState {
   readonly waits?: readonly Wait[];
   readonly spent?: Spent;
   readonly seed?: number;
+  /** The run that it takes steps from, and the step at which it is another. */
+  readonly fork?: { readonly of: string; readonly change: { readonly at: string } };
   readonly started: string;
   readonly ended?: string;
+}
+
+/** The steps that two runs do not have in common. */
+export interface RunDifference {
+  readonly same: number;
+  readonly moved: number;
+  readonly steps: readonly { readonly path: string; readonly because?: readonly string[] }[];
 }
 
 export interface RunRow {

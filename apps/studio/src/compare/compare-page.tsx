@@ -1,4 +1,6 @@
 import { lazy, Suspense, useMemo, useState } from "react";
+import { ask, hasRoute } from "../api/client.js";
+import type { RunDifference } from "../api/types.js";
 import { to } from "../route.js";
 import type { RunModel, Step } from "../runs/run-model.js";
 import { useRun } from "../runs/use-run.js";
@@ -23,7 +25,8 @@ interface ComparedStep {
 }
 
 /** The place of a step in its run, without the name of its flow: two runs may be of two flows. */
-const placeOf = ({ path }: Step): string => path.slice(path.includes("/") ? path.indexOf("/") : path.length);
+const placeOf = ({ path }: Pick<Step, "path">): string =>
+  path.slice(path.includes("/") ? path.indexOf("/") : path.length);
 
 /** Steps of two runs by their place. Long values are named by their hash, so that what is equal is equal text. */
 export function comparedSteps(before: readonly Step[], after: readonly Step[]): ComparedStep[] {
@@ -84,11 +87,38 @@ function StepDifference({ step, a, b }: { step: ComparedStep; a: string; b: stri
 
 const mostRows = 400;
 
-function Steps({ steps, a, b }: { steps: readonly ComparedStep[]; a: string; b: string }) {
+/** What the service says of why steps differ, by path, once both runs have ended. */
+function useReasons(a: string, b: string, areOver: boolean): ReadonlyMap<string, string> {
+  const { value } = useLoaded(async () => {
+    if (!areOver || !(await hasRoute("GET /runs/{id}/diff/{other}"))) return undefined;
+    return ask<RunDifference>(`/runs/${a}/diff/${b}`).catch(() => undefined);
+  }, [a, b, areOver]);
+  return useMemo(
+    () =>
+      new Map(
+        (value?.steps ?? []).map(({ path, because = [] }) => [
+          placeOf({ path }),
+          because.map((one) => texts.compare.because[one] ?? one).join(", "),
+        ]),
+      ),
+    [value],
+  );
+}
+
+interface StepsProps {
+  readonly steps: readonly ComparedStep[];
+  readonly a: string;
+  readonly b: string;
+  readonly reasons: ReadonlyMap<string, string>;
+}
+
+function Steps({ steps, a, b, reasons }: StepsProps) {
   const [chosen, setChosen] = useState<string>();
   const [onlyChanged, setOnlyChanged] = useState(false);
   const shown = steps.filter(({ change }) => !onlyChanged || change !== "same");
   const step = steps.find(({ path }) => path === chosen);
+  const after = steps.filter((one) => one.after);
+  const recorded = after.filter((one) => one.after?.from === "journal").length;
   const ms = (one: Step | undefined) => (one?.ms === undefined ? "–" : duration(one.ms));
   return (
     <section className="stack" aria-labelledby="steps">
@@ -102,6 +132,7 @@ function Steps({ steps, a, b }: { steps: readonly ComparedStep[]; a: string; b: 
           {texts.compare.onlyChanged}
         </label>
       </div>
+      {recorded > 0 && <p className="small muted">{texts.compare.recordedAbout(recorded, after.length)}</p>}
       <Table
         className="steps-compared"
         head={[
@@ -118,9 +149,11 @@ function Steps({ steps, a, b }: { steps: readonly ComparedStep[]; a: string; b: 
                 {one.path}
               </button>
             </td>
-            <td className={one.change === "same" ? "muted" : ""}>{texts.compare.changes[one.change]}</td>
+            <td className={one.change === "same" ? "muted" : ""}>
+              {(one.change !== "same" && reasons.get(one.path)) || texts.compare.changes[one.change]}
+            </td>
             <td className="number">{ms(one.before)}</td>
-            <td className="number">{ms(one.after)}</td>
+            <td className="number">{one.after?.from === "journal" ? texts.compare.recorded : ms(one.after)}</td>
           </tr>
         ))}
       </Table>
@@ -137,6 +170,8 @@ function Steps({ steps, a, b }: { steps: readonly ComparedStep[]; a: string; b: 
   );
 }
 
+const isOver = ({ state }: RunModel): boolean => state?.ended !== undefined;
+
 /** Two runs side by side: their answers word by word, and their steps. */
 export default function ComparePage({ a, b }: { a: string; b: string }) {
   const before = useRun(a);
@@ -145,6 +180,7 @@ export default function ComparePage({ a, b }: { a: string; b: string }) {
   const versions = `${one.version} ${other.version}`;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the models change in place, and say so by their version
   const steps = useMemo(() => comparedSteps(one.steps, other.steps), [one, other, versions]);
+  const reasons = useReasons(a, b, isOver(one) && isOver(other));
   const texts2 = [one, other].map(({ state }) => answerOf(state?.output)?.text ?? "");
   return (
     <div className="page">
@@ -161,7 +197,7 @@ export default function ComparePage({ a, b }: { a: string; b: string }) {
           <TextDifference before={texts2[0]!} after={texts2[1]!} by="words" />
         </Suspense>
       </section>
-      <Steps steps={steps} a={a} b={b} />
+      <Steps steps={steps} a={a} b={b} reasons={reasons} />
     </div>
   );
 }

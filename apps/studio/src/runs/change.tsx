@@ -1,6 +1,6 @@
 import { useState } from "react";
-import { ask, hasRoute, startRun } from "../api/client.js";
-import type { Check, FlowDocument, Json, Operator, RunState } from "../api/types.js";
+import { ask, forkRun, hasRoute, startRun } from "../api/client.js";
+import type { Check, FlowDocument, Json, Operator } from "../api/types.js";
 import { nodeAt, withNode } from "../edit/document.js";
 import { go, to } from "../route.js";
 import { texts } from "../texts.js";
@@ -8,6 +8,7 @@ import { ErrorNote, Loading } from "../ui/parts.js";
 import { SchemaField, SchemaForm, type Values } from "../ui/schema-form.js";
 import { useLoaded, useWork } from "../ui/use.js";
 import type { RunModel, Step } from "./run-model.js";
+import { whole } from "./values.js";
 
 export interface RunFlow {
   readonly document: FlowDocument;
@@ -28,42 +29,36 @@ const forkRoute = "POST /runs/{id}/fork";
  */
 async function runChanged({ run, step, flow }: ChangeProps, config: Json): Promise<string> {
   const { id, input, seed, flow: name } = run.state!;
-  if (await hasRoute(forkRoute)) {
-    const body = { at: step.path, config };
-    return (await ask<RunState>(`/runs/${id}/fork`, { method: "POST", body })).id;
-  }
+  if (await hasRoute(forkRoute)) return (await forkRun(id, { at: step.path, config })).id;
   const changed = `${name.replace(/-changed$/, "").slice(0, 56)}-changed`;
   const document = { ...withNode(flow.document, step.node, (node) => ({ ...node, with: config })), name: changed };
   await ask(`/flows/${changed}`, { method: "PUT", body: document });
   return (await startRun(changed, input, seed)).id;
 }
 
-async function runOnOutput({ run, step }: ChangeProps, output: Json): Promise<string> {
-  const body = { at: step.path, output };
-  return (await ask<RunState>(`/runs/${run.state!.id}/fork`, { method: "POST", body })).id;
-}
+const runOnOutput = async ({ run, step }: ChangeProps, output: Json): Promise<string> =>
+  (await forkRun(run.state!.id, { at: step.path, output })).id;
 
 function OtherOutput(props: ChangeProps) {
   const { run, step } = props;
-  const [output, setOutput] = useState<Json | undefined>(step.output);
+  // an event names a long value instead of holding it; a fork is given it whole
+  const { value: before } = useLoaded(() => whole(run.state!.id, step.output), [step.path]);
+  const [typed, setOutput] = useState<Json>();
+  const output = typed ?? before;
   const { busy, error, work } = useWork();
   return (
     <details>
       <summary>{texts.change.output}</summary>
       <div className="stack">
         <p className="small muted">{texts.change.outputAbout}</p>
-        <SchemaField
-          name={texts.run.output}
-          schema={{ type: "json" }}
-          value={step.output}
-          required
-          change={setOutput}
-        />
+        {before !== undefined && (
+          <SchemaField name={texts.run.output} schema={{ type: "json" }} value={before} required change={setOutput} />
+        )}
         <div>
           <button
             type="button"
             className="button small"
-            disabled={busy || output === undefined}
+            disabled={busy || output === undefined || typed === undefined}
             onClick={() => work(async () => go(to("compare", run.state!.id, await runOnOutput(props, output!))))}
           >
             {texts.change.runOutput}
@@ -94,7 +89,7 @@ export function ChangePanel(props: ChangeProps) {
   const isSame = JSON.stringify(values) === JSON.stringify(before);
   return (
     <div className="stack wide">
-      <p className="small muted">{texts.change.about}</p>
+      <p className="small muted">{canFork ? texts.change.about : texts.change.aboutWhole}</p>
       {operator && Object.keys(operator.config.properties ?? {}).length > 0 ? (
         <form
           className="stack"

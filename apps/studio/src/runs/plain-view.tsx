@@ -63,7 +63,7 @@ export function PlainView({ run, links }: { run: RunModel; links: ValueLinks }) 
   const question = questionOf(state?.input);
   const answer = answerOf(state?.output);
   const passages = passagesOf(state?.output);
-  const streamed = [...run.streamed.values()].at(0);
+  const { streamed } = run;
   const isOver = state !== undefined && state.status !== "running";
   return (
     <div className="plain stack wide" aria-live="polite">

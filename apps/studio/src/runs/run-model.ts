@@ -43,8 +43,29 @@ export interface NodeState {
 /** The path of a node in its document. */
 export const nodeOf = (path: string): string => path.replace(/#\d+|\[\d+\]|!\d+/g, "");
 
-/** The most characters of a streamed text that are kept; the whole text comes with the output. */
-const longestStream = 200_000;
+/** The most characters of a streamed text that are shown; the whole text comes with the output. */
+const longestStream = 20_000;
+
+/** The end of a text that grows. Each part is taken in constant time, and what is out of sight is forgotten. */
+class StreamedText {
+  #parts: string[] = [];
+  #length = 0;
+  #wasCut = false;
+
+  add(part: string): void {
+    this.#parts.push(part);
+    this.#length += part.length;
+    if (this.#length < 2 * longestStream) return;
+    this.#wasCut = true;
+    this.#parts = [this.#parts.join("").slice(-longestStream)];
+    this.#length = longestStream;
+  }
+
+  get text(): string {
+    this.#parts = [this.#parts.join("")];
+    return `${this.#wasCut ? "… " : ""}${this.#parts[0]}`;
+  }
+}
 
 interface Data {
   readonly path?: string;
@@ -55,7 +76,7 @@ interface Data {
 /** A run as its events tell it. It takes any number of events, each in constant time, and tells listeners once a frame. */
 export class RunModel {
   readonly steps: Step[] = [];
-  readonly streamed = new Map<string, string>();
+  readonly #streamed = new Map<string, StreamedText>();
   readonly warnings: { readonly path: string; readonly message: string }[] = [];
   state: RunState | undefined;
   /** The number of the last event. */
@@ -106,6 +127,11 @@ export class RunModel {
       found.shown = { status: order.find((one) => found.states[one] > 0)!, times: found.times, ms: found.ms };
     }
     return found.shown;
+  }
+
+  /** The end of the text that came first of all that streams. */
+  get streamed(): string | undefined {
+    return this.#streamed.values().next().value?.text;
   }
 
   /** The activations of a node, in the order in which they began. */
@@ -245,8 +271,8 @@ export class RunModel {
   #stream(event: Data): void {
     const { port, delta } = event as unknown as { port?: string; delta?: Json };
     if (typeof delta !== "string" || port === undefined) return;
-    const before = this.streamed.get(port) ?? "";
-    const text = before + delta;
-    this.streamed.set(port, text.length > longestStream ? text.slice(-longestStream) : text);
+    const known = this.#streamed.get(port) ?? new StreamedText();
+    this.#streamed.set(port, known);
+    known.add(delta);
   }
 }

@@ -59,6 +59,16 @@ function RunHead({ run, id }: { run: RunModel; id: string }) {
           [texts.run.took, duration(run.now)],
           [texts.run.calls, count(spent?.calls ?? run.calls)],
           [texts.run.tokens, count(spent?.tokens ?? run.tokens)],
+          ...(state.fork
+            ? ([
+                [
+                  texts.run.forkOf,
+                  <a key="fork" href={to("compare", state.fork.of, id)}>
+                    {texts.run.forkAt(state.fork.change.at)}
+                  </a>,
+                ],
+              ] as const)
+            : []),
           ...(spent?.cost ? ([[texts.run.cost, String(spent.cost)]] as const) : []),
         ]}
       />
@@ -93,6 +103,7 @@ function Steps({ watched, id, links }: { watched: WatchedRun; id: string; links:
     <div className="looking">
       <section className="stack tight left" aria-label={texts.run.steps}>
         <Waterfall run={run} chosen={step?.path} choose={choose} />
+        {isOver && !run.timed && run.steps.length > 0 && <p className="small muted">{texts.run.untimed}</p>}
         {isOver && <Replay events={watched.events} at={at} go={setAt} />}
         {run.warnings.length > 0 && (
           <details className="small">

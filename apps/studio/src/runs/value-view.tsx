@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import type { Answer, Citation, Hit, Json, Passage } from "../api/types.js";
 import { type SourceAt, whereOf } from "../source/source-drawer.js";
 import { texts } from "../texts.js";
@@ -107,28 +107,32 @@ export const citedAt = (citation: Citation, passage: Passage | undefined): Sourc
 /** An answer whose markers open the places that they cite. */
 export function AnswerText({ answer, links, passages }: AnswerTextProps) {
   const byMarker = new Map(answer.citations.map((citation) => [citation.marker, citation]));
-  const parts = answer.text.split(/(\[\d+\])/);
+  const { shown, more } = useBeginning(answer.text);
+  const parts = shown.split(/(\[\d+\])/);
   return (
-    <p className="text answer">
-      {parts.map((part, index) => {
-        const citation = byMarker.get(Number(/^\[(\d+)\]$/.exec(part)?.[1]));
-        if (!citation) return part;
-        const at = citedAt(citation, passages?.get(citation.passage));
-        return (
-          <button
-            // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text
-            key={index}
-            type="button"
-            className="marker"
-            aria-label={texts.run.openSource(citation.marker, whereOf(at))}
-            title={whereOf(at)}
-            onClick={() => links.open(at)}
-          >
-            {citation.marker}
-          </button>
-        );
-      })}
-    </p>
+    <div className="stack tight">
+      <p className="text answer">
+        {parts.map((part, index) => {
+          const citation = byMarker.get(Number(/^\[(\d+)\]$/.exec(part)?.[1]));
+          if (!citation) return part;
+          const at = citedAt(citation, passages?.get(citation.passage));
+          return (
+            <button
+              // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text
+              key={index}
+              type="button"
+              className="marker"
+              aria-label={texts.run.openSource(citation.marker, whereOf(at))}
+              title={whereOf(at)}
+              onClick={() => links.open(at)}
+            >
+              {citation.marker}
+            </button>
+          );
+        })}
+      </p>
+      {more}
+    </div>
   );
 }
 interface AnswerTextProps {
@@ -137,18 +141,27 @@ interface AnswerTextProps {
   readonly passages?: ReadonlyMap<string, Passage> | undefined;
 }
 
-const longest = 20_000;
+const longest = 20_000; // characters
+
+/** The beginning of a text, and a button for more of it. */
+function useBeginning(text: string): { shown: string; more: ReactNode } {
+  const [most, setMost] = useState(longest);
+  const more = text.length > most && (
+    <div>
+      <button type="button" className="button small" onClick={() => setMost(most * 4)}>
+        {texts.run.show}
+      </button>
+    </div>
+  );
+  return { shown: text.slice(0, most), more };
+}
 
 function LongText({ text }: { text: string }) {
-  const [shown, setShown] = useState(longest);
+  const { shown, more } = useBeginning(text);
   return (
     <div className="stack tight">
-      <p className="text">{text.slice(0, shown)}</p>
-      {text.length > shown && (
-        <button type="button" className="button small" onClick={() => setShown(shown * 4)}>
-          {texts.run.show}
-        </button>
-      )}
+      <p className="text">{shown}</p>
+      {more}
     </div>
   );
 }
