@@ -28,7 +28,7 @@ const places = [
 
 /** The view of an address. */
 function View() {
-  const { parts } = useRoute();
+  const { parts, query } = useRoute();
   const [view = "", first, second] = parts;
   if (view === "") return <Start />;
   if (view === "flows") return <FlowsPage name={first} />;
@@ -36,7 +36,7 @@ function View() {
   if (view === "runs") return <RunsPage />;
   if (view === "compare" && first !== undefined && second !== undefined)
     return <ComparePage key={`${first} ${second}`} a={first} b={second} />;
-  if (view === "edit") return <EditPage key={first ?? ""} name={first} />;
+  if (view === "edit") return <EditPage key={first ?? ""} name={first} run={query.get("run") ?? undefined} />;
   if (view === "index") return <IndexPage />;
   if (view === "evaluate") return <EvaluatePage />;
   if (view === "tune") return <TunePage key={first ?? ""} id={first} />;

@@ -214,6 +214,7 @@ export const texts = {
     changed: (changed: number, all: number) => `${changed} of ${all} differ`,
     onlyChanged: "only what differs",
     more: (count: number) => `and ${count} more`,
+    keep: "Edit and save the flow as it was in this run",
     recorded: "from the record",
     recordedAbout: (count: number, all: number) =>
       `${count} of the ${all} steps of the second were taken from the record.`,

@@ -67,6 +67,9 @@ function Side({ run, id, title }: { run: RunModel; id: string; title: string }) 
           [texts.run.tokens, count(state.spent?.tokens ?? run.tokens)],
         ]}
       />
+      <p className="small">
+        <a href={`${to("edit", state.flow)}?run=${id}`}>{texts.compare.keep}</a>
+      </p>
     </section>
   );
 }

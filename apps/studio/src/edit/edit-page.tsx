@@ -347,17 +347,22 @@ function Choice() {
   );
 }
 
-export default function EditPage({ name }: { name: string | undefined }) {
+/** The document of a run: that of a fork has its change. */
+const documentOfRun = (run: string) => ask<{ document: FlowDocument }>(`/runs/${run}/document`);
+
+export default function EditPage({ name, run }: { name: string | undefined; run: string | undefined }) {
   const { value, error } = useLoaded(async () => {
     if (name === undefined) return undefined;
-    const [{ operators }, found] = await Promise.all([
+    const [{ operators }, found, kept] = await Promise.all([
       ask<{ operators: Operator[] }>("/operators"),
       openFlow(name).catch(() => ({ document: emptyFlow(name), isOwn: true })),
+      run === undefined ? undefined : documentOfRun(run),
     ]);
-    const { document, isOwn } = found;
+    const { isOwn } = found;
+    const document = { ...(kept ?? found).document, name };
     // what the service began with cannot be replaced: a copy has a name of its own
     return { operators, document: isOwn ? document : { ...document, name: `${name}-copy`.slice(0, 64) } };
-  }, [name]);
+  }, [name, run]);
   if (name === undefined) return <Choice />;
   if (error)
     return (
