@@ -56,7 +56,7 @@ export interface DurableSettings {
   readonly attempts?: number | undefined;
 }
 
-const letGoMs = 250; // how often a worker looks whether its runs were ended from elsewhere
+const lookMs = 250; // how often a worker looks whether its runs were ended from elsewhere, or something has come to them
 
 const nothing: Spent = { steps: 0, calls: 0, tokens: 0, layers: 0, cost: 0 };
 
@@ -101,6 +101,7 @@ export class DurableRuns implements Runs {
   readonly #changes = new EventEmitter<Record<string, () => void>>(); // by run: what happened to it in this process
   #watch: NodeJS.Timeout | undefined;
   #closing = false;
+  #looking = false;
 
   private constructor(
     private readonly settings: DurableSettings,
@@ -228,7 +229,7 @@ export class DurableRuns implements Runs {
       "path" in arrival
         ? await runner.noteAnswer(id, arrival.path, value, options)
         : await runner.noteSignal(id, arrival.signal, value, options);
-    // whoever works on it elsewhere looks what has come when it comes to rest
+    // whoever works on it elsewhere looks from time to time what has come
     return goesOn || (await this.#known(id)).status === "running";
   }
 
@@ -287,6 +288,28 @@ export class DurableRuns implements Runs {
       await new Promise((resolve) => setTimeout(resolve, 50));
       if (rows.length === 0) return;
     }
+  }
+
+  /** Looks what others did to the runs of this worker, one look after another. */
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      await this.#letGo();
+      await this.#hear();
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  /** Gives runs that are busy and wait somewhere what has come to them through other processes. */
+  async #hear(): Promise<void> {
+    const { connection, runner } = this.settings;
+    const { rows } = await connection.query<{ run: string }>(
+      "SELECT run FROM tessera.waiting WHERE run = ANY($1::text[])",
+      [[...this.#running.keys()]],
+    );
+    for (const { run } of rows) await runner.hearArrivals?.(run);
   }
 
   /** Lets go of runs that were ended from elsewhere. */
@@ -406,7 +429,7 @@ export class DurableRuns implements Runs {
     cancelled.addEventListener("abort", forward, { once: true });
     const working: Working = { abort, due: () => undefined };
     this.#running.set(id, working);
-    this.#watch ??= setInterval(() => void this.#letGo().catch(() => {}), letGoMs).unref();
+    this.#watch ??= setInterval(() => void this.#look().catch(() => {}), lookMs).unref();
     const writer = this.#log.writer(id, () => this.#changes.emit(id));
     let end: Partial<RunState>;
     try {

@@ -24,7 +24,6 @@ import { type OutputDelta, OutputGates } from "./gates.js";
 import { takeInput } from "./input.js";
 import { chargedBefore, Journal } from "./journal.js";
 import { Launched, unspent } from "./launched.js";
-import type { LedgerSettings } from "./ledger.js";
 import type { Observation, Observer } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
@@ -32,11 +31,19 @@ import type { FlowProgram, Row } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type FlowEvents, Run, type RunResult } from "./run.js";
 import type { LaunchedRun, LaunchOptions, ReplayOptions, ResumeOptions, RunOptions, RunStream } from "./run-options.js";
-import { homeless, misnamed, nameOf, origin, versionsOf } from "./run-record.js";
+import { chargesOf, homeless, isClosed, misnamed, nameOf, origin, versionsOf } from "./run-record.js";
 import type { ForkChange } from "./time/changes.js";
 import { type ForkOf, forkOf } from "./time/forking.js";
 import { type Inheritance, inheritanceOf, originsOf } from "./time/inheritance.js";
-import { type Answer, type AnswerOptions, answerWait, noteOf, type Signal, sendSignal } from "./waits/answering.js";
+import {
+  type Answer,
+  type AnswerOptions,
+  answerWait,
+  arrivalsOf,
+  noteOf,
+  type Signal,
+  sendSignal,
+} from "./waits/answering.js";
 import { Life } from "./waits/life.js";
 import { type DeclaredSignal, signalsOf } from "./waits/signals.js";
 
@@ -195,6 +202,13 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   /** What a run comes to that is under way in this process, if it may wait. */
   underWay(id: string): Promise<RunResult<O>> | undefined {
     return lifeOf(this.records, id)?.result as Promise<RunResult<O>> | undefined;
+  }
+
+  /** Gives a run that is under way in this process what has come to it through another one. */
+  async hearArrivals(id: string): Promise<void> {
+    const life = lifeOf(this.records, id);
+    if (!life || life.over) return;
+    for (const entry of arrivalsOf(await this.records.journal(id))) life.bring(entry);
   }
 
   private async placeOf(id: string, { acceptChanges }: AcceptedChanges) {
@@ -572,16 +586,6 @@ interface TakenFrom {
   readonly fork?: ForkOf;
 }
 type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
-
-/** Whether a run was aborted because what runs it closes. */
-const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
-
-/** Writes the charges that no journal entry holds: those of attempts that failed or were given up. */
-const chargesOf =
-  (journal: Journal): NonNullable<LedgerSettings["charged"]> =>
-  ({ how, spent }) => {
-    if (how !== "finished") journal.charge(spent);
-  };
 
 /** The step that a run with these options would be a part of, if it began now; for a caller that begins it later. */
 export const outerContext = (options: Inside): Context | "none" => outerOf(options) ?? "none";

@@ -1,5 +1,7 @@
 import { type Principal, type RunRecord, TesseraError } from "@tessera/core";
 import { located } from "./foreign.js";
+import type { Journal } from "./journal.js";
+import type { LedgerSettings } from "./ledger.js";
 import type { FlowPlan } from "./plan.js";
 import type { RunOptions } from "./run-options.js";
 
@@ -42,3 +44,13 @@ export const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" 
   seed,
   ...(principal !== undefined && { principal: principal as unknown as Principal }),
 });
+
+/** Whether a run was aborted because what runs it closes. */
+export const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
+
+/** Writes the charges that no journal entry holds: those of attempts that failed or were given up. */
+export const chargesOf =
+  (journal: Journal): NonNullable<LedgerSettings["charged"]> =>
+  ({ how, spent }) => {
+    if (how !== "finished") journal.charge(spent);
+  };

@@ -181,6 +181,8 @@ export interface FlowRunner {
   stream(name: string, input: Readonly<Record<string, unknown>>, options: RunOptions): Promise<RunStream<unknown>>;
   resumeStream(id: string, options: ResumeOptions): Promise<RunStream<unknown>>;
   forkStream(id: string, change: ForkChange, options: RunOptions): Promise<RunStream<unknown>>;
+  /** Gives a run that is under way in this process what has come to it through another one. */
+  hearArrivals?(run: string): Promise<void>;
   /** Keeps an answer or a signal. @returns whether the run goes on by itself, or does not wait for this */
   noteAnswer(run: string, path: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;
   noteSignal(run: string, name: string, value: unknown, options: AnswerOptions): Promise<{ readonly goesOn: boolean }>;

@@ -110,6 +110,11 @@ export abstract class RecordedRuns {
     );
   }
 
+  /** Gives a run that is under way in this process what has come to it through another one. @internal */
+  async hearArrivals(id: string): Promise<void> {
+    await (await this.flowOfRun(id)).hearArrivals(id);
+  }
+
   /** The steps in which two recorded runs differ, as data. @throws TesseraError RECORD_MISSING */
   async diff(one: string, other: string): Promise<RunDifference> {
     for (const id of [one, other])

@@ -77,6 +77,7 @@ export async function openDatabase(
 /** Flows as they are now: another process may have changed them since a run was handed in. */
 const following = (tessera: AnyTessera, library: Library, follow: () => Promise<void>): FlowRunner => ({
   flow: (name) => library.flow(name),
+  hearArrivals: (run) => tessera.hearArrivals(run),
   noteAnswer: (run, path, value, options) => tessera.noteAnswer(run, path, value, options),
   noteSignal: (run, name, value, options) => tessera.noteSignal(run, name, value, options),
   async stream(name, input, options) {

@@ -103,6 +103,14 @@ export function hasCome({ entries }: RunJournal, { path, signal }: Pick<Wait, "p
   );
 }
 
+/** What has come to a run from outside: the ends of its waits, and the signals that nobody has taken. */
+export const arrivalsOf = ({ entries }: RunJournal): JournalEntry[] =>
+  [...entries.values()].filter(({ mark, path, wait }) => {
+    if (mark !== "signal") return mark === undefined && wait?.ended !== undefined;
+    const { name, number } = signalAt(path);
+    return !entries.has(pathOfSignal(name, number, true));
+  });
+
 /** What is known of a run that waits, for whoever looks for it. */
 export function noteOf(record: Pick<RunRecord, "id" | "flow" | "principal">, waits: readonly Wait[]): WaitNote {
   const dues = waits.flatMap(({ due }) => (due === undefined ? [] : [Date.parse(due)]));
