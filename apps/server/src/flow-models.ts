@@ -21,8 +21,9 @@ import type { Key } from "./keys.js";
 import { fieldPath } from "./openai/errors.js";
 import { TextLimits } from "./openai/limits.js";
 import type { ChatDelta, ChatRequest, ChatTarget, ExtraModels } from "./openai/target.js";
+import { answerIn, askedIn, questionOf } from "./questions.js";
 import { may } from "./rights.js";
-import { startRun } from "./run-starts.js";
+import { type Asked, deliver, startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
 
 /** Whether a flow takes a JSON Schema that its answer meets. */
@@ -126,6 +127,42 @@ class Heard {
   }
 }
 
+interface Chatting {
+  readonly service: Service;
+  readonly key: Key;
+  readonly flow: FlowHandle;
+}
+
+/** A run under way, and its last event that was told already. */
+interface Followed {
+  readonly id: string;
+  readonly after: number;
+}
+
+async function begun(
+  { service, key, flow }: Chatting,
+  request: ChatRequest,
+  how: Pick<Asked, "sampling" | "signal">,
+): Promise<Followed> {
+  const asked = { flow: flow.document.name, input: inputOf(flow, request), seed: request.seed, ...how };
+  return { id: (await startRun(service, key, asked)).id, after: 0 };
+}
+
+/** Where the last message of the assistant was the question of a run that waits: that run, which this message answers. */
+async function answered({ service, key, flow }: Chatting, { question }: ChatRequest): Promise<Followed | undefined> {
+  const { runs } = service;
+  const asked = askedIn(question?.others.findLast(({ role }) => role === "assistant")?.content);
+  if (!asked || !question) return undefined;
+  const { run, path } = asked;
+  const known = await runs.get(run);
+  if (known && known.flow !== flow.document.name) return undefined;
+  let after = 0;
+  if (known?.status === "waiting") for await (const { sequence } of runs.events(run)) after = sequence;
+  const wait = known?.waits?.find((one) => one.path === path);
+  await deliver(service, key, run, { path, value: answerIn(question.text, wait) });
+  return { id: run, after };
+}
+
 /** The run of a flow as the answer of a model. */
 async function* answerOf(
   { service, key, flow, port }: { service: Service; key: Key; flow: FlowHandle; port: string },
@@ -134,15 +171,15 @@ async function* answerOf(
 ): AsyncGenerator<ChatDelta> {
   const { runs } = service;
   const { sampling, paths, text: limits } = limitsOf(flow, port, request);
-  const input = inputOf(flow, request);
-  const asked = { flow: flow.document.name, input, seed: request.seed, sampling, signal };
-  const { id } = await startRun(service, key, asked);
+  const { id, after } =
+    (await answered({ service, key, flow }, request)) ??
+    (await begun({ service, key, flow }, request, { sampling, signal }));
   const untie = endWith(signal, runs, id);
   const heard = new Heard(paths);
   let said = "";
   let hasEnded = false;
   try {
-    for await (const event of readUntil(signal, runs.events(id))) {
+    for await (const event of readUntil(signal, runs.events(id, after))) {
       heard.hear(event);
       const { port: to, delta } = event.data as { port?: string; delta?: unknown };
       if (event.type !== "output-delta" || to !== port || typeof delta !== "string") continue;
@@ -150,12 +187,13 @@ async function* answerOf(
       const text = limits.push(delta);
       if (text !== "") yield { text };
     }
-    const { status, output, error, spent } = await runs.settled(id);
+    const settled = await runs.settled(id);
+    const { status, output, error, spent } = settled;
     hasEnded = true;
     if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
     if (status === "interrupted")
       throw new TesseraError("CLOSED", "the service closed before the run had ended", { path: id });
-    const whole = textOf(output?.[port]);
+    const whole = status === "waiting" ? questionOf(settled) : textOf(output?.[port]);
     // the value at the end is the truth: what was not streamed of it follows
     const rest = limits.push(whole.startsWith(said) ? whole.slice(said.length) : "") + limits.end();
     const tokens = spent?.tokens ?? 0;

@@ -34,8 +34,19 @@ const isCall = ({ id, method }: Sent): boolean => id !== undefined && method ===
 const progressTokenOf = ({ params }: Sent): unknown =>
   (params?._meta as { progressToken?: unknown } | null)?.progressToken;
 
+/** What a run waits for, and where that is answered: this server keeps no sessions in which it could ask its client. */
+function waitingResult({ id, waits = [] }: Pick<RunState, "id" | "waits">): CallToolResult {
+  const lines = waits.map(({ path, kind, payload, signal }) => {
+    const address = kind === "signal" ? `signals/${signal}` : `waits/${encodeURIComponent(path)}`;
+    const how = kind === "time" ? "it wakes by itself" : `POST /runs/${id}/${address}`;
+    const asked = payload === undefined ? "" : `: ${typeof payload === "string" ? payload : JSON.stringify(payload)}`;
+    return `The run waits at ${path}${asked} (${how})`;
+  });
+  return { content: [{ type: "text", text: lines.join("\n") }], _meta: { run: id, status: "waiting", waits } };
+}
+
 /** What a run came to, as the result of a tool. */
-function resultOf({ id, status, output = {}, error, spent }: RunState): CallToolResult {
+function resultOf({ id, status, output = {}, error, spent, waits }: RunState): CallToolResult {
   const _meta = { run: id, status, ...(spent && { spent }) };
   const failure =
     error ??
@@ -43,6 +54,7 @@ function resultOf({ id, status, output = {}, error, spent }: RunState): CallTool
       ? errorBody(new TesseraError("CLOSED", "the service closed before the run had ended", { path: id }))
       : undefined);
   if (failure) return { isError: true, content: [{ type: "text", text: JSON.stringify(failure) }], _meta };
+  if (status === "waiting") return waitingResult({ id, waits });
   const text = typeof output.text === "string" ? output.text : JSON.stringify(output);
   return { content: [{ type: "text", text }], structuredContent: output, _meta };
 }
