@@ -11,8 +11,16 @@ import { root } from "./workspace.mjs";
 
 /** The sources of the application: see the files there. */
 export const application = fileURLToPath(new URL("consumer", import.meta.url));
-/** What the tests fetch besides: the oldest and the newest zod 4 of the peer range, yarn, and a Node of each line alive. */
-export const versions = { zod: ["4.1.0", "4.6.7"], yarn: "4.18.1", node: ["22.15.0", "24.21.0", "26.12.1"] };
+/**
+ * What the tests fetch besides: the oldest and the newest zod 4 of the peer range, yarn, the oldest Node of the floor and a
+ * Node of each later line alive, and the last ones of lines that are too old.
+ */
+export const versions = {
+  zod: ["4.1.0", "4.6.7"],
+  yarn: "4.18.1",
+  node: ["22.12.0", "24.21.0", "26.12.1"],
+  tooOld: ["18.20.8", "20.19.5"],
+};
 
 /** A program of the registry, brought into `.tessera` once. */
 function fetched(name, version, file) {
@@ -37,7 +45,16 @@ export const npmScript = () => {
   return existsSync(own) ? [process.execPath, own] : ["npm"];
 };
 
-/** How each package manager installs what package.json names. Those that know a strict layout use it. */
+const yarn = (settings) => ({
+  command: () => [process.execPath, fetched("@yarnpkg/cli-dist", versions.yarn, "bin/yarn.js"), "install"],
+  overrides: (of) => ({ resolutions: of }),
+  files: () => ({
+    ".yarnrc.yml": `${settings}\nenableTelemetry: false\nenableImmutableInstalls: false\n`,
+    "yarn.lock": "",
+  }),
+});
+
+/** How each package manager installs what package.json names. */
 const managers = {
   npm: {
     command: () => [
@@ -51,7 +68,7 @@ const managers = {
     ],
     overrides: (of) => ({ overrides: of }),
   },
-  pnpm: {
+  "pnpm, strict": {
     command: () => [process.execPath, pnpmScript, "install", "--no-frozen-lockfile", "--prefer-offline"],
     files: (of) => ({
       "pnpm-workspace.yaml": `autoInstallPeers: true\nstrictPeerDependencies: true\nhoist: false\npmOnFail: ignore\noverrides:\n${Object.entries(
@@ -61,14 +78,9 @@ const managers = {
         .join("")}`,
     }),
   },
-  yarn: {
-    command: () => [process.execPath, fetched("@yarnpkg/cli-dist", versions.yarn, "bin/yarn.js"), "install"],
-    overrides: (of) => ({ resolutions: of }),
-    files: () => ({
-      ".yarnrc.yml": "nodeLinker: node-modules\nenableTelemetry: false\nenableImmutableInstalls: false\n",
-      "yarn.lock": "",
-    }),
-  },
+  yarn: yarn("nodeLinker: node-modules"),
+  // packages stay in archives, and whatever a package does not name is refused
+  "yarn, PnP": yarn("nodeLinker: pnp\npnpMode: strict\nenableGlobalCache: false"),
 };
 
 /** An application in a folder of its own under the system's temporary folder. */
@@ -89,8 +101,8 @@ export class Consumer {
     }
   }
 
-  copy(from) {
-    cpSync(from, this.folder, { recursive: true });
+  copy(from, to = ".") {
+    cpSync(from, this.path(to), { recursive: true });
   }
 
   /** Where a package comes from: its tarball, if it is one of ours. */

@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join, posix, relative } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { bundled } from "@tessera/setup/floors.mjs";
 import { needs } from "@tessera/testkit";
 import { build } from "esbuild";
 import { publint } from "publint";
-import { application, Consumer, hasRegistry, nodeOf, npmScript, versions } from "./consumer.mjs";
+import { application, Consumer, hasRegistry, npmScript, versions } from "./consumer.mjs";
+import { matrix, right } from "./matrix.mjs";
 import { packAll } from "./pack.mjs";
 import { optionalParts } from "./parts.mjs";
 import { published } from "./published.mjs";
@@ -18,7 +20,6 @@ const tarballs = new Map<string, string>();
 const folder = mkdtempSync(join(tmpdir(), "tessera-packed-"));
 const made: Consumer[] = [];
 const registry = hasRegistry();
-const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 
 const consumer = (): Consumer => {
   const one = new Consumer(tarballs);
@@ -34,46 +35,21 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The answers of the application, run by a Node with neither a network nor a compiler. */
-function answers(one: Consumer, node = process.execPath) {
-  const bare = { PATH: "/nonexistent", CC: "false", CXX: "false" };
-  const service = one.run([node, "--import=./no-network.mjs", "out/service.js"], bare);
-  const common = one.run([node, "--import=./no-network.mjs", "out/common.cjs"], bare);
-  return { service: service.stdout || service.stderr, common: common.stdout || common.stderr };
-}
-const right = {
-  service:
-    '{"memory":"The ferry leaves at noon from the southern pier. [1] b","http":"The ferry leaves at noon. [1] (notes.md:1-3)\\n\\nhigh 12:00 the ferry leaves at noon [2] (log.tide:1-1)"}\n',
-  common: "The ferry leaves at noon. [1]\n",
-};
-
-/** Installs the application by a package manager with a zod, and compiles it without `skipLibCheck`. */
-function installed(manager: "npm" | "pnpm" | "yarn", zod: string): Consumer {
-  const one = consumer();
-  one.copy(application);
-  one.install(manager, { "@tessera/tessera": "", "@types/node": "22.20.7", zod });
-  expect(one.run([process.execPath, tsc, "-p", "."])).toMatchObject({ status: 0, output: "" });
-  return one;
-}
-
 describe("an application outside of this repository", () => {
-  const [oldest = "", newest = ""] = versions.zod;
-
   needs(registry, "no package registry is reached")(
-    "runs by npm, with the newest zod, on every Node that is alive",
+    "compiles and answers on every Node, by every package manager and with every zod, and is refused in a line on older Nodes",
     () => {
-      const one = installed("npm", newest);
-      for (const version of versions.node) expect([version, answers(one, nodeOf(version))]).toEqual([version, right]);
+      const rows = matrix(tarballs);
+      expect(rows.map(({ result }) => result).filter((one) => one !== "answers" && one !== "refuses")).toEqual([]);
+      const of = (wanted: string, key: "node" | "manager" | "zod") => [
+        ...new Set(rows.filter(({ result }) => result === wanted).map((one) => one[key])),
+      ];
+      expect(of("answers", "node")).toEqual(expect.arrayContaining(versions.node));
+      expect(of("refuses", "node")).toEqual(versions.tooOld);
+      expect(of("answers", "manager")).toEqual(["npm", "pnpm, strict", "yarn", "yarn, PnP"]);
+      expect(of("answers", "zod").sort()).toEqual(versions.zod);
     },
   );
-
-  needs(registry, "no package registry is reached")("runs by pnpm in its strict layout, with the oldest zod", () => {
-    expect(answers(installed("pnpm", oldest))).toEqual(right);
-  });
-
-  needs(registry, "no package registry is reached")("runs by yarn", () => {
-    expect(answers(installed("yarn", newest))).toEqual(right);
-  });
 
   needs(registry, "no package registry is reached")(
     "is small with @tessera/tessera alone, compiles nothing, and runs bundled",
@@ -222,13 +198,14 @@ describe("the notices of what becomes a part of a build", () => {
     expect(notices).toMatch(name === "@tessera/text" ? /TERMS AND CONDITIONS/ : /\nelkjs \S+, licence: EPL-2\.0/);
   });
 
-  it("are there wherever a build has something that package.json does not install", () => {
-    const without = [...published()].filter(([name, { folder: place, manifest }]) => {
-      if (manifest.scripts?.build !== "tessera-build" || imported(place, "**/*.{ts,cjs}").length === 0) return false;
-      const packed = createPackageFromTarballData(new Uint8Array(readFileSync(tarballs.get(name)!)));
-      return !packed.listFiles().includes(`/node_modules/${name}/dist/third-party.txt`);
-    });
-    expect(without.map(([name, { folder: place }]) => [name, imported(place, "**/*.{ts,cjs}")])).toEqual([]);
+  it("are in no other package", () => {
+    const noticed = [...tarballs].filter(([name, path]) =>
+      createPackageFromTarballData(new Uint8Array(readFileSync(path)))
+        .listFiles()
+        .includes(`/node_modules/${name}/dist/third-party.txt`),
+    );
+    const wanted = [...Object.keys(bundled), "studio"].map((name) => `@tessera/${name}`);
+    expect(noticed.map(([name]) => name).sort()).toEqual(wanted.sort());
   });
 });
 

@@ -6,8 +6,8 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchPackage, root, SetupError, say } from "./fetch.mjs";
 
-/** The oldest major version of Node that Tessera runs on. */
-export const floor = 22;
+/** The oldest Node that Tessera runs on: the first 22 that gives ES modules to `require`. */
+export const floor = "22.12";
 /** The oldest Node on which a checkout works: its sources run through `registerHooks` of node:module. */
 const sourcesRunOn = [22, 15];
 /** The oldest Node that the root commands start on: it can fetch the pinned one. */

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
+import { assertNode } from "../../packages/core/src/floor.js";
 import { floor, isAtLeast, nodePackage, pinnedNode } from "./node.mjs";
 import { root, workspaces } from "./setup.mjs";
 
@@ -32,13 +33,18 @@ describe("the Node that runs the root commands", () => {
   });
 
   it("is supported itself, and every package names the same floor", () => {
-    expect(isAtLeast(process.version, floor)).toBe(true);
-    expect(isAtLeast(pinnedNode, floor)).toBe(true);
+    const [major = 0, minor] = floor.split(".").map(Number);
+    expect(isAtLeast(process.version, major, minor)).toBe(true);
+    expect(isAtLeast(pinnedNode, major, minor)).toBe(true);
     const named = [root, ...workspaces()].map(
       (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).engines?.node,
     );
     expect([...new Set(named.filter(Boolean))]).toEqual([`>=${floor}`]);
-    expect(readFileSync(join(root, "apps", "cli", "bin", "tessera.mjs"), "utf8")).toContain(`>= ${floor}`);
+    const programs = ["apps/cli/bin/tessera.mjs", "packages/create-tessera/bin/create-tessera.mjs"];
+    for (const program of programs)
+      expect(readFileSync(join(root, program), "utf8")).toContain(`Tessera needs Node ${floor} or later`);
+    expect(() => assertNode(`${major}.${(minor ?? 0) - 1}.0`)).toThrow(`Node ${floor} or later`);
+    expect(() => assertNode(`${floor}.0`)).not.toThrow();
   });
 
   it("passes arguments, output and the exit status on", () => {

@@ -8,4 +8,5 @@ const pages = fileURLToPath(new URL("pages", import.meta.url));
 rmSync(pages, { recursive: true, force: true });
 // a copy: what a page is compiled to finds its packages beside itself
 cpSync(fileURLToPath(new URL("../../docs", import.meta.url)), pages, { recursive: true });
+cpSync(fileURLToPath(new URL("home.md", import.meta.url)), fileURLToPath(new URL("pages/index.md", import.meta.url)));
 await build(folder);

@@ -23,6 +23,15 @@ describe("the site", () => {
     expect(built.filter((name) => !existsSync(join(folder, "dist", name)))).toEqual([]);
   });
 
+  it("begins with a page of its own, and its menu leads to every other", () => {
+    expect(page("index.html")).toContain("updateCodebase");
+    const menu = page("start.html").slice(page("start.html").indexOf("VPSidebar"));
+    const named = globSync("*.md", { cwd: docs }).map((name) => `/${name.replace(/\.md$/, "")}`);
+    expect(named.filter((name) => !menu.includes(`href="${name}.html"`) && !menu.includes(`href="${name}"`))).toEqual(
+      [],
+    );
+  });
+
   it("shows the programs of the recipes, and what pages write between angle brackets", () => {
     expect(page("recipes.html")).toContain("createTessera");
     expect(page("design.html")).toContain("&lt;module&gt;");

@@ -1,4 +1,4 @@
-import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
+import crypto, { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -329,7 +329,7 @@ export class KeyRing {
   known(token: string, connection?: object): Key | undefined {
     const before = connection && this.#sent.get(connection);
     // compared with what the same connection has sent: the time that this takes tells it nothing about others
-    const found = before?.token === token ? before.found : this.#verified.get(hash("sha256", token));
+    const found = before?.token === token ? before.found : this.#verified.get(crypto.hash("sha256", token));
     if (!found || found.keys !== this.#keys || performance.now() - found.at >= verifiedFor) {
       if (connection) this.#sent.delete(connection);
       return undefined;
@@ -347,7 +347,7 @@ export class KeyRing {
     const same = timingSafeEqual(this.#hash(secret), kept);
     if (!same || !found || found.revoked) return undefined;
     if (this.#verified.size >= mostVerified) this.#verified.clear();
-    this.#verified.set(hash("sha256", token), { key: found, keys: this.#keys, at: performance.now() });
+    this.#verified.set(crypto.hash("sha256", token), { key: found, keys: this.#keys, at: performance.now() });
     return found;
   }
 }

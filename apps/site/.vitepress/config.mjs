@@ -1,5 +1,5 @@
 // the site is the pages of docs as they are: what is here says where a page stands, and where links lead that leave docs
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitepress";
@@ -7,7 +7,8 @@ import { defineConfig } from "vitepress";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const docs = join(root, "docs");
 const pages = join(root, "apps", "site", "pages");
-const repository = "https://github.com/tessera-rag/tessera/blob/main";
+const { repository: own } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const repository = `${own.url.replace(/^git\+|\.git$/g, "")}/blob/main`;
 
 /** A link that leaves docs, or leads to what is no page, goes to the repository, if there is such a file. */
 function elsewhere(href, page) {
@@ -21,6 +22,20 @@ function elsewhere(href, page) {
 
 const escaped = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 const page = (text, link) => ({ text, link });
+
+/** The pages of a folder, each by its heading. */
+const pagesOf = (folder) =>
+  readdirSync(join(docs, folder))
+    .filter((name) => name.endsWith(".md"))
+    .sort()
+    .map((name) => {
+      const [, heading = name] = /^# (.+)$/m.exec(readFileSync(join(docs, folder, name), "utf8")) ?? [];
+      // the file's name has the day of a decision
+      return page(
+        heading.replaceAll(/`|^\d{4}-\d\d-\d\d: | \(\d{4}-\d\d-\d\d\)$/g, ""),
+        `/${folder}/${name.replace(/\.md$/, "")}`,
+      );
+    });
 
 export default defineConfig({
   title: "Tessera",
@@ -74,6 +89,7 @@ export default defineConfig({
           page("Concepts", "/design"),
           page("In a service", "/embedding"),
           page("Recipes", "/recipes"),
+          page("Modular RAG", "/modular-rag"),
           page("Comparison", "/comparison"),
         ],
       },
@@ -81,31 +97,33 @@ export default defineConfig({
         text: "Use",
         items: [
           page("Documents", "/documents"),
-          page("The HTTP service", "/service"),
-          page("Configuration", "/config"),
+          page("Prompts", "/prompts"),
+          page("Flows that wait", "/waiting"),
           page("Durable runs", "/durable"),
+          page("MCP servers", "/mcp"),
+          page("The HTTP service", "/service"),
+          page("Studio", "/studio"),
+          page("Configuration", "/config"),
           page("Deploy", "/deploy"),
+          page("Scale", "/scale"),
           page("Errors", "/errors"),
         ],
       },
       {
         text: "Reference",
-        items: [
-          page("Operators", "/operators/"),
-          page("Flows", "/flows/"),
-          page("API", "/api/"),
-          page("Models", "/models/encoder"),
-        ],
+        items: [page("Operators", "/operators/"), page("Flows", "/flows/"), page("API", "/api/")],
       },
+      { text: "Models", collapsed: true, items: pagesOf("models") },
       {
         text: "Figures",
         items: [
           page("Evaluation", "/evaluation"),
           page("Benchmarks", "/benchmarks"),
-          page("Scale", "/scale"),
           page("Tests", "/tests"),
+          page("Experiments", "/log"),
         ],
       },
+      { text: "Decisions", collapsed: true, items: pagesOf("decisions").reverse() },
     ],
   },
 });

@@ -1,5 +1,5 @@
 // internal: canonicalJson, sha256, canonical, hashing, hashDocument
-import { createHash, hash as hashNow } from "node:crypto";
+import crypto, { createHash } from "node:crypto";
 import type { FlowDocument, NodeDocument } from "./document.js";
 import { TesseraError } from "./errors.js";
 import { atOnce, type Sliced } from "./slices.js";
@@ -75,10 +75,10 @@ const remembered = 8;
 const latest: { readonly text: string; readonly hash: string }[] = [];
 
 export function sha256(text: string): string {
-  if (text.length < longText) return hashNow("sha256", text);
+  if (text.length < longText) return crypto.hash("sha256", text);
   const known = latest.find((one) => one.text === text);
   if (known) return known.hash;
-  const hash = hashNow("sha256", text);
+  const hash = crypto.hash("sha256", text);
   if (latest.unshift({ text, hash }) > remembered) latest.pop();
   return hash;
 }

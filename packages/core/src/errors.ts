@@ -1,8 +1,11 @@
 // public: errorCodes, ErrorCode, TesseraError
 // internal: errorBody, logLine, warn, warnOfHidden, messageOf, ErrorBody
 import { z } from "zod";
+import { assertNode } from "./floor.js";
 import { limits } from "./limits.js";
 import { maskSecrets } from "./secrets.js";
+
+assertNode();
 
 /** Every code that a `TesseraError` can carry, with what it means. docs/errors.md is generated from this table. */
 export const errorCodes = {

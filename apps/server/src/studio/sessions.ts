@@ -1,4 +1,4 @@
-import { hash, randomBytes } from "node:crypto";
+import crypto, { randomBytes } from "node:crypto";
 import { TesseraError } from "@tessera/core";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -22,14 +22,14 @@ export class StudioSessions {
   /** A new token. Of many that nobody used, the oldest no longer opens anything. */
   issue(): string {
     const token = randomBytes(32).toString("base64url");
-    this.#open.add(hash("sha256", token));
+    this.#open.add(crypto.hash("sha256", token));
     if (this.#open.size > longest) this.#open.delete(this.#open.values().next().value!);
     return token;
   }
 
   /** @throws TesseraError UNAUTHENTICATED if it is none, or was used. */
   redeem(token: string): string {
-    if (!this.#open.delete(hash("sha256", token)))
+    if (!this.#open.delete(crypto.hash("sha256", token)))
       throw new TesseraError("UNAUTHENTICATED", "this link was used before, or is of a service that has ended", {
         hint: "open the newest link that the terminal shows, or enter a key",
       });
