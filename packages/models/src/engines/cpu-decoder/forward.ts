@@ -243,11 +243,11 @@ export class DecoderThread {
   private attendSticks(part: PackedAttention, pass: readonly Place[], choices: readonly Choice[]): void {
     const { model, at, size } = this;
     const bytes = (4 * model.size) / model.heads;
+    const { from, to } = this.headsOf(model.heads);
     for (const [pair, { token }] of choices.entries()) {
       const { sequence, position } = pass[token]!;
       const visible = position + (model.attendsCurrent ? 1 : 0);
       if (visible === 0) continue;
-      const { from, to } = this.headsOf(model.heads);
       for (let head = from * bytes; head < to * bytes; head += bytes)
         this.kernels.attend(
           at.inner + 4 * size * pair + head,

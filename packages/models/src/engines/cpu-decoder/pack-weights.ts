@@ -29,9 +29,17 @@ const sizes: Readonly<Record<BlockFormatName, readonly [columns: number, weight:
 export const isBlocks = (kind: PackedKind): kind is BlockFormatName => kind !== "float" && kind !== "rows";
 export const isFours = (kind: PackedKind): boolean => kind === "foursHalf" || kind === "foursSingle";
 
+const plainTile = { rows: panelRows, columns: lane } as const;
+const blockTiles = {
+  eights: { rows: blockPanelRows, columns: 32 },
+  narrow: { rows: blockPanelRows, columns: 16 },
+  foursHalf: { rows: blockPanelRows, columns: 32 },
+  foursSingle: { rows: blockPanelRows, columns: 32 },
+} as const satisfies Record<BlockFormatName, object>;
+
 /** Rows of a panel, and columns of a step of the product over one. */
-export const tileOf = (kind: PackedKind): { rows: number; columns: number } =>
-  isBlocks(kind) ? { rows: blockPanelRows, columns: sizes[kind][0] } : { rows: panelRows, columns: lane };
+export const tileOf = (kind: PackedKind): { readonly rows: number; readonly columns: number } =>
+  isBlocks(kind) ? blockTiles[kind] : plainTile;
 
 /** The kind that holds a stored matrix with the least loss in the least memory. */
 export function kindOfStored({ type }: StoredRows, columns: number): PackedKind {

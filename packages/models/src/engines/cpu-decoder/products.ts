@@ -24,6 +24,8 @@ export interface Inputs {
 /** See `toDigits`: above this much of the root of the mean square a block of an input has twice the digits. */
 const wideAbove = 4;
 
+type Product = (...given: number[]) => void;
+
 interface Multiplied {
   readonly rates?: readonly number[];
   readonly accumulate?: boolean;
@@ -114,31 +116,40 @@ export class Products {
     outputs: readonly number[],
     { rates, accumulate = false, whole = false }: Multiplied = {},
   ): void {
-    const { at, kernels } = this;
+    const { at, kernels, integers, floats } = this;
     const { kind, weights, scales, bias } = matrix;
     const { address, scale } = inputs.of(matrix);
-    const tile = tileOf(kind);
     const all = padded(matrix.rows);
-    const { from, to } = whole ? { from: 0, to: all } : this.rowsOf(matrix);
-    if (from === to) return;
-    const steps = padded(matrix.columns) / tile.columns;
-    const bytes = bytesOfMatrix(kind, matrix.rows, matrix.columns);
-    for (const [i, row] of rows.entries()) {
-      this.integers[at.inputs / 4 + i] = address(row);
-      this.floats[at.inputScales / 4 + i] = scale(row) * (rates?.[i] ?? 1);
-      this.integers[at.outputs / 4 + i] = outputs[i]! + 4 * from;
+    let [from, to, weightsFrom, scalesFrom] = [0, all, weights, scales];
+    if (this.team && !whole) {
+      ({ from, to } = this.rowsOf(matrix));
+      if (from === to) return;
+      const bytes = bytesOfMatrix(kind, matrix.rows, matrix.columns);
+      weightsFrom += (bytes.weights / all) * from;
+      scalesFrom += (bytes.scales / all) * from;
     }
-    const run = (product: (...given: number[]) => void, first: number, count: number): void =>
-      product(
-        ...[weights + (bytes.weights / all) * from, scales + (bytes.scales / all) * from, bias + 4 * from],
-        ...[(to - from) / tile.rows, steps],
-        ...[at.inputs, at.inputScales, at.outputs].map((list) => list + 4 * first),
-        ...[count, accumulate ? 1 : 0],
-      );
-    if (!isBlocks(kind)) return run(kind === "float" ? kernels.multiplyFloat : kernels.multiplyInt8, 0, rows.length);
-    const inFours = rows.length - (rows.length % 4);
+    const count = rows.length;
+    const [inputAt, scaleAt, outputAt] = [at.inputs / 4, at.inputScales / 4, at.outputs / 4];
+    for (let i = 0; i < count; i++) {
+      const rate = scale(rows[i]!);
+      integers[inputAt + i] = address(rows[i]!);
+      floats[scaleAt + i] = rates ? rate * rates[i]! : rate;
+      integers[outputAt + i] = outputs[i]! + 4 * from;
+    }
+    const tile = tileOf(kind);
+    const panels = (to - from) / tile.rows;
+    const steps = padded(matrix.columns) / tile.columns;
+    const adds = accumulate ? 1 : 0;
+    const place = [weightsFrom, scalesFrom, bias + 4 * from, panels, steps] as const;
+    if (!isBlocks(kind)) {
+      const product = kind === "float" ? kernels.multiplyFloat : kernels.multiplyInt8;
+      return product(...place, at.inputs, at.inputScales, at.outputs, count, adds);
+    }
+    const run = (product: Product, first: number, some: number): void =>
+      product(...place, at.inputs + 4 * first, at.inputScales + 4 * first, at.outputs + 4 * first, some, adds);
+    const inFours = count - (count % 4);
     const products = kernels.multiplyBlocks[kind];
     if (inFours > 0) run(products[4], 0, inFours);
-    if (rows.length > inFours) run(products[1], inFours, rows.length - inFours);
+    if (count > inFours) run(products[1], inFours, count - inFours);
   }
 }
