@@ -34,8 +34,7 @@ export async function openService(root: string): Promise<{ server: Server; close
 
 if (process.argv[1] === import.meta.filename) {
   const { server, close } = await openService(process.argv[2] ?? "docs");
-  server.listen(Number(process.env.PORT ?? 8080), "127.0.0.1", () =>
-    console.log("http://127.0.0.1:8080/?q=when+does+the+ferry+leave"),
-  );
-  process.once("SIGTERM", () => void close());
+  const port = Number(process.env.PORT ?? 8080);
+  server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${port}/?q=when+does+the+ferry+leave`));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void close());
 }
