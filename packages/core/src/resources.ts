@@ -52,6 +52,8 @@ export interface Encoder extends Resource {
   readonly closer?: CloserLook | undefined;
   /** The share of words where scores of words and of these vectors are fused, 0 to 1; one half where it is absent. */
   readonly words?: number | undefined;
+  /** The languages that it was trained on, by their ISO 639-1 codes; absent where it is not known, or of all. */
+  readonly languages?: readonly string[] | undefined;
   /** Whether calls cost money, so that no vector should be computed twice and no index lose its vectors unasked. */
   readonly paid?: boolean | undefined;
   /** The name of the vector space of an embedding. Vectors of different spaces must not be compared. */

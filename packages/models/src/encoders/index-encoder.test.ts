@@ -47,7 +47,8 @@ describe("an encoder as an index uses it", () => {
     const index = indexEncoder(encoder, "code");
     expect(index.space({})).toBe(encoder.space({ exit: 0 }));
     expect(index.searches({})).toContain(index.space({}));
-    expect(index).toMatchObject({ closer: { exit: 6 }, words: 0.4 });
+    expect(index).toMatchObject({ closer: { exit: 6 }, words: 0.4, languages: ["en"] });
+    expect(indexEncoder(counted([0, 2, 6], "bert").encoder, "code").languages).toBeUndefined();
     await index.encode(["a", "b"], { kind: "text" });
     await index.encode(["a"], { kind: "query" });
     await index.encode(["a"], { kind: "query", exit: 6 });

@@ -7,6 +7,9 @@ import { type CorpusKind, fusionOf } from "./fusion-table.js";
 /** Vectors that are remembered: at 384 components 30 MB. */
 const mostRemembered = 20_000;
 
+/** Architectures whose trained models know the words of English alone. */
+const english = new Set(["tessera-bert-exits"]);
+
 /**
  * An encoder as an index of passages uses it. The index holds the vectors of one exit: the one that is named; else exit 0,
  * which costs no layer, where the model has it, and the model's default where it has not. Where deeper exits share the
@@ -33,6 +36,7 @@ export function indexEncoder(encoder: CodeEncoder, kind: CorpusKind, named?: num
   return {
     ...encoder,
     words,
+    languages: english.has(model.architecture) ? ["en"] : undefined,
     closer: deeper ? { exit: last, kept } : undefined,
     space: (embedding) => encoder.space({ ...embedding, exit: embedding.exit ?? exit }),
     encode,

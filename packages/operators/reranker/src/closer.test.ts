@@ -79,6 +79,35 @@ testOperator(closer, {
 });
 
 describe("reranker.closer", () => {
+  const german = ["Die Fähre legt um acht ab.", "Hunde sind an der Leine zu führen."];
+  const english = ["The ferry leaves at eight.", "Dogs are kept on the leash."];
+  it.each([
+    ["wann legt die Fähre ab?", german, 0],
+    ["wann legt die Fähre ab?", english, 2],
+    ["when does the ferry leave?", german, 2],
+    ["Fähre", german, 2],
+    ["フェリーはいつ出ますか", ["フェリーは八時に出ます。", "犬はひもでつなぎます。"], 0],
+  ])("an encoder of English is asked %s over %j: %i passages", async (query, texts, expected) => {
+    let looked = 0;
+    const encoder: Encoder = {
+      ...encoderOf(),
+      languages: ["en"],
+      encode: async (given, { kind }) => {
+        if (kind !== "query") looked += given.length;
+        return given.map(() => Float32Array.of(1, 0));
+      },
+    };
+    const hits = texts.map((text, index) => hit(text, 1 - index / 10));
+    const output = await runOperator(
+      closer,
+      { encoder: "main" },
+      { query, hits },
+      { host: host(encoder), context: contextOf() },
+    );
+    expect(looked).toBe(expected);
+    if (expected === 0) expect(output).toEqual({ hits, similarities: {} });
+  });
+
   it("ends with the batch in which the budget ends, and has the rest encoded behind the answer", async () => {
     let now = 0;
     const clock: Clock = { now: () => now, after: () => () => {} };

@@ -1,6 +1,7 @@
 // public: closer
 import { type Clock, type Encoder, type Hit, hits, number, operator, rank, text } from "@tessera/core";
 import { dot, embeddedText, systemClock } from "@tessera/core/internal";
+import { languagesOf, words } from "@tessera/text";
 import { z } from "zod";
 import { scaled } from "./scaled.js";
 
@@ -8,12 +9,25 @@ import { scaled } from "./scaled.js";
 const batch = 8;
 
 /**
+ * Whether an encoder can judge. One that was trained on some languages compares noise where the question is in another one
+ * and at least half of what was found is in that language too: there the earlier order, to which words belong, is better.
+ */
+function understands({ languages }: Encoder, query: string, found: readonly Hit[]): boolean {
+  if (languages === undefined) return true;
+  const asked = languagesOf(words(query));
+  if (asked.length === 0 || asked.some((language) => languages.includes(language))) return true;
+  const alike = found.filter(({ passage }) => languagesOf(words(passage.text)).some((one) => asked.includes(one)));
+  return alike.length < found.length / 2;
+}
+
+/**
  * Looks closer at the first candidates: where the encoder has an embedding that is too dear for a whole index
  * (`Encoder.closer`), they are encoded by it and ordered anew by score(d) = (1 − kept) · near(d) + kept · before(d), both
  * scaled from the least of the candidates to the best; `kept` is the encoder's unless it is given. It begins with the best
  * and ends after `budget` milliseconds at the latest with the batch under way, or after `depth` of them; what was not
  * looked at follows in its own order. What the budget left out is encoded behind the answer where the encoder remembers
- * vectors, so that the next query finds it. With an encoder that has no such embedding the candidates pass as they are.
+ * vectors, so that the next query finds it. With an encoder that has no such embedding, or that was not trained on the
+ * language of question and passages (`Encoder.languages`), the candidates pass as they are.
  * `similarities` holds the cosine of each passage that was looked at, by id: unlike a score it can be compared between
  * questions, so that `generator.extract` can tell by it whether anything answers.
  */
@@ -23,7 +37,7 @@ export const closer = closerBy(systemClock);
 export function closerBy(clock: Clock) {
   return operator({
     name: "reranker.closer",
-    version: 2,
+    version: 3,
     about: {
       module: "post-retrieval",
       submodule: "rerank",
@@ -42,12 +56,12 @@ export function closerBy(clock: Clock) {
     setup: async ({ encoder: name, depth, budget, kept, top }, host) => {
       const encoder = await host.resource<Encoder>("encoder", name);
       const look = encoder.closer;
-      if (look === undefined)
-        return ({ hits: found }) => ({ hits: top === undefined ? found : found.slice(0, top), similarities: {} });
+      const asTheyAre = (found: readonly Hit[]) => ({ hits: found.slice(0, top), similarities: {} });
+      if (look === undefined) return ({ hits: found }) => asTheyAre(found);
       const { kept: advised, ...embedding } = look;
       return async ({ query, hits: found }, { signal }) => {
         const candidates = found.slice(0, depth);
-        if (candidates.length === 0) return { hits: [], similarities: {} };
+        if (candidates.length === 0 || !understands(encoder, query, candidates)) return asTheyAre(found);
         const ends = clock.now() + budget;
         const asked = (await encoder.encode([query], { ...embedding, kind: "query" }, signal))[0]!;
         const near: number[] = [];
