@@ -85,7 +85,7 @@ export const allowed = {
     eventemitter3: "the events of a run",
   },
   telemetry: { "@opentelemetry/api": "traces; the SDK and the exporter are the service's own" },
-  testkit: { "@jest/globals": "the suites it offers" },
+  testkit: { "@jest/globals": "the suites it offers", "fast-check": "random histories in these suites" },
 };
 
 /** What becomes a part of a package's build: it stands under devDependencies, and nobody who uses the package installs it. */

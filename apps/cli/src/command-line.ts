@@ -180,6 +180,7 @@ function sourceCommands({ program, action, signal }: Commands): void {
   )
     .option("--source <folder>", "what the questions are about; the working directory by default")
     .option("--flow <name or file>", "the flow that answers", "chat")
+    .option("--thread <id>", "go on with a conversation of this name, which is kept for the next time")
     .option("--encoder <name>", `what makes the vectors: hash, a model, or hash+<model> (default: "${defaultEncoder}")`)
     .addOption(engineOption())
     .action(

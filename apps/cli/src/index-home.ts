@@ -4,8 +4,12 @@ import { basename, join } from "node:path";
 import { sha256 } from "@tessera/core/internal";
 import { z } from "zod";
 
-/** The folder of all indexes of this user: `indexes` in `$TESSERA_HOME`, or else in `.tessera` of the home folder. */
-const indexHome = (): string => join(process.env.TESSERA_HOME ?? join(homedir(), ".tessera"), "indexes");
+/** A folder of this user in `$TESSERA_HOME`, or else in `.tessera` of the home folder. */
+export const homeOf = (what: "indexes" | "conversations"): string =>
+  join(process.env.TESSERA_HOME ?? join(homedir(), ".tessera"), what);
+
+/** The folder of all indexes of this user. */
+const indexHome = (): string => homeOf("indexes");
 
 const noteSchema = z.object({
   /** The folder that was indexed, and what makes the vectors. */

@@ -1,5 +1,5 @@
 import type { FlowDocument, FlowEvent } from "@tessera/core";
-import { type Budget, type CompiledFlow, compile, type RunResult } from "@tessera/graph";
+import { type Budget, type CompiledFlow, type CompileOptions, compile, type RunResult } from "@tessera/graph";
 import type { Resources } from "@tessera/tessera";
 import { ResourceHost } from "@tessera/tessera/internal";
 import { colors } from "./colors.js";
@@ -21,6 +21,8 @@ interface RunFlowOptions {
   readonly hear?: (() => void) | undefined;
   readonly budget?: Budget | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** The conversation that it works on, in the records with which the flow was opened. */
+  readonly thread?: string | undefined;
 }
 
 /** A flow that is compiled with its resources. Closing it closes them. */
@@ -30,11 +32,16 @@ export interface OpenedFlow {
 }
 
 /** Compiles a flow with the operators of the catalogue and of the config. */
-export async function openFlow(terminal: Terminal, document: FlowDocument, resources: Resources): Promise<OpenedFlow> {
+export async function openFlow(
+  terminal: Terminal,
+  document: FlowDocument,
+  resources: Resources,
+  records?: CompileOptions["records"],
+): Promise<OpenedFlow> {
   const host = new ResourceHost(resources, resourceHints);
   try {
     const { operators } = await settingsFor(terminal);
-    return { flow: await compile(document, { operators, host }), close: () => host.close() };
+    return { flow: await compile(document, { operators, host, records }), close: () => host.close() };
   } catch (error) {
     await host.close();
     throw error;
@@ -48,7 +55,7 @@ export async function runOpened(
   input: Record<string, unknown>,
   options: RunFlowOptions,
 ): Promise<Ran & { wrote: boolean }> {
-  const stream = flow.stream(input, { budget: options.budget, signal: options.signal });
+  const stream = flow.stream(input, { budget: options.budget, signal: options.signal, thread: options.thread });
   const events: FlowEvent[] = [];
   let wrote = false;
   const writing = (async () => {

@@ -1,5 +1,5 @@
 import { type Records, TesseraError } from "@tessera/core";
-import { errorBody, SlotMap, stampNow, warn, warnOfHidden } from "@tessera/core/internal";
+import { errorBody, KeyedQueue, SlotMap, stampNow, warn, warnOfHidden } from "@tessera/core/internal";
 import type { AnswerOptions, Budget, RunResult } from "@tessera/graph";
 import {
   type Arrival,
@@ -11,6 +11,7 @@ import {
   keysOf,
   type LaunchedRun,
   type LaunchOptions,
+  letGoOfThread,
   type ResumedBy,
   type Retention,
   type RunEvent,
@@ -25,7 +26,6 @@ import {
 import type { Tessera } from "@tessera/tessera";
 import { EndedRuns } from "./ended-runs.js";
 import { asTesseraError } from "./errors.js";
-import { KeyedQueue } from "./keyed-queue.js";
 import { type EventLimits, eventLimits, LiveRun } from "./live-run.js";
 import { noValue, type RunLog } from "./run-log.js";
 
@@ -103,8 +103,8 @@ export class EmbeddedRuns implements Runs {
   }
 
   #launch(request: RunRequest, { hear, part }: Parameters<Begin>[0]): Launched | Promise<Launched> {
-    const { id, flow, input, principal, budget, sampling, seed, fork } = request;
-    const options = { id, principal, budget, sampling, seed, prompts: this.#limits.detailed, hear, part };
+    const { id, flow, input, principal, budget, sampling, seed, thread, fork } = request;
+    const options = { id, principal, budget, sampling, seed, thread, prompts: this.#limits.detailed, hear, part };
     return fork ? this.tessera.launchFork(fork.of, fork.change, options) : this.tessera.launch(flow, input, options);
   }
 
@@ -178,7 +178,9 @@ export class EmbeddedRuns implements Runs {
 
   #follow(live: LiveRun, run: Launched): void {
     live.begun(run);
-    run.reached.then(
+    // a thread takes its turn before the end is noted, so that no run counts as done whose turn is lost
+    const reached = live.state.thread === undefined ? run.reached : run.result;
+    reached.then(
       (result) => this.#reached(live, run, result),
       (thrown) => this.#failed(live, run, thrown),
     );
@@ -324,6 +326,7 @@ export class EmbeddedRuns implements Runs {
       const live = this.#live.get(id);
       if (state.status === "interrupted" || state.status === "waiting") {
         await this.steps?.waits?.remove(id);
+        if (this.steps) await letGoOfThread(this.steps, state);
         const { waits: _, ...rest } = state;
         const ended = stampNow();
         const cancelled: RunState = { ...rest, status: "cancelled", error: cancellation(id), ended };

@@ -14,7 +14,7 @@ import {
   required,
   splitReference,
 } from "@tessera/core/internal";
-import type { RunEvent } from "@tessera/graph/internal";
+import { answerText, chatPorts, historyValue, type RunEvent } from "@tessera/graph/internal";
 import type { FlowHandle } from "@tessera/tessera";
 import { endWith, readUntil } from "./client.js";
 import type { Key } from "./keys.js";
@@ -34,38 +34,35 @@ const takesSchema = ({ document: { input } }: FlowHandle): boolean =>
  * What a chat feeds: the user's question is `query`, everything else is `history` where the flow takes one, and the schema of
  * `response_format` is `schema`.
  */
-function inputOf(flow: FlowHandle, { question, schema }: ChatRequest): Record<string, unknown> {
-  const { input, serve = {} } = flow.document;
+function inputOf(flow: FlowHandle, { question, schema, thread }: ChatRequest): Record<string, unknown> {
+  const { document } = flow;
   if (!question)
     throw new TesseraError("BAD_INPUT", "a flow answers a message of the user", { path: fieldPath("messages") });
-  const { query = "query", history = "history" } = serve;
+  const { query, history } = chatPorts(document);
   const { text, others } = question;
-  const takesHistory = Object.hasOwn(input, history) && others.length > 0;
+  if (thread !== undefined && others.length > 0)
+    throw new TesseraError("BAD_INPUT", "the thread holds what was said before: send the new message alone", {
+      path: fieldPath("messages"),
+    });
+  const takesHistory = history !== undefined && others.length > 0;
+  const { input, serve = {} } = document;
   return {
     ...serve.with,
     [query]: text,
     ...(schema && takesSchema(flow) && { schema }),
-    ...(takesHistory && {
-      [history]:
-        required(input[history]!) === "text"
-          ? others.map(({ role, content }) => `${role}: ${content}`).join("\n")
-          : others,
-    }),
+    ...(takesHistory && { [history]: historyValue(input[history]!, others) }),
   };
 }
-
-const answerPort = ({ output, serve = {} }: FlowDocument): string | undefined =>
-  serve.text ?? ["text", "answer"].find((port) => Object.hasOwn(output, port));
 
 /** Whether a flow can answer chats: a message feeds it, nothing else must, and one of its outputs is the answer. */
 function chats({ document }: FlowHandle): boolean {
   const { input, serve = {} } = document;
-  const { query = "query", history = "history" } = serve;
+  const { query, history, answer } = chatPorts(document);
   const fed = new Set([query, history, ...Object.keys(serve.with ?? {})]);
   return (
     input[query] === "text" &&
     Object.entries(input).every(([port, type]) => fed.has(port) || isOptional(type)) &&
-    answerPort(document) !== undefined
+    answer !== undefined
   );
 }
 
@@ -77,9 +74,6 @@ function citationsOf(output: Record<string, unknown> | undefined, port: string):
   }
   return [];
 }
-
-const textOf = (value: unknown): string =>
-  typeof value === "string" ? value : ((value as { text?: string } | null | undefined)?.text ?? "");
 
 /** The nodes that feed an output. */
 const feeding = ({ output, nodes }: FlowDocument, port: string): string[] =>
@@ -144,7 +138,13 @@ async function begun(
   request: ChatRequest,
   how: Pick<Asked, "sampling" | "signal">,
 ): Promise<Followed> {
-  const asked = { flow: flow.document.name, input: inputOf(flow, request), seed: request.seed, ...how };
+  const asked = {
+    flow: flow.document.name,
+    input: inputOf(flow, request),
+    seed: request.seed,
+    thread: request.thread,
+    ...how,
+  };
   return { id: (await startRun(service, key, asked)).id, after: 0 };
 }
 
@@ -193,7 +193,7 @@ async function* answerOf(
     if (error) throw new TesseraError(error.code, error.message, error as { path?: string; hint?: string });
     if (status === "interrupted")
       throw new TesseraError("CLOSED", "the service closed before the run had ended", { path: id });
-    const whole = status === "waiting" ? questionOf(settled) : textOf(output?.[port]);
+    const whole = status === "waiting" ? questionOf(settled) : answerText(output?.[port]);
     // the value at the end is the truth: what was not streamed of it follows
     const rest = limits.push(whole.startsWith(said) ? whole.slice(said.length) : "") + limits.end();
     const tokens = spent?.tokens ?? 0;
@@ -221,7 +221,11 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
   const target = (flow: FlowHandle, port: string): ChatTarget => ({
     ownedBy: "tessera-flow",
     revision: flow.hash.slice(0, 12),
-    capabilities: new Set(["seed", ...(takesSchema(flow) ? (["json"] as const) : [])]),
+    capabilities: new Set([
+      "seed",
+      ...(chatPorts(flow.document).history === undefined ? [] : (["thread"] as const)),
+      ...(takesSchema(flow) ? (["json"] as const) : []),
+    ]),
     async *answer(request, caller, signal) {
       const key = keyOf(caller.key);
       if (!key) throw new TesseraError("UNAUTHENTICATED", "the key is no more");
@@ -238,7 +242,7 @@ export function flowModels(service: Service, keyOf: (id: string) => Key | undefi
     async open(name, caller) {
       if (!library.names.includes(name) || !visible(caller, name)) return undefined;
       const flow = await library.flow(name);
-      return chats(flow) ? target(flow, answerPort(flow.document)!) : undefined;
+      return chats(flow) ? target(flow, chatPorts(flow.document).answer!) : undefined;
     },
   };
 }

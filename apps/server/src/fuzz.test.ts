@@ -60,6 +60,8 @@ beforeAll(async () => {
   const runs = routes.find(({ path, method }) => path === "/flows/{name}/runs" && method === "POST")!;
   const properties = runs.body!.properties as Record<string, Schema>;
   properties.input = { anyOf: [input, properties.input] };
+  // this service keeps no threads: threads.test.ts has them
+  for (const { body } of routes) delete (body?.properties as Record<string, Schema> | undefined)?.thread;
   // what a document may be, by one that is
   const upload = routes.find(({ path, method }) => path === "/flows/{name}" && method === "PUT")!;
   upload.body = { anyOf: [{ const: find }, upload.body] };

@@ -100,6 +100,8 @@ describe("who may do what, at every route", () => {
   };
   // a model of the process is no document; what is open tells nothing of flows
   const others = ["POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank", "GET /healthz", "GET /readyz"];
+  // whose threads a key may see is in threads.test.ts
+  const threads = ["GET /threads", "GET /threads/{id}", "DELETE /threads/{id}"];
 
   const begin = async () => {
     const ann = await headersOf(owners);
@@ -119,7 +121,7 @@ describe("who may do what, at every route", () => {
     const served = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods as object).map((method) => `${method.toUpperCase()} ${path}`),
     );
-    const told = [...Object.keys(table), ...Object.keys(lists), ...others].map((route) =>
+    const told = [...Object.keys(table), ...Object.keys(lists), ...others, ...threads].map((route) =>
       route
         .replace("/flows/secret", "/flows/{name}")
         .replace("diff/RUN", "diff/{other}")

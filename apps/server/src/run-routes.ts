@@ -10,6 +10,7 @@ import { named } from "./route.js";
 import { answerOfRun, bodyOfRun, runId } from "./run-answers.js";
 import { type Asked, find, resumeRun, startRun } from "./run-starts.js";
 import type { Service } from "./server.js";
+import { threadId, threadRoutes } from "./thread-routes.js";
 import { fitsPlainly } from "./validate.js";
 import { waitingRuns, waitRoutes } from "./wait-routes.js";
 
@@ -20,6 +21,8 @@ export const runBody = fitsPlainly(
     /** What `context.random` is made from. */
     seed: z.int().optional(),
     budget: z.strictObject({ steps: count, calls: count, tokens: count }).optional(),
+    /** The conversation that it works on: it is given the history, and leaves its turn. */
+    thread: threadId.optional(),
   }),
   isInputAlone,
 );
@@ -96,6 +99,7 @@ export function runRoutes(server: FastifyInstance, service: Service, records: Re
   eventRoutes(server, service);
   changingRoutes(server, service);
   waitRoutes(server, service);
+  threadRoutes(server, records);
 }
 
 function documentRoute(server: FastifyInstance, service: Service, records: Records): void {

@@ -11,6 +11,7 @@ import type { Lease } from "./meter.js";
 import { assertMay, assertMayUse, assertMayWrite, may } from "./rights.js";
 import { writing } from "./route.js";
 import type { Service } from "./server.js";
+import { startOnThread } from "./thread-routes.js";
 
 /** What a client asks for when it starts a run. */
 export interface Asked {
@@ -21,6 +22,8 @@ export interface Asked {
   readonly budget?: Budget | undefined;
   /** What is asked of its language models. */
   readonly sampling?: Sampling | undefined;
+  /** The conversation that it works on. */
+  readonly thread?: string | undefined;
   /** One key of one principal is one run. */
   readonly idempotencyKey?: string | undefined;
   /** A name for the run where no key makes one; by default a new one. */
@@ -65,7 +68,7 @@ export function startRun(service: Service, key: Key, asked: Asked): RunState | P
 
 const requestOf = (
   { id: key, principal }: Key,
-  { flow, input = {}, seed, sampling, budget = {}, fork }: Asked,
+  { flow, input = {}, seed, sampling, thread, budget = {}, fork }: Asked,
   id: string,
 ) => ({
   id,
@@ -74,6 +77,7 @@ const requestOf = (
   principal,
   seed,
   sampling,
+  thread,
   asked: budget,
   key,
   ...(fork && { fork }),
@@ -117,7 +121,7 @@ function startNew(
   const isNew = asked.id === undefined;
   const begin = (lease: Lease) =>
     leased(service, key, { id, lease }, () =>
-      runs.start({ ...requestOf(key, asked, id), isNew, budget: lease.budget }),
+      started(service, key, asked, id, () => runs.start({ ...requestOf(key, asked, id), isNew, budget: lease.budget })),
     );
   const applicant = { id, bound, budget };
   const lease = meter.admitNow(key, applicant);
@@ -136,9 +140,20 @@ function startOnce(service: Service, key: Key, asked: Asked, { bound }: Pick<Flo
     if (known && known.status !== "interrupted") return runs.start(request);
     signal?.throwIfAborted();
     const lease = await meter.admit(key, { id, bound, budget, before: known?.spent });
-    return leased(service, key, { id, lease }, () => runs.start({ ...request, budget: lease.budget }));
+    const start = () => runs.start({ ...request, budget: lease.budget });
+    // one that was interrupted has its thread, or asks for it itself
+    return leased(service, key, { id, lease }, () => (known ? start() : started(service, key, asked, id, start)));
   });
 }
+
+/** Starts a run that is not known yet, on its thread where it has one. */
+const started = <T>(
+  service: Service,
+  key: Key,
+  { flow, thread }: Asked,
+  id: string,
+  start: () => T | Promise<T>,
+): T | Promise<T> => (thread === undefined ? start() : startOnThread(service, key, { id, flow, thread }, start));
 
 interface Leased {
   readonly id: string;

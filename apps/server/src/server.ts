@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
-import { Slots, warn } from "@tessera/core/internal";
+import { KeyedQueue, Slots, warn } from "@tessera/core/internal";
 import type { Runs } from "@tessera/graph/internal";
 import type { Readers } from "@tessera/indexer";
 import type { Checks } from "@tessera/tessera/internal";
@@ -25,7 +25,6 @@ import { forkRoutes } from "./fork-routes.js";
 import { healthRoutes } from "./health.js";
 import { indexRoutes } from "./index-routes.js";
 import type { Indexes } from "./indexes.js";
-import { KeyedQueue } from "./keyed-queue.js";
 import type { KeyRing } from "./keys.js";
 import type { Library } from "./library.js";
 import { mcpRoute } from "./mcp.js";
@@ -114,6 +113,8 @@ export interface Service {
   readonly indexes: Indexes | undefined;
   readonly revocations: Revocations;
   readonly readers: Readers | undefined;
+  /** Where runs and threads are kept. */
+  readonly records: Records | undefined;
 }
 
 /**
@@ -152,8 +153,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
   closedByDefault(server, { keys, meter, unauthenticated: new UnauthenticatedLimits(options.unauthenticated) });
   if (options.origins?.length) void server.register(cors, { origin: [...options.origins] });
 
-  const { indexes, readers } = options;
-  const shared = { tessera, library, runs, meter, revocations, owners, indexes, readers };
+  const { indexes, readers, records } = options;
+  const shared = { tessera, library, runs, meter, revocations, owners, indexes, readers, records };
   const service: Service = { ...shared, starts: new KeyedQueue() };
   healthRoutes(server, tessera, { ...checksOf(options.models), ...options.checks });
   server.get("/metrics", { config: { scope: "operate", summary: "figures for Prometheus" } }, async (_, reply) => {
@@ -164,9 +165,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   catalogueRoutes(server, service, tessera);
   studioRoutes(server, options.studio, service, tessera);
   flowRoutes(server, service);
-  runRoutes(server, service, options.records);
-  if (options.records) forkRoutes(server, service);
-  if (options.indexes) indexRoutes(server, service, options.indexes);
+  runRoutes(server, service, records);
+  if (records) forkRoutes(server, service);
+  if (indexes) indexRoutes(server, service, indexes);
   mcpRoute(server, service);
   void server.register(openaiRoutes, {
     ...options.models,
@@ -180,7 +181,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     await runs.close(options.closeWithin ?? 10_000);
     for (let waited = 0; answering.size > 0 && waited < 1000; waited += 10) await sleep(10);
   });
-  server.addHook("onClose", async () => options.indexes?.close());
+  server.addHook("onClose", async () => indexes?.close());
   return server;
 }
 

@@ -1,6 +1,7 @@
 // public: RunRecord, Records, Cache
 // internal: Charge, ValueRefs, Texts, JournalEntry, RunJournal, DirectRecords
 import type { Json } from "./passage.js";
+import type { ThreadStore } from "./threads.js";
 import type { PendingWait, WaitNotes } from "./wait.js";
 
 /** What work was charged: model calls, tokens, layers of an encoder, and cost in any one currency. */
@@ -38,6 +39,8 @@ export interface RunRecord {
   readonly seed: number;
   readonly input: ValueRefs;
   readonly principal?: Json | undefined;
+  /** The id of the thread that it works on. */
+  readonly thread?: string | undefined;
   /**
    * A random id of this beginning of the run. It distinguishes a repeated `begin` of the same run, whose answer was
    * lost, from another run that wants the same id, and from an earlier run with this id that was removed.
@@ -129,6 +132,8 @@ export interface Records {
   forget(runs: readonly string[]): Promise<void>;
   /** Finds runs that wait. Without it a flow that may wait cannot run on these records. */
   readonly waits?: WaitNotes | undefined;
+  /** Conversations. Without it no run works on a thread. */
+  readonly threads?: ThreadStore | undefined;
   /** Where one process writes the store and keeps the order of calls. */
   readonly direct?: DirectRecords | undefined;
   close?(): Promise<void>;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { compile, diskRecords, memoryRecords } from "@tessera/graph";
-import { testRecords } from "@tessera/testkit";
+import { countOf, testRecords, testThreads } from "@tessera/testkit";
 import { everyKind, everyKindInput as input } from "@tessera/testkit/every-kind";
 import { type PostgresRecords, postgresRecords } from "./records.js";
 
@@ -22,6 +22,15 @@ testRecords("postgresRecords (PGlite)", {
     return records;
   },
   again: () => postgresRecords(database),
+});
+
+testThreads("postgresRecords (PGlite)", {
+  fresh: async () => {
+    await database.query("TRUNCATE tessera.thread CASCADE");
+    return records.threads!;
+  },
+  again: async () => (await postgresRecords(database)).threads!,
+  histories: countOf({ usual: 40, long: 1000 }),
 });
 
 describe("records in PostgreSQL (PGlite)", () => {

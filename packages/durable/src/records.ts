@@ -13,6 +13,7 @@ import type {
 import { assertRunId, fromLegacy, hashesIn, seal, sumOf, taken, unknownRun, unseal } from "@tessera/graph/internal";
 import { createTables } from "./schema.js";
 import type { SqlConnection } from "./sql.js";
+import { DatabaseThreads, threadTables } from "./threads.js";
 
 /** Records in PostgreSQL, which several processes share. */
 export interface PostgresRecords extends Records {
@@ -43,6 +44,7 @@ const schema = [
      since float8 NOT NULL, due float8, note text NOT NULL)`,
   "CREATE INDEX IF NOT EXISTS waiting_since ON tessera.waiting (since)",
   "CREATE INDEX IF NOT EXISTS waiting_due ON tessera.waiting (due) WHERE due IS NOT NULL",
+  ...threadTables,
 ];
 
 // $1 run, $2 hashes, $3 texts; what another run kept already stays, and what no run would use is not kept
@@ -106,6 +108,7 @@ const twice = <T>(work: () => Promise<T>): Promise<T> => work().catch(work);
 class DatabaseRecords implements PostgresRecords {
   readonly #connection: SqlConnection;
   readonly waits: WaitNotes;
+  readonly threads: DatabaseThreads;
   /** Whether the tables of the first layout are there. */
   readonly #hasLegacy: boolean;
 
@@ -113,6 +116,7 @@ class DatabaseRecords implements PostgresRecords {
     this.#connection = connection;
     this.#hasLegacy = hasLegacy;
     this.waits = new DatabaseNotes(connection);
+    this.threads = new DatabaseThreads(connection);
   }
 
   async get(key: string): Promise<string | undefined> {

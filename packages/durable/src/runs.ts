@@ -13,6 +13,7 @@ import {
   firstState,
   hasCome,
   keysOf,
+  letGoOfThread,
   type ResumedBy,
   type Retention,
   type RunEvent,
@@ -392,7 +393,8 @@ export class DurableRuns implements Runs {
     if (this.#closing) return;
     this.#closing = true;
     await this.queue.close(within, () => {
-      for (const { abort } of this.#running.values()) abort.abort(new Error("the worker closes"));
+      const closing = new TesseraError("CLOSED", "the worker closes");
+      for (const { abort } of this.#running.values()) abort.abort(closing);
     });
   }
 
@@ -404,6 +406,8 @@ export class DurableRuns implements Runs {
 
   /** Notes an end, unless another was noted. */
   async #end(state: RunState, end: Partial<RunState>): Promise<RunState | undefined> {
+    // one that ends here without an answer has left none; what was done has left its turn before
+    if (end.error) await letGoOfThread(this.settings.records, state);
     const ended: RunState = { ...state, ...end, ended: new Date().toISOString() };
     const { rows } = await this.settings.connection.query(
       "UPDATE tessera.state SET state = $2, ended = now() WHERE id = $1 AND ended IS NULL RETURNING id",
@@ -490,7 +494,7 @@ export class DurableRuns implements Runs {
 
   async #run(state: RunState, working: Working, push: EventWriter["push"]): Promise<RunResult<unknown>> {
     const { records, runner } = this.settings;
-    const { id, principal, seed } = state;
+    const { id, principal, seed, thread } = state;
     const { signal } = working.abort;
     const events: FlowEvents = new EventEmitter();
     events.on("event", (event) => push(event.type, eventData(event)));
@@ -500,7 +504,7 @@ export class DurableRuns implements Runs {
     // one that ended before its first note begins anew
     const stream = (await records.run(id))
       ? await runner.resumeStream(id, { ...watched, acceptChanges: state.acceptChanges })
-      : await begin(runner, state, { ...watched, id, principal, seed });
+      : await begin(runner, state, { ...watched, id, principal, seed, thread });
     working.due = () => stream.due();
     for await (const part of stream.output) push("output-delta", toJson(part));
     return stream.result;

@@ -5,10 +5,8 @@ import {
   type Context,
   type FlowDocument,
   type FlowEvent,
-  type Json,
   type Records,
   type RunRecord,
-  type Spent,
   TesseraError,
 } from "@tessera/core";
 import { onAbort, type RunJournal, type Texts } from "@tessera/core/internal";
@@ -18,20 +16,36 @@ import { Channel } from "./channel.js";
 import { claimed, claimedNow, lifeOf, type Release } from "./claims.js";
 // A circle of types: `compile` makes a `CompiledFlow`, which keeps what it was compiled from.
 import type { CheckedFlow, CompileOptions } from "./compile.js";
+import type { Claimed, Prepared, Settings, Watched } from "./executing.js";
 import { isOurs, located, observed } from "./foreign.js";
 import { flowBody } from "./frame.js";
 import { type OutputDelta, OutputGates } from "./gates.js";
 import { takeInput } from "./input.js";
 import { chargedBefore, Journal } from "./journal.js";
 import { Launched, unspent } from "./launched.js";
-import type { Observation, Observer } from "./observer.js";
+import type { Observer } from "./observer.js";
 import { type Inside, type OuterStep, outerOf } from "./outer.js";
 import type { FlowBound, FlowPlan } from "./plan.js";
 import type { FlowProgram, Row } from "./program.js";
 import { type Packed, pack, unpack } from "./records/pack.js";
 import { type FlowEvents, Run, type RunResult } from "./run.js";
 import type { LaunchedRun, LaunchOptions, ReplayOptions, ResumeOptions, RunOptions, RunStream } from "./run-options.js";
-import { chargesOf, homeless, isClosed, misnamed, nameOf, origin, versionsOf } from "./run-record.js";
+import {
+  assertDocument,
+  assertUnchanged,
+  type Beginning,
+  chargesOf,
+  homeless,
+  isClosed,
+  misnamed,
+  nameOf,
+  origin,
+  recordOf,
+  type TakenFrom,
+  threadOf,
+  versionsOf,
+} from "./run-record.js";
+import { Turn, withTurn } from "./threads/turn.js";
 import type { ForkChange } from "./time/changes.js";
 import { type ForkOf, forkOf } from "./time/forking.js";
 import { type Inheritance, inheritanceOf, originsOf } from "./time/inheritance.js";
@@ -46,34 +60,6 @@ import {
 } from "./waits/answering.js";
 import { Life } from "./waits/life.js";
 import { type DeclaredSignal, signalsOf } from "./waits/signals.js";
-
-interface Settings extends RunOptions {
-  readonly hear?: ((event: FlowEvent) => void) | undefined;
-  readonly gates?: OutputGates | undefined;
-  readonly journal?: Journal | undefined;
-  /** Is given the run before its first node starts. */
-  readonly onRun?: ((run: Run) => void) | undefined;
-  readonly name?: string | undefined;
-  readonly before?: Spent | undefined;
-  /** The step that the run is a part of; null where it is known that there is none. */
-  readonly within?: OuterStep | null | undefined;
-  /** Of a flow that may wait. */
-  readonly life?: Life | undefined;
-}
-
-/** A run whose id this process has claimed. */
-interface Claimed {
-  readonly release: Release;
-  readonly life?: Life | undefined;
-  /** Whether an earlier life may have noted that it waits. */
-  readonly again: boolean;
-}
-
-/** What an observer of a run is told by, and what it gave. */
-interface Watched {
-  readonly events: FlowEvents;
-  readonly observation: Observation;
-}
 
 /** A flow that was checked and whose resources are open. It can run any number of times, also at the same time. */
 export class CompiledFlow<I extends object = Row, O = Row> {
@@ -129,8 +115,9 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const refused = options.principal && misnamed(options.principal, this.document.name);
     if (refused) return Promise.reject(refused);
     if (this.bound.waits && !records?.waits) return Promise.reject(homeless(this.document.name));
-    if (!records && !cache) return this.execute(input as Row, options);
-    const direct = records?.direct && !cache ? this.executeDirect(input as Row, options) : undefined;
+    if (!records && !cache && options.thread === undefined) return this.execute(input as Row, options);
+    const direct =
+      records?.direct && !cache && options.thread === undefined ? this.executeDirect(input as Row, options) : undefined;
     return direct ?? this.locating(() => this.executeRecorded(input as Row, options));
   }
 
@@ -172,7 +159,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   private async executeResume(id: string, options: ResumeOptions): Promise<RunResult<O>> {
     const within = withinOf(options);
     const record = await this.recordOf(id);
-    if (!options.acceptChanges) this.assertUnchanged(record);
+    if (!options.acceptChanges) assertUnchanged(record, this.hash, this.operators);
     const life = this.newLife();
     const release = await claimed(this.records, id, life);
     return this.executeClaimed({ release, life, again: true }, async () => {
@@ -180,7 +167,9 @@ export class CompiledFlow<I extends object = Row, O = Row> {
       const settings = this.continued(record, left, options);
       const inherited = await this.inheritedBy(record, left);
       const journal = new Journal({ ...this.journaled(settings, id), left, inherited });
-      return { journal, input: await unpack(record.input, this.records), options: { ...settings, within } };
+      const input = await unpack(record.input, this.records);
+      const turn = await this.turnOf(record.thread, { ...settings, id, again: true });
+      return { journal, input, options: { ...settings, within }, turn };
     });
   }
 
@@ -213,13 +202,22 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   private async placeOf(id: string, { acceptChanges }: AcceptedChanges) {
     const record = await this.recordOf(id);
-    if (!acceptChanges) this.assertUnchanged(record);
+    if (!acceptChanges) assertUnchanged(record, this.hash, this.operators);
     return { records: this.records, record, clock: this.options.clock };
   }
 
-  private newLife(): Life | undefined {
-    return this.bound.waits ? new Life() : undefined;
+  /** The turn of a run on its thread. */
+  private async turnOf(
+    thread: string | undefined,
+    { id, principal, again }: Pick<Settings, "principal"> & { readonly id: string; readonly again?: boolean },
+  ): Promise<Turn | undefined> {
+    const { clock } = this.options;
+    return thread === undefined
+      ? undefined
+      : Turn.open(this.records, this.document, { id: thread, run: id, again, principal, clock });
   }
+
+  private newLife = (): Life | undefined => (this.bound.waits ? new Life() : undefined);
 
   /** Where a run is kept. */
   private journaled({ principal }: Pick<Settings, "principal">, run: string) {
@@ -242,7 +240,7 @@ export class CompiledFlow<I extends object = Row, O = Row> {
 
   private async executeReplay(id: string, options: ReplayOptions): Promise<RunResult<O>> {
     const record = await this.recordOf(id);
-    this.assertDocument(record);
+    assertDocument(record, this.hash);
     const left = await this.records.journal(id);
     const journal = new Journal({ records: this.records, run: id, left, replay: true });
     const input = await unpack(record.input, this.records);
@@ -344,28 +342,6 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     return record;
   }
 
-  private assertDocument({ id, hash }: RunRecord): void {
-    if (hash !== this.hash)
-      throw new TesseraError("BAD_ARGUMENT", `run "${id}" ran another version of the flow`, {
-        path: id,
-        hint: "go on with that document, which its record holds; or with this one: resume(id, { acceptChanges: true })",
-      });
-  }
-
-  private assertUnchanged(record: RunRecord): void {
-    this.assertDocument(record);
-    for (const [name, version] of Object.entries(record.operators ?? {}))
-      if (this.operators[name] !== version)
-        throw new TesseraError(
-          "CONFLICT",
-          `run "${record.id}" began with version ${version} of ${name}, which is ${this.operators[name]} by now`,
-          {
-            path: record.id,
-            hint: "resume(id, { acceptChanges: true }) keeps what is finished, and goes on with the new version",
-          },
-        );
-  }
-
   /** The settings of a run that goes on: what it has spent so far counts. */
   private continued(record: RunRecord, left: RunJournal, { acceptChanges: _, ...options }: ResumeOptions): Settings {
     return { ...options, ...origin(record), id: record.id, name: nameOf(record), before: chargedBefore(left) };
@@ -374,25 +350,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   /** What is kept of a run that begins. */
   private recordFor(
     row: Row,
-    { id, seed = 0, principal }: Pick<Settings, "seed" | "principal"> & { readonly id: string },
+    options: Beginning,
     fork?: ForkOf,
   ): { readonly record: RunRecord; readonly texts: Texts } {
-    const kept = pack(row);
-    const document = this.packed;
-    const record: RunRecord = {
-      id,
-      flow: this.document.name,
-      hash: this.hash,
-      document: fork ? { ...document.refs, ...fork.kept.refs } : document.refs,
-      operators: this.operators,
-      ...(Object.keys(this.prompts).length > 0 && { prompts: this.prompts }),
-      seed,
-      input: kept.refs,
-      ...(principal && { principal: principal as unknown as Json }),
-      claim: randomUUID(),
-    };
-    const texts = kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]);
-    return { record, texts: fork ? new Map([...texts, ...fork.kept.texts]) : texts };
+    const { hash, operators, prompts } = this;
+    return recordOf(row, options, { flow: this.document.name, hash, operators, prompts, document: this.packed }, fork);
   }
 
   /**
@@ -430,10 +392,11 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     const { records, cache } = this.options;
     const { id = randomUUID() } = options;
     const within = withinOf(options);
+    const { other, fork } = from;
+    if (options.thread !== undefined && !fork) return this.executeOnThread(input, { ...options, id, within }, other);
     const row = takeInput(input, this.program.input, this.document.name);
     if (!records) return this.execute(row, { ...options, id, within, journal: new Journal({ cache, run: id }) });
-    const { other, fork } = from;
-    const { record, texts } = this.recordFor(row, { ...options, id }, fork);
+    const { record, texts } = this.recordFor(row, { ...options, id, thread: undefined }, fork); // a fork works on no thread
     const life = this.newLife();
     const release = await claimed(records, id, life);
     return this.executeClaimed({ release, life, again: false }, async () => {
@@ -443,18 +406,43 @@ export class CompiledFlow<I extends object = Row, O = Row> {
     });
   }
 
-  /** Executes a run whose id this process has claimed, and releases the claim once nothing is being written any more. */
-  private async executeClaimed(
-    claim: Claimed,
-    prepare: () => Promise<{ journal: Journal; input: Row; options: Settings }>,
+  /** As `executeRecorded`, for a run on a thread: the thread is given to it first, and adds its history to the input. */
+  private async executeOnThread(
+    input: Row,
+    options: Settings & { readonly id: string },
+    other?: RunJournal,
   ): Promise<RunResult<O>> {
+    const { records } = this;
+    const { id } = options;
+    const thread = threadOf(options.thread!);
+    const life = this.newLife();
+    const release = await claimed(records, id, life);
+    return this.executeClaimed({ release, life, again: false }, async () => {
+      const turn = (await this.turnOf(thread.id, options))!;
+      try {
+        const given = await turn.withHistory(input, this.document, thread.tokens);
+        const row = takeInput(given, this.program.input, this.document.name);
+        const { record, texts } = this.recordFor(row, options);
+        await records.begin(record, texts);
+        const journal = new Journal({ ...this.journaled(options, id), other });
+        return { journal, input: row, options: { ...options, name: nameOf(record) }, turn };
+      } catch (error) {
+        await turn.notBegun().catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  /** Executes a run whose id this process has claimed, and releases the claim once nothing is being written any more. */
+  private async executeClaimed(claim: Claimed, prepare: () => Promise<Prepared>): Promise<RunResult<O>> {
     const prepared = prepare();
     prepared.catch(() => claim.life?.comesTo(prepared as Promise<never>));
-    const { journal, input, options } = await prepared.catch((error) => {
+    const { journal, input, options, turn } = await prepared.catch((error) => {
       claim.release();
       throw error;
     });
-    return this.kept(this.execute(input, { ...options, journal, life: claim.life }), journal, claim);
+    const result = this.execute(input, { ...options, journal, life: claim.life });
+    return this.kept(turn ? withTurn(result, { journal, input, turn }) : result, journal, claim);
   }
 
   /** Gives a result once all that the run has noted is durable, and releases its claim once nothing is being written. */
@@ -580,11 +568,6 @@ export class CompiledFlow<I extends object = Row, O = Row> {
   }
 }
 
-/** What a new run takes from a recorded one: for what-if, or as its fork. */
-interface TakenFrom {
-  readonly other?: RunJournal;
-  readonly fork?: ForkOf;
-}
 type AcceptedChanges = Pick<ResumeOptions, "acceptChanges">;
 
 /** The step that a run with these options would be a part of, if it began now; for a caller that begins it later. */

@@ -1,5 +1,5 @@
 import { type Cache, flag, number, type Records, TesseraError, text } from "@tessera/core";
-import { type DirectRecords, maskSecrets, messageOf, type WaitNotes } from "@tessera/core/internal";
+import { type DirectRecords, maskSecrets, messageOf, type ThreadStore, type WaitNotes } from "@tessera/core/internal";
 import type { z } from "zod";
 import type { Observation } from "./observer.js";
 import type { Row } from "./program.js";
@@ -151,10 +151,13 @@ const methodsOfRecords = ["begin", "run", "commit", "charge", "journal", "texts"
 
 export const methodsOfWaits = ["note", "remove", "get", "list", "due", "next", "left"] as const;
 
+export const methodsOfThreads = ["open", "close", "get", "turns", "list", "count", "remove"] as const;
+
 export function guardedRecords(records: Records): Records {
   const made = guardedStore<Records>(records, methodsOfRecords);
-  const { direct, waits } = records;
+  const { direct, waits, threads } = records;
   if (waits) Object.assign(made, { waits: guardedStore<WaitNotes>(waits, methodsOfWaits) });
+  if (threads) Object.assign(made, { threads: guardedStore<ThreadStore>(threads, methodsOfThreads) });
   if (!direct || made.direct) return made;
   /** What throws in place of a promise has failed as one that is rejected. */
   const caught = (call: () => Promise<void> | undefined): Promise<void> | undefined => {

@@ -11,6 +11,8 @@ export { hashesIn, unpack, seal, unseal, sumOf, taken, unknownRun, assertRunId }
 export { toJson } from "./records/serialize.js";
 export type { LaunchOptions, LaunchedRun, ResumeOptions } from "./run-options.js";
 export { type RunRequest, type ForkOfRun, type ResumedBy, type RunState, type RunEvent, type Retention, defaultRetention, type RunQuery, type Runs, type FlowRunner, firstState, assertMayReceive, type Arrival, type RunStatus, assertSameRun, resumed, cancellation, eventData, keysOf, spentOf } from "./runs.js";
+export { chatPorts, historyValue, answerText } from "./threads/history.js";
+export { holdThread, letGoOfThread, threadLimits } from "./threads/turn.js";
 export { type ForkChange, changesDocument, forkedDocument } from "./time/changes.js";
 export { type RunDifference, differenceOf } from "./time/difference.js";
 export { Alarm } from "./waits/alarm.js";

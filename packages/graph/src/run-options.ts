@@ -4,6 +4,7 @@ import type { FlowEvent, Principal, Sampling, Spent } from "@tessera/core";
 import type { OutputDelta } from "./gates.js";
 import type { Inside } from "./outer.js";
 import type { Budget, FlowEvents, RunResult } from "./run.js";
+import type { OnThread } from "./threads/turn.js";
 
 /** How one run is executed. */
 export interface RunOptions extends Inside {
@@ -24,10 +25,15 @@ export interface RunOptions extends Inside {
   readonly shows?: "everything" | "output" | undefined;
   /** The id of the run in the records; by default a new one. */
   readonly id?: string | undefined;
+  /**
+   * The conversation that the run works on: its flow is given the `history`, and the thread takes the question and the
+   * answer when the run ends. One run works on a thread at a time; another one is refused with CONFLICT.
+   */
+  readonly thread?: string | OnThread | undefined;
 }
 
 /** How a recorded run is continued. */
-export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "seed"> {
+export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "seed" | "thread"> {
   /**
    * Continues even if the document or the version of an operator has changed since the run began. Finished steps keep
    * their results, found by path and operator. The other steps run as they would now.
@@ -36,7 +42,7 @@ export interface ResumeOptions extends Omit<RunOptions, "id" | "principal" | "se
 }
 
 /** How a recorded run is replayed. */
-export type ReplayOptions = Omit<RunOptions, "id" | "principal" | "seed">;
+export type ReplayOptions = Omit<RunOptions, "id" | "principal" | "seed" | "thread">;
 
 export interface LaunchOptions extends Omit<RunOptions, "signal" | "events" | "shows"> {
   /** Hears every event, in the turn in which it happens. What it throws ends the run. */

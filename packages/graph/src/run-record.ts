@@ -1,11 +1,55 @@
-import { type Principal, type RunRecord, TesseraError } from "@tessera/core";
+import { randomUUID } from "node:crypto";
+import { type Json, type Principal, type RunRecord, TesseraError } from "@tessera/core";
+import type { RunJournal, Texts } from "@tessera/core/internal";
 import { located } from "./foreign.js";
 import type { Journal } from "./journal.js";
 import type { LedgerSettings } from "./ledger.js";
 import type { FlowPlan } from "./plan.js";
+import type { Row } from "./program.js";
+import { type Packed, pack } from "./records/pack.js";
 import type { RunOptions } from "./run-options.js";
+import type { OnThread } from "./threads/turn.js";
+import type { ForkOf } from "./time/forking.js";
 
 // what a run and its record have in common
+
+/** What is kept of how a run begins. */
+export interface Beginning extends Pick<RunOptions, "seed" | "principal" | "thread"> {
+  readonly id: string;
+}
+
+interface OfFlow extends Pick<RunRecord, "flow" | "hash" | "operators"> {
+  readonly prompts: Readonly<Record<string, string>>;
+  readonly document: Packed;
+}
+
+/** The record of a run that begins, and the texts that it names. */
+export function recordOf(
+  row: Row,
+  { id, seed = 0, principal, thread }: Beginning,
+  { document, prompts, ...flow }: OfFlow,
+  fork?: { readonly kept: Packed },
+): { readonly record: RunRecord; readonly texts: Texts } {
+  const kept = pack(row);
+  const record: RunRecord = {
+    id,
+    ...flow,
+    document: fork ? { ...document.refs, ...fork.kept.refs } : document.refs,
+    ...(Object.keys(prompts).length > 0 && { prompts }),
+    seed,
+    input: kept.refs,
+    ...(principal && { principal: principal as unknown as Json }),
+    ...(thread !== undefined && { thread: threadOf(thread).id }),
+    claim: randomUUID(),
+  };
+  const texts = kept.texts.size === 0 ? document.texts : new Map([...kept.texts, ...document.texts]);
+  return { record, texts: fork ? new Map([...texts, ...fork.kept.texts]) : texts };
+}
+
+export const threadOf = (thread: string | OnThread): OnThread => (typeof thread === "string" ? { id: thread } : thread);
+
+/** Whether a run was aborted because what runs it closes. */
+export const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
 
 export const homeless = (path: string): TesseraError =>
   new TesseraError("BAD_ARGUMENT", "a flow that may wait needs records, where its runs are while they wait", {
@@ -45,8 +89,29 @@ export const origin = ({ seed, principal }: RunRecord): Pick<RunOptions, "seed" 
   ...(principal !== undefined && { principal: principal as unknown as Principal }),
 });
 
-/** Whether a run was aborted because what runs it closes. */
-export const isClosed = (cause: unknown): boolean => TesseraError.is(cause) && cause.code === "CLOSED";
+/** @throws TesseraError BAD_ARGUMENT where a run began on another document */
+export function assertDocument({ id, hash }: RunRecord, now: string): void {
+  if (hash !== now)
+    throw new TesseraError("BAD_ARGUMENT", `run "${id}" ran another version of the flow`, {
+      path: id,
+      hint: "go on with that document, which its record holds; or with this one: resume(id, { acceptChanges: true })",
+    });
+}
+
+/** @throws TesseraError as `assertDocument`; CONFLICT where an operator has another version now */
+export function assertUnchanged(record: RunRecord, hash: string, operators: Readonly<Record<string, number>>): void {
+  assertDocument(record, hash);
+  for (const [name, version] of Object.entries(record.operators ?? {}))
+    if (operators[name] !== version)
+      throw new TesseraError(
+        "CONFLICT",
+        `run "${record.id}" began with version ${version} of ${name}, which is ${operators[name]} by now`,
+        {
+          path: record.id,
+          hint: "resume(id, { acceptChanges: true }) keeps what is finished, and goes on with the new version",
+        },
+      );
+}
 
 /** Writes the charges that no journal entry holds: those of attempts that failed or were given up. */
 export const chargesOf =
@@ -54,3 +119,9 @@ export const chargesOf =
   ({ how, spent }) => {
     if (how !== "finished") journal.charge(spent);
   };
+
+/** What a new run takes from a recorded one: for what-if, or as its fork. */
+export interface TakenFrom {
+  readonly other?: RunJournal;
+  readonly fork?: ForkOf;
+}

@@ -29,6 +29,8 @@ export interface RunRequest {
   readonly seed?: number | undefined;
   /** What is asked of its language models. */
   readonly sampling?: Sampling | undefined;
+  /** The conversation that it works on. */
+  readonly thread?: string | undefined;
   /** Whether the id was made for this request, so that nobody else can know it: there is no run of it to look for. */
   readonly isNew?: boolean | undefined;
   /** The budget that was asked for, where `budget` is what was granted of it: another one under the same id is a conflict. */
@@ -61,6 +63,8 @@ export interface RunState {
   readonly seed: number;
   readonly budget?: Budget | undefined;
   readonly sampling?: Sampling | undefined;
+  /** The conversation that it works on. */
+  readonly thread?: string | undefined;
   /** The budget that was asked for at its start; nothing in states of older versions. */
   readonly asked?: Budget | undefined;
   /** The id of the API key that it was last started or resumed with. */
@@ -197,6 +201,7 @@ export function firstState({
   budget,
   sampling,
   seed = 0,
+  thread,
   asked = budget ?? {},
   key,
   fork,
@@ -212,6 +217,7 @@ export function firstState({
     seed,
     budget,
     sampling,
+    thread,
     asked,
     key,
     started,
@@ -235,6 +241,7 @@ export function assertSameRun(known: RunState, asked: RunState): void {
   if (canonicalJson(toJson(known.fork ?? null)) !== canonicalJson(toJson(asked.fork ?? null))) conflict("change");
   if (known.seed !== asked.seed) conflict("seed");
   if (canonicalJson(jsonOf(known.sampling)) !== canonicalJson(jsonOf(asked.sampling))) conflict("sampling");
+  if (known.thread !== asked.thread) conflict("thread");
   if (known.asked && limits.some((kind) => limitOf(known.asked, kind) !== limitOf(asked.asked, kind)))
     conflict("budget", "resume a run that ended by its budget with a larger one, or use a new Idempotency-Key");
 }

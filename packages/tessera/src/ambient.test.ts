@@ -18,7 +18,7 @@ const settings = {
     generator.answer.model generator.claims.model generator.confirm.model generator.continue.model generator.dual.model
     generator.structured.model generator.verify.model indexer.descend.store indexer.descend.encoder indexer.directory.folder indexer.expand.store indexer.read-files.folder
     indexer.graph-walk.graph indexer.reverse-hyde.model indexer.triples.model indexer.write.store indexer.write.encoder
-    query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
+    query.condense.model query.hyde.model query.hyde.encoder query.multi-query.model query.rewrite.model query.step-back.model
     query.sub-query.model query.text-to-cypher.model query.text-to-cypher.database query.text-to-sql.model query.text-to-sql.database
     query.standalone.model query.verify-chain.model reranker.closer.encoder reranker.compress.model
     reranker.cross-encoder.reranker reranker.likelihood.model reranker.critique.model reranker.late-interaction.encoder

@@ -38,6 +38,7 @@ import { PendingRecords } from "./pending.js";
 import { RecordedRuns } from "./recorded-runs.js";
 import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
 import type { AdmittedRun, Running } from "./running.js";
+import { Threads } from "./threads.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
 type OutputOf<F> = F extends Flow<infer _, infer O> ? O : Record<string, unknown>;
@@ -355,6 +356,11 @@ export class Tessera<F extends Flows> extends RecordedRuns {
     return this.takeUp({ id, options, asItIsNow: options?.acceptChanges }, (flow, options) =>
       flow.launchResume(id, options),
     );
+  }
+
+  /** The conversations that runs with a `thread` worked on. */
+  get threads(): Threads {
+    return new Threads(this.#records);
   }
 
   /** What runs wait for; those that have waited longest come first. A run that is under way is listed too. */

@@ -7,4 +7,5 @@ export { Tessera, createTessera } from "./create.js";
 export { FlowHandle } from "./handle.js";
 export type { TesseraOptions, CloseOptions, InterruptedRun, WaitingQuery } from "./options.js";
 export type { Resources } from "./resources.js";
+export { Threads, type ThreadsQuery, type ThreadQuestion, type ThreadTurn, type Thread } from "./threads.js";
 export { type WatchSettings, watchCodebase } from "./watch.js";

@@ -78,6 +78,13 @@ const rows: Readonly<Record<string, Row>> = {
     read: ({ choice }) => choice,
     nothing: "unfounded",
   },
+  "query.condense": {
+    config: { longest: 1 },
+    input: { history: "user: How long do cats sleep?\nassistant: Twelve hours." },
+    plain: "Cats sleep twelve hours.",
+    read: ({ summary }) => summary,
+    isText: true,
+  },
   "query.hyde": {
     config: { count: 1 },
     input: { query },

@@ -1,17 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import type { Records, RunRecord } from "@tessera/core";
-import type { Charge, DirectRecords, JournalEntry, Texts, WaitNotes } from "@tessera/core/internal";
+import type { Charge, DirectRecords, JournalEntry, Texts, ThreadStore, WaitNotes } from "@tessera/core/internal";
 
 /** Records that know which writes are under way, so that they are not closed before these are done. */
 export class PendingRecords implements Records {
   readonly #writing = new Set<Promise<unknown>>();
   readonly #direct: DirectRecords | undefined;
   readonly waits: WaitNotes | undefined;
+  readonly threads: ThreadStore | undefined;
   /** Is told when a run will be due (milliseconds since 1970). */
   onDue: ((due: number) => void) | undefined;
 
   constructor(private readonly records: Records) {
-    const { direct, waits } = records;
+    const { direct, waits, threads } = records;
     if (waits)
       this.waits = {
         note: (note) =>
@@ -24,6 +25,16 @@ export class PendingRecords implements Records {
         due: (at, limit) => waits.due(at, limit),
         next: () => waits.next(),
         left: () => waits.left(),
+      };
+    if (threads)
+      this.threads = {
+        open: (...given) => this.#follow(threads.open(...given)),
+        close: (...given) => this.#follow(threads.close(...given)),
+        remove: (name) => this.#follow(threads.remove(name)),
+        get: (name) => threads.get(name),
+        turns: (name, query) => threads.turns(name, query),
+        list: (query) => threads.list(query),
+        count: (owner) => threads.count(owner),
       };
     if (!direct) return;
     // what has nothing to close need not be waited for

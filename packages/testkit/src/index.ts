@@ -16,3 +16,5 @@ export { type RecordsUnderTest, kept, testRecords } from "./records.js";
 export { softwareDriver, halfDriver, withoutDriver, withoutHalf, withoutUnits } from "./software-gpu.js";
 export { type StoreSuite, testStore, closingChecks } from "./store.js";
 export { freePort, stubServer, stubService } from "./stub-service.js";
+export { type ThreadsUnderTest, testThreads } from "./threads.js";
+export { type WaitingKind, waitingKind, waitingKindInput, livesOf } from "./waiting-kind.js";

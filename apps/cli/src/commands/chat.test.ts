@@ -35,7 +35,10 @@ afterAll(() => {
 });
 
 /** A conversation of these lines. */
-async function converse(lines: readonly string[], { json = false, model = true } = {}) {
+async function converse(
+  lines: readonly string[],
+  { json = false, model = true, thread }: { json?: boolean; model?: boolean; thread?: string } = {},
+) {
   let out = "";
   const into = new Writable({
     write(chunk: Buffer, _, done) {
@@ -49,12 +52,26 @@ async function converse(lines: readonly string[], { json = false, model = true }
     source: join(folder, "src"),
     encoder: "hash",
     ...(model && { endpoint, model: "tiny" }),
+    ...(thread !== undefined && { thread }),
     input: Readable.from(lines.map((line) => `${line}\n`)),
   });
   return { code, out };
 }
 
 describe("chat", () => {
+  it("goes on with a thread the next time, and forgets it when told to", async () => {
+    await converse(["how are retries backed off?"], { thread: "retries" });
+    expect(service.asked).toHaveLength(1);
+    const { out } = await converse(["and the first one?", "/new"], { thread: "retries" });
+    expect(out).toContain("going on after 1 questions; the last was: how are retries backed off?");
+    // the second question was made whole by what was said the day before
+    expect(JSON.stringify(service.asked[1])).toContain("how are retries backed off?");
+    expect(service.asked).toHaveLength(3);
+    const { out: anew } = await converse(["and the first one?"], { thread: "retries" });
+    expect(anew).not.toContain("going on");
+    expect(service.asked).toHaveLength(4);
+  });
+
   it("makes a follow-up question whole by what was said, and answers with sources", async () => {
     const { code, out } = await converse(["how are retries backed off?", "and the first one?", "/why", "/sources"]);
     expect(code).toBe(0);

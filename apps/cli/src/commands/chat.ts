@@ -1,11 +1,21 @@
+import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { type Answer, answer as answerPort, type Hit, hits as hitsPort, TesseraError } from "@tessera/core";
+import {
+  type Answer,
+  answer as answerPort,
+  type Hit,
+  hits as hitsPort,
+  type Records,
+  TesseraError,
+} from "@tessera/core";
 import { whereOf } from "@tessera/core/internal";
+import { diskRecords } from "@tessera/graph";
 import type { OpenedCodebase } from "@tessera/tessera";
 import { colors } from "../colors.js";
 import { configResources, joinResources } from "../config-resources.js";
 import { readFlow } from "../documents.js";
 import type { EncoderOptions } from "../engine.js";
+import { homeOf } from "../index-home.js";
 import { type LanguageModelOptions, openLanguageModel } from "../language-model.js";
 import { type OpenedFlow, openFlow, runOpened } from "../run.js";
 import { settingsFor } from "../settings.js";
@@ -15,6 +25,8 @@ import { openQuestioned, showSources } from "./ask.js";
 export interface ChatOptions extends EncoderOptions, LanguageModelOptions {
   readonly source?: string;
   readonly flow: string;
+  /** A conversation that is kept in the folder of this user. */
+  readonly thread?: string;
   /** Where the questions come from, a line each. */
   readonly input?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly signal?: AbortSignal;
@@ -26,13 +38,20 @@ const longestHistory = 12_000;
 const help =
   "/sources  the sources of the last answer\n/why      what was asked, and what was found\n/new      forget the conversation\n/quit     end it (Ctrl-D too); Ctrl-C ends an answer";
 
-/** What was said last, and what the next question follows on. */
+/** What was said last, and what the next question follows on: in memory, or in a thread. */
 class Conversation {
   #messages: string[] = [];
   last: { readonly answer: Answer; readonly output: Readonly<Record<string, unknown>> } | undefined;
 
-  /** The messages as the input `history` of a flow: whole ones from the end. */
+  constructor(
+    /** The id of the thread. */
+    readonly thread?: string | undefined,
+    private readonly records?: Records | undefined,
+  ) {}
+
+  /** The messages as the input `history` of a flow: whole ones from the end. Nothing where the thread gives it. */
   get history(): string {
+    if (this.thread !== undefined) return "";
     const kept: string[] = [];
     let room = longestHistory;
     for (const message of this.#messages.toReversed()) {
@@ -48,9 +67,10 @@ class Conversation {
     this.#messages.push(`user: ${question}`, `assistant: ${answer.text}`);
   }
 
-  forget(): void {
+  async forget(): Promise<void> {
     this.#messages = [];
     this.last = undefined;
+    if (this.thread !== undefined) await this.records?.threads?.remove({ owner: "", id: this.thread });
   }
 }
 
@@ -69,7 +89,7 @@ function why(terminal: Terminal, { last }: Conversation): void {
 }
 
 /** Does what a line with a slash says. @returns whether the conversation goes on */
-function obey(terminal: Terminal, command: string, conversation: Conversation): boolean {
+async function obey(terminal: Terminal, command: string, conversation: Conversation): Promise<boolean> {
   switch (command) {
     case "/quit":
     case "/exit":
@@ -83,7 +103,7 @@ function obey(terminal: Terminal, command: string, conversation: Conversation): 
       why(terminal, conversation);
       return true;
     case "/new":
-      conversation.forget();
+      await conversation.forget();
       return true;
     default:
       terminal.say(help);
@@ -99,11 +119,11 @@ async function answerOne(
   conversation: Conversation,
   signal: AbortSignal,
 ): Promise<void> {
-  const { history } = conversation;
+  const { history, thread } = conversation;
   const takesHistory = Object.hasOwn(opened.flow.document.input, "history") && history !== "";
   const input = { query: question, ...(takesHistory && { history }) };
   try {
-    const { result, wrote } = await runOpened(terminal, opened, input, { streamed: "text", signal });
+    const { result, wrote } = await runOpened(terminal, opened, input, { streamed: "text", signal, thread });
     const parsed = answerPort.safeParse(result.output.answer);
     if (!parsed.success)
       throw new UsageError(`the flow "${opened.flow.document.name}" has no output "answer" of type answer`);
@@ -121,11 +141,15 @@ async function answerOne(
 }
 
 /** Reads questions line by line until the input ends, and answers each with what was said before. */
-async function converse(terminal: Terminal, opened: OpenedFlow, options: ChatOptions): Promise<void> {
+async function converse(
+  terminal: Terminal,
+  opened: OpenedFlow,
+  conversation: Conversation,
+  options: ChatOptions,
+): Promise<void> {
   const { input = process.stdin, signal } = options;
   const isTerminal = input.isTTY === true;
   const lines = createInterface({ input, output: isTerminal ? process.stdout : undefined, terminal: isTerminal });
-  const conversation = new Conversation();
   let answering: AbortController | undefined;
   // in a terminal Ctrl-C comes here and not to the process
   lines.on("SIGINT", () => (answering ? answering.abort() : lines.close()));
@@ -139,7 +163,7 @@ async function converse(terminal: Terminal, opened: OpenedFlow, options: ChatOpt
   for await (const line of lines) {
     const said = line.trim();
     if (said.startsWith("/")) {
-      if (!obey(terminal, said, conversation)) break;
+      if (!(await obey(terminal, said, conversation))) break;
     } else if (said !== "") {
       answering = new AbortController();
       const ended = AbortSignal.any([answering.signal, ...(signal ? [signal] : [])]);
@@ -153,6 +177,22 @@ async function converse(terminal: Terminal, opened: OpenedFlow, options: ChatOpt
   lines.close();
 }
 
+/** Each conversation has a folder of its own, so that several may go on at the same time. @throws UsageError */
+function folderOf(thread: string): string {
+  if (!/^[A-Za-z0-9_-]{1,128}$/.test(thread))
+    throw new UsageError(`--thread is a name of letters, digits, - and _, not "${thread}"`);
+  return join(homeOf("conversations"), thread);
+}
+
+/** Frees a conversation whose process died while it answered, and shows how it ended. */
+async function takeOver(terminal: Terminal, { threads }: Records, id: string): Promise<void> {
+  const name = { owner: "", id };
+  const known = await threads!.get(name);
+  if (known?.open) await threads!.close(name, known.open.run);
+  const [last] = known ? await threads!.turns(name, { limit: 1 }) : [];
+  if (last) terminal.note(`going on after ${known!.turns} questions; the last was: ${last.user}`);
+}
+
 /**
  * A conversation about a folder. Each question is answered with the messages before it, its sources follow.
  * @throws UsageError where there is no model
@@ -163,6 +203,7 @@ export async function chat(terminal: Terminal, options: ChatOptions): Promise<nu
   const model = await openLanguageModel(terminal, options);
   let codebase: OpenedCodebase | undefined;
   let opened: OpenedFlow | undefined;
+  let records: Records | undefined;
   try {
     if (!model)
       throw new UsageError(
@@ -170,12 +211,16 @@ export async function chat(terminal: Terminal, options: ChatOptions): Promise<nu
       );
     codebase = await openQuestioned(terminal, options, document);
     const own = await configResources(terminal, options.engine);
-    opened = await openFlow(terminal, document, joinResources(own, codebase.resources, { model: { model } }));
+    const { thread } = options;
+    records = thread === undefined ? undefined : diskRecords(folderOf(thread));
+    opened = await openFlow(terminal, document, joinResources(own, codebase.resources, { model: { model } }), records);
+    if (records && thread !== undefined) await takeOver(terminal, records, thread);
     if (options.input?.isTTY) terminal.note("ask about the folder; /help lists what else can be said");
-    await converse(terminal, opened, options);
+    await converse(terminal, opened, new Conversation(thread, records), options);
     return 0;
   } finally {
     await opened?.close();
+    await records?.close?.();
     await codebase?.close();
     await model?.close?.();
   }

@@ -1,6 +1,7 @@
 // internal
 import { type Message, TesseraError } from "@tessera/core";
 import { z } from "zod";
+import { threadId } from "../thread-routes.js";
 import { fieldPath, refusal } from "./errors.js";
 import type { ChatRequest } from "./target.js";
 
@@ -103,6 +104,8 @@ const toolChoice = (name: string) => only(name, "none", "auto");
 export const chatBody = closed({
   ...drawing,
   messages: z.array(message).min(1),
+  /** Ours: the conversation of the service that the message continues. */
+  thread: threadId.nullish(),
   max_completion_tokens: z.int().positive().nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
@@ -247,6 +250,7 @@ export function chatRequest(body: ChatBody, most: number): ChatRequest {
   return {
     messages,
     question: questionOf(body, messages),
+    ...(typeof body.thread === "string" && { thread: body.thread }),
     given: givenOf(body),
     ...drawingOf(body, body.max_completion_tokens ?? body.max_tokens ?? Math.min(1024, most), most),
     ...(schema && { schema }),
@@ -269,6 +273,11 @@ export function completionRequest(body: CompletionBody, most: number): ChatReque
 
 /** A request as a target can take it. @throws TesseraError MISSING_CAPABILITY that names the field. */
 export function fitting(request: ChatRequest, model: string, capabilities: ReadonlySet<string>): ChatRequest {
+  if (request.thread !== undefined && !capabilities.has("thread"))
+    throw new TesseraError("MISSING_CAPABILITY", `"${model}" is a model and keeps no threads`, {
+      path: fieldPath("thread"),
+      hint: "ask a flow that takes a history, such as chat",
+    });
   for (const [asked, capability, field] of [
     [request.schema, "json", "response_format"],
     [request.logprobs, "logprobs", "logprobs"],

@@ -11,6 +11,8 @@ export interface Caller {
 export interface ChatRequest extends GenerateRequest {
   /** The last message of the user and all the others; nothing where the messages leave no question open. */
   readonly question: { readonly text: string; readonly others: readonly Message[] } | undefined;
+  /** The conversation of the service that the question continues; a flow is asked then. */
+  readonly thread?: string | undefined;
   /** What the client itself said of what has a default. */
   readonly given: { readonly maxTokens: number | undefined };
 }
@@ -27,7 +29,7 @@ export interface ChatTarget {
   readonly ownedBy: string;
   /** Changes when the answers may change; clients see it as `system_fingerprint`. */
   readonly revision: string;
-  readonly capabilities: ReadonlySet<Capability>;
+  readonly capabilities: ReadonlySet<Capability | "thread">;
   /**
    * The answer as it comes. Until the first delta an error becomes an HTTP status; after it, an event of the stream.
    * Reading that stops early, or the signal, ends the work.

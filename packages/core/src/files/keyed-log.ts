@@ -45,10 +45,12 @@ interface Kept {
 }
 /** The members of a list by their number; some numbers may be free. */
 interface List {
-  readonly members: (Kept | undefined)[];
+  members: (Kept | undefined)[];
   next: number;
 }
 interface Blob {
+  /** The one text of the hash that all values name. */
+  readonly hash: string;
   /** Nothing while its first write is under way. */
   place: Place | undefined;
   /** How many values name it. */
@@ -87,6 +89,8 @@ export class KeyedLog {
   static async open(options: KeyedLogOptions): Promise<KeyedLog> {
     const keyed = new KeyedLog(options);
     keyed.#log = await AppendLog.open({ ...options, onEntry: (payload, place) => keyed.#replay(payload, place) });
+    // a list that grew by one has room for many more: thousands of lists that rest need none
+    for (const list of keyed.#lists.values()) list.members = list.members.slice();
     for (const [hash, blob] of keyed.#blobs) {
       if (blob.count === 0) keyed.#forgetBlob(hash, blob);
       else if (!blob.place)
@@ -96,25 +100,29 @@ export class KeyedLog {
   }
 
   #replay(payload: Buffer, place: Place): void {
-    const { kind, key, blobs, value, number } = decodeEntryOfKey(payload);
+    const { kind, key, blobs: named, value, number } = decodeEntryOfKey(payload);
     if (kind === kinds.blob) {
       const known = this.#blobs.get(key);
       if (known?.place) this.#liveBytes -= entryBytes(known.place);
-      this.#blobs.set(key, { place, count: known?.count ?? 0, asked: 0 });
+      this.#blobs.set(key, { hash: key, place, count: known?.count ?? 0, asked: 0 });
       this.#liveBytes += entryBytes(place);
       return;
     }
-    for (const hash of blobs) {
-      const blob = this.#blobs.get(hash);
-      if (blob) blob.count++;
-      else this.#blobs.set(hash, { place: undefined, count: 1, asked: 0 });
-    }
+    const blobs = named.length === 0 ? none : named.map((hash) => this.#named(hash));
     const freed: string[] = [];
     if (kind === kinds.add) freed.push(...this.#setMember(key, number, { place, blobs }));
     else freed.push(...this.#set(key, kind === kinds.put ? { place, blobs } : undefined));
     // those that nothing names may be named again by what follows
     for (const hash of freed) this.#blobs.get(hash)!.count--;
     if (kind !== kinds.add) this.options.onOpen?.(key, kind === kinds.put ? value : undefined);
+  }
+
+  /** Counts that a value names a blob. @returns its hash, as every other value names it */
+  #named(hash: string): string {
+    const known = this.#blobs.get(hash);
+    if (known) known.count++;
+    else this.#blobs.set(hash, { hash, place: undefined, count: 1, asked: 0 });
+    return known?.hash ?? hash;
   }
 
   /** @returns the blobs that what was there before named */
@@ -315,7 +323,7 @@ export class KeyedLog {
     const known = this.#blobs.get(hash);
     if (known && (known.place || known.asked === failures)) return false;
     if (known) known.asked = failures;
-    else this.#blobs.set(hash, { place: undefined, count: 0, asked: failures });
+    else this.#blobs.set(hash, { hash, place: undefined, count: 0, asked: failures });
     return true;
   }
 

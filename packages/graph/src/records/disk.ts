@@ -2,8 +2,8 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { type Records, TesseraError } from "@tessera/core";
-import { KeyedLog, type WaitNotes, WriterLock } from "@tessera/core/internal";
-import { methodsOfWaits } from "../foreign.js";
+import { KeyedLog, type ThreadStore, type WaitNotes, WriterLock } from "@tessera/core/internal";
+import { methodsOfThreads, methodsOfWaits } from "../foreign.js";
 
 /** A folder of records that this process writes. */
 interface Opened {
@@ -50,11 +50,29 @@ async function readOnly<T>(folder: string, read: (records: Records) => Promise<T
   }
 }
 
-/** Notes of runs that wait, each method of which is a call. */
-const waitsThrough = (call: (name: keyof WaitNotes, given: unknown[]) => Promise<unknown>): WaitNotes =>
+/** Works with the records; of what another process writes it reads alone. */
+type Through = (work: (records: Records) => Promise<unknown>, isRead: boolean) => Promise<unknown>;
+
+/** A part of the records whose folder is opened by the first call. */
+const partThrough = <T>(
+  methods: readonly (keyof T & string)[],
+  reads: ReadonlySet<string>,
+  through: Through,
+  partOf: (records: Records) => T,
+): T =>
   Object.fromEntries(
-    methodsOfWaits.map((name) => [name, (...given: unknown[]) => call(name, given)]),
-  ) as unknown as WaitNotes;
+    methods.map((name) => [
+      name,
+      (...given: unknown[]) =>
+        through((records) => {
+          const part = partOf(records) as Record<string, (...given: unknown[]) => Promise<unknown>>;
+          return part[name]!(...given);
+        }, reads.has(name)),
+    ]),
+  ) as T;
+
+const readsOfThreads: ReadonlySet<string> = new Set(["get", "turns", "list", "count"] satisfies (keyof ThreadStore)[]);
+const readsOfWaits: ReadonlySet<string> = new Set(["get", "list", "due", "next", "left"] satisfies (keyof WaitNotes)[]);
 
 /**
  * Records in a folder, in a log that survives crashes. Only one process may write a folder at a time; others may read
@@ -82,7 +100,7 @@ export function diskRecords(folder: string): Records {
   };
 
   /** Calls the records; of what another process writes it reads alone. */
-  const through = async (work: (records: Records) => Promise<unknown>, isRead: boolean): Promise<unknown> => {
+  const through: Through = async (work, isRead) => {
     try {
       return await work((await opened()).records);
     } catch (error) {
@@ -99,12 +117,8 @@ export function diskRecords(folder: string): Records {
       );
 
   return {
-    waits: waitsThrough((name, given) =>
-      through(
-        ({ waits }) => (waits![name] as (...given: unknown[]) => Promise<unknown>)(...given),
-        name !== "note" && name !== "remove",
-      ),
-    ),
+    threads: partThrough<ThreadStore>(methodsOfThreads, readsOfThreads, through, ({ threads }) => threads!),
+    waits: partThrough<WaitNotes>(methodsOfWaits, readsOfWaits, through, ({ waits }) => waits!),
     get: call("get") as Records["get"],
     put: call("put") as Records["put"],
     begin: call("begin") as Records["begin"],

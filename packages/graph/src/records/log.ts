@@ -9,6 +9,7 @@ import {
   SlotMap,
   type Texts,
 } from "@tessera/core/internal";
+import { LogThreads } from "../threads/log-threads.js";
 import { LogNotes } from "../waits/log-notes.js";
 import { fromLegacy, type LegacyFolder } from "./legacy.js";
 import { assertRunId, corrupt, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
@@ -29,7 +30,7 @@ const written = Promise.resolve();
 
 /**
  * Records in a keyed log: "begun/<run>" is a run, "journal/<run>" a list of what is finished, "waiting/<run>/…" that it
- * waits, "cache/<key>" a text of the cache; texts of values are blobs. What is written at the same time shares one sync.
+ * waits, "cache/<key>" a text of the cache, "thread/…" and "turns/…" conversations; texts of values are blobs. What is written at the same time shares one sync.
  */
 export function logRecords(log: KeyedLog, options: LogRecordsOptions = {}): Records {
   return new LogRecords(log, options);
@@ -54,6 +55,7 @@ class LogRecords implements Records {
   #recent: Recent | undefined;
   private readonly legacy: LegacyFolder | undefined;
   readonly waits: LogNotes;
+  readonly threads: LogThreads;
 
   constructor(
     private readonly log: KeyedLog,
@@ -61,6 +63,7 @@ class LogRecords implements Records {
   ) {
     this.legacy = options.legacy;
     this.waits = new LogNotes(log);
+    this.threads = new LogThreads(log);
   }
 
   async get(key: string): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 // public: memoryRecords
 import type { Records, RunRecord } from "@tessera/core";
 import type { Charge, JournalEntry, Texts, ValueRefs } from "@tessera/core/internal";
+import { memoryThreads } from "../threads/memory-threads.js";
 import { memoryNotes } from "../waits/memory-notes.js";
 import { assertRunId, hashesIn, stands, sumOf, taken, unknownRun } from "./pack.js";
 import { cacheBytes, Recent } from "./recent.js";
@@ -13,6 +14,12 @@ interface Kept {
 
 const textsIn = (kept: ReadonlyMap<string, { readonly text: string }>, hashes: readonly string[]): Texts =>
   new Map(hashes.flatMap((hash) => (kept.has(hash) ? [[hash, kept.get(hash)!.text] as const] : [])));
+
+function knownOf(runs: ReadonlyMap<string, Kept>, id: string): Kept {
+  const run = runs.get(id);
+  if (!run) throw unknownRun(id);
+  return run;
+}
 
 /**
  * Records in memory, for tests, for `whatIf` within one process, and as a cache. Equal values are stored once.
@@ -39,14 +46,11 @@ export function memoryRecords(options: { readonly cacheBytes?: number | undefine
       if (before && --before.uses === 0) kept.delete(hash);
     }
   };
-  const known = (id: string): Kept => {
-    const run = runs.get(id);
-    if (!run) throw unknownRun(id);
-    return run;
-  };
+  const known = (id: string): Kept => knownOf(runs, id);
 
   return {
     waits,
+    threads: memoryThreads(),
     async get(key) {
       recent.use(key);
       return cache.get(key);

@@ -1,4 +1,4 @@
-// internal
+// internal: KeyedQueue
 
 /** Executes work of the same name one after another. A name without work takes no memory. */
 export class KeyedQueue {
