@@ -83,6 +83,10 @@ describe("who may do what, at every route", () => {
     "DELETE /indexes/docs": [undefined, [204, 403, 204, 204, 403, 403, 204, 403]],
     "POST /indexes/docs/passages": [{ passages: [passage("x", ["ann"])] }, [200, 403, 200, 200, 403, 403, 200, 403]],
     "POST /indexes/docs/passages/delete": [{ ids: ["p"] }, [200, 403, 200, 200, 403, 403, 200, 403]],
+    "PUT /indexes/docs/files/a.txt": [{}, [200, 403, 200, 200, 403, 403, 200, 403]],
+    "DELETE /indexes/docs/files/a.txt": [undefined, [200, 403, 200, 200, 403, 403, 200, 403]],
+    // no form, which is seen behind the right
+    "POST /indexes/docs/files": [{}, [415, 403, 415, 415, 403, 403, 415, 403]],
     "POST /indexes/docs/search": [{ query: "x" }, [200, 200, 200, 200, 403, 403, 200, 403]],
     "POST /check": [{ document: find }, [200, 200, 200, 200, 403, 403, 200, 200]],
     "GET /metrics": [undefined, [403, 403, 403, 200, 403, 403, 200, 403]],
@@ -128,6 +132,7 @@ describe("who may do what, at every route", () => {
         .replace("RUN", "{id}")
         .replace(hashOfLong, "{hash}")
         .replace("/indexes/docs", "/indexes/{name}")
+        .replace("/files/a.txt", "/files/{path}")
         .replace("/models/secret", "/models/{name}")
         .replace("/waits/AT", "/waits/{path}")
         .replace("/signals/secret", "/signals/{name}"),
