@@ -108,3 +108,31 @@ describe("an answer that is given through another process while a worker is busy
     expect(ran).toEqual(["answered"]);
   });
 });
+
+describe("a fork on PostgreSQL", () => {
+  needs(hasPostgres, "PostgreSQL")(
+    "runs only what follows; what it takes steps from is kept as long as it goes on",
+    async () => {
+      const of = "r";
+      const change = { at: "busy/ask", answer: "other" };
+      const request = { flow: "busy", input: { value: "x" }, principal: { id: "ann" } };
+      await runs.start({ id: "f", ...request, fork: { of, change } });
+      expect(await runs.settled("f")).toMatchObject({ status: "done", output: { held: "x", after: "other" } });
+      expect(ran).toEqual(["answered", "other"]);
+      // this one asks anew, and waits
+      await runs.start({ id: "g", ...request, fork: { of: "f", change: { at: "busy/ask" } } });
+      expect(await runs.settled("g")).toMatchObject({ status: "waiting", waits: [{ path: "busy/ask" }] });
+      expect(await runs.prune({ runs: 0, ageMs: 0 })).toBe(0);
+      expect(await runs.deliver("g", { path: "busy/ask", value: "third" }, {})).toBe(false);
+      await runs.resume("g");
+      expect(await runs.settled("g")).toMatchObject({ status: "done", output: { held: "x", after: "third" } });
+      expect(await runs.prune({ runs: 0, ageMs: 0 })).toBe(3);
+      await expect(
+        runs.start({ id: "h", ...request, fork: { of: "f", change } }).then(() => runs.settled("h")),
+      ).resolves.toMatchObject({
+        status: "failed",
+        error: { code: "RECORD_MISSING" },
+      });
+    },
+  );
+});
