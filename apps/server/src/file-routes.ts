@@ -1,12 +1,18 @@
 // internal
 import multipart from "@fastify/multipart";
 import { type Passage, TesseraError } from "@tessera/core";
-import type { Readers } from "@tessera/indexer";
-import { type FilePassages, isPathBelow, passagesOfFile, sharedReaders, startOfFile } from "@tessera/indexer/internal";
+import {
+  type FilePassages,
+  isPathBelow,
+  passagesOfFile,
+  type Readers,
+  sharedReaders,
+  startOfFile,
+} from "@tessera/tessera/internal";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { clientSignal } from "./client.js";
-import { finding } from "./index-routes.js";
+import { finding } from "./finding.js";
 import type { Indexes, ServedIndex } from "./indexes.js";
 import { named } from "./route.js";
 import type { Service } from "./server.js";

@@ -2,6 +2,7 @@ import { hit, passage, TesseraError } from "@tessera/core";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { fileRoutes } from "./file-routes.js";
+import { finding } from "./finding.js";
 import type { Indexes, ServedIndex } from "./indexes.js";
 import type { Key } from "./keys.js";
 import { ownerOf } from "./owners.js";
@@ -17,22 +18,6 @@ const remove = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
 const search = z.strictObject({ query: z.string().max(10_000), top: z.int().min(1).max(1000).default(10) });
 
 const config = (summary: string) => ({ scope: "indexes" as const, summary });
-
-/** What the routes find an index by: its name, and the key that asks. */
-export function finding({ owners }: Service, indexes: Indexes) {
-  /** The index of a name, for a key that may change it. @throws TesseraError FORBIDDEN, NOT_FOUND */
-  const changing = async (key: Key, name: string): Promise<ServedIndex> => {
-    assertMay(key, { to: "see", index: name });
-    const index = indexes.get(name);
-    assertMay(key, { to: "change", index: name, owner: await ownerOf(owners, "index", name, true) });
-    return index;
-  };
-  const seeing = (key: Key, name: string): ServedIndex => {
-    assertMay(key, { to: "see", index: name });
-    return indexes.get(name);
-  };
-  return { changing, seeing };
-}
 
 /** Indexes that clients fill. A change is wholly there or not at all, also after a kill. */
 export function indexRoutes(server: FastifyInstance, service: Service, indexes: Indexes): void {

@@ -4,8 +4,8 @@ import cors from "@fastify/cors";
 import type { Records, Resource } from "@tessera/core";
 import { KeyedQueue, Slots, warn } from "@tessera/core/internal";
 import type { Runs } from "@tessera/graph/internal";
-import type { Readers } from "@tessera/indexer";
-import type { Checks } from "@tessera/tessera/internal";
+
+import type { Checks, Readers } from "@tessera/tessera/internal";
 import Fastify, {
   type FastifyInstance,
   type FastifyReply,

@@ -16,7 +16,7 @@ import type { Bm25Settings } from "./bm25.js";
 import type { SqlConnection } from "./database.js";
 
 /** A form of a word of a question, as a statement takes it. */
-export interface AskedForm {
+interface AskedForm {
   readonly word: string;
   /** How often the word was asked, times what this form of it counts. */
   readonly factor: number;
