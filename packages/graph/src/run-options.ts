@@ -4,7 +4,7 @@ import type { FlowEvent, Principal, Sampling, Spent } from "@tessera/core";
 import type { OutputDelta } from "./gates.js";
 import type { Inside } from "./outer.js";
 import type { Budget, FlowEvents, RunResult } from "./run.js";
-import type { OnThread } from "./threads/turn.js";
+import type { OnThread } from "./threads/on-thread.js";
 
 /** How one run is executed. */
 export interface RunOptions extends Inside {

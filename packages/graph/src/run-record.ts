@@ -8,7 +8,7 @@ import type { FlowPlan } from "./plan.js";
 import type { Row } from "./program.js";
 import { type Packed, pack } from "./records/pack.js";
 import type { RunOptions } from "./run-options.js";
-import type { OnThread } from "./threads/turn.js";
+import type { OnThread } from "./threads/on-thread.js";
 import type { ForkOf } from "./time/forking.js";
 
 // what a run and its record have in common

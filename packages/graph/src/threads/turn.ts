@@ -4,15 +4,8 @@ import { dateOf, systemClock, type ThreadName, type ThreadState, type ThreadStor
 import type { Row } from "../program.js";
 import type { RunResult } from "../run.js";
 import { isClosed } from "../run-record.js";
+import type { OnThread } from "./on-thread.js";
 import { answerText, type ChatPorts, chatPorts, historyValue, messagesOfThread, threadTokens } from "./history.js";
-
-/** The thread that a run works on. */
-export interface OnThread {
-  /** Letters, digits, - and _, at most 128. Each principal has threads of its own. */
-  readonly id: string;
-  /** The most estimated tokens of the history that the run is given; 4,000 by default. */
-  readonly tokens?: number | undefined;
-}
 
 /** Bounds of threads: turns of one, threads of a principal, and characters of a question or an answer in a turn. */
 export const threadLimits = { turns: 10_000, threads: 10_000, characters: 200_000 } as const;
@@ -20,7 +13,7 @@ export const threadLimits = { turns: 10_000, threads: 10_000, characters: 200_00
 const beginningMs = 60_000; // how long a run may have a thread before it is recorded
 
 /** @throws TesseraError BAD_ARGUMENT for what cannot name a thread. */
-export function assertThreadId(id: string): void {
+function assertThreadId(id: string): void {
   if (!/^[A-Za-z0-9_-]{1,128}$/.test(id))
     throw new TesseraError("BAD_ARGUMENT", `"${id}" cannot name a thread`, {
       hint: "letters, digits, - and _, at most 128",
