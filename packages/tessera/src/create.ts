@@ -33,11 +33,19 @@ import {
 import { operators as all } from "./catalogue.js";
 import { type AnyFlow, assertNames, FlowSet, operatorsFor, type Predecessor } from "./flow-set.js";
 import { FlowHandle, type TesseraRuns, type UseOfRecord } from "./handle.js";
-import type { CloseOptions, Delivered, Flows, InterruptedRun, TesseraOptions, WaitingQuery } from "./options.js";
+import type {
+  CloseOptions,
+  Delivered,
+  Flows,
+  InterruptedRun,
+  Replacement,
+  TesseraOptions,
+  WaitingQuery,
+} from "./options.js";
 import { PendingRecords } from "./pending.js";
 import { RecordedRuns } from "./recorded-runs.js";
-import { assertReady, pathsOf, pathsWithout, ResourceHost, type Resources } from "./resources.js";
-import type { AdmittedRun, Running } from "./running.js";
+import { assertReady, pathsOf, pathsWithout, ResourceHost } from "./resources.js";
+import { type AdmittedRun, interruptAll, type Running } from "./running.js";
 import { Threads } from "./threads.js";
 
 type InputOf<F> = F extends Flow<infer I, infer _> ? I & object : Record<string, unknown>;
@@ -111,11 +119,7 @@ export class Tessera<F extends Flows> extends RecordedRuns {
     this.#current = flowSet;
     this.#host = flowSet.host;
     this.#flowSets.add(flowSet);
-    if (this.#alarm && !this.#records!.onDue) {
-      const alarm = this.#alarm;
-      this.#records!.onDue = (due) => alarm.hear(due);
-      alarm.start().catch((thrown) => warn("runs that wait are not woken", thrown));
-    }
+    this.#alarm?.startFor(this.#records!);
     return flowSet;
   }
 
@@ -132,12 +136,7 @@ export class Tessera<F extends Flows> extends RecordedRuns {
    * @throws TesseraError INVALID_FLOW with all findings, or the error of a resource that could not be opened: then
    * nothing has changed. CLOSED.
    */
-  reload(change: {
-    readonly flows?: { readonly [N in keyof F]: AnyFlow } & Flows;
-    readonly resources?: Resources;
-    /** Resources to remove, by kind and name. A flow that still names one has a finding. */
-    readonly without?: Readonly<Record<string, readonly string[]>>;
-  }): Promise<void> {
+  reload(change: Replacement<{ readonly [N in keyof F]: AnyFlow } & Flows>): Promise<void> {
     const result = this.#changes.then(async () => {
       const before = await this.#ready("reload");
       const { resources = {}, without = {}, flows = before.given } = change;
@@ -574,7 +573,7 @@ export class Tessera<F extends Flows> extends RecordedRuns {
 
   async #close({ within }: CloseOptions): Promise<readonly InterruptedRun[]> {
     const interrupted: InterruptedRun[] = [];
-    const interrupt = () => void interrupted.push(...this.#interrupt().map(({ id, flow }) => ({ id, flow })));
+    const interrupt = () => void interrupted.push(...interruptAll(this.#running, this.#records !== undefined));
     const forget = within === undefined ? undefined : systemClock.after(within, interrupt);
     await this.drain();
     forget?.();
@@ -588,14 +587,6 @@ export class Tessera<F extends Flows> extends RecordedRuns {
     await this.#records?.close();
     if (failures.length > 0) throw failures[0];
     return interrupted;
-  }
-
-  #interrupt(): Running[] {
-    const late = [...this.#running];
-    const hint = this.#records ? "resume(id) takes it up behind its last finished step" : "it may be run again";
-    for (const { id, abort } of late)
-      abort(new TesseraError("CLOSED", "the service closed before the run ended", { path: id, hint }));
-    return late;
   }
 }
 

@@ -66,3 +66,13 @@ export interface InterruptedRun {
   readonly id: string;
   readonly flow: string;
 }
+
+/** What a reload puts in the place of what is there. */
+export interface Replacement<F extends Flows> {
+  /** All flows together; by default they stay. */
+  readonly flows?: F;
+  /** Resources one by one. */
+  readonly resources?: Resources;
+  /** Resources to remove, by kind and name. A flow that still names one has a finding. */
+  readonly without?: Readonly<Record<string, readonly string[]>>;
+}

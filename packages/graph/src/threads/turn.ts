@@ -4,7 +4,6 @@ import { dateOf, systemClock, type ThreadName, type ThreadState, type ThreadStor
 import type { Row } from "../program.js";
 import type { RunResult } from "../run.js";
 import { isClosed } from "../run-record.js";
-import type { OnThread } from "./on-thread.js";
 import { answerText, type ChatPorts, chatPorts, historyValue, messagesOfThread, threadTokens } from "./history.js";
 
 /** Bounds of threads: turns of one, threads of a principal, and characters of a question or an answer in a turn. */

@@ -1,5 +1,5 @@
 // internal: Alarm
-import { type Clock, TesseraError } from "@tessera/core";
+import { type Clock, type Records, TesseraError } from "@tessera/core";
 import { dateOf, systemClock, type WaitNotes, warn } from "@tessera/core/internal";
 
 const most = 64; // runs that are woken at the same time
@@ -24,6 +24,13 @@ export class Alarm {
   async start(): Promise<void> {
     for (const run of await this.notes.left()) this.up(run);
     await this.look();
+  }
+
+  /** Hears from records what is due, and starts; once, however often it is called. */
+  startFor(records: Records): void {
+    if (records.onDue) return;
+    records.onDue = (due) => this.hear(due);
+    this.start().catch((thrown) => warn("runs that wait are not woken", thrown));
   }
 
   /** Hears that some run will be due at a moment (milliseconds since 1970). */
