@@ -1,5 +1,5 @@
 // internal: Alarm
-import { type Clock, type Records, TesseraError } from "@tessera/core";
+import { type Clock, TesseraError } from "@tessera/core";
 import { dateOf, systemClock, type WaitNotes, warn } from "@tessera/core/internal";
 
 const most = 64; // runs that are woken at the same time
@@ -27,7 +27,7 @@ export class Alarm {
   }
 
   /** Hears from records what is due, and starts; once, however often it is called. */
-  startFor(records: Records): void {
+  startFor(records: { onDue: ((due: number) => void) | undefined }): void {
     if (records.onDue) return;
     records.onDue = (due) => this.hear(due);
     this.start().catch((thrown) => warn("runs that wait are not woken", thrown));
