@@ -39,7 +39,11 @@ export function counted(text: string): Map<string, number> {
 }
 
 /** What the table of words holds of a word so that its forms are found: a row of `json_to_recordset`. */
-export const termOf = (word: string) => ({ word, beginning: beginningOf(word), plain: folded(word) });
+export const termOf = (word: string) => ({
+  word,
+  beginning: wellFormed(beginningOf(word)),
+  plain: wellFormed(folded(word)),
+});
 
 /**
  * The words of a store, as far as they were read. `formsOf` asks at once and the database answers later: what was asked and

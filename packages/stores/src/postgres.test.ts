@@ -29,6 +29,14 @@ const space = { space: "test:4", width: 4 };
 testStore("PostgresStore by vector, on PGlite", { open: () => open(space), by: "vector" });
 testStore("PostgresStore by words, on PGlite", { open: () => open(), by: "text" });
 
+it("takes words whose first letter is two code units: signs of music, rare Chinese letters", async () => {
+  const store = await open();
+  const texts = ["\u{1d165}\u{1d16e} notes", "\u{20bb7}\u91ce\u5bb6 rice", "\u{10400}\u{10428} old"];
+  await store.upsert(texts.map((text, n) => ({ id: `${n}`, text, metadata: {} })));
+  for (const [n, word] of ["notes", "rice", "old"].entries())
+    expect((await store.search({ text: word, top: 3 })).map(({ passage }) => passage.id)).toEqual([`${n}`]);
+});
+
 // the one that is given, or one of this machine's own
 const own = process.env.DATABASE_URL || !hasPgvector ? undefined : await PostgresServer.start(true);
 const server = process.env.DATABASE_URL || own?.url;

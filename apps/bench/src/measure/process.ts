@@ -1,5 +1,7 @@
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 /** What a system of a bench can do; every method may be called from the process that compares. */
 export type System = Record<string, (argument: never) => unknown>;
@@ -18,7 +20,7 @@ export class SystemProcess {
    */
   static async start(module: string, name: string): Promise<SystemProcess> {
     const child = fork(fileURLToPath(import.meta.url), [module, name], {
-      execArgv: [...process.execArgv, "--expose-gc"],
+      execArgv: process.execArgv,
       serialization: "advanced",
     });
     const system = new SystemProcess(child);
@@ -61,6 +63,9 @@ export class SystemProcess {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
+  // not by a flag of the process, which the worker threads of a system would not take
+  setFlagsFromString("--expose-gc");
+  Object.assign(globalThis, { gc: runInNewContext("gc") });
   const [module, name] = process.argv.slice(2) as [string, string];
   const reply = async (work: () => unknown) => {
     try {
