@@ -69,7 +69,7 @@ function compile(from, to) {
         module: { type: "es6" },
       });
       writeFileSync(join(to, entry.name.replace(/\.ts$/, ".js")), code);
-    } else if (/\.(json|py|ptx|wasm)$/.test(entry.name)) copyFileSync(path, join(to, entry.name));
+    } else if (/\.(json|py|ptx|wasm|cjs)$/.test(entry.name)) copyFileSync(path, join(to, entry.name));
   }
 }
 
@@ -81,6 +81,12 @@ function folderOf(name, by) {
     if (folder === dirname(folder)) throw new Error(`${name} is not installed; run pnpm install`);
   }
 }
+
+/** Whether a program in a folder imports a package. @param {string} name @param {string} folder */
+const isImported = (name, folder) =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" }).some(
+    (path) => /\.c?js$/.test(path) && new RegExp(`["']${name}[/"']`).test(readFileSync(join(folder, path), "utf8")),
+  );
 
 /** Copies a package and what it needs. @param {string} name @param {string} by @param {string} to */
 function carry(name, by, to) {
@@ -102,8 +108,13 @@ function carry(name, by, to) {
       filter: (path) => !/\.(d\.[cm]?ts|map|md)$/.test(path) && !/\/(node_modules|src)$/.test(path),
     });
   // the parts that a user may add are peers; of an outside package they are its own matter
-  const peers = name.startsWith("@tessera/") ? about.peerDependencies : {};
-  const wanted = Object.keys({ ...about.dependencies, ...about.optionalDependencies, ...peers });
+  const ours = name.startsWith("@tessera/");
+  // what a build puts into our own packages is needed where their sources run
+  const built = ours ? Object.keys(about.devDependencies ?? {}).filter((other) => isImported(other, target)) : [];
+  const wanted = [
+    ...built,
+    ...Object.keys({ ...about.dependencies, ...about.optionalDependencies, ...(ours && about.peerDependencies) }),
+  ];
   for (const other of wanted) {
     if (needless.includes(other) || (name === "koffi" && other !== "@koromix/koffi-linux-x64")) continue;
     carry(other, from, to);

@@ -98,7 +98,8 @@ describe("what is refused before a route sees it has the shape of every error, o
     const long = "x".repeat(300);
     for (const path of Object.keys(paths)) {
       expect((await refused("GET", `${fill(path).replace(/\/$/, "")}/nothing/at/all`)).status).toBe(
-        path.includes("/v1/models/") ? 404 : 404,
+        // below the path of a file lie paths of files, which cannot be read
+        path.includes("/files") ? 405 : 404,
       );
       const broken = parsed(await raw(request(`GET ${path.includes("{") ? fill(path, "%") : `${path}/%`}`)));
       expect([path, broken.status, broken.type]).toEqual([path, 400, "application/json; charset=utf-8"]);
@@ -116,7 +117,8 @@ describe("what is refused before a route sees it has the shape of every error, o
     let count = 0;
     for (const [path, methods] of Object.entries(paths))
       for (const [method, { requestBody }] of Object.entries(methods)) {
-        if (!requestBody) continue;
+        // files are any bytes, or a form
+        if (!requestBody || path.includes("/files")) continue;
         count++;
         const send = (body: string, type: object = json) =>
           refused(method.toUpperCase(), fill(path), { body, headers: { ...type } });
