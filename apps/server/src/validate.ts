@@ -41,12 +41,13 @@ const nesting = 256;
 
 /** The error for a body that is nested too deeply for those who walk it; `undefined` for one that is not. */
 export function tooDeep(body: unknown): TesseraError | undefined {
-  if (isWithin(body, nesting)) return undefined;
+  // the bytes of a file are no values
+  if (ArrayBuffer.isView(body) || isWithin(body, nesting)) return undefined;
   return new TesseraError("BAD_JSON", `values may be nested ${nesting} deep`, { path: "body" });
 }
 
 function isWithin(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return true;
+  if (typeof value !== "object" || value === null) return true;
   if (levels === 0) return false;
   if (Array.isArray(value)) return value.every((member) => isWithin(member, levels - 1));
   for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], levels - 1)) return false;
