@@ -1,7 +1,8 @@
-import { declarePrompt, fenceRule, type Json, TesseraError } from "@tessera/core";
+import { declarePrompt, type Json, TesseraError } from "@tessera/core";
 import { assertSchema, jsonValuesIn, schemaFaults } from "@tessera/core/internal";
 import { longestRules } from "./pack.js";
-import { RefusalReader, refusal } from "./refusal.js";
+import { rulesOf } from "./prompt.js";
+import { RefusalReader } from "./refusal.js";
 
 type Schema = { readonly [key: string]: Json };
 
@@ -15,10 +16,7 @@ If the passages hold nothing of the answer, reply with exactly: {refusal}`,
   longest: longestRules,
 });
 
-/** What the system message says, with the text that the prompt gives for a refusal. */
-export const rulesOf = (filled: (values: { refusal: string }) => string): string =>
-  `${filled({ refusal })}\n${fenceRule}`;
-/** What it says with our own prompt. */
+/** What the system message says with our own prompt. */
 export const ownRules = rulesOf((values) => structuredPrompt.text.replace("{refusal}", values.refusal));
 
 const longestSchema = 8000; // characters

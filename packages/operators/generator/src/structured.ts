@@ -17,7 +17,8 @@ import {
 import { asking, clip, countTokens } from "@tessera/core/internal";
 import { z } from "zod";
 import { pack, roomOf, writing, writingBound } from "./pack.js";
-import { isRefusal, ownRules, readValue, rulesOf, structuredPrompt, usableSchema } from "./structured-answer.js";
+import { rulesOf } from "./prompt.js";
+import { isRefusal, ownRules, readValue, structuredPrompt, usableSchema } from "./structured-answer.js";
 
 const schemaType = z.record(z.string(), z.json());
 const longestFault = 400; // characters

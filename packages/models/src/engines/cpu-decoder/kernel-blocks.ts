@@ -1,4 +1,4 @@
-import { blockPanelRows, next, sumOfLanes, zero } from "./kernel-parts.js";
+import { blockPanelRows, next, sumOfLanes, sumSquares, zero } from "./kernel-parts.js";
 import {
   type Code,
   FunctionBuilder,
@@ -285,13 +285,7 @@ export const toDigits = new FunctionBuilder(
     const wide = f32.lt(limit.get, largest.get);
     const store = (place: number): Code[] => storeBytes(out!, highs, place);
     return [
-      sum.set(zero),
-      at.set(x!.get),
-      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
-      repeat(
-        [sum.set(f32x4.add(sum.get, f32x4.mul(v128.load(at.get), v128.load(at.get)))), next(at, 16)],
-        i32.lt(at.get, end.get),
-      ),
+      ...sumSquares(sum, { at, end }, x!, length!),
       limit.set(f32.mul(most!.get, f32.sqrt(f32.div(sumOfLanes(sum), f32.ofInteger(length!.get))))),
       repeat(
         [

@@ -1,4 +1,4 @@
-import { type Code, type FunctionBuilder, f32, f32x4, i32, i32x4, type Local } from "./wasm.js";
+import { type Code, type FunctionBuilder, f32, f32x4, i32, i32x4, type Local, repeat, v128 } from "./wasm.js";
 
 // The inner loops of the decoder. Addresses are bytes of the shared memory, and every vector is padded with zeros to a
 // multiple of 16 components, so that no loop has a rest. A matrix is packed in panels of four rows (see `pack`).
@@ -36,6 +36,22 @@ export function exponential(procedure: FunctionBuilder, x: Code): { readonly bef
     value: f32x4.mul(near, power),
   };
 }
+
+/** Adds the squares of `length` components from the address `x` into the lanes of `sum`; `at` runs from `x` to `end`. */
+export const sumSquares = (
+  sum: Local,
+  { at, end }: Readonly<Record<"at" | "end", Local>>,
+  x: Local,
+  length: Local,
+): Code[] => [
+  sum.set(zero),
+  at.set(x.get),
+  end.set(i32.add(x.get, i32.shl(length.get, i32.const(2)))),
+  repeat(
+    [sum.set(f32x4.add(sum.get, f32x4.mul(v128.load(at.get), v128.load(at.get)))), next(at, 16)],
+    i32.lt(at.get, end.get),
+  ),
+];
 
 export const sumOfLanes = (x: Local): Code =>
   f32.add(f32.add(f32x4.lane(x.get, 0), f32x4.lane(x.get, 1)), f32.add(f32x4.lane(x.get, 2), f32x4.lane(x.get, 3)));

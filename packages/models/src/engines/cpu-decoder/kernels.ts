@@ -1,6 +1,6 @@
 import { attend } from "./kernel-attention.js";
 import { type BlockFormat, blockProduct, blockSums, eightBits, fourBits, toDigits } from "./kernel-blocks.js";
-import { exponential, next, sumOfLanes, zero } from "./kernel-parts.js";
+import { exponential, next, sumOfLanes, sumSquares, zero } from "./kernel-parts.js";
 import { product, quantise } from "./kernel-products.js";
 import { scoreKeys, sumValues } from "./kernel-softmax.js";
 import {
@@ -83,13 +83,7 @@ const normaliseRms = new FunctionBuilder(
     const [sum, rate] = procedure.variables(2, "v128");
     const mean = f32.div(sumOfLanes(sum), f32.ofInteger(width!.get));
     return [
-      sum.set(zero),
-      at.set(x!.get),
-      end.set(i32.add(x!.get, i32.shl(length!.get, i32.const(2)))),
-      repeat(
-        [sum.set(f32x4.add(sum.get, f32x4.mul(v128.load(at.get), v128.load(at.get)))), next(at, 16)],
-        i32.lt(at.get, end.get),
-      ),
+      ...sumSquares(sum, { at, end }, x!, length!),
       rate.set(f32x4.splat(f32.div(f32.const(1), f32.sqrt(f32.add(mean, epsilon!.get))))),
       at.set(x!.get),
       repeat(
