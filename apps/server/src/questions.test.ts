@@ -1,25 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { approvalOf } from "@tessera/testkit";
 import { freshFolder, removeFolder, startService } from "./service.fixture.js";
 
 const folder = freshFolder();
 let service: Awaited<ReturnType<typeof startService>>;
 const keys: Record<string, { authorization: string }> = {};
-const approval = {
-  version: 1,
-  name: "approval",
-  input: { query: "text" },
-  nodes: {
-    draft: { run: "text.template", with: { template: "About {topic}." }, in: { topic: "input.query" } },
-    approve: { run: "flow.wait", with: { answer: { choice: ["yes", "no"] } }, in: { payload: "draft.text" } },
-    sent: {
-      run: "text.template",
-      with: { template: "Sent: {text}" },
-      in: { text: "draft.text" },
-      when: { "approve.answer": "yes" },
-    },
-  },
-  output: { text: { first: ["sent.text", { value: "nothing was sent" }] } },
-};
+const approval = approvalOf("query");
 
 beforeAll(async () => {
   service = await startService(folder);

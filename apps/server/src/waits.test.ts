@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { hears } from "@tessera/testkit";
 import { freshFolder, removeFolder, startService } from "./service.fixture.js";
 
 const folder = freshFolder();
@@ -14,14 +15,6 @@ const asks = (name: string, config: object = {}) => ({
   nodes: { ask: { run: "flow.wait", with: config, in: {} } },
   output: { answer: "ask.answer" },
 });
-const hears = {
-  version: 1,
-  name: "hears",
-  input: {},
-  nodes: { hear: { run: "flow.receive", with: { signal: "go", value: "number" }, in: {} } },
-  output: { value: "hear.value" },
-};
-
 beforeAll(async () => {
   service = await startService(folder);
   const of = async (id: string, scopes: string[], more: object = {}) =>

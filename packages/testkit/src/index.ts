@@ -17,4 +17,5 @@ export { softwareDriver, halfDriver, withoutDriver, withoutHalf, withoutUnits } 
 export { type StoreSuite, testStore, closingChecks } from "./store.js";
 export { freePort, stubServer, stubService } from "./stub-service.js";
 export { type ThreadsUnderTest, testThreads } from "./threads.js";
+export { approvalOf, hears } from "./waiting-flows.js";
 export { type WaitingKind, waitingKind, waitingKindInput, livesOf } from "./waiting-kind.js";

@@ -3,34 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { parseDocument } from "@tessera/core";
 import { serve } from "@tessera/server";
+import { approvalOf, hears } from "@tessera/testkit";
 import { commandLine } from "../command-line.js";
 
-const approval = parseDocument({
-  version: 1,
-  name: "approval",
-  input: { topic: "text" },
-  nodes: {
-    draft: { run: "text.template", with: { template: "About {topic}." }, in: { topic: "input.topic" } },
-    approve: { run: "flow.wait", with: { answer: { choice: ["yes", "no"] } }, in: { payload: "draft.text" } },
-    sent: {
-      run: "text.template",
-      with: { template: "Sent: {text}" },
-      in: { text: "draft.text" },
-      when: { "approve.answer": "yes" },
-    },
-  },
-  output: { text: { first: ["sent.text", { value: "nothing was sent" }] } },
-});
-const hears = parseDocument({
-  version: 1,
-  name: "hears",
-  input: {},
-  nodes: { hear: { run: "flow.receive", with: { signal: "go", value: "number" }, in: {} } },
-  output: { value: "hear.value" },
-});
-
+const approval = approvalOf("topic");
 const folder = mkdtempSync(join(tmpdir(), "tessera-runs-"));
 let service: Awaited<ReturnType<typeof serve>>;
 beforeAll(async () => {
