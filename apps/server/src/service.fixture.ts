@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterEach, beforeEach } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "@jest/globals";
 import { type AnyOperator, type FlowDocument, flow, operator, text } from "@tessera/core";
 import { sparse } from "@tessera/retriever";
 import { createTessera, type Resources } from "@tessera/tessera";
@@ -149,4 +149,35 @@ export function serviceForEachTest(options: Parameters<typeof startService>[1] =
     removeFolder(own.folder);
   });
   return own;
+}
+
+/**
+ * A service for all tests of a file, with a key for each of those who call it, and the flows that "ann" puts there. A test that
+ * closes the service and starts another puts it here.
+ */
+export function serviceForCallers(
+  callers: Readonly<Record<string, object>>,
+  put: readonly { readonly name: string }[],
+) {
+  const own = { folder: freshFolder(), keys: {} } as {
+    readonly folder: string;
+    readonly keys: Record<string, { authorization: string }>;
+    service: Awaited<ReturnType<typeof startService>>;
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the service says
+  const call = async (who: string, method: string, url: string, payload?: object): Promise<any> => {
+    const given = { method, url, headers: own.keys[who], ...(payload && { payload }) };
+    const answer = await own.service.server.inject(given as never);
+    return { ...(answer.body === "" ? {} : answer.json()), http: answer.statusCode };
+  };
+  beforeAll(async () => {
+    own.service = await startService(own.folder);
+    for (const [name, request] of Object.entries(callers)) own.keys[name] = (await own.service.key(request)).headers;
+    for (const flow of put) expect(await call("ann", "PUT", `/flows/${flow.name}`, flow)).toMatchObject({ http: 201 });
+  });
+  afterAll(async () => {
+    await own.service.server.close();
+    removeFolder(own.folder);
+  });
+  return { own, call };
 }

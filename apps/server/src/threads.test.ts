@@ -1,11 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { freshFolder, removeFolder, startService } from "./service.fixture.js";
-
-const folder = freshFolder();
-type Started = Awaited<ReturnType<typeof startService>>;
-let service: Started;
-type Headers = { authorization: string };
-const keys: Record<string, Headers> = {};
+import { describe, expect, it } from "@jest/globals";
+import { serviceForCallers, startService } from "./service.fixture.js";
 
 const heard = { first: ["input.history", { value: "" }] };
 const input = { query: "text", history: { optional: "text" } };
@@ -28,27 +22,13 @@ const asks = {
   output: { text: "said.text" },
 };
 
-beforeAll(async () => {
-  service = await startService(folder);
-  const of = async (id: string, scopes: string[], more: object = {}) =>
-    (await service.key({ principal: { id }, scopes, ...more } as never)).headers;
-  keys.ann = await of("ann", ["run", "flows"]);
-  keys.bob = await of("bob", ["run"]);
-  keys.ops = await of("ops", ["run", "operate"]);
-  keys.annTalks = await of("ann", ["run"], { flows: ["talks"] });
-  for (const flow of [talks, asks])
-    expect(await call("ann", "PUT", `/flows/${flow.name}`, flow)).toMatchObject({ http: 201 });
-});
-afterAll(async () => {
-  await service.server.close();
-  removeFolder(folder);
-});
-
-// biome-ignore lint/suspicious/noExplicitAny: whatever the service says
-async function call(who: string, method: string, url: string, payload?: object): Promise<any> {
-  const answer = await service.server.inject({ method, url, headers: keys[who], ...(payload && { payload }) } as never);
-  return { ...(answer.body === "" ? {} : answer.json()), http: answer.statusCode };
-}
+const callers = {
+  ann: { principal: { id: "ann" }, scopes: ["run", "flows"] },
+  bob: { principal: { id: "bob" }, scopes: ["run"] },
+  ops: { principal: { id: "ops" }, scopes: ["run", "operate"] },
+  annTalks: { principal: { id: "ann" }, scopes: ["run"], flows: ["talks"] },
+};
+const { own, call } = serviceForCallers(callers, [talks, asks]);
 const say = (who: string, thread: string, query: string, flow = "talks") =>
   call(who, "POST", `/flows/${flow}/runs`, { input: { query }, thread });
 
@@ -132,10 +112,10 @@ describe("the threads of a service", () => {
 
   it("an Idempotency-Key gives its run again, and no second turn", async () => {
     const post = () =>
-      service.server.inject({
+      own.service.server.inject({
         method: "POST",
         url: "/flows/talks/runs",
-        headers: { ...keys.ann!, "idempotency-key": "once" },
+        headers: { ...own.keys.ann!, "idempotency-key": "once" },
         payload: { input: { query: "one" }, thread: "i" },
       });
     const [a, b] = await Promise.all([post(), post()]);
@@ -145,8 +125,8 @@ describe("the threads of a service", () => {
 
   it("stay when the service starts again", async () => {
     await say("ann", "kept", "one");
-    await service.server.close();
-    service = await startService(folder);
+    await own.service.server.close();
+    own.service = await startService(own.folder);
     expect((await say("ann", "kept", "two")).output).toEqual({
       text: "two after [user: one\nassistant: one after []]",
     });

@@ -1,12 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import { hears } from "@tessera/testkit";
-import { freshFolder, removeFolder, startService } from "./service.fixture.js";
-
-const folder = freshFolder();
-type Started = Awaited<ReturnType<typeof startService>>;
-let service: Started;
-type Headers = { authorization: string };
-const keys: Record<string, Headers> = {};
+import { serviceForCallers } from "./service.fixture.js";
 
 const asks = (name: string, config: object = {}) => ({
   version: 1,
@@ -15,27 +9,13 @@ const asks = (name: string, config: object = {}) => ({
   nodes: { ask: { run: "flow.wait", with: config, in: {} } },
   output: { answer: "ask.answer" },
 });
-beforeAll(async () => {
-  service = await startService(folder);
-  const of = async (id: string, scopes: string[], more: object = {}) =>
-    (await service.key({ principal: { id, ...more }, scopes } as never)).headers;
-  keys.ann = await of("ann", ["run", "flows"]);
-  keys.bob = await of("bob", ["run"], { groups: ["editors"] });
-  keys.eve = await of("eve", ["run"]);
-  keys.ops = await of("ops", ["run", "operate"]);
-  for (const flow of [asks("plain"), asks("edited", { who: { groups: ["editors"] } }), hears])
-    expect(await call("ann", "PUT", `/flows/${flow.name}`, flow)).toMatchObject({ http: 201 });
-});
-afterAll(async () => {
-  await service.server.close();
-  removeFolder(folder);
-});
-
-// biome-ignore lint/suspicious/noExplicitAny: whatever the service says
-async function call(who: string, method: string, url: string, payload?: object): Promise<any> {
-  const answer = await service.server.inject({ method, url, headers: keys[who], ...(payload && { payload }) } as never);
-  return { ...answer.json(), http: answer.statusCode };
-}
+const callers = {
+  ann: { principal: { id: "ann" }, scopes: ["run", "flows"] },
+  bob: { principal: { id: "bob", groups: ["editors"] }, scopes: ["run"] },
+  eve: { principal: { id: "eve" }, scopes: ["run"] },
+  ops: { principal: { id: "ops" }, scopes: ["run", "operate"] },
+};
+const { own, call } = serviceForCallers(callers, [asks("plain"), asks("edited", { who: { groups: ["editors"] } }), hears]);
 const begin = async (flow: string): Promise<string> => {
   const run = await call("ann", "POST", `/flows/${flow}/runs`, { input: {} });
   expect(run).toMatchObject({ http: 200, status: "waiting" });
@@ -101,7 +81,7 @@ describe("the waits of a service", () => {
 
   it("a key for some flows answers no others", async () => {
     const id = await begin("plain");
-    keys.few = (await service.key({ principal: { id: "ann" }, scopes: ["run"], flows: ["hears"] } as never)).headers;
+    own.keys.few = (await own.service.key({ principal: { id: "ann" }, scopes: ["run"], flows: ["hears"] } as never)).headers;
     expect(await answer("few", id, "plain", 1)).toMatchObject({ http: 404 });
     expect((await call("few", "GET", "/runs?state=waiting")).runs).toEqual([]);
   });

@@ -1,13 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll } from "@jest/globals";
 import type { FlowDocument, Passage } from "@tessera/core";
 import { measureRecorded, tuneServed } from "@tessera/eval/internal";
 import { flows as catalogue } from "@tessera/flows";
 import { type Served, serve } from "@tessera/server";
 import { Bm25Store, ExactStore } from "@tessera/stores";
-import { scriptedEncoder, scriptedModel } from "@tessera/testkit";
+import { needsForAll, scriptedEncoder, scriptedModel } from "@tessera/testkit";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
 /** Texts that do harm where they are taken for HTML, for a path or for a style. */
@@ -167,4 +168,20 @@ export async function callOf({ served }: Studio, { key }: Opened) {
     const answer = await fetch(served.url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
     return { ...((await answer.json()) as Record<string, unknown>), http: answer.status } as Record<string, unknown>;
   };
+}
+
+/** Tests of a studio with some flows, which starts before them and ends after them; they are left out where there is no browser. */
+export function describeStudio(
+  title: string,
+  flows: Parameters<typeof startStudio>[0],
+  suite: (own: { readonly studio: Studio }) => void,
+): void {
+  needsForAll(existsSync(chromiumPath), "chromium is not installed")(title, () => {
+    const own = {} as { studio: Studio };
+    beforeAll(async () => {
+      own.studio = await startStudio(flows);
+    });
+    afterAll(() => own.studio.close());
+    suite(own);
+  });
 }

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect } from "@jest/globals";
-import { needs, needsForAll } from "@tessera/testkit";
+import { expect } from "@jest/globals";
+import { needs } from "@tessera/testkit";
 import type { Page } from "playwright-core";
-import { approval, callOf, chromiumPath, type Studio, startStudio } from "./service.fixture.js";
+import { approval, callOf, describeStudio } from "./service.fixture.js";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
@@ -25,16 +25,11 @@ async function findings(page: Page): Promise<string[]> {
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
 }
 
-needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio in a browser", () => {
-  let studio: Studio;
-  beforeAll(async () => {
-    studio = await startStudio({ approval });
-  });
-  afterAll(() => studio.close());
+describeStudio("the studio in a browser", { approval }, (own) => {
   const test = needs(true, "");
 
   test("asks a question of the folder without a model, cites, and opens the source at its lines", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Ask town");
     await page.getByLabel("Question").fill("When does the ferry leave?");
     await page.keyboard.press("Enter");
@@ -52,7 +47,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("shows every step of a run: drawing, waterfall, hits by operator, prompt and answer", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     await page.getByRole("link", { name: "Flows", exact: true }).first().click();
     await page.getByRole("link", { name: /^rag/ }).click();
     await page.getByRole("tab", { name: "Run" }).click();
@@ -82,7 +77,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("shows texts that would do harm as HTML as the texts that they are", async () => {
-    const { page, context } = await studio.open();
+    const { page, context } = await own.studio.open();
     await page.getByLabel("by the flow").selectOption("rag");
     await page.getByLabel("Question").fill("What did the lighthouse keeper write? <b>bold</b>");
     await page.keyboard.press("Enter");
@@ -95,7 +90,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("compares two runs, and a run with one setting changed, step by step and word by word", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     await page.getByLabel("Question").fill("Where does the ferry lie?");
     await page.keyboard.press("Enter");
     await page.getByRole("tab", { name: "Every step" }).click();
@@ -118,7 +113,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await page.getByText("no findings").waitFor();
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved as hybrid-copy.flow.json, hybrid-copy.flow.ts in town.").waitFor();
-    const kept = JSON.parse(readFileSync(join(studio.work, "hybrid-copy.flow.json"), "utf8"));
+    const kept = JSON.parse(readFileSync(join(own.studio.work, "hybrid-copy.flow.json"), "utf8"));
     expect(kept.nodes.sparse.with.top).toBe(1);
     // from the list of runs the same two
     await page.getByRole("link", { name: "Runs", exact: true }).click();
@@ -133,7 +128,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("goes through a run event by event", async () => {
-    const { page, context } = await studio.open();
+    const { page, context } = await own.studio.open();
     await page.getByLabel("Question").fill("When does the ferry leave?");
     await page.keyboard.press("Enter");
     await page.getByRole("tab", { name: "Every step" }).click();
@@ -148,7 +143,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("edits a flow by drawing, form and text, tells findings, undoes, saves, and goes back to a version", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     await page.getByRole("link", { name: "Flows", exact: true }).first().click();
     await page.getByRole("link", { name: /^linear/ }).click();
     await page.getByRole("link", { name: "Edit a copy" }).click();
@@ -172,9 +167,9 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await page.locator(".cm-line", { hasText: '"top": 3' }).waitFor();
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved as linear-copy.flow.json, linear-copy.flow.ts in town.").waitFor();
-    const saved = readFileSync(join(studio.work, "linear-copy.flow.json"), "utf8");
+    const saved = readFileSync(join(own.studio.work, "linear-copy.flow.json"), "utf8");
     expect(JSON.parse(saved).nodes.retrieve.with).toMatchObject({ top: 3 });
-    expect(readFileSync(join(studio.work, "linear-copy.flow.ts"), "utf8")).toMatch(/"?top"?: ?3/);
+    expect(readFileSync(join(own.studio.work, "linear-copy.flow.ts"), "utf8")).toMatch(/"?top"?: ?3/);
     // the text is in step with the drawing
     await page.locator(".cm-line", { hasText: '"top": 3' }).click();
     await page.keyboard.press("End");
@@ -182,9 +177,9 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
     await page.keyboard.type("7");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("tab", { name: "Versions" }).click();
-    expect(JSON.parse(readFileSync(join(studio.work, "linear-copy.flow.json"), "utf8")).nodes.retrieve.with.top).toBe(
-      7,
-    );
+    expect(
+      JSON.parse(readFileSync(join(own.studio.work, "linear-copy.flow.json"), "utf8")).nodes.retrieve.with.top,
+    ).toBe(7);
     await page
       .getByRole("button", { name: /^[0-9a-f]{12}$/ })
       .nth(1)
@@ -203,7 +198,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("shows what is in the index, how a query finds, and why a passage is not there", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     await page.getByRole("link", { name: "Index", exact: true }).first().click();
     await page.getByText("4 files, 4 passages; 1 file gave no text, or not all of it.").waitFor();
     await page.getByRole("textbox", { name: "Query" }).fill("ferry island");
@@ -232,7 +227,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("marks answers, and measures flows on them question by question", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     for (const question of ["When does the ferry leave?", "How many piers has the harbour?"]) {
       await page.getByRole("link", { name: "Ask", exact: true }).click();
       await page.getByRole("textbox", { name: "Question" }).fill(question);
@@ -240,7 +235,9 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
       await page.getByRole("button", { name: "Right" }).click();
       await page.getByText("Noted as right in “marked”.").waitFor();
     }
-    const lines = readFileSync(join(studio.work, ".tessera/data/marked/questions.jsonl"), "utf8").trim().split("\n");
+    const lines = readFileSync(join(own.studio.work, ".tessera/data/marked/questions.jsonl"), "utf8")
+      .trim()
+      .split("\n");
     expect(lines.map((line) => JSON.parse(line).question)).toEqual([
       "When does the ferry leave?",
       "How many piers has the harbour?",
@@ -262,7 +259,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
   });
 
   test("gives a step another output, and runs only what follows from it", async () => {
-    const { page, faults, context } = await studio.open();
+    const { page, faults, context } = await own.studio.open();
     await page.getByLabel("by the flow").selectOption("rag");
     await page.getByLabel("Question").fill("When does the ferry leave?");
     await page.keyboard.press("Enter");
@@ -285,12 +282,12 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
 
   test("has no finding of axe in any view, light and dark, from 320 to 2560 pixels, and nothing moves where it should not", async () => {
     const found: Record<string, string[]> = {};
-    const folder = join(studio.work, ".tessera/data/asked");
+    const folder = join(own.studio.work, ".tessera/data/asked");
     mkdirSync(folder, { recursive: true });
     const lines = Array.from({ length: 8 }, (_, id) => ({ id: `q${id}`, question: `ferry ${id}`, gold: ["ferry.md"] }));
     writeFileSync(join(folder, "questions.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    const opened = await studio.open();
-    const call = await callOf(studio, opened);
+    const opened = await own.studio.open();
+    const call = await callOf(own.studio, opened);
     const run = await call("POST", "/flows/rag/runs", { input: { query: "When does the ferry leave?" } });
     const waiting = await call("POST", "/flows/approval/runs", { input: { topic: "tea" } });
     const settings = [{ at: "retrieve.top", values: [1, 2] }];
@@ -301,7 +298,7 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("the studio i
       ["dark", 320, "reduce"],
       ["light", 2560, "reduce"],
     ] as const) {
-      const { page, context } = await studio.open({ colorScheme, reducedMotion, viewport: { width, height: 800 } });
+      const { page, context } = await own.studio.open({ colorScheme, reducedMotion, viewport: { width, height: 800 } });
       for (const view of [
         "#/",
         "#/flows",

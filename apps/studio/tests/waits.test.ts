@@ -1,20 +1,14 @@
-import { existsSync } from "node:fs";
-import { afterAll, beforeAll, expect } from "@jest/globals";
-import { needs, needsForAll } from "@tessera/testkit";
-import { approval, callOf, chromiumPath, hostile, type Studio, startStudio } from "./service.fixture.js";
+import { expect } from "@jest/globals";
+import { needs } from "@tessera/testkit";
+import { approval, callOf, describeStudio, hostile } from "./service.fixture.js";
 
-needsForAll(existsSync(chromiumPath), "chromium is not installed")("runs that wait, in the studio", () => {
-  let studio: Studio;
-  beforeAll(async () => {
-    studio = await startStudio({ approval });
-  });
-  afterAll(() => studio.close());
+describeStudio("runs that wait, in the studio", { approval }, (own) => {
   const test = needs(true, "");
 
   test("are found among the runs, and answered by a choice, a form and a signal, each by its type", async () => {
-    const opened = await studio.open();
+    const opened = await own.studio.open();
     const { page, faults, context } = opened;
-    const call = await callOf(studio, opened);
+    const call = await callOf(own.studio, opened);
     const begun = await call("POST", "/flows/approval/runs", { input: { topic: hostile } });
     expect(begun).toMatchObject({ status: "waiting" });
     await page.reload();
@@ -53,9 +47,9 @@ needsForAll(existsSync(chromiumPath), "chromium is not installed")("runs that wa
   });
 
   test("say why an answer is refused, and go on when somebody else has answered", async () => {
-    const opened = await studio.open();
+    const opened = await own.studio.open();
     const { page, context } = opened;
-    const call = await callOf(studio, opened);
+    const call = await callOf(own.studio, opened);
     const { id } = await call("POST", "/flows/approval/runs", { input: { topic: "tea" } });
     await page.evaluate(`location.hash = "#/runs/${id}"`);
     const approve = page.getByRole("form", { name: "approval/approve" });

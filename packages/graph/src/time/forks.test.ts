@@ -24,6 +24,15 @@ const line: FlowDocument = {
   output: { value: "c.value" },
 };
 
+/** A flow that splits its input, and works on the parts. */
+const listOf = (nodes: FlowDocument["nodes"], output: FlowDocument["output"]): FlowDocument => ({
+  version: 1,
+  name: "list",
+  input: { value: "text" },
+  nodes: { split: { run: "test.split", in: { value: "input.value" } }, ...nodes },
+  output,
+});
+
 /** A run of a flow that is done or waits, and what forks it. */
 async function recorded(document: FlowDocument, input: object, records: Records = memoryRecords()) {
   const kit = waitingKit();
@@ -80,12 +89,8 @@ describe("a fork", () => {
 
   it("matches the elements of an each by content: one more at the front runs alone", async () => {
     const { fork, kit } = await recorded(
-      {
-        version: 1,
-        name: "list",
-        input: { value: "text" },
-        nodes: {
-          split: { run: "test.split", in: { value: "input.value" } },
+      listOf(
+        {
           each: {
             run: "test.wait",
             with: { add: "!" },
@@ -95,8 +100,8 @@ describe("a fork", () => {
           write: { run: "test.write", in: { value: "each.value" }, each: { over: "value", max: 9 } },
           join: { run: "test.join", in: { values: "write.value" } },
         },
-        output: { value: "join.value" },
-      },
+        { value: "join.value" },
+      ),
       { value: "a,b,c" },
     );
     const { result } = await fork({ at: "list/split", output: { values: ["new", "a", "b", "c"] } });
@@ -107,17 +112,13 @@ describe("a fork", () => {
 
   it("a write serves one element only: an equal one writes for itself", async () => {
     const { fork, kit } = await recorded(
-      {
-        version: 1,
-        name: "list",
-        input: { value: "text" },
-        nodes: {
-          split: { run: "test.split", in: { value: "input.value" } },
+      listOf(
+        {
           pure: { run: "test.add", in: { value: "split.values" }, each: { over: "value", max: 9 } },
           write: { run: "test.write", in: { value: "pure.value" }, each: { over: "value", max: 9 } },
         },
-        output: { values: "write.value" },
-      },
+        { values: "write.value" },
+      ),
       { value: "a,a" },
     );
     const { result } = await fork({ at: "list/split", output: { values: ["a", "a", "a"] } });
