@@ -3,7 +3,7 @@ import { clonesIn } from "./clones.mjs";
 import { root } from "./setup.mjs";
 
 /** What may stand twice; `npm run figures` says how many must be reached. Lower it with each that goes. */
-const mostClones = 24;
+const mostClones = 20;
 const mostLines = 15;
 
 it("no more code stands twice than before: share it, in the room where it belongs", () => {

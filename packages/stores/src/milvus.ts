@@ -9,10 +9,10 @@ import {
   type StoreQuery,
   TesseraError,
 } from "@tessera/core";
-import { every, messageOf, missing } from "@tessera/core/internal";
+import { messageOf, missing } from "@tessera/core/internal";
 import type { MilvusClient, RowData, SearchSimpleReq } from "@zilliz/milvus2-sdk-node";
 import { admitted, columnsOf, mostFacts } from "./milvus-filter.js";
-import { assertStoreName, assertTop, passagesAsJson, passagesInOrder } from "./passage-table.js";
+import { assertStoreName, assertTop, keepFresh, passagesAsJson, passagesInOrder } from "./passage-table.js";
 import { unitOf, type VectorSpace } from "./vectors.js";
 
 /** The server and the name of a store, and the space of its vectors. */
@@ -61,7 +61,7 @@ export class MilvusStore implements Store {
     private readonly vectors: VectorSpace,
     refreshMs: number,
   ) {
-    if (refreshMs > 0) this.#stop = every(refreshMs, () => void this.refresh().catch(() => {}), { background: true });
+    this.#stop = keepFresh(this, refreshMs);
   }
 
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */

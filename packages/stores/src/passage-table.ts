@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { type ChangeOptions, type Filter, type Hit, type Passage, type Principal, TesseraError } from "@tessera/core";
-import { admits, assertFilter, matches } from "@tessera/core/internal";
+import { admits, assertFilter, every, matches } from "@tessera/core/internal";
 import { Access } from "./access.js";
 import { Facets } from "./facets.js";
 
@@ -320,6 +320,10 @@ export const passagesInOrder = (ids: readonly string[], found: ReadonlyMap<strin
     const passage = found.get(id);
     return passage === undefined ? undefined : (JSON.parse(passage) as Passage);
   });
+
+/** Looks from time to time for what other processes wrote; 0 never looks. @returns what ends it */
+export const keepFresh = (store: { refresh(): Promise<unknown> }, ms: number): (() => void) | undefined =>
+  ms > 0 ? every(ms, () => void store.refresh().catch(() => {}), { background: true }) : undefined;
 
 /** @throws TesseraError BAD_ARGUMENT where a store of a database cannot bear the name */
 export function assertStoreName(name: string): void {

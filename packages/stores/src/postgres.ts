@@ -9,13 +9,13 @@ import {
   type StoreQuery,
   TesseraError,
 } from "@tessera/core";
-import { every, messageOf } from "@tessera/core/internal";
+import { messageOf } from "@tessera/core/internal";
 import type { Language } from "@tessera/text";
 import type { Bm25Settings } from "./bm25.js";
 import { connectPostgres, type SqlConnection, type SqlDatabase } from "./database.js";
 import { indexedText } from "./indexed-text.js";
 import { factsOf } from "./passage-facts.js";
-import { assertStoreName, assertTop, passagesAsJson, passagesInOrder } from "./passage-table.js";
+import { assertStoreName, assertTop, keepFresh, passagesAsJson, passagesInOrder } from "./passage-table.js";
 import { Conditions } from "./postgres-filter.js";
 import { migrate } from "./postgres-schema.js";
 import { askedForms, counted, languagesIn, termOf } from "./postgres-words.js";
@@ -62,7 +62,7 @@ export class PostgresStore implements Store {
       Pick<PostgresSettings, "language" | "forms">,
     refreshMs: number,
   ) {
-    if (refreshMs > 0) this.#stop = every(refreshMs, () => void this.refresh().catch(() => {}), { background: true });
+    this.#stop = keepFresh(this, refreshMs);
   }
 
   /** @throws TesseraError BAD_ARGUMENT, SPACE_MISMATCH, DEPENDENCY_MISSING, STORE_FAILED */
