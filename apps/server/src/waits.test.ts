@@ -15,7 +15,11 @@ const callers = {
   eve: { principal: { id: "eve" }, scopes: ["run"] },
   ops: { principal: { id: "ops" }, scopes: ["run", "operate"] },
 };
-const { own, call } = serviceForCallers(callers, [asks("plain"), asks("edited", { who: { groups: ["editors"] } }), hears]);
+const { own, call } = serviceForCallers(callers, [
+  asks("plain"),
+  asks("edited", { who: { groups: ["editors"] } }),
+  hears,
+]);
 const begin = async (flow: string): Promise<string> => {
   const run = await call("ann", "POST", `/flows/${flow}/runs`, { input: {} });
   expect(run).toMatchObject({ http: 200, status: "waiting" });
@@ -81,7 +85,9 @@ describe("the waits of a service", () => {
 
   it("a key for some flows answers no others", async () => {
     const id = await begin("plain");
-    own.keys.few = (await own.service.key({ principal: { id: "ann" }, scopes: ["run"], flows: ["hears"] } as never)).headers;
+    own.keys.few = (
+      await own.service.key({ principal: { id: "ann" }, scopes: ["run"], flows: ["hears"] } as never)
+    ).headers;
     expect(await answer("few", id, "plain", 1)).toMatchObject({ http: 404 });
     expect((await call("few", "GET", "/runs?state=waiting")).runs).toEqual([]);
   });
