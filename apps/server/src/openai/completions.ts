@@ -6,26 +6,27 @@ import { asTesseraError } from "../errors.js";
 import { openAiError } from "./errors.js";
 import type { Caller, ChatDelta, ChatRequest, ChatTarget } from "./target.js";
 
+/** A part of an answer, or the whole. */
+interface Part {
+  readonly text: string;
+  /** Those of the text, where the request asks for them. */
+  readonly tokens?: readonly Token[] | undefined;
+  /** Why the answer ended; null where it goes on. */
+  readonly finish: string | null;
+  /** Where the text begins in the whole answer, in UTF-16 code units. */
+  readonly offset: number;
+  /** Whether nothing came before. */
+  readonly first?: boolean;
+  readonly annotations?: readonly object[];
+}
+
 /** How one of the two routes says things. */
 interface Wording {
   readonly prefix: string;
   readonly whole: string;
   readonly piece: string;
-  choice(
-    text: string,
-    tokens: readonly Token[] | undefined,
-    finish: string | null,
-    offset: number,
-    annotations: readonly object[],
-  ): object;
-  delta(
-    text: string,
-    tokens: readonly Token[] | undefined,
-    finish: string | null,
-    offset: number,
-    first: boolean,
-    annotations?: readonly object[],
-  ): object;
+  choice(part: Part): object;
+  delta(part: Part): object;
 }
 
 const bytesOf = (text: string): number[] => [...Buffer.from(text)];
@@ -65,13 +66,13 @@ export const chatWording: Wording = {
   prefix: "chatcmpl",
   whole: "chat.completion",
   piece: "chat.completion.chunk",
-  choice: (content, tokens, finish, _, annotations) => ({
+  choice: ({ text: content, tokens, finish, annotations = [] }) => ({
     index: 0,
     message: { role: "assistant", content, refusal: null, ...(annotations.length > 0 && { annotations }) },
     logprobs: chatLogprobs(tokens),
     finish_reason: finish,
   }),
-  delta: (content, tokens, finish, _, first, annotations = []) => ({
+  delta: ({ text: content, tokens, finish, first, annotations = [] }) => ({
     index: 0,
     delta: {
       ...(first && { role: "assistant" }),
@@ -87,13 +88,13 @@ export const textWording: Wording = {
   prefix: "cmpl",
   whole: "text_completion",
   piece: "text_completion",
-  choice: (text, tokens, finish, offset) => ({
+  choice: ({ text, tokens, finish, offset }) => ({
     index: 0,
     text,
     logprobs: textLogprobs(tokens, offset),
     finish_reason: finish,
   }),
-  delta: (text, tokens, finish, offset) => ({
+  delta: ({ text, tokens, finish, offset }) => ({
     index: 0,
     text,
     logprobs: textLogprobs(tokens, offset),
@@ -161,17 +162,20 @@ class Said {
   }
 }
 
+/** What is asked of a target, by whom, and how the answer is said. */
+interface Asking {
+  /** The name under which the target was asked. */
+  readonly model: string;
+  readonly request: ChatRequest;
+  readonly wording: Wording;
+  readonly caller: Caller;
+  readonly signal: AbortSignal;
+}
+
 /** Asks a target, and waits for the first delta. */
-export async function begin(
-  target: ChatTarget,
-  model: string,
-  request: ChatRequest,
-  wording: Wording,
-  caller: Caller,
-  signal: AbortSignal,
-): Promise<Answer> {
+export async function begin(target: ChatTarget, { model, request, wording, caller, signal }: Asking): Promise<Answer> {
   const deltas = target.answer(request, caller, signal)[Symbol.asyncIterator]();
-  const first = await deltas.next();
+  const beginning = await deltas.next();
   const head = {
     id: `${wording.prefix}-${randomUUID()}`,
     created: Math.floor(Date.now() / 1000),
@@ -182,7 +186,7 @@ export async function begin(
 
   async function* all(): AsyncGenerator<ChatDelta> {
     try {
-      for (let next = first; !next.done; next = await deltas.next()) {
+      for (let next = beginning; !next.done; next = await deltas.next()) {
         said.add(next.value);
         yield next.value;
       }
@@ -195,23 +199,24 @@ export async function begin(
     async whole() {
       for await (const _ of all());
       const { text, finish = "stop", usage, annotations, sources } = said;
-      const kept = request.logprobs ? said.tokens : undefined;
-      const choices = [wording.choice(text, kept, finish, 0, annotations)];
+      const tokens = request.logprobs ? said.tokens : undefined;
+      const choices = [wording.choice({ text, tokens, finish, offset: 0, annotations })];
       return { ...head, object: wording.whole, choices, usage: usageOf(request, text, usage), ...sources };
     },
     async *events(withUsage) {
       const event = (choices: object[], more: object = {}): string =>
         `data: ${JSON.stringify({ ...head, object: wording.piece, choices, ...(withUsage && { usage: null }), ...more })}\n\n`;
-      let begins = true;
+      let first = true;
       try {
         for await (const { text, tokens: given } of all()) {
           const tokens = request.logprobs ? given : undefined;
           if (text === "" && !tokens) continue;
-          yield event([wording.delta(text, tokens, null, said.text.length - text.length, begins)]);
-          begins = false;
+          const offset = said.text.length - text.length;
+          yield event([wording.delta({ text, tokens, finish: null, offset, first })]);
+          first = false;
         }
         const { text, finish = "stop", usage, annotations, sources } = said;
-        yield event([wording.delta("", undefined, finish, text.length, begins, annotations)], sources);
+        yield event([wording.delta({ text: "", finish, offset: text.length, first, annotations })], sources);
         if (withUsage) yield event([], { usage: usageOf(request, text, usage) });
       } catch (thrown) {
         const error = asTesseraError(thrown);

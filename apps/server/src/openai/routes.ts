@@ -238,7 +238,13 @@ function completionRoutes(app: FastifyInstance, { models, metrics, callerOf, bod
           body.model,
           target.capabilities,
         );
-        const answer = await begin(target, body.model, wanted, wording, caller, clientSignal(request, reply));
+        const answer = await begin(target, {
+          model: body.model,
+          request: wanted,
+          wording,
+          caller,
+          signal: clientSignal(request, reply),
+        });
         metrics.began(url, reply.elapsedTime);
         if (!body.stream) return answer.whole();
         return reply

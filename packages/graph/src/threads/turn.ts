@@ -89,18 +89,22 @@ export async function letGoOfThread(
   if (thread !== undefined) await threads?.close(nameOf(thread, principal as Principal | undefined), id);
 }
 
+/** A thread that a run has. */
+interface HeldThread {
+  readonly threads: ThreadStore;
+  readonly name: ThreadName;
+  readonly run: string;
+  readonly flow: string;
+  readonly ports: ChatPorts;
+  readonly clock: Clock;
+  /** Whether the run did not have it before. */
+  readonly isNew: boolean;
+  readonly thread: ThreadState;
+}
+
 /** A run's part in a thread: what it is given, and the turn that it leaves. */
 export class Turn {
-  private constructor(
-    private readonly threads: ThreadStore,
-    private readonly name: ThreadName,
-    private readonly run: string,
-    private readonly flow: string,
-    private readonly ports: ChatPorts,
-    private readonly clock: Clock,
-    private readonly isNew: boolean,
-    private readonly thread: ThreadState,
-  ) {}
+  private constructor(private readonly held: HeldThread) {}
 
   /**
    * Gives the thread to the run.
@@ -131,7 +135,7 @@ export class Turn {
     const name = nameOf(id, principal);
     const isKnown = async (run: string) => (await records.run(run)) !== undefined;
     const { isNew, thread } = await holdThread({ threads, isKnown, clock }, name, { ...run, flow });
-    return new Turn(threads, name, run.run, flow, ports, clock, isNew, thread);
+    return new Turn({ threads, name, run: run.run, flow, ports, clock, isNew, thread });
   }
 
   /**
@@ -139,17 +143,17 @@ export class Turn {
    * @throws TesseraError BAD_INPUT where the input has one of its own, or the question is too long
    */
   async withHistory(input: unknown, document: FlowDocument, most = threadTokens): Promise<unknown> {
-    const { history = "", query } = this.ports;
+    const { history = "", query } = this.held.ports;
     if (typeof input !== "object" || input === null) return input;
-    const path = `${this.flow}.${history}`;
+    const path = `${this.held.flow}.${history}`;
     if ((input as Row)[history] !== undefined)
       throw new TesseraError("BAD_INPUT", "the thread gives the history of its runs", { path });
-    assertLength((input as Row)[query], `${this.flow}.${query}`);
-    const { thread } = this;
+    assertLength((input as Row)[query], `${this.held.flow}.${query}`);
+    const { thread } = this.held;
     if (thread.turns === 0) return input;
     // the last turn that a summary stands for says what the next question is about
     const first = Math.max(0, (thread.summary?.turns ?? 0) - 1);
-    const turns = await this.threads.turns(this.name, { limit: Math.min(most, thread.turns - first) });
+    const turns = await this.held.threads.turns(this.held.name, { limit: Math.min(most, thread.turns - first) });
     const messages = messagesOfThread(thread, turns, most);
     return { ...(input as Row), [history]: historyValue(document.input[history]!, messages) };
   }
@@ -157,24 +161,24 @@ export class Turn {
   /** Keeps the turn of a run that has ended, and frees the thread; a run that waits keeps it. */
   async ended({ status, output }: RunResult<unknown>, input: Row): Promise<void> {
     if (status === "waiting") return;
-    const { answer = "", query } = this.ports;
+    const { answer = "", query } = this.held.ports;
     const { summary, ...said } = output as Row;
     const assistant = answerText(said[answer]).slice(0, threadLimits.characters);
-    const { run, flow } = this;
-    const turn = { run, flow, user: String(input[query]), assistant, at: dateOf(this.clock) };
+    const { run, flow } = this.held;
+    const turn = { run, flow, user: String(input[query]), assistant, at: dateOf(this.held.clock) };
     const isWhole = status === "done" || assistant !== "";
     const summed = typeof summary === "string" && summary.trim() !== "" && { summary };
-    await this.threads.close(this.name, run, isWhole ? { turn, ...summed } : undefined);
+    await this.held.threads.close(this.held.name, run, isWhole ? { turn, ...summed } : undefined);
   }
 
   /** Frees the thread: the run ended without an answer. */
   failed(): Promise<void> {
-    return this.threads.close(this.name, this.run);
+    return this.held.threads.close(this.held.name, this.held.run);
   }
 
   /** Frees the thread of a run that did not begin, unless it had it before. */
   async notBegun(): Promise<void> {
-    if (this.isNew) await this.failed();
+    if (this.held.isNew) await this.failed();
   }
 }
 
